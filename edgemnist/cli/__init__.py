@@ -1,0 +1,5 @@
+"""Every command of `edgemnist`."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,112 @@
+"""Every failure that a user can cause, each with an exit code and what to do about it.
+
+    EdgemnistError                   2  (base; wrong usage or input)
+    ├── UsageError                   2  an option or a name that makes no sense
+    │   └── UnknownNameError         2  a name that is not in a registry, with the nearest match
+    ├── DataError                    2  a data set that is missing, damaged or inconsistent
+    ├── ImageError                   2  a picture that cannot be read as one digit
+    ├── ModelError                   2  a Keras model that is damaged, or that no format can express
+    ├── ArtifactError                2  an artifact that is damaged, mislabelled or not the recorded one
+    ├── ManifestError                2  an export directory whose record cannot be used
+    ├── StorageError                 2  a directory that cannot be written: missing, read-only, full
+    ├── TrainingError                2  a training that cannot go on: no data to learn from, a loss that is not a number
+    ├── GateMissedError              1  the work was done and the answer is no
+    └── MissingDependencyError       3  a package that is not installed, with the pip line that brings it
+
+The message is one sentence that says what is wrong and where; the hint, printed below it, says what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EXIT_OK = 0
+EXIT_GATE_MISSED = 1
+EXIT_BAD_INPUT = 2
+EXIT_MISSING_DEPENDENCY = 3
+EXIT_INTERRUPTED = 130
+
+
+class EdgemnistError(Exception):
+    """A failure that the user can understand and mend.
+
+    `message` says what is wrong and where, `hint` what to do (may be empty).
+    """
+
+    exit_code: ClassVar[int] = EXIT_BAD_INPUT
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(EdgemnistError):
+    """An option or an argument that makes no sense."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not known: lists the known ones and the nearest match."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = list(known)
+        nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        suggestion = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        super().__init__(
+            f"There is no {kind} {name!r}{suggestion}",
+            hint=f"Known: {', '.join(names) or 'none'}.",
+        )
+        self.name = name
+        self.nearest = nearest[0] if nearest else None
+
+
+class DataError(EdgemnistError):
+    """A data set that is missing, damaged or inconsistent."""
+
+
+class ImageError(EdgemnistError):
+    """A picture that cannot be read as one digit."""
+
+
+class ModelError(EdgemnistError):
+    """A Keras model that is damaged, or that no format can express."""
+
+
+class ArtifactError(EdgemnistError):
+    """An artifact that is damaged, mislabelled or not the recorded one."""
+
+
+class ManifestError(EdgemnistError):
+    """An export directory whose record is missing, broken or of a newer version."""
+
+
+class StorageError(EdgemnistError):
+    """A directory that cannot be written."""
+
+
+class TrainingError(EdgemnistError):
+    """A training that cannot start or cannot go on."""
+
+
+class GateMissedError(EdgemnistError):
+    """The work was done, and a gate was missed: parity, latency regression or self-test."""
+
+    exit_code = EXIT_GATE_MISSED
+
+
+class MissingDependencyError(EdgemnistError):
+    """A package that is not installed. The hint has the exact pip line."""
+
+    exit_code = EXIT_MISSING_DEPENDENCY
+
+    def __init__(self, what: str, packages: Iterable[str], extra: str) -> None:
+        names = ", ".join(packages)
+        super().__init__(
+            f"{what} needs {names}, which is not installed",
+            hint=f'Install it with: pip install "edgemnist[{extra}]"',
+        )
+        self.extra = extra

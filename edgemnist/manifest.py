@@ -1,0 +1,185 @@
+"""`manifest.json`: the record of one export directory, and the only way in.
+
+The manifest says which files belong together: the Keras model, the golden pack and every artifact, each with size and
+SHA-256. Nothing is read from an export directory whose hash does not match its record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
+from edgemnist.results import DataIdentity
+from edgemnist.storage import recover
+
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.keras"
+GOLDEN_FILE = "golden.npz"
+SCHEMA_VERSION = 1
+
+
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One input or output tensor of an artifact."""
+
+    name: str
+    dtype: str
+    """NumPy's name, such as `int8` or `float32`."""
+    shape: list[int | str]
+    """-1 or a name for a dimension that is free, such as the batch."""
+    scale: float | None = None
+    zero_point: int | None = None
+    """real = scale * (quantized - zero_point); None for a tensor that is not quantized."""
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Which images the activation ranges of an int8 artifact were taken from."""
+
+    images: int
+    indices_sha256: str
+    """Hash of the int64 indices into the training split."""
+    data_sha256: str
+    """Identity of the data set, see `DataIdentity.sha256`."""
+    method: str = "minmax"
+
+
+class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the export directory."""
+
+    file: str
+    """Name within the directory."""
+    bytes: int
+    sha256: str
+
+
+class ModelRecord(FileRecord, frozen=True, kw_only=True):
+    """The Keras model that everything else was made from."""
+
+    parameters: int
+
+
+class GoldenRecord(FileRecord, frozen=True, kw_only=True):
+    """The golden pack: evaluation images, labels and the Keras model's probabilities."""
+
+    images: int
+    model_sha256: str
+
+
+class Artifact(FileRecord, frozen=True, kw_only=True):
+    """One converted model."""
+
+    name: str
+    """`<format>-<quantization>`."""
+    format: str
+    quantization: str
+    input: TensorSpec
+    output: TensorSpec
+    calibration: Calibration | None = None
+    model_sha256: str
+    """Of the Keras model that it was converted from."""
+    versions: dict[str, str]
+    """Of everything that made it."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of one export directory."""
+
+    schema_version: int = SCHEMA_VERSION
+    labels: list[str]
+    """Name of each class, in the order of the model's outputs."""
+    data: DataIdentity | None = None
+    model: ModelRecord | None = None
+    golden: GoldenRecord | None = None
+    artifacts: list[Artifact] = msgspec.field(default_factory=list)
+
+    def artifact(self, name: str) -> Artifact:
+        """Return the record of an artifact; an unknown name raises UnknownNameError."""
+        for artifact in self.artifacts:
+            if artifact.name == name:
+                return artifact
+        raise UnknownNameError("artifact", name, [artifact.name for artifact in self.artifacts])
+
+    def with_artifacts(self, new: list[Artifact]) -> Manifest:
+        """Return a manifest in which `new` take the place of artifacts of the same names."""
+        replaced = {artifact.name: artifact for artifact in new}
+        kept = [artifact for artifact in self.artifacts if artifact.name not in replaced]
+        return msgspec.structs.replace(self, artifacts=[*kept, *new])
+
+    def encode(self) -> bytes:
+        """Return the file's contents: indented JSON in a stable order."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+RecordT = TypeVar("RecordT", bound=FileRecord)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read the record of an export directory, after completing a commit that was cut short.
+
+    Raises ManifestError where it is missing, broken, or of a newer schema version.
+    """
+    path = directory / MANIFEST_FILE
+    recover(directory)
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ManifestError(
+            f"{directory} holds no {MANIFEST_FILE}, so it is no export directory",
+            hint="Make one with: edgemnist export",
+        ) from None
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
+    return _decode(path, data)
+
+
+def _decode(path: Path, data: bytes) -> Manifest:
+    again = "Write it anew with: edgemnist export"
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).schema_version
+    except msgspec.MsgspecError as error:
+        raise ManifestError(f"{path} is not a manifest: {error}", hint=again) from error
+    if version > SCHEMA_VERSION:
+        raise ManifestError(
+            f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",
+            hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+        )
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise ManifestError(f"{path} is not a manifest: {error}", hint=again) from error
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of `data` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_recorded(directory: Path, record: FileRecord) -> bytes:
+    """Return the contents of a recorded file.
+
+    Raises ArtifactError where the file is missing, or its size or hash is not the recorded one.
+    """
+    path = directory / record.file
+    again = "Write it anew with: edgemnist export"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing, although the manifest names it", hint=again) from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) != record.bytes:
+        raise ArtifactError(
+            f"{path} has {len(data):,} bytes where the manifest says {record.bytes:,}: it is damaged", hint=again
+        )
+    if sha256(data) != record.sha256:
+        raise ArtifactError(
+            f"{path} is not the file that the manifest describes: its SHA-256 differs from the record", hint=again
+        )
+    return data

@@ -1,0 +1,95 @@
+"""Names that stand for classes, imported when used.
+
+An `Entry` knows where its class lives and which packages that needs, without importing either: so help texts, listings
+and the message for a missing package cost nothing, and a Raspberry Pi never loads TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from edgemnist.errors import MissingDependencyError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package that an entry stands on."""
+
+    distribution: str
+    """Name on the package index, such as `ai-edge-litert`."""
+    module: str
+    """Name to import, such as `ai_edge_litert`."""
+
+    def version(self) -> str | None:
+        """Return the installed version, or None where the package is missing. Imports nothing."""
+        if importlib.util.find_spec(self.module) is None:
+            return None
+        try:
+            return importlib.metadata.version(self.distribution)
+        except importlib.metadata.PackageNotFoundError:
+            # Some builds go by another name, such as tensorflow-cpu for tensorflow.
+            return "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One name of a registry."""
+
+    target: str
+    """Where the class is: `package.module:Class`."""
+    summary: str
+    """One line for listings and help texts."""
+    requires: tuple[Package, ...] = ()
+    """Packages that `target` imports."""
+    extra: str = ""
+    """The pip extra of edgemnist that brings them."""
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the distributions that are required and not installed."""
+        return tuple(package.distribution for package in self.requires if package.version() is None)
+
+    def versions(self) -> dict[str, str]:
+        """Return the installed versions of the required packages, by distribution."""
+        found = {package.distribution: package.version() for package in self.requires}
+        return {name: version for name, version in found.items() if version is not None}
+
+    def load(self) -> Any:  # noqa: ANN401 - the class behind a name is known at run time only
+        """Import and return the class.
+
+        Raises MissingDependencyError, with the pip line, where a required package is not installed.
+        """
+        module_name, _, attribute = self.target.partition(":")
+        if missing := self.missing():
+            raise MissingDependencyError(self.summary, missing, self.extra)
+        return getattr(importlib.import_module(module_name), attribute)
+
+
+EntryT = TypeVar("EntryT", bound=Entry)
+
+
+class Registry(Mapping[str, EntryT], Generic[EntryT]):
+    """Entries by name, in the order in which they are listed to users."""
+
+    def __init__(self, kind: str, entries: Mapping[str, EntryT]) -> None:
+        self.kind = kind
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> EntryT:
+        """Return the entry; an unknown name raises UnknownNameError with the nearest match."""
+        if name not in self._entries:
+            raise UnknownNameError(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

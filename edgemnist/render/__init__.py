@@ -1,0 +1,1 @@
+"""Results as tables, bars and JSON. Beside `cli`, the only package that prints."""

@@ -1,0 +1,1 @@
+"""Training the Keras MLP: recipes, augmentation and the loop."""

@@ -1,0 +1,1 @@
+"""Parity of the artifacts with the Keras model: numbers and gates."""
