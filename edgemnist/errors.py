@@ -103,10 +103,9 @@ class MissingDependencyError(EdgemnistError):
 
     exit_code = EXIT_MISSING_DEPENDENCY
 
-    def __init__(self, what: str, packages: Iterable[str], extra: str) -> None:
+    def __init__(self, what: str, packages: Iterable[str], install_line: str) -> None:
         names = ", ".join(packages)
         super().__init__(
             f"{what} needs {names}, which is not installed",
-            hint=f'Install it with: pip install "edgemnist[{extra}]"',
+            hint=f"Install it with: {install_line}",
         )
-        self.extra = extra

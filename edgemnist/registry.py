@@ -58,6 +58,10 @@ class Entry:
         found = {package.distribution: package.version() for package in self.requires}
         return {name: version for name, version in found.items() if version is not None}
 
+    def install_line(self) -> str:
+        """Return the command that brings the required packages."""
+        return f'pip install "edgemnist[{self.extra}]"'
+
     def load(self) -> Any:  # noqa: ANN401 - the class behind a name is known at run time only
         """Import and return the class.
 
@@ -65,7 +69,7 @@ class Entry:
         """
         module_name, _, attribute = self.target.partition(":")
         if missing := self.missing():
-            raise MissingDependencyError(self.summary, missing, self.extra)
+            raise MissingDependencyError(self.summary, missing, self.install_line())
         return getattr(importlib.import_module(module_name), attribute)
 
 

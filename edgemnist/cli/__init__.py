@@ -1,5 +1,94 @@
-"""Every command of `edgemnist`."""
+"""Every command of `edgemnist`: options in, one call, a result out.
+
+Nothing heavy is imported here: the commands import their stage when they run.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError
+
+PIPELINE = ("all", "data", "train", "export", "verify", "bench", "predict", "runtimes")
+"""The commands in the order in which `--help` lists them."""
+
+
+class Commands(TyperGroup):
+    """The one place that turns errors into a message, a hint and an exit code."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the commands in the order of the pipeline, not of the alphabet."""
+        return sorted(super().list_commands(ctx), key=PIPELINE.index)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it
+        """Run the command that was asked for."""
+        from edgemnist.render.errors import show_error, show_interrupted
+
+        debug = bool(ctx.params.get("debug"))
+        try:
+            return super().invoke(ctx)
+        except EdgemnistError as error:
+            show_error(error)
+            if debug:
+                traceback.print_exc()
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            show_interrupted()
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="edgemnist",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
+    if wanted:
+        from edgemnist import __version__
+        from edgemnist.render.terminal import out
+
+        out().print(f"edgemnist {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Exit codes: 0 done · 1 a gate was missed · 2 wrong usage or input · 3 a dependency is missing · "
+    "130 interrupted."
+)
+def edgemnist(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take a digit classifier from Keras to a Raspberry Pi, quantized, and prove that nothing was lost.
+
+    Start with `edgemnist all`, which does everything once and says which artifact to ship, or with
+    `edgemnist predict digit.png`, which reads a digit with the artifact that comes with the package.
+    """
+    del debug, version
+
+
+# The commands add themselves to `app`.
+from edgemnist.cli import all_, bench, data, export, predict, runtimes, train, verify  # noqa: E402, F401
 
 
 def main() -> None:
     """Run the command line."""
+    # Digits and bars are drawn with characters that a terminal without UTF-8 cannot show: replaced, not a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()

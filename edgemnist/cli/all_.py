@@ -1,0 +1,53 @@
+"""`edgemnist all`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgemnist.cli import app, options
+from edgemnist.errors import EXIT_GATE_MISSED
+
+
+@app.command(name="all", epilog="Example: edgemnist all --recipe baseline --seed 1")
+def all_(
+    *,
+    recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
+    hidden: options.Hidden = None,
+    epochs: options.Epochs = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
+    samples: Annotated[int, typer.Option("--samples", help="Timed calls of each artifact, at the least.")] = 1000,
+    data: options.Data = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Train, export to every format, verify, bench, and say which artifact to ship and why."""
+    from edgemnist.bench.config import BenchConfig
+    from edgemnist.data.sources import find_dataset
+    from edgemnist.export.config import ExportConfig
+    from edgemnist.exports import DEFAULT_EXPORTS
+    from edgemnist.pipeline import run_pipeline
+    from edgemnist.render import show
+    from edgemnist.render.pipeline import pipeline_page
+    from edgemnist.render.progress import TerminalReporter
+    from edgemnist.render.terminal import quiet_libraries
+    from edgemnist.train.config import TrainConfig
+
+    train_config = TrainConfig(recipe=recipe, hidden=tuple(hidden or (512,)), epochs=epochs, seed=seed)
+    bench_config = BenchConfig(samples=samples)
+    reporter = TerminalReporter()
+    dataset = find_dataset(data, reporter=reporter)
+    directory = exports or DEFAULT_EXPORTS
+    with quiet_libraries():
+        result = run_pipeline(
+            dataset,
+            directory,
+            train_config=train_config,
+            export_config=ExportConfig.of(),
+            bench_config=bench_config,
+            reporter=reporter,
+        )
+    show(result, lambda: pipeline_page(result, directory), json=json)
+    if not result.verify.passed:
+        raise typer.Exit(EXIT_GATE_MISSED)

@@ -1,0 +1,36 @@
+"""`edgemnist data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.cli import app, options
+
+
+@app.command(epilog="Example: edgemnist data --sheet digits.png")
+def data(
+    *,
+    directory: options.Data = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Write a PNG sheet of digits.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Find the images, say where they came from, and look at them."""
+    import msgspec
+
+    from edgemnist.data.sheet import sheet_png, terminal_rows
+    from edgemnist.data.sources import find_dataset
+    from edgemnist.data.summary import describe
+    from edgemnist.render import show
+    from edgemnist.render.data import data_page
+    from edgemnist.render.progress import TerminalReporter
+    from edgemnist.storage import write_file
+
+    dataset = find_dataset(directory, reporter=TerminalReporter())
+    result = describe(dataset)
+    if sheet is not None:
+        write_file(sheet, sheet_png(dataset.train, dataset.labels))
+        result = msgspec.structs.replace(result, sheet=str(sheet))
+    show(result, lambda: data_page(result, terminal_rows(dataset.test.images[:8])), json=json)

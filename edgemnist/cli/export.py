@@ -1,0 +1,61 @@
+"""`edgemnist export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.cli import app, options
+
+
+@app.command(epilog="Example: edgemnist export --format tflite --quantize int8")
+def export(
+    *,
+    format_: Annotated[
+        str | None, typer.Option("--format", show_default="all eight artifacts", help="tflite or onnx.")
+    ] = None,
+    quantize: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--quantize",
+            show_default="int8 for tflite, float32 for onnx",
+            help="tflite: int8, int4, dynamic, float16, float32. onnx: float32, int8, dynamic. Repeat for several.",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="FILE",
+            show_default="model.keras of the export directory",
+            help="Any Keras model that maps 28×28 images to class scores.",
+        ),
+    ] = None,
+    calibration: Annotated[
+        int,
+        typer.Option("--calibration", metavar="N", help="Training images for the int8 activation ranges."),
+    ] = 500,
+    data: options.Data = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Convert the Keras model, check that each file is what was asked for, and write the golden pack."""
+    from edgemnist.data.sources import find_dataset
+    from edgemnist.export.config import ExportConfig
+    from edgemnist.exports import DEFAULT_EXPORTS
+    from edgemnist.render import show
+    from edgemnist.render.export import export_page
+    from edgemnist.render.progress import TerminalReporter
+    from edgemnist.render.terminal import quiet_libraries
+
+    config = ExportConfig.of(format=format_, quantizations=quantize, model=model, calibration=calibration)
+    reporter = TerminalReporter()
+    dataset = find_dataset(data, reporter=reporter)
+    directory = exports or DEFAULT_EXPORTS
+    with quiet_libraries():
+        from edgemnist.export.run import export_model
+
+        result = export_model(config, dataset, directory, reporter)
+    show(result, lambda: export_page(result), json=json)

@@ -1,0 +1,51 @@
+"""`edgemnist predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.cli import app, options
+
+
+@app.command(epilog="Example: edgemnist predict digit.png · edgemnist predict --index 0 --index 1")
+def predict(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Pictures of one digit each.", show_default=False),
+    ] = None,
+    *,
+    index: Annotated[
+        list[int] | None,
+        typer.Option("--index", metavar="N", help="Evaluation image N; repeatable."),
+    ] = None,
+    artifact: Annotated[
+        str | None,
+        typer.Option(
+            "--artifact",
+            metavar="NAME|FILE",
+            show_default="the fastest verified one",
+            help="An artifact of the export directory, or any model file.",
+        ),
+    ] = None,
+    threads: options.Threads = 1,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Read a digit from each picture: digit, confidence, and a bar for each class."""
+    from edgemnist.exports import find_exports
+    from edgemnist.predict import predict_sources
+    from edgemnist.render import show
+    from edgemnist.render.predict import predict_page
+    from edgemnist.render.progress import TerminalReporter
+    from edgemnist.render.terminal import quiet_libraries
+
+    reporter = TerminalReporter()
+    directory = find_exports(exports, reporter)
+    with quiet_libraries():
+        result = predict_sources(
+            directory, sources or [], index or [], artifact=artifact, threads=threads, reporter=reporter
+        )
+    show(result, lambda: predict_page(result), json=json)

@@ -1,0 +1,50 @@
+"""`edgemnist train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgemnist.cli import app, options
+
+
+@app.command(epilog="Example: edgemnist train --recipe standard --hidden 128 --seed 7")
+def train(
+    *,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            help="baseline: the classic five epochs of RMSprop. "
+            "standard: affine and elastic distortion, cosine schedule, weight averaging.",
+        ),
+    ] = "standard",
+    hidden: options.Hidden = None,
+    epochs: options.Epochs = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", show_default="the recipe's", help="Images a step.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
+    data: options.Data = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Train the Keras MLP, and write model.keras, training.json and the curves."""
+    from edgemnist.data.sources import find_dataset
+    from edgemnist.exports import DEFAULT_EXPORTS
+    from edgemnist.render import show
+    from edgemnist.render.progress import TerminalReporter
+    from edgemnist.render.terminal import quiet_libraries
+    from edgemnist.render.train import train_page
+    from edgemnist.train.config import TrainConfig
+
+    config = TrainConfig(recipe=recipe, hidden=tuple(hidden or (512,)), epochs=epochs, batch_size=batch_size, seed=seed)
+    reporter = TerminalReporter()
+    dataset = find_dataset(data, reporter=reporter)
+    directory = exports or DEFAULT_EXPORTS
+    with quiet_libraries():
+        from edgemnist.train.run import train as run
+
+        result = run(dataset, config, directory, reporter)
+    show(result, lambda: train_page(result, directory), json=json)

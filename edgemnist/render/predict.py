@@ -1,0 +1,41 @@
+"""The page of `edgemnist predict`."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgemnist.render.tables import percent
+from edgemnist.results import Prediction, PredictResult
+
+BAR_CELLS = 30
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def predict_page(result: PredictResult) -> RenderableType:
+    """Draw the answer to each picture, and a bar for each class."""
+    answers = [_answer(prediction, result.labels) for prediction in result.predictions]
+    return Group(*answers, Text(f"{result.artifact}, {result.runtime}", style="dim"))
+
+
+def _answer(prediction: Prediction, labels: list[str]) -> RenderableType:
+    heading = Text.assemble(
+        (f"{prediction.source}: ", ""), (str(prediction.digit), "bold"), f"  {percent(prediction.confidence, 1)}"
+    )
+    if prediction.inverted:
+        heading.append("  (dark on light, inverted for the model)", style="dim")
+    if prediction.label is not None and prediction.label != prediction.digit:
+        heading.append(f"  labelled {prediction.label}", style="yellow")
+    bars = Table.grid(padding=(0, 1))
+    for label, probability in zip(labels, prediction.probabilities, strict=True):
+        style = "bold green" if str(prediction.digit) == label else "dim"
+        bars.add_row(Text(label, style), Text(bar(probability), style), Text(percent(probability, 1), style))
+    return Group(heading, bars)
+
+
+def bar(share: float) -> str:
+    """Return a bar of `BAR_CELLS` cells, drawn to an eighth of a cell; any share above 0 shows."""
+    eighths = max(round(share * BAR_CELLS * 8), 1 if share > 0 else 0)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(BAR_CELLS)

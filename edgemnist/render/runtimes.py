@@ -1,0 +1,29 @@
+"""The page of `edgemnist runtimes`."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+
+from edgemnist.render.tables import table
+from edgemnist.results import RuntimesResult
+
+_WORDS = ("quantizations, the default first", "what it is", "files", "installed")
+
+
+def runtimes_page(result: RuntimesResult) -> RenderableType:
+    """Draw the formats and the runtimes, and how to get what is missing."""
+    formats = table("format", "quantizations, the default first", "installed", left=_WORDS)
+    for one in result.formats:
+        formats.add_row(one.name, ", ".join(one.quantizations), _state(one.versions, one.install))
+    runtimes = table("runtime", "what it is", "files", "installed", left=_WORDS)
+    for runtime in result.runtimes:
+        runtimes.add_row(
+            runtime.name, runtime.summary, " ".join(runtime.suffixes), _state(runtime.versions, runtime.install)
+        )
+    return Group(formats, runtimes)
+
+
+def _state(versions: dict[str, str], install: str | None) -> str:
+    if install is not None:
+        return f"[red]no[/]: {install.replace('[', chr(92) + '[')}"
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) or "yes"
