@@ -1,0 +1,61 @@
+# make demo   everything once: set up, train, export, verify, bench, and what to ship
+# make test   the whole test-suite
+# make lint   style and types
+# make test-pi   the same answers on emulated Raspberry Pi processors (Debian, as root or with qemu-user and proot)
+# make setup  only the virtual environment
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.edgemnist-installed
+# The newest Python that TensorFlow has wheels for comes first; PYTHON=... chooses another.
+CANDIDATES := python3 python3.13 python3.12 python3.11
+PYTHON ?= $(shell for python in $(CANDIDATES); do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: demo test test-pi lint format setup clean
+.DEFAULT_GOAL := demo
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "edgemnist needs Python 3.11, 3.12 or 3.13, and found none of them." >&2; \
+		echo "Install it with: sudo apt install python3 python3-venv   (macOS: brew install python@3.13)" >&2; \
+		exit 2; fi
+	@if command -v uv >/dev/null; then \
+		uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[all]'; \
+	else \
+		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "The venv module of $(PYTHON) is missing. Install it with: sudo apt install python3-venv" >&2; exit 2; }; \
+		"$(PYTHON)" -m venv $(VENV) && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all]'; \
+	fi
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/edgemnist all
+	@echo
+	@echo "Try next:"
+	@echo "  $(BIN)/edgemnist predict --index 0        read an evaluation image"
+	@echo "  $(BIN)/edgemnist predict my-digit.png     read your own"
+	@echo "  $(BIN)/edgemnist bench tflite-int8        measure again, this artifact only"
+	@echo "  $(BIN)/edgemnist --help                   everything else"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-pi: $(STAMP)
+	$(BIN)/python -m pytest -m pi tests/pi
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,88 @@
+"""An emulated Raspberry Pi with the product installed in it, and artifacts to try on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+CACHE = REPOSITORY / ".cache" / "pi"
+MODELS = ("3", "4", "5")
+"""Cortex-A53, -A72 and -A76; only the last has the int8 dot-product instructions."""
+
+RunOnPi = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run(command: Sequence[str | Path], *, cwd: Path, env: dict[str, str] | None = None) -> str:
+    """Run a command of the host that has to work, and return its output."""
+    done = subprocess.run(command, cwd=cwd, env=env, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All eight artifacts of the classic network, made on this machine."""
+    directory = tmp_path_factory.mktemp("board")
+    mnist = REPOSITORY.parent / "shared" / "mnist"
+    data = ["--data", str(mnist)] if mnist.is_dir() else []
+    for command in (["train", "--recipe", "baseline"], ["export"]):
+        run([sys.executable, "-m", "edgemnist", *command, *data, "--exports", "exports"], cwd=directory)
+    return directory / "exports"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The product as it would be installed."""
+    directory = tmp_path_factory.mktemp("wheel")
+    run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", directory, "."], cwd=REPOSITORY)
+    return next(directory.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def sysroot(wheel: Path) -> Path:
+    """An arm64 user space with `edgemnist[pi]`; what it stands on is kept for the next run, the product is not."""
+    recipe = [HERE / "make-sysroot.sh", REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml"]
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:12]
+    root = CACHE / f"sysroot-{key}"
+    finished = root / ".finished"
+    if not finished.exists():
+        shutil.rmtree(CACHE, ignore_errors=True)
+        run(
+            [HERE / "make-sysroot.sh", root, REPOSITORY / "constraints.txt", f"{wheel}[pi]"],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHON": sys.executable},
+        )
+        finished.touch()
+    packages = next(root.glob("usr/local/lib/python3.*/dist-packages"))
+    for old in packages.glob("edgemnist*"):
+        shutil.rmtree(old)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    return root
+
+
+@pytest.fixture(scope="session")
+def run_on_pi(sysroot: Path) -> RunOnPi:
+    """Run a command on an emulated board: `run_on_pi("4", "python3", "-V", cwd=...)`."""
+
+    def run_it(model: str, *command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [HERE / "run-on-pi.sh", sysroot, *command],
+            cwd=cwd,
+            env={**os.environ, "PI_MODEL": model},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    return run_it

@@ -1,0 +1,94 @@
+"""On the processors of a Raspberry Pi 3, 4 and 5, the product answers as it does on the machine that exported."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest
+from tests.pi.conftest import HERE, MODELS, RunOnPi, run
+
+pytestmark = pytest.mark.pi
+
+INT8_STEP = 1 / 256
+"""One step of an int8 probability: what the ARM and x86 kernels of the int8 softmax may differ by."""
+FLOAT_NOISE = 1e-5
+"""Sums of floats in another order; 7e-6 was the most that was seen."""
+
+
+@pytest.fixture(scope="session")
+def host_answers(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    output = tmp_path_factory.mktemp("answers") / "host.npz"
+    run([sys.executable, HERE / "answer.py", exports, output, platform.machine()], cwd=exports.parent)
+    with np.load(output) as answers:
+        return dict(answers)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_artifact_gives_the_same_labels_as_on_the_exporting_machine(
+    model: str, exports: Path, run_on_pi: RunOnPi, host_answers: dict[str, np.ndarray]
+) -> None:
+    output = exports.parent / f"pi{model}.npz"
+    shutil.copy(HERE / "answer.py", exports.parent)
+    done = run_on_pi(model, "python3", "answer.py", "exports", output.name, "aarch64", cwd=exports.parent)
+    assert done.returncode == 0, done.stderr
+    with np.load(output) as answers:
+        assert set(answers) == set(host_answers)
+        assert len(answers) == len(read_manifest(exports).artifacts)
+        for name, here in host_answers.items():
+            there = answers[name]
+            changed = np.flatnonzero(here.argmax(axis=1) != there.argmax(axis=1))
+            assert changed.size == 0, f"{name}: labels of images {changed[:10]} differ"
+            allowed = INT8_STEP if name == "tflite-int8" else FLOAT_NOISE
+            assert np.abs(here - there).max() <= allowed, name
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_verify_passes_on_the_board_without_tensorflow(model: str, exports: Path, run_on_pi: RunOnPi) -> None:
+    assert run_on_pi(model, "python3", "-c", "import tensorflow", cwd=exports.parent).returncode != 0
+    done = run_on_pi(model, "python3", "-m", "edgemnist", "verify", "--json", "--exports", "exports", cwd=exports.parent)
+    assert done.returncode == 0, done.stderr
+    there = json.loads(done.stdout)
+    here = json.loads(
+        run([sys.executable, "-m", "edgemnist", "verify", "--json", "--exports", "exports"], cwd=exports.parent)
+    )
+    assert there["passed"]
+    assert there["images"] == here["images"]
+    flips = [{one["name"]: one["flips"] for one in result["artifacts"]} for result in (here, there)]
+    assert flips[0] == flips[1]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_predict_reads_a_picture_on_the_board(model: str, exports: Path, run_on_pi: RunOnPi) -> None:
+    golden = read_golden(exports, read_manifest(exports))
+    right = np.flatnonzero(golden.probabilities.argmax(axis=1) == golden.labels)[:5]
+    pictures = []
+    for index in right:
+        pictures.append(f"digit-{index}.png")
+        Image.fromarray(golden.images[index]).save(exports.parent / pictures[-1])
+    for artifact in ("tflite-int8", "onnx-int8"):
+        done = run_on_pi(
+            model, "python3", "-m", "edgemnist", "predict", "--json", "--exports", "exports", "--artifact", artifact, *pictures,
+            cwd=exports.parent,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        digits = [prediction["digit"] for prediction in json.loads(done.stdout)["predictions"]]
+        assert digits == golden.labels[right].tolist()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_shipped_reference_reads_a_digit_straight_after_the_install(
+    model: str, run_on_pi: RunOnPi, tmp_path: Path
+) -> None:
+    done = run_on_pi(model, "python3", "-m", "edgemnist", "predict", "--index", "0", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    prediction = json.loads(done.stdout)["predictions"][0]
+    assert prediction["digit"] == prediction["label"]
