@@ -19,6 +19,7 @@ def all_(
     seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
     samples: Annotated[int, typer.Option("--samples", help="Timed calls of each artifact, at the least.")] = 1000,
     data: options.Data = None,
+    offline: options.Offline = False,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -37,7 +38,7 @@ def all_(
     train_config = TrainConfig(recipe=recipe, hidden=tuple(hidden or (512,)), epochs=epochs, seed=seed)
     bench_config = BenchConfig(samples=samples)
     reporter = TerminalReporter()
-    dataset = find_dataset(data, reporter=reporter)
+    dataset = find_dataset(data, download=not offline, reporter=reporter)
     directory = exports or DEFAULT_EXPORTS
     with quiet_libraries():
         result = run_pipeline(

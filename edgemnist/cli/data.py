@@ -14,6 +14,7 @@ from edgemnist.cli import app, options
 def data(
     *,
     directory: options.Data = None,
+    offline: options.Offline = False,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Write a PNG sheet of digits.")] = None,
     json: options.Json = False,
 ) -> None:
@@ -28,7 +29,7 @@ def data(
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.storage import write_file
 
-    dataset = find_dataset(directory, reporter=TerminalReporter())
+    dataset = find_dataset(directory, download=not offline, reporter=TerminalReporter())
     result = describe(dataset)
     if sheet is not None:
         write_file(sheet, sheet_png(dataset.train, dataset.labels))

@@ -38,6 +38,7 @@ def export(
         typer.Option("--calibration", metavar="N", help="Training images for the int8 activation ranges."),
     ] = 500,
     data: options.Data = None,
+    offline: options.Offline = False,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -52,7 +53,7 @@ def export(
 
     config = ExportConfig.of(format=format_, quantizations=quantize, model=model, calibration=calibration)
     reporter = TerminalReporter()
-    dataset = find_dataset(data, reporter=reporter)
+    dataset = find_dataset(data, download=not offline, reporter=reporter)
     directory = exports or DEFAULT_EXPORTS
     with quiet_libraries():
         from edgemnist.export.run import export_model

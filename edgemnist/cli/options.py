@@ -29,6 +29,10 @@ Data: TypeAlias = Annotated[
     ),
 ]
 
+Offline: TypeAlias = Annotated[
+    bool, typer.Option("--offline", envvar="EDGEMNIST_OFFLINE", help="Do not try to download the full data set.")
+]
+
 Artifacts: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(

@@ -27,6 +27,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
     data: options.Data = None,
+    offline: options.Offline = False,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -41,7 +42,7 @@ def train(
 
     config = TrainConfig(recipe=recipe, hidden=tuple(hidden or (512,)), epochs=epochs, batch_size=batch_size, seed=seed)
     reporter = TerminalReporter()
-    dataset = find_dataset(data, reporter=reporter)
+    dataset = find_dataset(data, download=not offline, reporter=reporter)
     directory = exports or DEFAULT_EXPORTS
     with quiet_libraries():
         from edgemnist.train.run import train as run

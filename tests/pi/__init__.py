@@ -1,0 +1,1 @@
+"""The same promises on emulated Raspberry Pi processors."""

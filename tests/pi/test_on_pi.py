@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,12 +52,17 @@ def test_every_artifact_gives_the_same_labels_as_on_the_exporting_machine(
             assert np.abs(here - there).max() <= allowed, name
 
 
+def edgemnist_on_pi(run_on_pi: RunOnPi, model: str, *arguments: str, cwd: Path) -> Any:
+    """Run a command that has to work on the board, and return its JSON document."""
+    done = run_on_pi(model, "python3", "-m", "edgemnist", *arguments, "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_verify_passes_on_the_board_without_tensorflow(model: str, exports: Path, run_on_pi: RunOnPi) -> None:
     assert run_on_pi(model, "python3", "-c", "import tensorflow", cwd=exports.parent).returncode != 0
-    done = run_on_pi(model, "python3", "-m", "edgemnist", "verify", "--json", "--exports", "exports", cwd=exports.parent)
-    assert done.returncode == 0, done.stderr
-    there = json.loads(done.stdout)
+    there = edgemnist_on_pi(run_on_pi, model, "verify", "--exports", "exports", cwd=exports.parent)
     here = json.loads(
         run([sys.executable, "-m", "edgemnist", "verify", "--json", "--exports", "exports"], cwd=exports.parent)
     )
@@ -75,12 +81,9 @@ def test_predict_reads_a_picture_on_the_board(model: str, exports: Path, run_on_
         pictures.append(f"digit-{index}.png")
         Image.fromarray(golden.images[index]).save(exports.parent / pictures[-1])
     for artifact in ("tflite-int8", "onnx-int8"):
-        done = run_on_pi(
-            model, "python3", "-m", "edgemnist", "predict", "--json", "--exports", "exports", "--artifact", artifact, *pictures,
-            cwd=exports.parent,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        digits = [prediction["digit"] for prediction in json.loads(done.stdout)["predictions"]]
+        options = ("--exports", "exports", "--artifact", artifact)
+        result = edgemnist_on_pi(run_on_pi, model, "predict", *options, *pictures, cwd=exports.parent)
+        digits = [prediction["digit"] for prediction in result["predictions"]]
         assert digits == golden.labels[right].tolist()
 
 
@@ -88,7 +91,5 @@ def test_predict_reads_a_picture_on_the_board(model: str, exports: Path, run_on_
 def test_the_shipped_reference_reads_a_digit_straight_after_the_install(
     model: str, run_on_pi: RunOnPi, tmp_path: Path
 ) -> None:
-    done = run_on_pi(model, "python3", "-m", "edgemnist", "predict", "--index", "0", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    prediction = json.loads(done.stdout)["predictions"][0]
+    prediction = edgemnist_on_pi(run_on_pi, model, "predict", "--index", "0", cwd=tmp_path)["predictions"][0]
     assert prediction["digit"] == prediction["label"]

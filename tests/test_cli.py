@@ -1,0 +1,271 @@
+"""The command line keeps its manners: help, exit codes, streams, and a start without anything heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from edgemnist.cli import PIPELINE, app
+from tests.conftest import Run, run_edgemnist
+
+HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "matplotlib", "numpy", "PIL", "mlxtend")
+COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # a group, as it has several commands
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    code = f"import sys, edgemnist.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_and_json(command: str, edgemnist: Run) -> None:
+    done = edgemnist(command, "--help")
+    assert done.returncode == 0
+    assert f"Example: edgemnist {command}" in done.stdout
+    assert "--json" in done.stdout
+    assert done.stderr == ""
+
+
+def test_every_command_is_listed_in_the_order_of_the_pipeline(edgemnist: Run) -> None:
+    assert sorted(PIPELINE) == COMMANDS
+    text = edgemnist("--help").stdout
+    places = [text.index(f"│ {command} ") for command in PIPELINE]
+    assert places == sorted(places)
+
+
+def test_an_unknown_command_or_option_is_wrong_usage(edgemnist: Run) -> None:
+    assert edgemnist("pedict").returncode == 2
+    assert edgemnist("predict", "--artefact", "x").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--recipe", "standart"], "'standard'"),
+        (["train", "--hidden", "0"], "--hidden"),
+        (["train", "--epochs", "-1"], "--epochs"),
+        (["train", "--epochs", "0"], "--epochs"),
+        (["train", "--batch-size", "0"], "--batch-size"),
+        (["export", "--format", "tflight"], "'tflite'"),
+        (["export", "--format", "onnx", "--quantize", "int4"], "int4"),
+        (["export", "--calibration", "0"], "--calibration"),
+        (["verify", "tflite-int9"], "tflite-int8"),
+        (["verify", "--max-flips", "-1"], "--max-flips"),
+        (["bench", "tflite-int9"], "tflite-int8"),
+        (["bench", "--threads", "0"], "--threads"),
+        (["bench", "--batch-size", "0"], "--batch-size"),
+        (["bench", "--samples", "0"], "--samples"),
+        (["bench", "--rounds", "0"], "--rounds"),
+        (["predict", "--index", "5000000"], "--index"),
+        (["predict", "--index", "-1"], "--index"),
+        (["predict"], "--index"),
+        (["predict", "--index", "0", "--artifact", "onnx-int88"], "onnx-int8"),
+        (["predict", "missing.png"], "missing.png"),
+        (["predict", "--index", "0", "--artifact", "missing.tflite"], "missing.tflite"),
+        (["data", "--data", "missing"], "missing"),
+        (["verify", "--exports", "missing"], "missing"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_in_one_sentence_and_exit_2(arguments: list[str], said: str, exports: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in exports.iterdir()}
+    done = run_edgemnist(*arguments, cwd=exports.parent)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in exports.iterdir()} == before
+
+
+def test_debug_adds_the_traceback_and_keeps_the_exit_code(edgemnist: Run) -> None:
+    done = edgemnist("--debug", "verify", "--exports", "missing")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+def test_a_missing_runtime_is_exit_3_with_the_pip_line(exports: Path, tmp_path: Path) -> None:
+    hide = tmp_path / "hide"
+    hide.mkdir()
+    # find_spec sees a package as missing where a finder says so first.
+    (hide / "sitecustomize.py").write_text(
+        "import sys, importlib.util\n"
+        "real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'onnxruntime' else real(name, *rest)\n"
+    )
+    done = run_edgemnist(
+        "predict", "--index", "0", "--artifact", "onnx-float32", cwd=exports.parent, env={"PYTHONPATH": str(hide)}
+    )
+    assert done.returncode == 3
+    assert 'pip install "edgemnist[onnx]"' in done.stderr
+
+
+def test_json_puts_one_document_on_stdout_whatever_the_libraries_say(exports: Path) -> None:
+    done = run_edgemnist("export", "--format", "tflite", "--json", "--offline", cwd=exports.parent)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [artifact["name"] for artifact in document["artifacts"]] == ["tflite-int8"]
+    for chatter in ("WARNING", "I0000", "W0000", "E0000", "oneDNN", "cuda"):
+        assert chatter not in done.stderr
+
+
+def test_verify_has_the_fields_that_others_build_on(exports: Path) -> None:
+    done = run_edgemnist("verify", "--json", cwd=exports.parent)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert {"passed", "images", "reference_accuracy", "artifacts"} <= document.keys()
+    assert len(document["artifacts"]) == 8
+    for artifact in document["artifacts"]:
+        assert {
+            "name", "runtime", "accuracy", "accuracy_drop_points", "flips", "agreement", "max_abs_diff",
+            "mean_abs_diff", "passed", "reasons",
+        } <= artifact.keys()  # fmt: skip
+
+
+def test_a_missed_gate_is_exit_1_with_its_reason(exports: Path) -> None:
+    done = run_edgemnist("verify", "tflite-int8", "--max-diff", "1e-9", cwd=exports.parent)
+    assert done.returncode == 1
+    assert "FAIL" in done.stdout
+    assert "tflite-int8: " in done.stdout
+
+
+def test_bench_has_the_fields_that_others_build_on(exports: Path) -> None:
+    options = ("--no-keras", "--samples", "50", "--seconds", "0.05", "--rounds", "1", "--save", "raw.json")
+    done = run_edgemnist("bench", "tflite-int8", "onnx-int8", "--json", *options, cwd=exports.parent)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["host"]
+    assert [result["name"] for result in document["results"]] == ["tflite-int8", "onnx-int8"]
+    for result in document["results"]:
+        assert {
+            "name", "runtime", "threads", "batch_size", "samples", "p50_us", "p90_us", "p99_us", "mean_us", "min_us",
+            "throughput_per_s", "load_ms", "cold_start_ms", "peak_rss_mb", "bytes",
+        } <= result.keys()  # fmt: skip
+        assert result["min_us"] <= result["p50_us"] <= result["p90_us"] <= result["p99_us"]
+    saved = json.loads((exports.parent / "raw.json").read_text())
+    assert len(saved["samples_us"]["tflite-int8"][0]) >= 50
+
+
+def test_predict_chooses_a_verified_artifact_and_reads_evaluation_images(exports: Path) -> None:
+    assert "unverified" in run_edgemnist("predict", "--index", "0", cwd=exports.parent).stderr
+    assert run_edgemnist("verify", "onnx-int8", cwd=exports.parent).returncode == 0
+    done = run_edgemnist("predict", "--index", "0", "--index", "7", "--json", cwd=exports.parent)
+    document = json.loads(done.stdout)
+    assert document["artifact"] == "onnx-int8"
+    for prediction in document["predictions"]:
+        assert {"source", "digit", "confidence", "probabilities"} <= prediction.keys()
+        assert prediction["confidence"] == max(prediction["probabilities"])
+
+
+def test_predict_takes_the_reference_where_nothing_was_exported(edgemnist: Run) -> None:
+    done = edgemnist("predict", "--index", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "reference" in done.stderr
+    prediction = json.loads(done.stdout)["predictions"][0]
+    assert prediction["digit"] == prediction["label"]
+
+
+@pytest.mark.parametrize("name", ["model.keras", "tflite-int8.tflite", "golden.npz", "manifest.json"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "missing"])
+def test_a_damaged_file_is_told_by_its_name_and_exit_2(
+    name: str, damage: str, exports: Path, break_file: Callable[[Path, str], None]
+) -> None:
+    break_file(exports / name, damage)
+    command = ["export", "--offline"] if name == "model.keras" else ["verify", "tflite-int8"]
+    done = run_edgemnist(*command, cwd=exports.parent)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert name in done.stderr or "manifest" in done.stderr or "golden pack" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def break_file() -> Callable[[Path, str], None]:
+    def damage_file(path: Path, damage: str) -> None:
+        data = path.read_bytes()
+        if damage == "missing":
+            path.unlink()
+        elif damage == "truncated":
+            path.write_bytes(data[: len(data) // 2])
+        elif damage == "emptied":
+            path.write_bytes(b"")
+        else:
+            middle = len(data) // 2
+            path.write_bytes(data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :])
+
+    return damage_file
+
+
+def test_a_manifest_of_a_newer_version_asks_for_a_newer_edgemnist(exports: Path) -> None:
+    manifest = json.loads((exports / "manifest.json").read_text())
+    manifest["schema_version"] = 99
+    (exports / "manifest.json").write_text(json.dumps(manifest))
+    done = run_edgemnist("verify", cwd=exports.parent)
+    assert done.returncode == 2
+    assert "99" in done.stderr
+    assert "--upgrade edgemnist" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and pseudo-terminals are POSIX")
+@pytest.mark.parametrize("command", [["bench", "--seconds", "30"], ["train", "--offline", "--epochs", "2000"]])
+def test_ctrl_c_is_exit_130_and_leaves_the_artifacts(command: list[str], exports: Path) -> None:
+    before = (exports / "tflite-int8.tflite").read_bytes()
+    whole = [sys.executable, "-m", "edgemnist", *command]
+    process = subprocess.Popen(whole, cwd=exports.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(15 if command[0] == "train" else 5)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert b"Traceback" not in stderr
+    # A training that is stopped keeps the best so far, and says so: that is its work done.
+    assert process.returncode == (0 if command[0] == "train" else 130), stderr
+    assert (exports / "tflite-int8.tflite").read_bytes() == before
+
+
+def test_a_pipe_that_closes_early_is_no_traceback(exports: Path) -> None:
+    command = f"{sys.executable} -m edgemnist verify tflite-int8 | head -n 1"
+    done = subprocess.run(["sh", "-c", command], cwd=exports.parent, check=True, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounts a small disk, as root")
+def test_a_full_disk_keeps_the_old_artifacts(made_exports: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = sum(path.stat().st_size for path in made_exports.iterdir()) + 300_000
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], check=True)
+    try:
+        shutil.copytree(made_exports, disk, dirs_exist_ok=True)
+        before = {path.name: path.read_bytes() for path in disk.iterdir()}
+        done = run_edgemnist("export", "--offline", "--exports", str(disk), "--calibration", "77", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "space" in done.stderr
+        assert {path.name: path.read_bytes() for path in disk.iterdir()} == before
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_progress_is_drawn_on_a_terminal_and_results_stay_on_stdout(exports: Path) -> None:
+    reader, terminal = pty.openpty()
+    command = [sys.executable, "-m", "edgemnist", "verify", "--json"]
+    done = subprocess.run(command, cwd=exports.parent, stdout=subprocess.PIPE, stderr=terminal, check=True)
+    os.close(terminal)
+    assert json.loads(done.stdout)["passed"]
+    assert os.read(reader, 1000)
+
+
+def test_runtimes_lists_everything_that_is_registered(edgemnist_json: Callable[..., dict[str, Any]]) -> None:
+    document = edgemnist_json("runtimes")
+    assert [one["name"] for one in document["formats"]] == ["tflite", "onnx"]
+    assert {"litert", "onnxruntime", "keras"} <= {one["name"] for one in document["runtimes"]}
+    assert all(one["installed"] and one["install"] is None for one in document["formats"])

@@ -1,0 +1,95 @@
+"""What a board installs: the wheel with one runtime, no TensorFlow, and everything a board is for works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest
+from tests.conftest import REPOSITORY
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A venv with `edgemnist[tflite]` from the wheel, and how many bytes that added."""
+    directory = tmp_path_factory.mktemp("fresh")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*command: str | Path) -> None:
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", directory, ".")
+    run(sys.executable, "-m", "venv", directory / "venv")
+    before = tree_size(directory / "venv")
+    wheel = next(directory.glob("edgemnist-*.whl"))
+    constraints = REPOSITORY / "constraints.txt"
+    pip = directory / "venv" / "bin" / "pip"
+    run(pip, "install", "-q", "--disable-pip-version-check", "-c", constraints, f"{wheel}[tflite]")
+    return directory / "venv" / "bin" / "edgemnist", tree_size(directory / "venv") - before
+
+
+def tree_size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def run_fresh(program: Path, *arguments: str, cwd: Path) -> dict[str, object]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [program, *arguments, "--json"], cwd=cwd, env=environment, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    document: dict[str, object] = json.loads(done.stdout)
+    return document
+
+
+def test_the_install_is_light(fresh: tuple[Path, int]) -> None:
+    program, added = fresh
+    assert added <= 120 * MEGABYTE
+    python = program.parent / "python"
+    assert subprocess.run([python, "-c", "import tensorflow"], check=False, capture_output=True).returncode != 0
+
+
+def test_predict_reads_a_picture_with_the_shipped_artifact(fresh: tuple[Path, int], tmp_path: Path) -> None:
+    program, _ = fresh
+    reference = REPOSITORY / "exports" / "reference"
+    golden = read_golden(reference, read_manifest(reference))
+    Image.fromarray(255 - golden.images[0]).resize((280, 280)).save(tmp_path / "digit.png")
+    document = run_fresh(program, "predict", "digit.png", cwd=tmp_path)
+    assert document["artifact"] == "tflite-int8"
+    assert document["predictions"][0]["digit"] == golden.labels[0]  # type: ignore[index]  # a document is plain JSON
+
+
+def test_predict_stays_small(fresh: tuple[Path, int], tmp_path: Path) -> None:
+    program, _ = fresh
+    # RUSAGE_CHILDREN keeps the largest child ever, so the measurement gets a parent of its own.
+    code = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run([sys.argv[1], 'predict', '--index', '0'], check=True, stdout=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, program], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(done.stdout) * unit <= 100 * MEGABYTE
+
+
+def test_verify_and_bench_work_without_tensorflow(fresh: tuple[Path, int], made_exports: Path, tmp_path: Path) -> None:
+    program, _ = fresh
+    for where in ([], ["--exports", str(made_exports)]):
+        names = ["tflite-int8"]
+        verified = run_fresh(program, "verify", *names, *where, cwd=tmp_path)
+        assert verified["passed"]
+        options = ["--samples", "20", "--seconds", "0.01", "--rounds", "1"]
+        benched = run_fresh(program, "bench", *names, *where, *options, cwd=tmp_path)
+        assert [one["name"] for one in benched["results"]] == names  # type: ignore[attr-defined]  # plain JSON
