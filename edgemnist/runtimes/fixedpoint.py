@@ -76,11 +76,10 @@ def rounding_divide_by_power(values: Raw, exponent: Raw | int) -> Raw:
     return quotient
 
 
-def saturating_multiply_by_power(values: Raw, exponent: int) -> Raw:
-    """Return values * 2^exponent within int32; a negative exponent rounds."""
-    if exponent < 0:
-        return rounding_divide_by_power(values, -exponent)
-    return np.clip(values << exponent, _LOWEST, _HIGHEST)
+def saturating_shift_left(values: Raw, bits: int) -> Raw:
+    """Return values * 2^bits, kept within int32."""
+    shifted: Raw = np.clip(values << bits, _LOWEST, _HIGHEST)
+    return shifted
 
 
 def exp_on_negative_values(values: Raw) -> Raw:
@@ -127,5 +126,5 @@ def _one_over_one_plus(x: Raw) -> Raw:
     estimate = _48_OVER_17 + doubling_high_multiply(half_denominator, _MINUS_32_OVER_17)
     for _ in range(_NEWTON_STEPS):
         error = one - doubling_high_multiply(half_denominator, estimate)
-        estimate = estimate + saturating_multiply_by_power(doubling_high_multiply(estimate, error), 2)
-    return saturating_multiply_by_power(estimate, 1)
+        estimate = estimate + saturating_shift_left(doubling_high_multiply(estimate, error), 2)
+    return saturating_shift_left(estimate, 1)
