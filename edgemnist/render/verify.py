@@ -38,8 +38,8 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
         )
     heading = (
         f"{result.images:,} evaluation images; the reference ({result.reference}) is right on "
-        f"{percent(result.reference_accuracy)}. Drop in points; + −: flips that fixed and broke; p: McNemar's exact test; "
-        "1 vs N: batch of one against a large batch."
+        f"{percent(result.reference_accuracy)}. Drop in points; "
+        "+ −: flips that fixed and broke; p: McNemar's exact test; 1 vs N: batch of one against a large batch."
     )
     reasons = [
         Text.assemble((f"{parity.name}: ", "bold red"), reason)

@@ -49,7 +49,7 @@ def verify(
     """
     manifest = read_manifest(exports)
     artifacts = (
-        select_artifacts(manifest, names, reporter)
+        select_artifacts(exports, manifest, names, reporter)
         if runtime is None
         else select_for_runtime(manifest, runtime, names, reporter)
     )
