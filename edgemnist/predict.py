@@ -19,6 +19,7 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import Prediction, PredictResult
 from edgemnist.runtimes import RUNTIMES, load, runtime_for
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.verify.flips import as_digit
 from edgemnist.verify.run import read_verification, verified_names
 
 
@@ -77,11 +78,6 @@ def answer(classifier: Classifier, sourced: Sequence[Sourced]) -> list[Predictio
         )
         for one, row in zip(sourced, probabilities, strict=True)
     ]
-
-
-def as_digit(label: str) -> int | str:
-    """Return a label as a number where it is one."""
-    return int(label) if label.isdecimal() else label
 
 
 def choose_artifact(exports: Path, manifest: Manifest) -> tuple[str, str]:
