@@ -10,7 +10,7 @@ from rich.text import Text
 
 from edgemnist.bench.results import PairResult
 from edgemnist.bench.subjects import subject_key
-from edgemnist.render.tables import doubts, kilobytes, microseconds, table
+from edgemnist.render.tables import doubts, kilobytes, microseconds, ratio, table
 from edgemnist.results import BaselineComparison, BenchResult, Latency, Ratio
 
 
@@ -28,7 +28,7 @@ def bench_page(result: BenchResult) -> RenderableType:
             microseconds(one.p999_us),
             microseconds(one.mean_us),
             microseconds(one.min_us),
-            "" if one.speedup is None else f"{one.speedup:,.3g}×",
+            ratio(one.speedup),
         )
         cost.add_row(
             _name(one),
@@ -71,7 +71,9 @@ def pair_page(result: PairResult) -> RenderableType:
             microseconds(one.min_us),
             kilobytes(one.bytes),
         )
-    sentence = f"{result.first.name} takes {ratio(result.ratio)} the time of {result.second.name}: {_says(result)}."
+    sentence = (
+        f"{result.first.name} takes {with_interval(result.ratio)} the time of {result.second.name}: {_says(result)}."
+    )
     warnings = [
         *result.warnings,
         *(f"{one.name}: {warning}" for one in (result.first, result.second) for warning in one.warnings),
@@ -85,7 +87,7 @@ def pair_page(result: PairResult) -> RenderableType:
     )
 
 
-def ratio(value: Ratio) -> str:
+def with_interval(value: Ratio) -> str:
     """Return a ratio with its interval, such as `1.18× [1.16, 1.21]`."""
     return f"{value.ratio:.3f}× [{value.low:.3f}, {value.high:.3f}]"
 
@@ -104,7 +106,7 @@ def _baseline(comparison: BaselineComparison) -> RenderableType:
             change.name,
             microseconds(change.baseline_p50_us),
             microseconds(change.p50_us),
-            ratio(change.ratio),
+            with_interval(change.ratio),
             f"{change.noise:.1%}",
             Text(change.ratio.verdict, style=colours[change.ratio.verdict]),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgemnist.manifest import Artifact
-from edgemnist.render.tables import kilobytes, microseconds, percent
+from edgemnist.render.tables import kilobytes, microseconds, percent, ratio
 from edgemnist.report.facts import Facts
 from edgemnist.results import ArtifactParity, Latency
 
@@ -56,7 +56,7 @@ def _row(artifact: Artifact, parity: ArtifactParity | None, latency: Latency | N
         max_diff=f"{parity.max_abs_diff:.1e}" if parity else UNKNOWN,
         p50=microseconds(latency.p50_us) if latency else UNKNOWN,
         p99=microseconds(latency.p99_us) if latency else UNKNOWN,
-        speedup=f"{latency.speedup:,.3g}×" if latency and latency.speedup else UNKNOWN,
+        speedup=ratio(latency.speedup) if latency and latency.speedup else UNKNOWN,
         throughput=f"{latency.throughput_per_s:,.0f}" if latency else UNKNOWN,
         memory=f"{latency.peak_rss_mb:.0f} MB" if latency and latency.peak_rss_mb else UNKNOWN,
         cold_start=f"{latency.cold_start_ms:,.0f} ms" if latency else UNKNOWN,
