@@ -40,6 +40,12 @@ class Facts:
         """Name of the artifact to ship."""
         return self.advice.recommended if self.advice else None
 
+    def headline(self) -> str:
+        """Return the answer in a few words."""
+        if self.advice is None:
+            return "Not measured yet"
+        return f"Ship {self.recommended}" if self.recommended else "Nothing to ship"
+
     def parity(self, artifact: Artifact) -> ArtifactParity | None:
         """Return what `verify` says about an artifact."""
         return (

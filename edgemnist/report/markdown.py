@@ -11,7 +11,7 @@ from edgemnist.report.rows import rows
 
 def markdown_page(facts: Facts) -> str:
     """Return the summary, one table, the host and how to get the same, in GitHub's Markdown."""
-    parts = [f"## edgemnist: {_headline(facts)}"]
+    parts = [f"## edgemnist: {facts.headline()}"]
     if facts.advice is not None:
         parts += [
             facts.advice.reason,
@@ -39,10 +39,6 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in (head, rule, *lines)
     )
-
-
-def _headline(facts: Facts) -> str:
-    return f"ship `{facts.recommended}`" if facts.recommended else "nothing to recommend"
 
 
 def _artifacts(facts: Facts) -> str:

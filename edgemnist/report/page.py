@@ -13,11 +13,21 @@ from edgemnist.report.facts import Facts
 from edgemnist.report.pictures import Cell, confusion, pictures
 from edgemnist.report.plots import curves_svg, distributions_svg, layers_svg, trade_off_svg
 from edgemnist.report.rows import rows
-from edgemnist.results import Flip
+from edgemnist.results import BenchResult, Flip
 
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60
 """Pictures of one artifact, at the most: the counts say how many more there are, and `verify --sheet` shows them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawings:
+    """The <svg> elements; empty where there is nothing to draw."""
+
+    trade_off: str
+    distributions: str
+    curves: str
+    layers: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +67,7 @@ def view(facts: Facts) -> dict[str, Any]:
     shown = [flip.index for gallery in galleries for flip in gallery.flips]
     return {
         "facts": facts,
+        "headline": facts.headline(),
         "rows": rows(facts),
         "advice": facts.advice,
         "recommended": next((row for row in rows(facts) if row.chosen), None),
@@ -72,18 +83,18 @@ def view(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _drawings(facts: Facts) -> dict[str, str]:
-    """Return the drawings for which there is something to draw, by name."""
-    drawings = {}
-    if facts.advice is not None and facts.advice.candidates:
-        drawings["trade_off"] = trade_off_svg(facts.advice.candidates, facts.recommended)
-    if facts.benched is not None and any(one.histogram for one in facts.benched.results):
-        drawings["distributions"] = distributions_svg(facts.benched.results)
-    if facts.training is not None and facts.training.history:
-        drawings["curves"] = curves_svg(facts.training)
-    if facts.verified is not None and facts.verified.layers:
-        drawings["layers"] = layers_svg(facts.verified.layers)
-    return drawings
+def _drawings(facts: Facts) -> Drawings:
+    benched, verified, training, advice = facts.benched, facts.verified, facts.training, facts.advice
+    return Drawings(
+        trade_off=trade_off_svg(advice.candidates, advice.recommended) if advice and advice.candidates else "",
+        distributions=distributions_svg(benched.results) if benched and _has_histograms(benched) else "",
+        curves=curves_svg(training) if training and training.history else "",
+        layers=layers_svg(verified.layers) if verified and verified.layers else "",
+    )
+
+
+def _has_histograms(benched: BenchResult) -> bool:
+    return any(one.histogram for one in benched.results)
 
 
 def _confusion(facts: Facts) -> list[list[Cell]]:

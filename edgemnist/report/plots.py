@@ -119,6 +119,8 @@ def curves_svg(training: TrainResult) -> str:
         loss, accuracy = figure.subplots(2, 1, sharex=True)
         loss.plot(epochs, [epoch.loss for epoch in training.history], color=SERIES[0], marker=marker, markersize=3)
         loss.set(ylabel="loss while training", yscale="log")
+        loss.yaxis.set_major_formatter("{x:g}")
+        loss.yaxis.set_minor_formatter("{x:g}")
         shares = [100 * epoch.accuracy for epoch in training.history]
         accuracy.plot(epochs, shares, color=SERIES[0], marker=marker, markersize=3, label="while training")
         tested = [(epoch.epoch, 100 * epoch.test_accuracy) for epoch in training.history if epoch.test_accuracy]
