@@ -82,7 +82,7 @@ def bench(
     from edgemnist.bench.pair import pair as run_pair
     from edgemnist.bench.record import read_baseline, save_bench
     from edgemnist.bench.run import bench as run
-    from edgemnist.exports import find_exports
+    from edgemnist.exports import find_exports, keeps_results
     from edgemnist.render import show
     from edgemnist.render.bench import bench_page, pair_page
     from edgemnist.render.progress import TerminalReporter
@@ -122,7 +122,7 @@ def bench(
     if save is not None:
         write_file(save, result.to_json().encode())
     result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
-    if slow_down == 1:
+    if slow_down == 1 and keeps_results(directory):
         save_bench(directory, result, reporter)
     show(result, lambda: bench_page(result), json=json)
     if result.baseline is not None and not result.baseline.passed:
