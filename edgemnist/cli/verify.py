@@ -82,6 +82,7 @@ def verify(
     """Hold every artifact against the Keras model, over every evaluation image. Exit 1 where a gate is missed."""
     from edgemnist.render import show
     from edgemnist.render.progress import TerminalReporter
+    from edgemnist.render.terminal import quiet_libraries
     from edgemnist.render.verify import gate_page, verify_page
     from edgemnist.results import GateResult
     from edgemnist.verify.command import Request, run_request
@@ -106,7 +107,8 @@ def verify(
         sheet=sheet,
         junit=junit,
     )
-    result = run_request(request, TerminalReporter())
+    with quiet_libraries():
+        result = run_request(request, TerminalReporter())
     show(result, lambda: verify_page(result, flips=flips), json=json)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
