@@ -24,7 +24,7 @@ def parity(name: str, accuracy: float = 0.98, *, passed: bool = True) -> Artifac
         batch_flips=0,
         passed=passed,
         reasons=[] if passed else ["it is wrong"],
-        sha256=name,
+        sha256=f"hash of {name}",
     )
 
 
@@ -45,7 +45,7 @@ def latency(name: str, p50: float, size: int = 400_000, sha256: str = "") -> Lat
         cold_start_ms=1.0,
         peak_rss_mb=40.0,
         bytes=size,
-        sha256=sha256 or name,
+        sha256=sha256 or f"hash of {name}",
     )
 
 

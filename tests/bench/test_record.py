@@ -79,8 +79,8 @@ def test_figures_with_another_number_of_threads_are_never_mixed_in(
     assert saved_names(exports) == ["tflite-int4"]
 
 
-@pytest.mark.parametrize("contents", [b"", b'{"schema_version": 1}', b'{"schema_version": 99}'])
-def test_a_broken_or_newer_record_is_an_error_to_read_and_replaced_by_the_next(
+@pytest.mark.parametrize("contents", [b"", b'{"schema_version": 1}'])
+def test_a_broken_record_is_an_error_to_read_and_replaced_by_the_next(
     contents: bytes, exports: Path, int8: BenchResult
 ) -> None:
     (exports / BENCH_FILE).write_bytes(contents)

@@ -108,6 +108,12 @@ def test_a_poisson_quantile_is_the_least_count_that_suffices() -> None:
     assert poisson_quantile(1.0, 0.74) == 2
 
 
+def test_the_sum_of_the_probabilities_may_be_off_by_what_rounding_explains() -> None:
+    # Ten classes, each rounded to a step of 1/256, and one step more where the softmax saturates.
+    assert GATES["int8"].max_sum_error(10) == pytest.approx(6 / 256)
+    assert GATES["float32"].max_sum_error(10) < 2e-5
+
+
 def test_the_reasons_are_sentences_with_both_numbers() -> None:
     parity = dataclasses.replace(PERFECT, flips=42, lost=31, max_abs_diff=0.5)
     assert missed(GATES["int8"], parity) == [
