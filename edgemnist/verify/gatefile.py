@@ -136,7 +136,7 @@ def gate_toml(gates: GateTable) -> str:
     """Return a gate file with all limits, which `read_gates` reads back to the same gates."""
     document = gates.document()
     lines = [
-        "# From how many evaluation images on the shares hold to the letter; on fewer, chance is allowed for. 0: always.",
+        "# From how many evaluation images on shares hold to the letter; on fewer, chance is allowed for; 0: always.",
         f"{SETTLED_KEY} = {document.pop(SETTLED_KEY)}",
     ]
     explained: set[str] = set()
