@@ -36,7 +36,7 @@ class LiteRTClassifier(ChunkedClassifier):
         self._batch = self._first.fixed_batch
         direct = _direct_call(self._first, self._lock) if self._first.batch == 1 else None
         self._single: Callable[[Images], Probabilities] = direct or self._copying_call
-        self._set_up(path, labels, step=self._first.output.numbers.step)
+        self._set_up(path, labels)
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> LiteRTClassifier:
