@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 
 SCHEMA_VERSION = 1
+KERAS_MODEL = "Keras model"
+"""What artifacts are held against where no other reference is named."""
 
 ResultT = TypeVar("ResultT", bound="Result")
 
@@ -290,7 +292,7 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     model_sha256: str
     artifacts: list[ArtifactParity]
     seconds: float
-    reference: str = "Keras model"
+    reference: str = KERAS_MODEL
     """What the artifacts were held against: the Keras model, or the file that `--reference` named."""
     vote: Vote | None = None
     """None unless LiteRT, ONNX Runtime and the integer reference all answered for int8."""

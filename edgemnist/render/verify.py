@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgemnist.render.tables import percent, table, verdict
-from edgemnist.results import ArtifactLayers, ArtifactParity, VerifyResult, Vote
+from edgemnist.results import KERAS_MODEL, ArtifactLayers, ArtifactParity, VerifyResult, Vote
 from edgemnist.verify.flips import BROKEN, FIXED, count_kind
 from edgemnist.verify.gatefile import GateTable, gate_toml
 from edgemnist.verify.statistics import has_scipy
@@ -21,8 +21,9 @@ SIGNIFICANT = 0.05
 
 def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
     """Draw the parity table, and below it every reason for a missed gate; with `flips`, each changed label as well."""
-    columns = ("artifact", "accuracy", "drop", "flips", "+ −", "p", "max |Δp|", "mean |Δp|", "1 vs N")
-    page = table(*columns, "gate", left=["gate"])
+    columns = ("artifact", "accuracy", "drop", "flips", "+ −", "p", "max |Δp|", "1 vs N")
+    # Files may have long paths; the names of artifacts are short.
+    page = table(*columns, "gate", left=["gate"], prose=[] if result.reference == KERAS_MODEL else ["artifact"])
     for parity in result.artifacts:
         page.add_row(
             escape(parity.name),
@@ -32,7 +33,6 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
             _balance(parity),
             _p_value(parity.mcnemar_p),
             f"{parity.max_abs_diff:.1e}",
-            f"{parity.mean_abs_diff:.1e}",
             f"{parity.max_batch_diff:.0e}",
             verdict(passed=parity.passed),
         )
@@ -48,7 +48,15 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
     ]
     details = [*_statistics(result), *_voters(result)]
     drawn = [_flip_table(parity) for parity in result.artifacts if parity.flipped] if flips else []
-    layers = [_layer_table(one) for one in result.layers]
+    layers: list[RenderableType] = [_layer_table(one) for one in result.layers]
+    if layers:
+        layers.append(
+            Text(
+                "SQNR: of everything up to this output; range: what its own calibration costs; "
+                "clipped: values that its range cannot hold.",
+                style="dim",
+            )
+        )
     return Group(Text(heading), page, *reasons, *details, *layers, *drawn)
 
 
@@ -97,6 +105,11 @@ def _voters(result: VerifyResult) -> Iterator[Text]:
         else:
             steps = "no probability differs"
         yield Text(f"{parity.runtime} against the integer reference on {parity.name}: {steps}.", style="dim")
+    for parity in result.artifacts:
+        if ties := sum(flip.artifact_margin == 0.0 for flip in parity.flipped):
+            yield Text(
+                f"{ties} of the {parity.flips} flips of {parity.name} are ties for the first place.", style="dim"
+            )
     if result.vote is not None:
         yield Text(vote_sentence(result.vote, result.images), style="dim")
 
@@ -106,15 +119,23 @@ def vote_sentence(vote: Vote, images: int) -> str:
     alone = ", ".join(f"{voter.runtime} ({voter.artifact}) {voter.alone}" for voter in vote.voters)
     if vote.agreed == images:
         return "The int8 voters agree on every label."
-    odd = vote.odd_one_out
-    verdict_ = f"the odd one out is {odd}" if odd else "none is the odd one out"
-    return f"The int8 voters agree on {vote.agreed:,} labels; {verdict_}. Alone against the others: {alone}."
+    return f"The int8 voters agree on {vote.agreed:,} labels; {_odd_one_out(vote)}. Alone against the others: {alone}."
+
+
+def _odd_one_out(vote: Vote) -> str:
+    if vote.odd_one_out is None:
+        return "none is the odd one out"
+    odd = max(vote.voters, key=lambda voter: voter.alone)
+    shared = sum(voter.artifact == odd.artifact for voter in vote.voters) > 1
+    # Two that compute one file must agree; another file has activation ranges of its own.
+    meaning = "which another voter computes otherwise" if shared else "a file with ranges of its own"
+    return f"the odd one out is {vote.odd_one_out}, {meaning}"
 
 
 def _layer_table(layers: ArtifactLayers) -> Table:
     hurt = f"; layer {layers.hurt} is hurt by its calibration" if layers.hurt else ""
     title = f"{layers.name} against {layers.reference}, {layers.images:,} images{hurt}"
-    page = table("layer", "output", "SQNR", "cosine", "range", "clipped", "weights", title=title, left=["output"])
+    page = table("layer", "output", "SQNR", "cosine", "range", "clipped", "weights", title=title, prose=["output"])
     for one in layers.layers:
         style = "bold red" if one.layer == layers.hurt else ""
         page.add_row(
@@ -149,5 +170,8 @@ def _decibels(value: float | None) -> str:
 
 
 def _last(name: str) -> str:
-    """Return the shortest part of a fused name that says what it is."""
-    return name.split(";", 1)[0]
+    """Return what is telling in the name of a tensor, such as `dense_1/MatMul`."""
+    # What TensorFlow calls the output of a whole model.
+    if name.startswith("StatefulPartitionedCall"):
+        return "output"
+    return "/".join(name.split(";", 1)[0].split("/")[-2:])

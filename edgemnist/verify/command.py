@@ -10,7 +10,7 @@ import msgspec
 
 from edgemnist.arrays import Images
 from edgemnist.errors import UsageError
-from edgemnist.exports import find_exports
+from edgemnist.exports import find_exports, keeps_results
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
 from edgemnist.progress import SILENT, Reporter
@@ -81,7 +81,7 @@ def _artifacts(request: Request, directory: Path, reporter: Reporter) -> tuple[V
         runtime=request.runtime,
         layers=request.layers,
     )
-    if request.runtime is None:
+    if request.runtime is None and keeps_results(directory):
         # What another runtime answers says nothing about the one that will execute the artifact.
         save_verification(directory, result, reporter)
     return result, read_golden(directory, read_manifest(directory)).images

@@ -78,6 +78,8 @@ class GateTable:
     def of(self, name: str, quantization: str) -> Gate:
         """Return the gate of an artifact. Raises UnknownNameError for a quantization without one."""
         gate = gate_for(quantization)
+        counts = [one.field for one in LIMITS.values() if one.counts]
+        gate = replace(gate, **{one: replace(getattr(gate, one), settled=self.settled) for one in counts})
         for table in (quantization, name):
             for key, value in self.changes.get(table, {}).items():
                 gate = self._changed(gate, LIMITS[key], value)
@@ -103,7 +105,7 @@ class GateTable:
 def read_gates(path: Path) -> GateTable:
     """Read a gate file. What it does not mention keeps its built-in limit.
 
-    Its shares hold to the letter on however few images, unless it has `settled_images`.
+    On fewer than `settled_images` its shares allow for chance, as the built-in ones do; with 0 they never do.
 
     Raises UsageError where it is missing, no TOML, or has a limit out of range, UnknownNameError for a name in it that
     means nothing.
@@ -116,7 +118,7 @@ def read_gates(path: Path) -> GateTable:
         raise UsageError(
             f"{path} is not a gate file: {error}", hint="See what one may say with: edgemnist verify --show-gate"
         ) from error
-    settled = document.pop(SETTLED_KEY, 0)
+    settled = document.pop(SETTLED_KEY, SETTLED_IMAGES)
     if type(settled) is not int or settled < 0:
         raise UsageError(f"{path}: {SETTLED_KEY} is {settled!r}, not a number of images")
     known = [*GATES, *artifact_names()]
@@ -134,7 +136,7 @@ def gate_toml(gates: GateTable) -> str:
     """Return a gate file with all limits, which `read_gates` reads back to the same gates."""
     document = gates.document()
     lines = [
-        "# From how many evaluation images on the shares hold to the letter; on fewer, chance is allowed for.",
+        "# From how many evaluation images on shares hold to the letter; on fewer, chance is allowed for; 0: always.",
         f"{SETTLED_KEY} = {document.pop(SETTLED_KEY)}",
     ]
     explained: set[str] = set()

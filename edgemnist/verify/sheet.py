@@ -23,6 +23,10 @@ _COLUMNS: Final = 10
 _GAP: Final = 20
 _MARGIN: Final = 28
 _HEADING: Final = 52
+_LEGEND: Final = 20
+_LEGEND_TEXT: Final = (
+    "reference » artifact,  is: the true label,  margin of the first choice over the second » the artifact's"
+)
 _CAPTION: Final = 46
 """Height of the two lines below an image."""
 _ROW: Final = _TILE + _CAPTION + _GAP
@@ -44,13 +48,15 @@ def flips_png(result: VerifyResult, images: Images) -> bytes:
     Of each artifact at most `MOST` are drawn, and its heading says how many there are. The same result gives the same
     bytes.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     rows = [math.ceil(min(len(parity.flipped), MOST) / _COLUMNS) for parity in result.artifacts]
-    height = 2 * _MARGIN + sum(_HEADING + count * _ROW for count in rows)
+    height = 2 * _MARGIN + _LEGEND + sum(_HEADING + count * _ROW for count in rows)
     sheet = Image.new("RGB", (_WIDTH, height), _GROUND)
     draw = ImageDraw.Draw(sheet)
-    top = _MARGIN
+    legend = ImageFont.load_default(_DETAIL_SIZE + 1)
+    draw.text((_MARGIN, _MARGIN), _LEGEND_TEXT, fill=_DETAIL, font=legend, anchor="ls")
+    top = _MARGIN + _LEGEND
     for parity, count in zip(result.artifacts, rows, strict=True):
         _draw_heading(draw, top, parity)
         top += _HEADING
@@ -97,11 +103,11 @@ def _draw_flip(
     draw.rectangle(frame, outline=_COLOURS[flip.kind], width=_FRAME)
     middle = left + _TILE // 2
     answer = "none" if flip.artifact is None else str(flip.artifact)
-    # Pillow's own font has no arrow.
+    # Pillow's own font has no arrow, and > would compare the margins.
     lines = [
-        (f"{_short(flip.reference)} > {_short(answer)}", _LABEL, _ANSWER_SIZE),
+        (f"{_short(flip.reference)} » {_short(answer)}", _LABEL, _ANSWER_SIZE),
         (f"is {_short(flip.label)}   #{flip.index}", _DETAIL, _DETAIL_SIZE),
-        (f"{flip.reference_margin:.2f} > {flip.artifact_margin:.2f}", _DETAIL, _DETAIL_SIZE),
+        (f"{flip.reference_margin:.2f} » {flip.artifact_margin:.2f}", _DETAIL, _DETAIL_SIZE),
     ]
     base = top + _TILE + _FRAME
     for text, colour, size in lines:

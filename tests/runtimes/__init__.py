@@ -1,0 +1,1 @@
+"""Every runtime keeps the contract of `edgemnist.runtimes.interface`."""
