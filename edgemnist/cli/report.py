@@ -15,7 +15,9 @@ def report(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", show_default="report.html in the exports", help="Where to write it."),
+        typer.Option(
+            "--output", metavar="FILE", show_default="report.html in the export directory", help="Where to write it."
+        ),
     ] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Write the summary as Markdown, for a pull request.")

@@ -22,5 +22,7 @@ def recommend_page(result: RecommendResult) -> RenderableType:
             one.fits_in or "",
             verdict(passed=one.passed),
         )
-    advice = Text.assemble("Ship ", (result.recommended or "nothing", "bold green"), f": {result.reason}")
-    return Group(advice, *(Text(f"- {fact}") for fact in result.facts), page, *doubts(result.warnings))
+    advice = Text.assemble("Ship ", (result.recommended or "nothing", "bold green"), ".")
+    return Group(
+        advice, Text(result.reason), *(Text(f"- {fact}") for fact in result.facts), page, *doubts(result.warnings)
+    )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 5.2
 """Of every drawing, in inches: on a phone it is shown at about this size, so that its letters can be read."""
+_MANY_DECADES: Final = 100
+"""Ratio of the ends of an axis from which on only the powers of ten are written."""
 LABEL_GAP: Final = 0.062
 """Height of a line of text, as a share of that of the trade-off's axes."""
 
@@ -82,12 +84,13 @@ def apart(heights: Sequence[float], gap: float) -> list[float]:
 def distributions_svg(latencies: Sequence[Latency]) -> str:
     """Draw how the calls of each artifact are distributed, fastest first, on one logarithmic axis."""
     shown = sorted((one for one in latencies if one.histogram is not None), key=lambda one: one.p50_us)
-    with _figure(0.9 + 0.44 * len(shown)) as figure:
+    with _figure(0.8 + 0.42 * len(shown)) as figure:
         axes = figure.subplots()
         for row, one in enumerate(shown):
             _draw_distribution(axes, -row, one)
         names = [one.name if one.name != "keras" else one.runtime for one in shown]
-        axes.set_yticks([-row for row in range(len(shown))], names)
+        places = [-row + 0.3 for row in range(len(shown))]
+        axes.set_yticks(places, [f"{name}\n{microseconds(one.p50_us)}" for name, one in zip(names, shown, strict=True)])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set(xscale="log", xlabel="one image (log); line: p50, tick: p99")
         axes.spines["left"].set_visible(False)
@@ -105,8 +108,7 @@ def _draw_distribution(axes: Axes, row: int, one: Latency) -> None:
     # A square root shows a tail of one call in ten thousand that would be thinner than a line.
     heights = np.sqrt(np.array(one.histogram.counts) / max(one.histogram.counts)) * 0.72
     axes.bar(edges, heights, width=edges * (2 ** (1 / BINS_AN_OCTAVE) - 1), bottom=row, align="edge", color=color)
-    axes.plot([one.p50_us] * 2, [row - 0.12, row + 0.78], color=INK, linewidth=1.4)
-    axes.text(one.p50_us, row - 0.13, microseconds(one.p50_us), va="top", ha="center", fontsize=7.5, color=INK)
+    axes.plot([one.p50_us] * 2, [row - 0.06, row + 0.78], color=INK, linewidth=1.4)
     if one.p99_us is not None:
         axes.plot([one.p99_us] * 2, [row - 0.02, row + 0.3], color=INK, linewidth=1.4)
 
@@ -174,7 +176,9 @@ def _microsecond_axis(axes: Axes) -> None:
     """Write the numbers of a logarithmic axis as latencies, some of them: those that are read at a glance."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    low, high = axes.get_xlim()
+    few = high / low < _MANY_DECADES
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", labelsize=8)

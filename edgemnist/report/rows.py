@@ -50,7 +50,7 @@ def _row(artifact: Artifact, parity: ArtifactParity | None, latency: Latency | N
         name=artifact.name,
         chosen=artifact.name == facts.recommended,
         size=kilobytes(artifact.bytes),
-        accuracy=_accuracy(parity) if parity else UNKNOWN,
+        accuracy=percent(parity.accuracy) if parity else UNKNOWN,
         drop=f"{parity.accuracy_drop_points:+.2f}" if parity else UNKNOWN,
         flips=str(parity.flips) if parity else UNKNOWN,
         max_diff=f"{parity.max_abs_diff:.1e}" if parity else UNKNOWN,
@@ -63,10 +63,3 @@ def _row(artifact: Artifact, parity: ArtifactParity | None, latency: Latency | N
         gate=("pass" if parity.passed else "fail") if parity else UNKNOWN,
         reasons=tuple(parity.reasons) if parity else (),
     )
-
-
-def _accuracy(parity: ArtifactParity) -> str:
-    interval = parity.accuracy_interval
-    if interval is None:
-        return percent(parity.accuracy)
-    return f"{percent(parity.accuracy)} ({100 * interval.low:.2f}–{100 * interval.high:.2f})"

@@ -50,12 +50,12 @@ def test_an_unknown_name_and_too_few_rounds_are_wrong_usage(made_exports: Path) 
         pair(made_exports, ["tflite-int8", "tflite-int4"], BenchConfig(rounds=2))
 
 
-def test_the_command_line_catches_a_slowdown_with_exit_1(made_exports: Path, edgemnist: Run, tmp_path: Path) -> None:
+def test_the_command_line_catches_a_slowdown_with_exit_1(exports: Path, edgemnist: Run, tmp_path: Path) -> None:
     quick = [
         "bench",
         "tflite-int8",
         "--exports",
-        made_exports,
+        exports,
         "--seconds",
         "0.1",
         "--batch-size",
