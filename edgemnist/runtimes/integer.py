@@ -63,7 +63,7 @@ class IntegerClassifier(ChunkedClassifier):
         self._steps = _compile(graph)
         self._output = _numbers(target)
         self._decode = decoder(self._output)
-        self._set_up(path, labels, step=self._output.step)
+        self._set_up(path, labels)
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> IntegerClassifier:
@@ -226,7 +226,7 @@ def _numbers(tensor: Tensor) -> Numbers:
 def _affine(tensor: Tensor) -> tuple[float, int]:
     """Return scale and zero point of an activation."""
     numbers = _numbers(tensor)
-    return numbers.step, numbers.zero_point
+    return float(tensor.scales[0]), numbers.zero_point
 
 
 def _round(values: npt.NDArray[np.float64] | np.float64) -> npt.NDArray[np.float64]:
