@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from edgemnist.bench.conditions import Conditions, Watch
 from edgemnist.bench.statistics import summarise
 from edgemnist.results import BenchResult, Block, Latency
@@ -35,7 +37,7 @@ def run(name: str, rounds: Sequence[Sequence[float]]) -> BenchResult:
         cold_start_ms=1.0,
         peak_rss_mb=None,
         bytes=1,
-        blocks=[Block(samples=len(one), p50_us=sorted(one)[len(one) // 2]) for one in rounds],
+        blocks=[Block(samples=len(one), p50_us=float(np.median(one))) for one in rounds],
         sha256=name,
     )
     return BenchResult(

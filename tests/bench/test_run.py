@@ -64,7 +64,8 @@ def test_the_warm_up_is_kept_apart_from_the_timed_calls(quick: BenchResult) -> N
     assert quick.warmup_us is not None
     for rounds in quick.warmup_us.values():
         assert len(rounds) == 2
-        assert all(len(warmup) > 20 and sum(warmup) > 90_000 for warmup in rounds)
+        # Of 100 ms, the calls themselves get what other processes leave to them.
+        assert all(len(warmup) > 20 and sum(warmup) > 10_000 for warmup in rounds)
 
 
 def test_speed_ups_are_over_keras_called_directly(with_keras: BenchResult) -> None:

@@ -29,6 +29,7 @@ def known_exports(made_exports: Path, shared_directory: Path) -> Path:
                 done = run_edgemnist(*command, "--exports", exports, cwd=shared_directory)
                 # A network this small may miss a gate, and that is worth showing, too.
                 assert done.returncode in {0, 1}, done.stderr
+                assert (exports / f"{command[0]}.json").exists(), done.stderr
     return exports
 
 
