@@ -335,6 +335,19 @@ class Histogram(Part, frozen=True, kw_only=True):
     counts: list[int]
 
 
+class CallSteps(Part, frozen=True, kw_only=True):
+    """Where the time of a call with one image goes: medians in microseconds, without the cost of measuring."""
+
+    prepare_us: float
+    """Scaling or quantizing the pixels."""
+    invoke_us: float
+    """The runtime at work on the model."""
+    finish_us: float
+    """Dequantizing or copying the scores."""
+    overhead_us: float
+    """What is left of the p50: Python's part in between, checks and locks."""
+
+
 class Latency(Part, frozen=True, kw_only=True):
     """What one artifact costs in its runtime."""
 
@@ -369,6 +382,10 @@ class Latency(Part, frozen=True, kw_only=True):
     """Coefficient of variation of the timed calls: standard deviation over mean."""
     first_call_us: float | None = None
     """The very first call of a process, which the percentiles leave out."""
+    cold_cache_start_ms: float | None = None
+    """Cold start where the runtime and the model had to be read from the disk; with `--cold-cache` only."""
+    steps: CallSteps | None = None
+    """None where the runtime does not tell the steps of a call apart."""
     histogram: Histogram | None = None
     blocks: list[Block] = []
     """The rounds, in their order."""

@@ -39,17 +39,22 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     after: Conditions
     elapsed: int
     """Nanoseconds between the two."""
-    cpu_time: int
-    """Nanoseconds of them that the threads of this process were running, all together."""
+    cpu_time: int | None
+    """Nanoseconds of them that the threads of this process were running, all together; None where it meant to sleep."""
 
 
-def watched(cpus: Sequence[int], work: Callable[[], T]) -> tuple[T, Watch]:
-    """Do some work, and return its result and what went on meanwhile; `cpus` are those it runs on."""
+def watched(cpus: Sequence[int], work: Callable[[], T], *, busy: bool = True) -> tuple[T, Watch]:
+    """Do some work, and return its result and what went on meanwhile.
+
+    `cpus` are those it runs on; `busy` work never waits, so that a CPU it did not have was taken by others.
+    """
     before = read_conditions(cpus)
     started, ran = time.perf_counter_ns(), time.process_time_ns()
     result = work()
     elapsed, cpu_time = time.perf_counter_ns() - started, time.process_time_ns() - ran
-    return result, Watch(before=before, after=read_conditions(cpus), elapsed=elapsed, cpu_time=cpu_time)
+    return result, Watch(
+        before=before, after=read_conditions(cpus), elapsed=elapsed, cpu_time=cpu_time if busy else None
+    )
 
 
 def read_conditions(cpus: Sequence[int], root: Path = ROOT, vcgencmd: Sequence[str] = VCGENCMD) -> Conditions:

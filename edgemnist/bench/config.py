@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from edgemnist.bench.coldcache import can_evict
 from edgemnist.bench.cpus import usable_cpus
 from edgemnist.errors import UsageError
 
@@ -31,6 +32,8 @@ class BenchConfig:
     """How often a round that something disturbed is measured again, at the most, before it counts as tainted."""
     slowdown: float = 1.0
     """Make every call take at least this many times the usual: to see that `--baseline` notices."""
+    cold_cache: bool = False
+    """Measure one more cold start of each artifact, with the files of its runtime and the model out of the cache."""
     keep_samples: bool = False
     """Put the raw samples into the result."""
 
@@ -47,6 +50,8 @@ class BenchConfig:
             raise UsageError(f"--repeats {self.repeats} makes no sense", hint="It is 0 or more.")
         if not (math.isfinite(self.slowdown) and self.slowdown >= 1):
             raise UsageError(f"--slow-down {self.slowdown:g} makes no sense", hint="It is 1 or more.")
+        if self.cold_cache and not can_evict():
+            raise UsageError("--cold-cache needs a system that lets a program empty its cache, such as Linux")
         if self.threads_to is not None and self.threads_to < self.threads:
             raise UsageError(f"--threads {self.threads}-{self.threads_to} makes no sense", hint="It goes up: 1-4.")
         if (most := self.thread_counts[-1]) > (cpus := len(usable_cpus())):

@@ -66,8 +66,10 @@ def _heat_taints(before: Conditions, after: Conditions) -> list[str]:
 
 
 def _share_taints(watch: Watch) -> list[str]:
-    share = watch.cpu_time / watch.elapsed if watch.elapsed else 1.0
-    if watch.elapsed < SHORTEST_NS or share >= MIN_CPU_SHARE:
+    if watch.cpu_time is None or watch.elapsed < SHORTEST_NS:
+        return []
+    share = watch.cpu_time / watch.elapsed
+    if share >= MIN_CPU_SHARE:
         return []
     return [f"other processes had the CPU for {1 - share:.0%} of the time"]
 

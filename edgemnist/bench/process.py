@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from edgemnist.bench.doubt import taints
-from edgemnist.bench.protocol import Failure, Outcome, Report, Request
+from edgemnist.bench.protocol import Failure, Outcome, Report, Request, ScenarioReport
 from edgemnist.errors import MeasurementError
 
 # What a signal that ended a process usually means here.
@@ -43,6 +43,35 @@ def measure(subject: str, request: Request) -> Measured:
 
     The process is killed where this one is interrupted. Raises MeasurementError where it could not measure, or died.
     """
+    outcome, started = _run_worker(subject, request)
+    if not isinstance(outcome, Report):
+        raise TypeError(f"the process for {subject} played a scenario")
+    return Measured(report=outcome, cold_start=outcome.answered_at - started)
+
+
+def measure_undisturbed(subject: str, request: Request, repeats: int) -> Measured:
+    """Measure, and again as long as something disturbs it, up to `repeats` times more; the last attempt counts.
+
+    Raises MeasurementError where a process could not measure, or died.
+    """
+    for attempt in itertools.count(1):
+        measured = measure(subject, request)
+        found = tuple(taints(measured.report.watch))
+        if not found or attempt > repeats:
+            break
+    return replace(measured, attempts=attempt, taints=found)
+
+
+def play(subject: str, request: Request) -> ScenarioReport:
+    """Run the scenario of a request in a fresh process; raises what `measure` raises."""
+    outcome, _ = _run_worker(subject, request)
+    if not isinstance(outcome, ScenarioReport):
+        raise TypeError(f"the process for {subject} played no scenario")
+    return outcome
+
+
+def _run_worker(subject: str, request: Request) -> tuple[Report | ScenarioReport, int]:
+    """Return what a fresh process reports, and when it was started."""
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter_ns()
         # -P as well as the path: it must import the very same modules, and nothing that lies about in the directory.
@@ -59,24 +88,11 @@ def measure(subject: str, request: Request) -> Measured:
     report = Path(request.report)
     if ended.returncode != 0 or not report.exists():
         raise _death(subject, ended.returncode, words[-1] if words else "")
-    outcome = msgspec.json.decode(report.read_bytes(), type=Outcome)
+    outcome: Outcome = msgspec.json.decode(report.read_bytes(), type=Outcome)
     report.unlink()
     if isinstance(outcome, Failure):
         raise MeasurementError(f"{subject} cannot be measured: {outcome.message}", hint=outcome.hint)
-    return Measured(report=outcome, cold_start=outcome.answered_at - started)
-
-
-def measure_undisturbed(subject: str, request: Request, repeats: int) -> Measured:
-    """Measure, and again as long as something disturbs it, up to `repeats` times more; the last attempt counts.
-
-    Raises MeasurementError where a process could not measure, or died.
-    """
-    for attempt in itertools.count(1):
-        measured = measure(subject, request)
-        found = tuple(taints(measured.report.watch))
-        if not found or attempt > repeats:
-            break
-    return replace(measured, attempts=attempt, taints=found)
+    return outcome, started
 
 
 def _death(subject: str, status: int, last_words: str) -> MeasurementError:

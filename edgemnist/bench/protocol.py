@@ -9,6 +9,37 @@ import msgspec
 from edgemnist.bench.conditions import Watch
 
 
+class Offline(msgspec.Struct, frozen=True, kw_only=True, tag="offline"):
+    """Batches of every size, one after the other."""
+
+    batch_sizes: list[int]
+    nanoseconds: int
+    """Timed nanoseconds of each size, at the least."""
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True, tag="server"):
+    """Single images that arrive at random, and wait for their turn."""
+
+    rate: float | None
+    """Queries a second to try; None for the search alone."""
+    limit: int
+    """Nanoseconds that the 99th percentile may be, from arrival to answer."""
+    queries: int
+    """Of the trial at `rate`."""
+    seed: int
+
+
+class DutyCycle(msgspec.Struct, frozen=True, kw_only=True, tag="duty-cycle"):
+    """Single images at fixed times, with sleep in between."""
+
+    rate: float
+    """Calls a second."""
+    calls: int
+
+
+Scenario: TypeAlias = Offline | Server | DutyCycle
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What one process is to measure; it is sent on the standard input."""
 
@@ -26,6 +57,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
     slowdown: float = 1.0
     """Every call takes at least this many times the usual: to see that a slowdown is noticed."""
+    scenario: Scenario | None = None
+    """None for the timing of single images and batches."""
     report: str
     """Path of the file to write the answer to: libraries write to the standard output as they like."""
 
@@ -45,8 +78,26 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     """What went on during the timed calls of a single image."""
     batches: list[int]
     """Timed calls of a whole batch."""
+    steps: dict[str, list[int]]
+    """Timed calls of `prepare`, `invoke` and `finish` alone, and of `nothing`; empty where a call has no such steps."""
     peak_rss: int | None
     """Bytes, after the last single image; None where the system does not tell."""
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scenario measured at one setting."""
+
+    setting: float
+    """The batch size, the queries a second, or the calls a second; 0 for calls without a pause."""
+    samples: list[int]
+    """Nanoseconds of each call; in the server scenario from the arrival of the query on."""
+
+
+class ScenarioReport(msgspec.Struct, frozen=True, kw_only=True, tag="scenario"):
+    """What one process measured in a scenario."""
+
+    trials: list[Trial]
+    watch: Watch
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
@@ -56,4 +107,4 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
     hint: str
 
 
-Outcome: TypeAlias = Report | Failure
+Outcome: TypeAlias = Report | ScenarioReport | Failure

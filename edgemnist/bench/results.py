@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgemnist.results import Latency, Ratio, Result
+from edgemnist.results import Latency, Part, Ratio, Result
 
 
 class PairResult(Result, frozen=True, kw_only=True):
@@ -20,4 +20,47 @@ class PairResult(Result, frozen=True, kw_only=True):
     passed: bool
     """Whether the first is not slower than that by more than the noise; always so without a gate."""
     rounds: int
+    warnings: list[str]
+
+
+class Point(Part, frozen=True, kw_only=True):
+    """What was measured at one setting of a scenario."""
+
+    setting: float
+    """offline: the batch size; server: queries a second; duty-cycle: calls a second, 0 for calls without a pause."""
+    samples: int
+    p50_us: float
+    """Of a call, a whole batch in the offline scenario; in the server scenario from the arrival of the query on."""
+    p90_us: float | None
+    p99_us: float | None
+    """None, like the 90th percentile, where there are too few samples."""
+    throughput_per_s: float
+    """Images a second: offline from the median batch, elsewhere 1 / mean or, for a server, the rate."""
+    holds: bool | None = None
+    """server: whether the 99th percentile is within the limit."""
+
+
+class Played(Part, frozen=True, kw_only=True):
+    """One artifact in a scenario."""
+
+    name: str
+    runtime: str
+    threads: int
+    points: list[Point]
+    p90_bound_us: float | None = None
+    """single-stream: MLPerf's early-stopping estimate of the 90th percentile; None below 64 samples."""
+    best: float | None = None
+    """offline: the batch size with the highest throughput; server: the highest rate that holds the limit, None where
+    even the lowest that was tried does not."""
+    warnings: list[str]
+
+
+class ScenarioResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench --scenario …` and `--duty-cycle …`."""
+
+    scenario: str
+    host: dict[str, Any]
+    results: list[Played]
+    p99_limit_us: float | None = None
+    """server only."""
     warnings: list[str]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edgemnist.arrays import Images
+from edgemnist.bench.coldcache import evict, files_of
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.cpus import choose_cpus, usable_cpus
 from edgemnist.bench.doubt import doubts, host_doubts
 from edgemnist.bench.host import host_facts
-from edgemnist.bench.process import Measured, measure_undisturbed
-from edgemnist.bench.protocol import Report, Request
+from edgemnist.bench.process import Measured, measure, measure_undisturbed
+from edgemnist.bench.protocol import Report, Request, Scenario
 from edgemnist.bench.record import read_bench, save_bench
 from edgemnist.bench.schedule import interleave
-from edgemnist.bench.statistics import histogram, images_a_second, median, summarise
+from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
 from edgemnist.bench.subjects import KERAS, NULL, Subject, select_subjects
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
@@ -27,6 +29,7 @@ from edgemnist.results import BenchResult, Block, Latency
 
 __all__ = ["bench", "latency", "measure_all", "read_bench", "save_bench", "spread"]
 
+IMAGES_FILE = "images.npy"
 SAMPLE_IMAGES = 256
 """Images that the timed calls take in turn: enough that no branch predictor learns them by heart."""
 
@@ -54,11 +57,13 @@ def bench(
         for subject in subjects
         if subject.runtime == KERAS
     }
+    cold = cold_cache_starts(subjects, images, config, reporter) if config.cold_cache else {}
     host = host_facts()
     return BenchResult(
         host=host,
         results=[
-            latency(subject, measured[subject.key], config, baselines.get(subject.threads)) for subject in subjects
+            latency(subject, measured[subject.key], config, baselines.get(subject.threads), cold.get(subject.key))
+            for subject in subjects
         ],
         warnings=host_doubts(host),
         harness_us=summarise([one.report.samples for one in measured[NULL.key]]).p50,
@@ -76,28 +81,56 @@ def measure_all(
     MeasurementError where a process dies.
     """
     measured: dict[str, list[Measured]] = {subject.key: [] for subject in subjects}
-    cpus = {subject.threads: choose_cpus(subject.threads, usable_cpus()) for subject in subjects}
     turns = list(interleave(subjects, config.rounds))
-    with tempfile.TemporaryDirectory(prefix="edgemnist-") as scratch, reporter.task("Measuring", len(turns)) as task:
-        asked = Path(scratch, "images.npy")
-        np.save(asked, spread(images, SAMPLE_IMAGES))
+    with scratch_directory(images) as scratch, reporter.task("Measuring", len(turns)) as task:
         for done, (number, subject) in enumerate(turns):
             task.update(done, f"{subject.key}, round {number + 1} of {config.rounds}")
-            request = Request(
-                runtime=subject.runtime,
-                path=str(subject.path),
-                threads=subject.threads,
-                cpus=cpus[subject.threads],
-                images=str(asked),
-                samples=config.samples_a_round,
-                nanoseconds=config.nanoseconds_a_round,
-                batch_size=config.batch_size,
-                # The null runtime is the cost of measuring, and nothing to slow down.
-                slowdown=1.0 if subject is NULL else config.slowdown,
-                report=str(Path(scratch, "report.json")),
-            )
+            request = request_for(subject, config, scratch)
             measured[subject.key].append(measure_undisturbed(subject.key, request, config.repeats))
     return measured
+
+
+def cold_cache_starts(
+    subjects: Sequence[Subject], images: Images, config: BenchConfig, reporter: Reporter = SILENT
+) -> dict[str, float]:
+    """Return one cold start of each artifact in milliseconds, by `Subject.key`, after emptying the page cache.
+
+    What this very process has mapped, such as Python and NumPy, stays in memory.
+    """
+    short = replace(config, samples=1, seconds=0.0, rounds=1, batch_size=1)
+    found = {}
+    with scratch_directory(images) as scratch, reporter.task("Starting cold", len(subjects)) as task:
+        for done, subject in enumerate(subjects):
+            task.update(done, subject.key)
+            evict(files_of(subject.path, subject.runtime))
+            found[subject.key] = measure(subject.key, request_for(subject, short, scratch)).cold_start / 1e6
+    return found
+
+
+@contextlib.contextmanager
+def scratch_directory(images: Images) -> Iterator[Path]:
+    """Yield a temporary directory that holds a few hundred of the images, spread over all of them."""
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as scratch:
+        np.save(Path(scratch, IMAGES_FILE), spread(images, SAMPLE_IMAGES))
+        yield Path(scratch)
+
+
+def request_for(subject: Subject, config: BenchConfig, scratch: Path, scenario: Scenario | None = None) -> Request:
+    """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`."""
+    return Request(
+        runtime=subject.runtime,
+        path=str(subject.path),
+        threads=subject.threads,
+        cpus=choose_cpus(subject.threads, usable_cpus()),
+        images=str(scratch / IMAGES_FILE),
+        samples=config.samples_a_round,
+        nanoseconds=config.nanoseconds_a_round,
+        batch_size=config.batch_size,
+        # The null runtime is the cost of measuring, and nothing to slow down.
+        slowdown=1.0 if subject is NULL else config.slowdown,
+        scenario=scenario,
+        report=str(scratch / "report.json"),
+    )
 
 
 def spread(images: Images, count: int) -> Images:
@@ -108,9 +141,16 @@ def spread(images: Images, count: int) -> Images:
 
 
 def latency(
-    subject: Subject, rounds: Sequence[Measured], config: BenchConfig, baseline: float | None = None
+    subject: Subject,
+    rounds: Sequence[Measured],
+    config: BenchConfig,
+    baseline: float | None = None,
+    cold_cache_start: float | None = None,
 ) -> Latency:
-    """Return the figures of what was measured; `baseline` is the p50 of Keras in microseconds."""
+    """Return the figures of what was measured.
+
+    `baseline` is the p50 of Keras in microseconds, `cold_cache_start` in milliseconds what `cold_cache_starts` found.
+    """
     samples = [one.report.samples for one in rounds]
     single = summarise(samples)
     peaks = [one.report.peak_rss for one in rounds if one.report.peak_rss is not None]
@@ -135,6 +175,8 @@ def latency(
         speedup=None if baseline is None else baseline / single.p50,
         cv=single.cv,
         first_call_us=median([one.report.warmup[0] for one in rounds]) / 1e3,
+        cold_cache_start_ms=cold_cache_start,
+        steps=call_steps([one.report.steps for one in rounds], single.p50),
         histogram=histogram(samples),
         blocks=blocks,
         warnings=doubts(single, blocks),

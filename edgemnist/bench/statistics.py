@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.results import Histogram
+from edgemnist.results import CallSteps, Histogram
 
 SAMPLES_FOR: Final = {"p90": 100, "p99": 1_000, "p99.9": 10_000}
 """Samples that a percentile needs: ten beyond it. With fewer it is a matter of luck, and is not given."""
@@ -63,6 +63,22 @@ def histogram(rounds: Sequence[Sequence[int]]) -> Histogram:
     return Histogram(
         edges_us=[round(float(edge), 4) for edge in np.exp2(bins / BINS_AN_OCTAVE)],
         counts=[int(count) for count in counts],
+    )
+
+
+def call_steps(rounds: Sequence[Mapping[str, Sequence[int]]], p50: float) -> CallSteps | None:
+    """Return where the time of a call goes, from samples in nanoseconds; None where the steps were not measured.
+
+    Each step was timed alone, with one reading of the clock like the call as a whole, which has its own once: so the
+    time of a step that does nothing is taken from each of them. `p50` is of the whole call, in microseconds.
+    """
+    if not all(rounds):
+        return None
+    medians = {name: float(np.median(pool([steps[name] for steps in rounds]))) / 1e3 for name in rounds[0]}
+    prepare, invoke, finish, nothing = (medians[name] for name in ("prepare", "invoke", "finish", "nothing"))
+    parts = [max(0.0, one - nothing) for one in (prepare, invoke, finish)]
+    return CallSteps(
+        prepare_us=parts[0], invoke_us=parts[1], finish_us=parts[2], overhead_us=max(0.0, p50 - nothing - sum(parts))
     )
 
 

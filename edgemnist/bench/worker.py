@@ -10,17 +10,24 @@ import gc
 import statistics
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgemnist.bench.conditions import watched
 from edgemnist.bench.cpus import pin
 from edgemnist.bench.memory import peak_rss
-from edgemnist.bench.protocol import Failure, Outcome, Report, Request
+from edgemnist.bench.protocol import Failure, Offline, Outcome, Report, Request, Scenario, ScenarioReport, Server
 from edgemnist.bench.timing import slowed, timed_calls
 from edgemnist.errors import EdgemnistError
 from edgemnist.runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    from edgemnist.arrays import Images
+    from edgemnist.runtimes.interface import Classifier
 
 WARMUP_CALLS = 20
 WARMUP_NANOSECONDS = 100_000_000
@@ -28,6 +35,8 @@ WARMUP_NANOSECONDS = 100_000_000
 BATCHES = 5
 BATCH_NANOSECONDS = 150_000_000
 """Timed batches, at the least."""
+STEP_CALLS = 1_000
+"""Timed calls of each step of a call."""
 
 
 def main() -> None:
@@ -35,50 +44,116 @@ def main() -> None:
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
     outcome: Outcome
     try:
-        outcome = measure(request)
+        ready = get_ready(request)
+        outcome = measure(request, ready) if request.scenario is None else play(request.scenario, request, ready)
     except EdgemnistError as error:
         outcome = Failure(message=error.message, hint=error.hint)
     Path(request.report).write_bytes(msgspec.json.encode(outcome))
 
 
-def measure(request: Request) -> Report:
-    """Load the classifier, answer once, warm up, time single images, then batches, and last of all another loading."""
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A classifier that has warmed up."""
+
+    load: Callable[[Path], Classifier]
+    classifier: Classifier
+    ask: Callable[[Any], object]
+    images: Images
+    single: Sequence[Images]
+    answered_at: int
+    warmup: list[int]
+
+
+def get_ready(request: Request) -> Ready:
+    """Load the classifier, answer once, and warm up."""
     pin(request.cpus)
     import numpy as np
 
     images = np.load(request.images)
     single = [images[index : index + 1] for index in range(len(images))]
-    path = Path(request.path)
     runtime = RUNTIMES[request.runtime].load()
-    ask = runtime.load(path, threads=request.threads).predict_proba
+
+    def load(path: Path) -> Classifier:
+        classifier: Classifier = runtime.load(path, threads=request.threads)
+        return classifier
+
+    classifier = load(Path(request.path))
+    ask = classifier.predict_proba
     first = timed_calls(ask, single, samples=1, nanoseconds=0)
     answered_at = time.perf_counter_ns()
     warmup = timed_calls(ask, single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
-    if request.slowdown > 1:
-        ask = slowed(ask, round(statistics.median(warmup) * request.slowdown))
+    slow = slowed(ask, round(statistics.median(warmup) * request.slowdown)) if request.slowdown > 1 else ask
     # A collection in the midst of a call would be timed as part of it.
     gc.collect()
     gc.disable()
+    return Ready(
+        load=load,
+        classifier=classifier,
+        ask=slow,
+        images=images,
+        single=single,
+        answered_at=answered_at,
+        warmup=[*first, *warmup],
+    )
+
+
+def measure(request: Request, ready: Ready) -> Report:
+    """Time single images, then batches, then the steps of a call, and last of all another loading."""
+    import numpy as np
+
     samples, watch = watched(
         request.cpus,
-        lambda: timed_calls(ask, single, samples=request.samples, nanoseconds=request.nanoseconds),
+        lambda: timed_calls(ready.ask, ready.single, samples=request.samples, nanoseconds=request.nanoseconds),
     )
     # Before the batches, whose memory is no part of what a board needs for one image.
     peak = peak_rss()
-    batch = np.resize(images, (request.batch_size, *images.shape[1:]))
-    ask(batch)
-    batches = timed_calls(ask, [batch], samples=BATCHES, nanoseconds=BATCH_NANOSECONDS)
+    batch = np.resize(ready.images, (request.batch_size, *ready.images.shape[1:]))
+    ready.ask(batch)
+    batches = timed_calls(ready.ask, [batch], samples=BATCHES, nanoseconds=BATCH_NANOSECONDS)
+    steps = time_steps(ready)
     # The first loading also imported the runtime, which no second model would have to wait for.
-    loads = timed_calls(lambda path: runtime.load(path, threads=request.threads), [path], samples=1, nanoseconds=0)
+    loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
     return Report(
-        answered_at=answered_at,
+        answered_at=ready.answered_at,
         load=loads[0],
-        warmup=[*first, *warmup],
+        warmup=ready.warmup,
         samples=list(samples),
         watch=watch,
         batches=list(batches),
+        steps=steps,
         peak_rss=peak,
     )
+
+
+def time_steps(ready: Ready) -> dict[str, list[int]]:
+    """Time what a call consists of, each step alone, and as a measure of the measuring, a step that does nothing."""
+    steps = ready.classifier.steps()
+    if steps is None:
+        return {}
+    calls: dict[str, Callable[[Any], object]] = {
+        "prepare": steps.prepare,
+        "invoke": lambda _: steps.invoke(),
+        "finish": lambda _: steps.finish(),
+        "nothing": lambda _: None,
+    }
+    return {
+        name: list(timed_calls(call, ready.single, samples=STEP_CALLS, nanoseconds=0)) for name, call in calls.items()
+    }
+
+
+def play(scenario: Scenario, request: Request, ready: Ready) -> ScenarioReport:
+    """Run a scenario."""
+    from edgemnist.bench import loadgen
+
+    ask, single = ready.ask, ready.single
+    if isinstance(scenario, Offline):
+        trials, watch = watched(request.cpus, lambda: loadgen.offline(ask, ready.images, scenario))
+    elif isinstance(scenario, Server):
+        typical = loadgen.typical_call(ready.warmup)
+        trials, watch = watched(request.cpus, lambda: loadgen.server(ask, single, scenario, typical), busy=False)
+    else:
+        trials, watch = watched(request.cpus, lambda: loadgen.duty_cycle(ask, single, scenario), busy=False)
+    return ScenarioReport(trials=trials, watch=watch)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from edgemnist.cli import app, options
 from edgemnist.errors import EXIT_GATE_MISSED, UsageError
 
 _COMPARING = "Comparing"
+_SCENARIOS = "Scenarios"
 
 
 @app.command(epilog="Example: edgemnist bench tflite-int8 onnx-int8 --save bench.json")
@@ -61,6 +62,9 @@ def bench(
             rich_help_panel=_COMPARING,
         ),
     ] = False,
+    cold_cache: Annotated[
+        bool, typer.Option("--cold-cache", help="Measure a cold start from the disk, too (Linux).")
+    ] = False,
     slow_down: Annotated[
         float,
         typer.Option(
@@ -70,6 +74,40 @@ def bench(
             rich_help_panel=_COMPARING,
         ),
     ] = 1.0,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario",
+            metavar="NAME",
+            help="In MLPerf's terms: single-stream (p90 with its early-stopping bound), offline (batches of 1 to "
+            "1,024), server (the highest rate that holds a p99 limit).",
+            rich_help_panel=_SCENARIOS,
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate", metavar="R", help="server: try this many queries a second, too.", rich_help_panel=_SCENARIOS
+        ),
+    ] = None,
+    p99_limit: Annotated[
+        float,
+        typer.Option(
+            "--p99-limit",
+            metavar="MS",
+            help="server: what 99 % of the queries have to hold.",
+            rich_help_panel=_SCENARIOS,
+        ),
+    ] = 1.0,
+    duty_cycle: Annotated[
+        str | None,
+        typer.Option(
+            "--duty-cycle",
+            metavar="N/s",
+            help="What a call costs when the board sleeps in between, for --seconds.",
+            rich_help_panel=_SCENARIOS,
+        ),
+    ] = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -82,10 +120,12 @@ def bench(
     from edgemnist.bench.pair import pair as run_pair
     from edgemnist.bench.record import read_baseline, save_bench
     from edgemnist.bench.run import bench as run
+    from edgemnist.bench.scenarios import choose_scenario, run_scenario
     from edgemnist.exports import find_exports, keeps_results
     from edgemnist.render import show
     from edgemnist.render.bench import bench_page, pair_page
     from edgemnist.render.progress import TerminalReporter
+    from edgemnist.render.scenario import scenario_page
     from edgemnist.storage import write_file
 
     if pair and baseline is not None:
@@ -102,8 +142,12 @@ def bench(
         repeats=repeats,
         keras=keras,
         slowdown=slow_down,
+        cold_cache=cold_cache,
         keep_samples=save is not None or baseline is not None,
     )
+    played = choose_scenario(scenario, rate=rate, p99_limit_ms=p99_limit, duty_cycle=duty_cycle)
+    if played is not None and (pair or baseline is not None or save is not None):
+        raise UsageError("A scenario is neither saved nor compared", hint="Leave out --pair, --baseline and --save.")
     earlier = read_baseline(baseline) if baseline is not None else None
     reporter = TerminalReporter()
     directory = find_exports(exports, reporter)
@@ -112,6 +156,10 @@ def bench(
         show(paired, lambda: pair_page(paired), json=json)
         if not paired.passed:
             raise typer.Exit(EXIT_GATE_MISSED)
+        return
+    if played is not None:
+        outcome = run_scenario(directory, artifacts, config, played, reporter)
+        show(outcome, lambda: scenario_page(outcome), json=json)
         return
     result = run(directory, artifacts, config, reporter)
     if earlier is not None and baseline is not None:

@@ -49,6 +49,7 @@ def bench_page(result: BenchResult) -> RenderableType:
         Text(f"Images a second in batches of {result.results[0].batch_size:,}."),
         cost,
     ]
+    parts += _steps(result)
     if result.harness_us is not None:
         parts.append(Text(f"Of each latency, {result.harness_us:.2f} µs are the measuring itself.", style="dim"))
     warnings = [*result.warnings, *(f"{_name(one)}: {warning}" for one in result.results for warning in one.warnings)]
@@ -96,6 +97,26 @@ def host_line(host: Mapping[str, Any]) -> Text:
     """Return the facts about a host that are a word or a number, on one line."""
     facts = [f"{name} {value}" for name, value in host.items() if isinstance(value, str | int) and value]
     return Text("Host: " + ", ".join(facts), style="dim")
+
+
+def _steps(result: BenchResult) -> list[RenderableType]:
+    """Return where the time goes, and cold starts from the disk, where that was measured."""
+    parts: list[RenderableType] = []
+    page = table("artifact", "prepare", "invoke", "finish", "Python")
+    for one in sorted(result.results, key=lambda one: one.p50_us):
+        if one.steps is not None:
+            times = (one.steps.prepare_us, one.steps.invoke_us, one.steps.finish_us, one.steps.overhead_us)
+            page.add_row(_name(one), *(microseconds(time) for time in times))
+    if page.row_count:
+        parts += [Text("Where the time of a call goes: each step alone, and what is left."), page]
+    starts = [
+        f"{_name(one)} {one.cold_cache_start_ms:,.0f} ms"
+        for one in result.results
+        if one.cold_cache_start_ms is not None
+    ]
+    if starts:
+        parts.append(Text(f"Cold start from the disk: {', '.join(starts)}."))
+    return parts
 
 
 def _baseline(comparison: BaselineComparison) -> RenderableType:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edgemnist.arrays import Images, Labels, Probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What a call with a single image consists of, for those who want to know where its time goes."""
+
+    prepare: Callable[[Images], object]
+    """Write an image, uint8 [1, 28, 28], to the model's input: scaling or quantization."""
+    invoke: Callable[[], object]
+    """Run the model."""
+    finish: Callable[[], object]
+    """Read the scores from the model's output: dequantization or a copy."""
 
 
 class Classifier(ABC):
@@ -47,6 +60,10 @@ class Classifier(ABC):
         quantized: it is handed on as the model gave it, without another normalization. Raises ValueError for another
         dtype or shape. N may be 0.
         """
+
+    def steps(self) -> Steps | None:
+        """Return the steps of a call with a single image, or None where the runtime does not tell them apart."""
+        return None
 
     def predict(self, images: Images) -> Labels:
         """Return the most probable class, int64 [N], of images, uint8 [N, 28, 28]."""

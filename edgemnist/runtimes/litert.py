@@ -15,6 +15,7 @@ from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes.chunked import INPUT_SHAPES, SINGLE, UINT8, ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.files import TFLITE, read_model
+from edgemnist.runtimes.interface import Steps
 from edgemnist.runtimes.pixels import Numbers, can_express, decoder, encoder
 
 
@@ -34,8 +35,10 @@ class LiteRTClassifier(ChunkedClassifier):
         self._first = _Session(model, path, threads)
         self._resized: _Session | None = None
         self._batch = self._first.fixed_batch
-        direct = _direct_call(self._first, self._lock) if self._first.batch == 1 else None
-        self._single: Callable[[Images], Probabilities] = direct or self._copying_call
+        self._direct = _direct_access(self._first) if self._first.batch == 1 else None
+        self._single: Callable[[Images], Probabilities] = (
+            _direct_call(self._first, self._direct, self._lock) if self._direct else self._copying_call
+        )
         self._set_up(path, labels)
 
     @classmethod
@@ -49,6 +52,17 @@ class LiteRTClassifier(ChunkedClassifier):
         if type(images) is np.ndarray and images.shape == SINGLE and images.dtype is UINT8 and not self._has_logits:
             return self._single(images)
         return super().predict_proba(images)
+
+    def steps(self) -> Steps | None:
+        """Return the steps of a call with a single image; see `Classifier.steps`."""
+        if self._direct is None:
+            return None
+        direct, encode, decode = self._direct, self._first.encode, self._first.decode
+        return Steps(
+            prepare=lambda images: encode(images, direct.pixels),
+            invoke=direct.invoke,
+            finish=lambda: decode(direct.scores),
+        )
 
     def _scores(self, images: Images) -> Probabilities:
         return self._single(images) if len(images) == 1 else self._copying_call(images)
@@ -122,8 +136,17 @@ class _Session:
         return self.view(self.input).ctypes.data, self.view(self.output).ctypes.data
 
 
-def _direct_call(session: _Session, lock: threading.Lock) -> Callable[[Images], Probabilities] | None:
-    """Return a function that answers one image in the tensors' own memory, or None where their memory moves.
+@dataclass(frozen=True)
+class _Direct:
+    """The memory of an interpreter's tensors, and the function that runs it."""
+
+    pixels: npt.NDArray[Any]
+    invoke: Callable[[], None]
+    scores: npt.NDArray[Any]
+
+
+def _direct_access(session: _Session) -> _Direct | None:
+    """Return the memory of the tensors, or None where it moves.
 
     It moves where the shape of a tensor is only known while the model runs. The session must not be resized later.
     """
@@ -137,9 +160,14 @@ def _direct_call(session: _Session, lock: threading.Lock) -> Callable[[Images], 
         invoke: Callable[[], None] = session.interpreter._interpreter.Invoke  # noqa: SLF001
     except (AttributeError, ValueError, RuntimeError):
         return None
+    return _Direct(session.view(session.input).reshape(SINGLE), invoke, session.view(session.output))
+
+
+def _direct_call(session: _Session, direct: _Direct, lock: threading.Lock) -> Callable[[Images], Probabilities]:
+    """Return a function that answers one image in the tensors' own memory."""
     acquire, release = lock.acquire, lock.release
     encode, decode = session.encode, session.decode
-    pixels, scores = session.view(session.input).reshape(SINGLE), session.view(session.output)
+    pixels, invoke, scores = direct.pixels, direct.invoke, direct.scores
 
     def call(images: Images) -> Probabilities:
         acquire()

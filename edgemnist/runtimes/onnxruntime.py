@@ -15,6 +15,7 @@ from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes.chunked import INPUT_SHAPES, SINGLE, ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.files import ONNX, read_model
+from edgemnist.runtimes.interface import Steps
 from edgemnist.runtimes.pixels import Numbers, decoder, encoder
 
 LABELS_KEY: Final = "labels"
@@ -48,14 +49,19 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
         self._batch = self._input.batch
         self._encode, self._decode = encoder(self._input.numbers), decoder(self._output.numbers)
         self._single: Callable[[Images], Probabilities] = self._run
+        self._steps: Steps | None = None
         self._set_up(path, labels if labels is not None else self._stored_labels())
         if self._batch in {None, 1}:
-            self._single = self._bound_call()
+            self._single, self._steps = self._bound_call()
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> ONNXRuntimeClassifier:
         """Read an ONNX file; see `Classifier.load`."""
         return cls(read_model(path, ONNX), path, threads=threads, labels=labels)
+
+    def steps(self) -> Steps | None:
+        """Return the steps of a call with a single image; see `Classifier.steps`."""
+        return self._steps
 
     def _scores(self, images: Images) -> Probabilities:
         return self._single(images) if len(images) == 1 else self._run(images)
@@ -71,8 +77,8 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
             raise ArtifactError(f"{self._path} cannot be executed by ONNX Runtime: {_words(error)}") from error
         return self._decode(scores.view(self._output.numbers.storage))
 
-    def _bound_call(self) -> Callable[[Images], Probabilities]:
-        """Return a function that answers one image in memory of its own."""
+    def _bound_call(self) -> tuple[Callable[[Images], Probabilities], Steps]:
+        """Return a function that answers one image in memory of its own, and what it consists of."""
         pixels = np.empty(SINGLE, dtype=self._input.numbers.dtype)
         scores = np.empty((1, len(self.classes_)), dtype=self._output.numbers.dtype)
         binding = self._session.io_binding()
@@ -88,7 +94,12 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
                 run(binding)
                 return decode(target)
 
-        return call
+        steps = Steps(
+            prepare=lambda images: encode(images, source),
+            invoke=lambda: run(binding),
+            finish=lambda: decode(target),
+        )
+        return call, steps
 
     def _stored_labels(self) -> list[str] | None:
         """Return the names of the classes that the file carries, or None."""

@@ -1,0 +1,117 @@
+"""The scenarios of MLPerf Inference, and one of ours, as loops around a classifier, in the process that measures."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from edgemnist.arrays import Images
+from edgemnist.bench.protocol import DutyCycle, Offline, Server, Trial
+from edgemnist.bench.timing import timed_calls
+
+BATCHES: Final = 5
+"""Timed batches of each size, at the least."""
+QUERIES: Final = (1_000, 20_000)
+"""Least and most queries of a trial: the 99th percentile needs the one, a search the other."""
+TRIAL_SECONDS: Final = 0.25
+SEARCH_STEPS: Final = 8
+SEARCH_RANGE: Final = 100.0
+"""The search starts at this part of what calls without a pause achieve: 8 steps then end within 2 %."""
+SPIN_NS: Final = 1_000_000
+"""How long before its time a sleep ends, at the least: what the kernel's timers are late by is spent in a loop."""
+
+Ask = Callable[[Any], object]
+
+
+def offline(ask: Ask, images: Images, scenario: Offline) -> list[Trial]:
+    """Time batches of each size, made of `images`, uint8 [N, 28, 28], over and over."""
+    trials = []
+    for size in scenario.batch_sizes:
+        batch = np.resize(images, (size, *images.shape[1:]))
+        ask(batch)
+        taken = timed_calls(ask, [batch], samples=BATCHES, nanoseconds=scenario.nanoseconds)
+        trials.append(Trial(setting=size, samples=list(taken)))
+    return trials
+
+
+def server(ask: Ask, single: Sequence[Images], scenario: Server, typical: float) -> list[Trial]:
+    """Try the rate that was asked for, and then search the highest that holds the limit of the 99th percentile.
+
+    `typical` is what a call takes without a pause, in nanoseconds. The search halves the range on a logarithmic scale;
+    all its trials are returned, in their order.
+    """
+    trials = []
+    if scenario.rate is not None:
+        samples = answer_poisson(ask, single, scenario.rate, scenario.queries, scenario.seed)
+        trials.append(Trial(setting=scenario.rate, samples=samples))
+    high = 1e9 / typical
+    low = high / SEARCH_RANGE
+    rate = low
+    for step in range(SEARCH_STEPS + 1):
+        queries = min(max(round(rate * TRIAL_SECONDS), QUERIES[0]), QUERIES[1])
+        samples = answer_poisson(ask, single, rate, queries, scenario.seed + step)
+        trials.append(Trial(setting=rate, samples=samples))
+        if np.percentile(samples, 99) <= scenario.limit:
+            low = rate
+        elif step == 0:
+            break
+        else:
+            high = rate
+        rate = (low * high) ** 0.5
+    return trials
+
+
+def answer_poisson(ask: Ask, single: Sequence[Images], rate: float, queries: int, seed: int) -> list[int]:
+    """Answer queries whose gaps are exponentially distributed, one after the other, and return how long each took.
+
+    The time of a query runs from when it was due, so it contains the wait for the queries before it: a loop that
+    started the clock later would leave out just the slow ones (coordinated omission).
+    """
+    gaps = np.random.default_rng(seed).exponential(1e9 / rate, size=queries)
+    clock = time.perf_counter_ns
+    offsets = np.cumsum(gaps).astype(np.int64).tolist()
+    taken = array("q")
+    start = clock()
+    for offset, image in zip(offsets, itertools.cycle(single), strict=False):
+        due = start + offset
+        wait_until(due)
+        ask(image)
+        taken.append(clock() - due)
+    return list(taken)
+
+
+def duty_cycle(ask: Ask, single: Sequence[Images], scenario: DutyCycle) -> list[Trial]:
+    """Time calls without a pause, and then calls between which the process sleeps."""
+    without = timed_calls(ask, single, samples=QUERIES[0], nanoseconds=0)
+    clock = time.perf_counter_ns
+    start, taken = clock(), array("q")
+    images = itertools.cycle(single)
+    for call in range(1, scenario.calls + 1):
+        # Sleep to the end: a loop before the call would wake the CPU up, which is what is to be measured.
+        time.sleep(max(0.0, (start + call * 1e9 / scenario.rate - clock()) / 1e9))
+        image = next(images)
+        started = clock()
+        ask(image)
+        taken.append(clock() - started)
+    return [Trial(setting=0.0, samples=list(without)), Trial(setting=scenario.rate, samples=list(taken))]
+
+
+def wait_until(due: int) -> None:
+    """Return at `due` of the clock `time.perf_counter_ns`, or at once where that has passed."""
+    clock = time.perf_counter_ns
+    left = due - clock()
+    if left > 2 * SPIN_NS:
+        time.sleep((left - SPIN_NS) / 1e9)
+    while clock() < due:
+        pass
+
+
+def typical_call(samples: Sequence[int]) -> float:
+    """Return what a call takes, in nanoseconds, from those that warmed up; the last half of them."""
+    return statistics.median(samples[len(samples) // 2 :])
