@@ -30,6 +30,15 @@ def predict(
             help="An artifact of the export directory, or any model file.",
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="NAME",
+            show_default="by artifact",
+            help="Execute with this; `integer` needs NumPy only.",
+        ),
+    ] = None,
     threads: options.Threads = 1,
     exports: options.Exports = None,
     json: options.Json = False,
@@ -46,6 +55,12 @@ def predict(
     directory = find_exports(exports, reporter)
     with quiet_libraries():
         result = predict_sources(
-            directory, sources or [], index or [], artifact=artifact, threads=threads, reporter=reporter
+            directory,
+            sources or [],
+            index or [],
+            artifact=artifact,
+            runtime=runtime,
+            threads=threads,
+            reporter=reporter,
         )
     show(result, lambda: predict_page(result), json=json)

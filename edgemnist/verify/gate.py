@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass, replace
 
 from edgemnist.errors import UnknownNameError, UsageError
+from edgemnist.results import IntegerCheck
 from edgemnist.verify.parity import Parity
 
 SETTLED_IMAGES = 10_000
@@ -76,6 +77,8 @@ class Gate:
     """Of one probability, between a batch of 1 and a batch of N."""
     sum_error: float
     """Of one class's part in Σ|p|, which should be 1."""
+    integer_diff: float | None = None
+    """Of one probability, between a runtime and the integer reference; None where there is no such reference."""
 
     def max_sum_error(self, classes: int) -> float:
         """Return how far from 1 the sum over `classes` may be.
@@ -127,6 +130,7 @@ GATES: dict[str, Gate] = {
         batch_flips=Share(0.0005),  # measured 0; a tie may fall either way with another kernel
         batch_diff=2 / 256,  # measured 0; one step of the softmax is what kernels differ by
         sum_error=_INT8_SUM_ERROR,
+        integer_diff=1 / 256,  # measured one step of the softmax, which the optimized kernels compute in float32
     ),
     "int4": Gate(
         flips=Share(0.01),  # measured 69 of 10,000 with 512 units
@@ -194,8 +198,11 @@ def gate_for(quantization: str) -> Gate:
     return GATES[quantization]
 
 
-def missed(gate: Gate, parity: Parity) -> list[str]:
-    """Return a sentence for each limit that is exceeded, the plainest fault first."""
+def missed(gate: Gate, parity: Parity, integer: IntegerCheck | None = None) -> list[str]:
+    """Return a sentence for each limit that is exceeded, the plainest fault first.
+
+    `integer` is the comparison with the integer reference, where there is one.
+    """
     images = parity.images
     reasons: list[str] = []
     if parity.unanswered:
@@ -219,6 +226,11 @@ def missed(gate: Gate, parity: Parity) -> list[str]:
         reasons.append(
             f"a probability changed by {parity.max_batch_diff:.2g} between a batch of one and a large batch, "
             f"{gate.batch_diff:.2g} allowed"
+        )
+    if integer is not None and gate.integer_diff is not None and integer.max_abs_diff > gate.integer_diff:
+        reasons.append(
+            f"the runtime is off the integer reference by {integer.max_abs_diff:.2g} on the same file, "
+            f"{gate.integer_diff:.2g} allowed"
         )
     return reasons
 

@@ -29,8 +29,10 @@ def files(exports: Path) -> list[Path]:
 def classifiers(request: pytest.FixtureRequest, made_exports: Path) -> list[Classifier]:
     """One classifier for each file that the runtime takes."""
     runtime = request.param
-    suffixes = RUNTIMES[runtime].suffixes or (".keras",)
-    taken = [path for path in files(made_exports) if path.suffix in suffixes]
+    entry = RUNTIMES[runtime]
+    # A runtime that no ending asks for takes what it names, or else the model that was trained.
+    suffixes = entry.suffixes or (() if entry.artifacts else (".keras",))
+    taken = [path for path in files(made_exports) if path.suffix in suffixes or path.stem in entry.artifacts]
     assert taken, f"no exported file tests {runtime}"
     return [load(path, runtime=runtime) for path in taken]
 
