@@ -10,6 +10,7 @@
     ├── ManifestError                2  an export directory whose record cannot be used
     ├── StorageError                 2  a directory that cannot be written: missing, read-only, full
     ├── TrainingError                2  a training that cannot go on: no data to learn from, a loss that is not a number
+    ├── MeasurementError             2  a benchmark whose process could not measure, or died
     ├── GateMissedError              1  the work was done and the answer is no
     └── MissingDependencyError       3  a package that is not installed, with the pip line that brings it
 
@@ -90,6 +91,10 @@ class StorageError(EdgemnistError):
 
 class TrainingError(EdgemnistError):
     """A training that cannot start or cannot go on."""
+
+
+class MeasurementError(EdgemnistError):
+    """A benchmark whose process could not measure, or died."""
 
 
 class GateMissedError(EdgemnistError):

@@ -6,13 +6,13 @@ With it, `verify` needs neither TensorFlow nor the data set, and so runs on the 
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ArtifactError
 from edgemnist.manifest import read_recorded
 from edgemnist.results import DataIdentity
@@ -50,13 +50,16 @@ class GoldenPack:
         np.savez_compressed(
             stream,
             images=self.images,
-            labels=self.labels.astype(np.uint8),
+            labels=self.labels,
             probabilities=self.probabilities,
             class_labels=np.array(self.class_labels, dtype=np.str_),
             data=np.frombuffer(msgspec.json.encode(self.data), dtype=np.uint8),
             model_sha256=np.array(self.model_sha256, dtype=np.str_),
         )
         return stream.getvalue()
+
+
+_AGAIN = "Write it anew with: edgemnist export"
 
 
 def decode_golden(data: bytes) -> GoldenPack:
@@ -71,16 +74,26 @@ def decode_golden(data: bytes) -> GoldenPack:
                 data=msgspec.json.decode(arrays["data"].tobytes(), type=DataIdentity),
                 model_sha256=str(arrays["model_sha256"]),
             )
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
-        raise ArtifactError(
-            f"The golden pack is damaged: {error}", hint="Write it anew with: edgemnist export"
-        ) from error
-    if not len(pack.images) == len(pack.labels) == len(pack.probabilities):
-        raise ArtifactError(
-            "The golden pack is damaged: its images, labels and probabilities differ in number",
-            hint="Write it anew with: edgemnist export",
-        )
+            reason = _inconsistency(pack)
+    except Exception as error:
+        # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong.
+        raise ArtifactError(f"The golden pack is damaged: {error}", hint=_AGAIN) from error
+    if reason:
+        raise ArtifactError(f"The golden pack is damaged: {reason}", hint=_AGAIN)
     return pack
+
+
+def _inconsistency(pack: GoldenPack) -> str:
+    """Return what is wrong with the arrays, or nothing."""
+    count, classes = len(pack.labels), len(pack.class_labels)
+    if pack.images.dtype != np.uint8 or pack.images.shape != (count, IMAGE_SIDE, IMAGE_SIDE):
+        return f"its images are {pack.images.dtype} {list(pack.images.shape)} for {count} labels"
+    if pack.probabilities.dtype != np.float32 or pack.probabilities.shape != (count, classes):
+        found = f"{pack.probabilities.dtype} {list(pack.probabilities.shape)}"
+        return f"its probabilities are {found} for {count} images and {classes} classes"
+    if count and not 0 <= pack.labels.min() <= pack.labels.max() < classes:
+        return "it has labels without a class"
+    return ""
 
 
 def read_golden(directory: Path, manifest: Manifest) -> GoldenPack:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated
 
 import msgspec
 
@@ -20,6 +20,13 @@ MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.keras"
 GOLDEN_FILE = "golden.npz"
 SCHEMA_VERSION = 1
+
+PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]
+"""A name within the directory: a record must not reach beyond it."""
+
+
+class NewerManifestError(ManifestError):
+    """A manifest that a newer edgemnist wrote."""
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +56,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the export directory."""
 
-    file: str
+    file: PlainName
     """Name within the directory."""
     bytes: int
     sha256: str
@@ -103,23 +110,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         raise UnknownNameError("artifact", name, [artifact.name for artifact in self.artifacts])
 
     def with_artifacts(self, new: list[Artifact]) -> Manifest:
-        """Return a manifest in which `new` take the place of artifacts of the same names."""
-        replaced = {artifact.name: artifact for artifact in new}
-        kept = [artifact for artifact in self.artifacts if artifact.name not in replaced]
-        return msgspec.structs.replace(self, artifacts=[*kept, *new])
+        """Return a manifest in which `new` take the place of artifacts of the same names, and the rest comes last."""
+        by_name = {artifact.name: artifact for artifact in [*self.artifacts, *new]}
+        return msgspec.structs.replace(self, artifacts=list(by_name.values()))
 
     def encode(self) -> bytes:
         """Return the file's contents: indented JSON in a stable order."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
-RecordT = TypeVar("RecordT", bound=FileRecord)
-
-
 def read_manifest(directory: Path) -> Manifest:
     """Read the record of an export directory, after completing a commit that was cut short.
 
-    Raises ManifestError where it is missing, broken, or of a newer schema version.
+    Raises ManifestError where it is missing or broken, NewerManifestError where its schema version is newer, and
+    StorageError where that commit cannot be completed.
     """
     path = directory / MANIFEST_FILE
     recover(directory)
@@ -142,7 +146,7 @@ def _decode(path: Path, data: bytes) -> Manifest:
     except msgspec.MsgspecError as error:
         raise ManifestError(f"{path} is not a manifest: {error}", hint=again) from error
     if version > SCHEMA_VERSION:
-        raise ManifestError(
+        raise NewerManifestError(
             f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",
             hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
         )

@@ -212,8 +212,8 @@ class Latency(Part, frozen=True, kw_only=True):
     """From the path to a classifier that is ready to be called, imports excluded."""
     cold_start_ms: float
     """From process start to the first answer, interpreter and imports included."""
-    peak_rss_mb: float
-    """Of a process that loads the artifact and answers single images; 1 MB is 10^6 bytes."""
+    peak_rss_mb: float | None
+    """Of a process that loads the artifact and answers single images; 1 MB is 10^6 bytes. None on Windows."""
     bytes: int
     """Of the artifact file."""
     speedup: float | None = None
@@ -227,6 +227,8 @@ class BenchResult(Result, frozen=True, kw_only=True):
     host: dict[str, Any]
     """Facts about the machine: CPU, flags, governor, versions."""
     results: list[Latency]
+    harness_us: float | None = None
+    """p50 of the null runtime, which computes nothing: what the measuring itself adds to each latency."""
     samples_us: dict[str, list[list[float]]] | None = None
     """Raw samples by artifact and round, in microseconds; only in a file written by `--save`."""
     warmup_us: dict[str, list[list[float]]] | None = None

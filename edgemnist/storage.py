@@ -3,6 +3,9 @@
 One file is written to a temporary name in its directory, synced and renamed. Several files that belong together, such
 as artifacts and their manifest, are committed as one: a journal names the finished temporary files, and once the
 journal itself is in place the commit has happened; whoever comes next completes the renames (`recover`).
+
+Commands that commit to one directory take turns through a lock on the directory. Windows cannot lock a directory:
+there, one command at a time is up to the user.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import contextlib
 import errno
 import os
 import secrets
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,6 +25,8 @@ from edgemnist.errors import StorageError
 
 JOURNAL_FILE = ".commit.json"
 TEMPORARY_PREFIX = ".tmp-"
+ABANDONED_AFTER_S = 3600.0
+"""Age at which a temporary file is taken for one that a killed command left: no command writes for an hour."""
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -27,7 +34,7 @@ def write_file(path: Path, data: bytes) -> None:
 
     Raises StorageError where the directory is missing, read-only or full; the old file is then untouched.
     """
-    with _explained(path.parent):
+    with _explained(path.parent, "Choose another place."):
         temporary = _write_temporary(path.parent, path.name, data)
         try:
             temporary.replace(path)
@@ -40,44 +47,124 @@ def write_file(path: Path, data: bytes) -> None:
 def commit_files(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write several files of one directory, all or none; the directory is made where it is missing.
 
-    Raises StorageError where that is impossible; the old files are then untouched.
+    The keys of `files` are plain names. Raises StorageError where that is impossible; the old files are then untouched.
     """
-    with _explained(directory):
+    for name in files:
+        if not _is_plain(name):
+            raise ValueError(f"{name!r} is not a plain file name")
+    with _explained(directory, "Choose another place with --exports DIR."):
         directory.mkdir(parents=True, exist_ok=True)
-        recover(directory)
-        renames: dict[str, str] = {}
-        try:
-            for name, data in files.items():
-                renames[_write_temporary(directory, name, data).name] = name
-            journal = _write_temporary(directory, JOURNAL_FILE, msgspec.json.encode(renames))
-            journal.replace(directory / JOURNAL_FILE)
-        except BaseException:
-            for temporary in directory.glob(f"{TEMPORARY_PREFIX}*-{os.getpid()}-*"):
-                temporary.unlink(missing_ok=True)
-            raise
-        _sync_directory(directory)
-        recover(directory)
+        with _locked(directory):
+            _complete(directory)
+            _remove_abandoned(directory)
+            for name in files:
+                # Found out now: a rename that fails later would leave a commit that nobody can complete.
+                if (directory / name).is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+            _place_journal(directory, files)
+            _complete(directory)
+
+
+def check_writable(directory: Path, size: int) -> None:
+    """Make sure, before hours of work, that `size` bytes can be written; the directory is made where it is missing.
+
+    Raises StorageError where they cannot.
+    """
+    with _explained(directory, "Choose another place with --exports DIR."):
+        directory.mkdir(parents=True, exist_ok=True)
+        _write_temporary(directory, "check", bytes(size)).unlink()
 
 
 def recover(directory: Path) -> None:
     """Complete a commit that was cut short after its journal was in place.
 
-    Raises StorageError where the renames cannot be made, on a read-only directory for example.
+    Raises StorageError where the renames cannot be made, on a read-only directory for example, or where the journal is
+    damaged: what such a directory holds is neither the old files nor the new ones.
     """
-    journal = directory / JOURNAL_FILE
     try:
-        renames = msgspec.json.decode(journal.read_bytes(), type=dict[str, str])
-    except (FileNotFoundError, NotADirectoryError):
+        if not (directory / JOURNAL_FILE).exists():
+            return
+    except OSError:
+        # Whoever reads the directory next says why that is impossible.
         return
-    except PermissionError as error:
-        raise StorageError(f"{journal} cannot be read: {error.strerror}") from error
-    with _explained(directory):
-        for temporary, name in renames.items():
-            # A temporary file that is gone was renamed before the interruption.
-            with contextlib.suppress(FileNotFoundError):
-                (directory / temporary).replace(directory / name)
+    try:
+        # A command that is committing at this moment holds the lock, and completes its own journal.
+        with _locked(directory):
+            _complete(directory)
+    except OSError as error:
+        raise StorageError(
+            f"A command was cut short while it wrote to {directory}, and its work cannot be completed: "
+            f"{error.strerror or error}",
+            hint="Run an edgemnist command on that directory as somebody who may write there.",
+        ) from error
+
+
+def _place_journal(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files to temporary names and the journal that names them: from its rename on, the commit stands."""
+    written: dict[str, str] = {}
+    journal: Path | None = None
+    try:
+        for name, data in files.items():
+            written[_write_temporary(directory, name, data).name] = name
+        journal = _write_temporary(directory, JOURNAL_FILE, msgspec.json.encode(written))
+        journal.replace(directory / JOURNAL_FILE)
+    except BaseException:
+        # Ctrl-C may arrive just after the rename; then the journal stands, and needs its files.
+        if journal is None or journal.exists():
+            for leftover in (*written, *([journal.name] if journal else [])):
+                (directory / leftover).unlink(missing_ok=True)
+        raise
+    _sync_directory(directory)
+
+
+def _complete(directory: Path) -> None:
+    """Make the renames of the journal, if there is one. The caller holds the lock."""
+    renames = _read_journal(directory)
+    if renames is None:
+        return
+    pending = {temporary: name for temporary, name in renames.items() if (directory / temporary).exists()}
+    for temporary, name in pending.items():
+        (directory / temporary).replace(directory / name)
+    if pending:
         _sync_directory(directory)
-        journal.unlink(missing_ok=True)
+        (directory / JOURNAL_FILE).unlink()
+    else:
+        # Everything is in its place: a directory that cannot be written can still be read.
+        with contextlib.suppress(OSError):
+            (directory / JOURNAL_FILE).unlink()
+
+
+def _read_journal(directory: Path) -> dict[str, str] | None:
+    """Return the final name of each temporary file, or None where no commit is pending."""
+    path = directory / JOURNAL_FILE
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        renames = msgspec.json.decode(data, type=dict[str, str])
+    except msgspec.MsgspecError:
+        renames = {"": ""}
+    # The journal moves files, so it must not be able to reach beyond its directory.
+    if not all(
+        _is_plain(name) and _is_plain(temporary) and temporary.startswith(TEMPORARY_PREFIX)
+        for temporary, name in renames.items()
+    ):
+        raise StorageError(
+            f"{path} is damaged",
+            hint=f"Delete it, and write the files anew with: edgemnist export --exports {directory}",
+        )
+    return renames
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Delete what killed commands left. The caller holds the lock and has completed the journal."""
+    oldest = time.time() - ABANDONED_AFTER_S
+    for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
+        # Somebody else may delete it first.
+        with contextlib.suppress(FileNotFoundError):
+            if leftover.stat().st_mtime < oldest:
+                leftover.unlink()
 
 
 def _write_temporary(directory: Path, name: str, data: bytes) -> Path:
@@ -93,9 +180,31 @@ def _write_temporary(directory: Path, name: str, data: bytes) -> Path:
     return temporary
 
 
+def _is_plain(name: str) -> bool:
+    return name not in {"", ".", ".."} and not set(name) & {"/", "\\", "\0", ":"}
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; it ends with the process that holds it."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        # Some network file systems have no locks.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _sync_directory(directory: Path) -> None:
     # Windows cannot open a directory; there the rename itself is all there is.
-    if os.name == "nt":
+    if sys.platform == "win32":
         return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -104,21 +213,21 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+_ADVICE = {
+    errno.ENOSPC: "Free some space there. ",
+    errno.EDQUOT: "Free some space there. ",
+    errno.ENOENT: "Make the directory first. ",
+}
+
+
 @contextlib.contextmanager
-def _explained(directory: Path) -> Iterator[None]:
+def _explained(directory: Path, elsewhere: str) -> Iterator[None]:
     """Turn the operating system's refusals into a sentence that says what to do."""
     try:
         yield
     except OSError as error:
-        hints = {
-            errno.ENOSPC: "Free some space there, or choose another place with --exports DIR.",
-            errno.EDQUOT: "Free some space there, or choose another place with --exports DIR.",
-            errno.EROFS: "Choose a place that can be written with --exports DIR.",
-            errno.EACCES: "Choose a place that can be written with --exports DIR.",
-            errno.EPERM: "Choose a place that can be written with --exports DIR.",
-            errno.ENOENT: "Make the directory first.",
-            errno.ENOTDIR: "Choose a directory with --exports DIR.",
-            errno.EEXIST: "Choose a directory with --exports DIR.",
-        }
         reason = error.strerror or str(error)
-        raise StorageError(f"{directory} cannot be written: {reason}", hint=hints.get(error.errno or 0, "")) from error
+        if error.errno == errno.EISDIR:
+            reason = f"{error.filename} is a directory"
+        hint = _ADVICE.get(error.errno or 0, "") + elsewhere
+        raise StorageError(f"{directory} cannot be written: {reason}", hint=hint) from error

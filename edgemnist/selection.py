@@ -1,0 +1,48 @@
+"""Which artifacts of an export directory a stage works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgemnist.errors import ManifestError, MissingDependencyError
+from edgemnist.manifest import Artifact, Manifest
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.runtimes import RUNTIMES, runtime_for
+
+
+def select_artifacts(
+    manifest: Manifest, names: Sequence[str] | None = None, reporter: Reporter = SILENT
+) -> list[Artifact]:
+    """Return the artifacts that were named, each once, or else all whose runtime is installed here.
+
+    An artifact that was not asked for by name and whose runtime is missing is left out with a notice.
+
+    Raises UnknownNameError for a name that is not recorded, MissingDependencyError where the runtime of a named
+    artifact, or of every artifact, is missing, and ManifestError where no artifact is recorded at all.
+    """
+    if not manifest.artifacts:
+        raise ManifestError("The export directory has no artifacts", hint="Make some with: edgemnist export")
+    wanted = [manifest.artifact(name) for name in dict.fromkeys(names or ())] or manifest.artifacts
+    usable = [artifact for artifact in wanted if not RUNTIMES[_runtime(artifact)].missing()]
+    for artifact in wanted:
+        if artifact in usable:
+            continue
+        if names or not usable:
+            require_runtime(_runtime(artifact))
+        entry = RUNTIMES[_runtime(artifact)]
+        reporter.notice(
+            f"{artifact.name} is left out: {', '.join(entry.missing())} is not installed ({entry.install_line()})."
+        )
+    return usable
+
+
+def require_runtime(name: str) -> None:
+    """Raise MissingDependencyError, with the pip line, where a runtime is not installed. Imports nothing."""
+    entry = RUNTIMES[name]
+    if missing := entry.missing():
+        raise MissingDependencyError(entry.summary, missing, entry.install_line())
+
+
+def _runtime(artifact: Artifact) -> str:
+    return runtime_for(Path(artifact.file))

@@ -1,0 +1,91 @@
+"""How far the answers of an artifact are from those of the Keras model, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgemnist.arrays import Labels, Probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """The comparison of an artifact with the Keras model, over all evaluation images."""
+
+    images: int
+    classes: int
+    correct: int
+    """Images that the artifact labels as they should be."""
+    lost: int
+    """How many more the Keras model labels so; negative where the artifact is better."""
+    flips: int
+    """Images whose label is not the Keras model's."""
+    max_abs_diff: float
+    mean_abs_diff: float
+    """Of the probabilities, against the Keras model's, over all images and classes."""
+    batch_flips: int
+    """Images whose label depends on whether they come alone or in a batch."""
+    max_batch_diff: float
+    """Largest difference of a probability between the two."""
+    unanswered: int
+    """Images for which some probability is not a finite number."""
+    max_sum_error: float
+    """Largest difference from 1 of Σ|p| over the classes: negative "probabilities" show as well."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images that are labelled as they should be, 0 to 1."""
+        return self.correct / self.images
+
+    @property
+    def accuracy_drop_points(self) -> float:
+        """Percentage points below the Keras model; negative where the artifact is better."""
+        return 100.0 * self.lost / self.images
+
+    @property
+    def agreement(self) -> float:
+        """Share of the images with the Keras model's label, 0 to 1."""
+        return (self.images - self.flips) / self.images
+
+
+def compare(reference: Probabilities, labels: Labels, single: Probabilities, batched: Probabilities) -> Parity:
+    """Compare an artifact's answers with the Keras model's.
+
+    Args:
+        reference: float32 [N, C], the Keras model's probabilities.
+        labels: int64 [N], the true classes.
+        single: float32 [N, C], the artifact's answers to one image at a time. They are what a board does, so they are
+            what is held against the reference.
+        batched: float32 [N, C], its answers to the same images in batches.
+
+    An image with a probability that is not finite counts as one without an answer: no probability for any class, and
+    no label, so that it can agree with nothing.
+    """
+    expected = reference.argmax(axis=1)
+    answered = np.all(np.isfinite(single), axis=1)
+    alone, alone_label = _settle(single)
+    together, together_label = _settle(batched)
+    correct = int(np.count_nonzero(alone_label == labels))
+    distance = np.abs(alone - reference)
+    sums = np.abs(alone[answered]).sum(axis=1, dtype=np.float64)
+    return Parity(
+        images=len(labels),
+        classes=reference.shape[1],
+        correct=correct,
+        lost=int(np.count_nonzero(expected == labels)) - correct,
+        flips=int(np.count_nonzero(alone_label != expected)),
+        max_abs_diff=float(distance.max()),
+        mean_abs_diff=float(distance.mean(dtype=np.float64)),
+        batch_flips=int(np.count_nonzero(alone_label != together_label)),
+        max_batch_diff=float(np.abs(alone - together).max()),
+        unanswered=int(np.count_nonzero(~answered)),
+        max_sum_error=float(np.abs(sums - 1.0).max(initial=0.0)),
+    )
+
+
+def _settle(answers: Probabilities) -> tuple[Probabilities, Labels]:
+    """Return the answers without what is not finite, and their labels, -1 where there is none."""
+    finite = np.all(np.isfinite(answers), axis=1, keepdims=True)
+    settled = np.where(finite, answers, np.float32(0.0))
+    return settled, np.where(finite[:, 0], settled.argmax(axis=1), -1)

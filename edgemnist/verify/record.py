@@ -1,0 +1,60 @@
+"""`verify.json`: what is known to be equal to the Keras model, for the commands that come later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from edgemnist.errors import ManifestError
+from edgemnist.manifest import Manifest, read_manifest
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.results import ArtifactParity, VerifyResult
+from edgemnist.saved import read_saved, write_saved
+
+VERIFY_FILE = "verify.json"
+
+
+def read_verification(exports: Path) -> VerifyResult | None:
+    """Return the saved result of an export directory, or None where nothing was verified yet.
+
+    Raises ManifestError where the file is broken or of a newer schema version.
+    """
+    return read_saved(exports / VERIFY_FILE, VerifyResult, hint="Make it anew with: edgemnist verify")
+
+
+def save_verification(exports: Path, result: VerifyResult, reporter: Reporter = SILENT) -> bool:
+    """Save a result beside the manifest, and return whether that was possible.
+
+    Artifacts that were not verified this time keep their earlier result, as long as they are the same files and were
+    held against the same golden pack. Where nothing can be written, a notice says so.
+    """
+    try:
+        earlier = read_verification(exports)
+    except ManifestError as error:
+        reporter.notice(f"{error.message}: it is replaced.")
+        earlier = None
+    if earlier is not None:
+        result = _merge(earlier, result, read_manifest(exports))
+    return write_saved(exports / VERIFY_FILE, result, reporter)
+
+
+def verified_names(exports: Path, manifest: Manifest) -> list[str]:
+    """Return the artifacts that passed their gate and have not changed since, in the manifest's order."""
+    saved = read_verification(exports)
+    if saved is None or manifest.golden is None or saved.model_sha256 != manifest.golden.model_sha256:
+        return []
+    passed = {parity.name: parity.sha256 for parity in saved.artifacts if parity.passed}
+    return [artifact.name for artifact in manifest.artifacts if passed.get(artifact.name) == artifact.sha256]
+
+
+def _merge(earlier: VerifyResult, result: VerifyResult, manifest: Manifest) -> VerifyResult:
+    if (earlier.model_sha256, earlier.data) != (result.model_sha256, result.data):
+        return result
+    found = {parity.name: parity for parity in (*earlier.artifacts, *result.artifacts)}
+    kept: list[ArtifactParity] = [
+        found[artifact.name]
+        for artifact in manifest.artifacts
+        if artifact.name in found and found[artifact.name].sha256 == artifact.sha256
+    ]
+    return msgspec.structs.replace(result, artifacts=kept, passed=all(parity.passed for parity in kept))
