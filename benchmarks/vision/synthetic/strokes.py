@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import matplotlib as mpl
@@ -20,6 +20,8 @@ CANVAS: Final = 280
 DIGIT_LIKE: Final = frozenset("OoQDIlijJSsZzgqbByG")
 """Letters whose shape, in one hand or another, is also that of a digit: nobody can refuse them all."""
 
+Scribble = Literal["zigzag", "loops", "knot"]
+
 HERSHEY: Final = {
     "simplex": cv2.FONT_HERSHEY_SIMPLEX,
     "duplex": cv2.FONT_HERSHEY_DUPLEX,
@@ -27,6 +29,9 @@ HERSHEY: Final = {
     "script": cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
     "script-complex": cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 }
+
+
+HERSHEY_TRAINING: Final = ("simplex", "duplex", "complex")
 
 
 def skeleton(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -83,19 +88,19 @@ def draw_letter(letter: str, font: str, rng: np.random.Generator) -> Picture:
     return bend(canvas, rng)
 
 
-def scribble(rng: np.random.Generator) -> Picture:
+def scribble(kind: Scribble, rng: np.random.Generator) -> Picture:
     """Draw what a pen does that is tried out: zigzags, loops or a knot of lines, black on white, uint8 [280, 280]."""
     points = int(rng.integers(8, 26))
     t = np.linspace(0, 1, points)
-    match int(rng.integers(3)):
-        case 0:
+    match kind:
+        case "zigzag":
             x = 50 + 180 * t
             y = 140 + np.where(np.arange(points) % 2 == 0, -1, 1) * rng.uniform(30, 100, points)
-        case 1:
+        case "loops":
             turns = rng.uniform(2.5, 5)
             x = 60 + 160 * t + 45 * np.cos(2 * np.pi * turns * t)
             y = 140 + rng.uniform(40, 90) * np.sin(2 * np.pi * turns * t) + rng.normal(0, 5, points)
-        case _:
+        case "knot":
             x, y = rng.uniform(30, 250, (2, points))
     dense = np.linspace(0, points - 1, points * 12)
     curve = np.stack([np.interp(dense, np.arange(points), axis) for axis in (x, y)], axis=1)
