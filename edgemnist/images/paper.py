@@ -15,6 +15,8 @@ Ink: TypeAlias = npt.NDArray[np.uint8]
 
 GROUND_SIDE: Final = 96
 """Longer side of the copy on which the ground is estimated: light changes slowly, and grain averages out."""
+SKEW_SIDES: Final = (96, 384)
+"""Longer sides of the copies that tell dark on light from light on dark."""
 STROKE_REACH: Final = 8
 """Half the window, in pixels of that copy, that no stroke may fill: strokes up to a sixth of the picture are ink."""
 
@@ -22,11 +24,18 @@ STROKE_REACH: Final = 8
 def is_dark_on_light(grey: Grey) -> bool:
     """Tell whether the ink is darker than its ground.
 
-    Ink covers less than half of what is around it, so the deviations from the local mean are skewed to its side.
+    Ink covers less than half of what is around it, so the deviations from the local mean are skewed to its side: on a
+    fine scale for a page of writing, on a coarse one for a bold digit. The scale that is skewed more decides.
     """
-    small = _small(grey)
-    local = np.asarray(Image.fromarray(small).filter(ImageFilter.BoxBlur(STROKE_REACH)), dtype=np.float64)
-    return float(((small - local) ** 3).sum()) <= 0
+    return max((_local_skewness(_small(grey, side)) for side in SKEW_SIDES), key=abs) <= 0
+
+
+def _local_skewness(grey: Grey) -> float:
+    local = np.asarray(Image.fromarray(grey).filter(ImageFilter.BoxBlur(STROKE_REACH)), dtype=np.float32)
+    deviation = grey - local
+    square = deviation * deviation
+    variance = float(square.mean())
+    return float((square * deviation).mean()) / variance**1.5 if variance > 0 else 0.0
 
 
 def extract_ink(grey: Grey, *, dark: bool) -> Ink:
@@ -41,16 +50,16 @@ def extract_ink(grey: Grey, *, dark: bool) -> Ink:
 
 
 def _ground(light: Grey) -> npt.NDArray[np.float32]:
-    closed = _erode(_dilate(_small(light), STROKE_REACH), STROKE_REACH)
+    closed = _erode(_dilate(_small(light, GROUND_SIDE), STROKE_REACH), STROKE_REACH)
     smooth = Image.fromarray(closed).filter(ImageFilter.GaussianBlur(STROKE_REACH / 4))
     height, width = light.shape
     full = np.asarray(smooth.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
     return np.maximum(full, 1)
 
 
-def _small(grey: Grey) -> Grey:
+def _small(grey: Grey, side: int) -> Grey:
     height, width = grey.shape
-    scale = min(1, GROUND_SIDE / max(height, width))
+    scale = min(1, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
 

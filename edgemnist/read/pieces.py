@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgemnist.images.find import INK_SHARE, strong_ink
 from edgemnist.images.grey import Grey
-from edgemnist.images.mnist import stroke_width
+from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.read.results import Box
 from edgemnist.read.rulings import erase_rulings
@@ -23,6 +23,8 @@ SPECK: Final = 0.4
 LARGEST: Final = 2.5
 """What is higher than this many digits, or wider than `WIDEST` of them, is no digit: frames, stains, page edges."""
 WIDEST: Final = 8.0
+FAINT: Final = 0.6
+"""What is weaker than this share of the usual ink is something else: a ruling, or print on the back of the sheet."""
 SOLID: Final = 0.45
 """A piece whose stroke is wider than this share of its longer side is a blot or a punch hole."""
 
@@ -68,6 +70,9 @@ def find_pieces(grey: Grey) -> Pieces:
     kept = [label for label in kept if label not in solid]
     if not kept:
         return Pieces([], [], 0)
+    strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
+    usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
+    kept = [label for label in kept if strength[label] >= FAINT * usual]
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
     candidates, fragments = [], []
     for label in kept:
