@@ -90,6 +90,14 @@ def test_larger_pictures_are_averaged_down(side: int, tmp_path: Path) -> None:
     assert same(result, digit(), tolerance=64)
 
 
+def test_strokes_thinner_than_a_pixel_leave_a_trace() -> None:
+    # The whole stroke lies between the points that picking every twentieth pixel would see.
+    pixels = np.zeros((560, 560), dtype=np.uint8)
+    pixels[:, 280:286] = 255
+    result, _ = to_mnist(Image.fromarray(pixels))
+    assert (result[:, 13:16].sum(axis=1) > 50).all()
+
+
 def test_smaller_pictures_are_scaled_up() -> None:
     result, _ = to_mnist(Image.fromarray(digit()[::4, ::4]))
     assert result.shape == (28, 28)

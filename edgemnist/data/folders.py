@@ -38,8 +38,10 @@ def read_image_directory(directory: Path, reporter: Reporter) -> Dataset | None:
         return None
     if "test" in folders and "train" not in folders:
         raise DataError(f"{directory} has test/, but no train/", hint=_LAYOUT)
+    if "train" in folders and (others := sorted(folders.keys() - {"train", "test"})):
+        reporter.notice(f"Folders of {directory} beside train/ and test/ were ignored: {', '.join(others)}")
     train_files = _class_files(folders.get("train", directory), reporter)
-    test_files = _class_files(folders["test"], reporter) if "train" in folders and "test" in folders else {}
+    test_files = _class_files(folders["test"], reporter) if "test" in folders else {}
     if unknown := [name for name in test_files if name not in train_files]:
         raise DataError(f"{folders['test']} has classes that train/ lacks: {', '.join(unknown)}", hint=_LAYOUT)
 

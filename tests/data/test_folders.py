@@ -67,6 +67,15 @@ def test_train_and_test_folders_are_kept_apart(tmp_path: Path) -> None:
     assert (len(dataset.train), len(dataset.test)) == (11, 3)
 
 
+def test_a_folder_beside_train_is_ignored_and_named(tmp_path: Path, listener: Listener) -> None:
+    write_pictures(tmp_path / "train", {"a": 10, "b": 10})
+    write_pictures(tmp_path / "valid", {"a": 10, "b": 10})
+    dataset = read_image_directory(tmp_path, listener)
+    assert dataset is not None
+    assert (len(dataset.train), len(dataset.test)) == (16, 4)
+    assert "were ignored: valid" in listener.heard
+
+
 def test_a_train_folder_alone_is_split(tmp_path: Path) -> None:
     write_pictures(tmp_path / "train", {"a": 10, "b": 10})
     dataset = read(tmp_path)

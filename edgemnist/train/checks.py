@@ -1,0 +1,68 @@
+"""What can be wrong with the data or the course of a training, told before time is spent on it."""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+
+import numpy as np
+
+from edgemnist.data.interface import Dataset, Split
+from edgemnist.errors import TrainingError
+from edgemnist.progress import Reporter
+from edgemnist.results import Epoch
+
+EARLIEST_STEPS = 25
+"""Steps after which a working training is beyond guessing: the classic is at 70 % after 25 batches of MNIST."""
+
+
+def check_learnable(dataset: Dataset, batch_size: int) -> None:
+    """Raise TrainingError where there is nothing to learn from the images, or no way to tell whether it was learned."""
+    train, test = dataset.train, dataset.test
+    present = {name: set(np.unique(split.labels).tolist()) for name, split in (("training", train), ("test", test))}
+    for name, indices in present.items():
+        if not indices:
+            raise TrainingError(f"There are no {name} images", hint="See what there is with: edgemnist data")
+    if len(present["training"]) == 1:
+        (only,) = present["training"]
+        raise TrainingError(
+            f"All {len(train):,} training images are of one class, {dataset.labels[only]!r}",
+            hint="A classifier needs two classes at least.",
+        )
+    for name, other in (("training", "test"), ("test", "training")):
+        if missing := sorted(present[other] - present[name]):
+            raise TrainingError(
+                f"The {name} images lack classes that the {other} images have: "
+                f"{', '.join(dataset.labels[index] for index in missing)}",
+                hint="Put images of every class into both splits, or leave those classes out.",
+            )
+    if (train.images == train.images[0]).all():
+        raise TrainingError(
+            f"All {len(train):,} training images are the same, pixel for pixel",
+            hint="Look at them with: edgemnist data --sheet digits.png",
+        )
+    if len(train) < batch_size:
+        raise TrainingError(
+            f"There are {len(train):,} training images, fewer than one batch of {batch_size:,}",
+            hint=f"Choose smaller batches, such as --batch-size {max(1, len(train) // 8)}.",
+        )
+
+
+class ChanceWatch:
+    """Tells once, early, where a training does no better than guessing."""
+
+    def __init__(self, train: Split, batch_size: int, reporter: Reporter) -> None:
+        self._images = len(train)
+        # Always answering the most frequent class is right that often.
+        self._chance = float(np.bincount(train.labels).max() / len(train))
+        self._judged_at = ceil(EARLIEST_STEPS / ceil(len(train) / batch_size))
+        self._reporter = reporter
+
+    def see(self, epoch: Epoch) -> None:
+        """Look at an epoch."""
+        # Three standard errors: a training that only guesses is above that in one of 700 cases.
+        margin = 3 * sqrt(self._chance * (1 - self._chance) / self._images)
+        if epoch.epoch == self._judged_at and epoch.accuracy <= self._chance + margin:
+            self._reporter.notice(
+                f"After epoch {epoch.epoch} the accuracy is {epoch.accuracy:.1%}, no better than guessing: "
+                "are the labels right? Ctrl-C stops the training"
+            )

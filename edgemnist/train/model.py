@@ -1,0 +1,65 @@
+"""The network: 28×28 → Flatten → Dense ReLU, as many as wanted → Dense softmax."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.arrays import IMAGE_SIDE
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+Weights = Sequence[npt.NDArray[np.float32]]
+"""float32, the kernel and the bias of each layer in turn, as `keras.Model.get_weights` has them."""
+
+
+def build_model(hidden: Sequence[int], classes: int, seed: int) -> keras.Model:
+    """Return the untrained Keras model. It takes float32 [N, 28, 28] in 0..1 and gives float32 [N, classes].
+
+    The weights are drawn as Keras does by default, from `seed`.
+    """
+    import keras
+
+    seeds = iter(np.random.SeedSequence(seed).generate_state(len(hidden) + 1).tolist())
+
+    # Names and seeds of its own keep the file the same, whatever else the process has built before.
+    def dense(units: int, activation: str, name: str) -> keras.layers.Layer:
+        initializer = keras.initializers.GlorotUniform(seed=next(seeds))
+        return keras.layers.Dense(units, activation=activation, kernel_initializer=initializer, name=name)
+
+    layers = [
+        keras.Input((IMAGE_SIDE, IMAGE_SIDE), name="image"),
+        keras.layers.Flatten(name="flatten"),
+        *(dense(units, "relu", f"hidden_{number}") for number, units in enumerate(hidden, start=1)),
+        dense(classes, "softmax", "probabilities"),
+    ]
+    return keras.Sequential(layers, name="edgemnist")
+
+
+def logits(weights: Sequence[tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+    """Return what the model feeds to its softmax, float32 [N, C], for images, float32 [N, 28, 28] in 0..1.
+
+    The arithmetic of the Keras model as a function of its weights.
+    """
+    import tensorflow as tf
+
+    values = tf.reshape(images, [-1, IMAGE_SIDE**2])
+    *hidden, (kernel, bias) = zip(weights[::2], weights[1::2], strict=True)
+    for hidden_kernel, hidden_bias in hidden:
+        values = tf.nn.relu(values @ hidden_kernel + hidden_bias)
+    return values @ kernel + bias
+
+
+def weights_sha256(weights: Weights) -> str:
+    """Return the SHA-256 over shapes and little-endian float32 values, in hexadecimal."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(str(weight.shape).encode())
+        digest.update(np.ascontiguousarray(weight, "<f4").data)
+    return digest.hexdigest()
