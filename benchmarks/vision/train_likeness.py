@@ -27,9 +27,9 @@ HIDDEN: Final = 96
 EPOCHS: Final = 14
 FONTS: Final = (*strokes.HERSHEY_TRAINING, "DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "DejaVuSans-Bold")
 LETTERS: Final = "".join(sorted(set(string.ascii_letters + "&@#%$?!+=*<>{}~^") - strokes.DIGIT_LIKE))
-COPIES: Final = 24
+COPIES: Final = 16
 """How often each letter of each font is drawn."""
-PIECES: Final = 12_000
+PIECES: Final = 9_000
 """How many pairs, halves, scribbles and blots there are, each."""
 
 Images = npt.NDArray[np.uint8]
@@ -41,7 +41,7 @@ def main() -> None:
     digits = training_digits().images
     positive = np.concatenate([digits, _all(_hard_digits(digits, rng)), _all(_font_glyphs(string.digits, rng))])
     negative = _all(_not_digits(digits, rng))
-    print(f"{len(positive):,} digits, {len(negative):,} others")
+    print(f"{len(positive):,} digits, {len(negative):,} others", flush=True)
     network = MLPClassifier((HIDDEN,), alpha=1e-5, batch_size=256, max_iter=EPOCHS, random_state=SEED, verbose=True)
     features = np.concatenate([positive, negative]).reshape(-1, 784).astype(np.float32) / 255
     network.fit(features, np.repeat([1, 0], [len(positive), len(negative)]))
@@ -54,10 +54,10 @@ def _all(drawings: Iterator[Picture]) -> Images:
 
 
 def _hard_digits(digits: Images, rng: np.random.Generator) -> Iterator[Picture]:
-    for index in rng.integers(len(digits), size=3 * PIECES):
-        large = cv2.resize(digits[index], (280, 280), interpolation=cv2.INTER_CUBIC)
+    for index in rng.integers(len(digits), size=2 * PIECES):
+        large = cv2.resize(digits[index], (112, 112), interpolation=cv2.INTER_CUBIC)
         yield 255 - strokes.bend(255 - large, rng)
-    for index in rng.integers(len(digits), size=PIECES // 2):
+    for index in rng.integers(len(digits), size=PIECES // 3):
         yield 255 - strokes.bend(strokes.draw_thin(digits[index], rng), rng)
 
 

@@ -73,5 +73,5 @@ def _frames(image: ImageFile) -> int:
 
 def _too_large(path: Path) -> ImageError:
     return ImageError(
-        f"{path} has more than {MAX_PIXELS:,} pixels, the limit", hint="Scale it down, or crop the digit."
+        f"{path} has more than {MAX_PIXELS:,} pixels, which is the limit", hint="Scale it down, or crop the digit."
     )

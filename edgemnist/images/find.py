@@ -18,10 +18,10 @@ Box = tuple[int, int, int, int]
 FINDING_SIDE: Final = 160
 """Longer side of the copy on which the pieces are told apart."""
 BLOCK: Final = 8
-"""Side of the blocks whose darkest pixels tell how strong the ink is."""
+"""Side, at most, of the blocks whose darkest pixels tell how strong the ink is; there are 64 or more along a picture."""
 MIN_CONTRAST: Final = 20
 """Ink below this, of 255, is not to be told from paper: a pencil on white paper leaves 60 or more."""
-NOISE_MARGIN: Final = 2.0
+NOISE_MARGIN: Final = 2.5
 """Ink has to stand out from the darkest pixel of an empty block by this factor."""
 INK_SHARE: Final = 0.4
 """What is weaker than this share of the strong ink is not ink: rulings, show-through, stains. A line of one pixel that
@@ -62,12 +62,11 @@ def find_digit(ink: Ink) -> Found | None:
 
 def strong_ink(ink: Ink) -> int | None:
     """Return how strong the ink of a picture is where it is strongest, or None where there is only paper."""
-    maxima = _block_maxima(ink, BLOCK)
+    maxima = _block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
     floor = max(MIN_CONTRAST, float(np.percentile(maxima, 20)) * NOISE_MARGIN)
     inked = maxima[maxima > floor]
     if not inked.size:
-        # So much ink that no block is empty, or none at all.
-        return int(ink.max()) if maxima.min() > MIN_CONTRAST and ink.max() > 2 * MIN_CONTRAST else None
+        return None
     return int(np.percentile(inked, 90))
 
 

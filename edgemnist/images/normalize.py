@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ImageError
+from edgemnist.images.decode import open_image
 from edgemnist.images.find import Box, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
 from edgemnist.images.mnist import fit_digit
@@ -46,11 +48,23 @@ def normalize_digit(image: Image.Image) -> Normalized:
     found = find_digit(extract_ink(grey, dark=dark))
     if found is None:
         raise ImageError(
-            "The picture shows no digit: it is all of one shade", hint="Write it larger or darker, or come closer."
+            "there is nothing on it but its ground", hint="Write larger or darker, or come closer."
         )
     scale = max(image.size) / max(grey.shape)
     left, top, width, height = (round(value * scale) for value in found.box)
     return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height))
+
+
+def read_digit(path: Path) -> Normalized:
+    """Read a picture file and bring its digit to MNIST's conditions.
+
+    Raises ImageError, naming the file, as `open_image` and `normalize_digit` do.
+    """
+    image = open_image(path)
+    try:
+        return normalize_digit(image)
+    except ImageError as error:
+        raise ImageError(f"{path} cannot be read as a digit: {error.message}", hint=error.hint) from error
 
 
 def to_mnist(image: Image.Image) -> tuple[Grey, bool]:

@@ -15,9 +15,9 @@ Ink: TypeAlias = npt.NDArray[np.uint8]
 
 GROUND_SIDE: Final = 96
 """Longer side of the copy on which the ground is estimated: light changes slowly, and grain averages out."""
-SKEW_SIDES: Final = (96, 384)
-"""Longer sides of the copies that tell dark on light from light on dark."""
-STROKE_REACH: Final = 8
+SKEW_SCALES: Final = ((384, 8), (96, 16))
+"""Longer side of a copy, and how far the local mean reaches in it: fine for pages, coarse for bold digits."""
+STROKE_REACH: Final = 14
 """Half the window, in pixels of that copy, that no stroke may fill: strokes up to a sixth of the picture are ink."""
 
 
@@ -27,11 +27,11 @@ def is_dark_on_light(grey: Grey) -> bool:
     Ink covers less than half of what is around it, so the deviations from the local mean are skewed to its side: on a
     fine scale for a page of writing, on a coarse one for a bold digit. The scale that is skewed more decides.
     """
-    return max((_local_skewness(_small(grey, side)) for side in SKEW_SIDES), key=abs) <= 0
+    return max((_local_skewness(_small(grey, side), reach) for side, reach in SKEW_SCALES), key=abs) <= 0
 
 
-def _local_skewness(grey: Grey) -> float:
-    local = np.asarray(Image.fromarray(grey).filter(ImageFilter.BoxBlur(STROKE_REACH)), dtype=np.float32)
+def _local_skewness(grey: Grey, reach: int) -> float:
+    local = np.asarray(Image.fromarray(grey).filter(ImageFilter.BoxBlur(reach)), dtype=np.float32)
     deviation = grey - local
     square = deviation * deviation
     variance = float(square.mean())
@@ -46,7 +46,7 @@ def extract_ink(grey: Grey, *, dark: bool) -> Ink:
     light = grey if dark else 255 - grey
     ground = _ground(light)
     # Ink takes a share of the light that falls on it, so the shade cancels in the quotient.
-    return np.asarray(255 - np.minimum(light / ground, 1) * 255 + 0.5, dtype=np.float32).astype(np.uint8)
+    return (np.maximum(ground - light, 0) * (255 / ground) + 0.5).astype(np.uint8)
 
 
 def _ground(light: Grey) -> npt.NDArray[np.float32]:

@@ -17,6 +17,9 @@ FONTS: Final = Path(mpl.get_data_path()) / "fonts" / "ttf"
 CANVAS: Final = 280
 """Side of a drawing, ten times that of an MNIST image."""
 
+WARP: Final = 0.02
+"""How far the points of a drawing move, as a standard deviation in shares of its width."""
+
 DIGIT_LIKE: Final = frozenset("OoQDIlijJSsZzgqbByG")
 """Letters whose shape, in one hand or another, is also that of a digit: nobody can refuse them all."""
 
@@ -120,7 +123,8 @@ def bend(picture: Picture, rng: np.random.Generator) -> Picture:
     linear = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ [[1, -slant], [0, 1]] @ stretch
     matrix = np.hstack([linear, (centre - linear @ centre)[:, None]])
     turned = cv2.warpAffine(picture, matrix, (width, height), borderValue=255)
-    shift = [cv2.GaussianBlur(rng.uniform(-1, 1, (height, width)).astype(np.float32), (0, 0), 22) * 150 for _ in "xy"]
+    waves = rng.normal(0, WARP * width, (2, 4, 4)).astype(np.float32)
+    shift = [cv2.resize(wave, (width, height), interpolation=cv2.INTER_CUBIC) for wave in waves]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     warped = cv2.remap(turned, x + shift[0], y + shift[1], cv2.INTER_LINEAR, borderValue=255)
     return np.asarray(warped, dtype=np.uint8)
