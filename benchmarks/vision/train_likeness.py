@@ -23,13 +23,20 @@ from edgemnist.images.mnist import fit_digit
 from edgemnist.read.likeness import WEIGHTS_FILE, save_weights
 
 SEED: Final = 20
-HIDDEN: Final = 96
-EPOCHS: Final = 14
-FONTS: Final = (*strokes.HERSHEY_TRAINING, "DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "DejaVuSans-Bold")
+HIDDEN: Final = 128
+EPOCHS: Final = 16
+FONTS: Final = (
+    *strokes.HERSHEY_TRAINING,
+    "DejaVuSans",
+    "DejaVuSerif",
+    "DejaVuSansMono",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+)
 LETTERS: Final = "".join(sorted(set(string.ascii_letters + "&@#%$?!+=*<>{}~^") - strokes.DIGIT_LIKE))
-COPIES: Final = 16
+COPIES: Final = 40
 """How often each letter of each font is drawn."""
-PIECES: Final = 9_000
+PIECES: Final = 6_000
 """How many pairs, halves, scribbles and blots there are, each."""
 
 Images = npt.NDArray[np.uint8]

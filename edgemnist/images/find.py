@@ -8,28 +8,29 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.images.components import label_components
+from edgemnist.images.components import Mask, bounds, label_components
 from edgemnist.images.paper import Ink
 
-Mask = npt.NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
 FINDING_SIDE: Final = 160
 """Longer side of the copy on which the pieces are told apart."""
 BLOCK: Final = 8
-"""Side, at most, of the blocks whose darkest pixels tell how strong the ink is; there are 64 or more along a picture."""
-MIN_CONTRAST: Final = 20
+"""Side, at most, of the blocks whose darkest pixels tell how strong the ink is; at least 64 lie along a picture."""
+MIN_CONTRAST: Final = 30
 """Ink below this, of 255, is not to be told from paper: a pencil on white paper leaves 60 or more."""
 NOISE_MARGIN: Final = 2.5
 """Ink has to stand out from the darkest pixel of an empty block by this factor."""
+MAX_NOISE: Final = 80
+"""Nothing stronger than this is grain, even where no block is empty, as in a bold digit that fills its picture."""
 INK_SHARE: Final = 0.4
 """What is weaker than this share of the strong ink is not ink: rulings, show-through, stains. A line of one pixel that
 falls between two is half as strong as where it falls on one."""
 MIN_PIECE: Final = 0.02
 """A piece with less than this share of the digit's pixels is a speck."""
 MAX_GAP: Final = 0.25
-"""A piece farther from the digit than this share of its longer side is not part of it: a stroke that broke is nearer."""
+"""A piece farther from the digit than this share of its longer side is not part of it: a broken stroke is nearer."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,8 @@ def find_digit(ink: Ink) -> Found | None:
     factor = max(1, -(-max(ink.shape) // FINDING_SIDE))
     mask = _block_maxima(ink, factor) >= max(1, strong * INK_SHARE)
     chosen = _choose(label_components(mask))
-    rows, columns = (chosen.any(axis=axis).nonzero()[0] * factor for axis in (1, 0))
-    top, left = int(rows[0]), int(columns[0])
-    bottom, right = int(min(rows[-1] + factor, ink.shape[0])), int(min(columns[-1] + factor, ink.shape[1]))
+    top, left, bottom, right = (side * factor for side in _bounds(chosen))
+    bottom, right = min(bottom, ink.shape[0]), min(right, ink.shape[1])
     # A block beside the stroke is kept as well, since its soft edge reaches there.
     near = _widen(chosen).repeat(factor, axis=0).repeat(factor, axis=1)[top:bottom, left:right]
     return Found((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
@@ -63,7 +63,7 @@ def find_digit(ink: Ink) -> Found | None:
 def strong_ink(ink: Ink) -> int | None:
     """Return how strong the ink of a picture is where it is strongest, or None where there is only paper."""
     maxima = _block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
-    floor = max(MIN_CONTRAST, float(np.percentile(maxima, 20)) * NOISE_MARGIN)
+    floor = np.clip(np.percentile(maxima, 20) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
     inked = maxima[maxima > floor]
     if not inked.size:
         return None
@@ -93,8 +93,10 @@ def _choose(labels: npt.NDArray[np.int64]) -> Mask:
 
 
 def _bounds(mask: Mask) -> tuple[int, int, int, int]:
-    rows, columns = (mask.any(axis=axis).nonzero()[0] for axis in (1, 0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+    found = bounds(mask)
+    if found is None:
+        raise ValueError("a piece has pixels")
+    return found
 
 
 def _block_maxima(ink: Ink, side: int) -> Ink:

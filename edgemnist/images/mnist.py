@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.images.components import bounds
 from edgemnist.images.paper import Ink
 
 BOX_SIDE: Final = 20
@@ -25,6 +26,8 @@ MIN_STROKE: Final = 2.2
 """Width, in pixels of the final picture, to which thinner strokes are thickened: the lower quartile of MNIST, measured
 by `stroke_width` over the training images (5 % 1.8, 25 % 2.2, 50 % 2.6, 75 % 3.1, 95 % 4.2)."""
 
+HALF: Final = 127
+"""A pixel that is stronger lies more than half within a stroke."""
 EDGE_LOW: Final = 0.3
 EDGE_HIGH: Final = 0.7
 """Between these shares of the stroke's own contrast lies its edge, which a lens has blurred: below is ground, above is
@@ -32,11 +35,11 @@ ink."""
 
 
 def fit_digit(ink: Ink) -> Ink:
-    """Return the ink of one digit, uint8 [h, w], as MNIST would have it: uint8 [28, 28]. Without ink, it is all black."""
+    """Return the ink of one digit, uint8 [h, w], as MNIST would have it: uint8 [28, 28], black without ink."""
     if not (ink > 0).any():
         return np.zeros((IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
     # Scaled first: lines thinner than a pixel, which come out as dashes in the picture, are even after that.
-    large = _crop(_sharpen(_scale(_crop(ink, ink.max() * EDGE_LOW), BOX_SIDE * OVERSAMPLING)), 127)
+    large = _crop(_sharpen(_scale(_crop(ink, ink.max() * EDGE_LOW), BOX_SIDE * OVERSAMPLING)), HALF)
     lacking = MIN_STROKE * OVERSAMPLING - stroke_width(large)
     if lacking >= 1:
         large = _thicken(large, round(lacking / 2))
@@ -45,7 +48,7 @@ def fit_digit(ink: Ink) -> Ink:
 
 def stroke_width(strokes: Ink) -> float:
     """Return the mean width of strokes in pixels: twice their area by the length of their outline."""
-    inside = np.pad(strokes > 127, 1)
+    inside = np.pad(strokes > HALF, 1)
     core = inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
     area = int(inside.sum())
     return 2 * area / max(1, area - int(core.sum()))
@@ -57,7 +60,8 @@ def _sharpen(ink: Ink) -> Ink:
     if contrast == 0:
         return ink
     share = ink.astype(np.float32) / contrast
-    return (np.clip((share - EDGE_LOW) / (EDGE_HIGH - EDGE_LOW), 0, 1) * 255 + 0.5).astype(np.uint8)
+    full = np.clip((share - EDGE_LOW) / (EDGE_HIGH - EDGE_LOW), 0, 1)
+    return np.asarray(full * 255 + 0.5, dtype=np.float32).astype(np.uint8)
 
 
 def stroke_contrast(ink: Ink) -> float:
@@ -68,8 +72,11 @@ def stroke_contrast(ink: Ink) -> float:
 
 def _crop(strokes: Ink, level: float) -> Ink:
     """Cut away the margins where nothing is stronger than `level`."""
-    rows, columns = ((strokes > level).any(axis=axis).nonzero()[0] for axis in (1, 0))
-    return strokes[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    found = bounds(strokes > level)
+    if found is None:
+        return strokes
+    top, left, bottom, right = found
+    return strokes[top:bottom, left:right]
 
 
 def _scale(strokes: Ink, side: int) -> Ink:

@@ -18,7 +18,7 @@ from edgemnist.images.mnist import fit_digit
 from edgemnist.images.paper import extract_ink, is_dark_on_light
 
 WORKING_SIDE: Final = 512
-"""Longer side to which larger pictures are scaled first: a digit of a tenth of that still has MNIST's resolution twice."""
+"""Longer side to which larger pictures are scaled first: a digit of a tenth of that has twice MNIST's resolution."""
 BLACK, WHITE = 0, 255
 
 
@@ -47,9 +47,7 @@ def normalize_digit(image: Image.Image) -> Normalized:
     dark = is_dark_on_light(grey)
     found = find_digit(extract_ink(grey, dark=dark))
     if found is None:
-        raise ImageError(
-            "there is nothing on it but its ground", hint="Write larger or darker, or come closer."
-        )
+        raise ImageError("there is nothing on it but its ground", hint="Write larger or darker, or come closer.")
     scale = max(image.size) / max(grey.shape)
     left, top, width, height = (round(value * scale) for value in found.box)
     return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height))

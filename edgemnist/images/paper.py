@@ -15,6 +15,8 @@ Ink: TypeAlias = npt.NDArray[np.uint8]
 
 GROUND_SIDE: Final = 96
 """Longer side of the copy on which the ground is estimated: light changes slowly, and grain averages out."""
+DARKEST_GROUND: Final = 64
+"""In deeper shade the quotient would show the sensor's noise as ink."""
 SKEW_SCALES: Final = ((384, 8), (96, 16))
 """Longer side of a copy, and how far the local mean reaches in it: fine for pages, coarse for bold digits."""
 STROKE_REACH: Final = 14
@@ -46,15 +48,15 @@ def extract_ink(grey: Grey, *, dark: bool) -> Ink:
     light = grey if dark else 255 - grey
     ground = _ground(light)
     # Ink takes a share of the light that falls on it, so the shade cancels in the quotient.
-    return (np.maximum(ground - light, 0) * (255 / ground) + 0.5).astype(np.uint8)
+    share = np.maximum(ground - light, 0) / np.maximum(ground, DARKEST_GROUND)
+    return np.asarray(share * 255 + 0.5, dtype=np.float32).astype(np.uint8)
 
 
 def _ground(light: Grey) -> npt.NDArray[np.float32]:
     closed = _erode(_dilate(_small(light, GROUND_SIDE), STROKE_REACH), STROKE_REACH)
     smooth = Image.fromarray(closed).filter(ImageFilter.GaussianBlur(STROKE_REACH / 4))
     height, width = light.shape
-    full = np.asarray(smooth.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
-    return np.maximum(full, 1)
+    return np.asarray(smooth.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
 
 
 def _small(grey: Grey, side: int) -> Grey:

@@ -30,7 +30,9 @@ def digit_likeness(images: Images) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -60, 60))), dtype=np.float32)
 
 
-def save_weights(path: Path, weights: Sequence[npt.NDArray[np.float64]], biases: Sequence[npt.NDArray[np.float64]]) -> None:
+def save_weights(
+    path: Path, weights: Sequence[npt.NDArray[np.float64]], biases: Sequence[npt.NDArray[np.float64]]
+) -> None:
     """Store the weights of a trained network, whose inputs were pixels / 255, in half precision."""
     np.savez_compressed(
         path,

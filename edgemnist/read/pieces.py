@@ -17,7 +17,12 @@ from edgemnist.read.results import Box
 from edgemnist.read.rulings import erase_rulings
 
 MIN_SIDE: Final = 6
-"""Pixels; a digit that is lower cannot be told from grain."""
+"""Pixels; what is smaller is grain, and not even part of a digit."""
+MIN_HEIGHT: Final = 14
+"""Pixels; a digit that is lower cannot be read."""
+EDGE_LENGTH: Final = 0.5
+"""What is longer than this share of the page, and as thin as `EDGE_STROKE` of its length, is the edge of something."""
+EDGE_STROKE: Final = 0.03
 SPECK: Final = 0.4
 """What is smaller than this share of a digit's height is a speck, a dot or part of a digit."""
 LARGEST: Final = 2.5
@@ -58,46 +63,49 @@ def find_pieces(grey: Grey) -> Pieces:
         return Pieces([], [], 0)
     mask = (ink >= strong * INK_SHARE).astype(np.uint8)
     mask = erase_rulings(mask)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, found, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    labels = np.asarray(found, dtype=np.int32)
     page_height, page_width = grey.shape
     x, y, w, h, area = stats.T
     inside = (x > 0) & (y > 0) & (x + w < page_width) & (y + h < page_height)
     inside[0] = False
     large = inside & (np.maximum(w, h) >= MIN_SIDE)
     kept = [label for label in range(count) if large[label]]
-    pieces = {label: _cut(ink, labels, label, tuple(int(v) for v in stats[label][:4])) for label in kept}
-    solid = {label for label, piece in pieces.items() if _is_solid(piece)}
-    kept = [label for label in kept if label not in solid]
+    pieces = {label: _cut(ink, labels, label, stats[label]) for label in kept}
+    kept = [label for label in kept if not _is_foreign(pieces[label], max(grey.shape))]
     if not kept:
         return Pieces([], [], 0)
     strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= FAINT * usual]
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
-    candidates, fragments = [], []
+    candidates: list[Piece] = []
+    fragments: list[Piece] = []
     for label in kept:
         if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
             continue
-        (candidates if h[label] >= SPECK * typical else fragments).append(pieces[label])
+        (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
     return Pieces(candidates, fragments, typical)
 
 
-def _cut(ink: Ink, labels: npt.NDArray[np.int32], label: int, box: Box) -> Piece:
+def _cut(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray[np.int32]) -> Piece:
     """Cut out a piece, with the soft edge of its strokes, which lies outside the mask."""
-    x, y, w, h = box
+    x, y, w, h = (int(value) for value in stats[:4])
     left, top = max(0, x - 1), max(0, y - 1)
     right, bottom = min(ink.shape[1], x + w + 1), min(ink.shape[0], y + h + 1)
     own = (labels[top:bottom, left:right] == label).astype(np.uint8)
     near = cv2.dilate(own, np.ones((3, 3), np.uint8))
-    return Piece((left, top, right - left, bottom - top), ink[top:bottom, left:right] * near)
+    return Piece((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
 
 
-def _is_solid(piece: Piece) -> bool:
+def _is_foreign(piece: Piece, page_side: int) -> bool:
+    """Tell a blot, a punch hole, or the edge of a sheet, from handwriting."""
     height, width = piece.ink.shape
-    if height > 2 * width:
-        return False
-    mask = np.where(piece.ink > piece.ink.max() / 2, 255, 0).astype(np.uint8)
-    return stroke_width(mask) > SOLID * max(height, width)
+    long = max(height, width)
+    stroke = stroke_width(np.where(piece.ink > piece.ink.max() / 2, 255, 0).astype(np.uint8))
+    is_edge = long > EDGE_LENGTH * page_side and stroke < EDGE_STROKE * long
+    is_solid = height < 2 * width and stroke > SOLID * long
+    return bool(is_edge or is_solid)
 
 
 def _weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:

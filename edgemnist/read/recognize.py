@@ -24,6 +24,8 @@ SPLIT_WIDTH: Final = 0.6
 """A piece narrower than this, against a digit's height, is not two digits."""
 MAX_PART_WIDTH: Final = 1.7
 """A part wider than this, against a digit's height, is not one digit."""
+MIN_PART_HEIGHT: Final = 0.4
+"""A part lower than this, against a digit's height, is a splinter."""
 JOIN_GAP: Final = 0.25
 """Parts of a broken digit are at most this far apart, against a digit's height."""
 JOIN_SIZE: Final = 1.5
@@ -77,7 +79,7 @@ class Recognizer:
         trials: list[_Trial] = []
         for reading in readings:
             if reading.confidence < DOUBTFUL and reading.piece.box[2] >= SPLIT_WIDTH * height:
-                trials.append(_Trial(reading, MAX_PART_WIDTH * height))
+                trials.append(_Trial(reading, height))
             else:
                 result.append(reading)
         parts = iter(self._read([part for trial in trials for part in trial.parts.values()]))
@@ -130,7 +132,7 @@ class Recognizer:
 class _Trial:
     """A piece that may be several digits, with all parts that its seams make."""
 
-    def __init__(self, whole: Reading, max_width: float) -> None:
+    def __init__(self, whole: Reading, height: float) -> None:
         self._whole = whole
         seams = [None, *cut_columns(whole.piece), None]
         self._last = len(seams) - 1
@@ -138,7 +140,9 @@ class _Trial:
         for start in range(self._last):
             for stop in range(start + 1, self._last + 1):
                 part = between(whole.piece, seams[start], seams[stop])
-                if part is not None and part.box[2] <= max_width and (start, stop) != (0, self._last):
+                if part is None or (start, stop) == (0, self._last):
+                    continue
+                if part.box[2] <= MAX_PART_WIDTH * height and part.box[3] >= MIN_PART_HEIGHT * height:
                     self.parts[start, stop] = part
 
     def best(self, read: dict[tuple[int, int], Reading]) -> list[Reading]:

@@ -12,7 +12,7 @@ Mask = npt.NDArray[np.uint8]
 """uint8 [h, w]: 1 where there is ink."""
 
 RUN_SHARE: Final = 1 / 30
-"""A ruling has straight runs at least this long, as a share of the page's side; a slanted one is a staircase of them."""
+"""A ruling has straight runs at least this long, as a share of the page's side; slanted, it is a staircase."""
 SPAN_SHARE: Final = 0.4
 """A ruling is at least this long in all; no stroke of a digit is."""
 MAX_THICKNESS: Final = 0.006
@@ -47,11 +47,11 @@ def _level_rulings(mask: Mask) -> Mask:
             _draw_through(lines, labels[y : y + h, x : x + w] == label, x, y, -(-area // w) + 2)
     # Where the ink reaches well beyond the line, up and down, a stroke crosses it.
     strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2 * thickness + 2, 1), np.uint8))
-    return np.asarray(lines & ~strokes & 1, dtype=np.uint8)
+    return np.asarray((lines == 1) & (strokes == 0), dtype=np.uint8)
 
 
 def _draw_through(lines: Mask, ruling: npt.NDArray[np.bool_], x: int, y: int, thickness: int) -> None:
-    """Draw a ruling, of which parts were found, from one side of the page to the other: a parabola follows bent paper."""
+    """Draw a ruling, of which parts were found, across the whole page: a parabola follows bent paper."""
     rows, columns = ruling.nonzero()
     width = lines.shape[1]
     parabola = np.polynomial.Polynomial.fit(columns + x, rows + y, 2)

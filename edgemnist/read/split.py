@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from edgemnist.images.components import bounds
 from edgemnist.images.paper import Ink
 from edgemnist.read.pieces import Piece
 
@@ -38,7 +39,10 @@ def cut_columns(piece: Piece) -> list[npt.NDArray[np.int64]]:
     for end in sorted(ends, key=lambda x: costs[x]):
         seam = _trace(steps, end)
         # Two seams that nearly coincide cut off a sliver between them.
-        if all(np.abs(seam - other).mean() >= margin for other in seams) and margin <= seam.mean() < small_width - margin:
+        if (
+            all(np.abs(seam - other).mean() >= margin for other in seams)
+            and margin <= seam.mean() < small_width - margin
+        ):
             seams.append(seam)
         if len(seams) == MAX_CUTS:
             break
@@ -60,12 +64,11 @@ def between(piece: Piece, left: npt.NDArray[np.int64] | None, right: npt.NDArray
 
 def trimmed(piece: Piece, ink: Ink) -> Piece | None:
     """Return a piece of which only `ink`, of its size, is left, cut to where that is."""
-    level = ink.max() // 3
-    rows, columns = ((ink > level).any(axis=axis).nonzero()[0] for axis in (1, 0))
-    if not rows.size:
+    found = bounds(ink > ink.max() // 3)
+    if found is None:
         return None
+    top, left, bottom, right = found
     x, y, _, _ = piece.box
-    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     return Piece((x + left, y + top, right - left, bottom - top), ink[top:bottom, left:right])
 
 

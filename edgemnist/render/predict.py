@@ -39,7 +39,7 @@ def _answer(prediction: Prediction, labels: list[str]) -> RenderableType:
 
 
 def picture_rows(image: list[list[int]]) -> list[str]:
-    """Return a picture of grey levels 0 to 255, framed, as rows of shades: a character is one pixel wide and two high."""
+    """Return grey levels, 0 to 255, as framed rows of shades: a character is one pixel wide and two high."""
     rows = [
         "".join(_SHADES[(upper + lower) * (len(_SHADES) - 1) // 510] for upper, lower in zip(*pair, strict=True))
         for pair in zip(image[::2], image[1::2], strict=True)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_digit
 from tests.images.drawing import digit, read, same
 

@@ -73,7 +73,9 @@ def test_photographed_and_thinly_drawn_digits_are_answered_like_the_originals(
 ) -> None:
     rng = np.random.default_rng(3)
     chosen = digits.sample(100, rng)
-    pictures = [photograph_digit(image, rng) if drawn == "photograph" else draw_thin(image, rng) for image in chosen.images]
+    pictures = [
+        photograph_digit(image, rng) if drawn == "photograph" else draw_thin(image, rng) for image in chosen.images
+    ]
     answers = classifier.predict(np.stack([normalized(picture) for picture in pictures]))
     originals = classifier.predict(chosen.images)
     right = (answers == chosen.labels).mean()
@@ -113,7 +115,7 @@ def test_specks_and_the_edge_of_the_table_are_left_out() -> None:
         pixels[y : y + 6, x : x + 6] = 0
     result = normalize_digit(Image.fromarray(pixels))
     assert likeness(result.image, clean) > 0.98
-    x, y, width, height = result.box
+    x, _, width, _ = result.box
     assert x > 100
     assert x + width < 280
 

@@ -36,11 +36,16 @@ def photograph_digit(digit: Picture, rng: np.random.Generator, camera: Camera | 
     width = int(np.clip(width, 0.6 * height, 1.6 * height))
     side = min(height, width) * rng.uniform(0.45, 0.95)
     angle = rng.uniform(-10, 10)
-    matrix = cv2.getRotationMatrix2D((13.5, 13.5), angle, side / 28)
+    matrix = np.asarray(cv2.getRotationMatrix2D((13.5, 13.5), angle, side / 28), dtype=np.float64)
     slack = np.array([width - side, height - side]) / 2
     matrix[:, 2] += np.array([width, height]) / 2 - 13.5 + rng.uniform(-0.8, 0.8, 2) * slack
-    ink = cv2.warpAffine(digit, matrix, (width, height), flags=cv2.INTER_CUBIC).astype(np.float32) / 255
-    return develop(lay_ink(paper(height, width, rng), ink, rng.uniform(0.05, 0.4)), rng, camera or Camera())
+    ink = cv2.warpAffine(digit, matrix, (width, height), flags=cv2.INTER_CUBIC)
+    return develop(lay_ink(paper(height, width, rng), as_share(ink), rng.uniform(0.05, 0.4)), rng, camera or Camera())
+
+
+def as_share(levels: npt.ArrayLike) -> Floats:
+    """Return levels of 0 to 255 as float32 from 0 to 1."""
+    return np.asarray(levels, dtype=np.float32) / np.float32(255)
 
 
 def paper(height: int, width: int, rng: np.random.Generator) -> Floats:
@@ -56,7 +61,7 @@ def lay_ink(sheet: Floats, ink: Floats, reflectance: float) -> Floats:
 
 def shade(height: int, width: int, rng: np.random.Generator, depth: float) -> Floats:
     """Return the light that falls on each point, float32 [h, w]: a slope, and the soft edge of a hand's shadow."""
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j].astype(np.float32)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
     direction = rng.uniform(0, 2 * np.pi)
     along = (x - 0.5) * np.cos(direction) + (y - 0.5) * np.sin(direction)
     slope = 1 - depth * 0.5 * (along + 0.5)
@@ -75,5 +80,6 @@ def develop(scene: Floats, rng: np.random.Generator, camera: Camera) -> Picture:
     seen = cv2.GaussianBlur(lit, (0, 0), rng.uniform(*camera.blur))
     noise = rng.standard_normal((height, width, 3), dtype=np.float32) * (camera.noise / 255)
     picture = np.clip((seen + noise) * 255, 0, 255).astype(np.uint8)
-    coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera.jpeg_quality])[1]
-    return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
+    _, coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera.jpeg_quality])
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), dtype=np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])

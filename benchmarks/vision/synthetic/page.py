@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.vision.synthetic.camera import Camera, Floats, Picture, develop, lay_ink, paper
+from benchmarks.vision.synthetic.camera import Camera, Floats, Picture, as_share, develop, lay_ink, paper
 from benchmarks.vision.synthetic.digits import Digits
 from benchmarks.vision.synthetic.strokes import FONTS
 
@@ -88,15 +88,16 @@ def compose_page(digits: Digits, rng: np.random.Generator, style: PageStyle) -> 
     if style.punch_holes:
         sheet = lay_ink(sheet, _holes(height, width), 0.06)
     if style.inverted:
-        sheet = 1.02 - 0.9 * sheet
+        sheet = np.float32(1.02) - np.float32(0.9) * sheet
     matrix = _view(width, height, rng, style)
     scene = sheet
     if style.table or style.perspective:
         wood = np.array([0.32, 0.22, 0.15], dtype=np.float32) * rng.uniform(0.6, 1.6)
-        scene = cv2.warpPerspective(sheet, matrix, (width, height), flags=cv2.INTER_LINEAR,
+        warped = cv2.warpPerspective(sheet, matrix, (width, height), flags=cv2.INTER_LINEAR,
                                     borderMode=cv2.BORDER_CONSTANT, borderValue=wood.tolist())  # fmt: skip
+        scene = np.asarray(warped, dtype=np.float32)
     truths = [Truth(digit, _project(box, matrix), line, number) for digit, box, line, number in placed]
-    return Page(develop(np.asarray(scene, dtype=np.float32), rng, style.camera), truths)
+    return Page(develop(scene, rng, style.camera), truths)
 
 
 Placed = tuple[int, tuple[float, float, float, float], int, int]
@@ -147,7 +148,7 @@ def _number_lengths(total: int, rng: np.random.Generator, bounds: tuple[int, int
 def _glyph(image: Picture, side: float) -> Floats:
     """Return a digit as ink, cropped to its box; a square of MNIST is `side` pixels long."""
     scale = side / 28
-    large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
+    large = as_share(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
     rows, columns = np.flatnonzero(large.max(axis=1) > 0.5), np.flatnonzero(large.max(axis=0) > 0.5)
     return large[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
@@ -200,14 +201,14 @@ def _specks(height: int, width: int, count: int, rng: np.random.Generator) -> Fl
         centre = int(rng.integers(width)), int(rng.integers(height))
         axes = max(1, round(width * rng.uniform(0.0004, 0.003))), max(1, round(width * rng.uniform(0.0004, 0.003)))
         cv2.ellipse(canvas, centre, axes, rng.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA)
-    return canvas.astype(np.float32) / 255
+    return as_share(canvas)
 
 
 def _holes(height: int, width: int) -> Floats:
     canvas = np.zeros((height, width), dtype=np.uint8)
     for y in (0.36, 0.64):
         cv2.circle(canvas, (round(0.05 * width), round(y * height)), round(0.014 * width), 255, -1, cv2.LINE_AA)
-    return canvas.astype(np.float32) / 255
+    return as_share(canvas)
 
 
 def _view(width: int, height: int, rng: np.random.Generator, style: PageStyle) -> npt.NDArray[np.float64]:

@@ -20,7 +20,7 @@ CANVAS: Final = 280
 WARP: Final = 0.02
 """How far the points of a drawing move, as a standard deviation in shares of its width."""
 
-DIGIT_LIKE: Final = frozenset("OoQDIlijJSsZzgqbByG")
+DIGIT_LIKE: Final = frozenset("OoDIlSsZzgqbB")
 """Letters whose shape, in one hand or another, is also that of a digit: nobody can refuse them all."""
 
 Scribble = Literal["zigzag", "loops", "knot"]
@@ -67,7 +67,7 @@ def draw_thin(digit: Picture, rng: np.random.Generator) -> Picture:
     draw = ImageDraw.Draw(image)
     width = int(rng.integers(2, 9))
     factor = 2 * CANVAS / (28 * scale)
-    for (y, x) in np.argwhere(lines):
+    for y, x in np.argwhere(lines):
         _dot(draw, x * factor, y * factor, width)
         for dy, dx in ((0, 1), (1, -1), (1, 0), (1, 1)):
             if 0 <= y + dy < len(lines) and 0 <= x + dx < len(lines) and lines[y + dy, x + dx]:
