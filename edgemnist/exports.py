@@ -6,15 +6,23 @@ from pathlib import Path
 
 from edgemnist.manifest import MANIFEST_FILE
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.runtimes import RUNTIMES
 
 DEFAULT_EXPORTS = Path("exports")
 
 
 def find_exports(directory: Path | None, reporter: Reporter = SILENT) -> Path:
-    """Return `directory` where one was named, else `exports/` where it has been written to, else the reference."""
+    """Return `directory` where one was named, else `exports/` where it has been written to, else the reference.
+
+    Model files count as well as a manifest: where that was lost, the user wants to hear of it, and not to be answered
+    by another model.
+    """
     if directory is not None:
         return directory
-    if (DEFAULT_EXPORTS / MANIFEST_FILE).exists():
+    suffixes = {suffix for entry in RUNTIMES.values() for suffix in entry.suffixes}
+    if DEFAULT_EXPORTS.is_dir() and any(
+        path.name == MANIFEST_FILE or path.suffix in suffixes for path in DEFAULT_EXPORTS.iterdir()
+    ):
         return DEFAULT_EXPORTS
     reference = reference_directory()
     if (reference / MANIFEST_FILE).exists():
@@ -28,3 +36,8 @@ def reference_directory() -> Path:
     package = Path(__file__).parent
     installed = package / "reference"
     return installed if installed.exists() else package.parent / "exports" / "reference"
+
+
+def keeps_results(directory: Path) -> bool:
+    """Return whether results may be saved in an export directory: the reference is everybody's, and stays as it is."""
+    return directory.resolve() != reference_directory().resolve()

@@ -29,9 +29,13 @@ def run_pipeline(
 ) -> PipelineResult:
     """Run every stage on `dataset`, leaving its files in `exports`.
 
-    A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise.
+    A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise, and
+    KeyboardInterrupt after a training that was interrupted.
     """
     trained = train(dataset, train_config, exports, reporter)
+    if trained.interrupted:
+        # What was learnt so far is saved; the user wants to stop, and not only the training.
+        raise KeyboardInterrupt
     exported = export_model(export_config, dataset, exports, reporter)
     verified = verify(exports, None, LimitOverrides(), reporter)
     save_verification(exports, verified, reporter)

@@ -209,7 +209,7 @@ class Latency(Part, frozen=True, kw_only=True):
     throughput_per_s: float
     """Images a second at `batch_size`."""
     load_ms: float
-    """From the path to a classifier that is ready to be called, imports excluded."""
+    """From the path to a classifier that is ready to be called, once its runtime has been imported."""
     cold_start_ms: float
     """From process start to the first answer, interpreter and imports included."""
     peak_rss_mb: float | None

@@ -12,7 +12,7 @@ from edgemnist.runtimes import RUNTIMES, runtime_for
 
 
 def select_artifacts(
-    manifest: Manifest, names: Sequence[str] | None = None, reporter: Reporter = SILENT
+    exports: Path, manifest: Manifest, names: Sequence[str] | None = None, reporter: Reporter = SILENT
 ) -> list[Artifact]:
     """Return the artifacts that were named, each once, or else all whose runtime is installed here.
 
@@ -22,7 +22,7 @@ def select_artifacts(
     artifact, or of every artifact, is missing, and ManifestError where no artifact is recorded at all.
     """
     if not manifest.artifacts:
-        raise ManifestError("The export directory has no artifacts", hint="Make some with: edgemnist export")
+        raise ManifestError(f"{exports} has no artifacts", hint="Make some with: edgemnist export")
     wanted = [manifest.artifact(name) for name in dict.fromkeys(names or ())] or manifest.artifacts
     usable = [artifact for artifact in wanted if not RUNTIMES[_runtime(artifact)].missing()]
     for artifact in wanted:

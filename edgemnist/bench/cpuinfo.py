@@ -52,7 +52,8 @@ def parse_cpuinfo(text: str) -> dict[str, Any]:
         name, separator, value = line.partition(":")
         if separator:
             fields.setdefault(name.strip().lower(), value.strip())
-    cpu = fields.get("model name") or _arm_core(fields)
+    # A 32-bit kernel on Arm has a model name too, which says no more than "ARMv7 Processor".
+    cpu = _arm_core(fields) or fields.get("model name")
     present = (fields.get("flags") or fields.get("features") or "").split()
     found = {"cpu": cpu, "flags": [flag for flag in FLAGS if flag in present]}
     return {name: value for name, value in found.items() if value}

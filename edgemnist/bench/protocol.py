@@ -32,7 +32,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     answered_at: int
     """`time.perf_counter_ns()` when the first answer was there; that clock is the same in all processes."""
     load: int
-    """From the path to a classifier, imports excluded."""
+    """From the path to a classifier, in a process that has loaded the same before: imports are no part of it."""
     warmup: list[int]
     """Calls before the timed ones; the first of them is the very first call."""
     samples: list[int]

@@ -28,7 +28,7 @@ def recommend(verified: VerifyResult, benched: BenchResult) -> tuple[str | None,
         _Candidate(parity, latencies[key]) for parity in passed if (key := (parity.name, parity.sha256)) in latencies
     ]
     if not passed:
-        return None, f"None of the {len(verified.artifacts)} artifacts passed its gate."
+        return None, "No artifact passed its gate."
     if not candidates:
         return None, "None of the artifacts that passed their gate has been measured."
     candidates.sort(key=lambda one: one.latency.p50_us)

@@ -48,7 +48,7 @@ def select_subjects(
     The files' hashes have been checked. Raises what `select_artifacts` and `read_recorded` raise.
     """
     wanted = [name for name in names or () if name != KERAS]
-    artifacts = select_artifacts(manifest, wanted, reporter) if wanted or not names else []
+    artifacts = select_artifacts(exports, manifest, wanted, reporter) if wanted or not names else []
     subjects = [_subject(exports, artifact.name, artifact) for artifact in artifacts]
     if names and KERAS in names:
         return subjects + _keras_subjects(exports, manifest)

@@ -32,7 +32,7 @@ def bench(
     from edgemnist.bench.config import BenchConfig
     from edgemnist.bench.run import bench as run
     from edgemnist.bench.run import save_bench
-    from edgemnist.exports import find_exports
+    from edgemnist.exports import find_exports, keeps_results
     from edgemnist.render import show
     from edgemnist.render.bench import bench_page
     from edgemnist.render.progress import TerminalReporter
@@ -53,5 +53,6 @@ def bench(
     if save is not None:
         write_file(save, result.to_json().encode())
         result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
-    save_bench(directory, result, reporter)
+    if keeps_results(directory):
+        save_bench(directory, result, reporter)
     show(result, lambda: bench_page(result), json=json)

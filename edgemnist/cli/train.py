@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from edgemnist.cli import app, options
+from edgemnist.errors import EXIT_INTERRUPTED
 
 
 @app.command(epilog="Example: edgemnist train --recipe standard --hidden 128 --seed 7")
@@ -49,3 +50,5 @@ def train(
 
         result = run(dataset, config, directory, reporter)
     show(result, lambda: train_page(result, directory), json=json)
+    if result.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)

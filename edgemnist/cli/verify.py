@@ -32,7 +32,7 @@ def verify(
     json: options.Json = False,
 ) -> None:
     """Hold every artifact against the Keras model, over every evaluation image. Exit 1 where a gate is missed."""
-    from edgemnist.exports import find_exports
+    from edgemnist.exports import find_exports, keeps_results
     from edgemnist.render import show
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.render.terminal import quiet_libraries
@@ -46,7 +46,8 @@ def verify(
     overrides = LimitOverrides.of(max_flips_percent=max_flips, max_drop_points=max_drop, max_abs_diff=max_diff)
     with quiet_libraries():
         result = run(directory, artifacts, overrides, reporter)
-    save_verification(directory, result, reporter)
+    if keeps_results(directory):
+        save_verification(directory, result, reporter)
     show(result, lambda: verify_page(result), json=json)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.render.tables import kilobytes, microseconds, percent, table, verdict
+from edgemnist.render.tables import kilobytes, microseconds, percent, ratio, table, verdict
 from edgemnist.results import PipelineResult
 
 
@@ -22,7 +22,7 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
             percent(row.accuracy),
             str(row.flips),
             microseconds(row.p50_us),
-            "" if row.speedup is None else f"{row.speedup:,.3g}×",
+            ratio(row.speedup),
             verdict(passed=row.passed),
         )
     keras = next((one for one in result.bench.results if one.runtime == "keras"), None)
@@ -34,7 +34,7 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
             percent(result.verify.reference_accuracy),
             "",
             microseconds(keras.p50_us),
-            "1×",
+            ratio(1.0),
             "",
         )
     data = result.train.data

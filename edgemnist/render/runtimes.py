@@ -12,10 +12,10 @@ _WORDS = ("quantizations, the default first", "what it is", "files", "installed"
 
 def runtimes_page(result: RuntimesResult) -> RenderableType:
     """Draw the formats and the runtimes, and how to get what is missing."""
-    formats = table("format", "quantizations, the default first", "installed", left=_WORDS)
+    formats = table("format", "quantizations, the default first", "installed", prose=_WORDS)
     for one in result.formats:
         formats.add_row(one.name, ", ".join(one.quantizations), _state(one.versions, one.install))
-    runtimes = table("runtime", "what it is", "files", "installed", left=_WORDS)
+    runtimes = table("runtime", "what it is", "files", "installed", prose=_WORDS)
     for runtime in result.runtimes:
         runtimes.add_row(
             runtime.name, runtime.summary, " ".join(runtime.suffixes), _state(runtime.versions, runtime.install)

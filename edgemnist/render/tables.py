@@ -8,13 +8,29 @@ from rich import box
 from rich.table import Table
 
 
-def table(*columns: str, title: str | None = None, left: Iterable[str] = ()) -> Table:
-    """Return an empty table whose columns hold numbers, but for the first and those in `left`."""
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    words = {columns[0], *left}
+def table(*columns: str, title: str | None = None, left: Iterable[str] = (), prose: Iterable[str] = ()) -> Table:
+    """Return an empty table of numbers, but for the first column and those in `left`, which hold names or words.
+
+    The columns in `prose` are folded where the terminal is too narrow; all others are never broken.
+    """
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        # With the box's own blank that makes two columns, so that eight figures fit into a terminal of 80.
+        padding=(0, 1, 0, 0),
+    )
+    folded = set(prose)
+    words = {columns[0], *left, *folded}
     for column in columns:
-        # fold: a column that is too narrow loses no digits
-        made.add_column(column, justify="left" if column in words else "right", overflow="fold")
+        made.add_column(
+            column,
+            justify="left" if column in words else "right",
+            overflow="fold",
+            no_wrap=column not in folded,
+        )
     return made
 
 
@@ -33,6 +49,13 @@ def microseconds(value: float) -> str:
     if value >= 1000:  # noqa: PLR2004 - µs in a ms
         return f"{value / 1000:,.1f} ms"
     return f"{value:.2f} µs" if value < 10 else f"{value:.1f} µs"  # noqa: PLR2004 - three figures
+
+
+def ratio(value: float | None) -> str:
+    """Return how many times as fast something is: `2,380×`, `1.42×`; empty where it is not known."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}×" if value >= 100 else f"{value:.2f}×"  # noqa: PLR2004 - three figures
 
 
 def verdict(*, passed: bool) -> str:

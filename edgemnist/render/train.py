@@ -12,7 +12,7 @@ from edgemnist.results import TrainResult
 
 def train_page(result: TrainResult, exports: Path) -> RenderableType:
     """Draw what was trained, on what, and how well it does."""
-    page = table("", " ", left=[" "])
+    page = table("", " ", prose=[" "])
     page.show_header = False
     network = "-".join(str(units) for units in (784, *result.hidden, len(result.labels)))
     stopped = " (interrupted)" if result.interrupted else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, sqrt
+from math import ceil
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from edgemnist.results import Epoch
 
 EARLIEST_STEPS = 25
 """Steps after which a working training is beyond guessing: the classic is at 70 % after 25 batches of MNIST."""
+LEAST_PROGRESS = 0.1
+"""Share of the way from guessing to knowing: wrong labels are learned by heart, but not that fast."""
 
 
 def check_learnable(dataset: Dataset, batch_size: int) -> None:
@@ -48,21 +50,19 @@ def check_learnable(dataset: Dataset, batch_size: int) -> None:
 
 
 class ChanceWatch:
-    """Tells once, early, where a training does no better than guessing."""
+    """Tells once, early, where a training does hardly better than guessing."""
 
     def __init__(self, train: Split, batch_size: int, reporter: Reporter) -> None:
-        self._images = len(train)
         # Always answering the most frequent class is right that often.
-        self._chance = float(np.bincount(train.labels).max() / len(train))
+        self._guessing = float(np.bincount(train.labels).max() / len(train))
         self._judged_at = ceil(EARLIEST_STEPS / ceil(len(train) / batch_size))
         self._reporter = reporter
 
     def see(self, epoch: Epoch) -> None:
         """Look at an epoch."""
-        # Three standard errors: a training that only guesses is above that in one of 700 cases.
-        margin = 3 * sqrt(self._chance * (1 - self._chance) / self._images)
-        if epoch.epoch == self._judged_at and epoch.accuracy <= self._chance + margin:
+        least = self._guessing + LEAST_PROGRESS * (1 - self._guessing)
+        if epoch.epoch == self._judged_at and epoch.accuracy < least:
             self._reporter.notice(
-                f"After epoch {epoch.epoch} the accuracy is {epoch.accuracy:.1%}, no better than guessing: "
-                "are the labels right? Ctrl-C stops the training"
+                f"After epoch {epoch.epoch} the accuracy is {epoch.accuracy:.1%}, and guessing gives "
+                f"{self._guessing:.1%}: are the labels right? Ctrl-C stops the training"
             )

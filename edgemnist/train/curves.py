@@ -15,6 +15,7 @@ def curves_png(result: TrainResult) -> bytes:
     # The object interface draws without a display, and leaves pyplot's global state alone.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     epochs = [epoch.epoch for epoch in result.history]
     losses, accuracies = [epoch.loss for epoch in result.history], [epoch.accuracy for epoch in result.history]
@@ -38,6 +39,7 @@ def curves_png(result: TrainResult) -> bytes:
     accuracy.legend(loc="lower right")
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     stream = io.BytesIO()
     # Without the version of matplotlib in it, the same curves give the same file.
     figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})

@@ -86,7 +86,7 @@ def fit(forward: Forward, weights: Weights, train: Split, plan: Plan) -> Iterato
     fitted = Fitted(initial_state(weights, plan.recipe), ())
     for number in range(1, plan.epochs + 1):
         started = time.perf_counter()
-        state, loss, hits = run_epoch(fitted.state, *_drawn(plan, number, len(train), steps))
+        state, loss, hits = run_epoch(fitted.state, *draw_epoch(plan, number, len(train)))
         record = Epoch(
             epoch=number,
             loss=float(loss) / len(train),
@@ -94,26 +94,27 @@ def fit(forward: Forward, weights: Weights, train: Split, plan: Plan) -> Iterato
             learning_rate=round(float(_learning_rate(plan, fitted.state.step, steps)), 9),
             seconds=time.perf_counter() - started,
         )
-        if not isfinite(record.loss):
+        # The last step of an epoch can break the weights after its loss was still a number.
+        if not (isfinite(record.loss) and all(np.isfinite(weight).all() for weight in state.weights)):
             raise TrainingError(
-                f"The loss is {record.loss} after epoch {number}: the training went astray",
-                hint="The last good model was kept. Try another --seed or a smaller --batch-size.",
+                f"The loss is {record.loss:g} in epoch {number}, and the weights are no longer numbers",
+                hint="Nothing was written. Try another --seed, or a larger --batch-size for steadier steps.",
             )
         fitted = Fitted(state, (*fitted.history, record))
         yield fitted
 
 
-def _drawn(plan: Plan, epoch: int, images: int, steps: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+def draw_epoch(plan: Plan, epoch: int, images: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """Return what an epoch leaves to chance: the order of the images, and how each is distorted.
 
     The order is int32 [steps, batch]; its end is filled up with image 0, which `_compiled_epoch` does not count. The
     coefficients are float32 [steps, batch, ...], and empty where nothing is distorted.
     """
     random = np.random.default_rng([plan.seed, epoch])
-    order = np.zeros((steps, plan.batch_size), np.int32)
+    order = np.zeros((ceil(images / plan.batch_size), plan.batch_size), np.int32)
     order.flat[:images] = random.permutation(images)
     if plan.distortion is None:
-        return order, np.empty((steps, 0), np.float32)
+        return order, np.empty((len(order), 0), np.float32)
     coefficients = plan.distortion.draw(order.size, random)
     return order, coefficients.reshape(*order.shape, *coefficients.shape[1:])
 
@@ -121,7 +122,7 @@ def _drawn(plan: Plan, epoch: int, images: int, steps: int) -> tuple[npt.NDArray
 def _compiled_epoch(
     forward: Forward, train: Split, plan: Plan, steps: int
 ) -> Callable[..., tuple[State, tf.Tensor, tf.Tensor]]:
-    """Return a function of a state and what `_drawn` gives, to the next state, the sum of the losses and the hits."""
+    """Return a function of a state and what `draw_epoch` gives: to the next state, the sum of the losses, the hits."""
     recipe, distortion, batch_size = plan.recipe, plan.distortion, plan.batch_size
     all_images, all_labels = tf.constant(train.images), tf.constant(train.labels, tf.int32)
 

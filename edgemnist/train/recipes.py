@@ -68,12 +68,12 @@ RECIPES: dict[str, Recipe] = {
     DEFAULT_RECIPE: Recipe(
         summary="affine and elastic distortion, cosine schedule, weight averaging",
         images_seen=3_000_000,
-        batch_size=128,
+        batch_size=256,
         optimizer=Adam(),
-        learning_rate=1e-3,
+        learning_rate=4e-3,
         cosine=True,
         averaging=0.999,
-        distortion=Distortion(rotation=7, scale=0.07, shear=0.1, shift=1.0, elastic=1.0),
+        distortion=Distortion(rotation=7, scale=0.07, shear=0.1, shift=1, elastic=1),
     ),
 }
 

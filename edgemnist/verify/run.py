@@ -36,7 +36,7 @@ def verify(
     damaged or not the recorded one, and MissingDependencyError where no runtime is installed for what was asked.
     """
     manifest = read_manifest(exports)
-    artifacts = select_artifacts(manifest, names, reporter)
+    artifacts = select_artifacts(exports, manifest, names, reporter)
     pack = read_golden(exports, manifest)
     if len(pack.images) == 0:
         raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")

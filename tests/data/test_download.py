@@ -35,7 +35,9 @@ def parts(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()]
 
 
-@pytest.mark.parametrize("content", [PACKED, gzip.compress(CONTENT, compresslevel=0), CONTENT])
+@pytest.mark.parametrize(
+    "content", [PACKED, gzip.compress(CONTENT, compresslevel=0), CONTENT], ids=["gzip", "gzip again", "plain"]
+)
 def test_a_file_is_fetched_and_checked_however_the_mirror_packed_it(
     mirror: Mirror, tmp_path: Path, content: bytes
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import struct
 import tracemalloc
 
@@ -18,7 +19,7 @@ from edgemnist.errors import DataError
 
 IMAGES = np.arange(3 * 28 * 28, dtype=np.uint64).astype(np.uint8).reshape(3, 28, 28)
 VALID = encode_idx(IMAGES)
-PACKED = gzip.compress(VALID)
+PACKED = gzip.compress(VALID, mtime=0)
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=1, max_dims=3, max_side=40)), st.booleans())
@@ -96,6 +97,8 @@ def header(*dimensions: int, magic: bytes = b"\0\0\x08\x03") -> bytes:
         (b"\x1f\x8b" + b"\xff" * 40, "is damaged gzip data"),
         (PACKED + b"rest", "is damaged"),
     ],
+    # The bytes of a gzip file hold the time, and would name the tests anew in every worker.
+    ids=itertools.count(),
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name_and_a_way_out(data: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:

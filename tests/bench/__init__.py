@@ -1,0 +1,1 @@
+"""Timing, processes, facts about the host and recommendations."""

@@ -1,0 +1,100 @@
+"""What `bench.json` remembers, and what it forgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.record import BENCH_FILE, read_bench, save_bench
+from edgemnist.bench.run import bench
+from edgemnist.errors import ManifestError
+from edgemnist.results import BenchResult
+from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
+from tests.verify.notices import Notices
+
+QUICK = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keep_samples=True)
+
+
+@pytest.fixture(scope="module")
+def int8(made_exports: Path) -> BenchResult:
+    """The measurement of one artifact."""
+    return bench(made_exports, ["tflite-int8"], QUICK)
+
+
+@pytest.fixture(scope="module")
+def int4(made_exports: Path) -> BenchResult:
+    """The measurement of another artifact, later."""
+    return bench(made_exports, ["tflite-int4"], QUICK)
+
+
+def saved_names(exports: Path) -> list[str]:
+    saved = read_bench(exports)
+    return [] if saved is None else sorted(latency.name for latency in saved.results)
+
+
+def test_a_result_is_read_back_without_its_raw_samples(exports: Path, int8: BenchResult) -> None:
+    assert read_bench(exports) is None
+    assert save_bench(exports, int8)
+    assert int8.samples_us is not None
+    assert read_bench(exports) == msgspec.structs.replace(int8, samples_us=None, warmup_us=None)
+
+
+def test_what_was_measured_earlier_is_kept(exports: Path, int8: BenchResult, int4: BenchResult) -> None:
+    save_bench(exports, int8)
+    save_bench(exports, int4)
+    assert saved_names(exports) == ["tflite-int4", "tflite-int8"]
+
+
+def test_a_new_measurement_takes_the_place_of_the_old(exports: Path, int8: BenchResult) -> None:
+    save_bench(exports, int8)
+    slower = msgspec.structs.replace(int8.results[0], p50_us=123.0)
+    save_bench(exports, msgspec.structs.replace(int8, results=[slower]))
+    saved = read_bench(exports)
+    assert saved is not None
+    assert [latency.p50_us for latency in saved.results] == [123.0]
+
+
+def test_figures_of_a_changed_artifact_are_forgotten(exports: Path, int8: BenchResult, int4: BenchResult) -> None:
+    save_bench(exports, int8)
+    replace_artifact(exports, "tflite-int8", flip_bits_in_the_middle((exports / "tflite-int8.tflite").read_bytes()))
+    save_bench(exports, int4)
+    assert saved_names(exports) == ["tflite-int4"]
+
+
+def test_figures_of_another_host_are_never_mixed_in(exports: Path, int8: BenchResult, int4: BenchResult) -> None:
+    save_bench(exports, msgspec.structs.replace(int8, host=int8.host | {"cpu": "Cortex-A72"}))
+    save_bench(exports, int4)
+    assert saved_names(exports) == ["tflite-int4"]
+
+
+def test_figures_with_another_number_of_threads_are_never_mixed_in(
+    exports: Path, int8: BenchResult, int4: BenchResult
+) -> None:
+    threaded = msgspec.structs.replace(int8.results[0], threads=2)
+    save_bench(exports, msgspec.structs.replace(int8, results=[threaded]))
+    save_bench(exports, int4)
+    assert saved_names(exports) == ["tflite-int4"]
+
+
+@pytest.mark.parametrize("contents", [b"", b'{"schema_version": 1}'])
+def test_a_broken_record_is_an_error_to_read_and_replaced_by_the_next(
+    contents: bytes, exports: Path, int8: BenchResult
+) -> None:
+    (exports / BENCH_FILE).write_bytes(contents)
+    with pytest.raises(ManifestError, match=BENCH_FILE) as caught:
+        read_bench(exports)
+    assert "edgemnist bench" in caught.value.hint
+    notices = Notices()
+    assert save_bench(exports, int8, notices)
+    assert "replaced" in notices.messages[0]
+    assert saved_names(exports) == ["tflite-int8"]
+
+
+def test_where_nothing_can_be_written_a_notice_says_so(exports: Path, int8: BenchResult) -> None:
+    (exports / BENCH_FILE).mkdir()
+    notices = Notices()
+    assert not save_bench(exports, int8, notices)
+    assert "was not saved" in notices.messages[-1]

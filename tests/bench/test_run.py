@@ -1,0 +1,153 @@
+"""`bench` on real artifacts in real processes, with few samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.run import bench, spread
+from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
+from edgemnist.manifest import read_manifest
+from edgemnist.results import BenchResult
+from tests.verify.damage import edit_manifest, flip_bits_in_the_middle
+from tests.verify.notices import Notices
+
+QUICK = BenchConfig(samples=60, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
+
+
+@pytest.fixture(scope="module")
+def quick(made_exports: Path) -> BenchResult:
+    """Two artifacts, one of each runtime."""
+    return bench(made_exports, ["tflite-int8", "onnx-float32"], QUICK)
+
+
+@pytest.fixture(scope="module")
+def with_keras(made_exports: Path) -> BenchResult:
+    """An artifact and Keras, in one round because TensorFlow takes its time."""
+    config = BenchConfig(samples=20, seconds=0.0, rounds=1, batch_size=50, keep_samples=True)
+    return bench(made_exports, ["tflite-int8", "keras"], config)
+
+
+def test_what_was_named_is_measured_in_its_runtime(quick: BenchResult, with_keras: BenchResult) -> None:
+    assert [(latency.name, latency.runtime) for latency in quick.results] == [
+        ("tflite-int8", "litert"),
+        ("onnx-float32", "onnxruntime"),
+    ]
+    assert [(latency.name, latency.runtime) for latency in with_keras.results] == [
+        ("tflite-int8", "litert"),
+        ("keras", "keras"),
+        ("keras", "keras-predict"),
+    ]
+
+
+def test_the_figures_are_those_of_the_raw_samples(quick: BenchResult) -> None:
+    assert quick.samples_us is not None
+    assert quick.warmup_us is not None
+    assert list(quick.samples_us) == list(quick.warmup_us) == ["tflite-int8", "onnx-float32"]
+    for latency, rounds in zip(quick.results, quick.samples_us.values(), strict=True):
+        pooled = np.concatenate(rounds)
+        assert len(rounds) == 2
+        assert latency.samples == len(pooled) >= QUICK.samples
+        assert (latency.p50_us, latency.p99_us) == pytest.approx(np.percentile(pooled, [50, 99]))
+        assert latency.min_us <= latency.p50_us <= latency.p90_us <= latency.p99_us
+
+
+def test_the_warm_up_is_kept_apart_from_the_timed_calls(quick: BenchResult) -> None:
+    assert quick.warmup_us is not None
+    for rounds in quick.warmup_us.values():
+        assert len(rounds) == 2
+        assert all(len(warmup) > 20 and sum(warmup) > 90_000 for warmup in rounds)
+
+
+def test_speed_ups_are_over_keras_called_directly(with_keras: BenchResult) -> None:
+    by_runtime = {latency.runtime: latency for latency in with_keras.results}
+    for latency in with_keras.results:
+        assert latency.speedup == pytest.approx(by_runtime["keras"].p50_us / latency.p50_us)
+    assert by_runtime["litert"].speedup is not None
+    assert by_runtime["litert"].speedup > 5
+    assert by_runtime["keras-predict"].speedup is not None
+    assert by_runtime["keras-predict"].speedup < 1
+
+
+def test_costs_are_plausible(quick: BenchResult, with_keras: BenchResult, made_exports: Path) -> None:
+    litert, onnx = quick.results
+    _, keras, _ = with_keras.results
+    assert litert.bytes == (made_exports / "tflite-int8.tflite").stat().st_size
+    assert litert.sha256 == read_manifest(made_exports).artifact("tflite-int8").sha256
+    for latency in [*quick.results, keras]:
+        assert 0 < latency.load_ms < latency.cold_start_ms
+        # A batch costs less than as many single images.
+        assert latency.throughput_per_s > 1e6 / latency.p90_us
+    assert litert.peak_rss_mb is not None
+    assert onnx.peak_rss_mb is not None
+    assert keras.peak_rss_mb is not None
+    assert max(litert.peak_rss_mb, onnx.peak_rss_mb) < 150 < keras.peak_rss_mb
+
+
+def test_the_cost_of_measuring_is_measured_too(quick: BenchResult) -> None:
+    assert quick.harness_us is not None
+    assert 0 < quick.harness_us < quick.results[0].p50_us
+
+
+def test_the_document_can_be_read_back(quick: BenchResult) -> None:
+    assert msgspec.json.decode(quick.to_json(), type=BenchResult) == quick
+
+
+def test_raw_samples_are_left_out_unless_asked_for_and_so_is_keras(made_exports: Path) -> None:
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keras=False)
+    result = bench(made_exports, None, config)
+    assert [latency.name for latency in result.results] == [one.name for one in read_manifest(made_exports).artifacts]
+    assert result.samples_us is result.warmup_us is None
+    assert all(latency.speedup is None for latency in result.results)
+
+
+def test_a_threaded_measurement_says_so(made_exports: Path) -> None:
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads=2)
+    assert [latency.threads for latency in bench(made_exports, ["onnx-float32"], config).results] == [2]
+
+
+def test_where_the_keras_model_is_missing_a_notice_says_so(exports: Path) -> None:
+    edit_manifest(
+        exports, lambda manifest: msgspec.structs.replace(manifest, model=None, artifacts=manifest.artifacts[:1])
+    )
+    notices = Notices()
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1)
+    assert len(bench(exports, None, config, notices).results) == 1
+    assert "Keras is not measured" in notices.messages[0]
+    with pytest.raises(ArtifactError, match="no Keras model"):
+        bench(exports, ["keras"], config)
+
+
+def test_without_tensorflow_a_notice_says_so_and_naming_keras_is_an_error(
+    exports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_manifest(exports, lambda manifest: msgspec.structs.replace(manifest, artifacts=manifest.artifacts[:1]))
+    monkeypatch.setitem(__import__("sys").modules, "tensorflow", None)
+    notices = Notices()
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1)
+    assert len(bench(exports, None, config, notices).results) == 1
+    assert "tensorflow" in notices.messages[0]
+    with pytest.raises(MissingDependencyError):
+        bench(exports, ["keras"], config)
+
+
+def test_an_unknown_name_gets_the_nearest_one(made_exports: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'onnx-int8'"):
+        bench(made_exports, ["onnx-int88"], QUICK)
+
+
+def test_a_file_that_is_not_the_recorded_one_is_not_measured(exports: Path) -> None:
+    path = exports / "tflite-int8.tflite"
+    path.write_bytes(flip_bits_in_the_middle(path.read_bytes(), count=1))
+    with pytest.raises(ArtifactError, match=r"tflite-int8\.tflite"):
+        bench(exports, ["tflite-int8"], QUICK)
+
+
+def test_the_images_to_time_are_spread_over_all_classes() -> None:
+    sorted_by_class = np.repeat(np.arange(10, dtype=np.uint8), 1000)[:, None, None]
+    assert np.bincount(spread(sorted_by_class, 250)[:, 0, 0]).tolist() == [25] * 10
+    assert len(spread(sorted_by_class[:7], 250)) == 7

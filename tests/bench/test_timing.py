@@ -1,0 +1,32 @@
+"""The timed loop calls as often and as long as it was asked to, and hides no slow call."""
+
+from __future__ import annotations
+
+import time
+
+from edgemnist.bench.statistics import summarise
+from edgemnist.bench.timing import timed_calls
+
+
+def test_as_many_calls_are_timed_as_were_asked_for() -> None:
+    calls: list[int] = []
+    taken = timed_calls(calls.append, [1, 2, 3], samples=7, nanoseconds=0)
+    assert len(taken) == 7
+    assert calls == [1, 2, 3, 1, 2, 3, 1]
+
+
+def test_calls_go_on_until_the_time_is_over() -> None:
+    started = time.perf_counter_ns()
+    taken = timed_calls(time.sleep, [0.001], samples=1, nanoseconds=20_000_000)
+    assert time.perf_counter_ns() - started >= 20_000_000
+    assert 2 <= len(taken) <= 20
+    assert min(taken) >= 1_000_000
+
+
+def test_a_tail_of_rare_slow_calls_shows_in_the_99th_percentile_and_the_mean() -> None:
+    naps = [0.0] * 49 + [0.003]
+    single = summarise([timed_calls(time.sleep, naps, samples=500, nanoseconds=0)])
+    assert single.samples == 500
+    assert single.p99 >= 3_000
+    assert single.p50 < 1_500
+    assert single.mean >= 60

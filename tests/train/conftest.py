@@ -1,0 +1,70 @@
+"""Small data sets of real digits, and a reporter that listens and can press Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from edgemnist.data.embedded import embedded_dataset
+from edgemnist.data.identity import identified
+from edgemnist.data.interface import Dataset, Split
+from edgemnist.progress import SILENT, Reporter, Task
+
+
+class Listener(Reporter):
+    """Remembers what was told, and presses Ctrl-C after `interrupt_after` epochs."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.notices: list[str] = []
+        self.totals: list[float | None] = []
+        self.updates: list[tuple[float, str]] = []
+        self.interrupt_after = interrupt_after
+
+    def notice(self, message: str) -> None:
+        """Remember a notice."""
+        self.notices.append(message)
+
+    @contextlib.contextmanager
+    def task(self, description: str, total: float | None = None) -> Iterator[Task]:
+        """Remember a task and its progress."""
+        del description
+        self.totals.append(total)
+        yield _Listening(self)
+
+
+class _Listening(Task):
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def update(self, completed: float, detail: str = "") -> None:
+        self._listener.updates.append((completed, detail))
+        if completed == self._listener.interrupt_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="session")
+def dataset(cache: Path, shared_directory: Path) -> Dataset:
+    """2,000 training and 500 test images of MNIST."""
+    with FileLock(shared_directory / "embedded.lock"):
+        return small_dataset(cache)
+
+
+def small_dataset(cache: Path) -> Dataset:
+    """Return 2,000 training and 500 test images of MNIST, evenly of each digit."""
+    whole = embedded_dataset(cache, SILENT)
+    return of(_evenly(whole.train, 200), _evenly(whole.test, 50))
+
+
+def of(train: Split, test: Split) -> Dataset:
+    """Return a data set of digits."""
+    return identified(train, test, [str(digit) for digit in range(10)], source="a test")
+
+
+def _evenly(split: Split, per_class: int) -> Split:
+    chosen = np.concatenate([np.flatnonzero(split.labels == digit)[:per_class] for digit in range(10)])
+    return Split(split.images[chosen], split.labels[chosen])

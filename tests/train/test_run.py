@@ -1,0 +1,297 @@
+"""What a training leaves in the export directory, and what it leaves alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import msgspec
+import numpy as np
+import pytest
+
+from edgemnist.data.identity import identified
+from edgemnist.data.interface import Dataset, Split
+from edgemnist.errors import ManifestError, StorageError, TrainingError
+from edgemnist.manifest import Artifact, TensorSpec, read_manifest, read_recorded, sha256
+from edgemnist.results import TrainResult, read_result
+from edgemnist.storage import commit_files
+from edgemnist.train import recipes
+from edgemnist.train.config import TrainConfig
+from edgemnist.train.run import train
+from tests.conftest import REPOSITORY
+from tests.train.conftest import Listener, of
+
+SMALL = TrainConfig(recipe="baseline", hidden=(32,), epochs=2, seed=7)
+FILES = {"model.keras", "training.json", "curves.png", "manifest.json"}
+
+Trained = tuple[Path, TrainResult, Listener]
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Return a directory that was trained into, the result, and what was told. Read only."""
+    exports, listener = tmp_path_factory.mktemp("trained") / "exports", Listener()
+    return exports, train(dataset, SMALL, exports, listener), listener
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_a_training_writes_its_files_and_nothing_else(trained: Trained) -> None:
+    exports, result, _ = trained
+    assert set(contents(exports)) == FILES
+    assert read_result(TrainResult, (exports / "training.json").read_bytes()) == result
+    assert result.pictures == {"curves": "curves.png"}
+    assert (exports / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_manifest_records_the_model(trained: Trained, dataset: Dataset) -> None:
+    exports, result, _ = trained
+    manifest = read_manifest(exports)
+    assert manifest.model is not None
+    assert sha256(read_recorded(exports, manifest.model)) == manifest.model.sha256 == result.sha256
+    assert manifest.model.parameters == result.parameters == 784 * 32 + 32 + 32 * 10 + 10
+    assert manifest.labels == result.labels == list(dataset.labels)
+    assert manifest.data == result.data == dataset.identity
+
+
+def test_the_model_is_plain_keras_without_optimizer_and_has_the_accuracy_that_is_told(
+    trained: Trained, dataset: Dataset
+) -> None:
+    exports, result, _ = trained
+    model = keras.saving.load_model(exports / "model.keras")
+    assert [type(layer).__module__.split(".")[0] for layer in model.layers] == ["keras"] * 3
+    assert not model.compiled
+    with zipfile.ZipFile(exports / "model.keras") as file:
+        assert sorted(file.namelist()) == ["config.json", "metadata.json", "model.weights.h5"]
+        assert b"optimizer" not in file.read("model.weights.h5")
+    for split, told in ((dataset.train, result.train_accuracy), (dataset.test, result.test_accuracy)):
+        answers = np.asarray(model(split.images.astype(np.float32) / 255)).argmax(axis=1)
+        assert np.mean(answers == split.labels) == pytest.approx(told, abs=1e-9)
+    assert result.test_accuracy > 0.7
+
+
+def test_the_history_and_the_progress_tell_every_epoch(trained: Trained) -> None:
+    _, result, listener = trained
+    assert [epoch.epoch for epoch in result.history] == [1, 2]
+    assert result.epochs == 2
+    assert result.history[1].loss < result.history[0].loss
+    assert 0 < sum(epoch.seconds for epoch in result.history) <= result.fit_seconds
+    assert listener.totals == [2]
+    assert [completed for completed, _ in listener.updates] == [0, 1, 2]
+    assert f"{result.history[1].accuracy:.2%}" in listener.updates[-1][1]
+    assert listener.notices == []
+
+
+TRAIN_AGAIN = """
+import sys
+from pathlib import Path
+from edgemnist.train.run import train
+from tests.conftest import REPOSITORY
+from tests.train.conftest import small_dataset
+from tests.train.test_run import SMALL
+print("sha256", train(small_dataset(Path(sys.argv[1])), SMALL, Path(sys.argv[2])).sha256)
+"""
+
+
+def test_the_same_seed_gives_the_same_model_file_in_any_process(trained: Trained, cache: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN_AGAIN, str(cache), str(tmp_path)],
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ["sha256", trained[1].sha256]
+
+
+def test_another_seed_gives_another_model(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
+    other = train(dataset, replace(SMALL, seed=8), tmp_path)
+    assert other.sha256 != trained[1].sha256
+    assert other.weights_sha256 != trained[1].weights_sha256
+
+
+def test_artifacts_of_an_earlier_model_stay_on_record_as_long_as_their_files_exist(
+    trained: Trained, dataset: Dataset, tmp_path: Path
+) -> None:
+    exports = tmp_path / "exports"
+    commit_files(exports, contents(trained[0]))
+    before = read_manifest(exports)
+    artifacts = [
+        Artifact(
+            name=name,
+            file=f"{name}.tflite",
+            bytes=3,
+            sha256=sha256(b"old"),
+            format="tflite",
+            quantization="int8",
+            input=TensorSpec(name="in", dtype="int8", shape=[1, 28, 28]),
+            output=TensorSpec(name="out", dtype="int8", shape=[1, 10]),
+            model_sha256=trained[1].sha256,
+            versions={},
+        )
+        for name in ("tflite-int8", "tflite-int4")
+    ]
+    commit_files(
+        exports,
+        {"manifest.json": msgspec.structs.replace(before, artifacts=artifacts).encode(), "tflite-int8.tflite": b"old"},
+    )
+    result = train(dataset, replace(SMALL, seed=9), exports)
+    manifest = read_manifest(exports)
+    assert [artifact.name for artifact in manifest.artifacts] == ["tflite-int8"]
+    assert manifest.model is not None
+    assert manifest.model.sha256 == result.sha256 != manifest.artifacts[0].model_sha256
+
+
+def test_ctrl_c_keeps_the_model_of_the_last_full_epoch_and_says_so(dataset: Dataset, tmp_path: Path) -> None:
+    listener = Listener(interrupt_after=3)
+    result = train(dataset, replace(SMALL, recipe="standard", epochs=100), tmp_path, listener)
+    assert result.interrupted
+    assert result.epochs == len(result.history) == 3
+    assert result.test_accuracy > 0.5
+    assert listener.notices == ["Interrupted: the model is kept as it was after epoch 3 of 100"]
+    assert keras.saving.load_model(tmp_path / "model.keras").count_params() == result.parameters
+    assert read_result(TrainResult, (tmp_path / "training.json").read_bytes()).interrupted
+
+
+def test_ctrl_c_before_the_first_epoch_is_over_leaves_everything_as_it_was(dataset: Dataset, tmp_path: Path) -> None:
+    commit_files(tmp_path, {"model.keras": b"the old one"})
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, SMALL, tmp_path, Listener(interrupt_after=0))
+    assert contents(tmp_path) == {"model.keras": b"the old one"}
+
+
+def test_a_training_that_goes_astray_keeps_the_old_model(
+    trained: Trained, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_files(tmp_path, contents(trained[0]))
+    astray = replace(recipes.RECIPES["baseline"], learning_rate=1e30)
+    monkeypatch.setitem(recipes.RECIPES, "astray", astray)
+    with pytest.raises(TrainingError, match="no longer numbers"):
+        train(dataset, replace(SMALL, recipe="astray"), tmp_path)
+    assert contents(tmp_path) == contents(trained[0])
+
+
+def test_labels_that_say_nothing_are_noticed_early(dataset: Dataset, tmp_path: Path) -> None:
+    shuffled = np.random.default_rng(0).permutation(dataset.train.labels)
+    listener = Listener()
+    train(of(Split(dataset.train.images, shuffled), dataset.test), SMALL, tmp_path, listener)
+    (notice,) = listener.notices
+    assert "guessing gives 10.0%: are the labels right?" in notice
+    assert notice.startswith("After epoch 2 ")
+
+
+def cut(dataset: Dataset, *, train: slice | list[int] | None = None, test: slice | list[int] | None = None) -> Dataset:
+    """Return a data set of the images at some places, or of some classes."""
+
+    def part(split: Split, wanted: slice | list[int] | None) -> Split:
+        places = np.isin(split.labels, wanted) if isinstance(wanted, list) else wanted or slice(None)
+        return Split(split.images[places], split.labels[places])
+
+    return of(part(dataset.train, train), part(dataset.test, test))
+
+
+def all_black(dataset: Dataset) -> Dataset:
+    return of(Split(np.zeros_like(dataset.train.images), dataset.train.labels), dataset.test)
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (lambda data: cut(data, train=[3], test=[3]), "All 200 training images are of one class, '3'"),
+        (lambda data: cut(data, train=[0, 1, 2, 3, 5, 6, 8, 9]), "The training images lack classes .*: 4, 7"),
+        (lambda data: cut(data, test=[0, 1, 2, 3, 5, 6, 8, 9]), "The test images lack classes .*: 4, 7"),
+        (lambda data: cut(data, train=slice(0, 0)), "There are no training images"),
+        (lambda data: cut(data, test=slice(0, 0)), "There are no test images"),
+        (lambda data: cut(data, train=slice(None, None, 20)), "There are 100 training images, fewer than one batch"),
+        (all_black, "All 2,000 training images are the same"),
+    ],
+)
+def test_data_that_cannot_be_learned_from_is_refused_and_the_old_model_stays(
+    broken: Callable[[Dataset], Dataset], told: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    commit_files(tmp_path, {"model.keras": b"the old one"})
+    with pytest.raises(TrainingError, match=told) as failure:
+        train(broken(dataset), SMALL, tmp_path)
+    assert failure.value.hint
+    assert contents(tmp_path) == {"model.keras": b"the old one"}
+
+
+def test_two_classes_and_smaller_batches_work(dataset: Dataset, tmp_path: Path) -> None:
+    two = cut(dataset, train=[0, 1], test=[0, 1])
+    two = identified(two.train, two.test, ["zero", "one"], source="a test")
+    result = train(two, replace(SMALL, batch_size=7, hidden=(8, 4)), tmp_path)
+    assert result.labels == ["zero", "one"]
+    assert result.parameters == 784 * 8 + 8 + 8 * 4 + 4 + 4 * 2 + 2
+    assert result.test_accuracy > 0.95
+
+
+@pytest.mark.parametrize("manifest", [b"{half of", b'{"schema_version": 99, "labels": []}'])
+def test_a_manifest_that_cannot_be_used_stops_the_training_before_it_starts(
+    manifest: bytes, dataset: Dataset, tmp_path: Path
+) -> None:
+    commit_files(tmp_path, {"manifest.json": manifest})
+    listener = Listener()
+    with pytest.raises(ManifestError):
+        train(dataset, SMALL, tmp_path, listener)
+    assert listener.totals == []
+    assert contents(tmp_path) == {"manifest.json": manifest}
+
+
+def test_exports_that_is_a_file_is_refused_before_the_training_starts(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "exports").write_text("a file")
+    listener = Listener()
+    with pytest.raises(StorageError, match="exports cannot be written"):
+        train(dataset, SMALL, tmp_path / "exports", listener)
+    assert listener.totals == []
+
+
+# A small and a read-only file system of the test's own: a mount namespace gives them to whoever runs the tests.
+ON_A_DISK_OF_ITS_OWN = """
+import subprocess, sys
+from pathlib import Path
+from edgemnist.errors import StorageError
+from edgemnist.train.run import train
+from tests.conftest import REPOSITORY
+from tests.train.conftest import Listener, small_dataset
+from tests.train.test_run import SMALL
+directory, listener = Path(sys.argv[2]), Listener()
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(directory)], check=True)
+(directory / "model.keras").write_bytes(b"the old one")
+if sys.argv[3] == "ro":
+    subprocess.run(["mount", "-o", "remount,ro", str(directory)], check=True)
+try:
+    train(small_dataset(Path(sys.argv[1])), SMALL, directory, listener)
+except StorageError as error:
+    print(f"{error.message} {error.hint}")
+assert listener.totals == [], "the training was started"
+assert [path.name for path in directory.iterdir()] == ["model.keras"]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.parametrize(("mode", "told"), [("rw", "No space left on device"), ("ro", "Read-only file system")])
+def test_a_full_or_read_only_disk_is_told_before_the_training_starts(
+    mode: str, told: str, cache: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    del dataset
+    done = subprocess.run(
+        [
+            *("unshare", "--user", "--map-root-user", "--mount"),
+            *(sys.executable, "-c", ON_A_DISK_OF_ITS_OWN, str(cache), str(tmp_path), mode),
+        ],
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert told in done.stdout
+    assert "--exports" in done.stdout

@@ -1,0 +1,89 @@
+"""The numbers of a comparison, against cases computed by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgemnist.arrays import Probabilities
+from edgemnist.verify.parity import Parity, compare
+
+REFERENCE = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.4, 0.1]], np.float32)
+LABELS = np.array([0, 1, 2, 1])
+"""The reference is right three times out of four."""
+
+
+def answers(*rows: list[float]) -> Probabilities:
+    return np.array(rows, np.float32)
+
+
+def against(single: Probabilities, batched: Probabilities | None = None) -> Parity:
+    return compare(REFERENCE, LABELS, single, single if batched is None else batched)
+
+
+def test_an_exact_copy_differs_in_nothing() -> None:
+    parity = against(REFERENCE.copy())
+    assert (parity.images, parity.classes, parity.correct, parity.lost) == (4, 3, 3, 0)
+    assert (parity.flips, parity.batch_flips, parity.unanswered) == (0, 0, 0)
+    assert (parity.max_abs_diff, parity.mean_abs_diff, parity.max_batch_diff) == (0.0, 0.0, 0.0)
+    assert (parity.accuracy, parity.agreement, parity.accuracy_drop_points) == (0.75, 1.0, 0.0)
+    assert parity.max_sum_error == pytest.approx(0.0, abs=1e-7)
+
+
+def test_flips_and_lost_images_are_counted_apart() -> None:
+    # The first is broken, the last is mended, the third goes from right to wrong: 3 flips, 1 lost on balance.
+    single = answers([0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.4, 0.5, 0.1])
+    parity = against(single)
+    assert (parity.flips, parity.correct, parity.lost) == (3, 2, 1)
+    assert parity.agreement == 0.25
+    assert parity.accuracy_drop_points == 25.0
+
+
+def test_an_artifact_that_is_better_has_a_negative_drop() -> None:
+    parity = against(answers([0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.4, 0.5, 0.1]))
+    assert (parity.flips, parity.lost, parity.accuracy_drop_points) == (1, -1, -25.0)
+
+
+def test_differences_are_taken_over_all_images_and_classes() -> None:
+    single = REFERENCE.copy()
+    single[1] += np.array([0.06, -0.06, 0.0], np.float32)
+    parity = against(single)
+    assert parity.max_abs_diff == pytest.approx(0.06, rel=1e-5)
+    assert parity.mean_abs_diff == pytest.approx(0.12 / 12, rel=1e-5)
+
+
+def test_batches_are_held_against_single_images() -> None:
+    batched = REFERENCE.copy()
+    batched[3] = [0.3, 0.6, 0.1]
+    parity = against(REFERENCE.copy(), batched)
+    assert (parity.flips, parity.batch_flips) == (0, 1)
+    assert parity.max_batch_diff == pytest.approx(0.2, rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_no_answer_and_leaves_the_other_numbers_finite(bad: float) -> None:
+    single = REFERENCE.copy()
+    single[0, 2] = bad
+    parity = against(single)
+    assert (parity.unanswered, parity.flips, parity.correct, parity.lost) == (1, 1, 2, 1)
+    assert parity.max_abs_diff == pytest.approx(0.7, rel=1e-5)
+    assert np.isfinite([parity.mean_abs_diff, parity.max_sum_error, parity.max_batch_diff]).all()
+
+
+def test_no_answer_at_all_agrees_with_nothing() -> None:
+    parity = against(np.full_like(REFERENCE, np.nan))
+    assert (parity.unanswered, parity.flips, parity.correct) == (4, 4, 0)
+
+
+def test_a_tie_goes_to_the_first_class_as_in_every_runtime() -> None:
+    parity = against(answers([0.45, 0.45, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.4, 0.1]))
+    assert parity.flips == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [([0.7, 0.2, 0.0], 0.1), ([0.7, 0.2, 0.3], 0.2), ([1.1, 0.0, -0.1], 0.2), ([-0.7, -0.2, -0.1], 0.0)],
+)
+def test_probabilities_that_are_none_show_in_their_sum(row: list[float], error: float) -> None:
+    parity = against(answers(row, [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.4, 0.1]))
+    assert parity.max_sum_error == pytest.approx(error, abs=1e-6)
