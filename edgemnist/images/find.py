@@ -20,8 +20,8 @@ BLOCK: Final = 8
 """Side, at most, of the blocks whose darkest pixels tell how strong the ink is; at least 64 lie along a picture."""
 MIN_CONTRAST: Final = 30
 """Ink below this, of 255, is not to be told from paper: a pencil on white paper leaves 60 or more."""
-NOISE_MARGIN: Final = 2.5
-"""Ink has to stand out from the darkest pixel of an empty block by this factor."""
+NOISE_MARGIN: Final = 3.5
+"""Ink has to stand out by this factor from the darkest pixel of a usual block, which is empty."""
 MAX_NOISE: Final = 80
 """Nothing stronger than this is grain, even where no block is empty, as in a bold digit that fills its picture."""
 INK_SHARE: Final = 0.4
@@ -63,7 +63,7 @@ def find_digit(ink: Ink) -> Found | None:
 def strong_ink(ink: Ink) -> int | None:
     """Return how strong the ink of a picture is where it is strongest, or None where there is only paper."""
     maxima = _block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
-    floor = np.clip(np.percentile(maxima, 20) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
+    floor = np.clip(np.median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
     inked = maxima[maxima > floor]
     if not inked.size:
         return None

@@ -7,7 +7,7 @@ from typing import Final
 
 from edgemnist.errors import UsageError
 
-DEFAULT_MIN_CONFIDENCE: Final = 0.5
+DEFAULT_MIN_CONFIDENCE: Final = 0.6
 """Set on digits of MNIST's training split, by `benchmarks/vision/calibrate.py`."""
 
 
