@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from PIL import Image
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from benchmarks.vision.synthetic.page import Page, PageStyle, compose_page
+from edgemnist.bench.memory import peak_rss
 from edgemnist.images import open_image
 from edgemnist.read import read_page
 
@@ -40,6 +40,7 @@ def main() -> None:
     classifier = load_reference()
     frame = _compose(FRAME).picture
     totals, finds, classifies = [], [], []
+    cpu_started = time.process_time()
     for _ in range(REPEATS):
         started = time.perf_counter()
         result = read_page(frame, classifier)
@@ -48,6 +49,7 @@ def main() -> None:
         classifies.append(result.milliseconds.classify)
     figures |= {
         "frame_digits": len(result.digits),
+        "frame_cpu_ms": round((time.process_time() - cpu_started) / REPEATS * 1e3, 2),
         "frame_p50_ms": round(median(totals), 2),
         "frame_min_ms": round(min(totals), 2),
         "frame_find_ms": round(median(finds), 2),
@@ -74,7 +76,7 @@ def measure_page(jpeg: Path) -> dict[str, object]:
         "page_digits": len(result.digits),
         "page_seconds": round(time.perf_counter() - started, 3),
         "page_cpu_seconds": round(time.process_time() - cpu_started, 3),
-        "page_peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
+        "page_peak_rss_mb": round((peak_rss() or 0) / 1e6),
     }
 
 

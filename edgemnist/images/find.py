@@ -20,7 +20,7 @@ BLOCK: Final = 8
 """Side, at most, of the blocks whose darkest pixels tell how strong the ink is; at least 64 lie along a picture."""
 MIN_CONTRAST: Final = 30
 """Ink below this, of 255, is not to be told from paper: a pencil on white paper leaves 60 or more."""
-NOISE_MARGIN: Final = 3.5
+NOISE_MARGIN: Final = 4.0
 """Ink has to stand out by this factor from the darkest pixel of a usual block, which is empty."""
 MAX_NOISE: Final = 80
 """Nothing stronger than this is grain, even where no block is empty, as in a bold digit that fills its picture."""
