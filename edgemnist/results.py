@@ -372,6 +372,8 @@ class Prediction(Part, frozen=True, kw_only=True):
     """True where a dark digit on a light ground was turned round for the model."""
     label: int | str | None = None
     """The true label, where the image is one of the evaluation images."""
+    image: list[list[int]] | None = None
+    """28 rows of 28 pixels, 0 to 255: what the model was given; only with `--show`."""
 
 
 class PredictResult(Result, frozen=True, kw_only=True):

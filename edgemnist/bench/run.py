@@ -18,6 +18,7 @@ from edgemnist.bench.record import read_bench, save_bench
 from edgemnist.bench.schedule import interleave
 from edgemnist.bench.statistics import images_a_second, median, summarise
 from edgemnist.bench.subjects import KERAS, NULL, Subject, select_subjects
+from edgemnist.errors import ArtifactError
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
 from edgemnist.progress import SILENT, Reporter
@@ -45,6 +46,8 @@ def bench(
     manifest = read_manifest(exports)
     subjects = select_subjects(exports, manifest, names, keras=config.keras, reporter=reporter)
     images = read_golden(exports, manifest).images
+    if len(images) == 0:
+        raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")
     measured = measure_all([NULL, *subjects], images, config, reporter)
     keras = measured.get(KERAS)
     baseline = None if keras is None else summarise([one.report.samples for one in keras]).p50
