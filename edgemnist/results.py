@@ -312,6 +312,29 @@ class GateResult(Result, frozen=True, kw_only=True):
 # ------------------------------------------------------------------------------------------------ bench
 
 
+class Block(Part, frozen=True, kw_only=True):
+    """One round of one artifact: the timed calls of one process."""
+
+    samples: int
+    p50_us: float
+    mhz: float | None = None
+    """Clock of the CPU it ran on, after the calls; None where the system does not tell."""
+    celsius: float | None = None
+    """Temperature of the hottest zone, after the calls."""
+    attempts: int = 1
+    """How often it was measured; more than once where something disturbed it."""
+    taints: list[str] = []
+    """What disturbed the last attempt, in words; empty for a clean one."""
+
+
+class Histogram(Part, frozen=True, kw_only=True):
+    """How the latencies of the timed calls are distributed, in bins whose edges grow by 2 %."""
+
+    edges_us: list[float]
+    """Lower edge of each bin that is not empty."""
+    counts: list[int]
+
+
 class Latency(Part, frozen=True, kw_only=True):
     """What one artifact costs in its runtime."""
 
@@ -323,8 +346,11 @@ class Latency(Part, frozen=True, kw_only=True):
     samples: int
     """Timed calls behind the percentiles, over all rounds."""
     p50_us: float
-    p90_us: float
-    p99_us: float
+    p90_us: float | None
+    p99_us: float | None
+    """None, like every percentile, where there are fewer than ten samples beyond it: too few to tell."""
+    p999_us: float | None = None
+    """The 99.9th percentile, which needs 10,000 samples."""
     mean_us: float
     min_us: float
     throughput_per_s: float
@@ -339,7 +365,52 @@ class Latency(Part, frozen=True, kw_only=True):
     """Of the artifact file."""
     speedup: float | None = None
     """p50 of Keras `model(x)` divided by this p50; None where Keras was not measured."""
+    cv: float | None = None
+    """Coefficient of variation of the timed calls: standard deviation over mean."""
+    first_call_us: float | None = None
+    """The very first call of a process, which the percentiles leave out."""
+    histogram: Histogram | None = None
+    blocks: list[Block] = []
+    """The rounds, in their order."""
+    warnings: list[str] = []
+    """Reasons to doubt these figures, in words."""
     sha256: str
+
+
+class Ratio(Part, frozen=True, kw_only=True):
+    """A ratio of medians with its 95 % bootstrap interval; above 1 is slower."""
+
+    ratio: float
+    low: float
+    high: float
+    verdict: str
+    """`slower`, `faster` or `same`; `unclear` where the difference is larger than the limit, and the noise as well."""
+
+
+class Change(Part, frozen=True, kw_only=True):
+    """One artifact against the same in an earlier run."""
+
+    name: str
+    runtime: str
+    p50_us: float
+    baseline_p50_us: float
+    ratio: Ratio
+    """This run over the earlier one."""
+    noise: float
+    """Share by which the p50 of the rounds of one run differ, the larger of both runs."""
+
+
+class BaselineComparison(Part, frozen=True, kw_only=True):
+    """A run against an earlier one."""
+
+    file: str
+    max_slowdown: float
+    """Ratio up to which an artifact counts as unchanged."""
+    passed: bool
+    """Whether no artifact is slower than that by more than the noise."""
+    changes: list[Change]
+    warnings: list[str] = []
+    """Reasons why the two runs do not compare, such as another host."""
 
 
 class BenchResult(Result, frozen=True, kw_only=True):
@@ -350,10 +421,45 @@ class BenchResult(Result, frozen=True, kw_only=True):
     results: list[Latency]
     harness_us: float | None = None
     """p50 of the null runtime, which computes nothing: what the measuring itself adds to each latency."""
+    warnings: list[str] = []
+    """Reasons to doubt all of the figures, in words, such as a governor that saves power."""
+    baseline: BaselineComparison | None = None
+    """Only with `--baseline`."""
     samples_us: dict[str, list[list[float]]] | None = None
     """Raw samples by artifact and round, in microseconds; only in a file written by `--save`."""
     warmup_us: dict[str, list[list[float]]] | None = None
     """The warm-up calls before them, kept apart."""
+
+
+# ------------------------------------------------------------------------------------------------ recommend
+
+
+class Candidate(Part, frozen=True, kw_only=True):
+    """One artifact that was verified and measured."""
+
+    name: str
+    bytes: int
+    accuracy: float
+    passed: bool
+    """Whether it met its parity gate: only then it can be recommended."""
+    p50_us: float
+    fits_in: str | None
+    """The smallest cache that holds its file, such as `L2`; None where none does or none is known."""
+
+
+class RecommendResult(Result, frozen=True, kw_only=True):
+    """`edgemnist recommend`."""
+
+    recommended: str | None
+    """Name of the artifact to ship; None where there is none."""
+    reason: str
+    facts: list[str]
+    """What of this board matters for the choice, a sentence each."""
+    candidates: list[Candidate]
+    """Fastest first."""
+    host: dict[str, Any]
+    warnings: list[str] = []
+    """Reasons to doubt the choice, in words."""
 
 
 # ------------------------------------------------------------------------------------------------ predict

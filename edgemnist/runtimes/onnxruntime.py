@@ -42,11 +42,11 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
         self._path = path
         self._session = _load(model, path, threads)
         try:
-            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            self._input = _only(path, "input", self._session.get_inputs())
+            self._output = _only(path, "output", self._session.get_outputs())
             properties = self._session.get_modelmeta().custom_metadata_map
         except UnicodeDecodeError as error:
             raise ArtifactError(f"{path} is damaged: {error}") from error
-        self._input, self._output = _only(path, "input", inputs), _only(path, "output", outputs)
         if self._input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self._input.shape)}")
         self._batch = self._input.batch
