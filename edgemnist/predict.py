@@ -14,13 +14,13 @@ from edgemnist.bench.recommend import recommend
 from edgemnist.bench.run import read_bench
 from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError
 from edgemnist.golden import read_golden
+from edgemnist.labels import as_digit
 from edgemnist.manifest import Manifest, read_manifest, read_recorded
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import Prediction, PredictResult
 from edgemnist.runtimes import RUNTIMES, load, runtime_for
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.selection import select_for_runtime
-from edgemnist.verify.flips import as_digit
 from edgemnist.verify.run import read_verification, verified_names
 
 
@@ -30,7 +30,7 @@ class Sourced:
 
     source: str
     image: Images
-    """uint8 [28, 28], white digit on black."""
+    """uint8 [28, 28], white digit on black: what the model is given."""
     inverted: bool = False
     label: int | None = None
     """The true class, where it is known."""
@@ -44,31 +44,33 @@ def predict_sources(
     artifact: str | None = None,
     runtime: str | None = None,
     threads: int = 1,
+    show: bool = False,
     reporter: Reporter = SILENT,
 ) -> PredictResult:
     """Answer for picture files and for evaluation images of the golden pack, in that order.
 
     `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken.
-    `runtime` executes it instead of the one that it is made for.
+    `runtime` executes it instead of the one that it is made for. With `show`, each prediction carries the image that
+    the model was given.
 
     Raises ImageError for a picture that cannot be read, UsageError where there is nothing to answer for, ArtifactError
     and ManifestError where the artifact cannot be used.
     """
     if not pictures and not indices:
         raise UsageError("There is nothing to predict", hint="Name a picture, or an evaluation image with --index N.")
-    name, path, labels = _resolve(exports, artifact, runtime, reporter)
+    name, path, labels = resolve_artifact(exports, artifact, runtime, reporter)
     sourced = [_open_picture(picture) for picture in pictures] + _golden_images(exports, indices)
     classifier = load(path, runtime=runtime, threads=threads, labels=labels)
     return PredictResult(
         artifact=name,
         runtime=runtime or runtime_for(path),
         labels=list(classifier.labels),
-        predictions=answer(classifier, sourced),
+        predictions=answer(classifier, sourced, show=show),
     )
 
 
-def answer(classifier: Classifier, sourced: Sequence[Sourced]) -> list[Prediction]:
-    """Return one prediction for each image."""
+def answer(classifier: Classifier, sourced: Sequence[Sourced], *, show: bool = False) -> list[Prediction]:
+    """Return one prediction for each image; with `show`, the image is part of it."""
     probabilities = classifier.predict_proba(np.stack([one.image for one in sourced]))
     return [
         Prediction(
@@ -78,6 +80,7 @@ def answer(classifier: Classifier, sourced: Sequence[Sourced]) -> list[Predictio
             probabilities=[float(value) for value in row],
             inverted=one.inverted,
             label=None if one.label is None else as_digit(classifier.labels[one.label]),
+            image=one.image.tolist() if show else None,
         )
         for one, row in zip(sourced, probabilities, strict=True)
     ]
@@ -109,9 +112,16 @@ def choose_artifact(exports: Path, manifest: Manifest) -> tuple[str, str]:
     return verified[0], ""
 
 
-def _resolve(
-    exports: Path, artifact: str | None, runtime: str | None, reporter: Reporter
+def resolve_artifact(
+    exports: Path, artifact: str | None, runtime: str | None = None, reporter: Reporter = SILENT
 ) -> tuple[str, Path, list[str] | None]:
+    """Return name, model file and labels (None: those of the file) of the artifact to answer with.
+
+    `artifact` is a name of the export directory, whose hash is checked, or a model file; None chooses one that
+    `runtime` executes.
+
+    Raises ArtifactError and ManifestError where it cannot be used, and MissingDependencyError as `choose_artifact`.
+    """
     if artifact is not None and _is_file(artifact):
         return Path(artifact).stem, Path(artifact), None
     manifest = read_manifest(exports)
@@ -132,10 +142,11 @@ def _is_file(artifact: str) -> bool:
 
 
 def _open_picture(path: Path) -> Sourced:
-    from edgemnist.images import open_image, to_mnist
+    # Here, since Pillow takes a while to import, and evaluation images do without.
+    from edgemnist.images import read_digit
 
-    image, inverted = to_mnist(open_image(path))
-    return Sourced(source=str(path), image=image, inverted=inverted)
+    normalized = read_digit(path)
+    return Sourced(source=str(path), image=normalized.image, inverted=normalized.inverted)
 
 
 def _golden_images(exports: Path, indices: Sequence[int]) -> list[Sourced]:

@@ -437,7 +437,7 @@ class BenchResult(Result, frozen=True, kw_only=True):
     """Facts about the machine: CPU, flags, governor, versions."""
     results: list[Latency]
     harness_us: float | None = None
-    """p50 of the null runtime, which computes nothing: what the measuring itself adds to each latency."""
+    """p50 of a call of the null runtime that does nothing: what the measuring itself adds to each latency."""
     warnings: list[str] = []
     """Reasons to doubt all of the figures, in words, such as a governor that saves power."""
     baseline: BaselineComparison | None = None
@@ -495,6 +495,8 @@ class Prediction(Part, frozen=True, kw_only=True):
     """True where a dark digit on a light ground was turned round for the model."""
     label: int | str | None = None
     """The true label, where the image is one of the evaluation images."""
+    image: list[list[int]] | None = None
+    """28 rows of 28 pixels, 0 to 255: what the model was given; only with `--show`."""
 
 
 class PredictResult(Result, frozen=True, kw_only=True):

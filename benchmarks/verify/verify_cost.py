@@ -4,7 +4,8 @@
 
 The golden pack of the export directory is repeated to 10,000 and to 70,000 images (all of MNIST), and every artifact is
 verified on them, the third voter included, each size in a process of its own. To reach: at most 5 s on 10,000 images,
-time linear in their number (7 times), at most 400 MB without TensorFlow, and memory that grows by little more than the images themselves (47 MB).
+time linear in their number (7 times), at most 400 MB without TensorFlow, and memory that grows by little more than the
+images themselves (47 MB).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from edgemnist.bench.record import read_bench, save_bench
 from edgemnist.bench.schedule import interleave
 from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
 from edgemnist.bench.subjects import KERAS, NULL, Subject, select_subjects
+from edgemnist.errors import ArtifactError
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
 from edgemnist.progress import SILENT, Reporter
@@ -51,6 +52,8 @@ def bench(
     selected = select_subjects(exports, manifest, names, keras=config.keras, reporter=reporter)
     subjects = [replace(subject, threads=count) for subject in selected for count in config.thread_counts]
     images = read_golden(exports, manifest).images
+    if len(images) == 0:
+        raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")
     measured = measure_all([NULL, *subjects], images, config, reporter)
     baselines = {
         subject.threads: summarise([one.report.samples for one in measured[subject.key]]).p50
@@ -66,7 +69,7 @@ def bench(
             for subject in subjects
         ],
         warnings=host_doubts(host),
-        harness_us=summarise([one.report.samples for one in measured[NULL.key]]).p50,
+        harness_us=median([time for one in measured[NULL.key] for time in one.report.steps["nothing"]]) / 1e3,
         samples_us=_raw(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
         warmup_us=_raw(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
     )

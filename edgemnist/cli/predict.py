@@ -10,7 +10,7 @@ import typer
 from edgemnist.cli import app, options
 
 
-@app.command(epilog="Example: edgemnist predict digit.png · edgemnist predict --index 0 --index 1")
+@app.command(epilog="Example: edgemnist predict digit.png --show · edgemnist predict --index 0 --index 1")
 def predict(
     sources: Annotated[
         list[Path] | None,
@@ -39,14 +39,23 @@ def predict(
             help="Execute with this; `integer` needs NumPy only.",
         ),
     ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Draw what the model was given: it explains nearly every wrong answer.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE", help="Write what the model was given as a PNG.")
+    ] = None,
     threads: options.Threads = 1,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Read a digit from each picture: digit, confidence, and a bar for each class."""
+    """Read a digit from each picture: digit, confidence, and a bar for each class.
+
+    Any picture of one digit will do: a photograph, a scan, a drawing. For several digits, see `edgemnist read`.
+    """
     from edgemnist.exports import find_exports
     from edgemnist.predict import predict_sources
-    from edgemnist.render import show
+    from edgemnist.render import show as show_result
     from edgemnist.render.predict import predict_page
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.render.terminal import quiet_libraries
@@ -61,6 +70,12 @@ def predict(
             artifact=artifact,
             runtime=runtime,
             threads=threads,
+            show=show or sheet is not None,
             reporter=reporter,
         )
-    show(result, lambda: predict_page(result), json=json)
+    if sheet is not None:
+        from edgemnist.images.sheet import strip_png
+        from edgemnist.storage import write_file
+
+        write_file(sheet, strip_png([prediction.image or [] for prediction in result.predictions]))
+    show_result(result, lambda: predict_page(result), json=json)

@@ -82,14 +82,15 @@ def _class_files(root: Path, reporter: Reporter) -> ClassFiles:
 def _read(files: ClassFiles, labels: Sequence[str], task: Task, *, done: int) -> tuple[Split, int]:
     """Return the pictures as a split, and how many of them were dark on light."""
     # Here, since Pillow takes a while to import, and IDX files do without.
-    from edgemnist.images import open_image, to_mnist
+    from edgemnist.images import read_digit
 
     paths = [(path, labels.index(name)) for name, members in files.items() for path in members]
     images = np.empty((len(paths), IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
     inverted = 0
     for index, (path, _) in enumerate(paths):
-        images[index], was_inverted = to_mnist(open_image(path))
-        inverted += was_inverted
+        normalized = read_digit(path)
+        images[index] = normalized.image
+        inverted += normalized.inverted
         task.update(done + index + 1)
     return Split(images, np.array([label for _, label in paths], dtype=np.int64)), inverted
 

@@ -38,12 +38,19 @@ class ExportConfig:
     """A Keras model file, which then becomes the model of the export directory; None for the one that is there."""
     calibration: int = 500
     """Training images from which the activation ranges of int8 artifacts are taken."""
+    golden: int | None = None
+    """Evaluation images in the golden pack, evenly of each class; None for all of them."""
 
     def __post_init__(self) -> None:
         if self.calibration < 1:
             raise UsageError(
                 f"--calibration {self.calibration} makes no sense: it is a number of images",
                 hint="At least 1 is needed; 500, the default, is enough for most models.",
+            )
+        if self.golden is not None and self.golden < 1:
+            raise UsageError(
+                f"--golden {self.golden} makes no sense: it is a number of images",
+                hint="At least 1 is needed; without the option the golden pack has all evaluation images.",
             )
 
     @classmethod
@@ -54,9 +61,10 @@ class ExportConfig:
         quantizations: Sequence[str] | None = None,
         model: Path | None = None,
         calibration: int = 500,
+        golden: int | None = None,
     ) -> ExportConfig:
         """Return the configuration that a user's options ask for; see `targets`."""
-        return cls(targets=targets(format, quantizations), model=model, calibration=calibration)
+        return cls(targets=targets(format, quantizations), model=model, calibration=calibration, golden=golden)
 
 
 def targets(format: str | None = None, quantizations: Sequence[str] | None = None) -> tuple[Target, ...]:  # noqa: A002

@@ -34,6 +34,7 @@ from edgemnist.results import ExportedArtifact, ExportResult
 from edgemnist.storage import check_writable, commit_files
 
 CALIBRATION_SEED: Final = 0
+GOLDEN_SEED: Final = 0
 CALIBRATED: Final = "int8"
 """The quantization whose activation ranges are taken from images."""
 
@@ -83,19 +84,24 @@ def _convert(
             task.update(len(exported), target.name)
             exported[target] = exporters[target.format].export(target.quantization)
         task.update(len(exported), "golden pack")
-        golden = _golden(source, dataset)
+        golden = _golden(source, dataset, config.golden)
         task.update(len(exported) + 1)
     return exported, golden
 
 
-def _golden(source: Source, dataset: Dataset) -> GoldenPack:
+def _golden(source: Source, dataset: Dataset, count: int | None) -> GoldenPack:
+    """Return the golden pack of `count` evaluation images, evenly of each class, or of all of them."""
     from edgemnist.runtimes.keras import KerasClassifier
 
+    images, labels = dataset.test.images, dataset.test.labels
+    if count is not None:
+        chosen = stratified_indices(labels, count, GOLDEN_SEED)
+        images, labels = images[chosen], labels[chosen]
     classifier = KerasClassifier(source.original, source.path, labels=dataset.labels)
     return GoldenPack(
-        images=dataset.test.images,
-        labels=dataset.test.labels,
-        probabilities=classifier.predict_proba(dataset.test.images),
+        images=images,
+        labels=labels,
+        probabilities=classifier.predict_proba(images),
         class_labels=dataset.labels,
         data=dataset.identity,
         model_sha256=source.sha256,

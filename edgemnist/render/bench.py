@@ -17,7 +17,8 @@ from edgemnist.results import BaselineComparison, BenchResult, Latency, Ratio
 def bench_page(result: BenchResult) -> RenderableType:
     """Draw latency, throughput and cost of each artifact, fastest first."""
     # No column for the runtime, which the name tells: on a terminal of 80 columns the figures need the room.
-    latency = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", "vs Keras")
+    compared = any(one.speedup is not None for one in result.results)
+    latency = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", *(["vs Keras"] if compared else []))
     cost = table("artifact", "images/s", "first call", "load", "cold start", "peak RSS", "size")
     for one in sorted(result.results, key=lambda one: one.p50_us):
         latency.add_row(
@@ -28,7 +29,7 @@ def bench_page(result: BenchResult) -> RenderableType:
             microseconds(one.p999_us),
             microseconds(one.mean_us),
             microseconds(one.min_us),
-            ratio(one.speedup),
+            *([ratio(one.speedup)] if compared else []),
         )
         cost.add_row(
             _name(one),

@@ -10,6 +10,7 @@ from edgemnist.render.tables import percent
 from edgemnist.results import Prediction, PredictResult
 
 BAR_CELLS = 30
+_SHADES = " ░▒▓█"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -27,11 +28,24 @@ def _answer(prediction: Prediction, labels: list[str]) -> RenderableType:
         heading.append("  (dark on light, inverted for the model)", style="dim")
     if prediction.label is not None and prediction.label != prediction.digit:
         heading.append(f"  labelled {prediction.label}", style="yellow")
+    parts: list[RenderableType] = [heading]
+    if prediction.image is not None:
+        parts.append(Text("\n".join(picture_rows(prediction.image))))
     bars = Table.grid(padding=(0, 1))
     for label, probability in zip(labels, prediction.probabilities, strict=True):
         style = "bold green" if str(prediction.digit) == label else "dim"
         bars.add_row(Text(label, style), Text(bar(probability), style), Text(percent(probability, 1), style))
-    return Group(heading, bars)
+    return Group(*parts, bars)
+
+
+def picture_rows(image: list[list[int]]) -> list[str]:
+    """Return grey levels, 0 to 255, as framed rows of shades: a character is one pixel wide and two high."""
+    rows = [
+        "".join(_SHADES[(upper + lower) * (len(_SHADES) - 1) // 510] for upper, lower in zip(*pair, strict=True))
+        for pair in zip(image[::2], image[1::2], strict=True)
+    ]
+    edge = "─" * len(image[0])
+    return [f"┌{edge}┐", *(f"│{row}│" for row in rows), f"└{edge}┘"]
 
 
 def bar(share: float) -> str:

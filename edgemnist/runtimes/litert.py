@@ -94,10 +94,10 @@ class _Session:
         try:
             self.interpreter = Interpreter(model_content=model, num_threads=threads)
             self.interpreter.allocate_tensors()
+            inputs, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"{path} cannot be loaded by LiteRT: {_words(error)}") from error
-        self.input = _only(path, "input", self.interpreter.get_input_details())
-        self.output = _only(path, "output", self.interpreter.get_output_details())
+        self.input, self.output = _only(path, "input", inputs), _only(path, "output", outputs)
         if self.input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self.input.shape)}")
         self.encode = encoder(self.input.numbers)

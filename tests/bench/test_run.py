@@ -13,7 +13,7 @@ from edgemnist.bench.run import bench, spread
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
 from edgemnist.manifest import read_manifest
 from edgemnist.results import BenchResult
-from tests.verify.damage import edit_manifest, flip_bits_in_the_middle
+from tests.verify.damage import edit_manifest, empty_golden_pack, flip_bits_in_the_middle
 from tests.verify.notices import Notices
 
 QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
@@ -149,6 +149,12 @@ def test_a_file_that_is_not_the_recorded_one_is_not_measured(exports: Path) -> N
     path = exports / "tflite-int8.tflite"
     path.write_bytes(flip_bits_in_the_middle(path.read_bytes(), count=1))
     with pytest.raises(ArtifactError, match=r"tflite-int8\.tflite"):
+        bench(exports, ["tflite-int8"], QUICK)
+
+
+def test_a_golden_pack_without_images_leaves_nothing_to_ask_about(exports: Path) -> None:
+    empty_golden_pack(exports)
+    with pytest.raises(ArtifactError, match="no images"):
         bench(exports, ["tflite-int8"], QUICK)
 
 

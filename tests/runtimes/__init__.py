@@ -1,1 +1,1 @@
-"""Every runtime keeps the contract of `edgemnist.runtimes.interface`."""
+"""The promises of the runtimes."""

@@ -1,0 +1,27 @@
+"""What the benchmarks of this folder share: the model that they measure, and where results go."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+import edgemnist
+from edgemnist.exports import reference_directory
+from edgemnist.runtimes.interface import Classifier
+
+RESULTS: Final = Path(__file__).parent / "results"
+
+
+def load_reference() -> Classifier:
+    """Return the reference artifact, or the one that $EDGEMNIST_ARTIFACT names."""
+    return edgemnist.load(os.environ.get("EDGEMNIST_ARTIFACT") or reference_directory() / "tflite-int8.tflite")
+
+
+def save(name: str, figures: dict[str, object]) -> None:
+    """Print figures, and write them to `results/NAME.json`."""
+    text = json.dumps(figures, indent=2)
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(text + "\n")

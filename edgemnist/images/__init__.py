@@ -1,0 +1,10 @@
+"""Pictures as users have them, turned into what the models take: 28×28 pixels, white digit on black.
+
+`decode` reads files, `grey` and `paper` leave the ink alone, `find` picks the digit, `mnist` frames it as MNIST did;
+`normalize` is all of that in a row. Pillow and NumPy are enough for it.
+"""
+
+from edgemnist.images.decode import open_image
+from edgemnist.images.normalize import Normalized, normalize_digit, read_digit, to_mnist
+
+__all__ = ["Normalized", "normalize_digit", "open_image", "read_digit", "to_mnist"]

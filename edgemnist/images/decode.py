@@ -1,0 +1,77 @@
+"""Picture files, decoded: every format and mode that users have, and nothing that could harm."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edgemnist.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+MAX_PIXELS: Final = 2**26
+"""67 megapixels: more than a phone's camera gives, and 200 MB as RGB, which a Raspberry Pi of 1 GB can still hold."""
+
+FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+"""What is read; Pillow's other decoders are not needed, and each is one more to attack."""
+
+_SAVE_AS: Final = "Save it as PNG or JPEG."
+
+
+def open_image(path: Path) -> Image.Image:
+    """Read a picture file, and turn it upright where its EXIF data asks for that.
+
+    Raises ImageError, naming the file, where it is missing, empty, truncated, animated, has more than `MAX_PIXELS`, or
+    is no picture of a known format.
+    """
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            # Pillow warns of large pictures and of odd metadata; the first are refused here, the second do no harm.
+            warnings.simplefilter("ignore")
+            return _decode(file, path)
+    except ImageError:
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a directory, not a picture") from None
+    except PermissionError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"{path} is not a picture: it is damaged, has no pixels, or is none of {', '.join(FORMATS)}", hint=_SAVE_AS
+        ) from None
+    except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to
+        raise ImageError(f"{path} is a damaged picture: {error}", hint="Get or save the picture anew.") from error
+
+
+def _decode(file: IO[bytes], path: Path) -> Image.Image:
+    if not file.read(1):
+        raise ImageError(f"{path} is empty", hint="Get or save the picture anew.")
+    file.seek(0)
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(path)
+    if (frames := _frames(image)) > 1:
+        raise ImageError(f"{path} is animated or has several pages: {frames} frames", hint="Save one of them as PNG.")
+    image.load()
+    # In place, since a copy would double the memory that a photograph takes.
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _frames(image: ImageFile) -> int:
+    # MPO is what phones make of a JPEG with a preview or a depth map behind it: one picture all the same.
+    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+
+
+def _too_large(path: Path) -> ImageError:
+    return ImageError(
+        f"{path} has more than {MAX_PIXELS:,} pixels, which is the limit", hint="Scale it down, or crop the digit."
+    )

@@ -1,0 +1,112 @@
+"""Finding the one digit in a picture, among specks, page edges and the rest of the sheet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.images.components import Mask, bounds, label_components
+from edgemnist.images.paper import Ink
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+
+FINDING_SIDE: Final = 160
+"""Longer side of the copy on which the pieces are told apart."""
+BLOCK: Final = 8
+"""Side, at most, of the blocks whose darkest pixels tell how strong the ink is; at least 64 lie along a picture."""
+MIN_CONTRAST: Final = 30
+"""Ink below this, of 255, is not to be told from paper: a pencil on white paper leaves 60 or more."""
+NOISE_MARGIN: Final = 4.0
+"""Ink has to stand out by this factor from the darkest pixel of a usual block, which is empty."""
+MAX_NOISE: Final = 80
+"""Nothing stronger than this is grain, even where no block is empty, as in a bold digit that fills its picture."""
+INK_SHARE: Final = 0.4
+"""What is weaker than this share of the strong ink is not ink: rulings, show-through, stains. A line of one pixel that
+falls between two is half as strong as where it falls on one."""
+MIN_PIECE: Final = 0.02
+"""A piece with less than this share of the digit's pixels is a speck."""
+MAX_GAP: Final = 0.25
+"""A piece farther from the digit than this share of its longer side is not part of it: a broken stroke is nearer."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a digit is, and its ink alone."""
+
+    box: Box
+    ink: Ink
+    """uint8, of the box's size; 0 where the ink belongs to something else."""
+
+
+def find_digit(ink: Ink) -> Found | None:
+    """Return the heaviest piece of ink that does not run into the picture's edge, and the pieces that belong to it.
+
+    Where all ink runs into the edge, the heaviest of that. None where there is no ink.
+    """
+    strong = strong_ink(ink)
+    if strong is None:
+        return None
+    factor = max(1, -(-max(ink.shape) // FINDING_SIDE))
+    mask = _block_maxima(ink, factor) >= max(1, strong * INK_SHARE)
+    chosen = _choose(label_components(mask))
+    top, left, bottom, right = (side * factor for side in _bounds(chosen))
+    bottom, right = min(bottom, ink.shape[0]), min(right, ink.shape[1])
+    # A block beside the stroke is kept as well, since its soft edge reaches there.
+    near = _widen(chosen).repeat(factor, axis=0).repeat(factor, axis=1)[top:bottom, left:right]
+    return Found((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
+
+
+def strong_ink(ink: Ink) -> int | None:
+    """Return how strong the ink of a picture is where it is strongest, or None where there is only paper."""
+    maxima = _block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
+    floor = np.clip(np.median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
+    inked = maxima[maxima > floor]
+    if not inked.size:
+        return None
+    return int(np.percentile(inked, 90))
+
+
+def _choose(labels: npt.NDArray[np.int64]) -> Mask:
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    at_edge = np.zeros(len(sizes), dtype=bool)
+    at_edge[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    free = np.where(at_edge, 0, sizes)
+    # A speck in the middle does not make a digit that was cropped too tightly an intruder.
+    main = int(free.argmax()) if free.max() >= 0.1 * sizes.max() else int(sizes.argmax())
+    chosen = labels == main
+    top, left, bottom, right = _bounds(chosen)
+    reach = MAX_GAP * max(bottom - top, right - left)
+    for piece in np.flatnonzero(free >= MIN_PIECE * sizes[main]):
+        if piece == main:
+            continue
+        mask = labels == piece
+        other = _bounds(mask)
+        gaps = (other[0] - bottom, top - other[2], other[1] - right, left - other[3])
+        if max(gaps) <= reach:
+            chosen |= mask
+    return np.asarray(chosen)
+
+
+def _bounds(mask: Mask) -> tuple[int, int, int, int]:
+    found = bounds(mask)
+    if found is None:
+        raise ValueError("a piece has pixels")
+    return found
+
+
+def _block_maxima(ink: Ink, side: int) -> Ink:
+    height, width = ink.shape
+    padded = np.pad(ink, ((0, -height % side), (0, -width % side)))
+    blocks = padded.reshape(padded.shape[0] // side, side, padded.shape[1] // side, side)
+    return np.asarray(blocks.max(axis=(1, 3)))
+
+
+def _widen(mask: Mask) -> Mask:
+    padded = np.pad(mask, 1)
+    rows = padded[:-2] | padded[1:-1] | padded[2:]
+    return np.asarray(rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:])

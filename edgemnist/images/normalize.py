@@ -1,0 +1,84 @@
+"""From any picture of one digit to what the models take: grey, ink, digit, MNIST's frame, in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.errors import ImageError
+from edgemnist.images.decode import open_image
+from edgemnist.images.find import Box, find_digit
+from edgemnist.images.grey import Grey, border, to_grey
+from edgemnist.images.mnist import fit_digit
+from edgemnist.images.paper import extract_ink, is_dark_on_light
+
+WORKING_SIDE: Final = 512
+"""Longer side to which larger pictures are scaled first: a digit of a tenth of that has twice MNIST's resolution."""
+BLACK, WHITE = 0, 255
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """One digit as the models take it, and where it was."""
+
+    image: Grey
+    """uint8 [28, 28], white digit on black."""
+    inverted: bool
+    """True where the picture was dark on light."""
+    box: Box
+    """x, y, width, height of the digit, in pixels of the picture."""
+
+
+def normalize_digit(image: Image.Image) -> Normalized:
+    """Find the digit in a picture and bring it to MNIST's conditions.
+
+    A picture that is already 28×28 on pure black passes unchanged, and one on pure white is inverted, nothing else.
+
+    Raises ImageError where the picture has no pixels, colours that cannot be read as grey, or nothing on it.
+    """
+    grey = to_grey(image, WORKING_SIDE)
+    if (ready := _ready_made(grey)) is not None:
+        return ready
+    dark = is_dark_on_light(grey)
+    found = find_digit(extract_ink(grey, dark=dark))
+    if found is None:
+        raise ImageError("there is nothing on it but its ground", hint="Write larger or darker, or come closer.")
+    scale = max(image.size) / max(grey.shape)
+    left, top, width, height = (round(value * scale) for value in found.box)
+    return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height))
+
+
+def read_digit(path: Path) -> Normalized:
+    """Read a picture file and bring its digit to MNIST's conditions.
+
+    Raises ImageError, naming the file, as `open_image` and `normalize_digit` do.
+    """
+    image = open_image(path)
+    try:
+        return normalize_digit(image)
+    except ImageError as error:
+        raise ImageError(f"{path} cannot be read as a digit: {error.message}", hint=error.hint) from error
+
+
+def to_mnist(image: Image.Image) -> tuple[Grey, bool]:
+    """Return the digit of a picture, uint8 [28, 28], white on black, and whether it was dark on light.
+
+    Raises ImageError as `normalize_digit` does.
+    """
+    normalized = normalize_digit(image)
+    return normalized.image, normalized.inverted
+
+
+def _ready_made(grey: Grey) -> Normalized | None:
+    if grey.shape != (IMAGE_SIDE, IMAGE_SIDE):
+        return None
+    ground = np.median(border(grey))
+    if ground not in {BLACK, WHITE}:
+        return None
+    inverted = bool(ground == WHITE)
+    return Normalized(255 - grey if inverted else grey, inverted, (0, 0, IMAGE_SIDE, IMAGE_SIDE))

@@ -1,0 +1,80 @@
+"""Taking the paper away: uneven light, shadows and texture go, the ink stays."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from edgemnist.images.grey import Grey
+
+Ink: TypeAlias = npt.NDArray[np.uint8]
+"""uint8 [h, w]: how much of the light of the ground the ink takes, 0 for bare ground and 255 for all of it."""
+
+GROUND_SIDE: Final = 96
+"""Longer side of the copy on which the ground is estimated: light changes slowly, and grain averages out."""
+DARKEST_GROUND: Final = 64
+"""In deeper shade the quotient would show the sensor's noise as ink."""
+SKEW_SCALES: Final = ((384, 8), (96, 16))
+"""Longer side of a copy, and how far the local mean reaches in it: fine for pages, coarse for bold digits."""
+STROKE_REACH: Final = 14
+"""Half the window, in pixels of that copy, that no stroke may fill: strokes up to a sixth of the picture are ink."""
+
+
+def is_dark_on_light(grey: Grey) -> bool:
+    """Tell whether the ink is darker than its ground.
+
+    Ink covers less than half of what is around it, so the deviations from the local mean are skewed to its side: on a
+    fine scale for a page of writing, on a coarse one for a bold digit. The scale that is skewed more decides.
+    """
+    return max((_local_skewness(_small(grey, side), reach) for side, reach in SKEW_SCALES), key=abs) <= 0
+
+
+def _local_skewness(grey: Grey, reach: int) -> float:
+    local = np.asarray(Image.fromarray(grey).filter(ImageFilter.BoxBlur(reach)), dtype=np.float32)
+    deviation = grey - local
+    square = deviation * deviation
+    variance = float(square.mean())
+    return float((square * deviation).mean()) / variance**1.5 if variance > 0 else 0.0
+
+
+def extract_ink(grey: Grey, *, dark: bool) -> Ink:
+    """Return the ink of a picture of grey levels; `dark` tells whether it is darker than its ground.
+
+    The ground is estimated as a morphological closing of the picture, which fills every stroke with what surrounds it.
+    """
+    light = grey if dark else 255 - grey
+    ground = _ground(light)
+    # Ink takes a share of the light that falls on it, so the shade cancels in the quotient.
+    share = np.maximum(ground - light, 0) / np.maximum(ground, DARKEST_GROUND)
+    return np.asarray(share * 255 + 0.5, dtype=np.float32).astype(np.uint8)
+
+
+def _ground(light: Grey) -> npt.NDArray[np.float32]:
+    closed = _erode(_dilate(_small(light, GROUND_SIDE), STROKE_REACH), STROKE_REACH)
+    smooth = Image.fromarray(closed).filter(ImageFilter.GaussianBlur(STROKE_REACH / 4))
+    height, width = light.shape
+    return np.asarray(smooth.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+def _small(grey: Grey, side: int) -> Grey:
+    height, width = grey.shape
+    scale = min(1, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+
+
+def _dilate(values: Grey, reach: int) -> Grey:
+    """Return the maximum over a square window that reaches `reach` pixels to each side."""
+    for axis in (0, 1):
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (reach, reach)
+        padded = np.pad(values, padding, mode="edge")
+        values = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=axis).max(axis=-1)
+    return values
+
+
+def _erode(values: Grey, reach: int) -> Grey:
+    return 255 - _dilate(255 - values, reach)

@@ -1,0 +1,11 @@
+"""Every digit on a page, in reading order, and the numbers that they form.
+
+`pieces` finds connected ink, `recognize` reads, splits and joins it, `layout` puts it in order; `page` is all of that
+in a row, on a picture in memory.
+"""
+
+from edgemnist.read.config import ReadConfig
+from edgemnist.read.page import read_page
+from edgemnist.read.results import ReadDigit, ReadNumber, ReadResult
+
+__all__ = ["ReadConfig", "ReadDigit", "ReadNumber", "ReadResult", "read_page"]

@@ -1,0 +1,49 @@
+"""A page with a box, a digit and its confidence drawn over everything that was read."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+from edgemnist.images.grey import to_grey
+from edgemnist.read.results import ReadDigit, ReadResult
+
+ANSWERED: Final = (0, 114, 178)
+REFUSED: Final = (213, 94, 0)
+"""Blue and vermilion of Okabe and Ito's palette, which the colour-blind tell apart."""
+MAX_SIDE: Final = 2048
+"""Longer side of the drawing: larger pages are scaled down."""
+SMALLEST_TEXT: Final = 10
+
+
+def draw_boxes(page: Image.Image, result: ReadResult) -> bytes:
+    """Return a PNG of a page with what was read on it."""
+    scale = min(1, MAX_SIDE / max(page.size))
+    size = max(1, round(page.width * scale)), max(1, round(page.height * scale))
+    canvas = _visible(page).resize(size, Image.Resampling.BOX)
+    draw = ImageDraw.Draw(canvas)
+    for digit in result.digits:
+        _draw_digit(draw, digit, scale)
+    stream = io.BytesIO()
+    canvas.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _visible(page: Image.Image) -> Image.Image:
+    """Return the page in RGB; what has no plain colours, such as 16-bit or transparent pictures, as it was read."""
+    if page.mode in ("RGB", "CMYK", "YCbCr"):
+        return page.convert("RGB")
+    return Image.fromarray(to_grey(page, max(page.size))).convert("RGB")
+
+
+def _draw_digit(draw: ImageDraw.ImageDraw, digit: ReadDigit, scale: float) -> None:
+    left, top, width, height = (value * scale for value in digit.box)
+    colour = REFUSED if digit.digit is None else ANSWERED
+    draw.rectangle((left - 2, top - 2, left + width + 1, top + height + 1), outline=colour, width=2)
+    font = ImageFont.load_default(max(SMALLEST_TEXT, height / 3))
+    answer = "?" if digit.digit is None else str(digit.digit)
+    draw.text((left - 2, top - 3), answer, fill=colour, font=font, anchor="ls")
+    small = ImageFont.load_default(max(SMALLEST_TEXT - 2, height / 5))
+    draw.text((left + width + 1, top - 3), f"{digit.confidence:.0%}", fill=colour, font=small, anchor="rs")

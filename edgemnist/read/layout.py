@@ -1,0 +1,83 @@
+"""Lines and numbers: the order in which a person reads the boxes of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.read.results import Box
+
+STEEPEST: Final = 0.25
+"""Steepest slope of a line, up or down: 14°."""
+SLOPES: Final = 51
+LINE_OVERLAP: Final = 0.55
+"""A box belongs to a line where its middle is nearer to the line's than this share of a digit's height."""
+MEMORY: Final = 4
+"""A line continues from the mean of this many of its last boxes."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def arrange(boxes: Sequence[Box]) -> list[list[int]]:
+    """Return the indices of the boxes as lines, top to bottom, each from left to right; lines may slant."""
+    if not boxes:
+        return []
+    array = np.array(boxes, dtype=np.float64)
+    x, y = array[:, 0] + array[:, 2] / 2, array[:, 1] + array[:, 3] / 2
+    height = float(np.median(array[:, 3]))
+    level = y - page_slope(x, y, height) * x
+    lines: list[list[int]] = []
+    for index in np.argsort(x):
+        ends = [float(np.mean(level[line[-MEMORY:]])) for line in lines]
+        distances = [abs(level[index] - end) for end in ends]
+        nearest = int(np.argmin(distances)) if distances else -1
+        if nearest >= 0 and distances[nearest] <= LINE_OVERLAP * max(height, array[index, 3]):
+            lines[nearest].append(int(index))
+        else:
+            lines.append([int(index)])
+    return sorted(lines, key=lambda line: float(np.median(level[line])))
+
+
+def page_slope(x: Floats, y: Floats, height: float) -> float:
+    """Return the slope of the lines: the one along which the middles of the boxes fall into the fewest rows.
+
+    As in projection profiles: along the right slope the histogram of the middles has few, high peaks.
+    """
+    if len(x) < 3 or height == 0:  # noqa: PLR2004 - two boxes make any slope
+        return 0.0
+    candidates = np.linspace(-STEEPEST, STEEPEST, SLOPES)
+    scores = [_peaks((y - slope * x) / height) for slope in candidates]
+    best = max(scores)
+    # Among slopes that are as good, the one that is nearest to level.
+    return float(min(candidates[np.array(scores) >= best], key=abs))
+
+
+def numbers_in(line: Sequence[int], boxes: Sequence[Box], join_gap: float) -> list[list[int]]:
+    """Return the boxes of a line as numbers; a wide gap, against the height of the digits beside it, ends one."""
+    numbers: list[list[int]] = []
+    for index in line:
+        if numbers:
+            before, after = boxes[numbers[-1][-1]], boxes[index]
+            gap = after[0] - (before[0] + before[2])
+            if gap <= join_gap * max(before[3], after[3]):
+                numbers[-1].append(index)
+                continue
+        numbers.append([index])
+    return numbers
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """Return the box that encloses all of them."""
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
+    return left, top, right - left, bottom - top
+
+
+def _peaks(levels: Floats) -> float:
+    bins = np.floor((levels - levels.min()) * 4).astype(np.int64)
+    counts = np.bincount(bins)
+    # Neighbouring bins count together, so that a row on the border of two is not torn.
+    return float((np.convolve(counts, [0.5, 1, 0.5]) ** 2).sum())

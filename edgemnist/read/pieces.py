@@ -1,0 +1,114 @@
+"""The connected pieces of ink on a page that may be digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.images.find import INK_SHARE, strong_ink
+from edgemnist.images.grey import Grey
+from edgemnist.images.mnist import stroke_contrast, stroke_width
+from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
+from edgemnist.read.results import Box
+from edgemnist.read.rulings import erase_rulings
+
+MIN_SIDE: Final = 6
+"""Pixels; what is smaller is grain, and not even part of a digit."""
+MIN_HEIGHT: Final = 14
+"""Pixels; a digit that is lower cannot be read."""
+EDGE_LENGTH: Final = 0.5
+"""What is longer than this share of the page, and as thin as `EDGE_STROKE` of its length, is the edge of something."""
+EDGE_STROKE: Final = 0.03
+SPECK: Final = 0.4
+"""What is smaller than this share of a digit's height is a speck, a dot or part of a digit."""
+LARGEST: Final = 2.5
+"""What is higher than this many digits, or wider than `WIDEST` of them, is no digit: frames, stains, page edges."""
+WIDEST: Final = 8.0
+FAINT: Final = 0.6
+"""What is weaker than this share of the usual ink is something else: a ruling, or print on the back of the sheet."""
+SOLID: Final = 0.45
+"""A piece whose stroke is wider than this share of its longer side is a blot or a punch hole."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some ink, cut out of the page."""
+
+    box: Box
+    ink: Ink
+    """uint8, of the box's size; 0 where the ink belongs to something else."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """All pieces of a page."""
+
+    candidates: list[Piece]
+    """What has the size of a digit, or of several that touch."""
+    fragments: list[Piece]
+    """What is smaller: specks, and parts of digits that are broken."""
+    height: float
+    """Of a typical digit, in pixels."""
+
+
+def find_pieces(grey: Grey) -> Pieces:
+    """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w]."""
+    ink = extract_ink(grey, dark=is_dark_on_light(grey))
+    strong = strong_ink(ink)
+    if strong is None:
+        return Pieces([], [], 0)
+    mask = (ink >= strong * INK_SHARE).astype(np.uint8)
+    mask = erase_rulings(mask)
+    count, found, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    labels = np.asarray(found, dtype=np.int32)
+    page_height, page_width = grey.shape
+    x, y, w, h, area = stats.T
+    inside = (x > 0) & (y > 0) & (x + w < page_width) & (y + h < page_height)
+    inside[0] = False
+    large = inside & (np.maximum(w, h) >= MIN_SIDE)
+    kept = [label for label in range(count) if large[label]]
+    pieces = {label: _cut(ink, labels, label, stats[label]) for label in kept}
+    kept = [label for label in kept if not _is_foreign(pieces[label], max(grey.shape))]
+    if not kept:
+        return Pieces([], [], 0)
+    strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
+    usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
+    kept = [label for label in kept if strength[label] >= FAINT * usual]
+    typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
+    candidates: list[Piece] = []
+    fragments: list[Piece] = []
+    for label in kept:
+        if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
+            continue
+        (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
+    return Pieces(candidates, fragments, typical)
+
+
+def _cut(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray[np.int32]) -> Piece:
+    """Cut out a piece, with the soft edge of its strokes, which lies outside the mask."""
+    x, y, w, h = (int(value) for value in stats[:4])
+    left, top = max(0, x - 1), max(0, y - 1)
+    right, bottom = min(ink.shape[1], x + w + 1), min(ink.shape[0], y + h + 1)
+    own = (labels[top:bottom, left:right] == label).astype(np.uint8)
+    near = cv2.dilate(own, np.ones((3, 3), np.uint8))
+    return Piece((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
+
+
+def _is_foreign(piece: Piece, page_side: int) -> bool:
+    """Tell a blot, a punch hole, or the edge of a sheet, from handwriting."""
+    height, width = piece.ink.shape
+    long = max(height, width)
+    stroke = stroke_width(np.where(piece.ink > piece.ink.max() / 2, 255, 0).astype(np.uint8))
+    is_edge = long > EDGE_LENGTH * page_side and stroke < EDGE_STROKE * long
+    is_solid = height < 2 * width and stroke > SOLID * long
+    return bool(is_edge or is_solid)
+
+
+def _weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
+    order = np.argsort(values)
+    cumulated = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])

@@ -1,0 +1,181 @@
+"""From pieces of ink to digits: read, split where several touch, join where one is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.images.mnist import fit_digit
+from edgemnist.read.judge import judge
+from edgemnist.read.layout import around
+from edgemnist.read.pieces import Piece, Pieces
+from edgemnist.read.results import Box
+from edgemnist.read.split import between, cut_columns
+from edgemnist.runtimes.interface import Classifier
+
+DOUBTFUL: Final = 0.9
+"""Pieces read with less confidence are tried as several digits, or as part of one."""
+SPLIT_WIDTH: Final = 0.6
+"""A piece narrower than this, against a digit's height, is not two digits."""
+MAX_PART_WIDTH: Final = 1.7
+"""A part wider than this, against a digit's height, is not one digit."""
+MIN_PART_HEIGHT: Final = 0.4
+"""A part lower than this, against a digit's height, is a splinter."""
+JOIN_GAP: Final = 0.25
+"""Parts of a broken digit are at most this far apart, against a digit's height."""
+JOIN_SIZE: Final = 1.5
+"""A joined digit is at most this high and wide, against a digit's height."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A piece, and the digit that it was read as."""
+
+    piece: Piece
+    label: int
+    """Index of the class."""
+    confidence: float
+
+
+class Recognizer:
+    """A classifier with a watch: knows how long normalizing and classifying took."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self.normalize_ms = 0.0
+        self.classify_ms = 0.0
+
+    def recognize(self, found: Pieces) -> list[Reading]:
+        """Return what the pieces of a page are read as, in no order."""
+        readings = self._read(found.candidates)
+        readings = self._split(readings, found.height)
+        readings = self._absorb(readings, found.fragments, found.height)
+        return self._join(readings, found.height)
+
+    def _read(self, pieces: Sequence[Piece]) -> list[Reading]:
+        if not pieces:
+            return []
+        started = perf_counter()
+        images = np.empty((len(pieces), IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
+        for index, piece in enumerate(pieces):
+            images[index] = fit_digit(piece.ink)
+        normalized = perf_counter()
+        verdicts = judge(self._classifier, images)
+        self.normalize_ms += (normalized - started) * 1e3
+        self.classify_ms += (perf_counter() - normalized) * 1e3
+        return [
+            Reading(piece, int(label), float(confidence))
+            for piece, label, confidence in zip(pieces, verdicts.classes, verdicts.confidences, strict=True)
+        ]
+
+    def _split(self, readings: list[Reading], height: float) -> list[Reading]:
+        """Replace each piece by its parts where they are, all together, more probable than the whole."""
+        result: list[Reading] = []
+        trials: list[_Trial] = []
+        for reading in readings:
+            if reading.confidence < DOUBTFUL and reading.piece.box[2] >= SPLIT_WIDTH * height:
+                trials.append(_Trial(reading, height))
+            else:
+                result.append(reading)
+        parts = iter(self._read([part for trial in trials for part in trial.parts.values()]))
+        for trial in trials:
+            result.extend(trial.best({span: next(parts) for span in trial.parts}))
+        return result
+
+    def _absorb(self, readings: list[Reading], fragments: Sequence[Piece], height: float) -> list[Reading]:
+        """Add each fragment to the digit beside it where that makes the digit more certain."""
+        result = list(readings)
+        for fragment in fragments:
+            near = [
+                (gap, index)
+                for index, reading in enumerate(result)
+                if (gap := _gap(fragment.box, reading.piece.box)) <= JOIN_GAP * height
+                and reading.confidence < DOUBTFUL
+                and _fits(fragment.box, reading.piece.box, height)
+            ]
+            if near:
+                _, index = min(near)
+                (joined,) = self._read([_merge(fragment, result[index].piece)])
+                if joined.confidence > result[index].confidence:
+                    result[index] = joined
+        return result
+
+    def _join(self, readings: list[Reading], height: float) -> list[Reading]:
+        """Join neighbours where one digit is more probable than two."""
+        pairs = [
+            (one, other)
+            for one, first in enumerate(readings)
+            for other, second in enumerate(readings[:one])
+            if min(first.confidence, second.confidence) < DOUBTFUL
+            and _gap(first.piece.box, second.piece.box) <= JOIN_GAP * height
+            and _fits(first.piece.box, second.piece.box, height)
+        ]
+        joined = self._read([_merge(readings[one].piece, readings[other].piece) for one, other in pairs])
+        gains = [
+            (whole.confidence - readings[one].confidence * readings[other].confidence, one, other, whole)
+            for (one, other), whole in zip(pairs, joined, strict=True)
+        ]
+        used: set[int] = set()
+        result: list[Reading] = []
+        for gain, one, other, whole in sorted(gains, key=lambda entry: -entry[0]):
+            if gain > 0 and not {one, other} & used:
+                used |= {one, other}
+                result.append(whole)
+        return result + [reading for index, reading in enumerate(readings) if index not in used]
+
+
+class _Trial:
+    """A piece that may be several digits, with all parts that its seams make."""
+
+    def __init__(self, whole: Reading, height: float) -> None:
+        self._whole = whole
+        seams = [None, *cut_columns(whole.piece), None]
+        self._last = len(seams) - 1
+        self.parts: dict[tuple[int, int], Piece] = {}
+        for start in range(self._last):
+            for stop in range(start + 1, self._last + 1):
+                part = between(whole.piece, seams[start], seams[stop])
+                if part is None or (start, stop) == (0, self._last):
+                    continue
+                if part.box[2] <= MAX_PART_WIDTH * height and part.box[3] >= MIN_PART_HEIGHT * height:
+                    self.parts[start, stop] = part
+
+    def best(self, read: dict[tuple[int, int], Reading]) -> list[Reading]:
+        """Return the most probable sequence of parts: the one whose confidences have the largest product."""
+        read = {**read, (0, self._last): self._whole}
+        best: dict[int, tuple[float, list[Reading]]] = {0: (1.0, [])}
+        for stop in range(1, self._last + 1):
+            ways = [
+                (best[start][0] * read[start, stop].confidence, [*best[start][1], read[start, stop]])
+                for start in range(stop)
+                if start in best and (start, stop) in read
+            ]
+            if ways:
+                best[stop] = max(ways, key=lambda way: way[0])
+        return best[self._last][1]
+
+
+def _gap(one: Box, other: Box) -> float:
+    across = max(one[0] - other[0] - other[2], other[0] - one[0] - one[2])
+    down = max(one[1] - other[1] - other[3], other[1] - one[1] - one[3])
+    return max(across, down)
+
+
+def _fits(one: Box, other: Box, height: float) -> bool:
+    _, _, w, h = around([one, other])
+    return max(w, h) <= JOIN_SIZE * height
+
+
+def _merge(one: Piece, other: Piece) -> Piece:
+    x, y, w, h = around([one.box, other.box])
+    ink = np.zeros((h, w), dtype=np.uint8)
+    for piece in (one, other):
+        left, top = piece.box[0] - x, piece.box[1] - y
+        patch = ink[top : top + piece.box[3], left : left + piece.box[2]]
+        np.maximum(patch, piece.ink, out=patch)
+    return Piece((x, y, w, h), ink)

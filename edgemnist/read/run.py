@@ -1,0 +1,51 @@
+"""`edgemnist read`: a page from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from edgemnist.errors import ImageError
+from edgemnist.images.decode import open_image
+from edgemnist.predict import resolve_artifact
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.read.boxes import draw_boxes
+from edgemnist.read.config import ReadConfig
+from edgemnist.read.page import FINDER, read_page
+from edgemnist.read.results import ReadResult
+from edgemnist.runtimes import load, runtime_for
+from edgemnist.storage import write_file
+
+
+def read_file(
+    exports: Path,
+    page: Path,
+    config: ReadConfig,
+    *,
+    artifact: str | None = None,
+    threads: int = 1,
+    boxes: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> ReadResult:
+    """Read the digits of a picture file; `boxes` is a PNG to draw them into.
+
+    `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken.
+
+    Raises ImageError for a picture that cannot be read, ArtifactError and ManifestError where the artifact cannot be
+    used, MissingDependencyError where OpenCV or the runtime is missing, and StorageError where `boxes` cannot be
+    written.
+    """
+    FINDER.load()
+    picture = open_image(page)
+    name, path, labels = resolve_artifact(exports, artifact, reporter=reporter)
+    classifier = load(path, threads=threads, labels=labels)
+    try:
+        result = read_page(picture, classifier, config)
+    except ImageError as error:
+        raise ImageError(f"{page} cannot be read: {error.message}", hint=error.hint) from error
+    if not result.digits:
+        reporter.notice(f"No digits were found on {page}.")
+    if boxes is not None:
+        write_file(boxes, draw_boxes(picture, result))
+    return msgspec.structs.replace(result, source=str(page), artifact=name, runtime=runtime_for(path))

@@ -1,0 +1,94 @@
+"""Cuts through digits that touch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgemnist.images.components import bounds
+from edgemnist.images.paper import Ink
+from edgemnist.read.pieces import Piece
+
+SEAM_HEIGHT: Final = 32
+"""Seams are sought at this height: finer ones do not cut better."""
+SLANT_COST: Final = 0.12
+"""Cost of a step aside, against 1 for a pixel of full ink: a seam may lean, but does not wander."""
+NARROWEST: Final = 0.12
+"""Least width of a part, as a share of the height."""
+MAX_CUTS: Final = 6
+
+Floats = npt.NDArray[np.float64]
+
+
+def cut_columns(piece: Piece) -> list[npt.NDArray[np.int64]]:
+    """Return seams through a piece, from left to right: for each row, the first column right of the cut.
+
+    A seam runs from top to bottom where it crosses the least ink (dynamic programming, as in seam carving).
+    """
+    height, width = piece.ink.shape
+    scale = SEAM_HEIGHT / height
+    small_width = max(1, round(width * scale))
+    small = np.asarray(Image.fromarray(piece.ink).resize((small_width, SEAM_HEIGHT), Image.Resampling.BOX))
+    costs, steps = _least_costs(small / max(1.0, float(small.max())))
+    margin = max(1, round(NARROWEST * SEAM_HEIGHT))
+    ends = [x for x in range(margin, small_width - margin) if costs[x] <= costs[x - 1 : x + 2].min()]
+    seams: list[Floats] = []
+    for end in sorted(ends, key=lambda x: costs[x]):
+        seam = _trace(steps, end)
+        # Two seams that nearly coincide cut off a sliver between them.
+        if (
+            all(np.abs(seam - other).mean() >= margin for other in seams)
+            and margin <= seam.mean() < small_width - margin
+        ):
+            seams.append(seam)
+        if len(seams) == MAX_CUTS:
+            break
+    rows = np.minimum((np.arange(height) * scale).astype(np.int64), SEAM_HEIGHT - 1)
+    seams.sort(key=lambda seam: float(seam.mean()))
+    return [np.rint(seam[rows] / scale).astype(np.int64) for seam in seams]
+
+
+def between(piece: Piece, left: npt.NDArray[np.int64] | None, right: npt.NDArray[np.int64] | None) -> Piece | None:
+    """Return the part of a piece between two seams (None: to its end), or None where there is no ink."""
+    columns = np.arange(piece.ink.shape[1])
+    ink = piece.ink
+    if left is not None:
+        ink = np.where(columns >= left[:, None], ink, 0)
+    if right is not None:
+        ink = np.where(columns < right[:, None], ink, 0)
+    return trimmed(piece, ink)
+
+
+def trimmed(piece: Piece, ink: Ink) -> Piece | None:
+    """Return a piece of which only `ink`, of its size, is left, cut to where that is."""
+    found = bounds(ink > ink.max() // 3)
+    if found is None:
+        return None
+    top, left, bottom, right = found
+    x, y, _, _ = piece.box
+    return Piece((x + left, y + top, right - left, bottom - top), ink[top:bottom, left:right])
+
+
+def _least_costs(ink: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return, for each column of the last row, the cost of the best seam there; and the steps that lead to it."""
+    costs = ink[0].copy()
+    steps = np.zeros(ink.shape, dtype=np.int64)
+    for row in range(1, len(ink)):
+        padded = np.pad(costs, 1, constant_values=np.inf)
+        ways = np.stack([padded[1:-1], padded[:-2] + SLANT_COST, padded[2:] + SLANT_COST])
+        best = ways.argmin(axis=0)
+        steps[row] = np.array([0, -1, 1])[best]
+        costs = ways.min(axis=0) + ink[row]
+    return costs, steps
+
+
+def _trace(steps: npt.NDArray[np.int64], end: int) -> Floats:
+    seam = np.empty(len(steps))
+    column = end
+    for row in range(len(steps) - 1, -1, -1):
+        seam[row] = column
+        column += steps[row, column]
+    return seam

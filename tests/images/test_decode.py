@@ -1,0 +1,146 @@
+"""Picture files: read as they were meant, or refused in a sentence that names them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from edgemnist.errors import ImageError
+from edgemnist.images import open_image, read_digit, to_mnist
+from edgemnist.images.decode import MAX_PIXELS
+from edgemnist.images.mnist import fit_digit
+from tests.images.drawing import digit, read, same
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a PNG whose header has these dimensions, and that holds one pixel."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\0")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_says_which_side_is_up(orientation: int, tmp_path: Path) -> None:
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    upright = Image.fromarray(digit())
+    stored = upright.transpose(turn[orientation]) if orientation in turn else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    result, _ = read(stored, tmp_path, exif=exif)
+    np.testing.assert_array_equal(result, digit())
+
+
+def test_a_phone_picture_with_a_preview_behind_it_is_one_picture(tmp_path: Path) -> None:
+    picture = Image.fromarray(digit(280)).convert("RGB")
+    path = tmp_path / "phone.jpg"
+    picture.save(path, format="MPO", save_all=True, append_images=[picture.resize((28, 28))])
+    assert same(to_mnist(open_image(path))[0], fit_digit(digit()), tolerance=70)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF"])
+def test_animations_and_pages_are_refused_with_their_number(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "many"
+    frames = [Image.new("L", (28, 28), level) for level in (0, 100, 200)]
+    frames[0].save(path, format=kind, save_all=True, append_images=frames[1:])
+    with pytest.raises(ImageError, match=r"many is animated or has several pages: 3 frames"):
+        open_image(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"no picture", "is not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
+        (png(0, 5), "is not a picture: it is damaged, has no pixels"),
+        (png(5, 5), "is a damaged picture"),
+        (png(20_000, 20_000), f"has more than {MAX_PIXELS:,} pixels, which is the limit"),
+        (png(10_000, 10_000), f"has more than {MAX_PIXELS:,} pixels, which is the limit"),
+        (png(MAX_PIXELS + 1, 1), f"has more than {MAX_PIXELS:,} pixels, which is the limit"),
+    ],
+    ids=["empty", "text", "postscript", "no pixels", "too short", "20,000 square", "10,000 square", "just too many"],
+)
+def test_what_is_wrong_with_a_picture_is_said_with_its_path_and_a_way_out(
+    data: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "my picture.png"
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=message) as caught:
+        open_image(path)
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_file_that_is_missing_or_a_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"missing\.png does not exist"):
+        open_image(tmp_path / "missing.png")
+    with pytest.raises(ImageError, match=f"{tmp_path.name} is a directory"):
+        open_image(tmp_path)
+
+
+def test_a_picture_object_without_pixels_is_refused() -> None:
+    with pytest.raises(ImageError, match="has no pixels"):
+        to_mnist(Image.new("L", (0, 5)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_a_picture_cut_anywhere_is_read_or_refused_and_nothing_else(kind: str, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(digit(56)).convert("RGB").save(stream, format=kind)
+    data = stream.getvalue()
+    path = tmp_path / "cut"
+    refused = 0
+    for length in range(1, len(data), max(1, len(data) // 60)):
+        path.write_bytes(data[:length])
+        try:
+            read_digit(path)
+        except ImageError:
+            refused += 1
+    assert refused > 0
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[bytes]:
+    streams = []
+    for kind in ("PNG", "JPEG", "GIF", "TIFF", "WEBP"):
+        stream = io.BytesIO()
+        Image.fromarray(digit()).save(stream, format=kind)
+        streams.append(stream.getvalue())
+    return streams
+
+
+@given(st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+def test_damaged_bytes_are_read_or_refused_and_nothing_else(
+    pictures: list[bytes], tmp_path: Path, data: st.DataObject
+) -> None:
+    damaged = bytearray(data.draw(st.sampled_from(pictures)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "damaged"
+    path.write_bytes(bytes(damaged))
+    try:
+        outcome = str(read_digit(path).image.shape)
+    except ImageError as error:
+        outcome = error.message
+    assert outcome == "(28, 28)" or str(path) in outcome

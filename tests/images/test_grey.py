@@ -1,0 +1,90 @@
+"""Colour modes: every way to store a digit gives the same digit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgemnist.images.mnist import fit_digit
+from tests.images.drawing import digit, read, same
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
+def test_every_colour_mode_of_png_gives_the_same_digit(mode: str, tmp_path: Path) -> None:
+    result, inverted = read(Image.fromarray(255 - digit()).convert(mode), tmp_path)
+    assert inverted
+    np.testing.assert_array_equal(result, digit())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "YCbCr"])
+def test_every_colour_mode_of_jpeg_gives_the_same_digit(mode: str, tmp_path: Path) -> None:
+    picture = Image.fromarray(255 - digit(280)).convert("RGB").convert(mode)
+    result, inverted = read(picture, tmp_path, format="JPEG", quality=95)
+    assert inverted
+    assert same(result, fit_digit(digit()), tolerance=70)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG"])
+def test_sixteen_bits_are_scaled_and_not_clipped(kind: str, tmp_path: Path) -> None:
+    levels = np.array([0, 256 * 40, 256 * 128, 65535], dtype=np.uint16)
+    pixels = np.zeros((28, 28), dtype=np.uint16)
+    pixels[14, 10:14] = levels
+    result, inverted = read(Image.fromarray(pixels), tmp_path, format=kind)
+    assert not inverted
+    assert result[14, 10:14].tolist() == [0, 40, 128, 255]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pictures_that_do_not_say_what_white_is_are_stretched(dtype: type[np.generic], tmp_path: Path) -> None:
+    result, _ = read(Image.fromarray(digit().astype(dtype) * 1000), tmp_path, format="TIFF")
+    np.testing.assert_array_equal(result, digit())
+
+
+def test_numbers_that_are_none_do_no_harm(tmp_path: Path) -> None:
+    pixels = digit().astype(np.float32)
+    pixels[0, :3] = np.nan, np.inf, -np.inf
+    result, _ = read(Image.fromarray(pixels), tmp_path, format="TIFF")
+    np.testing.assert_array_equal(result, digit())
+
+
+def test_lab_is_read_by_its_lightness(tmp_path: Path) -> None:
+    grey = Image.fromarray(digit())
+    neutral = Image.new("L", grey.size, 128)
+    result, _ = read(Image.merge("LAB", (grey, neutral, neutral)), tmp_path, format="TIFF")
+    np.testing.assert_array_equal(result, digit())
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+@pytest.mark.parametrize("hidden", [0, 255])
+def test_ink_on_nothing_is_read_whatever_colour_the_nothing_has(ink: int, hidden: int, tmp_path: Path) -> None:
+    alpha = digit()
+    light = np.where(alpha > 0, ink, hidden).astype(np.uint8)
+    picture = Image.merge("LA", (Image.fromarray(light), Image.fromarray(alpha)))
+    result, inverted = read(picture, tmp_path)
+    np.testing.assert_array_equal(result, digit())
+    assert inverted == (ink == 0)
+
+
+def test_round_corners_of_a_page_take_the_colour_of_the_page(tmp_path: Path) -> None:
+    alpha = np.full((28, 28), 255, dtype=np.uint8)
+    alpha[:4, :4] = alpha[-4:, -4:] = 0
+    light = np.where(alpha > 0, 255 - digit(), 0).astype(np.uint8)
+    result, inverted = read(Image.merge("LA", (Image.fromarray(light), Image.fromarray(alpha))), tmp_path)
+    assert inverted
+    np.testing.assert_array_equal(result, digit())
+
+
+def test_a_transparent_palette_colour_is_seen(tmp_path: Path) -> None:
+    picture = Image.fromarray((digit() > 0).astype(np.uint8))
+    picture.putpalette([0, 0, 0, 0, 0, 0])
+    result, inverted = read(picture, tmp_path, format="GIF", transparency=0)
+    assert inverted
+    np.testing.assert_array_equal(result, digit())
+
+
+def test_nothing_at_all_is_black(tmp_path: Path) -> None:
+    result, _ = read(Image.new("RGBA", (28, 28), (255, 255, 255, 0)), tmp_path)
+    assert (result == 0).all()

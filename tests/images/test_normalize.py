@@ -1,0 +1,179 @@
+"""Any picture of one digit comes to MNIST's conditions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from benchmarks.vision.synthetic.camera import photograph_digit
+from benchmarks.vision.synthetic.digits import Digits
+from benchmarks.vision.synthetic.strokes import draw_thin
+from edgemnist.errors import ImageError
+from edgemnist.images import normalize_digit
+from edgemnist.images.grey import Grey
+from edgemnist.images.mnist import MIN_STROKE, fit_digit
+from edgemnist.runtimes.interface import Classifier
+from tests.images.drawing import digit
+
+
+def normalized(pixels: Grey) -> Grey:
+    return normalize_digit(Image.fromarray(pixels)).image
+
+
+def likeness(one: Grey, other: Grey) -> float:
+    """Return the correlation of two images, 1 where they are the same."""
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def centre_of_mass(image: Grey) -> tuple[float, float]:
+    y, x = np.mgrid[0:28, 0:28]
+    return float((image * y).sum() / image.sum()), float((image * x).sum() / image.sum())
+
+
+# ---------------------------------------------------------------------------------------- MNIST's own form
+
+
+def test_white_on_black_of_the_right_size_passes_unchanged(digits: Digits) -> None:
+    for image in digits.images[:300]:
+        result = normalize_digit(Image.fromarray(image))
+        assert not result.inverted
+        np.testing.assert_array_equal(result.image, image)
+
+
+def test_black_on_white_of_the_right_size_is_inverted_and_said(digits: Digits) -> None:
+    for image in digits.images[:300]:
+        result = normalize_digit(Image.fromarray(255 - image))
+        assert result.inverted
+        np.testing.assert_array_equal(result.image, image)
+
+
+def test_mnists_own_digits_come_out_as_they_went_in(digits: Digits) -> None:
+    # The procedure is MNIST's, so what was made by it is a fixed point, up to the grey of its edges.
+    alike = [likeness(fit_digit(image), image) for image in digits.images[:200]]
+    assert np.median(alike) > 0.95
+    assert np.quantile(alike, 0.05) > 0.75
+
+
+def test_the_longer_side_fills_the_box_of_twenty_and_the_mass_is_centred(digits: Digits) -> None:
+    rng = np.random.default_rng(1)
+    for image in digits.images[:20]:
+        result = normalized(photograph_digit(image, rng))
+        rows, columns = (np.flatnonzero(result.any(axis=axis)) for axis in (1, 0))
+        assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
+        # MNIST's own images have it between 13.5 and 14.5.
+        assert np.abs(np.array(centre_of_mass(result)) - 14).max() <= 0.51
+
+
+# ---------------------------------------------------------------------------------------- what cameras and pens do
+
+
+@pytest.mark.parametrize("drawn", ["photograph", "thin"])
+def test_photographed_and_thinly_drawn_digits_are_answered_like_the_originals(
+    drawn: str, digits: Digits, classifier: Classifier
+) -> None:
+    rng = np.random.default_rng(3)
+    chosen = digits.sample(100, rng)
+    pictures = [
+        photograph_digit(image, rng) if drawn == "photograph" else draw_thin(image, rng) for image in chosen.images
+    ]
+    answers = classifier.predict(np.stack([normalized(picture) for picture in pictures]))
+    originals = classifier.predict(chosen.images)
+    right = (answers == chosen.labels).mean()
+    assert right >= (originals == chosen.labels).mean() - 0.03
+
+
+@pytest.mark.parametrize("width", [2, 4, 8])
+def test_lines_of_any_width_get_the_strokes_of_a_pen(width: int) -> None:
+    picture = Image.new("L", (400, 400), 255)
+    ImageDraw.Draw(picture).line((120, 60, 280, 60, 180, 340), fill=0, width=width)
+    result = normalize_digit(picture).image
+    rows = (result[10:20] > 127).sum(axis=1)
+    assert MIN_STROKE - 1 <= np.median(rows) <= MIN_STROKE + 1.5
+    assert result.max() == 255
+
+
+def test_a_shadow_across_the_picture_leaves_no_trace() -> None:
+    pixels = (255 - digit(280)).astype(np.float64)
+    clear = normalized(pixels.astype(np.uint8))
+    light = np.where(np.add.outer(np.arange(280), np.arange(280)) < 250, 0.45, 1.0)
+    assert likeness(normalized((pixels * light).astype(np.uint8)), clear) > 0.97
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(255, 200), (90, 30), (128, 40), (20, 60), (0, 255), (60, 200)])
+def test_ink_of_any_strength_on_any_ground_is_the_same_digit(paper: int, ink: int) -> None:
+    pixels = np.where(np.pad(digit(280), 40) > 0, ink, paper).astype(np.uint8)
+    result = normalize_digit(Image.fromarray(pixels))
+    assert result.inverted == (ink < paper)
+    assert likeness(result.image, normalized(np.pad(digit(280), 40))) > 0.99
+
+
+def test_specks_and_the_edge_of_the_table_are_left_out() -> None:
+    pixels = np.pad(255 - digit(280), 60, constant_values=255)
+    clean = normalized(pixels)
+    pixels[:, :25] = 60
+    for y, x in ((40, 350), (350, 80), (200, 360)):
+        pixels[y : y + 6, x : x + 6] = 0
+    result = normalize_digit(Image.fromarray(pixels))
+    assert likeness(result.image, clean) > 0.98
+    x, _, width, _ = result.box
+    assert x > 100
+    assert x + width < 280
+
+
+def test_a_stroke_that_broke_off_still_belongs_to_its_digit() -> None:
+    whole = Image.new("L", (300, 300), 255)
+    draw = ImageDraw.Draw(whole)
+    draw.line((110, 60, 100, 140, 170, 130, 190, 190, 150, 250, 90, 240), fill=0, width=14, joint="curve")
+    broken = whole.copy()
+    for picture, start in ((whole, 105), (broken, 130)):
+        ImageDraw.Draw(picture).line((start, 60, 210, 55), fill=0, width=14)
+    assert likeness(normalize_digit(broken).image, normalize_digit(whole).image) > 0.9
+
+
+def test_ruled_paper_fainter_than_the_ink_is_paper() -> None:
+    pixels = np.pad(255 - digit(280), 60, constant_values=255)
+    clean = normalized(pixels)
+    ruled = pixels.copy()
+    ruled[20::40] = np.minimum(ruled[20::40], 190)
+    assert likeness(normalized(ruled), clean) > 0.98
+
+
+@pytest.mark.parametrize("size", [(20, 28), (100, 300), (900, 40), (3000, 2000)])
+def test_the_aspect_of_a_digit_is_kept_whatever_the_shape_of_its_picture(size: tuple[int, int]) -> None:
+    width, height = size
+    side = min(size) // 3
+    pixels = np.full((height, width), 230, dtype=np.uint8)
+    pixels[height // 2 - side : height // 2 + side, width // 2 - side // 2 : width // 2 + side // 2] = 20
+    result = normalized(pixels)
+    rows, columns = ((result > 127).any(axis=axis).sum() for axis in (1, 0))
+    assert abs(int(rows) - 2 * int(columns)) <= 2
+
+
+# ---------------------------------------------------------------------------------------- nothing to read
+
+
+@pytest.mark.parametrize("size", [(1, 1), (50, 50), (1, 10_000), (10_000, 1), (4000, 3000)])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_an_empty_picture_is_refused(size: tuple[int, int], level: int) -> None:
+    with pytest.raises(ImageError, match="nothing on it but its ground") as caught:
+        normalize_digit(Image.new("L", size, level))
+    assert caught.value.hint
+
+
+def test_blank_paper_with_its_grain_is_empty_too() -> None:
+    rng = np.random.default_rng(0)
+    pixels = np.clip(rng.normal(190, 4, (600, 400)), 0, 255).astype(np.uint8)
+    with pytest.raises(ImageError, match="nothing on it but its ground"):
+        normalized(pixels)
+
+
+@pytest.mark.parametrize("shape", [(1, 10_000), (10_000, 1), (2, 2), (5, 3)])
+def test_the_oddest_shapes_with_something_on_them_give_an_image(shape: tuple[int, int]) -> None:
+    pixels = np.full(shape, 255, dtype=np.uint8)
+    pixels[shape[0] // 2, shape[1] // 2] = 0
+    pixels = pixels.repeat(1, axis=0)
+    try:
+        assert normalized(pixels).shape == (28, 28)
+    except ImageError as error:
+        assert "nothing on it" in error.message  # noqa: PT017 - either outcome is right, a crash is not

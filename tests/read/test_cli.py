@@ -1,0 +1,106 @@
+"""`edgemnist read` and `edgemnist predict` on pictures of the real world, as users run them."""
+
+from __future__ import annotations
+
+import json
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgemnist.exports import reference_directory
+from tests.conftest import Run
+
+PAGES = Path(__file__).with_name("pages")
+MODEL = reference_directory() / "tflite-int8.tflite"
+TRUTH: dict[str, list[list[str]]] = json.loads((PAGES / "truth.json").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(TRUTH))
+def test_a_page_is_read_line_by_line(name: str, edgemnist: Run) -> None:
+    done = edgemnist("read", PAGES / name, "--artifact", MODEL, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    lines: dict[int, list[str]] = {}
+    for number in document["numbers"]:
+        lines.setdefault(number["line"], []).append(number["text"])
+    read, expected = ["".join(line) for line in lines.values()], ["".join(line) for line in TRUTH[name]]
+    assert len(read) == len(expected)
+    alike = sum(SequenceMatcher(None, one, other).ratio() for one, other in zip(read, expected, strict=True))
+    assert alike / len(expected) >= 0.7
+    assert {"digit", "confidence", "box", "line"} <= set(document["digits"][0])
+    assert {"text", "line", "box"} <= set(document["numbers"][0])
+    assert set(document["milliseconds"]) == {"find", "normalize", "classify", "arrange"}
+
+
+def test_boxes_are_drawn_into_a_picture_of_the_page(edgemnist: Run, tmp_path: Path) -> None:
+    name = min(TRUTH)
+    done = edgemnist("read", PAGES / name, "--artifact", MODEL, "--boxes", "boxes.png", "--json")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "boxes.png") as drawn, Image.open(PAGES / name) as page:
+        assert drawn.size == page.size
+        changed = np.abs(np.asarray(drawn.convert("RGB"), dtype=int) - np.asarray(page.convert("RGB"))).sum(axis=2) > 60
+    for digit in json.loads(done.stdout)["digits"]:
+        x, y, w, _ = digit["box"]
+        assert changed[max(0, y - 2) : y + 1, x : x + w].mean() > 0.5
+
+
+def test_a_page_without_digits_says_so_and_is_no_failure(edgemnist: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), "white").save(tmp_path / "blank.png")
+    done = edgemnist("read", "blank.png", "--artifact", MODEL, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["digits"] == []
+    assert "No digits were found on blank.png" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["read", "predict"])
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("empty.jpg", b"", "is empty"),
+        ("text.png", b"not a picture", "is not a picture"),
+        ("none.png", None, "does not exist"),
+    ],
+)
+def test_a_file_that_is_no_picture_is_named(
+    command: str, name: str, data: bytes | None, message: str, *, edgemnist: Run, tmp_path: Path
+) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    done = edgemnist(command, name, "--artifact", MODEL)
+    assert done.returncode == 2
+    assert f"{name} {message}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_threshold_that_is_no_probability_is_refused(edgemnist: Run) -> None:
+    done = edgemnist("read", PAGES / min(TRUTH), "--artifact", MODEL, "--min-confidence", "1.5")
+    assert done.returncode == 2
+    assert "--min-confidence 1.5 is not a probability" in done.stderr
+
+
+def test_predict_shows_what_the_model_was_given(edgemnist: Run, tmp_path: Path) -> None:
+    pixels = np.full((300, 200), 240, dtype=np.uint8)
+    pixels[60:240, 90:110] = 20
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    done = edgemnist("predict", "one.png", "--artifact", MODEL, "--show", "--sheet", "given.png")
+    assert done.returncode == 0, done.stderr
+    framed = [line for line in done.stdout.splitlines() if line.startswith("│")]
+    assert len(framed) == 14
+    assert any("█" in line for line in framed)
+    document = json.loads(edgemnist("predict", "one.png", "--artifact", MODEL, "--show", "--json").stdout)
+    (prediction,) = document["predictions"]
+    given = np.array(prediction["image"])
+    assert given.shape == (28, 28)
+    assert prediction["digit"] == 1
+    with Image.open(tmp_path / "given.png") as sheet:
+        np.testing.assert_array_equal(np.asarray(sheet)[12:-8:8, 12:-8:8], given)
+
+
+def test_predict_refuses_an_empty_picture_by_name(edgemnist: Run, tmp_path: Path) -> None:
+    Image.new("L", (300, 200), 255).save(tmp_path / "blank.png")
+    done = edgemnist("predict", "blank.png", "--artifact", MODEL)
+    assert done.returncode == 2
+    assert "blank.png cannot be read as a digit: there is nothing on it but its ground" in done.stderr

@@ -1,0 +1,130 @@
+"""Pages of handwritten numbers are read as a person reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.vision.scoring import Score, score
+from benchmarks.vision.synthetic.digits import Digits
+from benchmarks.vision.synthetic.page import Page, PageStyle, compose_page
+from benchmarks.vision.synthetic.styles import STYLES, quarter
+from edgemnist.read import ReadConfig, ReadResult, read_page
+from edgemnist.runtimes.interface import Classifier
+
+
+def write(digits: Digits, style: PageStyle, seed: int = 0) -> Page:
+    rng = np.random.default_rng(seed)
+    return compose_page(digits.sample(style.rows * style.columns, rng), rng, style)
+
+
+@pytest.mark.parametrize("name", list(STYLES))
+def test_digits_are_found_in_reading_order_whatever_the_paper_and_the_light(
+    name: str, digits: Digits, classifier: Classifier
+) -> None:
+    style = quarter(STYLES[name])
+    total = Score()
+    for seed in (1, 2):
+        page = write(digits, style, seed)
+        total += score(read_page(page.picture, classifier).digits, page.truths)
+    assert total.in_order
+    assert total.share >= (0.7 if name in {"touching", "everything"} else 0.8)
+    assert total.false <= 2
+
+
+def test_a_number_is_the_digits_that_stand_together(digits: Digits, classifier: Classifier) -> None:
+    page = write(digits, quarter(STYLES["scan"]), seed=5)
+    expected: dict[int, int] = {}
+    for truth in page.truths:
+        expected[truth.number] = expected.get(truth.number, 0) + 1
+    read = read_page(page.picture, classifier).numbers
+    assert [len(number.text) for number in read] == list(expected.values())
+
+
+def test_numbers_consist_of_the_digits_and_enclose_their_boxes(digits: Digits, classifier: Classifier) -> None:
+    page = write(digits, quarter(STYLES["photo"]))
+    result = read_page(page.picture, classifier, ReadConfig(min_confidence=0.9))
+    text = "".join(number.text for number in result.numbers)
+    assert text == "".join("?" if digit.digit is None else str(digit.digit) for digit in result.digits)
+    position = 0
+    for number in result.numbers:
+        members = result.digits[position : position + len(number.text)]
+        position += len(members)
+        x, y, w, h = number.box
+        assert {member.line for member in members} == {number.line}
+        assert number.confidence == min(member.confidence for member in members)
+        assert all(x <= m.box[0] and m.box[0] + m.box[2] <= x + w for m in members)
+        assert all(y <= m.box[1] and m.box[1] + m.box[3] <= y + h for m in members)
+
+
+def test_the_threshold_decides_between_an_answer_and_a_question_mark(digits: Digits, classifier: Classifier) -> None:
+    page = write(digits, quarter(STYLES["photo"]))
+    daring = read_page(page.picture, classifier, ReadConfig(min_confidence=0))
+    careful = read_page(page.picture, classifier, ReadConfig(min_confidence=1))
+    assert all(digit.digit is not None for digit in daring.digits)
+    assert [digit.box for digit in careful.digits] == [digit.box for digit in daring.digits]
+    middle = sorted(digit.confidence for digit in daring.digits)[3]
+    some = read_page(page.picture, classifier, ReadConfig(min_confidence=middle))
+    assert [digit.digit is None for digit in some.digits] == [digit.confidence < middle for digit in daring.digits]
+
+
+def test_boxes_are_in_pixels_of_the_picture_however_large_it_is(digits: Digits, classifier: Classifier) -> None:
+    page = write(digits, quarter(STYLES["scan"]))
+    picture = Image.fromarray(page.picture)
+    large = picture.resize((picture.width * 4, picture.height * 4))
+    result = read_page(large, classifier)
+    assert (result.width, result.height) == large.size
+    shrunk = [
+        msgspec.structs.replace(digit, box=tuple(round(side / 4) for side in digit.box)) for digit in result.digits
+    ]
+    assert score(shrunk, page.truths).share > 0.9
+
+
+def test_an_array_a_picture_and_its_grey_levels_are_read_alike(digits: Digits, classifier: Classifier) -> None:
+    page = write(digits, quarter(STYLES["photo"]))
+    picture = Image.fromarray(page.picture)
+    before = page.picture.copy()
+
+    def answers(result: ReadResult) -> list[tuple[object, ...]]:
+        return [(digit.digit, digit.box, digit.line) for digit in result.digits]
+
+    from_array = answers(read_page(page.picture, classifier))
+    assert answers(read_page(picture, classifier)) == from_array
+    assert answers(read_page(np.asarray(picture.convert("L")), classifier)) == from_array
+    np.testing.assert_array_equal(page.picture, before)
+
+
+def test_punch_holes_specks_and_the_table_are_not_digits(digits: Digits, classifier: Classifier) -> None:
+    style = replace(quarter(STYLES["table"]), specks=80, punch_holes=True)
+    page = write(digits, style, seed=4)
+    result = read_page(page.picture, classifier)
+    assert score(result.digits, page.truths).false == 0
+    assert len(result.digits) <= len(page.truths) + 2
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("size", [(1, 1), (640, 480), (1, 10_000), (10_000, 1), (1600, 2000)])
+def test_a_page_without_digits_has_none(size: tuple[int, int], level: int, classifier: Classifier) -> None:
+    result = read_page(Image.new("L", size, level), classifier)
+    assert result.digits == []
+    assert result.numbers == []
+    assert (result.width, result.height) == size
+
+
+@pytest.mark.parametrize("name", ["photo", "dark-shadow", "table", "blackboard"])
+def test_blank_paper_has_no_digits_whatever_is_printed_on_it(name: str, classifier: Classifier) -> None:
+    rng = np.random.default_rng(0)
+    blank = Digits(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.int64))
+    page = compose_page(blank, rng, replace(STYLES[name], rows=0, width=800, height=1000))
+    assert [digit for digit in read_page(page.picture, classifier).digits if digit.digit is not None] == []
+
+
+def test_noise_is_read_without_a_crash(classifier: Classifier) -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((200, 300), (3, 400), (480, 640, 3)):
+        result = read_page(rng.integers(0, 256, shape, dtype=np.uint8), classifier)
+        assert all(0 <= digit.confidence <= 1 for digit in result.digits)

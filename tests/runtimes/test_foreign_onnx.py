@@ -1,0 +1,126 @@
+"""ONNX files of other people's tools, PyTorch's for example, give the answers of the network they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgemnist.arrays import Images, Probabilities
+from edgemnist.errors import ArtifactError
+from edgemnist.runtimes import load
+from edgemnist.runtimes.scores import softmax
+
+SHAPES = [("n", 28, 28), (None, 1, 28, 28), ("n", 784), (1, 28, 28, 1), (8, 1, 28, 28)]
+KERNEL = np.random.default_rng(0).normal(0, 0.1, (784, 10)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    return np.random.default_rng(1).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def expected(images: Images) -> Probabilities:
+    return softmax(images.reshape(-1, 784) / np.float32(255) @ KERNEL)
+
+
+def write(
+    path: Path,
+    *,
+    shape: tuple[int | str | None, ...] = ("n", 28, 28),
+    dtype: str = "FLOAT",
+    softmaxed: bool = True,
+    properties: dict[str, str] | None = None,
+    outputs: int = 1,
+) -> Path:
+    """Write a network of one layer. Integers come as pixels, and the network divides them by 255 itself."""
+    from onnx import TensorProto, checker, helper, numpy_helper, save
+
+    kind = getattr(TensorProto, dtype)
+    nodes = [helper.make_node("Cast", ["x"], ["pixels"], to=TensorProto.FLOAT)]
+    constants: dict[str, Any] = {"shape": np.array([-1, 784]), "kernel": KERNEL}
+    if dtype in {"UINT8", "INT8"}:
+        constants["whole"] = np.float32(255)
+        constants["black"] = np.float32(-128 if dtype == "INT8" else 0)
+        nodes += [helper.make_node("Sub", ["pixels", "black"], ["positive"])]
+        nodes += [helper.make_node("Div", ["positive", "whole"], ["scaled"])]
+    nodes += [
+        helper.make_node("Reshape", [nodes[-1].output[0], "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "kernel"], ["logits"]),
+    ]
+    if softmaxed:
+        nodes += [helper.make_node("Softmax", ["logits"], ["probabilities"])]
+    nodes += [helper.make_node("Identity", [nodes[-1].output[0]], [f"y{index}"]) for index in range(outputs)]
+    graph = helper.make_graph(
+        nodes,
+        "foreign",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info(f"y{index}", TensorProto.FLOAT, [shape[0], 10]) for index in range(outputs)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+    helper.set_model_props(model, properties or {})
+    checker.check_model(model, full_check=True)
+    save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("softmaxed", [False, True], ids=["logits", "softmax"])
+@pytest.mark.parametrize("dtype", ["FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8"])
+@pytest.mark.parametrize(
+    "shape", [("n", 28, 28), (None, 1, 28, 28), ("n", 784), (1, 28, 28, 1), (8, 1, 28, 28)], ids=str
+)
+def test_every_input_and_output_gives_the_probabilities(  # noqa: PLR0917 - parameters and fixtures
+    shape: tuple[Any, ...],
+    dtype: str,
+    softmaxed: bool,  # noqa: FBT001 - a parameter of the test
+    images: Images,
+    expected: Probabilities,
+    tmp_path: Path,
+) -> None:
+    classifier = load(write(tmp_path / "foreign.onnx", shape=shape, dtype=dtype, softmaxed=softmaxed))
+    # Half precision has 11 bits.
+    tolerance = 2e-3 if dtype == "FLOAT16" else 1e-5
+    for count in (0, 1, 7, 20):
+        answers = classifier.predict_proba(images[:count])
+        assert answers.dtype == np.float32
+        np.testing.assert_allclose(answers, expected[:count], atol=tolerance)
+
+
+def test_the_file_may_name_its_classes(tmp_path: Path) -> None:
+    path = write(tmp_path / "named.onnx", properties={"labels": '["a","b","c","d","e","f","g","h","i","ü"]'})
+    assert load(path).labels == (*"abcdefghi", "ü")
+    assert load(path, labels="0123456789").labels == tuple("0123456789")
+
+
+@pytest.mark.parametrize("text", ["", "a,b,c", "{}", "[1, 2]"])
+def test_labels_of_another_kind_are_passed_over(text: str, tmp_path: Path) -> None:
+    assert load(write(tmp_path / "other.onnx", properties={"labels": text})).labels == tuple("0123456789")
+
+
+@pytest.mark.parametrize("labels", [["only one"], [str(index) for index in range(11)]])
+def test_more_or_fewer_labels_than_classes_are_refused(labels: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="10 scores"):
+        load(write(tmp_path / "model.onnx"), labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"shape": ("n", 28, 29)}, "29"),
+        ({"shape": ("n", 3, 28, 28)}, "3, 28, 28"),
+        ({"shape": ("n", "height", "width")}, "height"),
+        ({"dtype": "INT32"}, "int32"),
+        ({"outputs": 2}, "2 outputs"),
+    ],
+    ids=str,
+)
+def test_a_model_of_something_else_is_refused_with_the_reason(
+    options: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ArtifactError, match="does not map 28×28 images to class scores") as caught:
+        load(write(tmp_path / "other.onnx", **options))
+    assert reason in caught.value.message

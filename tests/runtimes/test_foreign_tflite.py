@@ -1,0 +1,148 @@
+"""TFLite files that other people's scripts wrote give the same answers as the Keras model they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgemnist.arrays import Images, Probabilities
+from edgemnist.errors import ArtifactError
+from edgemnist.runtimes import load
+from edgemnist.runtimes.scores import softmax
+
+# TensorFlow, Keras and their converter warn about one another.
+pytestmark = pytest.mark.filterwarnings("default")
+
+Convert = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    """Strokes on black, so that calibration on them means something."""
+    random = np.random.default_rng(0)
+    pictures = np.zeros((40, 28, 28), dtype=np.uint8)
+    for picture in pictures:
+        row, column, height, width = random.integers(2, 12, 4)
+        picture[row : row + height, column : column + width] = random.integers(1, 256, (height, width))
+    return pictures
+
+
+@pytest.fixture(scope="module")
+def keras_model() -> Any:
+    """A network of a script that has never heard of edgemnist, with weights of a fixed seed."""
+    from keras import Input, Sequential
+    from keras.layers import Dense, Flatten
+
+    model = Sequential([Input((28, 28)), Flatten(), Dense(32, activation="relu"), Dense(10)])
+    random = np.random.default_rng(1)
+    model.set_weights([random.normal(0, 0.15, weights.shape) for weights in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def expected(keras_model: Any, images: Images) -> Probabilities:
+    return softmax(np.asarray(keras_model(images / np.float32(255))))
+
+
+def write(model: Any, path: Path, images: Images, *, integer: str | None = None) -> Path:
+    """Convert as TensorFlow's own documentation does; `integer` is the dtype of input and output."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if integer:
+        shape = (1, *model.inputs[0].shape[1:])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([(image / np.float32(255)).reshape(shape)] for image in images)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(integer)
+    path.write_bytes(converter.convert())
+    return path
+
+
+def with_input(model: Any, *shape: int, softmaxed: bool = False, batch: int | None = None) -> Any:
+    """Return the model behind an input of another shape, perhaps with a softmax."""
+    from keras import Input, Model
+    from keras.layers import Reshape, Softmax
+
+    source = Input(batch_shape=(batch, *shape))
+    values = model(Reshape((28, 28))(source))
+    return Model(source, Softmax()(values) if softmaxed else values)
+
+
+@pytest.mark.parametrize("integer", [None, "int8", "uint8"])
+@pytest.mark.parametrize("softmaxed", [False, True], ids=["logits", "softmax"])
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (1, 28, 28), (784,)], ids=str)
+def test_every_input_and_output_gives_the_probabilities(  # noqa: PLR0917 - parameters and fixtures
+    integer: str | None,
+    softmaxed: bool,  # noqa: FBT001 - a parameter of the test
+    shape: tuple[int, ...],
+    keras_model: Any,
+    images: Images,
+    expected: Probabilities,
+    tmp_path: Path,
+) -> None:
+    model = with_input(keras_model, *shape, softmaxed=softmaxed)
+    classifier = load(write(model, tmp_path / "foreign.tflite", images, integer=integer))
+    # Logits from about -3 to 3 in 256 steps, through two layers of 8 bits.
+    tolerance = 0.05 if integer else 1e-5
+    assert np.abs(classifier.predict_proba(images) - expected).max() <= tolerance
+    singles = np.concatenate([classifier.predict_proba(images[index : index + 1]) for index in range(len(images))])
+    assert np.abs(singles - expected).max() <= tolerance
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_a_model_of_a_fixed_batch_answers_any_number_of_images(
+    batch: int, keras_model: Any, images: Images, expected: Probabilities, tmp_path: Path
+) -> None:
+    classifier = load(write(with_input(keras_model, 28, 28, batch=batch), tmp_path / "fixed.tflite", images))
+    for count in (0, 1, 15, 16, 17, 40):
+        answers = classifier.predict_proba(images[:count])
+        assert answers.shape == (count, 10)
+        assert np.allclose(answers, expected[:count], atol=1e-5)
+
+
+def test_memory_that_moves_is_not_written_to_directly(keras_model: Any, images: Images, tmp_path: Path) -> None:
+    """Keras's Flatten makes LiteRT plan its memory in every call, and move the tensors after the first."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = write(keras_model, tmp_path / "moving.tflite", images, integer="int8")
+    bare = Interpreter(model_path=str(path))
+    bare.allocate_tensors()
+    with pytest.raises(ValueError, match="null"):
+        bare.tensor(bare.get_output_details()[0]["index"])()
+    classifier = load(path)
+    together = classifier.predict_proba(images)
+    for index in range(len(images)):
+        assert np.array_equal(classifier.predict_proba(images[index : index + 1])[0], together[index])
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (lambda keras: keras.Sequential([keras.Input((32, 32)), keras.layers.Flatten(), keras.layers.Dense(10)]), "32"),
+        (lambda keras: keras.Sequential([keras.Input((28, 28)), keras.layers.Dense(10)]), "28, 10"),
+        (lambda keras: keras.Sequential([keras.Input((28, 28, 3)), keras.layers.GlobalAveragePooling2D()]), "28, 3"),
+        (lambda keras: keras.Model(*two_outputs(keras)), "2 outputs"),
+    ],
+    ids=["width", "no scores", "colours", "two outputs"],
+)
+def test_a_model_of_something_else_is_refused_with_the_reason(
+    build: Callable[[Any], Any], reason: str, images: Images, tmp_path: Path
+) -> None:
+    import keras
+
+    path = write(build(keras), tmp_path / "other.tflite", images)
+    with pytest.raises(ArtifactError, match="does not map 28×28 images to class scores") as caught:
+        load(path)
+    assert reason in caught.value.message
+    assert "other.tflite" in caught.value.message
+
+
+def two_outputs(keras: Any) -> tuple[Any, list[Any]]:
+    source = keras.Input((28, 28))
+    flat = keras.layers.Flatten()(source)
+    return source, [keras.layers.Dense(10)(flat), keras.layers.Dense(10)(flat)]

@@ -1,0 +1,104 @@
+"""Keras model files of any origin are answered with, or refused by name; their code is never run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgemnist.errors import ArtifactError
+from edgemnist.runtimes import load
+from edgemnist.runtimes.scores import softmax
+
+pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow and Keras warn about one another.
+
+
+def classifier(*layers: Any, shape: tuple[int, ...] = (28, 28), batch: int | None = None) -> Any:
+    import keras
+
+    return keras.Sequential([keras.Input(batch_shape=(batch, *shape)), *layers])
+
+
+def usual_layers() -> list[Any]:
+    import keras
+
+    return [keras.layers.Flatten(name="flatten"), keras.layers.Dense(10, name="scores")]
+
+
+def two_outputs() -> Any:
+    import keras
+
+    source = keras.Input((28, 28))
+    flat = keras.layers.Flatten()(source)
+    return keras.Model(source, [keras.layers.Dense(10)(flat), keras.layers.Dense(10)(flat)])
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("runtime", ["keras", "keras-predict"])
+def test_logits_come_out_as_probabilities(ending: str, runtime: str, tmp_path: Path) -> None:
+    model = classifier(*usual_layers(), shape=(28, 28, 1))
+    model.save(tmp_path / f"foreign{ending}")
+    pictures = np.random.default_rng(0).integers(0, 256, (30, 28, 28), dtype=np.uint8)
+    expected = softmax(np.asarray(model(pictures[..., None] / np.float32(255))))
+    answers = load(tmp_path / f"foreign{ending}", runtime=runtime).predict_proba(pictures)
+    np.testing.assert_allclose(answers, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (lambda: classifier(*usual_layers(), shape=(32, 32, 3)), r"takes \[N, 32, 32, 3\]"),
+        (lambda: classifier(*usual_layers()[1:]), r"'scores' answers with \[N, 28, 10\]"),
+        (lambda: classifier(*usual_layers(), batch=4), "takes exactly 4 images at a time"),
+        (two_outputs, "1 inputs and 2 outputs"),
+    ],
+    ids=["width", "no scores", "fixed batch", "two outputs"],
+)
+def test_a_model_of_something_else_is_refused_with_the_layer(
+    build: Callable[[], Any], reason: str, tmp_path: Path
+) -> None:
+    build().save(tmp_path / "other.keras")
+    with pytest.raises(ArtifactError, match=reason):
+        load(tmp_path / "other.keras")
+
+
+def test_a_layer_of_its_own_is_named(tmp_path: Path) -> None:
+    import keras
+
+    class Mirror(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+        def call(self, inputs: Any) -> Any:
+            return keras.ops.flip(inputs, axis=2)
+
+    classifier(Mirror(), *usual_layers()).save(tmp_path / "own.keras")
+    with pytest.raises(ArtifactError, match=r"own\.keras has a layer or function of its own, 'Mirror'"):
+        load(tmp_path / "own.keras")
+
+
+def test_the_code_of_a_lambda_layer_is_not_run(tmp_path: Path) -> None:
+    import keras
+
+    marker = str(tmp_path / "was run")
+    flatten, scores = usual_layers()
+
+    # Keras saves the code of a lambda, and what it holds on to.
+    spy = keras.layers.Lambda(lambda values: (os.open(marker, os.O_CREAT), values)[1])
+    classifier(spy, flatten, scores).save(tmp_path / "lambda.keras")
+    Path(marker).unlink()
+    with pytest.raises(ArtifactError, match="Lambda layer, whose code is not run"):
+        load(tmp_path / "lambda.keras")
+    assert not Path(marker).exists()
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9])
+def test_a_damaged_file_is_refused_by_name(ending: str, share: float, tmp_path: Path) -> None:
+    path = tmp_path / f"model{ending}"
+    classifier(*usual_layers()).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ArtifactError, match=rf"model\{ending} "):
+        load(path)

@@ -1,0 +1,105 @@
+"""The runtimes answer in memory of their own, for any number of callers and images, and survive damaged files."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgemnist.errors import ArtifactError
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest
+from edgemnist.runtimes import load
+
+
+@pytest.fixture
+def int8(made_exports: Path) -> Path:
+    return made_exports / "tflite-int8.tflite"
+
+
+def test_the_direct_call_gives_exactly_what_the_interpreter_gives(int8: Path, made_exports: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    bare = Interpreter(model_path=str(int8), num_threads=1)
+    bare.allocate_tensors()
+    source, target = bare.get_input_details()[0], bare.get_output_details()[0]
+    scale, zero_point = target["quantization"]
+    classifier = load(int8)
+    for image in read_golden(made_exports, read_manifest(made_exports)).images[:200]:
+        bare.set_tensor(source["index"], (image[None] ^ 0x80).view(np.int8))
+        bare.invoke()
+        scores = scale * (bare.get_tensor(target["index"]).astype(np.float32) - zero_point)
+        assert np.array_equal(classifier.predict_proba(image[None]), scores.astype(np.float32))
+
+
+@pytest.mark.parametrize("file", ["tflite-int8.tflite", "tflite-float32.tflite", "onnx-int8.onnx"])
+def test_threads_that_share_a_classifier_get_their_own_answers(file: str, made_exports: Path) -> None:
+    classifier = load(made_exports / file)
+    pictures = read_golden(made_exports, read_manifest(made_exports)).images[:400]
+    alone = np.concatenate([classifier.predict_proba(picture[None]) for picture in pictures])
+    answers = np.empty_like(alone)
+
+    def work(first: int) -> None:
+        for index in range(first, len(pictures), 4):
+            answers[index] = classifier.predict_proba(pictures[index : index + 1])[0]
+            classifier.predict_proba(pictures[index : index + 3])
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.array_equal(answers, alone)
+
+
+@pytest.mark.parametrize("file", ["tflite-int8.tflite", "onnx-int8.onnx"])
+def test_a_method_that_is_kept_keeps_the_model(file: str, made_exports: Path) -> None:
+    """The memory that calls write to belongs to the runtime, which must not go before the last caller."""
+    picture = np.zeros((1, 28, 28), dtype=np.uint8)
+    predict_proba = load(made_exports / file).predict_proba
+    before = predict_proba(picture)
+    gc.collect()
+    others = [load(made_exports / file) for _ in range(5)]
+    assert np.array_equal(predict_proba(picture), before)
+    assert len(others) == 5
+
+
+@pytest.mark.parametrize("file", ["tflite-int8.tflite", "tflite-float32.tflite", "onnx-float32.onnx"])
+def test_memory_does_not_grow_with_the_number_of_images(file: str, made_exports: Path) -> None:
+    classifier = load(made_exports / file)
+    peaks = []
+    for count in (2_000, 20_000):
+        many = np.zeros((count, 28, 28), dtype=np.uint8)
+        classifier.predict_proba(many[:1000])
+        tracemalloc.start()
+        classifier.predict_proba(many)
+        peaks.append(tracemalloc.get_traced_memory()[1] - count * 10 * 4)
+        tracemalloc.stop()
+    assert peaks[1] <= peaks[0] + 200_000
+
+
+@pytest.mark.parametrize("file", ["tflite-int8.tflite", "tflite-int4.tflite", "onnx-int8.onnx", "onnx-float32.onnx"])
+def test_a_file_with_wrong_bytes_is_an_error_or_an_answer_and_never_a_crash(
+    file: str, made_exports: Path, tmp_path: Path
+) -> None:
+    """Whether it is the right answer is for the manifest's hash to tell."""
+    whole = (made_exports / file).read_bytes()
+    random = np.random.default_rng(2)
+    path = tmp_path / file
+    attempts, answered = 40, 0
+    for attempt in range(attempts):
+        damaged = bytearray(whole)
+        # Structure stands at both ends; in between are the weights.
+        position = int(random.integers(0, 600)) if attempt % 2 else len(whole) - 1 - int(random.integers(0, 2000))
+        damaged[position] ^= int(random.integers(1, 256))
+        path.write_bytes(damaged)
+        # Anything but this error would end the test.
+        with contextlib.suppress(ArtifactError):
+            load(path).predict_proba(np.zeros((2, 28, 28), dtype=np.uint8))
+            answered += 1
+    assert 0 < answered < attempts

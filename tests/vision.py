@@ -1,0 +1,22 @@
+"""What the tests of real-world digits share: handwritten digits, and the model that comes with the package."""
+
+from __future__ import annotations
+
+import pytest
+
+import edgemnist
+from benchmarks.vision.synthetic.digits import Digits, evaluation_digits
+from edgemnist.exports import reference_directory
+from edgemnist.runtimes.interface import Classifier
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    """The MNIST test digits, which the model of `classifier` has not seen."""
+    return evaluation_digits()
+
+
+@pytest.fixture(scope="session")
+def classifier() -> Classifier:
+    """The reference model."""
+    return edgemnist.load(reference_directory() / "tflite-int8.tflite")
