@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def test_every_command_runs_as_written(made_exports: Path, tmp_path: Path) -> No
     assert len(COMMANDS) >= 15, "the README documents every command"
     golden = read_golden(made_exports, read_manifest(made_exports))
     Image.fromarray(golden.images[0]).save(tmp_path / "digit.png")
+    shutil.copy(REPOSITORY / "tests" / "read" / "pages" / "everything.jpg", tmp_path / "page.jpg")
     for command in COMMANDS:
         # Comments are for the reader; what a line is piped into is a matter for the shell.
         words = shlex.split(command, comments=True)[1:]

@@ -277,7 +277,7 @@ ON_ITS_OWN_FILE_SYSTEM = """
 import os, subprocess, sys, pathlib
 sys.path.insert(0, sys.argv[2])
 from edgemnist.errors import StorageError
-from edgemnist.storage import JOURNAL_FILE, TEMPORARY_PREFIX, commit_files, write_file
+from edgemnist.storage import JOURNAL_FILE, TEMPORARY_PREFIX, check_writable, commit_files, write_file
 from tests.test_storage import generation, leftovers, recorded_word
 
 directory = pathlib.Path(sys.argv[1])
@@ -325,12 +325,15 @@ for size in (40_000, 90_000, 200_000):
     assert recorded_word(directory) == "old", recorded_word(directory)
     assert leftovers(directory) == [], leftovers(directory)
 print(refused(write_file, directory / "model.keras", b"x" * 500_000))
+print(refused(check_writable, directory, 500_000))
+check_writable(directory, 50_000)
+assert leftovers(directory) == []
 assert recorded_word(directory) == "old"
 commit_files(directory, generation("new"))
 assert recorded_word(directory) == "new"
 """,
     )
-    assert found.count("No space left on device | Free some space there.") == 4
+    assert found.count("No space left on device | Free some space there.") == 5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgemnist.bench.coldcache import can_evict, evict, files_of
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench, spread
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
@@ -162,3 +163,47 @@ def test_the_images_to_time_are_spread_over_all_classes() -> None:
     sorted_by_class = np.repeat(np.arange(10, dtype=np.uint8), 1000)[:, None, None]
     assert np.bincount(spread(sorted_by_class, 250)[:, 0, 0]).tolist() == [25] * 10
     assert len(spread(sorted_by_class[:7], 250)) == 7
+
+
+def test_the_steps_of_a_call_add_up_to_the_call(quick: BenchResult) -> None:
+    assert quick.harness_us is not None
+    for latency in quick.results:
+        steps = latency.steps
+        assert steps is not None
+        assert min(steps.prepare_us, steps.invoke_us, steps.finish_us) > 0
+        total = steps.prepare_us + steps.invoke_us + steps.finish_us + steps.overhead_us
+        assert total == pytest.approx(latency.p50_us, rel=0.35)
+    # What computes is what takes the time.
+    assert all(one.steps.invoke_us > one.steps.prepare_us for one in quick.results if one.steps)
+
+
+def test_the_first_call_is_kept_apart(quick: BenchResult) -> None:
+    assert quick.warmup_us is not None
+    for latency, rounds in zip(quick.results, quick.warmup_us.values(), strict=True):
+        assert latency.first_call_us == pytest.approx(np.median([one[0] for one in rounds]))
+
+
+def test_every_number_of_threads_has_its_own_figures(made_exports: Path) -> None:
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads_to=2, keep_samples=True, repeats=0)
+    result = bench(made_exports, ["onnx-float32"], config)
+    assert [latency.threads for latency in result.results] == [1, 2]
+    assert result.samples_us is not None
+    assert list(result.samples_us) == ["onnx-float32", "onnx-float32@2"]
+
+
+@pytest.mark.skipif(not can_evict(), reason="only some systems let a program empty its cache")
+def test_a_cold_start_from_the_disk_is_measured_where_that_is_asked_for(made_exports: Path) -> None:
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, cold_cache=True, repeats=0)
+    (latency,) = bench(made_exports, ["tflite-int8"], config).results
+    assert latency.cold_cache_start_ms is not None
+    assert latency.cold_cache_start_ms > 50
+
+
+@pytest.mark.skipif(not can_evict(), reason="only some systems let a program empty its cache")
+def test_the_model_and_its_runtime_are_what_is_taken_out_of_the_cache(made_exports: Path) -> None:
+    model = made_exports / "tflite-int8.tflite"
+    files = list(files_of(model, "litert"))
+    assert files[0] == model
+    assert any(path.suffix == ".so" and "ai_edge_litert" in str(path) for path in files)
+    evict([model, model.with_name("missing")])
+    assert model.read_bytes()[4:8] == b"TFL3"

@@ -1,0 +1,85 @@
+"""The loops of the scenarios: queries come when they are due, waits are counted, and sleep is slept."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from edgemnist.bench.loadgen import answer_poisson, duty_cycle, offline, server, typical_call, wait_until
+from edgemnist.bench.protocol import DutyCycle, Offline, Server
+
+IMAGES = np.zeros((4, 28, 28), np.uint8)
+SINGLE = [IMAGES[index : index + 1] for index in range(4)]
+MS = 1_000_000
+
+
+def busy(_: object, seconds: float = 0.001) -> None:
+    """Take a millisecond."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def test_batches_have_the_sizes_that_were_asked_for() -> None:
+    seen: list[tuple[int, ...]] = []
+    trials = offline(lambda batch: seen.append(batch.shape), IMAGES, Offline(batch_sizes=[1, 6], nanoseconds=0))
+    assert [trial.setting for trial in trials] == [1, 6]
+    assert {shape[0] for shape in seen} == {1, 6}
+    assert all(len(trial.samples) >= 5 for trial in trials)
+
+
+def test_queries_arrive_at_the_rate_that_was_asked_for() -> None:
+    started = time.perf_counter()
+    taken = answer_poisson(lambda _: None, SINGLE, 1_000, 200, seed=0)
+    assert len(taken) == 200
+    # 200 gaps of 1 ms on average: a sum with a deviation of 14 ms.
+    assert 0.14 < time.perf_counter() - started < 2
+
+
+def test_a_query_that_waits_for_others_has_taken_that_long() -> None:
+    # Twice as many as can be answered: the queue grows, and with it what each query has waited.
+    taken = answer_poisson(busy, SINGLE, 2_000, 100, seed=0)
+    assert min(taken) >= MS
+    assert np.median(taken[-20:]) > 20 * MS
+    assert np.median(taken[-20:]) > 2 * np.median(taken[:20])
+
+
+def test_the_search_tries_rates_up_to_what_calls_without_a_pause_achieve() -> None:
+    # A call of 0.2 ms: 5,000 a second, and a limit that is generous on a busy machine.
+    trials = server(lambda _: busy(_, 0.0002), SINGLE, Server(rate=None, limit=100 * MS, queries=0, seed=0), typical=MS / 5)
+    rates = [trial.setting for trial in trials]
+    assert rates[0] == pytest.approx(50)
+    assert max(rates) < 5_000
+    held = [trial.setting for trial in trials if np.percentile(trial.samples, 99) <= 100 * MS]
+    missed = [trial.setting for trial in trials if trial.setting not in held]
+    # What held and what did not meet at one rate.
+    assert not missed or max(held) < min(missed)
+
+
+def test_a_limit_that_no_rate_holds_ends_the_search_at_once() -> None:
+    trials = server(busy, SINGLE, Server(rate=700.0, limit=1, queries=20, seed=0), typical=MS / 100)
+    assert [len(trial.samples) for trial in trials] == [20, 1_000]
+    assert trials[0].setting == 700.0
+
+
+def test_between_the_calls_of_a_duty_cycle_there_is_time_to_sleep() -> None:
+    started = time.perf_counter()
+    without, asleep = duty_cycle(lambda _: None, SINGLE, DutyCycle(rate=100, calls=10))
+    assert time.perf_counter() - started >= 0.1
+    assert (without.setting, asleep.setting) == (0, 100)
+    assert (len(without.samples), len(asleep.samples)) == (1_000, 10)
+    # The sleep is no part of a call.
+    assert np.median(asleep.samples) < 5 * MS
+
+
+def test_waiting_ends_when_it_is_time_and_not_before() -> None:
+    for wait in (0, 200_000, 5 * MS):
+        due = time.perf_counter_ns() + wait
+        wait_until(due)
+        assert time.perf_counter_ns() >= due
+
+
+def test_the_typical_call_is_taken_from_the_end_of_the_warm_up() -> None:
+    assert typical_call([9_000_000, 500, 400, 6, 7, 8]) == pytest.approx(7)

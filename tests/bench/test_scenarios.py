@@ -1,0 +1,101 @@
+"""The scenarios with real artifacts in real processes, and on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.results import ScenarioResult
+from edgemnist.bench.scenarios import ScenarioConfig, choose_scenario, duty_cycle_config, run_scenario
+from edgemnist.errors import UsageError
+from tests.conftest import Run
+
+QUICK = BenchConfig(samples=200, seconds=0.1, rounds=1, batch_size=1, repeats=0)
+
+
+def run(exports: Path, scenario: ScenarioConfig, config: BenchConfig = QUICK) -> ScenarioResult:
+    return run_scenario(exports, ["tflite-int8"], config, scenario)
+
+
+def test_single_stream_bounds_the_90th_percentile(made_exports: Path) -> None:
+    (one,) = run(made_exports, ScenarioConfig(name="single-stream")).results
+    assert one.points[0].samples >= 200
+    assert one.points[0].p90_us is not None
+    assert one.p90_bound_us is not None
+    assert one.p90_bound_us >= one.points[0].p90_us
+
+
+def test_offline_finds_the_batch_size_with_the_highest_throughput(made_exports: Path) -> None:
+    (one,) = run(made_exports, ScenarioConfig(name="offline")).results
+    assert [point.setting for point in one.points] == [2**power for power in range(11)]
+    assert one.best == max(one.points, key=lambda point: point.throughput_per_s).setting
+    by_size = {point.setting: point for point in one.points}
+    assert by_size[64].throughput_per_s == pytest.approx(64e6 / by_size[64].p50_us)
+    # A batch costs less than as many single images.
+    assert by_size[64].throughput_per_s > by_size[1].throughput_per_s
+
+
+def test_a_server_holds_its_limit_at_the_rate_that_it_is_said_to(made_exports: Path) -> None:
+    # Half a second of patience holds on the busiest machine.
+    result = run(made_exports, ScenarioConfig(name="server", rate=50.0, p99_limit_ms=500))
+    (one,) = result.results
+    assert result.p99_limit_us == 500_000
+    assert 50.0 in [point.setting for point in one.points]
+    assert one.best is not None
+    (best,) = [point for point in one.points if point.setting == one.best]
+    assert best.holds
+    assert best.p99_us is not None
+    assert best.p99_us <= 500_000
+    assert not any(point.holds for point in one.points if point.setting > one.best)
+
+
+def test_a_call_after_a_sleep_is_held_against_calls_without(made_exports: Path) -> None:
+    (one,) = run(made_exports, duty_cycle_config("50/s")).results
+    assert [point.setting for point in one.points] == [0, 50]
+    assert one.points[1].samples == 10
+    assert one.warnings == [] or all("other processes" not in warning for warning in one.warnings)
+
+
+def test_the_command_line_plays_a_scenario_with_several_numbers_of_threads(made_exports: Path, edgemnist: Run) -> None:
+    common = ["tflite-int8", "--exports", made_exports, "--seconds", "0.1", "--repeats", "0", "--rounds", "1"]
+    done = edgemnist("bench", *common, "--scenario", "single-stream", "--threads", "1-2", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["scenario"] == "single-stream"
+    assert [one["threads"] for one in document["results"]] == [1, 2]
+    for options in (["--scenario", "offline"], ["--duty-cycle", "100/s"]):
+        shown = edgemnist("bench", *common, *options)
+        assert shown.returncode == 0, shown.stderr
+        assert "tflite-int8" in shown.stdout
+
+
+@pytest.mark.parametrize(("text", "rate"), [("1/s", 1.0), ("0.5/s", 0.5), ("20", 20.0)])
+def test_a_duty_cycle_is_read(text: str, rate: float) -> None:
+    assert duty_cycle_config(text).rate == rate
+
+
+@pytest.mark.parametrize("text", ["", "often", "1/min", "0/s", "-1/s", "1.2.3/s"])
+def test_a_duty_cycle_that_makes_no_sense_is_wrong_usage(text: str) -> None:
+    with pytest.raises(UsageError):
+        duty_cycle_config(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"name": "sever"}, "did you mean 'server'"),
+        ({"name": "server", "rate": 0.0}, "rate of 0"),
+        ({"name": "offline", "rate": 5.0}, "--rate is for"),
+        ({"name": None, "rate": 5.0}, "--rate is for"),
+        ({"name": "server", "p99_limit_ms": -1.0}, "--p99-limit"),
+        ({"name": "server", "duty_cycle": "1/s"}, "Choose one"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_wrong_usage(options: dict[str, object], said: str) -> None:
+    given = {"rate": None, "p99_limit_ms": 1.0, "duty_cycle": None, **options}
+    with pytest.raises(UsageError) as caught:
+        choose_scenario(**given)  # type: ignore[arg-type]  # the names and kinds are those above
+    assert said in f"{caught.value.message} {caught.value.hint}"

@@ -1,0 +1,55 @@
+"""What the options of `edgemnist export` stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgemnist.errors import UnknownNameError, UsageError
+from edgemnist.export import FORMATS, artifact_names
+from edgemnist.export.config import ExportConfig, Target, targets
+
+
+def names(*arguments: object) -> list[str]:
+    return [target.name for target in targets(*arguments)]  # type: ignore[arg-type]  # given as a test has them
+
+
+def test_no_option_stands_for_everything() -> None:
+    assert names() == artifact_names()
+    assert len(artifact_names()) == len(set(artifact_names())) == 8
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_a_format_alone_stands_for_its_default(name: str) -> None:
+    assert names(name) == [f"{name}-{FORMATS[name].quantizations[0]}"]
+
+
+def test_a_quantization_alone_stands_for_every_format_that_has_it() -> None:
+    assert names(None, ["int8"]) == ["tflite-int8", "onnx-int8"]
+    assert names(None, ["int4"]) == ["tflite-int4"]
+    assert names(None, ["int4", "float32", "int4"]) == ["tflite-int4", "tflite-float32", "onnx-float32"]
+
+
+def test_a_format_and_quantizations_stand_for_these_artifacts() -> None:
+    assert names("onnx", ["dynamic", "int8"]) == ["onnx-int8", "onnx-dynamic"]
+
+
+def test_a_target_knows_its_file() -> None:
+    assert Target("tflite", "int8").file == "tflite-int8.tflite"
+    assert Target("onnx", "float32").file == "onnx-float32.onnx"
+
+
+def test_unknown_names_are_answered_with_the_nearest_and_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="no format 'tflit'; did you mean 'tflite'") as caught:
+        targets("tflit")
+    assert "tflite, onnx" in caught.value.hint
+    with pytest.raises(UnknownNameError, match="no onnx quantization 'int4'; did you mean 'int8'") as caught:
+        targets("onnx", ["int4"])
+    assert caught.value.hint == "Known: float32, int8, dynamic."
+    with pytest.raises(UnknownNameError, match="no quantization 'int16'"):
+        targets(None, ["int8", "int16"])
+
+
+def test_calibration_on_no_images_is_refused_by_the_name_of_the_option() -> None:
+    for count in (0, -5):
+        with pytest.raises(UsageError, match=f"--calibration {count}"):
+            ExportConfig.of(calibration=count)

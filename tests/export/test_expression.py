@@ -1,0 +1,179 @@
+"""What a format cannot express is an error that names the layer, and what it can express stays the same function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgemnist.data.interface import Dataset
+from edgemnist.errors import ArtifactError, ModelError
+from edgemnist.export.config import ExportConfig
+from edgemnist.export.onnxgraph import canonicalize
+from edgemnist.export.run import export_model
+from edgemnist.export.source import read_source
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest
+from edgemnist.runtimes import load
+
+pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow, Keras and their converter warn about one another.
+
+
+def export(path: Path, dataset: Dataset, directory: Path, **options: Any) -> None:
+    export_model(ExportConfig.of(model=path, calibration=50, golden=200, **options), dataset, directory)
+
+
+@pytest.fixture(scope="module")
+def branched(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
+    """A trained network with everything that small vision networks have, nested and with logits."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(5)
+    stem = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            layers.Reshape((28, 28, 1)),
+            layers.Conv2D(12, 3, strides=2, padding="same", use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.ReLU(),
+        ]
+    )
+    source = keras.Input((28, 28))
+    values = stem(source)
+    beside = layers.SeparableConv2D(12, 3, padding="same", activation="relu")(values)
+    values = layers.MaxPooling2D()(layers.Add()([values, beside]))
+    values = layers.Dropout(0.2)(layers.Flatten()(values))
+    model = keras.Model(source, layers.Dense(10)(values))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(dataset.train.images / np.float32(255), dataset.train.labels, epochs=4, batch_size=32, verbose=0)
+    path = tmp_path_factory.mktemp("branched") / "branched.keras"
+    model.save(path)
+    return path
+
+
+def test_a_branched_and_nested_network_with_logits_becomes_every_artifact(
+    branched: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    export(branched, dataset, tmp_path / "exports")
+    manifest = read_manifest(tmp_path / "exports")
+    pack = read_golden(tmp_path / "exports", manifest)
+    assert np.abs(pack.probabilities.sum(axis=1) - 1).max() <= 1e-5
+    assert pack.accuracy() >= 0.85
+    assert len(manifest.artifacts) == 8
+    for artifact in manifest.artifacts:
+        answers = load(tmp_path / "exports" / artifact.file).predict_proba(pack.images)
+        agreement = np.mean(answers.argmax(axis=1) == pack.probabilities.argmax(axis=1))
+        assert agreement >= {"float32": 1.0, "int4": 0.9}.get(artifact.quantization, 0.96), artifact.name
+        if artifact.quantization == "float32":
+            assert np.abs(answers - pack.probabilities).max() <= 1e-5, artifact.name
+
+
+def test_shapes_that_are_known_beforehand_change_no_answer(branched: Path, dataset: Dataset) -> None:
+    source = read_source(branched)
+    pixels = dataset.test.images[:100] / np.float32(255)
+    assert source.model is not source.original
+    before, after = (np.asarray(model(pixels)) for model in (source.original, source.model))
+    assert np.array_equal(before, after)
+
+
+def test_a_layer_that_int8_kernels_cannot_compute_is_named(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    """TensorFlow's converter leaves such a layer in float, and says nothing."""
+    from keras import layers
+
+    path = save_model(
+        layers.Input((28, 28)),
+        layers.Flatten(),
+        layers.Dense(64, activation="relu"),
+        layers.LayerNormalization(name="levelled"),
+        layers.Dense(10, activation="softmax"),
+    )
+    with pytest.raises(ArtifactError, match="float32, because of its layer 'levelled'"):
+        export(path, dataset, tmp_path / "exports", format="tflite", quantizations=["int8"])
+    assert not (tmp_path / "exports" / "manifest.json").exists()
+    export(path, dataset, tmp_path / "exports", format="tflite", quantizations=["dynamic"])
+
+
+def test_an_operation_that_onnx_lacks_is_named_within_a_nested_model(dataset: Dataset, tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    body = keras.Sequential(
+        [keras.Input((28, 28)), layers.Flatten(), layers.Dense(16, activation="gelu", name="bent")], name="body"
+    )
+    source = keras.Input((28, 28))
+    model = keras.Model(source, layers.Dense(10, activation="softmax")(body(source)))
+    model.save(tmp_path / "nested.keras")
+    with pytest.raises(ModelError, match="its layer 'bent' \\(Dense\\)"):
+        export(tmp_path / "nested.keras", dataset, tmp_path / "exports", format="onnx")
+
+
+def test_a_model_too_small_to_be_quantized_is_an_error(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The dynamic quantization leaves layers below 1,024 weights in float: here, all of them."""
+    from keras import layers
+
+    path = save_model(
+        layers.Input((28, 28, 1)), layers.AveragePooling2D(7), layers.Flatten(), layers.Dense(10, activation="softmax")
+    )
+    with pytest.raises(ArtifactError, match="none of its weights are int8"):
+        export(path, dataset, tmp_path / "exports", format="tflite", quantizations=["dynamic"])
+
+
+def test_onnx_files_carry_what_they_need_to_be_used_alone(made_exports: Path) -> None:
+    import onnx
+
+    manifest = read_manifest(made_exports)
+    for artifact in manifest.artifacts:
+        if artifact.format != "onnx":
+            continue
+        model = onnx.load(made_exports / artifact.file)
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+        assert properties["labels"] == '["0","1","2","3","4","5","6","7","8","9"]'
+        assert "255" in properties["preprocessing"]
+        assert properties["quantization"] == artifact.quantization
+        assert properties["source_sha256"] == artifact.model_sha256
+        assert {entry.version for entry in model.opset_import if not entry.domain} == {17}
+        assert (artifact.input.name, artifact.input.shape) == ("images", ["batch", 28, 28])
+        assert (artifact.output.name, artifact.output.shape) == ("scores", ["batch", 10])
+
+
+def test_int8_scores_of_onnx_are_not_rounded(made_exports: Path) -> None:
+    """The last layer's sums go to the softmax as they are, so that the probabilities add up."""
+    pack = read_golden(made_exports, read_manifest(made_exports))
+    answers = load(made_exports / "onnx-int8.onnx").predict_proba(pack.images)
+    assert np.abs(answers.sum(axis=1) - 1).max() <= 1e-5
+    assert len(np.unique(answers)) > 1000
+
+
+def test_names_do_not_depend_on_counters_and_still_connect() -> None:
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    def graph(first: int) -> Any:
+        names = [f"fold__{first}", f"fold__{first + 1}", f"mid__{first + 2}", f"in__{first + 3}", f"out__{first + 4}"]
+        one, two, middle, source, target = names
+        nodes = [
+            helper.make_node("MatMul", [source, one], [middle], name=f"MatMul__{first + 5}"),
+            helper.make_node("Add", [middle, two], [target], name=f"Add__{first + 6}"),
+        ]
+        weights = [
+            numpy_helper.from_array(np.ones((4, 3), np.float32), one),
+            numpy_helper.from_array(np.arange(3, dtype=np.float32), two),
+        ]
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"unk__{first}", size])
+            for name, size in ((source, 4), (target, 3))
+        ]
+        made = helper.make_graph(nodes, f"__inference_{first}", ends[:1], ends[1:], weights[:: 1 if first else -1])
+        return canonicalize(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)]))
+
+    one, other = graph(0), graph(700)
+    checker.check_model(one, full_check=True)
+    assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
+    assert [list(node.input) for node in one.graph.node] == [["images", "fold"], ["mid", "fold_2"]]
