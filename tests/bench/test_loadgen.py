@@ -43,12 +43,13 @@ def test_a_query_that_waits_for_others_has_taken_that_long() -> None:
     taken = answer_poisson(busy, SINGLE, 2_000, 100, seed=0)
     assert min(taken) >= MS
     assert np.median(taken[-20:]) > 20 * MS
-    assert np.median(taken[-20:]) > 2 * np.median(taken[:20])
 
 
 def test_the_search_tries_rates_up_to_what_calls_without_a_pause_achieve() -> None:
     # A call of 0.2 ms: 5,000 a second, and a limit that is generous on a busy machine.
-    trials = server(lambda _: busy(_, 0.0002), SINGLE, Server(rate=None, limit=100 * MS, queries=0, seed=0), typical=MS / 5)
+    trials = server(
+        lambda _: busy(_, 0.0002), SINGLE, Server(rate=None, limit=100 * MS, queries=0, seed=0), typical=MS / 5
+    )
     rates = [trial.setting for trial in trials]
     assert rates[0] == pytest.approx(50)
     assert max(rates) < 5_000

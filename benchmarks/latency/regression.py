@@ -1,0 +1,76 @@
+"""Whether `edgemnist bench --baseline` catches a slowdown of 10 %, and raises no alarm without one.
+
+    python benchmarks/latency/regression.py exports [tflite-int8]
+
+Runs take turns: one as it is, one slowed down by 10 %, each held against the last undisturbed run, at the default limit.
+To reach: at least 19 of 20 slowdowns caught, at most 1 of 20 false alarms, and two runs within 5 % in p50 (median).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, compare_with_baseline
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.host import host_facts
+from edgemnist.bench.run import bench
+from edgemnist.results import BenchResult, Change
+
+RESULTS = Path(__file__).with_suffix(".json")
+RUNS = 20
+SLOWDOWN = 1.10
+
+
+def main() -> None:
+    """Take turns, count, and write the result beside this script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("exports", type=Path)
+    parser.add_argument("artifact", nargs="?", default="tflite-int8")
+    options = parser.parse_args()
+
+    def measure(slowdown: float) -> BenchResult:
+        config = BenchConfig(keep_samples=True, slowdown=slowdown)
+        return bench(options.exports, [options.artifact], config)
+
+    def change(result: BenchResult, earlier: BenchResult) -> Change:
+        compared = compare_with_baseline(result, earlier, file=RESULTS, max_slowdown=DEFAULT_MAX_SLOWDOWN)
+        return compared.changes[0]
+
+    baseline = measure(1.0)
+    clean: list[Change] = []
+    slowed: list[Change] = []
+    tainted = 0
+    for run in range(RUNS):
+        slowed.append(change(measure(SLOWDOWN), baseline))
+        again = measure(1.0)
+        clean.append(change(again, baseline))
+        tainted += any(block.taints for block in again.results[0].blocks)
+        baseline = again
+        print(f"run {run + 1:2}: as it is {clean[-1].ratio.ratio:.3f}, slowed down {slowed[-1].ratio.ratio:.3f}")
+    caught = sum(one.ratio.verdict == "slower" for one in slowed)
+    alarms = sum(one.ratio.verdict == "slower" for one in clean)
+    differences = [abs(one.p50_us / one.baseline_p50_us - 1) for one in clean]
+    print(f"caught {caught} of {RUNS}, false alarms {alarms} of {RUNS}")
+    print(f"two runs differ by {statistics.median(differences):.1%} (median), {max(differences):.1%} (largest) in p50")
+    print(f"{tainted} of {RUNS} runs as they are had a tainted round")
+    summary = {
+        "artifact": options.artifact,
+        "runs": RUNS,
+        "slowdown": SLOWDOWN,
+        "max_slowdown": DEFAULT_MAX_SLOWDOWN,
+        "caught": caught,
+        "false_alarms": alarms,
+        "tainted_runs": tainted,
+        "p50_differences": [round(one, 4) for one in differences],
+        "ratios": [round(one.ratio.ratio, 4) for one in clean],
+        "slowed_ratios": [round(one.ratio.ratio, 4) for one in slowed],
+        "host": host_facts(),
+    }
+    RESULTS.write_text(json.dumps(summary, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
