@@ -2,7 +2,8 @@
 
     python benchmarks/latency/regression.py exports [tflite-int8]
 
-Runs take turns: one as it is, one slowed down by 10 %, each held against the last undisturbed run, at the default limit.
+Runs take turns, one as it is and one slowed down by 10 %; each is held against the last run as it is, at the default
+limit.
 To reach: at least 19 of 20 slowdowns caught, at most 1 of 20 false alarms, and two runs within 5 % in p50 (median).
 """
 

@@ -46,12 +46,13 @@ def kilobytes(count: int) -> str:
 
 
 def microseconds(value: float | None) -> str:
-    """Return a latency with three figures that mean something: `6.05 µs`, `35.1 ms`; a dash where it is not known."""
+    """Return a latency with three figures that mean something: `6.05 µs`, `352 µs`, `35.1 ms`; a dash where it is not known."""
     if value is None:
         return "–"
     if value >= 1000:  # noqa: PLR2004 - µs in a ms
         return f"{value / 1000:,.1f} ms"
-    return f"{value:.2f} µs" if value < 10 else f"{value:.1f} µs"  # noqa: PLR2004 - three figures
+    digits = 2 if value < 10 else 1 if value < 100 else 0  # noqa: PLR2004 - three figures
+    return f"{value:.{digits}f} µs"
 
 
 def ratio(value: float | None) -> str:
