@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.cli import app, options
 from edgemnist.errors import EXIT_GATE_MISSED, UsageError
+
+if TYPE_CHECKING:
+    from edgemnist.deploy.target import Target
 
 _COMPARING = "Comparing"
 
@@ -70,6 +73,12 @@ def bench(
             rich_help_panel=_COMPARING,
         ),
     ] = 1.0,
+    on: Annotated[
+        list[str] | None,
+        typer.Option("--on", metavar="HOST", help="Run on a board, over ssh; repeat to put several side by side."),
+    ] = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -82,6 +91,7 @@ def bench(
     from edgemnist.bench.pair import pair as run_pair
     from edgemnist.bench.record import read_baseline, save_bench
     from edgemnist.bench.run import bench as run
+    from edgemnist.deploy.target import Target
     from edgemnist.exports import find_exports, keeps_results
     from edgemnist.render import show
     from edgemnist.render.bench import bench_page, pair_page
@@ -90,6 +100,8 @@ def bench(
 
     if pair and baseline is not None:
         raise UsageError("--pair and --baseline are two ways to compare", hint="Choose one of them.")
+    if on and (pair or baseline is not None):
+        raise UsageError("--on goes with neither --pair nor --baseline", hint="Run them on the board itself.")
     check_max_slowdown(max_slowdown)
     first, last = BenchConfig.parse_threads(threads)
     config = BenchConfig(
@@ -105,6 +117,12 @@ def bench(
         keep_samples=save is not None or baseline is not None,
     )
     earlier = read_baseline(baseline) if baseline is not None else None
+    if on:
+        targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in on]
+        settings = {"--threads": threads, "--batch-size": batch_size, "--samples": samples, "--seconds": seconds}
+        words = [*(artifacts or ()), *options.words({**settings, "--rounds": config.rounds})]
+        bench_on_boards(targets, words, save=save, json=json)
+        return
     reporter = TerminalReporter()
     directory = find_exports(exports, reporter)
     if pair:
@@ -127,3 +145,16 @@ def bench(
     show(result, lambda: bench_page(result), json=json)
     if result.baseline is not None and not result.baseline.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def bench_on_boards(targets: list[Target], words: list[str], *, save: Path | None, json: bool) -> None:
+    """Run `edgemnist bench WORDS` on each board, and put them side by side."""
+    from edgemnist.deploy.remote import bench_on
+    from edgemnist.render import show
+    from edgemnist.render.bench import fleet_bench_page
+    from edgemnist.storage import write_file
+
+    result = bench_on(targets, words)
+    if save is not None:
+        write_file(save, result.to_json().encode())
+    show(result, lambda: fleet_bench_page(result), json=json)
