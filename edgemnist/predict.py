@@ -20,6 +20,8 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import Prediction, PredictResult
 from edgemnist.runtimes import RUNTIMES, load, runtime_for
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.selection import select_for_runtime
+from edgemnist.verify.flips import as_digit
 from edgemnist.verify.run import read_verification, verified_names
 
 
@@ -41,26 +43,28 @@ def predict_sources(
     indices: Sequence[int],
     *,
     artifact: str | None = None,
+    runtime: str | None = None,
     threads: int = 1,
     show: bool = False,
     reporter: Reporter = SILENT,
 ) -> PredictResult:
     """Answer for picture files and for evaluation images of the golden pack, in that order.
 
-    `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken. With
-    `show`, each prediction carries the image that the model was given.
+    `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken.
+    `runtime` executes it instead of the one that it is made for. With `show`, each prediction carries the image that
+    the model was given.
 
     Raises ImageError for a picture that cannot be read, UsageError where there is nothing to answer for, ArtifactError
     and ManifestError where the artifact cannot be used.
     """
     if not pictures and not indices:
         raise UsageError("There is nothing to predict", hint="Name a picture, or an evaluation image with --index N.")
-    name, path, labels = resolve_artifact(exports, artifact, reporter)
+    name, path, labels = resolve_artifact(exports, artifact, runtime, reporter)
     sourced = [_open_picture(picture) for picture in pictures] + _golden_images(exports, indices)
-    classifier = load(path, threads=threads, labels=labels)
+    classifier = load(path, runtime=runtime, threads=threads, labels=labels)
     return PredictResult(
         artifact=name,
-        runtime=runtime_for(path),
+        runtime=runtime or runtime_for(path),
         labels=list(classifier.labels),
         predictions=answer(classifier, sourced, show=show),
     )
@@ -110,17 +114,21 @@ def choose_artifact(exports: Path, manifest: Manifest) -> tuple[str, str]:
 
 
 def resolve_artifact(
-    exports: Path, artifact: str | None, reporter: Reporter = SILENT
+    exports: Path, artifact: str | None, runtime: str | None = None, reporter: Reporter = SILENT
 ) -> tuple[str, Path, list[str] | None]:
     """Return name, model file and labels (None: those of the file) of the artifact to answer with.
 
-    `artifact` is a name of the export directory, whose hash is checked, or a model file; None chooses.
+    `artifact` is a name of the export directory, whose hash is checked, or a model file; None chooses one that
+    `runtime` executes.
 
     Raises ArtifactError and ManifestError where it cannot be used, and MissingDependencyError as `choose_artifact`.
     """
     if artifact is not None and _is_file(artifact):
         return Path(artifact).stem, Path(artifact), None
     manifest = read_manifest(exports)
+    if runtime is not None:
+        named = [artifact] if artifact is not None else None
+        artifact = select_for_runtime(manifest, runtime, named)[0].name
     if artifact is None:
         artifact, notice = choose_artifact(exports, manifest)
         if notice:

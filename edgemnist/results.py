@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 
 SCHEMA_VERSION = 1
+KERAS_MODEL = "Keras model"
+"""What artifacts are held against where no other reference is named."""
 
 ResultT = TypeVar("ResultT", bound="Result")
 
@@ -147,6 +149,42 @@ class ExportResult(Result, frozen=True, kw_only=True):
 # ------------------------------------------------------------------------------------------------ verify
 
 
+class Flip(Part, frozen=True, kw_only=True):
+    """An image whose label is not the reference's."""
+
+    index: int
+    """Among the evaluation images, from 0."""
+    label: int | str
+    """The true label."""
+    reference: int | str
+    """What the reference (the Keras model) says."""
+    artifact: int | str | None
+    """What the artifact says; None where it gave no finite answer."""
+    reference_margin: float
+    """Probability of the reference's answer less that of its second choice: how sure it was."""
+    artifact_margin: float
+    kind: str
+    """`broken`: the reference was right; `fixed`: the artifact is; `changed`: from one wrong label to another."""
+
+
+class Interval(Part, frozen=True, kw_only=True):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+class IntegerCheck(Part, frozen=True, kw_only=True):
+    """A runtime against the integer reference, on the same file."""
+
+    differing: int
+    """Probabilities that are not the same, of images × classes."""
+    max_abs_diff: float
+    """Of a probability; 1/256 is one step of the int8 softmax."""
+    flips: int
+    """Images with another label."""
+
+
 class ArtifactParity(Part, frozen=True, kw_only=True):
     """How close one artifact is to the Keras model, over every evaluation image."""
 
@@ -173,6 +211,74 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """Each gate that was missed, in words; empty where all were met."""
     sha256: str
     """Of the artifact that was verified: a result counts for this very file only."""
+    flipped: list[Flip] = []
+    """Every image whose label changed, in their order."""
+    accuracy_interval: Interval | None = None
+    """Wilson's interval of the accuracy; None where SciPy is not installed."""
+    mcnemar_p: float | None = None
+    """How likely the broken and the fixed differ in number as much as they do, if the artifact were as accurate as the
+    reference (McNemar's exact test); None where SciPy is not installed."""
+    ece: float | None = None
+    """Expected calibration error of the confidences, 0 to 1, see `edgemnist.verify.statistics`."""
+    reference_ece: float | None = None
+    """The same of the reference."""
+    integer: IntegerCheck | None = None
+    """For a full-int8 TFLite file of dense layers; None for any other."""
+
+
+class Voter(Part, frozen=True, kw_only=True):
+    """One of several that answer for int8."""
+
+    artifact: str
+    runtime: str
+    alone: int
+    """Images on which all others agree on another label."""
+
+
+class Vote(Part, frozen=True, kw_only=True):
+    """What the int8 voters say about each image: two runtimes that disagree cannot tell which of them is wrong."""
+
+    voters: list[Voter]
+    agreed: int
+    """Images on which all give the same label."""
+    undecided: int
+    """Images on which they split otherwise than all against one."""
+    odd_one_out: str | None
+    """`<runtime> (<artifact>)` of the voter that stands alone most often; None where there is no such one."""
+
+
+class LayerError(Part, frozen=True, kw_only=True):
+    """What quantization did to the output of one layer, over all evaluation images."""
+
+    layer: int
+    """From 1, counting what computes: not reshaping, nor conversion of types."""
+    operator: str
+    """As in the TFLite schema, such as `FULLY_CONNECTED`."""
+    tensor: str
+    """Name of the output in the quantized file."""
+    sqnr_db: float | None
+    """Signal-to-quantization-noise ratio in dB of everything up to here; None where nothing differs."""
+    cosine: float
+    """Of the two outputs as one long vector: 1 where they point the same way."""
+    range_sqnr_db: float | None
+    """The same ratio where the float model's output is only put into this tensor's scale and back: what its calibration
+    costs by itself. None where nothing differs, or where the tensor stays float."""
+    clipped: float
+    """Share of the float model's values that lie outside what this tensor can hold, 0 to 1."""
+    weight_sqnr_db: float | None
+    """The same ratio for the layer's weights; None where there are none, or where nothing differs."""
+
+
+class ArtifactLayers(Part, frozen=True, kw_only=True):
+    """`edgemnist verify --layers`, for one artifact."""
+
+    name: str
+    reference: str
+    """The float artifact whose layers it is compared with."""
+    images: int
+    layers: list[LayerError]
+    hurt: int | None
+    """The layer whose calibration costs too much, see `edgemnist.verify.layers`; None where none does."""
 
 
 class VerifyResult(Result, frozen=True, kw_only=True):
@@ -186,9 +292,47 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     model_sha256: str
     artifacts: list[ArtifactParity]
     seconds: float
+    reference: str = KERAS_MODEL
+    """What the artifacts were held against: the Keras model, or the file that `--reference` named."""
+    vote: Vote | None = None
+    """None unless LiteRT, ONNX Runtime and the integer reference all answered for int8."""
+    layers: list[ArtifactLayers] = []
+    """Only with `--layers`."""
+    flip_sheet: str | None = None
+    """The PNG that `--sheet` wrote."""
+
+
+class GateResult(Result, frozen=True, kw_only=True):
+    """`edgemnist verify --show-gate`."""
+
+    gate: dict[str, Any]
+    """What a gate file may say, with the limits that hold."""
 
 
 # ------------------------------------------------------------------------------------------------ bench
+
+
+class Block(Part, frozen=True, kw_only=True):
+    """One round of one artifact: the timed calls of one process."""
+
+    samples: int
+    p50_us: float
+    mhz: float | None = None
+    """Clock of the CPU it ran on, after the calls; None where the system does not tell."""
+    celsius: float | None = None
+    """Temperature of the hottest zone, after the calls."""
+    attempts: int = 1
+    """How often it was measured; more than once where something disturbed it."""
+    taints: list[str] = []
+    """What disturbed the last attempt, in words; empty for a clean one."""
+
+
+class Histogram(Part, frozen=True, kw_only=True):
+    """How the latencies of the timed calls are distributed, in bins whose edges grow by 2 %."""
+
+    edges_us: list[float]
+    """Lower edge of each bin that is not empty."""
+    counts: list[int]
 
 
 class Latency(Part, frozen=True, kw_only=True):
@@ -202,8 +346,11 @@ class Latency(Part, frozen=True, kw_only=True):
     samples: int
     """Timed calls behind the percentiles, over all rounds."""
     p50_us: float
-    p90_us: float
-    p99_us: float
+    p90_us: float | None
+    p99_us: float | None
+    """None, like every percentile, where there are fewer than ten samples beyond it: too few to tell."""
+    p999_us: float | None = None
+    """The 99.9th percentile, which needs 10,000 samples."""
     mean_us: float
     min_us: float
     throughput_per_s: float
@@ -218,7 +365,52 @@ class Latency(Part, frozen=True, kw_only=True):
     """Of the artifact file."""
     speedup: float | None = None
     """p50 of Keras `model(x)` divided by this p50; None where Keras was not measured."""
+    cv: float | None = None
+    """Coefficient of variation of the timed calls: standard deviation over mean."""
+    first_call_us: float | None = None
+    """The very first call of a process, which the percentiles leave out."""
+    histogram: Histogram | None = None
+    blocks: list[Block] = []
+    """The rounds, in their order."""
+    warnings: list[str] = []
+    """Reasons to doubt these figures, in words."""
     sha256: str
+
+
+class Ratio(Part, frozen=True, kw_only=True):
+    """A ratio of medians with its 95 % bootstrap interval; above 1 is slower."""
+
+    ratio: float
+    low: float
+    high: float
+    verdict: str
+    """`slower`, `faster` or `same`; `unclear` where the difference is larger than the limit, and the noise as well."""
+
+
+class Change(Part, frozen=True, kw_only=True):
+    """One artifact against the same in an earlier run."""
+
+    name: str
+    runtime: str
+    p50_us: float
+    baseline_p50_us: float
+    ratio: Ratio
+    """This run over the earlier one."""
+    noise: float
+    """Share by which the p50 of the rounds of one run differ, the larger of both runs."""
+
+
+class BaselineComparison(Part, frozen=True, kw_only=True):
+    """A run against an earlier one."""
+
+    file: str
+    max_slowdown: float
+    """Ratio up to which an artifact counts as unchanged."""
+    passed: bool
+    """Whether no artifact is slower than that by more than the noise."""
+    changes: list[Change]
+    warnings: list[str] = []
+    """Reasons why the two runs do not compare, such as another host."""
 
 
 class BenchResult(Result, frozen=True, kw_only=True):
@@ -229,10 +421,45 @@ class BenchResult(Result, frozen=True, kw_only=True):
     results: list[Latency]
     harness_us: float | None = None
     """p50 of the null runtime, which computes nothing: what the measuring itself adds to each latency."""
+    warnings: list[str] = []
+    """Reasons to doubt all of the figures, in words, such as a governor that saves power."""
+    baseline: BaselineComparison | None = None
+    """Only with `--baseline`."""
     samples_us: dict[str, list[list[float]]] | None = None
     """Raw samples by artifact and round, in microseconds; only in a file written by `--save`."""
     warmup_us: dict[str, list[list[float]]] | None = None
     """The warm-up calls before them, kept apart."""
+
+
+# ------------------------------------------------------------------------------------------------ recommend
+
+
+class Candidate(Part, frozen=True, kw_only=True):
+    """One artifact that was verified and measured."""
+
+    name: str
+    bytes: int
+    accuracy: float
+    passed: bool
+    """Whether it met its parity gate: only then it can be recommended."""
+    p50_us: float
+    fits_in: str | None
+    """The smallest cache that holds its file, such as `L2`; None where none does or none is known."""
+
+
+class RecommendResult(Result, frozen=True, kw_only=True):
+    """`edgemnist recommend`."""
+
+    recommended: str | None
+    """Name of the artifact to ship; None where there is none."""
+    reason: str
+    facts: list[str]
+    """What of this board matters for the choice, a sentence each."""
+    candidates: list[Candidate]
+    """Fastest first."""
+    host: dict[str, Any]
+    warnings: list[str] = []
+    """Reasons to doubt the choice, in words."""
 
 
 # ------------------------------------------------------------------------------------------------ predict

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from edgemnist.bench.doubt import taints
 from edgemnist.bench.protocol import Failure, Outcome, Report, Request
 from edgemnist.errors import MeasurementError
 
@@ -30,6 +32,10 @@ class Measured:
     report: Report
     cold_start: int
     """Nanoseconds from before the process was started to its first answer."""
+    attempts: int = 1
+    """How often it was measured until nothing disturbed it, or the limit was reached."""
+    taints: tuple[str, ...] = ()
+    """What disturbed the last attempt, in words."""
 
 
 def measure(subject: str, request: Request) -> Measured:
@@ -58,6 +64,19 @@ def measure(subject: str, request: Request) -> Measured:
     if isinstance(outcome, Failure):
         raise MeasurementError(f"{subject} cannot be measured: {outcome.message}", hint=outcome.hint)
     return Measured(report=outcome, cold_start=outcome.answered_at - started)
+
+
+def measure_undisturbed(subject: str, request: Request, repeats: int) -> Measured:
+    """Measure, and again as long as something disturbs it, up to `repeats` times more; the last attempt counts.
+
+    Raises MeasurementError where a process could not measure, or died.
+    """
+    for attempt in itertools.count(1):
+        measured = measure(subject, request)
+        found = tuple(taints(measured.report.watch))
+        if not found or attempt > repeats:
+            break
+    return replace(measured, attempts=attempt, taints=found)
 
 
 def _death(subject: str, status: int, last_words: str) -> MeasurementError:

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from edgemnist.bench.conditions import Watch
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What one process is to measure; it is sent on the standard input."""
@@ -22,6 +24,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     nanoseconds: int
     """Timed calls and their total, at the least."""
     batch_size: int
+    slowdown: float = 1.0
+    """Every call takes at least this many times the usual: to see that a slowdown is noticed."""
     report: str
     """Path of the file to write the answer to: libraries write to the standard output as they like."""
 
@@ -37,6 +41,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     """Calls before the timed ones; the first of them is the very first call."""
     samples: list[int]
     """Timed calls of a single image."""
+    watch: Watch
+    """What went on during the timed calls of a single image."""
     batches: list[int]
     """Timed calls of a whole batch."""
     peak_rss: int | None

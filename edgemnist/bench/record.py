@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgemnist.errors import ManifestError
+from edgemnist.errors import ManifestError, UsageError
 from edgemnist.manifest import Manifest, read_manifest
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import BenchResult, Latency
@@ -23,13 +23,30 @@ def read_bench(exports: Path) -> BenchResult | None:
     return read_saved(exports / BENCH_FILE, BenchResult, hint="Make it anew with: edgemnist bench")
 
 
+def read_baseline(path: Path) -> BenchResult:
+    """Return the result of an earlier run that `--save` wrote.
+
+    Raises UsageError where there is no such file or it has no raw samples, and ManifestError where it is broken.
+    """
+    hint = "Write one with: edgemnist bench --save FILE"
+    baseline = read_saved(path, BenchResult, hint=hint)
+    if baseline is None:
+        raise UsageError(f"{path} does not exist", hint=hint)
+    if not baseline.samples_us:
+        raise UsageError(f"{path} has no raw samples to compare with", hint=hint)
+    return baseline
+
+
 def save_bench(exports: Path, result: BenchResult, reporter: Reporter = SILENT) -> bool:
     """Save a result, without raw samples, beside the manifest, and return whether that was possible.
 
-    What was not measured this time keeps its earlier figures, as long as they are of the same files, the same host and
-    as many threads. Where nothing can be written, a notice says so.
+    Of a run over several numbers of threads, the smallest is kept. What was not measured this time keeps its earlier
+    figures, as long as they are of the same files, the same host and as many threads. Where nothing can be written, a
+    notice says so.
     """
-    result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
+    result = msgspec.structs.replace(result, samples_us=None, warmup_us=None, baseline=None)
+    fewest = min(latency.threads for latency in result.results)
+    result = msgspec.structs.replace(result, results=[one for one in result.results if one.threads == fewest])
     try:
         earlier = read_bench(exports)
     except ManifestError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,21 @@ import numpy as np
 from edgemnist.arrays import Images
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.cpus import choose_cpus, usable_cpus
+from edgemnist.bench.doubt import doubts, host_doubts
 from edgemnist.bench.host import host_facts
-from edgemnist.bench.process import Measured, measure
+from edgemnist.bench.process import Measured, measure_undisturbed
 from edgemnist.bench.protocol import Report, Request
 from edgemnist.bench.record import read_bench, save_bench
 from edgemnist.bench.schedule import interleave
-from edgemnist.bench.statistics import images_a_second, median, summarise
+from edgemnist.bench.statistics import histogram, images_a_second, median, summarise
 from edgemnist.bench.subjects import KERAS, NULL, Subject, select_subjects
+from edgemnist.errors import ArtifactError
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results import BenchResult, Latency
+from edgemnist.results import BenchResult, Block, Latency
 
-__all__ = ["bench", "measure_all", "read_bench", "save_bench", "spread"]
+__all__ = ["bench", "latency", "measure_all", "read_bench", "save_bench", "spread"]
 
 SAMPLE_IMAGES = 256
 """Images that the timed calls take in turn: enough that no branch predictor learns them by heart."""
@@ -43,14 +46,24 @@ def bench(
     """
     config = config or BenchConfig()
     manifest = read_manifest(exports)
-    subjects = select_subjects(exports, manifest, names, keras=config.keras, reporter=reporter)
+    selected = select_subjects(exports, manifest, names, keras=config.keras, reporter=reporter)
+    subjects = [replace(subject, threads=count) for subject in selected for count in config.thread_counts]
     images = read_golden(exports, manifest).images
+    if len(images) == 0:
+        raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")
     measured = measure_all([NULL, *subjects], images, config, reporter)
-    keras = measured.get(KERAS)
-    baseline = None if keras is None else summarise([one.report.samples for one in keras]).p50
+    baselines = {
+        subject.threads: summarise([one.report.samples for one in measured[subject.key]]).p50
+        for subject in subjects
+        if subject.runtime == KERAS
+    }
+    host = host_facts()
     return BenchResult(
-        host=host_facts(),
-        results=[_latency(subject, measured[subject.key], config, baseline) for subject in subjects],
+        host=host,
+        results=[
+            latency(subject, measured[subject.key], config, baselines.get(subject.threads)) for subject in subjects
+        ],
+        warnings=host_doubts(host),
         harness_us=summarise([one.report.samples for one in measured[NULL.key]]).p50,
         samples_us=_raw(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
         warmup_us=_raw(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
@@ -66,7 +79,7 @@ def measure_all(
     MeasurementError where a process dies.
     """
     measured: dict[str, list[Measured]] = {subject.key: [] for subject in subjects}
-    cpus = choose_cpus(config.threads, usable_cpus())
+    cpus = {subject.threads: choose_cpus(subject.threads, usable_cpus()) for subject in subjects}
     turns = list(interleave(subjects, config.rounds))
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as scratch, reporter.task("Measuring", len(turns)) as task:
         asked = Path(scratch, "images.npy")
@@ -76,15 +89,17 @@ def measure_all(
             request = Request(
                 runtime=subject.runtime,
                 path=str(subject.path),
-                threads=config.threads,
-                cpus=cpus,
+                threads=subject.threads,
+                cpus=cpus[subject.threads],
                 images=str(asked),
                 samples=config.samples_a_round,
                 nanoseconds=config.nanoseconds_a_round,
                 batch_size=config.batch_size,
+                # The null runtime is the cost of measuring, and nothing to slow down.
+                slowdown=1.0 if subject is NULL else config.slowdown,
                 report=str(Path(scratch, "report.json")),
             )
-            measured[subject.key].append(measure(subject.key, request))
+            measured[subject.key].append(measure_undisturbed(subject.key, request, config.repeats))
     return measured
 
 
@@ -95,18 +110,24 @@ def spread(images: Images, count: int) -> Images:
     return images[np.linspace(0, len(images) - 1, count).round().astype(np.int64)]
 
 
-def _latency(subject: Subject, rounds: Sequence[Measured], config: BenchConfig, baseline: float | None) -> Latency:
-    single = summarise([one.report.samples for one in rounds])
+def latency(
+    subject: Subject, rounds: Sequence[Measured], config: BenchConfig, baseline: float | None = None
+) -> Latency:
+    """Return the figures of what was measured; `baseline` is the p50 of Keras in microseconds."""
+    samples = [one.report.samples for one in rounds]
+    single = summarise(samples)
     peaks = [one.report.peak_rss for one in rounds if one.report.peak_rss is not None]
+    blocks = [_block(one) for one in rounds]
     return Latency(
         name=subject.name,
         runtime=subject.runtime,
-        threads=config.threads,
+        threads=subject.threads,
         batch_size=config.batch_size,
         samples=single.samples,
         p50_us=single.p50,
         p90_us=single.p90,
         p99_us=single.p99,
+        p999_us=single.p999,
         mean_us=single.mean,
         min_us=single.min,
         throughput_per_s=images_a_second(config.batch_size, [one.report.batches for one in rounds]),
@@ -115,7 +136,24 @@ def _latency(subject: Subject, rounds: Sequence[Measured], config: BenchConfig, 
         peak_rss_mb=max(peaks) / 1e6 if peaks else None,
         bytes=subject.bytes,
         speedup=None if baseline is None else baseline / single.p50,
+        cv=single.cv,
+        first_call_us=median([one.report.warmup[0] for one in rounds]) / 1e3,
+        histogram=histogram(samples),
+        blocks=blocks,
+        warnings=doubts(single, blocks),
         sha256=subject.sha256,
+    )
+
+
+def _block(measured: Measured) -> Block:
+    after = measured.report.watch.after
+    return Block(
+        samples=len(measured.report.samples),
+        p50_us=median(measured.report.samples) / 1e3,
+        mhz=None if after.khz is None else after.khz / 1e3,
+        celsius=after.celsius,
+        attempts=measured.attempts,
+        taints=list(measured.taints),
     )
 
 

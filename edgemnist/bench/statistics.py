@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.results import Histogram
+
+SAMPLES_FOR: Final = {"p90": 100, "p99": 1_000, "p99.9": 10_000}
+"""Samples that a percentile needs: ten beyond it. With fewer it is a matter of luck, and is not given."""
+BINS_AN_OCTAVE: Final = 35
+"""Bins of the histogram between a latency and its double: each is 2 % wide."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """Latencies of single images, in microseconds."""
+    """Latencies of single images, in microseconds; None for a percentile that has too few samples."""
 
     samples: int
     p50: float
-    p90: float
-    p99: float
+    p90: float | None
+    p99: float | None
+    p999: float | None
     mean: float
     min: float
+    cv: float
+    """Standard deviation over mean."""
 
 
 def summarise(rounds: Sequence[Sequence[int]]) -> Distribution:
@@ -28,9 +39,30 @@ def summarise(rounds: Sequence[Sequence[int]]) -> Distribution:
     between the two nearest samples (method 7 of Hyndman and Fan, NumPy's default).
     """
     pooled = pool(rounds) / 1e3
-    p50, p90, p99 = (float(value) for value in np.percentile(pooled, [50, 90, 99]))
+
+    def percentile(name: str, percent: float) -> float | None:
+        return float(np.percentile(pooled, percent)) if len(pooled) >= SAMPLES_FOR[name] else None
+
+    mean = float(pooled.mean())
     return Distribution(
-        samples=len(pooled), p50=p50, p90=p90, p99=p99, mean=float(pooled.mean()), min=float(pooled.min())
+        samples=len(pooled),
+        p50=float(np.median(pooled)),
+        p90=percentile("p90", 90),
+        p99=percentile("p99", 99),
+        p999=percentile("p99.9", 99.9),
+        mean=mean,
+        min=float(pooled.min()),
+        cv=float(pooled.std()) / mean if mean else 0.0,
+    )
+
+
+def histogram(rounds: Sequence[Sequence[int]]) -> Histogram:
+    """Count the samples of all rounds, given in nanoseconds, in bins of equal width on a logarithmic scale."""
+    microseconds = np.maximum(pool(rounds), 1.0) / 1e3
+    bins, counts = np.unique(np.floor(np.log2(microseconds) * BINS_AN_OCTAVE), return_counts=True)
+    return Histogram(
+        edges_us=[round(float(edge), 4) for edge in np.exp2(bins / BINS_AN_OCTAVE)],
+        counts=[int(count) for count in counts],
     )
 
 

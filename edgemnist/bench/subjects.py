@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgemnist.errors import ArtifactError, MissingDependencyError
-from edgemnist.manifest import FileRecord, Manifest, read_recorded
+from edgemnist.manifest import FileRecord, Manifest, read_recorded, sha256
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.runtimes import runtime_for
 from edgemnist.selection import require_runtime, select_artifacts
@@ -28,11 +28,23 @@ class Subject:
     path: Path
     bytes: int
     sha256: str
+    threads: int = 1
+    """That the runtime may use for one call."""
 
     @property
     def key(self) -> str:
-        """What tells it from all others: the name, and for Keras the runtime, because that is measured in two ways."""
-        return self.runtime if self.name == KERAS else self.name
+        """What tells it from all others, see `subject_key`."""
+        return subject_key(self.name, self.runtime, self.threads)
+
+
+def subject_key(name: str, runtime: str, threads: int) -> str:
+    """Return the name under which raw samples are kept.
+
+    It is the artifact's; for Keras the runtime's, because that is measured in two ways. `@N` follows where a call may
+    use N threads and N is not 1.
+    """
+    key = runtime if name == KERAS else name
+    return key if threads == 1 else f"{key}@{threads}"
 
 
 NULL = Subject(name="harness", runtime="null", path=Path(), bytes=0, sha256="")
@@ -58,6 +70,25 @@ def select_subjects(
         except (ArtifactError, MissingDependencyError) as error:
             reporter.notice(f"Keras is not measured: {error.message}.")
     return subjects
+
+
+def find_subject(exports: Path, manifest: Manifest, name: str) -> Subject:
+    """Return the recorded artifact of that name, or else the model file at that path, wherever it comes from.
+
+    Raises UnknownNameError where there is neither, ArtifactError for a file of an unknown kind or one that is not as
+    recorded, and MissingDependencyError where its runtime is not installed.
+    """
+    path = Path(name)
+    if any(artifact.name == name for artifact in manifest.artifacts) or not path.is_file():
+        artifact = manifest.artifact(name)
+        require_runtime(runtime_for(Path(artifact.file)))
+        return _subject(exports, name, artifact)
+    require_runtime(runtime_for(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    return Subject(name=name, runtime=runtime_for(path), path=path, bytes=len(data), sha256=sha256(data))
 
 
 def _keras_subjects(exports: Path, manifest: Manifest) -> list[Subject]:

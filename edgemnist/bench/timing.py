@@ -32,3 +32,17 @@ def timed_calls(
         if missing <= 0 and stopped >= end:
             break
     return taken
+
+
+def slowed(call: Callable[[Any], object], nanoseconds: int) -> Callable[[Any], object]:
+    """Return a function that does what `call` does and takes at least `nanoseconds` for it, busy to the last."""
+    clock = time.perf_counter_ns
+
+    def slow(argument: Any) -> object:  # noqa: ANN401 - whatever `call` takes
+        end = clock() + nanoseconds
+        answer = call(argument)
+        while clock() < end:
+            pass
+        return answer
+
+    return slow

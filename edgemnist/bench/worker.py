@@ -7,16 +7,18 @@ pinned, because they start as many threads as they see CPUs.
 from __future__ import annotations
 
 import gc
+import statistics
 import sys
 import time
 from pathlib import Path
 
 import msgspec
 
+from edgemnist.bench.conditions import watched
 from edgemnist.bench.cpus import pin
 from edgemnist.bench.memory import peak_rss
 from edgemnist.bench.protocol import Failure, Outcome, Report, Request
-from edgemnist.bench.timing import timed_calls
+from edgemnist.bench.timing import slowed, timed_calls
 from edgemnist.errors import EdgemnistError
 from edgemnist.runtimes import RUNTIMES
 
@@ -52,10 +54,15 @@ def measure(request: Request) -> Report:
     first = timed_calls(ask, single, samples=1, nanoseconds=0)
     answered_at = time.perf_counter_ns()
     warmup = timed_calls(ask, single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
+    if request.slowdown > 1:
+        ask = slowed(ask, round(statistics.median(warmup) * request.slowdown))
     # A collection in the midst of a call would be timed as part of it.
     gc.collect()
     gc.disable()
-    samples = timed_calls(ask, single, samples=request.samples, nanoseconds=request.nanoseconds)
+    samples, watch = watched(
+        request.cpus,
+        lambda: timed_calls(ask, single, samples=request.samples, nanoseconds=request.nanoseconds),
+    )
     # Before the batches, whose memory is no part of what a board needs for one image.
     peak = peak_rss()
     batch = np.resize(images, (request.batch_size, *images.shape[1:]))
@@ -68,6 +75,7 @@ def measure(request: Request) -> Report:
         load=loads[0],
         warmup=[*first, *warmup],
         samples=list(samples),
+        watch=watch,
         batches=list(batches),
         peak_rss=peak,
     )

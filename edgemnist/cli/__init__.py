@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError
 
-PIPELINE = ("all", "data", "train", "export", "verify", "bench", "predict", "read", "runtimes")
+PIPELINE = ("all", "data", "train", "export", "verify", "bench", "recommend", "report", "predict", "read", "runtimes")
 """The commands in the order in which `--help` lists them."""
 
 
@@ -82,7 +82,7 @@ def edgemnist(
 
 
 # The commands add themselves to `app`.
-from edgemnist.cli import all_, bench, data, export, predict, read, runtimes, train, verify  # noqa: E402, F401
+from edgemnist.cli import all_, bench, data, export, predict, read, recommend, report, runtimes, train, verify  # noqa: E402, F401
 
 
 def main() -> None:

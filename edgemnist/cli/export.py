@@ -37,6 +37,12 @@ def export(
         int,
         typer.Option("--calibration", metavar="N", help="Training images for the int8 activation ranges."),
     ] = 500,
+    golden: Annotated[
+        int | None,
+        typer.Option(
+            "--golden", metavar="N", show_default="all", help="Evaluation images in the golden pack, for a small one."
+        ),
+    ] = None,
     data: options.Data = None,
     offline: options.Offline = False,
     exports: options.Exports = None,
@@ -51,7 +57,9 @@ def export(
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.render.terminal import quiet_libraries
 
-    config = ExportConfig.of(format=format_, quantizations=quantize, model=model, calibration=calibration)
+    config = ExportConfig.of(
+        format=format_, quantizations=quantize, model=model, calibration=calibration, golden=golden
+    )
     reporter = TerminalReporter()
     dataset = find_dataset(data, download=not offline, reporter=reporter)
     directory = exports or DEFAULT_EXPORTS

@@ -52,3 +52,7 @@ Epochs: TypeAlias = Annotated[
 ]
 
 Threads: TypeAlias = Annotated[int, typer.Option("--threads", help="Threads a runtime may use for one call.")]
+
+ThreadRange: TypeAlias = Annotated[
+    str, typer.Option("--threads", metavar="N|N-M", help="Threads a runtime may use for one call; 1-4 measures each.")
+]

@@ -30,6 +30,15 @@ def predict(
             help="An artifact of the export directory, or any model file.",
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="NAME",
+            show_default="by artifact",
+            help="Execute with this; `integer` needs NumPy only.",
+        ),
+    ] = None,
     show: Annotated[
         bool, typer.Option("--show", help="Draw what the model was given: it explains nearly every wrong answer.")
     ] = False,
@@ -59,6 +68,7 @@ def predict(
             sources or [],
             index or [],
             artifact=artifact,
+            runtime=runtime,
             threads=threads,
             show=show or sheet is not None,
             reporter=reporter,

@@ -38,7 +38,7 @@ def read_file(
     """
     FINDER.load()
     picture = open_image(page)
-    name, path, labels = resolve_artifact(exports, artifact, reporter)
+    name, path, labels = resolve_artifact(exports, artifact, reporter=reporter)
     classifier = load(path, threads=threads, labels=labels)
     try:
         result = read_page(picture, classifier, config)

@@ -2,48 +2,131 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.render.tables import kilobytes, microseconds, ratio, table
-from edgemnist.results import BenchResult
+from edgemnist.bench.results import PairResult
+from edgemnist.bench.subjects import subject_key
+from edgemnist.render.tables import doubts, kilobytes, microseconds, ratio, table
+from edgemnist.results import BaselineComparison, BenchResult, Latency, Ratio
 
 
 def bench_page(result: BenchResult) -> RenderableType:
     """Draw latency, throughput and cost of each artifact, fastest first."""
-    latency = table("artifact", "p50", "p90", "p99", "mean", "min", "vs Keras")
-    cost = table("artifact", "runtime", "images/s", "load", "cold start", "peak RSS", "size", left=["runtime"])
+    # No column for the runtime, which the name tells: on a terminal of 80 columns the figures need the room.
+    latency = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", "vs Keras")
+    cost = table("artifact", "images/s", "first call", "load", "cold start", "peak RSS", "size")
     for one in sorted(result.results, key=lambda one: one.p50_us):
-        # Keras is measured in two ways, and its runtime says in which.
-        name = one.runtime if one.runtime.startswith(one.name) else one.name
         latency.add_row(
-            name,
+            _name(one),
             f"[bold]{microseconds(one.p50_us)}[/]",
             microseconds(one.p90_us),
             microseconds(one.p99_us),
+            microseconds(one.p999_us),
             microseconds(one.mean_us),
             microseconds(one.min_us),
             ratio(one.speedup),
         )
         cost.add_row(
-            name,
-            one.runtime,
+            _name(one),
             f"{one.throughput_per_s:,.0f}",
+            microseconds(one.first_call_us),
             f"{one.load_ms:.1f} ms",
             f"{one.cold_start_ms:,.0f} ms",
-            "" if one.peak_rss_mb is None else f"{one.peak_rss_mb:.0f} MB",
+            "–" if one.peak_rss_mb is None else f"{one.peak_rss_mb:.0f} MB",
             kilobytes(one.bytes),
         )
-    first = result.results[0]
     heading = (
-        f"One image, {first.threads} thread{'s' if first.threads > 1 else ''}, fresh processes, "
+        f"One image, {_threads(result.results)}, fresh processes, "
         f"at least {min(one.samples for one in result.results):,} timed calls each."
     )
+    parts: list[RenderableType] = [
+        Text(heading),
+        latency,
+        Text(f"Images a second in batches of {result.results[0].batch_size:,}."),
+        cost,
+    ]
+    if result.harness_us is not None:
+        parts.append(Text(f"Of each latency, {result.harness_us:.2f} µs are the measuring itself.", style="dim"))
+    warnings = [*result.warnings, *(f"{_name(one)}: {warning}" for one in result.results for warning in one.warnings)]
+    parts += [host_line(result.host), *doubts(warnings)]
+    if result.baseline is not None:
+        parts.append(_baseline(result.baseline))
+    return Group(*parts)
+
+
+def pair_page(result: PairResult) -> RenderableType:
+    """Draw both sides of a pair, and what they say about each other."""
+    page = table("artifact", "runtime", "p50", "p90", "p99", "min", "size", left=["runtime"])
+    for one in (result.first, result.second):
+        page.add_row(
+            _name(one),
+            one.runtime,
+            f"[bold]{microseconds(one.p50_us)}[/]",
+            microseconds(one.p90_us),
+            microseconds(one.p99_us),
+            microseconds(one.min_us),
+            kilobytes(one.bytes),
+        )
+    sentence = (
+        f"{result.first.name} takes {with_interval(result.ratio)} the time of {result.second.name}: {_says(result)}."
+    )
+    warnings = [
+        *result.warnings,
+        *(f"{one.name}: {warning}" for one in (result.first, result.second) for warning in one.warnings),
+    ]
     return Group(
-        Text(heading), latency, Text(f"Images a second in batches of {first.batch_size:,}."), cost, _host(result)
+        Text(f"In turns, {result.rounds} rounds, a fresh process for each."),
+        page,
+        Text(sentence, style="bold"),
+        host_line(result.host),
+        *doubts(warnings),
     )
 
 
-def _host(result: BenchResult) -> Text:
-    facts = [f"{name} {value}" for name, value in result.host.items() if isinstance(value, str | int) and value]
+def with_interval(value: Ratio) -> str:
+    """Return a ratio with its interval, such as `1.18× [1.16, 1.21]`."""
+    return f"{value.ratio:.3f}× [{value.low:.3f}, {value.high:.3f}]"
+
+
+def host_line(host: Mapping[str, Any]) -> Text:
+    """Return the facts about a host that are a word or a number, on one line."""
+    facts = [f"{name} {value}" for name, value in host.items() if isinstance(value, str | int) and value]
     return Text("Host: " + ", ".join(facts), style="dim")
+
+
+def _baseline(comparison: BaselineComparison) -> RenderableType:
+    page = table("artifact", "then", "now", "ratio [95 %]", "noise", "verdict", left=["verdict"])
+    colours = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
+    for change in comparison.changes:
+        page.add_row(
+            change.name,
+            microseconds(change.baseline_p50_us),
+            microseconds(change.p50_us),
+            with_interval(change.ratio),
+            f"{change.noise:.1%}",
+            Text(change.ratio.verdict, style=colours[change.ratio.verdict]),
+        )
+    heading = f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise."
+    return Group(Text(heading), page, *doubts(comparison.warnings))
+
+
+def _says(result: PairResult) -> str:
+    value = result.ratio
+    if value.low <= 1 <= value.high:
+        return f"no difference that is larger than the noise of {(value.high - value.low) / 2:.1%}"
+    return "slower" if value.low > 1 else "faster"
+
+
+def _name(one: Latency) -> str:
+    return subject_key(one.name, one.runtime, one.threads)
+
+
+def _threads(results: list[Latency]) -> str:
+    counts = sorted({one.threads for one in results})
+    if len(counts) > 1:
+        return f"{counts[0]} to {counts[-1]} threads"
+    return f"{counts[0]} thread{'s' if counts[0] > 1 else ''}"

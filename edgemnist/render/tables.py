@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 
 def table(*columns: str, title: str | None = None, left: Iterable[str] = (), prose: Iterable[str] = ()) -> Table:
@@ -44,8 +45,10 @@ def kilobytes(count: int) -> str:
     return f"{count / 1000:,.0f} KB"
 
 
-def microseconds(value: float) -> str:
-    """Return a latency with three figures that mean something: `6.05 µs`, `35.1 ms`."""
+def microseconds(value: float | None) -> str:
+    """Return a latency with three figures that mean something: `6.05 µs`, `35.1 ms`; a dash where it is not known."""
+    if value is None:
+        return "–"
     if value >= 1000:  # noqa: PLR2004 - µs in a ms
         return f"{value / 1000:,.1f} ms"
     return f"{value:.2f} µs" if value < 10 else f"{value:.1f} µs"  # noqa: PLR2004 - three figures
@@ -61,3 +64,8 @@ def ratio(value: float | None) -> str:
 def verdict(*, passed: bool) -> str:
     """Return the mark of a gate."""
     return "[green]pass[/]" if passed else "[bold red]FAIL[/]"
+
+
+def doubts(warnings: Iterable[str]) -> list[Text]:
+    """Return reasons to doubt a result, a line each."""
+    return [Text.assemble(("doubt: ", "bold yellow"), warning) for warning in warnings]

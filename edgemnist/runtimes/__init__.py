@@ -21,6 +21,8 @@ class RuntimeEntry(Entry):
 
     suffixes: tuple[str, ...] = ()
     """Endings of the model files that this runtime is chosen for."""
+    artifacts: tuple[str, ...] = ()
+    """Artifacts that it executes where it is asked for by name, beside the files that it is chosen for."""
 
 
 RUNTIMES: Registry[RuntimeEntry] = Registry(
@@ -52,6 +54,11 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             summary="Keras model.predict, on TensorFlow",
             requires=(Package("tensorflow", "tensorflow"),),
             extra="train",
+        ),
+        "integer": RuntimeEntry(
+            target="edgemnist.runtimes.integer:IntegerClassifier",
+            summary="NumPy reference of full-int8 TFLite, where no runtime has a wheel",
+            artifacts=("tflite-int8",),
         ),
         "null": RuntimeEntry(
             target="edgemnist.runtimes.null:NullClassifier",

@@ -61,12 +61,12 @@ class ChunkedClassifier(Classifier):
             scores = scores[:-missing]
         return softmax(scores) if self._has_logits else scores
 
-    def _set_up(self, path: Path, labels: Sequence[str] | None, *, step: float = 0.0) -> None:
+    def _set_up(self, path: Path, labels: Sequence[str] | None) -> None:
         """Find out how many classes the model has, and whether it answers with probabilities or logits."""
         scores = np.concatenate([self._answer(PROBES[index : index + 1]) for index in range(len(PROBES))])
         if scores.ndim != 2 or scores.shape[1] < 2 or len(scores) != len(PROBES):  # noqa: PLR2004 - rows and columns
             raise not_a_classifier(path, f"its answer to {len(PROBES)} images is an array of {list(scores.shape)}")
-        self._has_logits = not are_probabilities(scores, step)
+        self._has_logits = not are_probabilities(scores)
         classes = scores.shape[1]
         if labels is not None and len(labels) != classes:
             raise ArtifactError(f"{path} answers with {classes} scores, and there are {len(labels)} labels")

@@ -36,7 +36,7 @@ class LiteRTClassifier(ChunkedClassifier):
         self._batch = self._first.fixed_batch
         direct = _direct_call(self._first, self._lock) if self._first.batch == 1 else None
         self._single: Callable[[Images], Probabilities] = direct or self._copying_call
-        self._set_up(path, labels, step=self._first.output.numbers.step)
+        self._set_up(path, labels)
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> LiteRTClassifier:
@@ -80,10 +80,10 @@ class _Session:
         try:
             self.interpreter = Interpreter(model_content=model, num_threads=threads)
             self.interpreter.allocate_tensors()
+            inputs, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"{path} cannot be loaded by LiteRT: {_words(error)}") from error
-        self.input = _only(path, "input", self.interpreter.get_input_details())
-        self.output = _only(path, "output", self.interpreter.get_output_details())
+        self.input, self.output = _only(path, "input", inputs), _only(path, "output", outputs)
         if self.input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self.input.shape)}")
         self.encode = encoder(self.input.numbers)

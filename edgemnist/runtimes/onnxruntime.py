@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,14 +41,18 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
         """`model` is the contents of an ONNX file, `path` its name in messages."""
         self._path = path
         self._session = _load(model, path, threads)
-        self._input = _only(path, "input", self._session.get_inputs())
-        self._output = _only(path, "output", self._session.get_outputs())
+        try:
+            self._input = _only(path, "input", self._session.get_inputs())
+            self._output = _only(path, "output", self._session.get_outputs())
+            properties = self._session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{path} is damaged: {error}") from error
         if self._input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self._input.shape)}")
         self._batch = self._input.batch
         self._encode, self._decode = encoder(self._input.numbers), decoder(self._output.numbers)
         self._single: Callable[[Images], Probabilities] = self._run
-        self._set_up(path, labels if labels is not None else self._stored_labels())
+        self._set_up(path, labels if labels is not None else _stored_labels(properties))
         if self._batch in {None, 1}:
             self._single = self._bound_call()
 
@@ -89,15 +93,6 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
                 return decode(target)
 
         return call
-
-    def _stored_labels(self) -> list[str] | None:
-        """Return the names of the classes that the file carries, or None."""
-        text = self._session.get_modelmeta().custom_metadata_map.get(LABELS_KEY, "")
-        try:
-            return msgspec.json.decode(text, type=list[str])
-        except msgspec.MsgspecError:
-            # Other tools may keep something else under this name.
-            return None
 
 
 @dataclass(frozen=True)
@@ -140,6 +135,15 @@ def _only(path: Path, role: str, tensors: Sequence[Any]) -> _Tensor:
     shape = tuple(tensor.shape)
     batch = shape[0] if shape and isinstance(shape[0], int) else None
     return _Tensor(name=tensor.name, shape=shape, batch=batch, numbers=Numbers(np.dtype(dtype)))
+
+
+def _stored_labels(properties: Mapping[str, str]) -> list[str] | None:
+    """Return the names of the classes that a file carries, or None."""
+    try:
+        return msgspec.json.decode(properties.get(LABELS_KEY, ""), type=list[str])
+    except msgspec.MsgspecError:
+        # Other tools may keep something else under this name.
+        return None
 
 
 def _words(error: Exception) -> str:

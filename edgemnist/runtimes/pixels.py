@@ -39,11 +39,6 @@ class Numbers:
         """The dtype that the codecs work on: 8-bit numbers are handled as the bit pattern that they are."""
         return self.dtype if self.dtype.kind == "f" else np.dtype(np.uint8)
 
-    @property
-    def step(self) -> float:
-        """The difference between two neighbouring real numbers; 0 for floating point."""
-        return 0.0 if self.scale is None else self.scale
-
 
 def can_express(dtype: np.dtype[Any]) -> bool:
     """Return whether there is a codec for tensors of this dtype."""

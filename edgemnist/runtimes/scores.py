@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
 
+ROUNDING: Final = 1 / 256
+"""Step of probabilities in 8 bits, which even a floating point output may have come through."""
 SLACK: Final = 0.01
-"""How far the probabilities of one image may be from adding up to 1: half-precision arithmetic errs by 0.002."""
+"""How far the probabilities of one image may be from adding up to 1 beside that: half precision errs by 0.002."""
 
 
 def _probes() -> Images:
@@ -23,15 +25,15 @@ PROBES: Final = _probes()
 """Pictures of nothing in particular, uint8 [5, 28, 28]."""
 
 
-def are_probabilities(scores: npt.NDArray[Any], step: float = 0.0) -> bool:
-    """Return whether every row of `scores` [N, C] is a distribution over the classes.
+def are_probabilities(scores: npt.NDArray[Any]) -> bool:
+    """Return whether every row of `scores` [N, C] is a distribution over the classes, each rounded to 8 bits at worst.
 
-    `step` is that of a quantized output: each class may be a step off. Logits of several unlike pictures that all add
-    up to 1 without a negative one among them do not happen, whereas a model's last operation may be anything: a
-    softmax, a softmax followed by a conversion or a reshape, or one that a converter has taken apart.
+    Logits of several unlike pictures that all add up to 1 without a negative one among them do not happen, whereas a
+    model's last operation may be anything: a softmax, a softmax followed by a conversion or a reshape, or one that a
+    converter has taken apart.
     """
-    slack = SLACK + scores.shape[1] * step
-    return bool(np.all(scores >= -step) and np.all(np.abs(scores.sum(axis=1) - 1) <= slack))
+    slack = SLACK + ROUNDING * scores.shape[1]
+    return bool(np.all(scores >= -ROUNDING) and np.all(np.abs(scores.sum(axis=1) - 1) <= slack))
 
 
 def softmax(logits: npt.NDArray[Any]) -> Probabilities:

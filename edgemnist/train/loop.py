@@ -20,7 +20,8 @@ import tensorflow as tf
 from edgemnist.data.interface import Split
 from edgemnist.errors import TrainingError
 from edgemnist.results import Epoch
-from edgemnist.train.augment import Distortion, warp
+from edgemnist.train.augment import warp
+from edgemnist.train.plan import Plan
 from edgemnist.train.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -52,17 +53,6 @@ class Fitted:
 
     state: State
     history: tuple[Epoch, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to fit, and for how long."""
-
-    recipe: Recipe
-    distortion: Distortion | None
-    epochs: int
-    batch_size: int
-    seed: int
 
 
 def initial_state(weights: Weights, recipe: Recipe) -> State:

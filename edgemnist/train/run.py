@@ -18,6 +18,7 @@ from edgemnist.storage import check_writable, commit_files
 from edgemnist.train.checks import ChanceWatch, check_learnable
 from edgemnist.train.config import TrainConfig
 from edgemnist.train.model import build_model, logits
+from edgemnist.train.plan import plan_for
 from edgemnist.train.record import Course, describe, read_or_none, updated_manifest
 
 if TYPE_CHECKING:
@@ -64,16 +65,10 @@ def train(dataset: Dataset, config: TrainConfig, exports: Path, reporter: Report
 
 def _fit(weights: Weights, dataset: Dataset, config: TrainConfig, reporter: Reporter) -> Course:
     """Train from the first weights on, until the end or Ctrl-C."""
-    from edgemnist.train.loop import Plan, fit
+    from edgemnist.train.loop import fit
 
-    recipe, images = config.resolved_recipe, len(dataset.train)
-    plan = Plan(
-        recipe=recipe,
-        distortion=recipe.distortion_for(sum(weight.size for weight in weights)),
-        epochs=config.epochs or recipe.epochs_for(images),
-        batch_size=config.images_per_step,
-        seed=config.seed,
-    )
+    parameters = sum(weight.size for weight in weights)
+    plan = plan_for(config, images=len(dataset.train), parameters=parameters)
     watch = ChanceWatch(dataset.train, plan.batch_size, reporter)
     started, fitted, interrupted = time.perf_counter(), None, False
     with reporter.task("Training", total=plan.epochs) as task:

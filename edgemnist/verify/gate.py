@@ -1,9 +1,10 @@
 """How far from the Keras model an artifact may be, for each quantization, and why so far.
 
-The limits were set from ten models trained on MNIST (784-512-10 three times from all images and twice from 4,000,
-784-64-10, 784-256-128-10 and a small convolutional network), each in all eight artifacts, over the 10,000 test
-images. The largest value of the eight measured is given beside each limit, which is about twice that: what differs
-by more is not rounding. `benchmarks/verify/limits.py` measures them anew.
+The limits were set from nine models trained on MNIST (784-512-10 four times from all images, of both recipes, and
+twice from 4,000; 784-64-10, 784-256-128-10 and a small convolutional network), each in all eight artifacts, over the
+10,000 test images. The largest value measured is given beside each limit, which is about twice that: what differs by
+more is not rounding. `benchmarks/verify/limits.py` measures them anew. A network that has hardly learnt (90 % right)
+is close to many ties, and may miss the gate of int8 with as much as 0.4 % of its labels changed.
 
 What a gate cannot see: a few bytes changed among the 400,000 weights of an int8 artifact move the answers less than
 quantization itself does. Such damage is what the hash in the manifest is for.
@@ -15,6 +16,7 @@ import math
 from dataclasses import dataclass, replace
 
 from edgemnist.errors import UnknownNameError, UsageError
+from edgemnist.results import IntegerCheck
 from edgemnist.verify.parity import Parity
 
 SETTLED_IMAGES = 10_000
@@ -75,6 +77,8 @@ class Gate:
     """Of one probability, between a batch of 1 and a batch of N."""
     sum_error: float
     """Of one class's part in Σ|p|, which should be 1."""
+    integer_diff: float | None = None
+    """Of one probability, between a runtime and the integer reference; None where there is no such reference."""
 
     def max_sum_error(self, classes: int) -> float:
         """Return how far from 1 the sum over `classes` may be.
@@ -109,28 +113,29 @@ GATES: dict[str, Gate] = {
         sum_error=_FLOAT_SUM_ERROR,
     ),
     "dynamic": Gate(
-        flips=Share(0.0015),  # measured 11 of 10,000
+        flips=Share(0.002),  # measured 11 of 10,000
         drop=Share(0.001),  # measured 2 of 10,000
-        abs_diff=0.1,  # measured 0.048
+        abs_diff=0.15,  # measured 0.080 (ONNX) and 0.046 (TFLite)
         mean_diff=6e-4,  # measured 2.7e-4
         # ONNX Runtime takes one activation range for the whole batch, so answers depend on the company they come in.
-        batch_flips=Share(0.0015),  # measured 10 of 10,000
+        batch_flips=Share(0.002),  # measured 10 of 10,000
         batch_diff=0.1,  # measured 0.034
         sum_error=_FLOAT_SUM_ERROR,
     ),
     "int8": Gate(
         flips=Share(0.003),  # measured 24 of 10,000
         drop=Share(0.002),  # measured 5 of 10,000
-        abs_diff=0.2,  # measured 0.097 (ONNX, reduced range) and 0.064 (TFLite)
+        abs_diff=0.2,  # measured 0.097
         mean_diff=2e-3,  # measured 9.4e-4
         batch_flips=Share(0.0005),  # measured 0; a tie may fall either way with another kernel
         batch_diff=2 / 256,  # measured 0; one step of the softmax is what kernels differ by
         sum_error=_INT8_SUM_ERROR,
+        integer_diff=1 / 256,  # measured one step of the softmax, which the optimized kernels compute in float32
     ),
     "int4": Gate(
         flips=Share(0.01),  # measured 69 of 10,000 with 512 units
         drop=Share(0.003),  # measured 13 of 10,000; 784-64-10 loses 57 and the convolutional one 64, which is too much
-        abs_diff=0.7,  # measured 0.49: 16 levels a weight decide anew wherever two digits are close
+        abs_diff=0.7,  # measured 0.52: 16 levels a weight decide anew wherever two digits are close
         mean_diff=3e-3,  # measured 1.3e-3 with 512 units; 784-64-10 has 3.4e-3
         batch_flips=Share(0.0005),  # measured 0
         batch_diff=0.01,  # measured 0: LiteRT takes an activation range for each image
@@ -193,8 +198,11 @@ def gate_for(quantization: str) -> Gate:
     return GATES[quantization]
 
 
-def missed(gate: Gate, parity: Parity) -> list[str]:
-    """Return a sentence for each limit that is exceeded, the plainest fault first."""
+def missed(gate: Gate, parity: Parity, integer: IntegerCheck | None = None) -> list[str]:
+    """Return a sentence for each limit that is exceeded, the plainest fault first.
+
+    `integer` is the comparison with the integer reference, where there is one.
+    """
     images = parity.images
     reasons: list[str] = []
     if parity.unanswered:
@@ -218,6 +226,11 @@ def missed(gate: Gate, parity: Parity) -> list[str]:
         reasons.append(
             f"a probability changed by {parity.max_batch_diff:.2g} between a batch of one and a large batch, "
             f"{gate.batch_diff:.2g} allowed"
+        )
+    if integer is not None and gate.integer_diff is not None and integer.max_abs_diff > gate.integer_diff:
+        reasons.append(
+            f"the runtime is off the integer reference by {integer.max_abs_diff:.2g} on the same file, "
+            f"{gate.integer_diff:.2g} allowed"
         )
     return reasons
 

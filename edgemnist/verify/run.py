@@ -6,18 +6,23 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgemnist.errors import ArtifactError
+from edgemnist.arrays import Images, Probabilities
+from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.golden import GoldenPack, read_golden
 from edgemnist.manifest import Artifact, Manifest, read_manifest, read_recorded
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results import ArtifactParity, VerifyResult
+from edgemnist.results import ArtifactLayers, ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES, load, runtime_for
-from edgemnist.selection import select_artifacts
+from edgemnist.selection import select_artifacts, select_for_runtime
 from edgemnist.verify.answers import ask, no_answers
-from edgemnist.verify.gate import Gate, LimitOverrides, gate_for, missed
+from edgemnist.verify.gate import Gate, LimitOverrides
+from edgemnist.verify.gatefile import GateTable
 from edgemnist.verify.identity import mistaken
-from edgemnist.verify.parity import compare
+from edgemnist.verify.judge import judge
+from edgemnist.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.verify.record import read_verification, save_verification, verified_names
+from edgemnist.verify.statistics import load_statistics
+from edgemnist.verify.vote import INTEGER, Ballot, count_votes, integer_answers
 
 __all__ = ["read_verification", "save_verification", "verified_names", "verify"]
 
@@ -27,29 +32,44 @@ def verify(
     names: Sequence[str] | None = None,
     limits: LimitOverrides | None = None,
     reporter: Reporter = SILENT,
+    *,
+    gates: GateTable | None = None,
+    runtime: str | None = None,
+    layers: bool = False,
 ) -> VerifyResult:
     """Hold artifacts against the golden pack of an export directory: those named, or all that can be run here.
 
-    A gate that is missed raises nothing: the result says so, with the reasons.
+    `gates` take the place of the built-in limits, and `limits` of both. `runtime` executes the artifacts instead of the
+    one that each is made for. `layers` also compares each TFLite file with its float32 twin, layer by layer. A gate
+    that is missed raises nothing: the result says so, with the reasons.
 
     Raises UnknownNameError for a name that is not recorded, ManifestError and ArtifactError where a file is missing,
-    damaged or not the recorded one, and MissingDependencyError where no runtime is installed for what was asked.
+    damaged or not the recorded one, UsageError where `runtime` cannot execute what was named, and
+    MissingDependencyError where no runtime is installed for what was asked.
     """
     manifest = read_manifest(exports)
-    artifacts = select_artifacts(exports, manifest, names, reporter)
+    artifacts = (
+        select_artifacts(exports, manifest, names, reporter)
+        if runtime is None
+        else select_for_runtime(manifest, runtime, names, reporter)
+    )
     pack = read_golden(exports, manifest)
     if len(pack.images) == 0:
         raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")
-    gates = [(limits or LimitOverrides()).apply(gate_for(artifact.quantization)) for artifact in artifacts]
+    table, overrides = gates or GateTable(), limits or LimitOverrides()
+    limited = [overrides.apply(table.of(artifact.name, artifact.quantization)) for artifact in artifacts]
     for artifact in artifacts:
         read_recorded(exports, artifact)
         # Imported before the clock starts: what takes time below is the work.
-        RUNTIMES[runtime_for(exports / artifact.file)].load()
+        RUNTIMES[runtime or runtime_for(exports / artifact.file)].load()
+    load_statistics()
     started = time.perf_counter()
-    found = [
-        _verify_one(exports, manifest, pack, artifact, gate=gate, reporter=reporter)
-        for artifact, gate in zip(artifacts, gates, strict=True)
-    ]
+    found: list[ArtifactParity] = []
+    ballots: list[Ballot] = []
+    for artifact, gate in zip(artifacts, limited, strict=True):
+        parity, cast = _verify_one(exports, manifest, pack, artifact, gate=gate, runtime=runtime, reporter=reporter)
+        found.append(parity)
+        ballots += cast
     return VerifyResult(
         passed=all(parity.passed for parity in found),
         images=len(pack.images),
@@ -57,37 +77,70 @@ def verify(
         data=pack.data,
         model_sha256=pack.model_sha256,
         artifacts=found,
+        vote=count_votes(ballots),
+        layers=_compare_layers(exports, manifest, artifacts, pack.images, reporter) if layers else [],
         seconds=time.perf_counter() - started,
     )
 
 
 def _verify_one(
-    exports: Path, manifest: Manifest, pack: GoldenPack, artifact: Artifact, *, gate: Gate, reporter: Reporter
-) -> ArtifactParity:
+    exports: Path,
+    manifest: Manifest,
+    pack: GoldenPack,
+    artifact: Artifact,
+    *,
+    gate: Gate,
+    runtime: str | None,
+    reporter: Reporter,
+) -> tuple[ArtifactParity, list[Ballot]]:
+    """Return what is said about an artifact, and the votes for int8 that come with it."""
     path = exports / artifact.file
-    classifier = load(path)
+    runtime = runtime or runtime_for(path)
+    classifier = load(path, runtime=runtime)
     count, classes = pack.probabilities.shape
+    integer: Probabilities | None = None
     if len(classifier.classes_) == classes:
         with reporter.task(f"Verifying {artifact.name}", total=count) as task:
             answers = ask(classifier, pack.images, task)
+        if artifact.quantization == "int8" and runtime != INTEGER:
+            integer = integer_answers(path, pack.images, reporter)
     else:
         answers = no_answers(count, classes)
-    parity = compare(pack.probabilities, pack.labels, answers.single, answers.batched)
-    reasons = [*mistaken(manifest, artifact, classifier, pack), *missed(gate, parity)]
-    return ArtifactParity(
+    parity = judge(
+        pack,
+        answers,
         name=artifact.name,
         format=artifact.format,
         quantization=artifact.quantization,
-        runtime=runtime_for(path),
-        accuracy=parity.accuracy,
-        accuracy_drop_points=parity.accuracy_drop_points,
-        flips=parity.flips,
-        agreement=parity.agreement,
-        max_abs_diff=parity.max_abs_diff,
-        mean_abs_diff=parity.mean_abs_diff,
-        max_batch_diff=parity.max_batch_diff,
-        batch_flips=parity.batch_flips,
-        passed=not reasons,
-        reasons=reasons,
+        runtime=runtime,
         sha256=artifact.sha256,
+        gate=gate,
+        mistakes=mistaken(manifest, artifact, classifier, pack),
+        integer=integer,
     )
+    if artifact.quantization != "int8":
+        return parity, []
+    ballots = [Ballot(artifact=artifact.name, runtime=runtime, labels=answers.single.argmax(axis=1))]
+    if integer is not None:
+        ballots.append(Ballot(artifact=artifact.name, runtime=INTEGER, labels=integer.argmax(axis=1)))
+    return parity, ballots
+
+
+def _compare_layers(
+    exports: Path, manifest: Manifest, artifacts: Sequence[Artifact], images: Images, reporter: Reporter
+) -> list[ArtifactLayers]:
+    recorded = {artifact.name: artifact for artifact in manifest.artifacts}
+    if FLOAT_TWIN not in recorded:
+        raise UsageError(
+            f"--layers compares with {FLOAT_TWIN}, which {exports} does not have",
+            hint="Make it with: edgemnist export --format tflite --quantize float32",
+        )
+    twin = recorded[FLOAT_TWIN]
+    read_recorded(exports, twin)
+    comparable = [artifact for artifact in artifacts if artifact.format == twin.format and artifact.name != twin.name]
+    if not comparable:
+        reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
+    return [
+        compare_layers(artifact.name, exports / artifact.file, exports / twin.file, images, reporter)
+        for artifact in comparable
+    ]

@@ -16,7 +16,7 @@ from edgemnist.results import BenchResult
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle
 from tests.verify.notices import Notices
 
-QUICK = BenchConfig(samples=60, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
+QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +52,20 @@ def test_the_figures_are_those_of_the_raw_samples(quick: BenchResult) -> None:
         pooled = np.concatenate(rounds)
         assert len(rounds) == 2
         assert latency.samples == len(pooled) >= QUICK.samples
-        assert (latency.p50_us, latency.p99_us) == pytest.approx(np.percentile(pooled, [50, 99]))
-        assert latency.min_us <= latency.p50_us <= latency.p90_us <= latency.p99_us
+        assert (latency.p50_us, latency.p90_us) == pytest.approx(np.percentile(pooled, [50, 90]))
+        assert latency.min_us <= latency.p50_us <= np.max(pooled)
+        assert latency.cv == pytest.approx(np.std(pooled) / np.mean(pooled))
+        assert [block.p50_us for block in latency.blocks] == pytest.approx([np.median(one) for one in rounds])
+        assert latency.histogram is not None
+        assert sum(latency.histogram.counts) == latency.samples
 
 
 def test_the_warm_up_is_kept_apart_from_the_timed_calls(quick: BenchResult) -> None:
     assert quick.warmup_us is not None
     for rounds in quick.warmup_us.values():
         assert len(rounds) == 2
-        assert all(len(warmup) > 20 and sum(warmup) > 90_000 for warmup in rounds)
+        # Of 100 ms, the calls themselves get what other processes leave to them.
+        assert all(len(warmup) > 20 and sum(warmup) > 10_000 for warmup in rounds)
 
 
 def test_speed_ups_are_over_keras_called_directly(with_keras: BenchResult) -> None:
@@ -81,7 +86,7 @@ def test_costs_are_plausible(quick: BenchResult, with_keras: BenchResult, made_e
     for latency in [*quick.results, keras]:
         assert 0 < latency.load_ms < latency.cold_start_ms
         # A batch costs less than as many single images.
-        assert latency.throughput_per_s > 1e6 / latency.p90_us
+        assert latency.throughput_per_s > 1e6 / latency.mean_us
     assert litert.peak_rss_mb is not None
     assert onnx.peak_rss_mb is not None
     assert keras.peak_rss_mb is not None

@@ -10,8 +10,9 @@ import pytest
 
 from edgemnist.data.interface import Dataset, Split
 from edgemnist.errors import TrainingError
-from edgemnist.train.loop import Plan, draw_epoch, fit
+from edgemnist.train.loop import draw_epoch, fit
 from edgemnist.train.model import build_model, logits
+from edgemnist.train.plan import Plan
 from edgemnist.train.recipes import RECIPES
 
 

@@ -1,0 +1,147 @@
+"""Two measurements against each other: is the difference larger than the noise?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.bench.doubt import spread_of_rounds
+from edgemnist.bench.subjects import subject_key
+from edgemnist.errors import UsageError
+from edgemnist.results import BaselineComparison, BenchResult, Change, Latency, Ratio
+
+Rounds: TypeAlias = Sequence[Sequence[float]]
+"""Latencies of one artifact, in any unit, a sequence for each round."""
+
+REPLICATES: Final = 4_000
+"""Of the bootstrap: the ends of a 95 % interval then rest on 100 replicates each."""
+CONFIDENCE: Final = 0.95
+DEFAULT_MAX_SLOWDOWN: Final = 1.05
+"""What two runs of one artifact differ by on a quiet machine, for reasons that no interval of one run can know."""
+SEED: Final = 0
+"""The same measurements give the same interval."""
+
+
+def compare_rounds(ours: Rounds, theirs: Rounds, *, limit: float, paired: bool = False) -> Ratio:
+    """Return the ratio of the medians of `ours` over `theirs`, with its bootstrap interval, and what it means.
+
+    The median of an artifact is the median over its rounds of the rounds' medians: each round is a process of its own,
+    and processes differ by more than the samples within one do. The bootstrap repeats both draws, of rounds and of
+    samples within them (Davison and Hinkley, Bootstrap Methods and their Application, 3.8). `paired` rounds were
+    measured side by side and are drawn together; their number has to be the same. `limit` is the ratio up to which a
+    difference does not matter, at least 1.
+    """
+    generator = np.random.default_rng(SEED)
+    if paired:
+        drawn = _draw_rounds(generator, len(ours), len(theirs))
+        ratios = _medians(generator, ours, drawn) / _medians(generator, theirs, drawn)
+        estimate = np.median([np.median(one) / np.median(other) for one, other in zip(ours, theirs, strict=True)])
+        replicates = np.median(ratios, axis=1)
+    else:
+        of_ours = _medians(generator, ours, _draw_rounds(generator, len(ours)))
+        of_theirs = _medians(generator, theirs, _draw_rounds(generator, len(theirs)))
+        estimate = np.median([np.median(one) for one in ours]) / np.median([np.median(one) for one in theirs])
+        replicates = np.median(of_ours, axis=1) / np.median(of_theirs, axis=1)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
+    ratio = float(estimate)
+    return Ratio(ratio=ratio, low=low, high=high, verdict=verdict(ratio, low, high, limit))
+
+
+def check_max_slowdown(value: float | None) -> None:
+    """Raise UsageError for a `--max-slowdown` that makes no sense."""
+    if value is not None and not (math.isfinite(value) and value >= 1):
+        raise UsageError(f"--max-slowdown {value:g} makes no sense", hint="It is a ratio of 1 or more, such as 1.10.")
+
+
+def verdict(ratio: float, low: float, high: float, limit: float) -> str:
+    """Return `slower` or `faster` where the ratio is beyond `limit` and the whole interval on that side of 1.
+
+    `unclear` is a ratio beyond the limit whose interval contains 1, `same` everything else.
+    """
+    if 1 / limit <= ratio <= limit:
+        return "same"
+    if low > 1:
+        return "slower"
+    return "faster" if high < 1 else "unclear"
+
+
+def _draw_rounds(generator: np.random.Generator, count: int, other: int | None = None) -> npt.NDArray[np.int64]:
+    """Return which rounds each replicate is made of, [REPLICATES, count]."""
+    if other is not None and other != count:
+        raise ValueError(f"paired rounds are as many on both sides, not {count} and {other}")
+    return generator.integers(count, size=(REPLICATES, count))
+
+
+def _medians(generator: np.random.Generator, rounds: Rounds, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the median of a resample of each round that was drawn, of the shape of `drawn`."""
+    medians = np.empty(drawn.shape)
+    for index, samples in enumerate(rounds):
+        ordered = np.sort(np.asarray(samples, dtype=np.float64))
+        places = drawn == index
+        # The median of n draws with replacement is the sample at place ⌊n·U⌋, where U, the median of n uniform numbers,
+        # follows Beta(m + 1, m + 1) for n = 2m + 1: the bootstrap itself, without drawing n numbers each time.
+        half = (len(ordered) - 1) // 2 + 1
+        picked = generator.beta(half, half, size=int(places.sum())) * len(ordered)
+        medians[places] = ordered[np.minimum(picked.astype(np.int64), len(ordered) - 1)]
+    return medians
+
+
+def compare_with_baseline(
+    result: BenchResult, baseline: BenchResult, *, file: Path, max_slowdown: float
+) -> BaselineComparison:
+    """Hold a run against an earlier one, artifact by artifact; both with their raw samples (`samples_us`).
+
+    An artifact fails where it is slower by more than `max_slowdown` and by more than the noise. What only one of the
+    runs has is named in the warnings.
+    """
+    earlier = {(one.name, one.runtime, one.threads): one for one in baseline.results}
+    changes, warnings = [], _host_differences(result, baseline)
+    for latency in result.results:
+        before = earlier.get((latency.name, latency.runtime, latency.threads))
+        if before is None:
+            warnings.append(f"{latency.name} ({latency.runtime}) was not measured in the earlier run")
+            continue
+        changes.append(
+            _change(latency, before, samples_of(result, latency), samples_of(baseline, before), max_slowdown)
+        )
+    return BaselineComparison(
+        file=str(file),
+        max_slowdown=max_slowdown,
+        passed=all(change.ratio.verdict != "slower" for change in changes),
+        changes=changes,
+        warnings=warnings,
+    )
+
+
+def samples_of(result: BenchResult, latency: Latency) -> list[list[float]]:
+    """Return the raw samples of one artifact by round. Raises KeyError where the result has none."""
+    return (result.samples_us or {})[subject_key(latency.name, latency.runtime, latency.threads)]
+
+
+def _change(
+    latency: Latency, before: Latency, ours: list[list[float]], theirs: list[list[float]], limit: float
+) -> Change:
+    return Change(
+        name=latency.name,
+        runtime=latency.runtime,
+        p50_us=latency.p50_us,
+        baseline_p50_us=before.p50_us,
+        ratio=compare_rounds(ours, theirs, limit=limit),
+        noise=max(spread_of_rounds(latency.blocks), spread_of_rounds(before.blocks)),
+    )
+
+
+def _host_differences(result: BenchResult, baseline: BenchResult) -> list[str]:
+    """Return the facts in which the hosts differ, in words: figures of two machines do not compare."""
+    names = ("machine", "cpu", "governor", "kernel", "versions")
+    return [
+        f"{name} is another: {baseline.host.get(name)} then, {result.host.get(name)} now"
+        for name in names
+        if result.host.get(name) != baseline.host.get(name)
+    ]

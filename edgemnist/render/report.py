@@ -1,0 +1,17 @@
+"""The page of `edgemnist report`: where the real one is."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgemnist.render.tables import kilobytes
+from edgemnist.report.results import ReportResult
+
+
+def report_page(result: ReportResult) -> RenderableType:
+    """Say what was written, and what is not in it."""
+    written = Text.assemble((result.file, "bold"), f", {kilobytes(result.bytes)}")
+    if not result.missing:
+        return written
+    return Group(written, Text(f"Not in it, as nobody has found it out yet: {', '.join(result.missing)}."))

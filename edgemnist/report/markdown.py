@@ -1,0 +1,70 @@
+"""The report in short, for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from edgemnist.report.commands import reproduce
+from edgemnist.report.facts import Facts
+from edgemnist.report.rows import rows
+
+
+def markdown_page(facts: Facts) -> str:
+    """Return the summary, one table, the host and how to get the same, in GitHub's Markdown."""
+    parts = [f"## edgemnist: {facts.headline()}"]
+    if facts.advice is not None:
+        parts += [
+            facts.advice.reason,
+            _list([*facts.advice.facts, *(f"**Doubt:** {one}" for one in facts.advice.warnings)]),
+        ]
+    parts.append(_artifacts(facts))
+    failures = [f"**{row.name}** missed its gate: {reason}" for row in rows(facts) for reason in row.reasons]
+    if failures:
+        parts.append(_list(failures))
+    if facts.missing():
+        parts.append(f"Not known yet; run {', '.join(f'`{command}`' for command in facts.missing())}.")
+    if facts.benched is not None:
+        host = facts.benched.host
+        named = [f"{name} {host[name]}" for name in ("machine", "cpu", "os", "governor") if host.get(name)]
+        parts.append(f"Measured on {', '.join(named)}.")
+    hashes = [(f"`{one.file}`", f"`{one.sha256}`") for one in facts.manifest.artifacts]
+    parts.append(_folded("Hashes", table(("file", "SHA-256"), hashes)))
+    parts.append(_folded("Reproduce", "\n".join(["```console", *(f"$ {line}" for line in reproduce(facts)), "```"])))
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; every column but the first is set to the right."""
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in (head, rule, *lines)
+    )
+
+
+def _artifacts(facts: Facts) -> str:
+    head = ("artifact", "size", "accuracy", "drop", "flips", "p50", "p99", "vs Keras", "gate")
+    return table(
+        head,
+        (
+            (
+                f"**{row.name}**" if row.chosen else row.name,
+                row.size,
+                row.accuracy,
+                row.drop,
+                row.flips,
+                row.p50,
+                row.p99,
+                row.speedup,
+                row.gate,
+            )
+            for row in rows(facts)
+        ),
+    )
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"

@@ -1,0 +1,139 @@
+"""The report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edgemnist.errors import MissingDependencyError
+from edgemnist.registry import Package
+from edgemnist.report.commands import reproduce
+from edgemnist.report.facts import Facts
+from edgemnist.report.pictures import Cell, confusion, pictures
+from edgemnist.report.plots import curves_svg, distributions_svg, layers_svg, trade_off_svg
+from edgemnist.report.rows import rows
+from edgemnist.results import BenchResult, Flip
+
+PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
+MOST_FLIPS: Final = 60
+"""Pictures of one artifact, at the most: the counts say how many more there are, and `verify --sheet` shows them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawings:
+    """The <svg> elements; empty where there is nothing to draw."""
+
+    trade_off: str
+    distributions: str
+    curves: str
+    layers: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """The flips of one artifact."""
+
+    name: str
+    chosen: bool
+    counts: dict[str, int]
+    """By kind: broken, fixed, changed."""
+    flips: Sequence[Flip]
+    more: int
+    """How many are not shown."""
+    mcnemar_p: float | None
+
+
+def html_page(facts: Facts) -> str:
+    """Return the page. Raises MissingDependencyError where Jinja or Matplotlib is not installed."""
+    missing = [package.distribution for package in PACKAGES if package.version() is None]
+    if missing:
+        raise MissingDependencyError("The HTML report", missing, 'pip install "edgemnist[report]"')
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("edgemnist.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(view(facts))
+
+
+def view(facts: Facts) -> dict[str, Any]:
+    """Return what the template shows."""
+    galleries = _galleries(facts)
+    shown = [flip.index for gallery in galleries for flip in gallery.flips]
+    return {
+        "facts": facts,
+        "headline": facts.headline(),
+        "rows": rows(facts),
+        "advice": facts.advice,
+        "recommended": next((row for row in rows(facts) if row.chosen), None),
+        "drawings": _drawings(facts),
+        "confusion": _confusion(facts),
+        "labels": list(facts.manifest.labels),
+        "galleries": galleries,
+        "pictures": pictures(facts.golden.images, shown) if facts.golden else {},
+        "doubts": _doubts(facts),
+        "commands": reproduce(facts),
+        "missing": facts.missing(),
+        "versions": _versions(facts),
+    }
+
+
+def _drawings(facts: Facts) -> Drawings:
+    benched, verified, training, advice = facts.benched, facts.verified, facts.training, facts.advice
+    return Drawings(
+        trade_off=trade_off_svg(advice.candidates, advice.recommended) if advice and advice.candidates else "",
+        distributions=distributions_svg(benched.results) if benched and _has_histograms(benched) else "",
+        curves=curves_svg(training) if training and training.history else "",
+        layers=layers_svg(verified.layers) if verified and verified.layers else "",
+    )
+
+
+def _has_histograms(benched: BenchResult) -> bool:
+    return any(one.histogram for one in benched.results)
+
+
+def _confusion(facts: Facts) -> list[list[Cell]]:
+    return confusion(facts.golden) if facts.golden else []
+
+
+def _galleries(facts: Facts) -> list[Gallery]:
+    """Return the galleries of the artifacts that have flips, the recommended one first."""
+    artifacts = facts.verified.artifacts if facts.verified else []
+    galleries = [
+        Gallery(
+            name=one.name,
+            chosen=one.name == facts.recommended,
+            counts={kind: sum(flip.kind == kind for flip in one.flipped) for kind in ("broken", "fixed", "changed")},
+            flips=one.flipped[:MOST_FLIPS],
+            more=max(0, len(one.flipped) - MOST_FLIPS),
+            mcnemar_p=one.mcnemar_p,
+        )
+        for one in artifacts
+        if one.flipped
+    ]
+    return sorted(galleries, key=lambda gallery: not gallery.chosen)
+
+
+def _doubts(facts: Facts) -> list[str]:
+    """Return the reasons to doubt the latencies."""
+    if facts.benched is None:
+        return []
+    return [
+        *facts.benched.warnings,
+        *(f"{one.name} ({one.runtime}): {warning}" for one in facts.benched.results for warning in one.warnings),
+    ]
+
+
+def _versions(facts: Facts) -> dict[str, str]:
+    """Return the versions of everything that had a part in it."""
+    versions: dict[str, str] = dict(facts.training.versions) if facts.training else {}
+    for artifact in facts.manifest.artifacts:
+        versions |= artifact.versions
+    if facts.benched is not None:
+        versions |= facts.benched.host.get("versions", {})
+    return dict(sorted(versions.items()))

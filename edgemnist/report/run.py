@@ -1,0 +1,35 @@
+"""Writing the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgemnist.exports import keeps_results
+from edgemnist.report.facts import Facts, read_facts
+from edgemnist.report.markdown import markdown_page
+from edgemnist.report.page import html_page
+from edgemnist.report.results import ReportResult
+from edgemnist.storage import write_file
+
+HTML_FILE = "report.html"
+MARKDOWN_FILE = "report.md"
+
+
+def write_report(exports: Path, output: Path | None = None, *, markdown: bool = False) -> ReportResult:
+    """Write the report of an export directory, into that directory where no `output` is named.
+
+    The report of the reference, which nothing is written to, goes to the current directory.
+
+    Raises ManifestError and ArtifactError where the records are missing or broken, MissingDependencyError where what
+    draws the page is not installed, and StorageError where it cannot be written.
+    """
+    facts: Facts = read_facts(exports)
+    page = markdown_page(facts) if markdown else html_page(facts)
+    path = output or _usual_place(exports) / (MARKDOWN_FILE if markdown else HTML_FILE)
+    data = page.encode()
+    write_file(path, data)
+    return ReportResult(file=str(path), bytes=len(data), recommended=facts.recommended, missing=facts.missing())
+
+
+def _usual_place(exports: Path) -> Path:
+    return exports if keeps_results(exports) else Path()

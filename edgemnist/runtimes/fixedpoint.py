@@ -1,0 +1,130 @@
+"""The fixed-point arithmetic of TFLite's reference kernels, over whole arrays.
+
+A number in Qm.n is an int32 that stands for itself / 2^n, with m bits before the point and 31 = m + n. The operations
+and constants are those of gemmlowp's `fixedpoint/fixedpoint.h` and of TFLite's `MultiplyByQuantizedMultiplier`, which
+the quantized kernels are specified with; everything is computed in int64 here, so nothing wraps on the way.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Raw: TypeAlias = npt.NDArray[np.int64]
+"""int64, holding int32 values."""
+
+_HIGHEST = 2**31 - 1
+_LOWEST = -(2**31)
+
+_EXP_INTEGER_BITS = 5
+"""exp() takes Q5.26: -32 to 0."""
+_ONE_THIRD = 715_827_883
+_EXP_MINUS_EIGHTH = 1_895_147_668
+"""1/3 and exp(-1/8), Q0.31."""
+_EXP_OF_POWERS = {
+    -2: 1_672_461_947,
+    -1: 1_302_514_674,
+    0: 790_015_084,
+    1: 290_630_308,
+    2: 39_332_535,
+    3: 720_401,
+    4: 242,
+}
+"""exp(-2^k), Q0.31, by k."""
+_48_OVER_17 = 1_515_870_810
+_MINUS_32_OVER_17 = -1_010_580_540
+"""The start of Newton's division that has the smallest error over 0.5 to 1, Q2.29."""
+_NEWTON_STEPS = 3
+
+
+def quantized_multiplier(real: float) -> tuple[int, int]:
+    """Return a positive real number as (mantissa, exponent): mantissa / 2^31 * 2^exponent, mantissa in int32."""
+    fraction, exponent = math.frexp(real)
+    # Half away from zero, as C's round() has it: Python's goes to the even neighbour.
+    mantissa = math.floor(fraction * 2**31 + 0.5)
+    if mantissa == 2**31:
+        return 2**30, exponent + 1
+    # Shifting an int32 by more than 31 leaves nothing of it.
+    return (0, 0) if exponent < -31 else (mantissa, exponent)  # noqa: PLR2004
+
+
+def multiply_by_quantized_multiplier(values: Raw, mantissa: Raw | int, exponent: Raw | int) -> Raw:
+    """Return `values` times mantissa / 2^31 * 2^exponent, rounded once, halves up.
+
+    `mantissa` and `exponent` are scalars, or have one entry for each column. Older kernels round twice, to 31 bits and
+    then to the result; LiteRT's reference kernels and XNNPACK do as is done here.
+    """
+    shift = np.asarray(31 - exponent, dtype=np.int64)
+    rescaled: Raw = (values * mantissa + (np.int64(1) << (shift - 1))) >> shift
+    return rescaled
+
+
+def doubling_high_multiply(one: Raw, other: Raw | int) -> Raw:
+    """Return round(one * other / 2^31), halves up, saturated: the product of two Q0.31 numbers."""
+    product: Raw = (one * other + (1 << 30)) >> 31
+    return np.minimum(product, _HIGHEST)
+
+
+def rounding_divide_by_power(values: Raw, exponent: Raw | int) -> Raw:
+    """Return values / 2^exponent, rounded to the nearest, halves away from zero."""
+    mask = (np.int64(1) << np.asarray(exponent, dtype=np.int64)) - 1
+    threshold = (mask >> 1) + (values < 0)
+    quotient: Raw = (values >> exponent) + ((values & mask) > threshold)
+    return quotient
+
+
+def saturating_shift_left(values: Raw, bits: int) -> Raw:
+    """Return values * 2^bits, kept within int32."""
+    shifted: Raw = np.clip(values << bits, _LOWEST, _HIGHEST)
+    return shifted
+
+
+def exp_on_negative_values(values: Raw) -> Raw:
+    """Return exp of numbers in Q5.26 that are at most 0, in Q0.31.
+
+    A Taylor series around -1/8 serves the part between -1/4 and 0, and one multiplication by a constant each bit above.
+    """
+    fraction_bits = 31 - _EXP_INTEGER_BITS
+    quarter = 1 << (fraction_bits - 2)
+    within = (values & (quarter - 1)) - quarter
+    result = _exp_within_quarter(within << _EXP_INTEGER_BITS)
+    above = within - values
+    for power, constant in _EXP_OF_POWERS.items():
+        has_bit = above & (1 << (fraction_bits + power))
+        result = np.where(has_bit != 0, doubling_high_multiply(result, constant), result)
+    return np.where(values == 0, _HIGHEST, result)
+
+
+def _exp_within_quarter(values: Raw) -> Raw:
+    """Return exp of numbers in Q0.31 from -1/4 up to 0."""
+    x = values + (1 << 28)
+    x2 = doubling_high_multiply(x, x)
+    x3 = doubling_high_multiply(x2, x)
+    x4 = doubling_high_multiply(x2, x2)
+    cubic = doubling_high_multiply(rounding_divide_by_power(x4, 2) + x3, _ONE_THIRD)
+    series = x + rounding_divide_by_power(cubic + x2, 1)
+    return _EXP_MINUS_EIGHTH + doubling_high_multiply(series, _EXP_MINUS_EIGHTH)
+
+
+def reciprocal(values: Raw) -> tuple[Raw, Raw]:
+    """Return (r, s) for positive int32 numbers: 1/value is r / 2^31 / 2^(31 - s), s being the leading zero bits.
+
+    The value, shifted until its highest bit is set, is 1 + x with x in Q0.31; r is 1 / (1 + x).
+    """
+    # frexp gives the position of the highest set bit: exact, as a double holds every int32.
+    leading = 32 - np.frexp(values.astype(np.float64))[1].astype(np.int64)
+    return _one_over_one_plus((values << leading) - (1 << 31)), leading
+
+
+def _one_over_one_plus(x: Raw) -> Raw:
+    """Return 1 / (1 + x) for x in Q0.31 from 0 to 1: Newton's division by (1 + x) / 2, in Q2.29."""
+    half_denominator = (x + _HIGHEST + 1) >> 1
+    one = 1 << 29
+    estimate = _48_OVER_17 + doubling_high_multiply(half_denominator, _MINUS_32_OVER_17)
+    for _ in range(_NEWTON_STEPS):
+        error = one - doubling_high_multiply(half_denominator, estimate)
+        estimate = estimate + saturating_shift_left(doubling_high_multiply(estimate, error), 2)
+    return saturating_shift_left(estimate, 1)

@@ -1,0 +1,234 @@
+"""A NumPy reference of full-int8 TFLite graphs: the third voter where two runtimes disagree.
+
+Written from TFLite's 8-bit quantization specification (https://ai.google.dev/edge/litert/models/quantization_spec)
+and the arithmetic of its reference kernels: int8 activations with one scale, int8 weights with one scale or one a
+channel, int32 accumulators, rescaled in fixed point. Equal to LiteRT's own reference kernels bit for bit; the optimized
+ones differ by one step in the softmax, which they compute in float32. Needs NumPy alone, so it also answers where no
+runtime has a wheel, such as on 32-bit ARM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.errors import ArtifactError
+from edgemnist.runtimes import fixedpoint
+from edgemnist.runtimes.chunked import ChunkedClassifier, not_a_classifier
+from edgemnist.runtimes.files import TFLITE, read_model
+from edgemnist.runtimes.pixels import Numbers, decoder, quantize_pixels
+from edgemnist.runtimes.tflite_graph import Graph, Operator, Tensor, read_graph
+
+if TYPE_CHECKING:
+    from edgemnist.arrays import Images, Probabilities
+
+Quantized: TypeAlias = npt.NDArray[np.int64]
+"""int64 [N, features], holding the values of a quantized tensor."""
+Step: TypeAlias = Callable[[Quantized], Quantized]
+
+_BOUNDS = {"int8": (-128, 127), "uint8": (0, 255)}
+_SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
+"""They compute the batch size for RESHAPE, which is always the number of images here."""
+_RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+_KNOWN = ("FULLY_CONNECTED", "RELU", "SOFTMAX", "QUANTIZE", *sorted(_RESHAPING))
+
+_ACCUMULATION_BITS = 12
+"""The softmax adds up exponentials in Q12.19."""
+_DIFFERENCE_BITS = 5
+"""It takes the exponential of differences in Q5.26."""
+_SOFTMAX_SCALE = 1 / 256
+"""Of the int8 softmax's output, by the specification; its zero point is the lowest value."""
+
+
+class IntegerClassifier(ChunkedClassifier):
+    """A full-int8 `.tflite` file, computed in integers."""
+
+    def __init__(self, graph: Graph, path: Path, *, labels: Sequence[str] | None = None) -> None:
+        """`graph` is the contents of the file, `path` its name in messages.
+
+        Raises ValueError, with a few words, for a graph that cannot be computed in integers.
+        """
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise ValueError("it has more than one input or output")
+        source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
+        if math.prod(size for size in source.shape if size > 0) != IMAGE_SIDE**2:
+            raise not_a_classifier(path, f"its input is an array of {list(source.shape)}")
+        self._encode = quantize_pixels(_numbers(source)).astype(np.int64)
+        self._steps = _compile(graph)
+        self._output = _numbers(target)
+        self._decode = decoder(self._output)
+        self._set_up(path, labels)
+
+    @classmethod
+    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> IntegerClassifier:
+        """Read a full-int8 TFLite file; see `Classifier.load`.
+
+        `threads` makes no difference: NumPy's BLAS has a setting of its own. Raises ArtifactError, too, where the file
+        is not a chain of fully connected layers, ReLU, softmax and requantization in 8 bits.
+        """
+        del threads
+        data = read_model(path, TFLITE)
+        try:
+            return cls(read_graph(data), path, labels=labels)
+        except ValueError as error:
+            raise ArtifactError(
+                f"{path} cannot be computed in integers: {error}",
+                hint="The integer runtime takes full-int8 TFLite files of dense layers, such as tflite-int8.",
+            ) from error
+
+    def quantized(self, images: Images) -> npt.NDArray[np.int64]:
+        """Return the values of the output tensor, int64 [N, C], for at most a few thousand images."""
+        values = self._encode[images.reshape(-1, IMAGE_SIDE**2)]
+        for step in self._steps:
+            values = step(values)
+        return values
+
+    def _scores(self, images: Images) -> Probabilities:
+        return self._decode(self.quantized(images).astype(self._output.dtype).view(np.uint8))
+
+
+def _compile(graph: Graph) -> list[Step]:
+    """Return the steps from the input to the output, in order."""
+    steps: list[Step] = []
+    current = graph.inputs[0]
+    for operator in graph.operators:
+        if operator.kind in _SHAPE_ARITHMETIC:
+            continue
+        if operator.kind not in _KNOWN:
+            raise ValueError(f"it has the operator {operator.kind}, and only {', '.join(_KNOWN)} are known")
+        if operator.inputs[0] != current:
+            raise ValueError(f"its {operator.kind} does not follow the operator before it")
+        current = operator.outputs[0]
+        if operator.kind not in _RESHAPING:
+            steps.append(_step(graph, operator))
+    if current != graph.outputs[0]:
+        raise ValueError("its last operator does not lead to the output")
+    return steps
+
+
+def _step(graph: Graph, operator: Operator) -> Step:
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if operator.kind == "FULLY_CONNECTED":
+        weights = graph.tensors[operator.inputs[1]]
+        bias = graph.tensors[operator.inputs[2]] if operator.inputs[2:3] not in {(), (-1,)} else None
+        return _fully_connected(source, weights, bias, target, operator.activation)
+    if operator.kind == "SOFTMAX":
+        beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))
+        return _softmax(source, target, beta)
+    return _requantize(source, target, relu=operator.kind == "RELU")
+
+
+def _fully_connected(source: Tensor, weights: Tensor, bias: Tensor | None, target: Tensor, activation: str) -> Step:
+    """Return values → activation(weights · (values - zero point) + bias), rescaled to the output's scale."""
+    if weights.dtype != "int8" or not weights.constant or weights.zero_points.any():
+        raise ValueError("the weights of a FULLY_CONNECTED are not constant, symmetric int8")
+    (scale, zero_point), (target_scale, target_zero_point) = _affine(source), _affine(target)
+    matrix = weights.values().astype(np.int64)
+    effective = [scale * float(one) / target_scale for one in weights.scales]
+    mantissa, exponent = np.array([fixedpoint.quantized_multiplier(real) for real in effective], dtype=np.int64).T
+    low, high = _activation_range(target, activation)
+    constant = 0 if bias is None else bias.values().astype(np.int64)
+    exact = _exact_matrix(matrix, source)
+
+    def run(values: Quantized) -> Quantized:
+        product = ((values - zero_point).astype(exact.dtype) @ exact).astype(np.int64) + constant
+        rescaled = fixedpoint.multiply_by_quantized_multiplier(product, mantissa, exponent)
+        return np.clip(rescaled + target_zero_point, low, high)
+
+    return run
+
+
+def _exact_matrix(matrix: npt.NDArray[np.int64], source: Tensor) -> npt.NDArray[np.floating]:
+    """Return the transposed weights in the float type in which every sum of products is exact.
+
+    NumPy multiplies integer matrices without BLAS, 50 times slower. Floats hold every integer up to 2^24 or 2^53, so
+    as long as no partial sum can leave that range, their products are the integers', in whatever order they are added.
+    """
+    _, zero_point = _affine(source)
+    low, high = _BOUNDS[source.dtype]
+    largest = max(high - zero_point, zero_point - low) * np.abs(matrix).sum(axis=1).max()
+    return np.ascontiguousarray(matrix.T).astype(np.float32 if largest < 2**24 else np.float64)
+
+
+def _softmax(source: Tensor, target: Tensor, beta: float) -> Step:
+    """Return values → exp(beta * scale * value) / Σ, in fixed point.
+
+    A row's exponentials depend on its distances to its maximum only, of which there are 256.
+    """
+    scale, _ = _affine(source)
+    target_scale, target_zero_point = _affine(target)
+    low, high = _BOUNDS[target.dtype]
+    if target_scale != _SOFTMAX_SCALE or target_zero_point != low:
+        raise ValueError("the output of its SOFTMAX has another scale than 1/256")
+    real = min(beta * scale * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**30 - 1.0)
+    mantissa, shift = fixedpoint.quantized_multiplier(real)
+    radius = math.floor((2**_DIFFERENCE_BITS - 1) * 2 ** (31 - _DIFFERENCE_BITS) / 2**shift)
+    distances = np.arange(256, dtype=np.int64)
+    # What is further away than the exponential's range counts as 0.
+    near = np.minimum(distances, radius)
+    rescaled = fixedpoint.doubling_high_multiply(-near << shift, mantissa)
+    exponentials = np.where(distances <= radius, fixedpoint.exp_on_negative_values(rescaled), 0)
+
+    def run(values: Quantized) -> Quantized:
+        terms = exponentials[values.max(axis=1, keepdims=True) - values]
+        total = fixedpoint.rounding_divide_by_power(terms, _ACCUMULATION_BITS).sum(axis=1, keepdims=True)
+        inverse, leading = fixedpoint.reciprocal(total)
+        # From Q0.31 to steps of 1/256: 31 - 8 bits, and those that the sum is above 1.
+        shares = fixedpoint.rounding_divide_by_power(
+            fixedpoint.doubling_high_multiply(inverse, terms), _ACCUMULATION_BITS - leading + 31 - 8
+        )
+        return np.clip(shares + low, low, high)
+
+    return run
+
+
+def _requantize(source: Tensor, target: Tensor, *, relu: bool) -> Step:
+    """Return values → the same real numbers in another scale, with a ReLU or without."""
+    (scale, zero_point), (target_scale, target_zero_point) = _affine(source), _affine(target)
+    mantissa, exponent = fixedpoint.quantized_multiplier(scale / target_scale)
+    low, high = _activation_range(target, "relu" if relu else "none")
+
+    def run(values: Quantized) -> Quantized:
+        rescaled = fixedpoint.multiply_by_quantized_multiplier(values - zero_point, mantissa, exponent)
+        return np.clip(rescaled + target_zero_point, low, high)
+
+    return run
+
+
+def _activation_range(target: Tensor, activation: str) -> tuple[int, int]:
+    """Return the lowest and the highest quantized value that a fused activation leaves."""
+    scale, zero_point = _affine(target)
+    low, high = _BOUNDS[target.dtype]
+    ranges = {"none": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
+    if activation not in ranges:
+        raise ValueError(f"it has a fused {activation}")
+    real_low, real_high = ranges[activation]
+    if real_low > -math.inf:
+        low = max(low, zero_point + int(_round(np.float64(real_low / scale))))
+    if real_high < math.inf:
+        high = min(high, zero_point + int(_round(np.float64(real_high / scale))))
+    return low, high
+
+
+def _numbers(tensor: Tensor) -> Numbers:
+    """Return how an activation stands for real numbers."""
+    if tensor.dtype not in _BOUNDS or tensor.scales.size != 1:
+        raise ValueError(f"its tensor {tensor.name!r} is {tensor.dtype}, not quantized to 8 bits")
+    return Numbers(np.dtype(tensor.dtype), float(tensor.scales[0]), int(tensor.zero_points[0]))
+
+
+def _affine(tensor: Tensor) -> tuple[float, int]:
+    """Return scale and zero point of an activation."""
+    numbers = _numbers(tensor)
+    return float(tensor.scales[0]), numbers.zero_point
+
+
+def _round(values: npt.NDArray[np.float64] | np.float64) -> npt.NDArray[np.float64]:
+    """Round halves away from zero, as C does."""
+    return np.asarray(np.copysign(np.floor(np.abs(values) + 0.5), values))

@@ -1,0 +1,63 @@
+"""From the answers of one artifact to everything that is said about it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgemnist.arrays import Probabilities
+from edgemnist.golden import GoldenPack
+from edgemnist.results import ArtifactParity
+from edgemnist.verify.answers import Answers
+from edgemnist.verify.flips import list_flips
+from edgemnist.verify.gate import Gate, missed
+from edgemnist.verify.parity import compare
+from edgemnist.verify.statistics import expected_calibration_error, mcnemar_p, wilson_interval
+from edgemnist.verify.vote import check_integer
+
+
+def judge(
+    pack: GoldenPack,
+    answers: Answers,
+    *,
+    name: str,
+    format: str,  # noqa: A002 - named as in the result
+    quantization: str,
+    runtime: str,
+    sha256: str,
+    gate: Gate,
+    mistakes: list[str] | None = None,
+    integer: Probabilities | None = None,
+) -> ArtifactParity:
+    """Hold an artifact's answers against the reference in `pack`.
+
+    `mistakes` are reasons to fail that were found before, `integer` what the integer reference answers, float32 [N, C].
+    """
+    parity = compare(pack.probabilities, pack.labels, answers.single, answers.batched)
+    check = None if integer is None else check_integer(answers.single, integer)
+    reasons = [*(mistakes or []), *missed(gate, parity, check)]
+    reference_right = pack.probabilities.argmax(axis=1) == pack.labels
+    finite = np.all(np.isfinite(answers.single), axis=1)
+    right = finite & (answers.single.argmax(axis=1) == pack.labels)
+    return ArtifactParity(
+        name=name,
+        format=format,
+        quantization=quantization,
+        runtime=runtime,
+        accuracy=parity.accuracy,
+        accuracy_drop_points=parity.accuracy_drop_points,
+        flips=parity.flips,
+        agreement=parity.agreement,
+        max_abs_diff=parity.max_abs_diff,
+        mean_abs_diff=parity.mean_abs_diff,
+        max_batch_diff=parity.max_batch_diff,
+        batch_flips=parity.batch_flips,
+        passed=not reasons,
+        reasons=reasons,
+        sha256=sha256,
+        flipped=list_flips(pack.probabilities, answers.single, pack.labels, pack.class_labels),
+        accuracy_interval=wilson_interval(parity.correct, parity.images),
+        mcnemar_p=mcnemar_p(int(np.sum(reference_right & ~right)), int(np.sum(right & ~reference_right))),
+        ece=expected_calibration_error(answers.single, pack.labels),
+        reference_ece=expected_calibration_error(pack.probabilities, pack.labels),
+        integer=check,
+    )

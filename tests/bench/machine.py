@@ -1,0 +1,45 @@
+"""Measurements made up of given latencies, as if processes had reported them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgemnist.bench.conditions import Conditions, Watch
+from edgemnist.bench.statistics import summarise
+from edgemnist.results import BenchResult, Block, Latency
+
+SECOND = 1_000_000_000
+
+
+def watch(before: Conditions, after: Conditions, *, share: float = 1.0, elapsed: int = SECOND) -> Watch:
+    """Return a second between two moments, in which the process had the CPU for a share of the time."""
+    return Watch(before=before, after=after, elapsed=elapsed, cpu_time=round(elapsed * share))
+
+
+def run(name: str, rounds: Sequence[Sequence[float]]) -> BenchResult:
+    """Return the result of a run in which an artifact took these microseconds."""
+    single = summarise([[round(1000 * sample) for sample in samples] for samples in rounds])
+    latency = Latency(
+        name=name,
+        runtime="litert",
+        threads=1,
+        batch_size=1,
+        samples=single.samples,
+        p50_us=single.p50,
+        p90_us=single.p90,
+        p99_us=single.p99,
+        mean_us=single.mean,
+        min_us=single.min,
+        throughput_per_s=1.0,
+        load_ms=1.0,
+        cold_start_ms=1.0,
+        peak_rss_mb=None,
+        bytes=1,
+        blocks=[Block(samples=len(one), p50_us=float(np.median(one))) for one in rounds],
+        sha256=name,
+    )
+    return BenchResult(
+        host={"cpu": "A76"}, results=[latency], samples_us={name: [[float(sample) for sample in one] for one in rounds]}
+    )

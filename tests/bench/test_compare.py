@@ -1,0 +1,117 @@
+"""A slowdown is caught, noise is not taken for one, and both are said with how sure that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, compare_rounds, compare_with_baseline
+from edgemnist.bench.record import read_baseline
+from edgemnist.errors import UsageError
+from tests.bench.machine import run
+
+
+def noisy(seed: int, p50: float, *, between: float = 0.01, rounds: int = 3, samples: int = 400) -> list[list[float]]:
+    """Return latencies with a long tail, whose rounds differ by about `between`."""
+    generator = np.random.default_rng(seed)
+    return [
+        list(p50 * (1 + between * generator.standard_normal()) * (1 + 0.02 * generator.exponential(size=samples)))
+        for _ in range(rounds)
+    ]
+
+
+def test_a_slowdown_of_ten_percent_is_caught_in_at_least_19_of_20_runs() -> None:
+    caught = sum(
+        compare_rounds(noisy(seed, 6.6), noisy(1000 + seed, 6.0), limit=DEFAULT_MAX_SLOWDOWN).verdict == "slower"
+        for seed in range(20)
+    )
+    assert caught >= 19
+
+
+def test_no_slowdown_raises_an_alarm_in_at_most_1_of_20_runs() -> None:
+    alarms = sum(
+        compare_rounds(noisy(seed, 6.0), noisy(1000 + seed, 6.0), limit=DEFAULT_MAX_SLOWDOWN).verdict == "slower"
+        for seed in range(20)
+    )
+    assert alarms <= 1
+
+
+def test_a_speed_up_is_no_slowdown() -> None:
+    assert compare_rounds(noisy(1, 5.0), noisy(2, 6.0), limit=1.05).verdict == "faster"
+
+
+def test_a_slowdown_that_is_smaller_than_the_noise_is_unclear() -> None:
+    found = compare_rounds(noisy(3, 6.8, between=0.3), noisy(4, 6.0, between=0.3), limit=1.05)
+    assert found.low < 1 < found.high
+    assert found.verdict in {"unclear", "same"}
+
+
+def test_the_interval_holds_the_ratio_in_about_19_of_20_runs() -> None:
+    # Many rounds, so that the interval need not rest on three of them.
+    held = 0
+    for seed in range(60):
+        found = compare_rounds(
+            noisy(seed, 6.6, rounds=12, samples=60), noisy(900 + seed, 6.0, rounds=12, samples=60), limit=1
+        )
+        held += found.low <= 1.1 <= found.high
+    assert held >= 50
+
+
+def test_the_median_of_a_resample_is_drawn_as_the_bootstrap_draws_it() -> None:
+    samples = list(np.random.default_rng(5).exponential(size=101))
+    found = compare_rounds([samples], [[1.0]], limit=1)
+    by_hand = np.median(np.random.default_rng(6).choice(samples, size=(4_000, 101)), axis=1)
+    assert (found.low, found.high) == pytest.approx(np.quantile(by_hand, [0.025, 0.975]), rel=0.06)
+
+
+def test_pairs_see_through_a_drift_that_hits_both_sides() -> None:
+    drift = np.linspace(1.0, 1.5, 10)
+    ours = [
+        list(1.03 * factor * np.array(one))
+        for factor, one in zip(drift, noisy(7, 6.0, between=0.002, rounds=10), strict=True)
+    ]
+    theirs = [
+        list(factor * np.array(one)) for factor, one in zip(drift, noisy(8, 6.0, between=0.002, rounds=10), strict=True)
+    ]
+    paired = compare_rounds(ours, theirs, limit=1.0, paired=True)
+    unpaired = compare_rounds(ours, theirs, limit=1.0)
+    assert paired.verdict == "slower"
+    assert 1.02 < paired.low < paired.high < 1.04
+    assert unpaired.high - unpaired.low > 5 * (paired.high - paired.low)
+
+
+def test_the_same_measurements_give_the_same_interval() -> None:
+    assert compare_rounds(noisy(1, 6), noisy(2, 6), limit=1) == compare_rounds(noisy(1, 6), noisy(2, 6), limit=1)
+
+
+def test_a_run_against_an_earlier_one_fails_where_an_artifact_got_slower() -> None:
+    earlier = run("tflite-int8", noisy(1, 6.0))
+    again = compare_with_baseline(run("tflite-int8", noisy(2, 6.05)), earlier, file=Path("b.json"), max_slowdown=1.05)
+    slower = compare_with_baseline(run("tflite-int8", noisy(3, 7.2)), earlier, file=Path("b.json"), max_slowdown=1.10)
+    assert again.passed
+    assert not slower.passed
+    assert slower.changes[0].ratio.verdict == "slower"
+    assert slower.changes[0].noise > 0
+    allowed = compare_with_baseline(run("tflite-int8", noisy(3, 7.2)), earlier, file=Path("b.json"), max_slowdown=1.5)
+    assert allowed.passed
+
+
+def test_what_does_not_compare_is_named() -> None:
+    earlier = msgspec.structs.replace(run("tflite-int8", noisy(1, 6.0)), host={"cpu": "A72"})
+    result = compare_with_baseline(run("onnx-int8", noisy(1, 6.0)), earlier, file=Path("b.json"), max_slowdown=1.05)
+    assert result.passed
+    assert result.changes == []
+    assert "A72" in result.warnings[0]
+    assert "onnx-int8" in result.warnings[1]
+
+
+def test_a_baseline_without_raw_samples_or_without_a_file_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        read_baseline(tmp_path / "missing.json")
+    summary = msgspec.structs.replace(run("tflite-int8", noisy(1, 6.0)), samples_us=None)
+    (tmp_path / "summary.json").write_text(summary.to_json())
+    with pytest.raises(UsageError, match="no raw samples"):
+        read_baseline(tmp_path / "summary.json")

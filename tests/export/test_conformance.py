@@ -1,0 +1,178 @@
+"""Every registered format and quantization is what was asked for, deterministic, and close to the Keras model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgemnist.data.interface import Dataset
+from edgemnist.data.sampling import stratified_indices
+from edgemnist.errors import ArtifactError, DataError, EdgemnistError, ModelError, UnknownNameError, UsageError
+from edgemnist.export import FORMATS, artifact_names
+from edgemnist.export.config import ExportConfig
+from edgemnist.export.run import export_model
+from edgemnist.export.source import read_source
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest, read_recorded
+from edgemnist.runtimes import load
+
+TARGETS = [(name, quantization) for name, entry in FORMATS.items() for quantization in entry.quantizations]
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.mark.parametrize(("name", "quantization"), TARGETS)
+def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, made_exports: Path) -> None:
+    manifest = read_manifest(made_exports)
+    artifact = manifest.artifact(f"{name}-{quantization}")
+    assert artifact.file == f"{artifact.name}{FORMATS[name].suffix}"
+    assert len(read_recorded(made_exports, artifact)) == artifact.bytes
+    integer = artifact.name == "tflite-int8"
+    assert artifact.input.dtype == artifact.output.dtype == ("int8" if integer else "float32")
+    assert (artifact.input.scale is not None) == integer
+    assert (artifact.calibration is not None) == (quantization == "int8")
+    assert manifest.model is not None
+    assert artifact.model_sha256 == manifest.model.sha256
+    assert artifact.versions.keys() >= {"tensorflow", "edgemnist"}
+
+
+@pytest.mark.parametrize(("name", "quantization"), TARGETS)
+def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, made_exports: Path) -> None:
+    pack = read_golden(made_exports, read_manifest(made_exports))
+    answers = load(made_exports / f"{name}-{quantization}{FORMATS[name].suffix}").predict_proba(pack.images)
+    furthest = {"float32": 1e-5, "float16": 2e-3, "dynamic": 0.1, "int8": 0.2, "int4": 0.7}
+    assert np.abs(answers - pack.probabilities).max() <= furthest[quantization]
+    assert np.mean(answers.argmax(axis=1) == pack.probabilities.argmax(axis=1)) >= 0.98
+
+
+def test_quantized_files_are_as_small_as_their_weights(made_exports: Path) -> None:
+    size = {artifact.name: artifact.bytes for artifact in read_manifest(made_exports).artifacts}
+    weights = 784 * 128 + 128 * 10
+    for name in artifact_names():
+        bits = {"float32": 32, "float16": 16, "int8": 8, "dynamic": 8, "int4": 4}[name.split("-")[1]]
+        assert weights * bits / 8 <= size[name] <= weights * bits / 8 + 12_000, name
+
+
+def test_exporting_twice_gives_the_same_bytes(made_exports: Path, dataset: Dataset, tmp_path: Path) -> None:
+    # The directory was made by another process: nothing of a process may be in the files.
+    shutil.copy(made_exports / "model.keras", tmp_path / "again.keras")
+    config = ExportConfig.of(model=tmp_path / "again.keras")
+    export_model(config, dataset, tmp_path / "exports")
+    before, after = read_manifest(made_exports), read_manifest(tmp_path / "exports")
+    assert {one.name: one.sha256 for one in before.artifacts} == {one.name: one.sha256 for one in after.artifacts}
+    assert before.golden is not None
+    assert before.golden == after.golden
+
+
+@pytest.mark.parametrize(("name", "quantization"), TARGETS)
+def test_another_quantization_passed_off_as_this_one_is_refused(
+    name: str, quantization: str, made_exports: Path
+) -> None:
+    source = read_source(made_exports / "model.keras")
+    exporter = FORMATS[name].load()(source, [str(index) for index in range(10)], np.zeros((1, 28, 28), np.uint8))
+    for other in FORMATS[name].quantizations:
+        data = (made_exports / f"{name}-{other}{FORMATS[name].suffix}").read_bytes()
+        if other == quantization:
+            exporter.inspect(data, quantization)
+        else:
+            with pytest.raises(ArtifactError, match="something else came out"):
+                exporter.inspect(data, quantization)
+
+
+def test_a_convolutional_model_of_foreign_origin_becomes_every_artifact(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from keras import layers
+
+    path = save_model(
+        layers.Input((28, 28, 1)),
+        layers.Conv2D(16, 3, strides=2, activation="relu"),
+        layers.Conv2D(32, 3, strides=2, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    )
+    result = export_model(ExportConfig.of(model=path, calibration=50, golden=100), dataset, tmp_path / "exports")
+    assert [artifact.name for artifact in result.artifacts] == artifact_names()
+    assert result.golden_images == 100
+    manifest = read_manifest(tmp_path / "exports")
+    pack = read_golden(tmp_path / "exports", manifest)
+    assert manifest.model is not None
+    assert (tmp_path / "exports" / manifest.model.file).exists()
+    for artifact in manifest.artifacts:
+        answers = load(tmp_path / "exports" / artifact.file).predict_proba(pack.images)
+        assert np.abs(answers - pack.probabilities).max() <= (0.35 if artifact.quantization == "int4" else 0.1)
+
+
+def test_calibration_images_come_evenly_from_the_training_split(dataset: Dataset) -> None:
+    indices = stratified_indices(dataset.train.labels, 100, 0)
+    assert np.bincount(dataset.train.labels[indices]).tolist() == [10] * 10
+
+
+def test_only_what_is_asked_for_is_made_and_the_rest_stays(exports: Path, dataset: Dataset) -> None:
+    before = read_manifest(exports)
+    config = ExportConfig.of(format="onnx", quantizations=["int8"], calibration=77)
+    result = export_model(config, dataset, exports)
+    assert [artifact.name for artifact in result.artifacts] == ["onnx-int8"]
+    after = read_manifest(exports)
+    assert [one.name for one in after.artifacts] == [one.name for one in before.artifacts]
+    changed = [one.name for one in after.artifacts if one != before.artifact(one.name)]
+    assert changed == ["onnx-int8"]
+    calibration = after.artifact("onnx-int8").calibration
+    assert calibration is not None
+    assert calibration.images == 77
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"calibration": 0}, UsageError),
+        ({"golden": 0}, UsageError),
+        ({"format": "tensorrt"}, UnknownNameError),
+        ({"format": "onnx", "quantizations": ["int4"]}, UnknownNameError),
+        ({"quantizations": ["int16"]}, UnknownNameError),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, object], error: type[EdgemnistError]) -> None:
+    with pytest.raises(error):
+        ExportConfig.of(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_more_calibration_images_than_there_are_is_an_error(exports: Path, dataset: Dataset) -> None:
+    before = (exports / "manifest.json").read_bytes()
+    with pytest.raises(DataError):
+        export_model(ExportConfig.of(calibration=1_000_000), dataset, exports)
+    assert (exports / "manifest.json").read_bytes() == before
+
+
+def test_models_that_are_no_digit_classifiers_are_refused_by_name(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from keras import layers
+
+    wrong = {
+        "width": save_model(layers.Input((28, 27)), layers.Flatten(), layers.Dense(10), name="width.keras"),
+        "classes": save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(7), name="classes.keras"),
+        "image": save_model(layers.Input((28, 28)), layers.Dense(10), name="image.keras"),
+    }
+    text = tmp_path / "text.keras"
+    text.write_text("no model")
+    for path in (*wrong.values(), text, tmp_path / "missing.keras"):
+        with pytest.raises(ModelError) as caught:
+            export_model(ExportConfig.of(model=path), dataset, tmp_path / "exports")
+        assert path.name in caught.value.message
+        assert not (tmp_path / "exports" / "manifest.json").exists()
+
+
+def test_a_layer_without_an_equivalent_is_named(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from keras import layers
+
+    path = save_model(
+        layers.Input((28, 28)), layers.LSTM(8, name="memory"), layers.Dense(10, activation="softmax", name="scores")
+    )
+    with pytest.raises(ModelError, match="memory"):
+        export_model(ExportConfig.of(format="tflite", model=path, calibration=10), dataset, tmp_path / "exports")

@@ -1,0 +1,184 @@
+"""The report in a real Chromium, on a desk and on a phone: complete, quiet, within its window, and readable."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+
+from edgemnist.report.facts import read_facts
+from edgemnist.report.run import write_report
+
+WINDOWS = {"desktop": (1280, 900), "phone": (390, 844)}
+AA = 4.5
+"""Contrast that WCAG 2 asks of text, level AA."""
+
+
+@pytest.fixture(scope="module")
+def report(known_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of artifacts about which everything is known."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(known_exports, path)
+    return path
+
+
+def look(browser: Chrome, page: Path, window: str = "desktop", scheme: str = "light") -> None:
+    """Open a page from disk in a window, in the colours for the day or the night."""
+    width, height = WINDOWS[window]
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": window == "phone"}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(page.resolve().as_uri())
+
+
+def console(browser: Chrome) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]  # as Selenium has it
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_it_opens_without_a_word_on_the_console_and_fits_the_window(
+    window: str, scheme: str, report: Path, browser: Chrome
+) -> None:
+    look(browser, report, window, scheme)
+    assert console(browser) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") == WINDOWS[window][0]
+    for drawing in browser.find_elements(By.CSS_SELECTOR, "figure svg"):
+        assert 250 < drawing.size["width"] <= WINDOWS[window][0]
+        assert drawing.size["height"] > 100
+
+
+def test_the_answer_stands_on_the_first_screen_of_a_phone(report: Path, known_exports: Path, browser: Chrome) -> None:
+    look(browser, report, "phone")
+    recommended = read_facts(known_exports).recommended
+    heading = browser.find_element(By.TAG_NAME, "h1")
+    assert heading.text == f"Ship {recommended}"
+    figures = browser.find_element(By.CLASS_NAME, "key-figures")
+    assert figures.location["y"] + figures.size["height"] < WINDOWS["phone"][1]
+    assert "µs" in figures.text
+    assert "KB" in figures.text
+
+
+def test_everything_that_is_known_is_shown(report: Path, known_exports: Path, browser: Chrome) -> None:
+    look(browser, report)
+    facts = read_facts(known_exports)
+    headings = [heading.text for heading in browser.find_elements(By.TAG_NAME, "h2")]
+    assert headings == [
+        "The artifacts",
+        "What else it costs",
+        "Is it still the same model?",
+        "The model",
+        "To get the same",
+    ]
+    # Trade-off, distributions, layers and training curves.
+    assert len(browser.find_elements(By.CSS_SELECTOR, "figure svg")) == 4
+    rows = browser.find_elements(By.CSS_SELECTOR, "section:first-of-type tbody tr")
+    assert {row.find_element(By.TAG_NAME, "th").text for row in rows} == {one.name for one in facts.manifest.artifacts}
+    assert facts.golden is not None
+    cells = browser.find_elements(By.CSS_SELECTOR, ".confusion td")
+    assert sum(int(cell.text or 0) for cell in cells) == len(facts.golden.labels)
+    page = report.read_text()
+    assert all(artifact.sha256 in page for artifact in facts.manifest.artifacts)
+    assert "edgemnist train --recipe baseline --hidden 128" in page
+
+
+def test_every_flip_is_shown_with_its_picture(report: Path, known_exports: Path, browser: Chrome) -> None:
+    look(browser, report)
+    facts = read_facts(known_exports)
+    assert facts.verified is not None
+    for parity in facts.verified.artifacts:
+        galleries = [
+            one
+            for one in browser.find_elements(By.TAG_NAME, "details")
+            if one.find_element(By.TAG_NAME, "summary").text.startswith(f"{parity.name}:")
+        ]
+        assert len(galleries) == bool(parity.flipped)
+        for gallery in galleries:
+            pictures = gallery.find_elements(By.TAG_NAME, "img")
+            assert len(pictures) == len(parity.flipped[:60])
+            assert all(browser.execute_script("return arguments[0].naturalWidth", one) == 28 for one in pictures)
+
+
+def test_it_needs_no_network_and_no_script(report: Path) -> None:
+    page = report.read_text()
+    assert "<script" not in page
+    links = re.findall(r'(?:src|href)="([^"]*)"', page) + re.findall(r"url\(([^)]*)\)", page)
+    assert links
+    assert all(link.startswith(("data:", "#")) for link in links), links
+
+
+def test_no_two_parts_have_the_same_id(report: Path) -> None:
+    ids = re.findall(r'\bid="([^"]*)"', report.read_text())
+    assert len(ids) == len(set(ids))
+    targets = set(re.findall(r'(?:href="|url\()#([^")]*)', report.read_text()))
+    assert targets <= set(ids)
+
+
+def test_pictures_have_words_and_tables_have_heads(report: Path, browser: Chrome) -> None:
+    look(browser, report)
+    for drawing in browser.find_elements(By.TAG_NAME, "svg"):
+        assert drawing.get_attribute("role") == "img"
+        assert len(drawing.get_attribute("aria-label") or "") > 20
+    assert all(image.get_attribute("alt") for image in browser.find_elements(By.TAG_NAME, "img"))
+    for table in browser.find_elements(By.TAG_NAME, "table"):
+        assert table.find_elements(By.CSS_SELECTOR, "th[scope]")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(scheme: str, report: Path, browser: Chrome) -> None:
+    look(browser, report, "desktop", scheme)
+    script = "return getComputedStyle(document.documentElement).getPropertyValue(arguments[0]).trim()"
+    colors = {
+        name: browser.execute_script(script, f"--{name}")
+        for name in ("surface", "raised", "ink", "muted", "good", "bad", "series-1", "series-2", "series-3")
+    }
+    for name in ("ink", "muted", "good", "bad"):
+        for ground in ("surface", "raised"):
+            assert contrast(colors[name], colors[ground]) >= AA, (name, ground)
+    for number in (1, 2, 3):
+        # WCAG 2 asks 3:1 of what is no text.
+        assert contrast(colors[f"series-{number}"], colors["surface"]) >= 3
+    # The drawings take the colours of the page.
+    label = browser.find_element(By.CSS_SELECTOR, "figure svg text")
+    assert luminance_of_css(label.value_of_css_property("fill")) == pytest.approx(
+        luminance(colors["muted"]), abs=0.01
+    ) or luminance_of_css(label.value_of_css_property("fill")) == pytest.approx(luminance(colors["ink"]), abs=0.01)
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two colours such as #1b1f24, as WCAG 2 defines it."""
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(color: str) -> float:
+    return _luminance([int(color[place : place + 2], 16) for place in (1, 3, 5)])
+
+
+def luminance_of_css(color: str) -> float:
+    return _luminance([int(number) for number in re.findall(r"\d+", color)[:3]])
+
+
+def _luminance(channels: list[int]) -> float:
+    shares = [channel / 255 for channel in channels]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_what_nobody_has_found_out_yet_is_asked_for(exports: Path, browser: Chrome) -> None:
+    for name in ("training.json", "verify.json", "bench.json"):
+        (exports / name).unlink(missing_ok=True)
+    result = write_report(exports)
+    assert result.missing == ["edgemnist train", "edgemnist verify", "edgemnist bench"]
+    look(browser, Path(result.file), "phone")
+    assert console(browser) == []
+    assert browser.find_element(By.TAG_NAME, "h1").text == "Not measured yet"
+    assert "edgemnist bench" in browser.find_element(By.CLASS_NAME, "note").text
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 390

@@ -1,0 +1,91 @@
+"""What goes into a report and what does not, and the form for a pull request."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgemnist.errors import MissingDependencyError
+from edgemnist.report.facts import read_facts
+from edgemnist.report.plots import apart
+from edgemnist.report.run import write_report
+from tests.conftest import Run, run_edgemnist
+from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
+
+
+def test_figures_of_a_file_that_has_changed_since_are_left_out(known_exports: Path, exports: Path) -> None:
+    for name in ("verify.json", "bench.json"):
+        (exports / name).write_bytes((known_exports / name).read_bytes())
+    before = read_facts(exports)
+    replace_artifact(exports, "onnx-int8", flip_bits_in_the_middle((exports / "onnx-int8.onnx").read_bytes()))
+    after = read_facts(exports)
+    for facts, known in ((before, True), (after, False)):
+        artifact = facts.manifest.artifact("onnx-int8")
+        assert (facts.parity(artifact) is not None) == known
+        assert (facts.latency(artifact) is not None) == known
+
+
+def test_the_same_facts_give_the_same_page(known_exports: Path, tmp_path: Path) -> None:
+    for name in ("one.html", "two.html"):
+        write_report(known_exports, tmp_path / name)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_the_page_is_written_beside_the_artifacts_and_says_so(exports: Path, edgemnist: Run) -> None:
+    done = edgemnist("report", "--exports", exports, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert Path(document["file"]) == exports / "report.html"
+    assert document["bytes"] == (exports / "report.html").stat().st_size
+
+
+def test_markdown_has_a_table_that_github_draws(known_exports: Path, tmp_path: Path) -> None:
+    write_report(known_exports, tmp_path / "report.md", markdown=True)
+    text = (tmp_path / "report.md").read_text()
+    facts = read_facts(known_exports)
+    assert text.startswith(f"## edgemnist: Ship {facts.recommended}\n")
+    rows = [line for line in text.split("<details>")[0].splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(facts.manifest.artifacts)
+    assert len({row.count("|") for row in rows}) == 1
+    assert f"| **{facts.recommended}** |" in text
+    assert "$ edgemnist export" in text
+
+
+def test_markdown_needs_neither_jinja_nor_matplotlib_and_the_page_says_how_to_get_them(
+    known_exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("jinja2", "matplotlib"):
+        monkeypatch.setitem(sys.modules, package, None)
+    write_report(known_exports, tmp_path / "report.md", markdown=True)
+    with pytest.raises(MissingDependencyError) as caught:
+        write_report(known_exports, tmp_path / "report.html")
+    assert 'pip install "edgemnist[report]"' in caught.value.hint
+
+
+def test_names_and_labels_are_shown_as_text_and_never_become_markup(exports: Path, known_exports: Path) -> None:
+    for name in ("verify.json", "bench.json"):
+        text = (known_exports / name).read_text()
+        (exports / name).write_text(text.replace('"os": "', '"os": "<script>alert(1)</script>'))
+    page = Path(write_report(exports).file).read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_broken_record_is_an_error_that_names_the_file(exports: Path) -> None:
+    (exports / "bench.json").write_text("{")
+    done = run_edgemnist("report", "--exports", exports, cwd=exports.parent)
+    assert done.returncode == 2
+    assert "bench.json" in done.stderr
+    assert not (exports / "report.html").exists()
+
+
+def test_labels_keep_their_order_and_their_distance() -> None:
+    placed = apart([0.5, 0.5, 0.1, 0.52], 0.1)
+    assert sorted(range(4), key=placed.__getitem__) == [2, 0, 1, 3]
+    ordered = sorted(placed)
+    assert all(above - below >= 0.1 - 1e-9 for below, above in itertools.pairwise(ordered))
+    assert apart([0.2, 0.8], 0.1) == pytest.approx([0.2, 0.8])

@@ -1,0 +1,153 @@
+"""Every registered runtime keeps the contract: uint8 images in, float32 probabilities out, whatever the file holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgemnist
+from edgemnist.arrays import Images
+from edgemnist.errors import ArtifactError
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest
+from edgemnist.runtimes import RUNTIMES, load, runtime_for
+from edgemnist.runtimes.interface import Classifier
+
+
+def files(exports: Path) -> list[Path]:
+    """Return the Keras model and every artifact."""
+    manifest = read_manifest(exports)
+    assert manifest.model is not None
+    return [exports / manifest.model.file, *(exports / artifact.file for artifact in manifest.artifacts)]
+
+
+@pytest.fixture(scope="module", params=list(RUNTIMES))
+def classifiers(request: pytest.FixtureRequest, made_exports: Path) -> list[Classifier]:
+    """One classifier for each file that the runtime takes."""
+    runtime = request.param
+    entry = RUNTIMES[runtime]
+    # A runtime that no ending asks for takes what it names, or else the model that was trained.
+    suffixes = entry.suffixes or (() if entry.artifacts else (".keras",))
+    taken = [path for path in files(made_exports) if path.suffix in suffixes or path.stem in entry.artifacts]
+    assert taken, f"no exported file tests {runtime}"
+    return [load(path, runtime=runtime) for path in taken]
+
+
+@pytest.fixture(scope="module")
+def images(made_exports: Path) -> Images:
+    return read_golden(made_exports, read_manifest(made_exports)).images
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_any_number_of_images_gives_as_many_rows_of_probabilities(
+    count: int, classifiers: list[Classifier], images: Images
+) -> None:
+    for classifier in classifiers:
+        answers = classifier.predict_proba(images[:count])
+        assert answers.dtype == np.float32
+        assert answers.shape == (count, 10)
+        assert np.all(answers >= 0)
+        # Ten int8 probabilities are each rounded to 1/256.
+        assert np.all(np.abs(answers.sum(axis=1) - 1) <= 6 / 256)
+        labels = classifier.predict(images[:count])
+        assert labels.dtype == np.int64
+        assert labels.tolist() == answers.argmax(axis=1).tolist()
+
+
+def test_a_chunk_boundary_changes_no_answer(classifiers: list[Classifier], images: Images) -> None:
+    many = np.concatenate([images, images, images])[:2500]
+    for classifier in classifiers:
+        answers = classifier.predict_proba(many)
+        assert np.abs(answers[1000:2000] - answers[:1000]).max() <= 1e-5
+
+
+def test_the_images_may_lie_anywhere_in_memory(classifiers: list[Classifier], images: Images) -> None:
+    flipped = images[:20, ::-1, ::-1]
+    assert not flipped.flags.c_contiguous
+    frozen = np.ascontiguousarray(flipped)
+    frozen.flags.writeable = False
+    for classifier in classifiers:
+        one, other = classifier.predict_proba(flipped), classifier.predict_proba(frozen)
+        assert np.array_equal(one, other)
+        assert np.array_equal(classifier.predict_proba(flipped[:1]), classifier.predict_proba(frozen[:1]))
+
+
+def test_answers_are_new_arrays_that_a_later_call_leaves_alone(classifiers: list[Classifier], images: Images) -> None:
+    for classifier in classifiers:
+        first = classifier.predict_proba(images[:1])
+        kept = first.copy()
+        classifier.predict_proba(images[1:2])
+        classifier.predict_proba(images[:50])
+        assert np.array_equal(first, kept)
+        first[:] = 7
+        assert np.array_equal(classifier.predict_proba(images[:1]), kept)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((1, 28, 28), np.float32),
+        np.zeros((28, 28), np.uint8),
+        np.zeros((2, 28, 27), np.uint8),
+        np.zeros((2, 28, 28, 1), np.uint8),
+    ],
+    ids=["dtype", "no batch", "width", "channels"],
+)
+def test_anything_but_images_is_refused(wrong: np.ndarray, classifiers: list[Classifier]) -> None:
+    for classifier in classifiers:
+        with pytest.raises(ValueError, match="uint8"):
+            classifier.predict_proba(wrong)
+
+
+def test_labels_come_from_the_caller_or_are_numbers(made_exports: Path) -> None:
+    names = [f"class {index}" for index in range(10)]
+    for path in files(made_exports):
+        assert load(path, labels=names).labels == tuple(names)
+        assert load(path).labels == tuple(str(index) for index in range(10))
+        assert load(path).classes_.tolist() == list(range(10))
+
+
+def test_every_thread_count_gives_the_same_labels(made_exports: Path, images: Images) -> None:
+    for path in files(made_exports)[1:]:
+        one, two = (load(path, threads=threads).predict(images[:200]) for threads in (1, 2))
+        assert np.array_equal(one, two)
+
+
+def test_load_picks_the_runtime_from_the_ending(made_exports: Path, tmp_path: Path) -> None:
+    assert {runtime_for(path) for path in files(made_exports)} == {"keras", "litert", "onnxruntime"}
+    assert edgemnist.load(str(made_exports / "onnx-int8.onnx")).labels
+    with pytest.raises(ArtifactError, match="no runtime takes"):
+        load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx", ".keras"])
+@pytest.mark.parametrize("content", ["nothing", "garbage", "half", "other format", "missing"])
+def test_a_file_that_is_no_model_is_an_artifact_error(
+    suffix: str, content: str, made_exports: Path, tmp_path: Path
+) -> None:
+    mine = next(path for path in files(made_exports) if path.suffix == suffix)
+    other = next(path for path in files(made_exports) if path.suffix != suffix)
+    data = mine.read_bytes()
+    path = tmp_path / f"broken{suffix}"
+    written = {
+        "nothing": b"",
+        "garbage": bytes(range(256)) * 64,
+        "half": data[: len(data) // 2],
+        "other format": other.read_bytes(),
+    }
+    if content in written:
+        path.write_bytes(written[content])
+    with pytest.raises(ArtifactError) as caught:
+        load(path)
+    assert path.name in caught.value.message
+
+
+def test_importing_the_registries_loads_no_runtime() -> None:
+    heavy = ("tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert")
+    code = f"import sys, edgemnist, edgemnist.export; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

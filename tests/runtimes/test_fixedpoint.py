@@ -1,0 +1,66 @@
+"""Fixed-point numbers behave like the real numbers that they stand for."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgemnist.runtimes import fixedpoint
+
+INT32 = st.integers(-(2**31), 2**31 - 1)
+
+
+def array(*values: int) -> fixedpoint.Raw:
+    return np.array(values, dtype=np.int64)
+
+
+def half_up(value: Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))
+
+
+@given(INT32, INT32)
+def test_the_doubling_high_multiplication_is_the_rounded_product(one: int, other: int) -> None:
+    expected = min(half_up(Fraction(one * other, 2**31)), 2**31 - 1)
+    assert fixedpoint.doubling_high_multiply(array(one), array(other))[0] == expected
+
+
+@given(INT32, st.integers(0, 31))
+def test_a_division_by_a_power_of_two_rounds_halves_away_from_zero(value: int, exponent: int) -> None:
+    exact = Fraction(abs(value), 2**exponent)
+    expected = half_up(exact) * (1 if value >= 0 else -1)
+    assert fixedpoint.rounding_divide_by_power(array(value), exponent)[0] == expected
+
+
+@given(st.floats(1e-9, 1e4))
+def test_a_multiplier_is_within_half_a_unit_of_its_31_bits(real: float) -> None:
+    mantissa, exponent = fixedpoint.quantized_multiplier(real)
+    assert 2**30 <= mantissa < 2**31
+    assert abs(mantissa * 2.0 ** (exponent - 31) - real) <= real * 2**-31
+
+
+def test_a_multiplier_too_small_to_matter_is_zero() -> None:
+    assert fixedpoint.quantized_multiplier(1e-12) == (0, 0)
+
+
+@given(st.integers(-(2**24), 2**24), st.floats(1e-5, 1.0))
+def test_a_rescaled_accumulator_is_the_rounded_product(value: int, real: float) -> None:
+    mantissa, exponent = fixedpoint.quantized_multiplier(real)
+    expected = half_up(Fraction(value * mantissa) * Fraction(2) ** (exponent - 31))
+    assert fixedpoint.multiply_by_quantized_multiplier(array(value), mantissa, exponent)[0] == expected
+
+
+@given(st.integers(-(2**31) + 1, 0))
+def test_the_exponential_is_right_to_six_digits(value: int) -> None:
+    found = fixedpoint.exp_on_negative_values(array(value))[0] / 2**31
+    assert abs(found - math.exp(value / 2**26)) < 5e-7
+
+
+@given(st.integers(1, 2**31 - 1))
+def test_the_reciprocal_is_right_to_eight_digits(value: int) -> None:
+    found, leading = fixedpoint.reciprocal(array(value))
+    one = found[0] / 2**31 * 2.0 ** -(31 - leading[0])
+    assert abs(one * value - 1.0) < 1e-8

@@ -1,0 +1,138 @@
+"""What `edgemnist verify` writes besides its table, and which options go together."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from PIL import Image
+
+from tests.conftest import Run
+from tests.verify import damage
+from tests.verify.damage import damage_artifact
+
+Json = Callable[..., dict[str, Any]]
+
+
+def test_junit_has_a_case_for_each_artifact_with_every_missed_gate(
+    edgemnist: Run, exports: Path, tmp_path: Path
+) -> None:
+    damage_artifact(exports, "tflite-int8", damage.clip_hidden_activations)
+    file = tmp_path / "parity.xml"
+    done = edgemnist(
+        "verify",
+        "tflite-int8",
+        "tflite-float16",
+        "--exports",
+        exports,
+        "--junit",
+        file,
+        "--sheet",
+        "flips.png",
+        "--json",
+    )
+    assert done.returncode == 1, done.stderr
+    result = json.loads(done.stdout)
+    suites = ET.parse(file).getroot()
+    assert (suites.tag, suites.get("tests"), suites.get("failures")) == ("testsuites", "2", "1")
+    cases = {case.get("name"): case for case in suites.iter("testcase")}
+    failure = cases["tflite-int8"].find("failure")
+    assert failure is not None
+    assert failure.text is not None
+    assert failure.text.split("\n") == result["artifacts"][0]["reasons"]
+    assert cases["tflite-float16"].find("failure") is None
+    assert result["flip_sheet"] == "flips.png"
+    with Image.open(tmp_path / "flips.png") as sheet:
+        assert sheet.format == "PNG"
+
+
+def test_the_page_lists_every_flip_and_layer_that_is_asked_for(edgemnist: Run, exports: Path) -> None:
+    options = ("verify", "tflite-int4", "--exports", exports)
+    flips = json.loads(edgemnist(*options, "--json").stdout)["artifacts"][0]["flipped"]
+    assert flips
+    page = edgemnist(*options, "--flips", "--layers").stdout
+    listed = {
+        int(line.split()[0]) for line in page.splitlines() if line.split()[-1:] in (["fixed"], ["broken"], ["changed"])
+    }
+    assert listed == {flip["index"] for flip in flips}
+    assert "tflite-int4 against tflite-float32" in page
+    assert "FULLY_CONNECTED" in page
+    assert "FULLY_CONNECTED" not in edgemnist(*options).stdout
+
+
+def test_the_shown_gate_is_a_gate_file_with_what_holds(edgemnist: Run, edgemnist_json: Json, tmp_path: Path) -> None:
+    shown = edgemnist("verify", "--show-gate", env={"COLUMNS": "40"}).stdout
+    document = tomllib.loads(shown)
+    assert document["int8"]["max_flips_percent"] == 0.3
+    assert edgemnist_json("verify", "--show-gate")["gate"] == document
+    (tmp_path / "gate.toml").write_text("[tflite-int8]\nmax_drop_points = 0.01\n")
+    merged = tomllib.loads(edgemnist("verify", "--show-gate", "--gate", "gate.toml").stdout)
+    assert merged["tflite-int8"] == {"max_drop_points": 0.01}
+
+
+def test_files_are_compared_without_any_export_directory(
+    edgemnist: Run, made_exports: Path, digits: Path, tmp_path: Path
+) -> None:
+    arguments = ("verify", "--reference", made_exports / "onnx-float32.onnx", made_exports / "tflite-int8.tflite")
+    done = edgemnist(*arguments, "--exports", "none", "--data", digits, "--json")
+    assert done.returncode in {0, 1}, done.stderr
+    result = json.loads(done.stdout)
+    assert result["images"] == 20
+    assert result["artifacts"][0]["quantization"] == "int8"
+    assert not (tmp_path / "none").exists()
+    strict = edgemnist(*arguments, "--exports", made_exports, "--max-diff", "0", "--json")
+    assert strict.returncode == 1
+    assert json.loads(strict.stdout)["images"] > 20
+
+
+def test_another_runtime_answers_for_the_artifacts_that_it_executes_and_leaves_the_record(
+    edgemnist_json: Json, exports: Path
+) -> None:
+    result = edgemnist_json("verify", "--runtime", "integer", "--exports", exports)
+    assert [(one["name"], one["runtime"]) for one in result["artifacts"]] == [("tflite-int8", "integer")]
+    assert not (exports / "verify.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--runtime", "integer", "onnx-int8"], "does not execute onnx-int8"),
+        (["--runtime", "intege"], "'integer'"),
+        (["--reference", "x.onnx"], "no model file"),
+        (["--reference", "x.onnx", "y.tflite"], "y.tflite"),
+        (["--reference", "x.onnx", "y.txt", "--as", "int8"], "y.txt"),
+        (["--reference", "x.onnx", "y.tflite", "--layers"], "--layers"),
+        (["--reference", "x.onnx", "y.tflite", "--as", "int7"], "'int8'"),
+        (["--as", "int8"], "--as"),
+        (["--gate", "missing.toml"], "missing.toml"),
+        (["--junit", "missing/file.xml", "tflite-int8"], "missing"),
+    ],
+)
+def test_options_that_make_no_sense_are_wrong_usage(
+    arguments: list[str], said: str, edgemnist: Run, exports: Path
+) -> None:
+    done = edgemnist("verify", *arguments, "--exports", exports)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def digits(made_exports: Path, tmp_path: Path) -> Path:
+    """A folder of 20 evaluation images by class, as a data set of one's own."""
+    from edgemnist.golden import read_golden
+    from edgemnist.manifest import read_manifest
+
+    pack = read_golden(made_exports, read_manifest(made_exports))
+    for split in ("train", "test"):
+        for label in range(10):
+            folder = tmp_path / "digits" / split / str(label)
+            folder.mkdir(parents=True)
+            for index in (pack.labels == label).nonzero()[0][:2]:
+                Image.fromarray(pack.images[index]).save(folder / f"{index}.png")
+    return tmp_path / "digits"

@@ -1,0 +1,90 @@
+"""Any two classifiers of 28×28 images can be compared, ours or not, without a manifest."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgemnist.errors import ArtifactError
+from edgemnist.export import artifact_names
+from edgemnist.golden import GoldenPack, read_golden
+from edgemnist.manifest import read_manifest
+from edgemnist.results import VerifyResult
+from edgemnist.verify.files import guess_quantization, verify_files
+from tests.verify import damage
+
+
+@pytest.fixture(scope="module")
+def pack(made_exports: Path) -> GoldenPack:
+    return read_golden(made_exports, read_manifest(made_exports))
+
+
+def compared(pack: GoldenPack, reference: Path, *files: Path, quantization: str | None = None) -> VerifyResult:
+    return verify_files(
+        reference,
+        files,
+        images=pack.images,
+        labels=pack.labels,
+        class_labels=pack.class_labels,
+        data=pack.data,
+        quantization=quantization,
+    )
+
+
+@pytest.mark.parametrize("name", artifact_names())
+def test_a_file_tells_its_quantization(name: str, made_exports: Path) -> None:
+    file = made_exports / read_manifest(made_exports).artifact(name).file
+    assert guess_quantization(file) == name.split("-")[1]
+
+
+def test_files_of_two_formats_are_compared_under_the_gates_of_what_they_are(
+    made_exports: Path, tmp_path: Path, pack: GoldenPack
+) -> None:
+    theirs, ours, half = (tmp_path / name for name in ("theirs.onnx", "ours.tflite", "half.tflite"))
+    for file, name in ((theirs, "onnx-float32.onnx"), (ours, "tflite-int8.tflite"), (half, "tflite-float16.tflite")):
+        shutil.copy(made_exports / name, file)
+    result = compared(pack, theirs, ours, half)
+    assert result.passed
+    assert result.reference == str(theirs)
+    assert result.reference_accuracy == pytest.approx(pack.accuracy(), abs=0.001)
+    assert [(parity.name, parity.quantization, parity.runtime) for parity in result.artifacts] == [
+        (str(ours), "int8", "litert"),
+        (str(half), "float16", "litert"),
+    ]
+    assert result.artifacts[0].integer is not None
+    assert result.artifacts[0].flips == len(result.artifacts[0].flipped)
+
+
+def test_a_file_is_the_same_as_itself(made_exports: Path, pack: GoldenPack) -> None:
+    file = made_exports / "onnx-dynamic.onnx"
+    (parity,) = compared(pack, file, file).artifacts
+    # Single answers against those of a batch, which ONNX Runtime quantizes as one.
+    assert parity.flips <= 5
+    file = made_exports / "tflite-int8.tflite"
+    (parity,) = compared(pack, file, file).artifacts
+    assert (parity.flips, parity.mcnemar_p) == (0, 1.0)
+
+
+def test_the_limits_of_another_quantization_can_be_asked_for(made_exports: Path, pack: GoldenPack) -> None:
+    reference, file = made_exports / "onnx-float32.onnx", made_exports / "tflite-int8.tflite"
+    assert not compared(pack, reference, file, quantization="float32").passed
+
+
+@pytest.mark.parametrize("wrong", [damage.swap_tflite_outputs, damage.transpose_hidden_weights])
+def test_a_wrong_file_is_caught(wrong: damage.Damage, made_exports: Path, tmp_path: Path, pack: GoldenPack) -> None:
+    file = tmp_path / "wrong.tflite"
+    file.write_bytes(wrong((made_exports / "tflite-int8.tflite").read_bytes()))
+    result = compared(pack, made_exports / "onnx-float32.onnx", file)
+    assert not result.passed
+    assert "labels changed" in result.artifacts[0].reasons[0]
+
+
+def test_a_file_with_fewer_classes_fails_and_says_so(made_exports: Path, tmp_path: Path, pack: GoldenPack) -> None:
+    file = tmp_path / "nine.onnx"
+    file.write_bytes(damage.forget_a_class((made_exports / "onnx-float32.onnx").read_bytes()))
+    (parity,) = compared(pack, made_exports / "tflite-float32.tflite", file).artifacts
+    assert "knows 9 classes" in parity.reasons[0]
+    with pytest.raises(ArtifactError, match="knows 9 classes"):
+        compared(pack, file, made_exports / "tflite-float32.tflite")

@@ -1,0 +1,121 @@
+"""Every changed label is listed, with what became of it, and drawn."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest
+from edgemnist.runtimes import load
+from edgemnist.verify.flips import BROKEN, CHANGED, FIXED, count_kind, list_flips, margin
+from edgemnist.verify.run import verify
+from edgemnist.verify.sheet import MOST, flips_png
+from tests.verify import damage
+from tests.verify.damage import damage_artifact
+
+
+def one_hot(*classes: int, confidence: float = 0.8) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    rows = np.full((len(classes), 3), (1 - confidence) / 2, np.float32)
+    rows[np.arange(len(classes)), classes] = confidence
+    return rows
+
+
+def test_a_flip_is_fixed_broken_or_changed() -> None:
+    labels = np.array([0, 0, 0, 0])
+    found = list_flips(one_hot(0, 0, 1, 1), one_hot(0, 1, 0, 2), labels, ["zero", "one", "2"])
+    assert [(flip.index, flip.kind) for flip in found] == [(1, BROKEN), (2, FIXED), (3, CHANGED)]
+    assert [(flip.label, flip.reference, flip.artifact) for flip in found] == [
+        ("zero", "zero", "one"),
+        ("zero", "one", "zero"),
+        ("zero", "one", 2),
+    ]
+    assert found[0].reference_margin == pytest.approx(0.7)
+
+
+def test_an_answer_that_is_no_number_is_a_flip_to_nothing() -> None:
+    answers = one_hot(0)
+    answers[0, 1] = np.nan
+    (flip,) = list_flips(one_hot(0), answers, np.array([0]), "abc")
+    assert (flip.artifact, flip.kind, flip.artifact_margin) == (None, BROKEN, 0.0)
+
+
+def test_the_margin_is_that_of_the_first_choice_over_the_second() -> None:
+    assert margin(np.array([0.1, 0.6, 0.3], np.float32)) == pytest.approx(0.3)
+    assert margin(np.array([0.5, 0.5], np.float32)) == 0.0
+
+
+def test_the_flips_of_a_real_artifact_are_all_there_and_explain_its_drop(made_exports: Path) -> None:
+    pack = read_golden(made_exports, read_manifest(made_exports))
+    for parity in verify(made_exports, ["tflite-int8", "tflite-int4", "onnx-float32"]).artifacts:
+        answers = load(made_exports / f"{parity.name}.{parity.format}").predict_proba(pack.images)
+        # The list is made from single answers, this from a batch: a tie may fall the other way.
+        expected = set(np.flatnonzero(answers.argmax(axis=1) != pack.probabilities.argmax(axis=1)).tolist())
+        assert len(expected ^ {flip.index for flip in parity.flipped}) <= 2
+        assert len(parity.flipped) == parity.flips
+        lost = count_kind(parity.flipped, BROKEN) - count_kind(parity.flipped, FIXED)
+        assert parity.accuracy_drop_points == pytest.approx(100 * lost / len(pack.labels))
+        assert parity.accuracy_interval is not None
+        assert parity.accuracy_interval.low < parity.accuracy < parity.accuracy_interval.high
+
+
+def test_a_broken_artifact_is_significantly_worse_and_a_good_one_is_not(exports: Path) -> None:
+    good = verify(exports, ["tflite-int8"]).artifacts[0]
+    assert good.mcnemar_p is not None
+    assert good.mcnemar_p > 0.01
+    assert good.ece == pytest.approx(good.reference_ece, abs=0.02)
+    damage_artifact(exports, "tflite-int8", damage.swap_tflite_outputs)
+    bad = verify(exports, ["tflite-int8"]).artifacts[0]
+    assert bad.mcnemar_p is not None
+    assert bad.mcnemar_p < 1e-6
+
+
+def test_confidences_that_mean_nothing_show_although_the_labels_hold(exports: Path) -> None:
+    good = verify(exports, ["tflite-int8"]).artifacts[0]
+    damage_artifact(exports, "tflite-int8", damage.clip_hidden_activations)
+    bad = verify(exports, ["tflite-int8"]).artifacts[0]
+    assert bad.accuracy == pytest.approx(good.accuracy, abs=0.02)
+    assert bad.ece is not None
+    assert good.ece is not None
+    assert bad.ece > 2 * good.ece
+
+
+def test_the_sheet_has_a_tile_for_every_flip(made_exports: Path) -> None:
+    pack = read_golden(made_exports, read_manifest(made_exports))
+    result = verify(made_exports, ["tflite-int4"])
+    parity = result.artifacts[0]
+    assert parity.flips > 1
+    sheet = np.asarray(Image.open(io.BytesIO(flips_png(result, pack.images))).convert("RGB"))
+    for flip in parity.flipped[:MOST]:
+        # The image itself stands somewhere in the sheet, three times enlarged.
+        tile = np.repeat(np.repeat(pack.images[flip.index], 3, axis=0), 3, axis=1)
+        assert _contains(sheet[:, :, 0], tile)
+    fewer = msgspec.structs.replace(result, artifacts=[msgspec.structs.replace(parity, flipped=[])])
+    blank = np.asarray(Image.open(io.BytesIO(flips_png(fewer, pack.images))).convert("RGB"))
+    assert blank.shape[0] < sheet.shape[0]
+
+
+def test_a_sheet_of_thousands_of_flips_stays_small(exports: Path) -> None:
+    damage_artifact(exports, "tflite-int8", damage.swap_tflite_outputs)
+    result = verify(exports, ["tflite-int8"])
+    assert result.artifacts[0].flips > MOST
+    sheet = Image.open(io.BytesIO(flips_png(result, read_golden(exports, read_manifest(exports)).images)))
+    assert sheet.height < 3_000
+
+
+def _contains(
+    sheet: np.ndarray[tuple[int, int], np.dtype[np.uint8]], tile: np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+) -> bool:
+    height, width = tile.shape
+    first = tile[height // 2]
+    rows = np.lib.stride_tricks.sliding_window_view(sheet, width, axis=1)
+    for top, left in np.argwhere(np.all(rows == first, axis=2)):
+        start = top - height // 2
+        if start >= 0 and np.array_equal(sheet[start : start + height, left : left + width], tile):
+            return True
+    return False

@@ -1,0 +1,96 @@
+"""A gate file says how much may be lost, and a wrong one is refused before anything is verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
+from edgemnist.export import artifact_names
+from edgemnist.verify.gate import GATES, LimitOverrides
+from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml, read_gates
+from edgemnist.verify.run import verify
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_defaults_as_a_file_are_the_defaults(tmp_path: Path) -> None:
+    table = read_gates(written(tmp_path / "gate.toml", gate_toml(GateTable())))
+    for name in artifact_names():
+        quantization = name.split("-")[1]
+        assert table.of(name, quantization) == GATES[quantization]
+
+
+def test_every_limit_of_a_gate_can_be_written() -> None:
+    assert {limit.field for limit in LIMITS.values()} == set(GATES["int8"].__dataclass_fields__)
+
+
+def test_an_artifact_has_its_own_limits_above_those_of_its_quantization(tmp_path: Path) -> None:
+    text = "[tflite-int8]\nmax_flips_percent = 0.1\n[int8]\nmax_flips_percent = 1\nmax_abs_diff = 0.5\n"
+    table = read_gates(written(tmp_path / "gate.toml", text))
+    assert table.of("tflite-int8", "int8").flips.share == pytest.approx(0.001)
+    assert table.of("onnx-int8", "int8").flips.share == pytest.approx(0.01)
+    assert table.of("tflite-int8", "int8").abs_diff == 0.5
+    assert table.of("tflite-int8", "int8").drop == GATES["int8"].drop
+    assert table.of("tflite-int4", "int4") == GATES["int4"]
+    again = read_gates(written(tmp_path / "again.toml", gate_toml(table)))
+    assert again.of("tflite-int8", "int8") == table.of("tflite-int8", "int8")
+
+
+def test_a_file_says_from_how_many_images_on_a_share_holds_to_the_letter(tmp_path: Path) -> None:
+    text = "[int8]\nmax_flips_percent = 0.3\n"
+    strict = read_gates(written(tmp_path / "a.toml", f"settled_images = 0\n{text}"))
+    lenient = read_gates(written(tmp_path / "b.toml", text))
+    assert strict.of("x", "int8").flips.allowed(1_000) == 3
+    assert lenient.of("x", "int8").flips.allowed(1_000) == GATES["int8"].flips.allowed(1_000) > 3
+
+
+def test_a_limit_in_a_file_fails_an_artifact_that_passes_without_it(made_exports: Path, tmp_path: Path) -> None:
+    table = read_gates(written(tmp_path / "gate.toml", "[tflite-int8]\nmax_abs_diff = 0.0\n"))
+    result = verify(made_exports, ["tflite-int8", "onnx-int8"], gates=table)
+    assert [(parity.name, parity.passed) for parity in result.artifacts] == [
+        ("tflite-int8", False),
+        ("onnx-int8", True),
+    ]
+    assert "0 allowed" in result.artifacts[0].reasons[0]
+
+
+def test_options_take_the_place_of_the_file(made_exports: Path, tmp_path: Path) -> None:
+    table = read_gates(written(tmp_path / "gate.toml", "[tflite-int8]\nmax_abs_diff = 0.0\n"))
+    assert verify(made_exports, ["tflite-int8"], LimitOverrides.of(max_abs_diff=0.9), gates=table).passed
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("[int8", UsageError, "not a gate file"),
+        ("[int9]\n", UnknownNameError, "'int8'"),
+        ("[int8]\nmax_flips = 1\n", UnknownNameError, "max_flips_percent"),
+        ("[int8]\nmax_flips_percent = -1\n", UsageError, "max_flips_percent"),
+        ("[int8]\nmax_flips_percent = 101\n", UsageError, "max_flips_percent"),
+        ("[int8]\nmax_abs_diff = nan\n", UsageError, "max_abs_diff"),
+        ("[int8]\nmax_abs_diff = true\n", UsageError, "max_abs_diff"),
+        ('[int8]\nmax_abs_diff = "0.1"\n', UsageError, "max_abs_diff"),
+        ("int8 = 3\n", UsageError, "not a table"),
+        ("settled_images = -1\n", UsageError, "settled_images"),
+        ("settled_images = 0.5\n", UsageError, "settled_images"),
+    ],
+)
+def test_a_wrong_gate_file_is_refused_with_the_word_that_is_wrong(
+    text: str, error: type[EdgemnistError], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=said) as caught:
+        read_gates(written(tmp_path / "gate.toml", text))
+    assert "gate.toml" in caught.value.message
+
+
+def test_a_gate_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.toml"):
+        read_gates(tmp_path / "none.toml")
+    (tmp_path / "gate.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not a gate file"):
+        read_gates(tmp_path / "gate.toml")

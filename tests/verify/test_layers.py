@@ -1,0 +1,109 @@
+"""A bad calibration shows as the layer that it hurt, and as no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.manifest import read_manifest
+from edgemnist.results import ArtifactLayers
+from edgemnist.verify.layers import CLIPPED, LOW_SQNR_DB, compare_layers, decibels
+from edgemnist.verify.run import verify
+from tests.verify import damage
+from tests.verify.damage import damage_artifact, edit_manifest
+from tests.verify.notices import Notices
+
+
+def layers_of(exports: Path, name: str) -> ArtifactLayers:
+    (found,) = verify(exports, [name], layers=True).layers
+    assert found.name == name
+    assert found.reference == "tflite-float32"
+    return found
+
+
+def test_a_good_calibration_hurts_no_layer(made_exports: Path) -> None:
+    found = layers_of(made_exports, "tflite-int8")
+    assert [layer.operator for layer in found.layers] == ["FULLY_CONNECTED", "FULLY_CONNECTED", "SOFTMAX"]
+    assert found.hurt is None
+    for layer in found.layers:
+        assert layer.sqnr_db is not None
+        assert layer.range_sqnr_db is not None
+        assert layer.sqnr_db > 25
+        # What the range costs by itself is less than the whole error.
+        assert layer.range_sqnr_db > LOW_SQNR_DB
+        assert layer.cosine > 0.99
+        assert layer.clipped <= CLIPPED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hurt", "clips"),
+    [
+        (damage.clip_hidden_activations, 1, True),
+        (damage.widen_hidden_activations, 1, False),
+        (damage.shift_zero_point_of_logits, 2, True),
+    ],
+)
+def test_a_bad_calibration_shows_as_the_layer_that_it_hurt(
+    wrong: damage.Damage, hurt: int, *, clips: bool, exports: Path
+) -> None:
+    before = layers_of(exports, "tflite-int8")
+    damage_artifact(exports, "tflite-int8", wrong)
+    after = layers_of(exports, "tflite-int8")
+    assert after.hurt == hurt
+    assert (after.layers[hurt - 1].clipped > 0.01) is clips
+    for one, other in zip(before.layers, after.layers, strict=True):
+        if one.layer != hurt:
+            assert one.range_sqnr_db == pytest.approx(other.range_sqnr_db)
+            assert one.clipped == other.clipped
+
+
+def test_wrong_weights_show_in_the_layer_that_has_them(exports: Path) -> None:
+    damage_artifact(exports, "tflite-int8", damage.transpose_hidden_weights)
+    found = layers_of(exports, "tflite-int8")
+    assert found.hurt is None
+    first, second, _ = found.layers
+    assert first.weight_sqnr_db is not None
+    assert second.weight_sqnr_db is not None
+    assert first.weight_sqnr_db < 5
+    assert second.weight_sqnr_db > 30
+
+
+def test_four_bits_cost_the_weights_more_than_eight(made_exports: Path) -> None:
+    int4, dynamic = layers_of(made_exports, "tflite-int4"), layers_of(made_exports, "tflite-dynamic")
+    for one, other in zip(int4.layers[:2], dynamic.layers[:2], strict=True):
+        assert one.weight_sqnr_db is not None
+        assert other.weight_sqnr_db is not None
+        # A bit is worth 6.02 dB.
+        assert 15 < other.weight_sqnr_db - one.weight_sqnr_db < 33
+        assert one.range_sqnr_db is None
+
+
+def test_layers_are_compared_for_tflite_only_and_say_so(made_exports: Path) -> None:
+    notices = Notices()
+    assert verify(made_exports, ["onnx-int8"], None, notices, layers=True).layers == []
+    assert any("--layers" in message for message in notices.messages)
+
+
+def test_without_the_float_twin_there_is_a_command_that_makes_it(exports: Path) -> None:
+    kept = [one for one in read_manifest(exports).artifacts if one.name != "tflite-float32"]
+    edit_manifest(exports, lambda manifest: msgspec.structs.replace(manifest, artifacts=kept))
+    with pytest.raises(UsageError, match="tflite-float32") as caught:
+        verify(exports, ["tflite-int8"], layers=True)
+    assert "edgemnist export" in caught.value.hint
+
+
+def test_a_file_of_another_format_is_not_compared(exports: Path) -> None:
+    images = np.zeros((1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    with pytest.raises(ArtifactError, match="ONNX"):
+        compare_layers("x", exports / "onnx-int8.onnx", exports / "tflite-float32.tflite", images)
+
+
+def test_nothing_is_no_noise_and_no_signal() -> None:
+    assert decibels(1.0, 0.1) == pytest.approx(10.0)
+    assert decibels(1.0, 0.0) is None
+    assert decibels(0.0, 1.0) is None
