@@ -21,7 +21,6 @@ from edgemnist.results import Prediction, PredictResult
 from edgemnist.runtimes import RUNTIMES, load, runtime_for
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.selection import select_for_runtime
-from edgemnist.verify.flips import as_digit
 from edgemnist.verify.run import read_verification, verified_names
 
 

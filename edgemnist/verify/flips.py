@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import Labels, Probabilities
+from edgemnist.labels import as_digit
 from edgemnist.results import Flip
 
 BROKEN: Final = "broken"
@@ -51,11 +52,6 @@ def margin(probabilities: Probabilities) -> float:
 def count_kind(flips: Sequence[Flip], kind: str) -> int:
     """Return how many of the flips are of this kind."""
     return sum(flip.kind == kind for flip in flips)
-
-
-def as_digit(label: str) -> int | str:
-    """Return a label as a number where it is one."""
-    return int(label) if label.isdecimal() else label
 
 
 def _kind(label: int, reference: int, artifact: int) -> str:
