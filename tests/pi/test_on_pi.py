@@ -22,8 +22,8 @@ pytestmark = pytest.mark.pi
 INT8_STEP = 1 / 256
 """One step of an int8 probability: what the ARM and x86 kernels of the int8 softmax may differ by."""
 RUN_TIME_STEP = 5e-3
-"""Where activations are quantized while the model runs, float noise may send one of them to the next step: 1.5e-3 was the
-most that was seen in 10,000 images, with the same labels."""
+"""Where activations are quantized while the model runs, float noise may send one of them to the next step: 1.5e-3 was
+the most that was seen in 10,000 images, with the same labels."""
 FLOAT_NOISE = 1e-5
 """Sums of floats in another order; 7e-6 was the most that was seen."""
 
