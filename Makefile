@@ -12,7 +12,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-pi lint format setup clean
+.PHONY: demo test test-pi test-pi-deploy lint format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -43,10 +43,16 @@ demo: $(STAMP)
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
 test: $(STAMP)
+	@tests/install-sshd.sh
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-pi: $(STAMP)
+	@tests/install-sshd.sh
 	$(BIN)/python -m pytest -m pi tests/pi
+
+test-pi-deploy: $(STAMP)
+	@tests/install-sshd.sh
+	$(BIN)/python -m pytest -m pi_deploy tests/pi
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -11,6 +11,8 @@
     ├── StorageError                 2  a directory that cannot be written: missing, read-only, full
     ├── TrainingError                2  a training that cannot go on: no data to learn from, a loss that is not a number
     ├── MeasurementError             2  a benchmark whose process could not measure, or died
+    ├── BundleError                  2  a bundle that is damaged, not trusted, or made for something else
+    ├── DeployError                  2  a board that cannot be reached, or that refused
     ├── GateMissedError              1  the work was done and the answer is no
     └── MissingDependencyError       3  a package that is not installed, with the pip line that brings it
 
@@ -95,6 +97,14 @@ class TrainingError(EdgemnistError):
 
 class MeasurementError(EdgemnistError):
     """A benchmark whose process could not measure, or died."""
+
+
+class BundleError(EdgemnistError):
+    """A bundle that is damaged, not trusted, or made for something else."""
+
+
+class DeployError(EdgemnistError):
+    """A board that cannot be reached, or that refused."""
 
 
 class GateMissedError(EdgemnistError):

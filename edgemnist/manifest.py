@@ -100,6 +100,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: DataIdentity | None = None
     model: ModelRecord | None = None
     golden: GoldenRecord | None = None
+    answers: FileRecord | None = None
+    """What each artifact answered for the golden pack on the machine that exported it."""
     artifacts: list[Artifact] = msgspec.field(default_factory=list)
 
     def artifact(self, name: str) -> Artifact:

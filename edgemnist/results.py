@@ -185,6 +185,23 @@ class IntegerCheck(Part, frozen=True, kw_only=True):
     """Images with another label."""
 
 
+class Replay(Part, frozen=True, kw_only=True):
+    """How one artifact answers here, against how it answered on the machine that exported it."""
+
+    verdict: str
+    """`identical`, `rounding` (no value by more than one step), `drift` (by more), or `flips` (a label changed)."""
+    images: int
+    flips: int
+    """Images with another label than there."""
+    differing: int
+    """Values, of `images` times classes, that are not the same to the last bit."""
+    beyond_rounding: int
+    """Values that differ by more than rounding explains."""
+    max_abs_diff: float
+    max_steps: int | None
+    """The same in steps of a quantized output; None for a float one."""
+
+
 class ArtifactParity(Part, frozen=True, kw_only=True):
     """How close one artifact is to the Keras model, over every evaluation image."""
 
@@ -209,6 +226,8 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     passed: bool
     reasons: list[str]
     """Each gate that was missed, in words; empty where all were met."""
+    replay: Replay | None = None
+    """Against the exporting machine's answers; None where those are not recorded."""
     sha256: str
     """Of the artifact that was verified: a result counts for this very file only."""
     flipped: list[Flip] = []

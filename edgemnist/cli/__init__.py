@@ -14,7 +14,24 @@ from typer.core import TyperGroup
 
 from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError
 
-PIPELINE = ("all", "data", "train", "export", "verify", "bench", "recommend", "report", "predict", "read", "runtimes")
+PIPELINE = (
+    "all",
+    "data",
+    "train",
+    "export",
+    "verify",
+    "bench",
+    "recommend",
+    "report",
+    "predict",
+    "read",
+    "bundle",
+    "deploy",
+    "rollback",
+    "releases",
+    "doctor",
+    "runtimes",
+)
 """The commands in the order in which `--help` lists them."""
 
 
@@ -82,7 +99,24 @@ def edgemnist(
 
 
 # The commands add themselves to `app`.
-from edgemnist.cli import all_, bench, data, export, predict, read, recommend, report, runtimes, train, verify  # noqa: E402, F401
+from edgemnist.cli import (  # noqa: E402
+    all_,  # noqa: F401
+    bench,  # noqa: F401
+    bundle,  # noqa: F401
+    data,  # noqa: F401
+    deploy,  # noqa: F401
+    doctor,  # noqa: F401
+    export,  # noqa: F401
+    predict,  # noqa: F401
+    read,  # noqa: F401
+    recommend,  # noqa: F401
+    releases,  # noqa: F401
+    report,  # noqa: F401
+    rollback,  # noqa: F401
+    runtimes,  # noqa: F401
+    train,  # noqa: F401
+    verify,  # noqa: F401
+)
 
 
 def main() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.cli import app, options
-from edgemnist.errors import EXIT_GATE_MISSED, UsageError
+from edgemnist.errors import EXIT_GATE_MISSED
+
+if TYPE_CHECKING:
+    from edgemnist.deploy.target import Target
 
 _COMPARING = "Comparing"
 _SCENARIOS = "Scenarios"
@@ -108,29 +111,26 @@ def bench(
             rich_help_panel=_SCENARIOS,
         ),
     ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option("--on", metavar="HOST", help="Run on a board, over ssh; repeat to put several side by side."),
+    ] = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
     """Time one image and a batch, for each artifact in its runtime and for Keras, each in a fresh process."""
-    import msgspec
-
-    from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, check_max_slowdown, compare_with_baseline
+    from edgemnist.bench.command import Request, passed, run_request
     from edgemnist.bench.config import BenchConfig
     from edgemnist.bench.pair import ROUNDS as PAIR_ROUNDS
-    from edgemnist.bench.pair import pair as run_pair
-    from edgemnist.bench.record import read_baseline, save_bench
-    from edgemnist.bench.run import bench as run
-    from edgemnist.bench.scenarios import choose_scenario, run_scenario
-    from edgemnist.exports import find_exports, keeps_results
+    from edgemnist.bench.scenarios import choose_scenario
+    from edgemnist.deploy.target import Target
+    from edgemnist.exports import find_exports
     from edgemnist.render import show
-    from edgemnist.render.bench import bench_page, pair_page
+    from edgemnist.render.benchmarks import benchmark_page
     from edgemnist.render.progress import TerminalReporter
-    from edgemnist.render.scenario import scenario_page
-    from edgemnist.storage import write_file
 
-    if pair and baseline is not None:
-        raise UsageError("--pair and --baseline are two ways to compare", hint="Choose one of them.")
-    check_max_slowdown(max_slowdown)
     first, last = BenchConfig.parse_threads(threads)
     config = BenchConfig(
         threads=first,
@@ -145,33 +145,37 @@ def bench(
         cold_cache=cold_cache,
         keep_samples=save is not None or baseline is not None,
     )
-    played = choose_scenario(scenario, rate=rate, p99_limit_ms=p99_limit, duty_cycle=duty_cycle)
-    if played is not None and (pair or baseline is not None or save is not None):
-        raise UsageError("A scenario is neither saved nor compared", hint="Leave out --pair, --baseline and --save.")
-    earlier = read_baseline(baseline) if baseline is not None else None
+    request = Request(
+        artifacts=artifacts,
+        config=config,
+        pair=pair,
+        scenario=choose_scenario(scenario, rate=rate, p99_limit_ms=p99_limit, duty_cycle=duty_cycle),
+        baseline=baseline,
+        max_slowdown=max_slowdown,
+        save=save,
+        remote=bool(on),
+    )
+    if on:
+        targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in on]
+        settings = {"--threads": threads, "--batch-size": batch_size, "--samples": samples, "--seconds": seconds}
+        words = [*(artifacts or ()), *options.words({**settings, "--rounds": config.rounds})]
+        bench_on_boards(targets, words, save=save, json=json)
+        return
     reporter = TerminalReporter()
-    directory = find_exports(exports, reporter)
-    if pair:
-        paired = run_pair(directory, artifacts or [], config, max_slowdown=max_slowdown, reporter=reporter)
-        show(paired, lambda: pair_page(paired), json=json)
-        if not paired.passed:
-            raise typer.Exit(EXIT_GATE_MISSED)
-        return
-    if played is not None:
-        outcome = run_scenario(directory, artifacts, config, played, reporter)
-        show(outcome, lambda: scenario_page(outcome), json=json)
-        return
-    result = run(directory, artifacts, config, reporter)
-    if earlier is not None and baseline is not None:
-        comparison = compare_with_baseline(
-            result, earlier, file=baseline, max_slowdown=max_slowdown or DEFAULT_MAX_SLOWDOWN
-        )
-        result = msgspec.structs.replace(result, baseline=comparison)
+    result = run_request(find_exports(exports, reporter), request, reporter)
+    show(result, lambda: benchmark_page(result), json=json)
+    if not passed(result):
+        raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def bench_on_boards(targets: list[Target], words: list[str], *, save: Path | None, json: bool) -> None:
+    """Run `edgemnist bench WORDS` on each board, and put them side by side."""
+    from edgemnist.deploy.remote import bench_on
+    from edgemnist.render import show
+    from edgemnist.render.bench import fleet_bench_page
+    from edgemnist.storage import write_file
+
+    result = bench_on(targets, words)
     if save is not None:
         write_file(save, result.to_json().encode())
-    result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
-    if slow_down == 1 and keeps_results(directory):
-        save_bench(directory, result, reporter)
-    show(result, lambda: bench_page(result), json=json)
-    if result.baseline is not None and not result.baseline.passed:
-        raise typer.Exit(EXIT_GATE_MISSED)
+    show(result, lambda: fleet_bench_page(result), json=json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -56,3 +57,41 @@ Threads: TypeAlias = Annotated[int, typer.Option("--threads", help="Threads a ru
 ThreadRange: TypeAlias = Annotated[
     str, typer.Option("--threads", metavar="N|N-M", help="Threads a runtime may use for one call; 1-4 measures each.")
 ]
+
+
+To: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to", metavar="HOST", help="A board as for ssh: user@host:port, or an alias of your SSH configuration."
+    ),
+]
+
+On: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--on", metavar="HOST", help="Run on a board's current release, over ssh; the report comes back."),
+]
+
+Root: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        envvar="EDGEMNIST_ROOT",
+        show_default=".local/share/edgemnist",
+        help="Where edgemnist is on the board; a relative path starts at the home directory.",
+    ),
+]
+
+SshConfig: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--ssh-config", metavar="FILE", envvar="EDGEMNIST_SSH_CONFIG", help="SSH configuration instead of your own."
+    ),
+]
+
+Wait: TypeAlias = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Wait for another deployment there.")]
+
+
+def words(values: Mapping[str, object]) -> list[str]:
+    """Return options as the words of a command line for a board; those that are None are left out."""
+    return [word for name, value in values.items() if value is not None for word in (name, str(value))]

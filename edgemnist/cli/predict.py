@@ -46,6 +46,9 @@ def predict(
         Path | None, typer.Option("--sheet", metavar="FILE", help="Write what the model was given as a PNG.")
     ] = None,
     threads: options.Threads = 1,
+    on: options.On = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -60,19 +63,28 @@ def predict(
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.render.terminal import quiet_libraries
 
-    reporter = TerminalReporter()
-    directory = find_exports(exports, reporter)
-    with quiet_libraries():
-        result = predict_sources(
-            directory,
-            sources or [],
-            index or [],
-            artifact=artifact,
-            runtime=runtime,
-            threads=threads,
-            show=show or sheet is not None,
-            reporter=reporter,
-        )
+    if on is not None:
+        from edgemnist.deploy.remote import predict_pictures_on
+        from edgemnist.deploy.target import Target
+
+        words = options.words({"--artifact": artifact, "--runtime": runtime, "--threads": threads})
+        words += [word for number in index or () for word in ("--index", str(number))]
+        words += ["--show"] if show or sheet is not None else []
+        result = predict_pictures_on(Target.of(on, root=root, ssh_config=ssh_config), sources or [], words)
+    else:
+        reporter = TerminalReporter()
+        directory = find_exports(exports, reporter)
+        with quiet_libraries():
+            result = predict_sources(
+                directory,
+                sources or [],
+                index or [],
+                artifact=artifact,
+                runtime=runtime,
+                threads=threads,
+                show=show or sheet is not None,
+                reporter=reporter,
+            )
     if sheet is not None:
         from edgemnist.images.sheet import strip_png
         from edgemnist.storage import write_file

@@ -76,6 +76,9 @@ def verify(
     ] = None,
     data: options.Data = None,
     offline: options.Offline = False,
+    on: options.On = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -107,8 +110,17 @@ def verify(
         sheet=sheet,
         junit=junit,
     )
-    with quiet_libraries():
-        result = run_request(request, TerminalReporter())
+    if on is not None:
+        from edgemnist.deploy.remote import verify_on
+        from edgemnist.deploy.target import Target
+
+        # Everything else names files of this machine.
+        limits = options.words({"--max-flips": max_flips, "--max-drop": max_drop, "--max-diff": max_diff})
+        words = [*(artifacts or ()), *limits, *options.words({"--runtime": runtime})]
+        result = verify_on(Target.of(on, root=root, ssh_config=ssh_config), words)
+    else:
+        with quiet_libraries():
+            result = run_request(request, TerminalReporter())
     show(result, lambda: verify_page(result, flips=flips), json=json)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)

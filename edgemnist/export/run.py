@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from edgemnist.answers import ANSWERS_FILE, answers_of_export, answers_record
 from edgemnist.arrays import Labels
 from edgemnist.data.interface import Dataset
 from edgemnist.data.sampling import stratified_indices
@@ -63,12 +64,16 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
     manifest = _manifest(origin, dataset, golden, packed).with_artifacts(
         [_record(target, made, source, _calibration(target, indices, dataset)) for target, made in exported.items()]
     )
+    made = {target.file: one.data for target, one in exported.items()}
+    answers = answers_of_export(exports, origin.manifest, manifest, made, golden.images)
+    manifest = msgspec.structs.replace(manifest, answers=answers_record(answers))
     commit_files(
         exports,
         {
             MODEL_FILE: source.data,
-            **{target.file: made.data for target, made in exported.items()},
+            **made,
             GOLDEN_FILE: packed,
+            ANSWERS_FILE: answers,
             MANIFEST_FILE: _in_order(manifest).encode(),
         },
     )

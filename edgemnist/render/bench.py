@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from edgemnist.bench.results import PairResult
 from edgemnist.bench.subjects import subject_key
+from edgemnist.deploy.results import FleetBenchResult
 from edgemnist.render.tables import doubts, kilobytes, microseconds, ratio, table
 from edgemnist.results import BaselineComparison, BenchResult, Latency, Ratio
 
@@ -87,6 +89,27 @@ def pair_page(result: PairResult) -> RenderableType:
         host_line(result.host),
         *doubts(warnings),
     )
+
+
+def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
+    """Draw the boards side by side: p50 and p99 of each artifact, a column a board."""
+    hosts = [board.host for board in result.boards]
+    page = table("artifact", "", *hosts, left=[""])
+    figures = {board.host: {latency.name: latency for latency in board.result.results} for board in result.boards}
+    for name in dict.fromkeys(latency.name for board in result.boards for latency in board.result.results):
+        for label, value in (("p50", attrgetter("p50_us")), ("p99", attrgetter("p99_us"))):
+            cells = [microseconds(value(found[name])) if name in found else "" for found in figures.values()]
+            page.add_row(name if label == "p50" else "", label, *cells)
+    notes = [
+        Text(
+            f"{board.host}: {', '.join(board.throttled)} while it measured, so its figures are too slow.",
+            style="bold red",
+        )
+        for board in result.boards
+        if board.throttled
+    ]
+    hosts_facts = [Text.assemble(f"{board.host}: ", host_line(board.result.host)) for board in result.boards]
+    return Group(Text("One image, each board on its own."), page, *notes, *hosts_facts)
 
 
 def with_interval(value: Ratio) -> str:

@@ -46,7 +46,7 @@ def kilobytes(count: int) -> str:
 
 
 def microseconds(value: float | None) -> str:
-    """Return a latency with three figures that mean something: `6.05 µs`, `352 µs`, `35.1 ms`; a dash where it is not known."""
+    """Return a latency with three figures: `6.05 µs`, `352 µs`, `35.1 ms`; a dash where it is not known."""
     if value is None:
         return "–"
     if value >= 1000:  # noqa: PLR2004 - µs in a ms

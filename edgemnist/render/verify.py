@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from edgemnist.render.tables import percent, table, verdict
-from edgemnist.results import KERAS_MODEL, ArtifactLayers, ArtifactParity, VerifyResult, Vote
+from edgemnist.results import KERAS_MODEL, ArtifactLayers, ArtifactParity, Replay, VerifyResult, Vote
 from edgemnist.verify.flips import BROKEN, FIXED, count_kind
 from edgemnist.verify.gatefile import GateTable, gate_toml
+from edgemnist.verify.replay import IDENTICAL
 from edgemnist.verify.statistics import has_scipy
 
 SIGNIFICANT = 0.05
@@ -36,6 +37,7 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
             f"{parity.max_batch_diff:.0e}",
             verdict(passed=parity.passed),
         )
+    replays = [Text(_replayed(parity.name, parity.replay)) for parity in result.artifacts if parity.replay is not None]
     heading = (
         f"{result.images:,} evaluation images; the reference ({result.reference}) is right on "
         f"{percent(result.reference_accuracy)}. Drop in points; "
@@ -57,7 +59,18 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
                 style="dim",
             )
         )
-    return Group(Text(heading), page, *reasons, *details, *layers, *drawn)
+    return Group(Text(heading), page, *reasons, *replays, *details, *layers, *drawn)
+
+
+def _replayed(name: str, replay: Replay) -> str:
+    """Say how the artifact answers here, against how it answered on the machine that exported it."""
+    if replay.verdict == IDENTICAL:
+        return f"{name}: every value is the exporting machine's, to the last bit."
+    size = f"{replay.max_abs_diff:.1e}" if replay.max_steps is None else f"{replay.max_steps} steps of the output"
+    return (
+        f"{name}: {replay.flips} labels are not the exporting machine's; {replay.differing:,} values differ, "
+        f"by up to {size}, {replay.beyond_rounding:,} of them by more than rounding."
+    )
 
 
 def gate_page(gates: GateTable) -> RenderableType:

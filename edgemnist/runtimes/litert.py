@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
-from edgemnist.runtimes.chunked import INPUT_SHAPES, SINGLE, UINT8, ChunkedClassifier, not_a_classifier
+from edgemnist.runtimes.chunked import INPUT_SHAPES, SINGLE, ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.files import TFLITE, read_model
 from edgemnist.runtimes.interface import Steps
 from edgemnist.runtimes.pixels import Numbers, can_express, decoder, encoder
@@ -36,22 +36,13 @@ class LiteRTClassifier(ChunkedClassifier):
         self._resized: _Session | None = None
         self._batch = self._first.fixed_batch
         self._direct = _direct_access(self._first) if self._first.batch == 1 else None
-        self._single: Callable[[Images], Probabilities] = (
-            _direct_call(self._first, self._direct, self._lock) if self._direct else self._copying_call
-        )
+        self._one = _direct_call(self._first, self._direct, self._lock) if self._direct else None
         self._set_up(path, labels)
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> LiteRTClassifier:
         """Read a TFLite file; see `Classifier.load`."""
         return cls(read_model(path, TFLITE), path, threads=threads, labels=labels)
-
-    def predict_proba(self, images: Images) -> Probabilities:
-        """Return the class probabilities; see `Classifier.predict_proba`."""
-        # One image is what boards are asked for: checked in 0.1 µs, and on its way without another call in between.
-        if type(images) is np.ndarray and images.shape == SINGLE and images.dtype is UINT8 and not self._has_logits:
-            return self._single(images)
-        return super().predict_proba(images)
 
     def steps(self) -> Steps | None:
         """Return the steps of a call with a single image; see `Classifier.steps`."""
@@ -65,9 +56,6 @@ class LiteRTClassifier(ChunkedClassifier):
         )
 
     def _scores(self, images: Images) -> Probabilities:
-        return self._single(images) if len(images) == 1 else self._copying_call(images)
-
-    def _copying_call(self, images: Images) -> Probabilities:
         with self._lock:
             if len(images) == self._first.batch:
                 return self._first.run(images)

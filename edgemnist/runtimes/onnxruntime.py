@@ -52,11 +52,10 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
             raise not_a_classifier(path, f"its input is an array of {list(self._input.shape)}")
         self._batch = self._input.batch
         self._encode, self._decode = encoder(self._input.numbers), decoder(self._output.numbers)
-        self._single: Callable[[Images], Probabilities] = self._run
         self._steps: Steps | None = None
         self._set_up(path, labels if labels is not None else _stored_labels(properties))
         if self._batch in {None, 1}:
-            self._single, self._steps = self._bound_call()
+            self._one, self._steps = self._bound_call()
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> ONNXRuntimeClassifier:
@@ -68,9 +67,6 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
         return self._steps
 
     def _scores(self, images: Images) -> Probabilities:
-        return self._single(images) if len(images) == 1 else self._run(images)
-
-    def _run(self, images: Images) -> Probabilities:
         pixels = np.empty(images.shape, dtype=self._input.numbers.storage)
         self._encode(images, pixels)
         tensor = pixels.view(self._input.numbers.dtype).reshape(len(images), *self._input.shape[1:])

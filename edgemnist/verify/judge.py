@@ -11,6 +11,7 @@ from edgemnist.verify.answers import Answers
 from edgemnist.verify.flips import list_flips
 from edgemnist.verify.gate import Gate, missed
 from edgemnist.verify.parity import compare
+from edgemnist.verify.replay import missed_replay, replay
 from edgemnist.verify.statistics import expected_calibration_error, mcnemar_p, wilson_interval
 from edgemnist.verify.vote import check_integer
 
@@ -27,14 +28,22 @@ def judge(
     gate: Gate,
     mistakes: list[str] | None = None,
     integer: Probabilities | None = None,
+    exported: Probabilities | None = None,
+    output_scale: float | None = None,
 ) -> ArtifactParity:
     """Hold an artifact's answers against the reference in `pack`.
 
     `mistakes` are reasons to fail that were found before, `integer` what the integer reference answers, float32 [N, C].
+    `exported` is what the artifact answered on the exporting machine, float32 [N, C], where that is known, and
+    `output_scale` the step of a quantized output.
     """
     parity = compare(pack.probabilities, pack.labels, answers.single, answers.batched)
     check = None if integer is None else check_integer(answers.single, integer)
     reasons = [*(mistakes or []), *missed(gate, parity, check)]
+    replayed = None
+    if exported is not None and exported.shape == answers.single.shape:
+        replayed = replay(answers.single, exported, output_scale)
+        reasons += missed_replay(gate, replayed)
     reference_right = pack.probabilities.argmax(axis=1) == pack.labels
     finite = np.all(np.isfinite(answers.single), axis=1)
     right = finite & (answers.single.argmax(axis=1) == pack.labels)
@@ -60,4 +69,5 @@ def judge(
         ece=expected_calibration_error(answers.single, pack.labels),
         reference_ece=expected_calibration_error(pack.probabilities, pack.labels),
         integer=check,
+        replay=replayed,
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgemnist.answers import AnswersBySha256, read_answers
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.golden import GoldenPack, read_golden
@@ -56,6 +57,7 @@ def verify(
     pack = read_golden(exports, manifest)
     if len(pack.images) == 0:
         raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")
+    exported = read_answers(exports, manifest)
     table, overrides = gates or GateTable(), limits or LimitOverrides()
     limited = [overrides.apply(table.of(artifact.name, artifact.quantization)) for artifact in artifacts]
     for artifact in artifacts:
@@ -67,7 +69,9 @@ def verify(
     found: list[ArtifactParity] = []
     ballots: list[Ballot] = []
     for artifact, gate in zip(artifacts, limited, strict=True):
-        parity, cast = _verify_one(exports, manifest, pack, artifact, gate=gate, runtime=runtime, reporter=reporter)
+        parity, cast = _verify_one(
+            exports, manifest, pack, exported, artifact, gate=gate, runtime=runtime, reporter=reporter
+        )
         found.append(parity)
         ballots += cast
     return VerifyResult(
@@ -87,6 +91,7 @@ def _verify_one(
     exports: Path,
     manifest: Manifest,
     pack: GoldenPack,
+    exported: AnswersBySha256,
     artifact: Artifact,
     *,
     gate: Gate,
@@ -117,6 +122,8 @@ def _verify_one(
         gate=gate,
         mistakes=mistaken(manifest, artifact, classifier, pack),
         integer=integer,
+        exported=exported.get(artifact.sha256),
+        output_scale=artifact.output.scale,
     )
     if artifact.quantization != "int8":
         return parity, []

@@ -19,6 +19,9 @@ CACHE = REPOSITORY / ".cache" / "pi"
 MODELS = ("3", "4", "5")
 """Cortex-A53, -A72 and -A76; only the last has the int8 dot-product instructions."""
 
+SERVER = "openssh-server openssh-sftp-server python3-venv ca-certificates"
+"""What a Raspberry Pi OS has, and a deployment needs."""
+
 RunOnPi = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -60,7 +63,7 @@ def sysroot(wheel: Path) -> Path:
         run(
             [HERE / "make-sysroot.sh", root, REPOSITORY / "constraints.txt", f"{wheel}[pi]"],
             cwd=REPOSITORY,
-            env={**os.environ, "PYTHON": sys.executable},
+            env={**os.environ, "PYTHON": sys.executable, "DEBS": SERVER},
         )
         finished.touch()
     packages = next(root.glob("usr/local/lib/python3.*/dist-packages"))

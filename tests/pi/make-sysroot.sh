@@ -60,7 +60,16 @@ for package in "$apt"/cache/archives/*.deb; do
 done
 chmod 1777 "$target/tmp"
 [ -e "$target/usr/bin/sh" ] || ln -s dash "$target/usr/bin/sh"
-echo 'root:x:0:0:root:/root:/bin/sh' > "$target/etc/passwd"
+# What the packages' install scripts would have made: users, sshd's directory and the certificates that pip looks for.
+cat > "$target/etc/passwd" <<END
+root:x:0:0:root:/root:/bin/sh
+sshd:x:101:65534::/run/sshd:/usr/sbin/nologin
+nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin
+END
+mkdir -p "$target/run/sshd" "$target/etc/ssl/certs"
+if [ -d "$target/usr/share/ca-certificates" ]; then
+    find "$target/usr/share/ca-certificates" -name '*.crt' -exec cat {} + > "$target/etc/ssl/certs/ca-certificates.crt"
+fi
 rm -rf "$target"/usr/share/{doc,man,locale,info,lintian,zoneinfo} "$apt"
 
 # ---- aarch64 wheels

@@ -21,8 +21,20 @@ pytestmark = pytest.mark.pi
 
 INT8_STEP = 1 / 256
 """One step of an int8 probability: what the ARM and x86 kernels of the int8 softmax may differ by."""
+RUN_TIME_STEP = 5e-3
+"""Where activations are quantized while the model runs, float noise may send one of them to the next step: 1.5e-3 was
+the most that was seen in 10,000 images, with the same labels."""
 FLOAT_NOISE = 1e-5
 """Sums of floats in another order; 7e-6 was the most that was seen."""
+
+
+ALLOWED = {
+    "tflite-int8": INT8_STEP,
+    "tflite-int4": RUN_TIME_STEP,
+    "tflite-dynamic": RUN_TIME_STEP,
+    "onnx-dynamic": RUN_TIME_STEP,
+}
+"""Largest difference of a probability, by artifact; `FLOAT_NOISE` for the others."""
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +60,7 @@ def test_every_artifact_gives_the_same_labels_as_on_the_exporting_machine(
             there = answers[name]
             changed = np.flatnonzero(here.argmax(axis=1) != there.argmax(axis=1))
             assert changed.size == 0, f"{name}: labels of images {changed[:10]} differ"
-            allowed = INT8_STEP if name == "tflite-int8" else FLOAT_NOISE
+            allowed = ALLOWED.get(name, FLOAT_NOISE)
             assert np.abs(here - there).max() <= allowed, name
 
 

@@ -41,7 +41,11 @@ def browser(shared_directory: Path) -> Iterator[Chrome]:
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     # No sandbox: tests may run as root, and the pages are our own.
+    # No network: Chromium's own errands would wait for it, and be told on the console.
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(argument)
+    for argument in quiet:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = Chrome(options=options, service=Service(shutil.which("chromedriver")))

@@ -73,7 +73,7 @@ def write(
 @pytest.mark.parametrize(
     "shape", [("n", 28, 28), (None, 1, 28, 28), ("n", 784), (1, 28, 28, 1), (8, 1, 28, 28)], ids=str
 )
-def test_every_input_and_output_gives_the_probabilities(  # noqa: PLR0917 - parameters and fixtures
+def test_every_input_and_output_gives_the_probabilities(
     shape: tuple[Any, ...],
     dtype: str,
     softmaxed: bool,  # noqa: FBT001 - a parameter of the test

@@ -76,7 +76,7 @@ def with_input(model: Any, *shape: int, softmaxed: bool = False, batch: int | No
 @pytest.mark.parametrize("integer", [None, "int8", "uint8"])
 @pytest.mark.parametrize("softmaxed", [False, True], ids=["logits", "softmax"])
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (1, 28, 28), (784,)], ids=str)
-def test_every_input_and_output_gives_the_probabilities(  # noqa: PLR0917 - parameters and fixtures
+def test_every_input_and_output_gives_the_probabilities(
     integer: str | None,
     softmaxed: bool,  # noqa: FBT001 - a parameter of the test
     shape: tuple[int, ...],

@@ -1,0 +1,88 @@
+"""The kinds of `edgemnist bench` as one: what was asked for, checked, run and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, check_max_slowdown, compare_with_baseline
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.pair import pair
+from edgemnist.bench.record import read_baseline, save_bench
+from edgemnist.bench.results import PairResult, ScenarioResult
+from edgemnist.bench.run import bench
+from edgemnist.bench.scenarios import ScenarioConfig, run_scenario
+from edgemnist.errors import UsageError
+from edgemnist.exports import keeps_results
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.results import BenchResult
+from edgemnist.storage import write_file
+
+AnyResult: TypeAlias = BenchResult | PairResult | ScenarioResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What `edgemnist bench` is asked for. Raises UsageError for what makes no sense together."""
+
+    artifacts: Sequence[str] | None
+    config: BenchConfig
+    pair: bool = False
+    scenario: ScenarioConfig | None = None
+    baseline: Path | None = None
+    """The earlier run to compare with."""
+    max_slowdown: float | None = None
+    """None for the default of a baseline, and for no gate with a pair."""
+    save: Path | None = None
+    """Where to write the result with its raw samples."""
+    remote: bool = False
+    """Whether it runs on boards."""
+
+    def __post_init__(self) -> None:
+        check_max_slowdown(self.max_slowdown)
+        if self.pair and self.baseline is not None:
+            raise UsageError("--pair and --baseline are two ways to compare", hint="Choose one of them.")
+        if self.scenario is not None and (self.pair or self.baseline is not None or self.save is not None):
+            raise UsageError(
+                "A scenario is neither saved nor compared", hint="Leave out --pair, --baseline and --save."
+            )
+        if self.remote and (self.pair or self.baseline is not None or self.scenario is not None):
+            raise UsageError(
+                "--on goes with none of --pair, --baseline and scenarios", hint="Run them on the board itself."
+            )
+
+
+def run_request(exports: Path, request: Request, reporter: Reporter = SILENT) -> AnyResult:
+    """Measure, compare and save as the request says; the result has no raw samples.
+
+    Raises what `bench`, `pair`, `run_scenario` and `read_baseline` raise, and StorageError where nothing can be saved.
+    """
+    config, artifacts = request.config, request.artifacts
+    if request.pair:
+        return pair(exports, artifacts or [], config, max_slowdown=request.max_slowdown, reporter=reporter)
+    if request.scenario is not None:
+        return run_scenario(exports, artifacts, config, request.scenario, reporter)
+    # Before the measurement, which takes a while.
+    earlier = read_baseline(request.baseline) if request.baseline is not None else None
+    result = bench(exports, artifacts, config, reporter)
+    if earlier is not None and request.baseline is not None:
+        limit = request.max_slowdown or DEFAULT_MAX_SLOWDOWN
+        comparison = compare_with_baseline(result, earlier, file=request.baseline, max_slowdown=limit)
+        result = msgspec.structs.replace(result, baseline=comparison)
+    if request.save is not None:
+        write_file(request.save, result.to_json().encode())
+    result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
+    if config.slowdown == 1 and keeps_results(exports):
+        save_bench(exports, result, reporter)
+    return result
+
+
+def passed(result: AnyResult) -> bool:
+    """Return whether no gate was missed."""
+    if isinstance(result, PairResult):
+        return result.passed
+    return not isinstance(result, BenchResult) or result.baseline is None or result.baseline.passed

@@ -1,0 +1,126 @@
+"""`edgemnist bundle`: an export directory becomes one file for a board."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgemnist.answers import ANSWERS_FILE, answers_record, encode_answers, only, read_answers
+from edgemnist.bundle.archive import write_contents
+from edgemnist.bundle.package import package_wheel, pinned, read_metadata
+from edgemnist.bundle.record import (
+    ANY_MACHINE,
+    EXPORTS,
+    RECORD_FILE,
+    SCHEMA_VERSION,
+    SIGNATURE_FILE,
+    WHEELS,
+    BundledFile,
+    BundleRecord,
+)
+from edgemnist.bundle.results import BundleResult
+from edgemnist.bundle.signature import sign
+from edgemnist.bundle.wheels import WheelsConfig, fetch_wheels
+from edgemnist.errors import ArtifactError
+from edgemnist.manifest import MANIFEST_FILE, Artifact, Manifest, read_manifest, read_recorded
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.runtimes import RUNTIMES, runtime_for
+from edgemnist.storage import write_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleConfig:
+    """What goes into a bundle."""
+
+    artifacts: tuple[str, ...] = ()
+    """Names; all of the export directory by default."""
+    wheels: WheelsConfig | None = None
+    """For boards without network."""
+    key: Path | None = None
+    """SSH key to sign with."""
+
+
+def make_bundle(exports: Path, output: Path, config: BundleConfig, reporter: Reporter = SILENT) -> BundleResult:
+    """Write the bundle; the same export directory, options and package give the same bytes.
+
+    Raises ManifestError, ArtifactError and UnknownNameError for an export directory or a name that cannot be used,
+    BundleError where wheels or a signature cannot be had, and StorageError where `output` cannot be written.
+    """
+    manifest = narrow(read_manifest(exports), config.artifacts)
+    if manifest.golden is None:
+        raise ArtifactError(
+            f"{exports} has no golden pack, without which a board cannot test itself",
+            hint="Write one with: edgemnist export",
+        )
+    files = {
+        f"{EXPORTS}{record.file}": read_recorded(exports, record) for record in (manifest.golden, *manifest.artifacts)
+    }
+    if manifest.answers is not None:
+        answers = encode_answers(only(read_answers(exports, manifest), manifest.artifacts))
+        manifest = msgspec.structs.replace(manifest, answers=answers_record(answers))
+        files[f"{EXPORTS}{ANSWERS_FILE}"] = answers
+    files[f"{EXPORTS}{MANIFEST_FILE}"] = manifest.encode()
+
+    metadata = read_metadata()
+    extras = extras_of(manifest.artifacts)
+    constraints = pinned(metadata, extras)
+    name, wheel = package_wheel(metadata)
+    files[f"{WHEELS}{name}"] = wheel
+    if config.wheels is not None:
+        for other, data in fetch_wheels(
+            config.wheels, reporter, file_name=name, wheel=wheel, extras=extras, constraints=constraints
+        ):
+            files[f"{WHEELS}{other}"] = data
+
+    record = BundleRecord(
+        schema_version=SCHEMA_VERSION,
+        edgemnist=metadata.version,
+        package=f"{WHEELS}{name}",
+        extras=extras,
+        constraints=constraints,
+        machine=config.wheels.machine if config.wheels else ANY_MACHINE,
+        pythons=list(config.wheels.pythons) if config.wheels else [],
+        artifacts=[artifact.name for artifact in manifest.artifacts],
+        labels=manifest.labels,
+        files=[BundledFile(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in sorted(files.items())],
+    )
+    files[RECORD_FILE] = record.encode()
+    if config.key is not None:
+        files[SIGNATURE_FILE] = sign(files[RECORD_FILE], config.key)
+    stream = io.BytesIO()
+    sha256 = write_contents(stream, files)
+    write_file(output, stream.getvalue())
+    return BundleResult(
+        bundle=str(output),
+        bytes=len(stream.getvalue()),
+        sha256=sha256,
+        identity=record.identity(),
+        edgemnist=record.edgemnist,
+        artifacts=record.artifacts,
+        extras=extras,
+        machine=record.machine,
+        pythons=record.pythons,
+        files=len(files),
+        signed=config.key is not None,
+    )
+
+
+def narrow(manifest: Manifest, names: Sequence[str]) -> Manifest:
+    """Return the manifest of a directory that holds the chosen artifacts only, without the Keras model.
+
+    Raises UnknownNameError for a name that is not there, and ArtifactError where nothing is left.
+    """
+    chosen = [manifest.artifact(name) for name in dict.fromkeys(names)] or manifest.artifacts
+    if not chosen:
+        raise ArtifactError("There are no artifacts to bundle", hint="Make some with: edgemnist export")
+    return msgspec.structs.replace(manifest, artifacts=chosen, model=None)
+
+
+def extras_of(artifacts: Sequence[Artifact]) -> list[str]:
+    """Return the extras of edgemnist that bring the runtimes of `artifacts`."""
+    return sorted({RUNTIMES[runtime_for(Path(artifact.file))].extra for artifact in artifacts})

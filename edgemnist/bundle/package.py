@@ -1,0 +1,139 @@
+"""The wheel of edgemnist itself, made from the package that is running.
+
+So a board gets exactly the code that was tried here, from a checkout as well as from an installed package, and the same
+code gives the same bytes; no build tool and no network is needed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import io
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import edgemnist
+from edgemnist.bundle.archive import write_contents
+from edgemnist.errors import BundleError
+from edgemnist.exports import reference_directory
+
+NAME = "edgemnist"
+_CODE = ("*.py", "py.typed")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What pip has to know about the package."""
+
+    version: str
+    requires_python: str
+    extras: tuple[str, ...]
+    requires: tuple[str, ...]
+    """Requirements as `Requires-Dist` has them, those of extras with their marker."""
+
+    def encode(self) -> bytes:
+        """Return the contents of `METADATA`."""
+        lines = [
+            "Metadata-Version: 2.1",
+            f"Name: {NAME}",
+            f"Version: {self.version}",
+            f"Requires-Python: {self.requires_python}",
+            *(f"Provides-Extra: {extra}" for extra in self.extras),
+            *(f"Requires-Dist: {requirement}" for requirement in self.requires),
+        ]
+        return "\n".join(lines).encode() + b"\n"
+
+
+def read_metadata() -> Metadata:
+    """Return the metadata of the running package: of its checkout, where it runs from one, else of the installed one.
+
+    Raises BundleError where there is neither.
+    """
+    project_file = Path(edgemnist.__file__).parents[1] / "pyproject.toml"
+    # An editable install keeps the metadata of the day it was made, so the checkout comes first.
+    if project_file.is_file():
+        project = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]
+        if project["name"] == NAME:
+            extras: dict[str, list[str]] = project["optional-dependencies"]
+            optional = [f"{one}; extra == '{extra}'" for extra, all_ in extras.items() for one in all_]
+            requires = [*project["dependencies"], *optional]
+            return Metadata(edgemnist.__version__, project["requires-python"], tuple(extras), tuple(requires))
+    try:
+        installed = importlib.metadata.metadata(NAME)
+    except importlib.metadata.PackageNotFoundError:
+        raise BundleError("edgemnist is not installed, so it cannot be bundled", hint="Install it with pip.") from None
+    return Metadata(
+        edgemnist.__version__,
+        installed["Requires-Python"],
+        tuple(installed.get_all("Provides-Extra") or ()),
+        tuple(installed.get_all("Requires-Dist") or ()),
+    )
+
+
+def package_wheel(metadata: Metadata) -> tuple[str, bytes]:
+    """Return file name and contents of the wheel."""
+    info = f"{NAME}-{metadata.version}.dist-info"
+    files = dict(_code())
+    files[f"{info}/METADATA"] = metadata.encode()
+    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: edgemnist\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgemnist = edgemnist.cli:main\n"
+    rows = [f"{name},sha256={_url_hash(data)},{len(data)}" for name, data in sorted(files.items())]
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
+    stream = io.BytesIO()
+    write_contents(stream, files)
+    return f"{NAME}-{metadata.version}-py3-none-any.whl", stream.getvalue()
+
+
+def _code() -> Iterator[tuple[str, bytes]]:
+    package = Path(edgemnist.__file__).parent
+    for pattern in _CODE:
+        for path in package.rglob(pattern):
+            yield f"{NAME}/{path.relative_to(package).as_posix()}", path.read_bytes()
+    reference = reference_directory()
+    if reference.is_dir():
+        for path in reference.iterdir():
+            if not path.name.startswith("."):
+                yield f"{NAME}/reference/{path.name}", path.read_bytes()
+
+
+def _url_hash(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def pinned(metadata: Metadata, extras: Iterable[str]) -> list[str]:
+    """Return `name==version` of everything that edgemnist with `extras` stands on, as it is installed here.
+
+    What is not installed here is left to pip. A pin that the board does not need does no harm.
+    """
+    wanted = _closure(metadata.requires, set(extras))
+    pins = set()
+    while wanted:
+        name = wanted.pop()
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        pin = f"{_normal(found.metadata['Name'])}=={found.version}"
+        if pin not in pins:
+            pins.add(pin)
+            wanted |= _closure(found.requires or (), set())
+    return sorted(pins)
+
+
+def _closure(requires: Iterable[str], extras: set[str]) -> set[str]:
+    """Return the names of requirements without a marker for an extra, and of those of `extras`."""
+    names = set()
+    for requirement in requires:
+        name = re.match(r"[A-Za-z0-9._-]+", requirement)
+        marker = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
+        if name and name[0] != NAME and (marker is None or marker[1] in extras):
+            names.add(_normal(name[0]))
+    return names
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,51 @@
+"""`edgemnist bundle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.cli import app, options
+
+
+@app.command(epilog="Example: edgemnist bundle tflite-int8 --output digits.zip")
+def bundle(
+    artifacts: options.Artifacts = None,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")] = Path(
+        "bundle.zip"
+    ),
+    sign: Annotated[
+        Path | None,
+        typer.Option("--sign", metavar="KEY", help="Sign with an SSH key, or the .pub of one in the agent."),
+    ] = None,
+    wheels: Annotated[bool, typer.Option("--wheels", help="Add all wheels, for boards without network.")] = False,
+    python: Annotated[
+        list[str] | None,
+        typer.Option("--python", metavar="VERSION", show_default="3.11 and 3.13", help="Pythons of the boards."),
+    ] = None,
+    machine: Annotated[str, typer.Option("--machine", help="Processor of the boards, for the wheels.")] = "aarch64",
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Pack artifacts, golden pack and the package itself into one file for `edgemnist deploy`.
+
+    The same export directory and package give the same bytes.
+    """
+    from edgemnist.bundle.pack import BundleConfig, make_bundle
+    from edgemnist.bundle.wheels import RASPBERRY_PI_PYTHONS, WheelsConfig
+    from edgemnist.errors import UsageError
+    from edgemnist.exports import find_exports
+    from edgemnist.render import show
+    from edgemnist.render.deploy import bundle_page
+    from edgemnist.render.progress import TerminalReporter
+
+    if python and not wheels:
+        raise UsageError("--python makes no sense without --wheels", hint="Add --wheels.")
+    reporter = TerminalReporter()
+    wanted = WheelsConfig(machine=machine, pythons=tuple(python or RASPBERRY_PI_PYTHONS)) if wheels else None
+    config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=wanted, key=sign)
+    result = make_bundle(find_exports(exports, reporter), output, config, reporter)
+    show(result, lambda: bundle_page(result), json=json)

@@ -1,0 +1,39 @@
+"""`edgemnist doctor`."""
+
+from __future__ import annotations
+
+import typer
+
+from edgemnist.cli import app, options
+from edgemnist.errors import EXIT_GATE_MISSED
+
+
+@app.command(epilog="Example: edgemnist doctor --on pi@raspberrypi.local")
+def doctor(
+    *,
+    on: options.On = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Examine this machine or a board: what is there, what it means, and what mends it.
+
+    A board need not have edgemnist yet. Exit 1 where something keeps edgemnist from working.
+    """
+    from edgemnist.deploy.remote import doctor_on
+    from edgemnist.deploy.target import Target
+    from edgemnist.doctor.run import doctor as run
+    from edgemnist.exports import find_exports
+    from edgemnist.render import show
+    from edgemnist.render.doctor import doctor_page
+    from edgemnist.render.progress import TerminalReporter
+
+    reporter = TerminalReporter()
+    if on is not None:
+        result = doctor_on(Target.of(on, root=root, ssh_config=ssh_config))
+    else:
+        result = run(find_exports(exports, reporter), reporter)
+    show(result, lambda: doctor_page(result), json=json)
+    if not result.healthy:
+        raise typer.Exit(EXIT_GATE_MISSED)

@@ -1,0 +1,143 @@
+"""`python3 board.pyz COMMAND DIRECTORY`, with a JSON document on stdin: what the other side calls over ssh."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edgemnist.deploy.board.apply import apply, rollback
+from edgemnist.deploy.board.lock import holder
+from edgemnist.deploy.board.request import Answers, Apply, SelfTestLimits
+from edgemnist.deploy.board.store import Store
+from edgemnist.doctor.facts import collect_facts
+from edgemnist.doctor.probes import probe_all
+from edgemnist.errors import DeployError, EdgemnistError
+
+
+def prepare(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Return the facts about the board, and how much of a bundle it has already."""
+    del answers
+    facts = collect_facts(store.root).document()
+    known = bool(request["identity"]) and store.find(request["identity"]) is not None
+    offset = 0
+    if not known and facts["writable"]:
+        store.create()
+        part = store.incoming / request["sha256"]
+        part.touch()
+        offset = part.stat().st_size
+        if offset > request["bytes"]:
+            os.truncate(part, 0)
+            offset = 0
+    return {"facts": facts, "known": known, "offset": offset, "incoming": str(store.incoming),
+            "signed_only": store.allowed_signers.exists()}  # fmt: skip
+
+
+def do_apply(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Make a transferred bundle the release that serves."""
+    limits = SelfTestLimits(**request.pop("limits"))
+    return apply(store, Apply(limits=limits, **request), answers)
+
+
+def do_rollback(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Let an older release serve again."""
+    return rollback(store, request["release"], request["wait_s"], answers)
+
+
+def releases(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Return every release, after reading every file of it."""
+    del request, answers
+    current = store.current()
+    rows = []
+    for release in store.releases():
+        record = release.record()
+        rows.append({
+            "release": release.name,
+            "current": release == current,
+            "problems": release.problems(),
+            "edgemnist": record.edgemnist if record else None,
+            "artifacts": record.artifacts if record else [],
+            "signed": release.signature() is not None,
+            "deployed_at": release.deployed().get("deployed_at"),
+        })  # fmt: skip
+    pending = store.pending()
+    return {"releases": rows, "pending": pending["to"] if pending else None, "busy": holder(store.lock)}
+
+
+def doctor(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Return the facts, and what loads here: with the current release's packages, or else the system's."""
+    python = store.link / "venv" / "bin" / "python"
+    installed = store.current() is not None and python.exists()
+    facts = collect_facts(store.root)
+    probes = []
+    if request["imports"]:
+        answers.step("imports")
+        probes = probe_all(python if installed else Path(sys.executable))
+    return {"facts": facts.document(), "probes": [one.document() for one in probes], "installed": installed}
+
+
+def run(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Run a command of the installed edgemnist on the current release, with files that were sent along."""
+    del answers
+    if store.current() is None:
+        raise DeployError("No release serves on this board", hint="Bring one with: edgemnist deploy BUNDLE --to HOST")
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
+        for name, data in request["files"].items():
+            (Path(directory) / name).write_bytes(base64.b64decode(data))
+        # The real path: a switch in the meantime does not change what is looked at half way.
+        release = store.link.resolve()
+        command = [str(release / "venv" / "bin" / "python"), "-I", "-m", *request["module"]]
+        command = [word.replace("{exports}", str(release / "exports")) for word in command]
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    return {"exit_code": done.returncode, "release": release.name, "stdout": done.stdout.decode(errors="replace"),
+            "stderr": done.stderr.decode(errors="replace")}  # fmt: skip
+
+
+COMMANDS = {
+    "prepare": prepare, "apply": do_apply, "rollback": do_rollback, "releases": releases, "doctor": doctor, "run": run,
+}  # fmt: skip
+
+_REFUSALS = {
+    errno.ENOSPC: "Free some space there: sudo apt clean",
+    errno.EDQUOT: "Free some space there: sudo apt clean",
+    errno.EROFS: "Make it writable there: sudo mount -o remount,rw /",
+    errno.EACCES: "Choose a directory that this user may write, with --root.",
+    errno.EPERM: "Choose a directory that this user may write, with --root.",
+}
+_REASONS = {errno.ENOSPC: "the disk of the board is full", errno.EROFS: "the file system of the board is read-only"}
+
+
+def main() -> int:
+    """Do what is asked, and answer on stdout."""
+    # A cut connection hangs up; what has begun is finished here.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    command, directory = sys.argv[1:]
+    answers = Answers()
+    store = Store(Path(directory).expanduser().absolute())
+    try:
+        answers.result(COMMANDS[command](store, json.load(sys.stdin), answers))
+    except EdgemnistError as error:
+        answers.error(error)
+        return error.exit_code
+    except OSError as error:
+        code = error.errno or 0
+        reason = _REASONS.get(code, error.strerror or str(error))
+        answers.error(DeployError(f"{store.root} cannot be changed: {reason}", hint=_REFUSALS.get(code, "")))
+        return DeployError.exit_code
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,126 @@
+"""Commands that run on a board and answer here: `--on HOST`, `rollback`, `releases`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from edgemnist.deploy.results import (
+    BenchOnBoard,
+    FleetBenchResult,
+    ReleaseRow,
+    ReleasesResult,
+    RemoteRun,
+    RollbackResult,
+)
+from edgemnist.deploy.target import Target, open_board
+from edgemnist.doctor.checks import throttle_names
+from edgemnist.doctor.facts import Facts
+from edgemnist.doctor.probes import Probe
+from edgemnist.doctor.results import DoctorResult
+from edgemnist.doctor.run import examine
+from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, ImageError
+from edgemnist.results import BenchResult, PredictResult, VerifyResult
+
+OnStep = Callable[[str], None]
+EXPORTS = "{exports}"
+"""Stands for the export directory of the current release in the words of a command."""
+
+
+def _silent(step: str) -> None:
+    del step
+
+
+def run_on(target: Target, words: Sequence[str], files: Mapping[str, bytes] | None = None) -> RemoteRun:
+    """Run `edgemnist WORDS --json` on the current release of a board, in a directory that holds `files`.
+
+    Raises DeployError where no release serves there, or the command failed there.
+    """
+    request = {
+        "module": ["edgemnist", *words, "--exports", EXPORTS, "--json"],
+        "files": {name: base64.b64encode(data).decode() for name, data in (files or {}).items()},
+    }
+    with open_board(target) as board:
+        answer = board.ask("run", request)
+    # A missed gate is an answer; everything else has its reason on stderr.
+    if answer["exit_code"] not in (EXIT_OK, EXIT_GATE_MISSED):
+        said = [line.strip() for line in answer["stderr"].splitlines() if line.strip()] or ["it gave no reason"]
+        hint = said[1] if len(said) > 1 else ""
+        raise DeployError(f"{target.host.name}: {said[0].removeprefix('error: ').rstrip('.')}", hint=hint)
+    document = msgspec.json.decode(answer["stdout"])
+    return RemoteRun(release=answer["release"], exit_code=answer["exit_code"], document=document)
+
+
+def verify_on(target: Target, words: Sequence[str]) -> VerifyResult:
+    """Run `edgemnist verify WORDS` on a board."""
+    return msgspec.convert(run_on(target, ["verify", *words]).document, VerifyResult)
+
+
+def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:
+    """Run `edgemnist predict WORDS` on a board, with pictures that are sent along.
+
+    Raises ImageError where a picture cannot be read here.
+    """
+    # Two pictures may have the same name in different folders.
+    names = {f"{number}{picture.suffix}": picture for number, picture in enumerate(pictures)}
+    try:
+        files = {name: picture.read_bytes() for name, picture in names.items()}
+    except OSError as error:
+        raise ImageError(f"{error.filename} cannot be read: {error.strerror}", hint="Name a picture file.") from error
+    answer = msgspec.convert(run_on(target, ["predict", *names, *words], files).document, PredictResult)
+    predictions = [
+        msgspec.structs.replace(one, source=str(names.get(one.source, one.source))) for one in answer.predictions
+    ]
+    return msgspec.structs.replace(answer, predictions=predictions)
+
+
+def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResult:
+    """Run `edgemnist bench WORDS` on several boards at once; each measures alone on its own processor."""
+
+    def one(target: Target) -> BenchOnBoard:
+        run = run_on(target, ["bench", *words])
+        with open_board(target) as board:
+            facts = msgspec.convert(board.ask("doctor", {"imports": False})["facts"], Facts)
+        return BenchOnBoard(
+            host=target.host.name,
+            release=run.release,
+            throttled=throttle_names(facts.throttled or 0),
+            result=msgspec.convert(run.document, BenchResult),
+        )
+
+    with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
+        return FleetBenchResult(boards=list(pool.map(one, targets)))
+
+
+def doctor_on(target: Target, on_step: OnStep = _silent) -> DoctorResult:
+    """Examine a board, whether edgemnist is installed there or not."""
+    with open_board(target) as board:
+        answer = board.ask("doctor", {"imports": True}, on_step)
+        selftest = None
+        if answer["installed"]:
+            selftest = board.ask("run", {"module": ["edgemnist.doctor.artifacts", EXPORTS], "files": {}})
+    return examine(
+        target.host.name,
+        msgspec.convert(answer["facts"], Facts),
+        [msgspec.convert(one, Probe) for one in answer["probes"]],
+        selftest["stdout"] if selftest else None,
+    )
+
+
+def releases_on(target: Target) -> ReleasesResult:
+    """List the releases of a board, after the board has read every file of them."""
+    with open_board(target) as board:
+        answer = board.ask("releases")
+    rows = msgspec.convert(answer["releases"], list[ReleaseRow])
+    return ReleasesResult(host=target.host.name, releases=rows, pending=answer["pending"], busy=answer["busy"])
+
+
+def rollback_on(target: Target, release: str | None, wait_s: float, on_step: OnStep = _silent) -> RollbackResult:
+    """Let an older release serve again: the named one, or the one before the current."""
+    with open_board(target) as board:
+        answer = board.ask("rollback", {"release": release, "wait_s": wait_s}, on_step)
+    return RollbackResult(host=target.host.name, release=answer["release"], previous=answer["previous"])

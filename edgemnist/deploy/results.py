@@ -1,0 +1,124 @@
+"""What `edgemnist deploy`, `rollback`, `releases` and the commands with `--on` print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edgemnist.doctor.results import Finding
+from edgemnist.results import BenchResult, Part, Result
+from edgemnist.selftest import SelfTestResult
+
+DEPLOYED = "deployed"
+UNCHANGED = "unchanged"
+FAILED = "failed"
+SKIPPED = "skipped"
+
+
+class Step(Part, frozen=True, kw_only=True):
+    """One step of a deployment."""
+
+    name: str
+    seconds: float
+
+
+class Fault(Part, frozen=True, kw_only=True):
+    """Why a board does not have the new release."""
+
+    type: str
+    message: str
+    hint: str
+    exit_code: int
+
+
+class BoardResult(Part, frozen=True, kw_only=True):
+    """How it went on one board."""
+
+    host: str
+    status: str
+    """`deployed`, `unchanged` (it serves this release already), `failed` or `skipped`."""
+    release: str | None = None
+    """What was deployed, as `edgemnist releases` names it."""
+    previous: str | None = None
+    """What served before."""
+    removed: list[str] = msgspec.field(default_factory=list)
+    """Old releases that were removed."""
+    attempts: int = 0
+    """More than 1 where the connection was cut and the work taken up again."""
+    steps: list[Step] = msgspec.field(default_factory=list)
+    seconds: float = 0.0
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    """What the preflight found, as far as it is not as it should be."""
+    selftest: SelfTestResult | None = None
+    """What the board found out about the release."""
+    fault: Fault | None = None
+
+
+class DeployResult(Result, frozen=True, kw_only=True):
+    """`edgemnist deploy`."""
+
+    bundle: str
+    identity: str
+    passed: bool
+    """True where every board serves the release."""
+    boards: list[BoardResult]
+
+
+class RollbackResult(Result, frozen=True, kw_only=True):
+    """`edgemnist rollback`."""
+
+    host: str
+    release: str
+    previous: str | None
+
+
+class ReleaseRow(Part, frozen=True, kw_only=True):
+    """One release on a board."""
+
+    release: str
+    current: bool
+    """True for the one that serves."""
+    problems: list[str]
+    """What keeps it from being whole; empty where all its files have the recorded hashes."""
+    edgemnist: str | None
+    artifacts: list[str]
+    signed: bool
+    deployed_at: str | None
+    """By the clock of the board, which may have been wrong: the number in the name gives the order."""
+
+
+class ReleasesResult(Result, frozen=True, kw_only=True):
+    """`edgemnist releases`."""
+
+    host: str
+    releases: list[ReleaseRow]
+    """The oldest first."""
+    pending: str | None
+    """A release that was switched to and whose service has not been seen healthy: a deployment was cut off there."""
+    busy: str | None
+    """The process of a deployment that is at work."""
+
+
+class BenchOnBoard(Part, frozen=True, kw_only=True):
+    """What a board measured."""
+
+    host: str
+    release: str
+    throttled: list[str]
+    """What the firmware said right after: `under-voltage`, `throttled` …; such figures are too slow."""
+    result: BenchResult
+
+
+class FleetBenchResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench --on HOST`."""
+
+    boards: list[BenchOnBoard]
+
+
+class RemoteRun(Part, frozen=True, kw_only=True):
+    """A command that ran on a board."""
+
+    release: str
+    exit_code: int
+    document: dict[str, Any]

@@ -1,0 +1,139 @@
+"""A board to work with, and what it is asked to do."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgemnist.deploy.agent import make_agent
+from edgemnist.deploy.board.apply import DamagedTransferError
+from edgemnist.deploy.board.request import MARK
+from edgemnist.deploy.transport import Connection, ConnectionLostError, Host, connect, parse_host, remote_path
+from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError
+
+DEFAULT_ROOT = ".local/share/edgemnist"
+"""Below the home directory of the user who logs in."""
+_NOT_SENT_YET = 91
+_PYTHON_MISSING = 127
+_REPORTED: dict[str, type[EdgemnistError]] = {
+    kind.__name__: kind for kind in (BundleError, GateMissedError, DamagedTransferError)
+}
+"""Errors of the board that are the same here; all others are a board that refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a board is, and where edgemnist is on it."""
+
+    host: Host
+    root: str = DEFAULT_ROOT
+    ssh_config: Path | None = None
+    """Instead of the user's own configuration."""
+
+    @classmethod
+    def of(cls, text: str, *, root: str | None = None, ssh_config: Path | None = None) -> Target:
+        """Return the board that `[user@]host[:port]` names. Raises UsageError where it names none."""
+        return cls(host=parse_host(text), root=root or DEFAULT_ROOT, ssh_config=ssh_config)
+
+
+class Board:
+    """A board that one is logged in to. Made by `open_board`."""
+
+    def __init__(self, target: Target, connection: Connection) -> None:
+        self._target = target
+        self._connection = connection
+
+    def ask(
+        self, command: str, request: dict[str, Any] | None = None, on_step: Callable[[str], None] | None = None
+    ) -> dict[str, Any]:
+        """Have the board do something and return its answer; `on_step` is told each step that begins there.
+
+        Raises the error that the board reports, and ConnectionLostError where the connection is cut.
+        """
+        data = json.dumps(request or {}).encode()
+        code, answer, errors = self._call(command, data, on_step)
+        if code == _NOT_SENT_YET:
+            self._send_agent()
+            code, answer, errors = self._call(command, data, on_step)
+        if "result" in answer:
+            result: dict[str, Any] = answer["result"]
+            return result
+        name = self._target.host.name
+        if "error" in answer:
+            raise _as_error(name, answer["error"])
+        if code == _PYTHON_MISSING:
+            raise DeployError(f"{name} has no python3", hint="Install it there with: sudo apt install python3-venv")
+        # Nothing but a kill, or a defect of ours, ends it without an answer.
+        reason = errors.splitlines()[-1] if errors else f"exit code {code}"
+        raise ConnectionLostError(
+            f"{name} stopped in the middle of {command}: {reason}", hint="Run the same command again."
+        )
+
+    def send(self, file: Path, remote: str) -> None:
+        """Send a file, or the rest of it."""
+        self._connection.put(file, remote)
+
+    def _call(
+        self, command: str, data: bytes, on_step: Callable[[str], None] | None
+    ) -> tuple[int, dict[str, Any], str]:
+        answer: dict[str, Any] = {}
+
+        def on_line(line: str) -> None:
+            if not line.startswith(MARK):
+                return
+            document = json.loads(line[len(MARK) :])
+            if "step" in document and on_step is not None:
+                on_step(document["step"])
+            answer.update(document)
+
+        agent = make_agent()
+        file = remote_path(self._target.root, "agent", f"{agent.sha256}.pyz")
+        root = remote_path(self._target.root)
+        # A file that was cut off, by a power failure for example, has another size.
+        script = (
+            f'[ "$(wc -c < {file} 2>/dev/null || echo 0)" -eq {len(agent.data)} ] || exit {_NOT_SENT_YET}; '
+            f"exec python3 -I -B {file} {command} {root}"
+        )
+        code, errors = self._connection.run(_in_sh(script), data, on_line=on_line)
+        return code, answer, errors
+
+    def _send_agent(self) -> None:
+        agent = make_agent()
+        directory = remote_path(self._target.root, "agent")
+        file = remote_path(self._target.root, "agent", f"{agent.sha256}.pyz")
+        # A cut connection looks like the end of the file, so the size decides.
+        script = (
+            f"mkdir -p {directory} && cat > {file}.$$ && "
+            f'[ "$(wc -c < {file}.$$)" -eq {len(agent.data)} ] && sync && mv {file}.$$ {file} || '
+            f"{{ rm -f {file}.$$; exit 1; }}"
+        )
+        code, errors = self._connection.run(_in_sh(script), agent.data)
+        if code != 0:
+            reason = errors.splitlines()[-1] if errors else "it gave no reason"
+            raise DeployError(
+                f"{self._target.host.name} cannot be written to: {reason}",
+                hint="Is its disk full or read-only? Another directory can be named with --root.",
+            )
+
+
+@contextmanager
+def open_board(target: Target) -> Iterator[Board]:
+    """Log in to a board. Raises what `connect` raises."""
+    with connect(target.host, target.ssh_config) as connection:
+        yield Board(target, connection)
+
+
+def _in_sh(script: str) -> str:
+    """Return a command that runs a POSIX script, whatever the login shell is."""
+    return f"exec sh -c {shlex.quote(script)}"
+
+
+def _as_error(host: str, document: dict[str, str]) -> EdgemnistError:
+    """Return the error that a board reported, as what it was there."""
+    kind = _REPORTED.get(document["type"], DeployError)
+    return kind(f"{host}: {document['message']}", hint=document["hint"])

@@ -1,0 +1,233 @@
+"""The way to a board: the user's own OpenSSH, `ssh` and `sftp`.
+
+A library that speaks the SSH protocol by itself (Paramiko, AsyncSSH, Fabric on top of the former) reads a part of the
+user's configuration and rebuilds the rest: `Match exec`, `Include`, `ProxyJump` chains, hardware keys, agents of the
+desktop, certificates and revoked host keys each work in some of them and not in others, and a host that `ssh pi`
+reaches would be out of reach here. The programs themselves honour all of it by construction, are kept by the OpenSSH
+project, and are on every machine from which one could log in to a board. `sftp` resumes transfers, `ControlMaster`
+makes one login serve every step.
+
+Two settings are not the user's to relax here: a host key that is not known is never accepted (`StrictHostKeyChecking`),
+and nothing asks questions in the middle of a deployment (`BatchMode`): keys with a passphrase belong in the agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemnist.errors import DeployError, MissingDependencyError, UsageError
+
+_OPTIONS = (
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    "ConnectTimeout=15",
+    # A line that is cut is noticed after 15 s, not after TCP's two hours.
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+)
+_CONNECTION_FAILED = 255
+"""Exit code of `ssh` for all troubles of its own."""
+_CUT = re.compile(r"connection (closed|reset|lost)|broken pipe|mux_client", re.IGNORECASE)
+_READY = b"edgemnist-ready"
+_CLOSE_S = 5
+
+
+class ConnectionLostError(DeployError):
+    """The connection had been there, and was cut. Doing the same again goes on where it stopped."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A board, as the user names it."""
+
+    name: str
+    """As it was written: `[user@]host[:port]`, where the host may be an alias of the SSH configuration."""
+    destination: str
+    port: int | None = None
+
+    @property
+    def sftp_destination(self) -> str:
+        """Return the destination as sftp wants it: there a colon begins a path, unless it is in brackets."""
+        user, at, address = self.destination.rpartition("@")
+        return f"{user}{at}[{address}]" if ":" in address else self.destination
+
+
+def parse_host(text: str) -> Host:
+    """Read `[user@]host[:port]`, with an IPv6 address in brackets. Raises UsageError where it is none."""
+    found = re.fullmatch(r"((?:[^@\s]+@)?)(?:\[([\w:.%-]+)\]|([^\s:@\[\]]+))(?::(\d{1,5}))?", text)
+    # A name that begins with a dash would be taken for an option by ssh.
+    if found is None or text.startswith("-") or (found[3] or "").startswith("-"):
+        raise UsageError(f"{text!r} names no host", hint="Write it as user@host or user@host:port, as for ssh.")
+    return Host(text, found[1] + (found[2] or found[3]), int(found[4]) if found[4] else None)
+
+
+class Connection:
+    """One login to a board, shared by every step. Made by `connect`."""
+
+    def __init__(self, host: Host, options: list[str]) -> None:
+        self.host = host
+        self._options = options
+
+    def run(self, command: str, data: bytes = b"", *, on_line: Callable[[str], None] | None = None) -> tuple[int, str]:
+        """Run a shell command on the board with `data` on its stdin; return its exit code and its stderr.
+
+        `on_line` is given each line of its stdout. Raises ConnectionLostError where the connection is cut.
+        """
+        with tempfile.TemporaryFile() as log:
+            with _start(
+                ["ssh", *self._options, self.host.destination, command], stdin=subprocess.PIPE, stderr=log
+            ) as ssh:
+                assert ssh.stdin is not None  # noqa: S101 - for the type checker
+                assert ssh.stdout is not None  # noqa: S101
+                # Where the other end is gone, the exit code tells.
+                with contextlib.suppress(BrokenPipeError):
+                    ssh.stdin.write(data)
+                with contextlib.suppress(BrokenPipeError):
+                    ssh.stdin.close()
+                for line in ssh.stdout:
+                    if on_line is not None:
+                        on_line(line.decode(errors="replace").rstrip("\n"))
+            log.seek(0)
+            errors = log.read().decode(errors="replace").strip()
+        if ssh.returncode == _CONNECTION_FAILED or ssh.returncode < 0:
+            raise _lost(self.host, errors)
+        return ssh.returncode, errors
+
+    def put(self, local: Path, remote: str) -> None:
+        """Send a file; what is there of it already is not sent again.
+
+        Raises DeployError where the board does not take it, ConnectionLostError where the connection is cut.
+        """
+        # In sftp's own language a path is quoted with double quotes, and a backslash escapes.
+        names = " ".join('"' + re.sub(r'(["\\])', r"\\\1", name) + '"' for name in (str(local.absolute()), remote))
+        done = _start_and_finish(
+            ["sftp", *self._options, "-b", "-", self.host.sftp_destination], f"reput {names}\n".encode()
+        )
+        if done.returncode == 0:
+            return
+        errors = done.stderr.decode(errors="replace").strip()
+        # sftp tells what the board refuses; of a connection that was cut it says nothing, or that it was.
+        if not errors or done.returncode == _CONNECTION_FAILED or _CUT.search(errors):
+            raise _lost(self.host, errors)
+        raise DeployError(
+            f"{self.host.name} does not take the bundle: {_last(errors)}", hint="Is its disk full or read-only?"
+        )
+
+
+@contextlib.contextmanager
+def connect(host: Host, ssh_config: Path | None = None) -> Iterator[Connection]:
+    """Log in to a board, and out at the end.
+
+    Raises DeployError, with what to do about it, where the board cannot be reached, shows a host key that is not the
+    known one, or refuses the login; MissingDependencyError where OpenSSH is not installed.
+    """
+    options = [word for option in _OPTIONS for word in ("-o", option)]
+    if ssh_config is not None:
+        options = ["-F", str(ssh_config), *options]
+    if host.port is not None:
+        options += ["-o", f"Port={host.port}"]
+    if os.name == "nt":
+        # OpenSSH for Windows cannot share connections.
+        yield Connection(host, options)
+        return
+    # Short: a socket's path has 100 characters at the most.
+    with tempfile.TemporaryDirectory(prefix="em-", ignore_cleanup_errors=True) as directory:
+        options += ["-o", f"ControlPath={directory}/%C"]
+        # It ends with its stdin, and so with this process however that ends.
+        master = _start(
+            ["ssh", *options, "-o", "ControlMaster=yes", host.destination, f"echo {_READY.decode()}; exec cat"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            _await_login(host, master)
+            yield Connection(host, [*options, "-o", "ControlMaster=no"])
+        finally:
+            _close(master)
+
+
+def _await_login(host: Host, master: subprocess.Popen[bytes]) -> None:
+    assert master.stdout is not None  # noqa: S101 - for the type checker
+    for line in master.stdout:
+        # A login script may greet first.
+        if line.strip() == _READY:
+            return
+    assert master.stderr is not None  # noqa: S101
+    raise _refused(host, master.stderr.read().decode(errors="replace").strip())
+
+
+def _close(master: subprocess.Popen[bytes]) -> None:
+    with master, contextlib.suppress(BrokenPipeError):
+        assert master.stdin is not None  # noqa: S101 - for the type checker
+        master.stdin.close()
+        try:
+            master.wait(_CLOSE_S)
+        except subprocess.TimeoutExpired:
+            master.kill()
+
+
+def _start(command: list[str], **streams: object) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, **streams)  # type: ignore[call-overload, no-any-return]
+    except FileNotFoundError:
+        raise MissingDependencyError("A deployment", ["OpenSSH"], "sudo apt install openssh-client") from None
+
+
+def _start_and_finish(command: list[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
+    with _start(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        output, errors = process.communicate(data)
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+_REFUSALS = (
+    (
+        r"HOST IDENTIFICATION HAS CHANGED|host key .* has changed",
+        "shows another host key than the known one",
+        "If the board was set up anew, forget the old key with: ssh-keygen -R {host}   If not, somebody is in between.",
+    ),
+    (
+        r"host key is known|Host key verification failed",
+        "has a host key that is not known here",
+        "Connect once with `ssh {host}`, and compare the fingerprint that it shows with the board's own.",
+    ),
+    (
+        r"Permission denied|Too many authentication failures",
+        "does not let you in",
+        "Copy your key there with: ssh-copy-id {host}   A key with a passphrase belongs in the agent: ssh-add",
+    ),
+    (r"Could not resolve hostname", "is a name that cannot be resolved", "Try its address, or NAME.local."),
+    (r"Connection refused", "refuses connections", "Is the SSH server switched on there? sudo raspi-config"),
+    (r"timed out|No route to host|unreachable", "cannot be reached", "Is it switched on, and on this network?"),
+)
+
+
+def _refused(host: Host, errors: str) -> DeployError:
+    for pattern, message, hint in _REFUSALS:
+        if re.search(pattern, errors, re.IGNORECASE):
+            return DeployError(f"{host.name} {message}", hint=hint.format(host=host.name))
+    return DeployError(f"{host.name} cannot be reached: {_last(errors)}", hint=f"Does this work? ssh {host.name}")
+
+
+def _lost(host: Host, errors: str) -> ConnectionLostError:
+    return ConnectionLostError(
+        f"The connection to {host.name} was cut: {_last(errors)}",
+        hint="Run the same command again: it goes on from there.",
+    )
+
+
+def _last(errors: str) -> str:
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else "ssh gave no reason"
+
+
+def remote_path(root: str, *parts: str) -> str:
+    """Return a path on the board, quoted for its shell; a relative one starts at the home directory."""
+    return shlex.quote("/".join([root.removeprefix("~/"), *parts]))

@@ -1,0 +1,224 @@
+"""From facts to findings: pure functions, each naming what it means and the command that mends it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from edgemnist.doctor.facts import Facts
+from edgemnist.doctor.probes import CRASHED, FAILED, LOADED, MISSING, Probe
+from edgemnist.doctor.results import Finding, Level
+
+MINIMUM_PYTHON = (3, 11)
+TESTED = {
+    "numpy": "2.4.6",
+    "msgspec": "0.22.0",
+    "pillow": "13.0.0",
+    "ai-edge-litert": "2.3.0",
+    "onnxruntime": "1.32.0",
+}
+"""Versions whose aarch64 wheels were tried on emulated processors of a Pi 3, 4 and 5 (`make test-pi`)."""
+RUNTIME_PACKAGES = {"ai-edge-litert": "tflite", "onnxruntime": "onnx"}
+"""Packages that are optional as long as one is there, with their extra."""
+
+INSTALL_BYTES = 250_000_000
+"""What `edgemnist[pi]` takes at the most on a board's disk."""
+PREDICT_BYTES = 80_000_000
+"""What `edgemnist predict` takes at the most of a board's memory."""
+HOT_C = 80.0
+"""A Raspberry Pi begins to slow down here, and stops at 85 °C (Raspberry Pi documentation, frequency management)."""
+CREDIBLE_CLOCK = 1_735_689_600.0
+"""2025-01-01: no system that edgemnist runs on is older, and no certificate that pip meets is valid before."""
+
+
+class ThrottleBit(NamedTuple):
+    """What one bit of `get_throttled` says."""
+
+    bit: int
+    name: str
+
+
+NOW = (ThrottleBit(0, "under-voltage"), ThrottleBit(1, "frequency capped"), ThrottleBit(2, "throttled"),
+       ThrottleBit(3, "soft temperature limit"))  # fmt: skip
+HISTORY_SHIFT = 16
+"""The same four bits, sixteen places higher, say that it has happened since boot."""
+
+
+def judge(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
+    """Return every finding about a board and what is installed on it."""
+    checks = (
+        _board, _system, _cpu, _memory, _python, _disk, _governor, _temperature, _throttling, _clock,
+    )  # fmt: skip
+    return [*(check(facts) for check in checks), *judge_probes(probes)]
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    """Return the level of the gravest finding."""
+    order = list(Level)
+    return max((finding.level for finding in findings), key=order.index, default=Level.OK)
+
+
+def _board(facts: Facts) -> Finding:
+    if facts.board is None:
+        return Finding.ok(
+            "board", f"{facts.kernel_machine} machine", "No Raspberry Pi; edgemnist runs here all the same."
+        )
+    return Finding.ok("board", facts.board)
+
+
+def _system(facts: Facts) -> Finding:
+    value = f"{facts.bits}-bit {facts.os or 'system'}, {facts.libc or 'unknown C library'}"
+    if facts.bits == 32:  # noqa: PLR2004 - bits
+        return Finding.failure(
+            "system",
+            value,
+            "Neither LiteRT nor ONNX Runtime has wheels for 32-bit systems.",
+            "Write a 64-bit Raspberry Pi OS to the SD card with Raspberry Pi Imager.",
+        )
+    return Finding.ok("system", value)
+
+
+def _cpu(facts: Facts) -> Finding:
+    caches = ", ".join(f"{name} {size}" for name, size in facts.caches.items())
+    value = f"{facts.cpu or 'unknown'}, {facts.cores} cores" + (f", {caches}" if caches else "")
+    if facts.kernel_machine != "aarch64":
+        return Finding.ok("cpu", value)
+    if facts.flags and "asimd" not in facts.flags:
+        return Finding.failure(
+            "cpu", value, "It has no asimd instructions, which every aarch64 wheel takes for granted.",
+            "Use a Raspberry Pi 3, Zero 2 or newer.",
+        )  # fmt: skip
+    dot = "with" if "asimddp" in facts.flags else "without"
+    return Finding.ok("cpu", value, f"asimd {dot} the int8 dot product (asimddp).")
+
+
+def _memory(facts: Facts) -> Finding:
+    if facts.memory_bytes is None or facts.memory_free_bytes is None:
+        return Finding.unknown("memory")
+    value = f"{facts.memory_free_bytes / 1e6:,.0f} of {facts.memory_bytes / 1e6:,.0f} MB free"
+    if facts.memory_free_bytes < PREDICT_BYTES:
+        return Finding.warning(
+            "memory", value, f"predict takes up to {PREDICT_BYTES / 1e6:.0f} MB, so the board would swap.",
+            "See what takes it with: ps aux --sort=-rss | head",
+        )  # fmt: skip
+    return Finding.ok("memory", value)
+
+
+def _python(facts: Facts) -> Finding:
+    version = tuple(int(part) for part in facts.python.split(".")[:2])
+    value = f"{facts.python} ({facts.python_path})"
+    if version < MINIMUM_PYTHON:
+        return Finding.failure(
+            "python", value, "edgemnist needs Python 3.11 or newer.",
+            "Write Raspberry Pi OS Bookworm or Trixie to the SD card.",
+        )  # fmt: skip
+    if not facts.has_venv:
+        return Finding.failure(
+            "python", value, "It cannot make virtual environments, and pip refuses to install outside of one.",
+            "sudo apt install python3-venv",
+        )  # fmt: skip
+    return Finding.ok("python", value)
+
+
+def _disk(facts: Facts) -> Finding:
+    if not facts.writable:
+        return Finding.failure(
+            "disk", "read-only", "Nothing can be written where edgemnist keeps its files.",
+            "sudo mount -o remount,rw /   (a file system that turned read-only by itself hints at a dying SD card)",
+        )  # fmt: skip
+    if facts.disk_free_bytes is None:
+        return Finding.unknown("disk")
+    value = f"{facts.disk_free_bytes / 1e6:,.0f} MB free"
+    if facts.disk_free_bytes < INSTALL_BYTES:
+        return Finding.warning(
+            "disk", value, f"A fresh install takes up to {INSTALL_BYTES / 1e6:.0f} MB.", "sudo apt clean",
+        )  # fmt: skip
+    return Finding.ok("disk", value)
+
+
+def _governor(facts: Facts) -> Finding:
+    if facts.governor in (None, "performance"):
+        return Finding.ok("governor", facts.governor or "none")
+    return Finding.ok(
+        "governor", str(facts.governor), "Latencies vary with the clock frequency.",
+        "For a benchmark: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+    )  # fmt: skip
+
+
+def _temperature(facts: Facts) -> Finding:
+    if facts.temperature_c is None:
+        return Finding.unknown("temperature")
+    value = f"{facts.temperature_c:.1f} °C"
+    if facts.temperature_c >= HOT_C:
+        return Finding.warning("temperature", value, "The board slows itself down.", "Give it a heat sink or a fan.")
+    return Finding.ok("temperature", value)
+
+
+def throttle_names(bits: int) -> list[str]:
+    """Return the names of the bits that are set, among the four of now."""
+    return [bit.name for bit in NOW if bits >> bit.bit & 1]
+
+
+def _throttling(facts: Facts) -> Finding:
+    if facts.throttled is None:
+        return Finding.unknown("power")
+    supply = "Use the official power supply and a short cable, then reboot."
+    if now := throttle_names(facts.throttled):
+        return Finding.warning("power", f"{', '.join(now)} now", "Every latency measured now is too long.", supply)
+    if before := throttle_names(facts.throttled >> HISTORY_SHIFT):
+        return Finding.warning(
+            "power", f"{', '.join(before)} since boot", "It happened under load and will again.", supply
+        )
+    return Finding.ok("power", "never throttled since boot")
+
+
+def _clock(facts: Facts) -> Finding:
+    value = dt.datetime.fromtimestamp(facts.clock, tz=dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if facts.clock < CREDIBLE_CLOCK:
+        return Finding.warning(
+            "clock", value, "It is not set, so pip would find no valid certificate; a bundle with wheels works.",
+            "sudo timedatectl set-ntp true",
+        )  # fmt: skip
+    if facts.clock_synchronized is False:
+        return Finding.ok("clock", value, "It is not synchronized.", "sudo timedatectl set-ntp true")
+    return Finding.ok("clock", value)
+
+
+def judge_probes(probes: Sequence[Probe]) -> Iterator[Finding]:
+    """Yield a finding for each package that was tried."""
+    some_runtime = any(probe.state == LOADED for probe in probes if probe.package in RUNTIME_PACKAGES)
+    for probe in probes:
+        tested = f"{probe.package}=={TESTED[probe.package]}"
+        mend = f'pip install "{tested}"'
+        if probe.state == LOADED:
+            yield Finding.ok(probe.package, str(probe.version))
+        elif probe.state == CRASHED:
+            yield Finding.failure(
+                probe.package, f"{probe.version}: {probe.detail}", _crash_meaning(probe.detail),
+                f"This version works on every Pi from the 3 on: {mend}",
+            )  # fmt: skip
+        elif probe.state == FAILED:
+            yield Finding.failure(probe.package, f"{probe.version or 'unknown'}: {probe.detail}",
+                                  "It is installed and does not load.", f"Install it anew: {mend}")  # fmt: skip
+        elif probe.state == MISSING:
+            yield _missing(probe.package, mend, some_runtime=some_runtime)
+
+
+def _missing(package: str, mend: str, *, some_runtime: bool) -> Finding:
+    extra = RUNTIME_PACKAGES.get(package)
+    if extra is None:
+        return Finding.warning(package, "not installed", "edgemnist is not installed here yet.", mend)
+    if some_runtime:
+        return Finding.ok(
+            package, "not installed", f"Needed for {extra} artifacts only.", f'pip install "edgemnist[{extra}]"'
+        )
+    return Finding.warning(
+        package, "not installed", f"No {extra} artifact can run.", f'pip install "edgemnist[{extra}]"'
+    )
+
+
+def _crash_meaning(signal_name: str) -> str:
+    if signal_name == "SIGILL":
+        return "It was built for a newer processor: it uses an instruction that this one does not have."
+    return "It crashes while it loads."

@@ -1,0 +1,216 @@
+"""A bundle is one file that is always the same, and every byte of it counts."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgemnist.bundle.archive import Archive, write_archive, write_contents
+from edgemnist.bundle.pack import BundleConfig, make_bundle
+from edgemnist.bundle.package import package_wheel, read_metadata
+from edgemnist.bundle.record import EXPORTS, RECORD_FILE, decode_record, read_record
+from edgemnist.bundle.signature import sign, verify
+from edgemnist.bundle.wheels import WheelsConfig
+from edgemnist.deploy.agent import make_agent
+from edgemnist.deploy.sequence import LocalBundle, open_bundle
+from edgemnist.errors import BundleError, UsageError
+from edgemnist.manifest import read_manifest
+from tests.conftest import run_edgemnist
+from tests.deploy.bundles import bundled, small_exports
+from tests.deploy.loopback import make_key
+
+
+@pytest.fixture(scope="module")
+def new_bundle(made_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalBundle:
+    return bundled(small_exports(made_exports, tmp_path_factory.mktemp("bundles") / "new", ["tflite-int8"]))
+
+
+def test_the_same_exports_give_the_same_bytes(made_exports: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(made_exports, tmp_path / name)
+        make_bundle(tmp_path / name, tmp_path / f"{name}.zip", BundleConfig())
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+@pytest.mark.parametrize("python", ["python3.11", "python3.13"])
+def test_every_python_writes_the_same_container(python: str, tmp_path: Path) -> None:
+    program = shutil.which(python, path="/usr/bin") or sys.executable
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from edgemnist.bundle.archive import write_archive\n"
+        "print(write_archive(None, {'b/ü': lambda: b'x' * 99, 'a': lambda: b''}))"
+    )
+    # The part for the board, which any Python can import.
+    agent = tmp_path / "board.pyz"
+    agent.write_bytes(make_agent().data)
+    done = subprocess.run([program, "-I", "-c", code, agent], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == write_archive(None, {"a": lambda: b"", "b/ü": lambda: b"x" * 99})
+
+
+def test_the_bundle_holds_what_was_chosen_and_nothing_else(made_exports: Path, tmp_path: Path) -> None:
+    output = tmp_path / "bundle.zip"
+    make_bundle(made_exports, output, BundleConfig(artifacts=("tflite-int8",)))
+    with Archive(output) as archive:
+        record = read_record(archive)
+        for file in record.files:
+            if file.path.startswith(EXPORTS):
+                target = tmp_path / file.path
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(archive.read(file.path))
+    assert record.artifacts == ["tflite-int8"]
+    assert record.extras == ["tflite"]
+    assert [artifact.name for artifact in read_manifest(tmp_path / "exports").artifacts] == ["tflite-int8"]
+    done = run_edgemnist("verify", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert any(pin.startswith("ai-edge-litert==") for pin in record.constraints)
+
+
+def test_a_change_of_any_byte_is_found(new_bundle: LocalBundle, tmp_path: Path) -> None:
+    data = new_bundle.path.read_bytes()
+    # The ends and headers, where a container keeps what its contents' hashes do not cover, and anywhere else.
+    places = {*range(60), *range(len(data) - 200, len(data)), *random.Random(5).sample(range(len(data)), 40)}
+    changed = tmp_path / "changed.zip"
+    for place in places:
+        changed.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(BundleError):
+            open_bundle(changed)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, -1])
+def test_a_truncated_or_extended_bundle_is_refused(size: int, new_bundle: LocalBundle, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.zip"
+    changed.write_bytes(new_bundle.path.read_bytes()[:size])
+    with pytest.raises(BundleError):
+        open_bundle(changed)
+    changed.write_bytes(new_bundle.path.read_bytes() + b"\0")
+    with pytest.raises(BundleError):
+        open_bundle(changed)
+
+
+def test_an_ordinary_archive_is_no_bundle(tmp_path: Path) -> None:
+    file = tmp_path / "some.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", "b")
+    with pytest.raises(BundleError, match="damaged, or no bundle"):
+        open_bundle(file)
+    with pytest.raises(BundleError, match="There is no bundle"):
+        open_bundle(tmp_path / "missing.zip")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.update(schema_version=99),
+        lambda document: document.update(artifacts="x"),
+        lambda document: document.update(artifacts=[1]),
+        lambda document: document.pop("labels"),
+        lambda document: document["files"][0].update(path="/etc/passwd"),
+        lambda document: document["files"][0].update(path="a/../../b"),
+        lambda document: document["files"][0].update(bytes="many"),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_refused(
+    change: Callable[[dict[str, object]], object], new_bundle: LocalBundle
+) -> None:
+    document = json.loads(new_bundle.record.encode())
+    change(document)
+    with pytest.raises(BundleError):
+        decode_record(json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def test_the_wheel_in_the_bundle_is_one_that_pip_installs(tmp_path: Path) -> None:
+    name, data = package_wheel(read_metadata())
+    wheel = tmp_path / name
+    wheel.write_bytes(data)
+    target = tmp_path / "target"
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        target,
+        wheel,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import edgemnist; print(edgemnist.__file__)"
+    done = subprocess.run([sys.executable, "-I", "-c", code, target], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith(str(target))
+    assert (target / "bin" / "edgemnist").is_file()
+
+
+def test_a_signature_holds_for_its_signer_and_contents_only(tmp_path: Path) -> None:
+    mine, other = make_key(tmp_path / "mine"), make_key(tmp_path / "other")
+    allowed = tmp_path / "allowed_signers"
+    allowed.write_text(f"me@here {(tmp_path / 'mine.pub').read_text()}")
+    assert verify(b"data", sign(b"data", mine), allowed) == "me@here"
+    with pytest.raises(BundleError, match="stranger"):
+        verify(b"data", sign(b"data", other), allowed)
+    with pytest.raises(BundleError, match="does not hold"):
+        verify(b"date", sign(b"data", mine), allowed)
+    with pytest.raises(BundleError, match="not signed"):
+        verify(b"data", None, allowed)
+    with pytest.raises(BundleError):
+        verify(b"data", b"nonsense", allowed)
+    allowed.write_text("")
+    with pytest.raises(BundleError, match="stranger"):
+        verify(b"data", sign(b"data", mine), allowed)
+
+
+def test_a_signature_for_another_purpose_does_not_count(tmp_path: Path) -> None:
+    mine = make_key(tmp_path / "mine")
+    allowed = tmp_path / "allowed_signers"
+    allowed.write_text(f"me@here {(tmp_path / 'mine.pub').read_text()}")
+    command = ["ssh-keygen", "-Y", "sign", "-f", str(mine), "-n", "git"]
+    signature = subprocess.run(command, input=b"data", check=True, capture_output=True).stdout
+    with pytest.raises(BundleError, match="does not hold"):
+        verify(b"data", signature, allowed)
+
+
+def test_a_key_that_cannot_sign_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="cannot be signed"):
+        sign(b"data", tmp_path / "missing")
+
+
+def test_a_processor_without_wheels_is_refused() -> None:
+    with pytest.raises(UsageError, match="armv7l"):
+        WheelsConfig(machine="armv7l")
+
+
+@pytest.mark.parametrize("name", ["tflite-int8"])
+def test_wheels_for_a_raspberry_pi_come_along(name: str, made_exports: Path, tmp_path: Path) -> None:
+    output = tmp_path / "bundle.zip"
+    config = BundleConfig(artifacts=(name,), wheels=WheelsConfig(pythons=("3.13",)))
+    result = make_bundle(made_exports, output, config)
+    assert (result.machine, result.pythons) == ("aarch64", ["3.13"])
+    record = open_bundle(output).record
+    wheels = [file.path for file in record.files if file.path.endswith(".whl")]
+    assert any("ai_edge_litert" in wheel and "cp313" in wheel and "aarch64" in wheel for wheel in wheels)
+    assert not any("tensorflow" in wheel or "x86_64" in wheel for wheel in wheels)
+
+
+def test_a_file_that_the_record_does_not_name_is_refused(new_bundle: LocalBundle, tmp_path: Path) -> None:
+    with Archive(new_bundle.path) as archive:
+        files = {name: archive.read(name) for name in archive.names()}
+    files["extra"] = b"x"
+    changed = tmp_path / "changed.zip"
+    with changed.open("wb") as stream:
+        write_contents(stream, files)
+    with pytest.raises(BundleError, match="extra"):
+        open_bundle(changed)
+    del files["extra"]
+    files[RECORD_FILE] += b" "
+    with changed.open("wb") as stream:
+        write_contents(stream, files)
+    with pytest.raises(BundleError):
+        open_bundle(changed)

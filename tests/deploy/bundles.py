@@ -1,0 +1,77 @@
+"""Small export directories with real models, and bundles of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgemnist.answers import answer_all, answers_record, encode_answers
+from edgemnist.bundle.pack import BundleConfig, make_bundle
+from edgemnist.deploy.board.request import Apply, SelfTestLimits
+from edgemnist.deploy.sequence import LocalBundle, open_bundle
+from edgemnist.golden import GoldenPack, read_golden
+from edgemnist.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, sha256
+
+IMAGES = 100
+"""Of the golden pack: a self-test is to take no time here."""
+
+
+def small_exports(
+    source: Path,
+    target: Path,
+    names: Sequence[str],
+    *,
+    images: int = IMAGES,
+    change: Callable[[GoldenPack], GoldenPack] = lambda pack: pack,
+) -> Path:
+    """Make an export directory of some artifacts with a part of the golden pack, which `change` may spoil."""
+    manifest = read_manifest(source)
+    pack = read_golden(source, manifest)
+    chosen = slice(0, images)
+    pack = change(
+        replace(pack, images=pack.images[chosen], labels=pack.labels[chosen], probabilities=pack.probabilities[chosen])
+    )
+    artifacts = [manifest.artifact(name) for name in names]
+    target.mkdir()
+    for artifact in artifacts:
+        (target / artifact.file).write_bytes(read_recorded(source, artifact))
+    golden = pack.encode()
+    answers = encode_answers(answer_all(target, artifacts, pack.images))
+    (target / "golden.npz").write_bytes(golden)
+    (target / "answers.npz").write_bytes(answers)
+    assert manifest.golden is not None
+    record = GoldenRecord(
+        file="golden.npz",
+        bytes=len(golden),
+        sha256=sha256(golden),
+        images=images,
+        model_sha256=manifest.golden.model_sha256,
+    )
+    narrowed = msgspec.structs.replace(
+        manifest, artifacts=artifacts, golden=record, answers=answers_record(answers), model=None
+    )
+    (target / MANIFEST_FILE).write_bytes(narrowed.encode())
+    return target
+
+
+def of_another_model(pack: GoldenPack) -> GoldenPack:
+    """Return a pack whose answers belong to other images: no artifact agrees with it."""
+    return replace(pack, probabilities=np.roll(pack.probabilities, 1, axis=0))
+
+
+def bundled(exports: Path, **options: object) -> LocalBundle:
+    """Bundle an export directory beside it."""
+    output = exports.with_suffix(".zip")
+    make_bundle(exports, output, BundleConfig(**options))  # type: ignore[arg-type]  # as the caller says
+    return open_bundle(output)
+
+
+def request_for(bundle: LocalBundle, *, timeout_s: float = 120.0, **options: object) -> dict[str, object]:
+    """Return what the board is asked to do with a bundle."""
+    limits = SelfTestLimits(timeout_s=timeout_s)
+    apply = Apply(sha256=bundle.sha256, identity=bundle.record.identity(), limits=limits)
+    return {"sha256": apply.sha256, "identity": apply.identity, "limits": msgspec.to_builtins(limits), **options}

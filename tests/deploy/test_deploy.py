@@ -1,0 +1,209 @@
+"""A deployment over a real SSH connection: the way there, the way back, and what is told about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgemnist.deploy.board.request import SelfTestLimits
+from edgemnist.deploy.remote import releases_on, rollback_on
+from edgemnist.deploy.results import BoardResult
+from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.errors import DeployError, UsageError
+from tests.conftest import run_edgemnist
+from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
+
+FIRST = DeployConfig(retries=0)
+
+
+def deploy(board: LoopbackBoard, bundle: LocalBundle, config: DeployConfig = FIRST) -> BoardResult:
+    return deploy_to(board.target, bundle, config, lambda _: None)
+
+
+def test_a_fresh_board_serves_after_one_deployment(
+    new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, new: str
+) -> None:
+    board = new_board("board")
+    assert board.serves() is None
+    result = deploy(board, new_bundle)
+    assert result.fault is None
+    assert (result.status, result.release, result.previous) == ("deployed", f"1-{new}", None)
+    assert board.serves() == new
+    assert result.selftest is not None
+    assert [parity.replay.verdict for parity in result.selftest.artifacts if parity.replay] == ["identical"] * 2
+    assert [step.name for step in result.steps][:3] == ["connect", "preflight", "transfer"]
+    assert not list(board.store.incoming.iterdir())
+    assert not list(board.store.staging.iterdir())
+
+
+def test_the_same_bundle_again_changes_nothing_and_is_not_sent_again(
+    board: LoopbackBoard, old_bundle: LocalBundle, old: str
+) -> None:
+    result = deploy(board, old_bundle)
+    assert (result.status, result.release) == ("unchanged", f"1-{old}")
+    assert "transfer" not in {step.name for step in result.steps}
+
+
+def test_rollback_goes_to_the_release_before_and_deploying_comes_back(
+    board: LoopbackBoard, old_bundle: LocalBundle, new_bundle: LocalBundle, old: str, new: str
+) -> None:
+    assert deploy(board, new_bundle).previous == f"1-{old}"
+    assert rollback_on(board.target, None, 10.0).release == f"1-{old}"
+    assert board.serves() == old
+    with pytest.raises(DeployError, match="no older release"):
+        rollback_on(board.target, None, 10.0)
+    assert rollback_on(board.target, f"2-{new}", 10.0).previous == f"1-{old}"
+    # The old bundle, deployed anew, is the newest; what served before it is what rollback goes to.
+    assert deploy(board, old_bundle).release == f"3-{old}"
+    assert rollback_on(board.target, None, 10.0).release == f"2-{new}"
+    with pytest.raises(DeployError, match="no release 9-"):
+        rollback_on(board.target, "9-000000000000", 10.0)
+
+
+def test_releases_tells_what_serves_and_what_is_damaged(
+    board: LoopbackBoard, new_bundle: LocalBundle, old: str, new: str
+) -> None:
+    deploy(board, new_bundle)
+    rows = releases_on(board.target).releases
+    assert [(row.release, row.current, row.problems) for row in rows] == [
+        (f"1-{old}", False, []),
+        (f"2-{new}", True, []),
+    ]
+    damaged = board.store.releases_directory / f"1-{old}" / "exports" / "tflite-int8.tflite"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert "tflite-int8.tflite is damaged" in releases_on(board.target).releases[0].problems[0]
+    # A damaged release is no way back.
+    with pytest.raises(DeployError, match="no older release"):
+        rollback_on(board.target, None, 10.0)
+
+
+def test_a_release_that_was_damaged_is_deployed_anew(board: LoopbackBoard, old_bundle: LocalBundle, old: str) -> None:
+    (board.store.link / "exports" / "golden.npz").unlink()
+    result = deploy(board, old_bundle)
+    assert (result.status, result.release) == ("deployed", f"2-{old}")
+    assert board.serves() == old
+
+
+def test_only_the_last_releases_are_kept_and_never_without_the_one_that_serves(
+    board: LoopbackBoard, old_bundle: LocalBundle, new_bundle: LocalBundle, old: str, new: str
+) -> None:
+    two = DeployConfig(keep=2)
+    deploy(board, new_bundle, two)
+    (board.store.releases_directory / f"1-{old}" / "exports" / "golden.npz").unlink()
+    result = deploy(board, old_bundle, two)
+    assert result.removed == [f"1-{old}"]
+    assert [release.name for release in board.store.releases()] == [f"2-{new}", f"3-{old}"]
+
+
+def test_the_latency_limit_keeps_a_slow_release_from_serving(
+    board: LoopbackBoard, new_bundle: LocalBundle, old: str
+) -> None:
+    result = deploy(board, new_bundle, DeployConfig(limits=SelfTestLimits(max_p99_us=0.01)))
+    assert result.fault is not None
+    assert "p99 latency is" in result.fault.message
+    assert result.fault.exit_code == 1
+    assert board.serves() == old
+
+
+def test_the_memory_limit_keeps_a_big_release_from_serving(
+    board: LoopbackBoard, new_bundle: LocalBundle, old: str
+) -> None:
+    result = deploy(board, new_bundle, DeployConfig(limits=SelfTestLimits(max_rss_mb=1)))
+    assert result.fault is not None
+    assert "peak memory is" in result.fault.message
+    assert board.serves() == old
+
+
+def test_the_commands_answer_with_one_json_document(
+    new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, old_bundle: LocalBundle, tmp_path: Path
+) -> None:
+    board = new_board("board")
+    settings = {"EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)}
+
+    def ask(*arguments: str | Path) -> dict[str, object]:
+        done = run_edgemnist(*arguments, "--json", cwd=tmp_path, env=settings)
+        assert done.returncode == 0, done.stderr
+        document: dict[str, object] = json.loads(done.stdout)
+        return document
+
+    for bundle in (old_bundle, new_bundle):
+        assert ask("deploy", bundle.path, "--to", "board")["passed"] is True
+    assert ask("verify", "--on", "board")["passed"] is True
+    options = ("--samples", "20", "--seconds", "0.01", "--rounds", "1")
+    benched = ask("bench", "tflite-int8", "--on", "board", "--on", "board2", *options)
+    assert [one["host"] for one in benched["boards"]] == ["board", "board2"]  # type: ignore[attr-defined]  # plain JSON
+    predicted = ask("predict", "--on", "board", "--index", "0", "--artifact", "tflite-int8")
+    assert predicted["artifact"] == "tflite-int8"
+    assert ask("doctor", "--on", "board")["healthy"] is True
+    assert len(ask("releases", "--to", "board")["releases"]) == 2  # type: ignore[arg-type]  # plain JSON
+    assert ask("rollback", "--to", "board")["previous"] is not None
+
+
+def test_a_picture_is_read_on_the_board(board: LoopbackBoard, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from edgemnist.deploy.remote import predict_pictures_on
+    from edgemnist.golden import read_golden
+    from edgemnist.manifest import read_manifest
+
+    exports = board.store.link / "exports"
+    golden = read_golden(exports, read_manifest(exports))
+    picture = tmp_path / "my digit.png"
+    Image.fromarray(golden.images[0]).save(picture)
+    result = predict_pictures_on(board.target, [picture], [])
+    assert result.predictions[0].source == str(picture)
+    assert result.predictions[0].digit == golden.probabilities[0].argmax()
+
+
+def test_an_unknown_host_key_is_never_accepted(board: LoopbackBoard, new_bundle: LocalBundle, old: str) -> None:
+    known = board.ssh_config.with_suffix(".known")
+    known.write_text("")
+    # Whatever the user's own configuration says.
+    board.ssh_config.write_text(board.ssh_config.read_text() + "  StrictHostKeyChecking no\n")
+    result = deploy(board, new_bundle)
+    assert result.fault is not None
+    assert "host key that is not known" in result.fault.message
+    assert known.read_text() == ""
+    assert board.serves() == old
+
+
+def test_a_changed_host_key_is_refused(
+    board: LoopbackBoard, sshd: Sshd, new_bundle: LocalBundle, old: str, tmp_path: Path
+) -> None:
+    sshd.client_config(board.ssh_config, host_key=make_key(tmp_path / "another"))
+    result = deploy(board, new_bundle, DeployConfig(retries=3))
+    assert result.fault is not None
+    assert "another host key" in result.fault.message
+    assert result.attempts == 1
+    assert board.serves() == old
+
+
+def test_a_key_that_is_not_let_in_is_told(board: LoopbackBoard, new_bundle: LocalBundle, tmp_path: Path) -> None:
+    stranger = make_key(tmp_path / "stranger")
+    text = board.ssh_config.read_text()
+    board.ssh_config.write_text("\n".join(
+        f"  IdentityFile {stranger}" if "IdentityFile" in line else line for line in text.splitlines()
+    ))  # fmt: skip
+    result = deploy(board, new_bundle)
+    assert result.fault is not None
+    assert "does not let you in" in result.fault.message
+    assert "ssh-copy-id" in result.fault.hint
+
+
+@pytest.mark.parametrize("name", ["", "-oProxyCommand=x", "pi@", "pi@ho st", "host:", "host:http", "a@-b", "[::1"])
+def test_what_is_no_host_is_refused(name: str) -> None:
+    from edgemnist.deploy.transport import parse_host
+
+    with pytest.raises(UsageError):
+        parse_host(name)
+
+
+def test_hosts_are_read_as_ssh_writes_them() -> None:
+    from edgemnist.deploy.transport import parse_host
+
+    assert parse_host("pi@[fe80::1%eth0]:2222").destination == "pi@fe80::1%eth0"
+    assert parse_host("pi.local:22").port == 22
+    assert parse_host("kitchen").port is None

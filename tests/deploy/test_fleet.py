@@ -1,0 +1,100 @@
+"""Many boards: canaries first, a stop where too many fail, one result for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
+from edgemnist.deploy.inventory import read_inventory
+from edgemnist.deploy.sequence import DeployConfig, LocalBundle
+from edgemnist.deploy.target import Target
+from edgemnist.errors import UsageError
+from tests.conftest import run_edgemnist
+from tests.deploy.loopback import LoopbackBoard
+
+ONCE = DeployConfig(retries=0)
+
+
+@pytest.fixture
+def boards(new_board: Callable[[str], LoopbackBoard]) -> list[LoopbackBoard]:
+    return [new_board(f"board{number}") for number in range(4)]
+
+
+def targets(boards: list[LoopbackBoard]) -> list[Target]:
+    return [board.target for board in boards]
+
+
+def test_every_board_gets_the_release_at_the_same_time(
+    boards: list[LoopbackBoard], new_bundle: LocalBundle, new: str
+) -> None:
+    events: list[tuple[str, str]] = []
+    result = deploy_fleet(targets(boards), new_bundle, ONCE, FleetConfig(), lambda *event: events.append(event))
+    assert result.passed
+    assert [board.host for board in result.boards] == ["board0", "board1", "board2", "board3"]
+    assert {board.serves() for board in boards} == {new}
+    # All had begun before the first was done.
+    done = next(place for place, (_, step) in enumerate(events) if step == "deployed")
+    assert {host for host, _ in events[:done]} == {board.host for board in result.boards}
+
+
+def test_a_canary_that_fails_keeps_the_rest_as_it_is(boards: list[LoopbackBoard], bad_bundle: LocalBundle) -> None:
+    result = deploy_fleet(targets(boards), bad_bundle, ONCE, FleetConfig(canary=1))
+    assert [board.status for board in result.boards] == ["failed", "skipped", "skipped", "skipped"]
+    assert not result.passed
+    assert {board.serves() for board in boards} == {None}
+
+
+def test_canaries_that_are_well_let_the_rest_follow(
+    boards: list[LoopbackBoard], new_bundle: LocalBundle, new: str
+) -> None:
+    events: list[tuple[str, str]] = []
+    fleet = FleetConfig(canary=2)
+    assert deploy_fleet(targets(boards), new_bundle, ONCE, fleet, lambda *event: events.append(event)).passed
+    later = next(place for place, (host, _) in enumerate(events) if host in {"board2", "board3"})
+    assert {("board0", "deployed"), ("board1", "deployed")} <= set(events[:later])
+    assert {board.serves() for board in boards} == {new}
+
+
+def test_no_board_is_begun_after_too_many_failures(boards: list[LoopbackBoard], new_bundle: LocalBundle) -> None:
+    nowhere = [replace(target, host=replace(target.host, port=1)) for target in targets(boards[:2])]
+    fleet = FleetConfig(parallel=1, max_failures=1)
+    result = deploy_fleet([*nowhere, *targets(boards[2:])], new_bundle, ONCE, fleet)
+    assert [board.status for board in result.boards] == ["failed", "failed", "skipped", "skipped"]
+    result = deploy_fleet([*nowhere, *targets(boards[2:])], new_bundle, ONCE, FleetConfig(parallel=1, max_failures=2))
+    assert [board.status for board in result.boards] == ["failed", "failed", "deployed", "deployed"]
+
+
+def test_the_inventory_names_boards_and_their_directories(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text('root = "/srv"\n[[board]]\nhost = "pi@a:22"\n[[board]]\nhost = "b"\nroot = "/data"\n')
+    assert [(target.host.name, target.root) for target in read_inventory(file)] == [("pi@a:22", "/srv"), ("b", "/data")]
+
+
+@pytest.mark.parametrize("text", ["", "[[board]]\nhots = 'a'", "[[board]]\nhost = 3", "[[board]", "[[board]]\nhost=''"])
+def test_an_inventory_that_makes_no_sense_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError):
+        read_inventory(file)
+
+
+def test_the_command_answers_for_every_board_and_exits_with_the_gravest(
+    boards: list[LoopbackBoard], bad_bundle: LocalBundle, tmp_path: Path
+) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text("".join(f'[[board]]\nhost = "{board.name}"\nroot = "{board.root}"\n' for board in boards[:2]))
+    options = ("--inventory", "fleet.toml", "--ssh-config", str(boards[0].ssh_config), "--json")
+    done = run_edgemnist("deploy", bad_bundle.path, *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert [board["status"] for board in json.loads(done.stdout)["boards"]] == ["failed", "failed"]
+    assert "board0: self-test" in done.stderr
+
+
+def test_no_board_and_a_board_named_twice_are_wrong_usage(new_bundle: LocalBundle, tmp_path: Path) -> None:
+    assert run_edgemnist("deploy", new_bundle.path, cwd=tmp_path).returncode == 2
+    assert run_edgemnist("deploy", new_bundle.path, "--to", "a", "--to", "a", cwd=tmp_path).returncode == 2

@@ -1,0 +1,163 @@
+"""The whole way to a Raspberry Pi: over ssh to an emulated board, aarch64 wheels and self-test included.
+
+The SSH server, the Python that makes the environment, pip and the runtimes are Debian's and PyPI's arm64 builds and run
+on the processor of a Pi 3, 4 or 5 as QEMU has it; the kernel, the disk and the network are this machine's. Times mean
+nothing and are not looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edgemnist.bundle.pack import BundleConfig, make_bundle
+from edgemnist.bundle.wheels import WheelsConfig
+from edgemnist.deploy.board.request import SelfTestLimits
+from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, verify_on
+from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to, open_bundle
+from edgemnist.deploy.target import Target
+from edgemnist.golden import read_golden
+from edgemnist.manifest import read_manifest
+from tests.deploy.loopback import descendants, free_port, kill, make_key
+from tests.pi.conftest import HERE, MODELS
+
+pytestmark = pytest.mark.pi_deploy
+
+PATIENT = DeployConfig(retries=0, limits=SelfTestLimits(timeout_s=1800.0))
+
+
+class EmulatedBoard:
+    """An arm64 sshd in the sysroot, on the processor of one model after the other."""
+
+    def __init__(self, sysroot: Path, directory: Path) -> None:
+        self._sysroot = sysroot
+        self._directory = directory
+        self._port = free_port()
+        self.root = directory / "edgemnist"
+        host, user = make_key(directory / "host"), make_key(directory / "user")
+        (directory / "sshd_config").write_text(
+            f"Port {self._port}\nListenAddress 127.0.0.1\nHostKey {host}\nPidFile none\nStrictModes no\nUsePAM no\n"
+            f"AuthorizedKeysFile {user}.pub\nLoginGraceTime 600\nSubsystem sftp /usr/lib/openssh/sftp-server\n"
+        )
+        (directory / "known").write_text(f"[127.0.0.1]:{self._port} {host.with_suffix('.pub').read_text()}")
+        self._ssh_config = directory / "ssh_config"
+        self._ssh_config.write_text(
+            f"Host pi\n  HostName 127.0.0.1\n  Port {self._port}\n  User root\n  IdentityFile {user}\n"
+            f"  IdentitiesOnly yes\n  UserKnownHostsFile {directory / 'known'}\n  GlobalKnownHostsFile /dev/null\n"
+        )
+
+    @property
+    def target(self) -> Target:
+        """Return the board as the product names it."""
+        return Target.of("pi", root=str(self.root), ssh_config=self._ssh_config)
+
+    @contextlib.contextmanager
+    def on(self, model: str) -> Iterator[None]:
+        """Run the server on the processor of this model."""
+        command: list[str | Path] = [HERE / "run-on-pi.sh", self._sysroot, "/usr/sbin/sshd", "-D", "-e", "-f"]
+        process = subprocess.Popen(
+            [*command, self._directory / "sshd_config"],
+            cwd=self._directory,
+            env={**os.environ, "PI_MODEL": model},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while True:
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", self._port)) == 0:
+                        break
+                assert time.monotonic() < deadline, "the emulated sshd does not start"
+                time.sleep(0.2)
+            yield
+        finally:
+            for child in [*descendants(process.pid), process.pid]:
+                kill(child)
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def emulated(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> EmulatedBoard:
+    return EmulatedBoard(sysroot, tmp_path_factory.mktemp("pi"))
+
+
+@pytest.fixture(scope="module")
+def bundle(exports: Path, sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalBundle:
+    """All eight artifacts, with the wheels for the Python of the emulated system."""
+    python = next(sysroot.glob("usr/lib/python3.[0-9]*")).name.removeprefix("python")
+    output = tmp_path_factory.mktemp("bundle") / "bundle.zip"
+    make_bundle(exports, output, BundleConfig(wheels=WheelsConfig(pythons=(python,))))
+    return open_bundle(output)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_bundle_is_deployed_and_tests_itself_on_the_board(
+    model: str, emulated: EmulatedBoard, bundle: LocalBundle
+) -> None:
+    with emulated.on(model):
+        result = deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
+        listed = releases_on(emulated.target)
+    assert result.fault is None
+    # The first board installs it; the others are the same board with another processor, which tests it anew.
+    assert result.status in {"deployed", "unchanged"}
+    assert result.selftest is not None
+    assert {parity.name for parity in result.selftest.artifacts} == set(bundle.record.artifacts)
+    for parity in result.selftest.artifacts:
+        assert parity.replay is not None
+        assert parity.replay.flips == 0, parity.name
+        assert parity.replay.verdict in {"identical", "rounding"}, parity
+    assert [(row.current, row.problems) for row in listed.releases] == [(True, [])]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_doctor_knows_the_processor_and_finds_every_runtime_loading(
+    model: str, emulated: EmulatedBoard, bundle: LocalBundle
+) -> None:
+    with emulated.on(model):
+        deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
+        result = doctor_on(emulated.target)
+    assert result.healthy, result.findings
+    assert result.facts["kernel_machine"] == "aarch64"
+    assert ("asimddp" in result.facts["flags"]) == (model == "5")
+    found = {finding.name: finding.value for finding in result.findings}
+    assert found["ai-edge-litert"][0].isdecimal()
+    assert found["onnxruntime"][0].isdecimal()
+    assert found["tflite-int8"].endswith("32 images")
+
+
+def test_a_picture_is_read_over_ssh_and_verify_answers(
+    emulated: EmulatedBoard, bundle: LocalBundle, exports: Path, tmp_path: Path
+) -> None:
+    golden = read_golden(exports, read_manifest(exports))
+    picture = tmp_path / "digit.png"
+    Image.fromarray(golden.images[0]).save(picture)
+    with emulated.on("4"):
+        deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
+        prediction = predict_pictures_on(emulated.target, [picture], ["--artifact", "tflite-int8"]).predictions[0]
+        verified = verify_on(emulated.target, ["tflite-int8"])
+    assert prediction.digit == golden.probabilities[0].argmax()
+    assert verified.passed
+
+
+def test_rollback_brings_the_release_before_back(
+    emulated: EmulatedBoard, bundle: LocalBundle, exports: Path, tmp_path: Path
+) -> None:
+    make_bundle(exports, tmp_path / "other.zip", BundleConfig(artifacts=("tflite-int8", "onnx-int8")))
+    other = open_bundle(tmp_path / "other.zip")
+    with emulated.on("5"):
+        before = deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
+        after = deploy_to(emulated.target, other, PATIENT, lambda _: None)
+        assert after.fault is None
+        # The same packages serve both, so nothing had to be installed.
+        assert "install" not in {step.name for step in after.steps}
+        assert rollback_on(emulated.target, None, 60.0).release == before.release
+    shutil.rmtree(emulated.root)
