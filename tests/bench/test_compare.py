@@ -83,6 +83,15 @@ def test_pairs_see_through_a_drift_that_hits_both_sides() -> None:
     assert unpaired.high - unpaired.low > 5 * (paired.high - paired.low)
 
 
+def test_more_pairs_make_it_surer() -> None:
+    def width(pairs: int) -> float:
+        found = compare_rounds(noisy(1, 6.0, rounds=pairs), noisy(2, 6.0, rounds=pairs), limit=1.0, paired=True)
+        return found.high - found.low
+
+    # Four times as many halve the interval, more or less.
+    assert width(48) < 0.7 * width(12)
+
+
 def test_the_same_measurements_give_the_same_interval() -> None:
     assert compare_rounds(noisy(1, 6), noisy(2, 6), limit=1) == compare_rounds(noisy(1, 6), noisy(2, 6), limit=1)
 
