@@ -52,11 +52,13 @@ class Sshd:
         session.write_text(f'#!/bin/sh\nexport PATH={programs}:/usr/bin:/bin\neval "$SSH_ORIGINAL_COMMAND"\n')
         session.chmod(0o755)
         Path("/run/sshd").mkdir(exist_ok=True)
+        # Bash reads its start-up files in a session of level 1 only. They belong to this machine and not to a board,
+        # and killing them, as tests do, may leave their locks behind.
         self.config = directory / "sshd_config"
         self.config.write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.host_key}\nPidFile none\n"
             f"AuthorizedKeysFile {self.user_key}.pub\nStrictModes no\nUsePAM no\nMaxStartups 100\n"
-            f"Subsystem sftp /usr/lib/openssh/sftp-server\nForceCommand {session}\n"
+            f"Subsystem sftp /usr/lib/openssh/sftp-server\nForceCommand {session}\nSetEnv SHLVL=2\n"
         )
         self.start()
 
