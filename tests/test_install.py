@@ -84,9 +84,9 @@ def test_predict_stays_small(fresh: tuple[Path, int], tmp_path: Path) -> None:
     assert int(done.stdout) * unit <= 100 * MEGABYTE
 
 
-def test_verify_and_bench_work_without_tensorflow(fresh: tuple[Path, int], made_exports: Path, tmp_path: Path) -> None:
+def test_verify_and_bench_work_without_tensorflow(fresh: tuple[Path, int], exports: Path, tmp_path: Path) -> None:
     program, _ = fresh
-    for where in ([], ["--exports", str(made_exports)]):
+    for where in ([], ["--exports", str(exports)]):
         names = ["tflite-int8"]
         verified = run_fresh(program, "verify", *names, *where, cwd=tmp_path)
         assert verified["passed"]

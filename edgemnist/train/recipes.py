@@ -67,7 +67,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     DEFAULT_RECIPE: Recipe(
         summary="affine and elastic distortion, cosine schedule, weight averaging",
-        images_seen=4_000_000,
+        images_seen=3_000_000,
         batch_size=256,
         optimizer=Adam(),
         learning_rate=4e-3,

@@ -21,7 +21,6 @@ from edgemnist.manifest import read_manifest, read_recorded
 from edgemnist.runtimes import load
 
 TARGETS = [(name, quantization) for name, entry in FORMATS.items() for quantization in entry.quantizations]
-pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.mark.parametrize(("name", "quantization"), TARGETS)

@@ -19,8 +19,6 @@ from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
 from edgemnist.runtimes import load
 
-pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow, Keras and their converter warn about one another.
-
 
 def export(path: Path, dataset: Dataset, directory: Path, **options: Any) -> None:
     export_model(ExportConfig.of(model=path, calibration=50, golden=200, **options), dataset, directory)

@@ -16,7 +16,6 @@ from tests.conftest import MNIST
 pytestmark = [
     pytest.mark.full_data,
     pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository"),
-    pytest.mark.filterwarnings("default"),  # TensorFlow, Keras and their converter warn about one another.
 ]
 
 

@@ -21,8 +21,6 @@ from edgemnist.golden import read_golden
 from edgemnist.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, read_recorded
 from edgemnist.progress import Reporter, Task
 
-pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow, Keras and their converter warn about one another.
-
 ONE = ExportConfig.of(format="tflite", quantizations=["float32"], golden=50)
 """The quickest export."""
 

@@ -14,9 +14,6 @@ from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import load
 from edgemnist.runtimes.scores import softmax
 
-# TensorFlow, Keras and their converter warn about one another.
-pytestmark = pytest.mark.filterwarnings("default")
-
 Convert = Callable[..., Path]
 
 

@@ -14,8 +14,6 @@ from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import load
 from edgemnist.runtimes.scores import softmax
 
-pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow and Keras warn about one another.
-
 
 def classifier(*layers: Any, shape: tuple[int, ...] = (28, 28), batch: int | None = None) -> Any:
     import keras
