@@ -44,7 +44,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@tests/install-sshd.sh
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-pi: $(STAMP)
 	@tests/install-sshd.sh
