@@ -25,6 +25,7 @@ PIPELINE = (
     "report",
     "predict",
     "read",
+    "serve",
     "bundle",
     "deploy",
     "rollback",
@@ -114,6 +115,7 @@ from edgemnist.cli import (  # noqa: E402
     report,  # noqa: F401
     rollback,  # noqa: F401
     runtimes,  # noqa: F401
+    serve,  # noqa: F401
     train,  # noqa: F401
     verify,  # noqa: F401
 )
