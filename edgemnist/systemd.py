@@ -45,7 +45,6 @@ HARDENING: Final = (
     "AmbientCapabilities=",
     "ProtectSystem=strict",
     "ProtectProc=invisible",
-    "ProcSubset=pid",
     "PrivateTmp=yes",
     "PrivateIPC=yes",
     "ProtectClock=yes",
@@ -67,9 +66,17 @@ HARDENING: Final = (
     "UMask=0077",
 )
 """What systemd.exec(5) offers and a classifier can do without. Not MemoryDenyWriteExecute: LiteRT's kernels are
-generated at run time. Not ProcSubset where the CPU's features are read: `/proc/cpuinfo` is part of `all` only."""
-_SYSTEM_ONLY: Final = ("CapabilityBoundingSet=", "AmbientCapabilities=", "ProtectClock=", "ProtectKernelLogs=",
-                       "ProtectKernelModules=", "ProtectHostname=", "ProcSubset=", "ProtectProc=", "RemoveIPC=")  # fmt: skip
+generated at run time. Not ProcSubset: they ask /proc/cpuinfo what the processor can do."""
+_SYSTEM_ONLY: Final = (
+    "CapabilityBoundingSet=",
+    "AmbientCapabilities=",
+    "ProtectClock=",
+    "ProtectHostname=",
+    "ProtectKernelLogs=",
+    "ProtectKernelModules=",
+    "ProtectProc=",
+    "RemoveIPC=",
+)
 """Not for a user's own manager, which has no power to grant them."""
 _HOMES: Final = ("/home", "/root", "/run/user")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -90,9 +91,9 @@ def serve(
     from edgemnist.serve.config import Limits, ServeConfig
     from edgemnist.serve.token import read_token
 
-    limits = {"max_bytes": max_bytes, "max_pixels": max_pixels, "rate": rate}
+    limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
     if concurrency is not None:
-        limits["concurrency"] = concurrency
+        limits = dataclasses.replace(limits, concurrency=concurrency)
     config = ServeConfig(
         host=host,
         port=port,
@@ -100,7 +101,7 @@ def serve(
         names=tuple(name or ()),
         artifact=artifact,
         threads=threads,
-        limits=Limits(**limits),
+        limits=limits,
     )
     if systemd:
         from edgemnist.render.serve import show_unit
@@ -109,8 +110,8 @@ def serve(
         given = {"--artifact": artifact, "--threads": threads if threads != 1 else None, "--rate": rate,
                  "--concurrency": concurrency, "--max-bytes": max_bytes, "--max-pixels": max_pixels}  # fmt: skip
         words = options.words(given) + [word for one in name or () for word in ("--name", one)]
-        service = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
-        show_unit(service, socket=socket, json=json)
+        unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
+        show_unit(unit, socket=socket, json=json)
         return
     from edgemnist.render.serve import log_to_stderr, show_started
     from edgemnist.render.terminal import quiet_libraries

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def make_app(shelf: Shelf, config: ServeConfig) -> tuple[ASGIApp, Callable[[], None]]:
     """Return the application, and what ends its threads."""
     # When a counter was made is of no use to anybody, and doubles the document.
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # as the client library has it
     metrics = Metrics(shelf.default, shelf.release)
     pool = Pool(config.limits.concurrency, config.limits.waiting)
     files = page_files()

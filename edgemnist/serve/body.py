@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
 from edgemnist.serve.config import Limits
-from edgemnist.serve.faults import Fault, bad_request, too_large, too_slow
+from edgemnist.serve.faults import RefusedError, bad_request, too_large, too_slow
 from edgemnist.serve.limits import Held
 from edgemnist.serve.results import PredictBody
 
@@ -20,7 +20,7 @@ JSON: Final = "application/json"
 ANY_BYTES: Final = "application/octet-stream"
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The client went away before its body was complete: there is nobody to answer."""
 
 
@@ -31,14 +31,14 @@ class Body:
         self._request, self._limits, self._held = request, limits, held
         self._taken = 0
 
-    def __enter__(self) -> Body:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._held.give_back(self._taken)
 
     async def read(self) -> bytes:
-        """Return the body. Raises Fault where it is too large or too slow."""
+        """Return the body. Raises RefusedError where it is too large or too slow."""
         announced = self._request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self._limits.max_bytes:
             raise self._too_large()
@@ -55,7 +55,7 @@ class Body:
         async with asyncio.timeout(self._limits.stall_timeout_s):
             message = await self._request.receive()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise GoneError
         if chunk := message.get("body", b""):
             if self._taken + len(chunk) > self._limits.max_bytes:
                 raise self._too_large()
@@ -64,7 +64,7 @@ class Body:
             chunks.append(chunk)
         return bool(message.get("more_body", False))
 
-    def _too_large(self) -> Fault:
+    def _too_large(self) -> RefusedError:
         return too_large(
             f"The body has more than {self._limits.max_bytes:,} bytes, which is the limit",
             "Scale the picture down, or send fewer at once.",
@@ -72,11 +72,11 @@ class Body:
 
 
 def content_type(request: Request, *, batches: bool) -> str:
-    """Return the media type of a body, without parameters. Raises Fault for one that nothing is made of here."""
+    """Return the media type of a body, without parameters. Raises RefusedError for one that nothing is made of here."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == ANY_BYTES or (batches and kind == JSON):
         return kind
-    raise Fault(
+    raise RefusedError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "unsupported-type",
         f"A body of type {kind!r} is no picture" if kind else "The request does not say what its body is",
@@ -86,7 +86,7 @@ def content_type(request: Request, *, batches: bool) -> str:
 
 
 def decode_batch(body: bytes, limit: int) -> list[bytes]:
-    """Return the picture files of a JSON body. Raises Fault where it is no such body, empty or too long."""
+    """Return the picture files of a JSON body. Raises RefusedError where it is no such body, empty or too long."""
     try:
         images = msgspec.json.decode(body, type=PredictBody).images
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from edgemnist.errors import (
     ArtifactError,
@@ -17,7 +18,7 @@ from edgemnist.errors import (
 from edgemnist.serve.results import ErrorResponse
 
 
-class Fault(Exception):
+class RefusedError(Exception):
     """A refusal: status code, a word for programs, what is wrong, what to do."""
 
     def __init__(
@@ -30,16 +31,15 @@ class Fault(Exception):
         self.headers = headers or {}
 
 
-def fault_of(error: EdgemnistError) -> Fault:
+def fault_of(error: EdgemnistError) -> RefusedError:
     """Return how a failure is told over HTTP."""
-    status, word = next(
-        (found for kind, *found in _STATUS if isinstance(error, kind)), (HTTPStatus.INTERNAL_SERVER_ERROR, "failed")
-    )
+    status, word = next((row[1:] for row in _STATUS if isinstance(error, row[0])), _FAILED)
     nearest = error.nearest if isinstance(error, UnknownNameError) else None
-    return Fault(HTTPStatus(status), str(word), error.message, error.hint, nearest=nearest)
+    return RefusedError(status, word, error.message, error.hint, nearest=nearest)
 
 
-_STATUS = (
+_FAILED: Final = (HTTPStatus.INTERNAL_SERVER_ERROR, "failed")
+_STATUS: Final = (
     (UnknownNameError, HTTPStatus.NOT_FOUND, "unknown-artifact"),
     (UsageError, HTTPStatus.BAD_REQUEST, "wrong-usage"),
     (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-picture"),
@@ -51,21 +51,23 @@ _STATUS = (
 )
 
 
-def bad_request(message: str, hint: str = "") -> Fault:
+def bad_request(message: str, hint: str = "") -> RefusedError:
     """Return the refusal of a request that is not formed as the OpenAPI document says."""
-    return Fault(HTTPStatus.BAD_REQUEST, "malformed", message, hint)
+    return RefusedError(HTTPStatus.BAD_REQUEST, "malformed", message, hint)
 
 
-def too_large(message: str, hint: str) -> Fault:
+def too_large(message: str, hint: str) -> RefusedError:
     """Return the refusal of too many bytes, pixels or pictures."""
-    return Fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", message, hint)
+    return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", message, hint)
 
 
-def too_slow(message: str) -> Fault:
+def too_slow(message: str) -> RefusedError:
     """Return the refusal of a body that does not arrive."""
-    return Fault(HTTPStatus.REQUEST_TIMEOUT, "too-slow", message, "Send it anew.", headers={"connection": "close"})
+    return RefusedError(
+        HTTPStatus.REQUEST_TIMEOUT, "too-slow", message, "Send it anew.", headers={"connection": "close"}
+    )
 
 
-def busy(message: str) -> Fault:
+def busy(message: str) -> RefusedError:
     """Return the refusal of what there is no room for at the moment."""
-    return Fault(HTTPStatus.SERVICE_UNAVAILABLE, "busy", message, "Try again.", headers={"retry-after": "1"})
+    return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", message, "Try again.", headers={"retry-after": "1"})

@@ -13,8 +13,8 @@ import msgspec
 from starlette.exceptions import HTTPException
 
 from edgemnist.errors import EdgemnistError
-from edgemnist.serve.body import Gone
-from edgemnist.serve.faults import Fault, fault_of
+from edgemnist.serve.body import GoneError
+from edgemnist.serve.faults import RefusedError, fault_of
 from edgemnist.serve.headers import NO_STORE, RAW_SECURITY
 from edgemnist.serve.limits import RateLimiter
 from edgemnist.serve.metrics import OTHER, Metrics
@@ -64,7 +64,7 @@ class Guard:
         try:
             self._check(scope)
             await self._app(scope, receive, send_guarded)
-        except Gone:
+        except GoneError:
             pass
         except Exception as error:
             if begun:
@@ -83,14 +83,14 @@ class Guard:
         path = scope["path"]
         headers = dict(scope["headers"])
         if self._hosts is not None and (name := _host_name(headers.get(b"host", b""))) not in self._hosts:
-            raise Fault(
+            raise RefusedError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "wrong-host",
                 f"This service is not {name!r}" if name else "The request names no host",
                 "Ask for localhost, or start the service with --name HOST.",
             )
         if path not in UNLIMITED and (seconds := self._rate.wait((scope.get("client") or ("",))[0])):
-            raise Fault(
+            raise RefusedError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "too-many-requests",
                 "This client asks more often than it may",
@@ -101,7 +101,7 @@ class Guard:
             return
         # Compared in constant time: how long it takes tells nothing about the token.
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
-            raise Fault(
+            raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "unauthorized",
                 "The request has no valid token",
@@ -119,20 +119,20 @@ def _host_name(host: bytes) -> str:
     return text.partition("]")[0] + "]" if text.startswith("[") else text.partition(":")[0]
 
 
-def _fault(error: Exception, scope: Scope) -> Fault:
-    if isinstance(error, Fault):
+def _fault(error: Exception, scope: Scope) -> RefusedError:
+    if isinstance(error, RefusedError):
         return error
     if isinstance(error, HTTPException):
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = (error.headers or {}).get("Allow", "")
-            return Fault(
+            return RefusedError(
                 HTTPStatus.METHOD_NOT_ALLOWED,
                 "method-not-allowed",
                 f"{scope['path']} takes no {scope['method']}",
                 f"Use {allowed}.",
                 headers={"allow": allowed},
             )
-        return Fault(
+        return RefusedError(
             HTTPStatus.NOT_FOUND, "not-found", f"There is nothing at {scope['path']}", "See /openapi.json for what is."
         )
     if isinstance(error, EdgemnistError):
@@ -141,10 +141,12 @@ def _fault(error: Exception, scope: Scope) -> Fault:
             _log.error("%s: %s", scope["path"], error.message)
         return fault
     _log.error("A defect of edgemnist: %s %s", scope["method"], scope["path"], exc_info=error)
-    return Fault(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "This is a defect of edgemnist", "Its log says more.")
+    return RefusedError(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "This is a defect of edgemnist", "Its log says more."
+    )
 
 
-async def _refuse(fault: Fault, send: Send) -> None:
+async def _refuse(fault: RefusedError, send: Send) -> None:
     body = msgspec.json.encode(fault.document)
     headers = [
         (b"content-type", b"application/json"),

@@ -68,7 +68,7 @@ class Held:
         self.bytes = 0
 
     def take(self, size: int) -> None:
-        """Count bytes. Raises Fault where they are too many."""
+        """Count bytes. Raises RefusedError where they are too many."""
         if self.bytes + size > self._limit:
             raise busy("The service has no memory left for this body at the moment")
         self.bytes += size
@@ -88,7 +88,7 @@ class Pool:
         """That run or wait."""
 
     async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Call a function in a thread. Raises Fault where too many are waiting already."""
+        """Call a function in a thread. Raises RefusedError where too many are waiting already."""
         if self.jobs >= self._most:
             raise busy("All places for large pictures are taken")
         self.jobs += 1

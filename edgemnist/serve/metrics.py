@@ -21,20 +21,30 @@ class Metrics:
 
     def __init__(self, artifact: str, release: str | None) -> None:
         self.registry = CollectorRegistry()
-        make = {"registry": self.registry}
-        self._requests = Counter("edgemnist_requests", "Requests that were answered.", ["path", "status"], **make)
+        registry = self.registry
+        self._requests = Counter(
+            "edgemnist_requests", "Requests that were answered.", ["path", "status"], registry=registry
+        )
         self._seconds = Histogram(
             "edgemnist_request_seconds", "From a request's header to the end of its answer.", ["path"],
-            buckets=_SECONDS, **make,
+            buckets=_SECONDS, registry=registry,
         )  # fmt: skip
         self._stages = Histogram(
-            "edgemnist_stage_seconds", "Parts of an answer.", ["endpoint", "stage"], buckets=_STAGE_SECONDS, **make
+            "edgemnist_stage_seconds",
+            "Parts of an answer.",
+            ["endpoint", "stage"],
+            buckets=_STAGE_SECONDS,
+            registry=registry,
         )
-        self.in_flight = Gauge("edgemnist_requests_in_flight", "Requests that are being answered.", **make)
-        self.jobs = Gauge("edgemnist_large_pictures", "Large pictures that are worked on, or wait.", **make)
-        self.held = Gauge("edgemnist_body_bytes", "Bytes of bodies in memory.", **make)
-        self._answers = Counter("edgemnist_pictures", "Pictures that were answered.", ["endpoint", "artifact"], **make)
-        build = Gauge("edgemnist_build_info", "What answers; always 1.", ["version", "artifact", "release"], **make)
+        self.in_flight = Gauge("edgemnist_requests_in_flight", "Requests that are being answered.", registry=registry)
+        self.jobs = Gauge("edgemnist_large_pictures", "Large pictures that are worked on, or wait.", registry=registry)
+        self.held = Gauge("edgemnist_body_bytes", "Bytes of bodies in memory.", registry=registry)
+        self._answers = Counter(
+            "edgemnist_pictures", "Pictures that were answered.", ["endpoint", "artifact"], registry=registry
+        )
+        build = Gauge(
+            "edgemnist_build_info", "What answers; always 1.", ["version", "artifact", "release"], registry=registry
+        )
         build.labels(__version__, artifact, release or "").set(1)
         ProcessCollector(registry=self.registry)
 

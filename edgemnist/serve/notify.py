@@ -21,7 +21,7 @@ def inherited_socket() -> socket.socket | None:
     # No program that is started from here shall take it for its own.
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         os.environ.pop(name, None)
-    os.set_inheritable(FIRST_DESCRIPTOR, False)
+    os.set_inheritable(FIRST_DESCRIPTOR, False)  # noqa: FBT003 - takes it by position only
     return socket.socket(fileno=FIRST_DESCRIPTOR)
 
 

@@ -55,7 +55,7 @@ def document(limits: Limits) -> dict[str, Any]:
     }
     compare = {
         **artifact,
-        "description": "Name of an artifact; the fastest verified one by default. Each further one is compared with it.",
+        "description": "Name of an artifact; the fastest verified one by default. Each further one is compared.",
         "schema": {"type": "array", "items": {"type": "string"}, "maxItems": 16},
         "style": "form",
         "explode": True,
@@ -98,7 +98,7 @@ def document(limits: Limits) -> dict[str, Any]:
                     parameters=[artifact, confidence], body=picture,
                 )
             },
-            "/v1/artifacts": {"get": _operation("artifacts", "Tell what can be asked for", "ArtifactsResponse", (503,))},
+            "/v1/artifacts": {"get": _operation("artifacts", "Tell what is there", "ArtifactsResponse", (503,))},
             "/healthz": {
                 "get": _operation("health", "Tell whether the service is well", "HealthResponse", (), open_=True)
             },

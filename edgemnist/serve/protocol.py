@@ -13,7 +13,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edgemnist.serve.config import Limits
-from edgemnist.serve.faults import Fault, bad_request, busy, too_slow
+from edgemnist.serve.faults import RefusedError, bad_request, busy, too_slow
 from edgemnist.serve.headers import RAW_SECURITY
 
 MAX_HEADER: Final = 16 * 1024
@@ -96,7 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self._refuse(too_slow("The request's header did not arrive in time"))
 
-    def _refuse(self, fault: Fault) -> None:
+    def _refuse(self, fault: RefusedError) -> None:
         """Answer without the application, and hang up."""
         self._stop_timer()
         body = msgspec.json.encode(fault.document)
@@ -113,8 +113,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def _header_too_large() -> Fault:
-    return Fault(
+def _header_too_large() -> RefusedError:
+    return RefusedError(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "too-large",
         f"The header has more than {MAX_HEADER:,} bytes",

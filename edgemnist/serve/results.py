@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from edgemnist.results import SCHEMA_VERSION, Part, Prediction, PredictResult, Result
+from edgemnist.results import Part, Prediction, PredictResult, Result
 
 
 class PredictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +42,7 @@ class PredictResponse(PredictResult, frozen=True, kw_only=True):
     """The document of `edgemnist predict --json`, and what the request asked for beyond it."""
 
     microseconds: PredictTimes
-    compared: list[Comparison] = []
+    compared: list[Comparison] = msgspec.field(default_factory=list)
     """One for each further artifact, in the order in which they were asked for."""
 
 
@@ -109,6 +109,3 @@ def schemas(*types: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON schemas have 
     """Return the JSON schemas of structs, by name, as OpenAPI's components."""
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     return components
-
-
-__all__ = ["SCHEMA_VERSION"]

@@ -77,7 +77,7 @@ class Endpoints:
             if len(artifacts) == len(names) and pixels <= SMALL_PIXELS:
                 result = predict(job, artifacts, observe)
             else:
-                artifacts = [one or await self._pool.run(self._shelf.get, name) for one, name in zip(ready, names)]  # noqa: B905
+                artifacts = [await self._loaded(name) for name in names]
                 result = await self._pool.run(predict, job, artifacts, observe)
         for one in artifacts:
             self._metrics.answered("predict", one.name, len(pictures))
@@ -127,7 +127,8 @@ class Endpoints:
         return Response(file.data, headers=file.headers)
 
     async def _loaded(self, name: str | None) -> Loaded:
-        return self._shelf.ready(name) or await self._pool.run(self._shelf.get, name)
+        ready = self._shelf.ready(name)
+        return ready if ready is not None else await self._pool.run(self._shelf.get, name)
 
 
 def _json(result: Result) -> Response:

@@ -25,7 +25,7 @@ def run_server(app: ASGIApp, limits: Limits, listener: socket.socket, started: C
     # What strangers send that is no HTTP is not worth a line each.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = Config(
-        app,  # type: ignore[arg-type]  # uvicorn has types of its own for the same
+        app,
         http=guarded(limits),
         ws="none",
         lifespan="off",

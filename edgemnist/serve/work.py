@@ -99,7 +99,7 @@ def read(picture: bytes, name: str, artifact: Loaded, config: ReadConfig, observ
 def count_pixels(pictures: Sequence[bytes], limit: int) -> int:
     """Return how many pixels pictures have by their headers, 0 for one that has none; nothing is decoded.
 
-    Raises Fault where they are more than `limit`.
+    Raises RefusedError where they are more than `limit`.
     """
     pixels = 0
     for picture in pictures:
