@@ -4,6 +4,7 @@ const PEN = 0.07; // width of a stroke, as a share of the pad's side: of MNIST's
 const STEP = 0.04; // of the keyboard's pen
 const PICTURE = 112; // side of the picture that is sent: four times what the model takes
 const MARGIN = 0.18; // of that picture, on each side of the ink
+const LEAST = 0.4; // of the pad that fills the picture: the first dot of a digit is a dot there, too
 
 export class Pad {
   constructor(canvas, onChange) {
@@ -125,7 +126,7 @@ export class Pad {
     const points = this.strokes.flat();
     const [left, right] = bounds(points.map((point) => point.x));
     const [top, bottom] = bounds(points.map((point) => point.y));
-    const scale = (PICTURE * (1 - 2 * MARGIN)) / (Math.max(right - left, bottom - top) + PEN);
+    const scale = (PICTURE * (1 - 2 * MARGIN)) / (Math.max(right - left, bottom - top, LEAST) + PEN);
     const place = (point) => [
       PICTURE / 2 + (point.x - (left + right) / 2) * scale,
       PICTURE / 2 + (point.y - (top + bottom) / 2) * scale,
@@ -149,10 +150,12 @@ function draw(context, strokes, color, place, width) {
   context.lineWidth = width;
   context.lineCap = context.lineJoin = "round";
   for (const stroke of strokes) {
+    const [x, y] = place(stroke[0]);
     context.beginPath();
-    context.moveTo(...place(stroke[0]));
-    // A single point is a line to itself, which has round caps: a dot.
-    for (const point of stroke.length > 1 ? stroke.slice(1) : stroke) context.lineTo(...place(point));
+    context.moveTo(x, y);
+    // A line without length has no caps, and so would not be a dot.
+    context.lineTo(x + 0.01, y);
+    for (const point of stroke.slice(1)) context.lineTo(...place(point));
     context.stroke();
   }
 }
