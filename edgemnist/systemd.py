@@ -61,7 +61,7 @@ HARDENING: Final = (
     "KeyringMode=private",
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
-    "SystemCallFilter=~@privileged @resources",
+    "SystemCallFilter=~@privileged",
     "SystemCallErrorNumber=EPERM",
     "UMask=0077",
 )
@@ -78,7 +78,8 @@ _SYSTEM_ONLY: Final = (
     "RemoveIPC=",
 )
 """Not for a user's own manager, which has no power to grant them."""
-_HOMES: Final = ("/home", "/root", "/run/user")
+_HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - nothing is written there
+"""Where a confined service sees nothing but what it is shown."""
 
 
 def service_unit(service: Service) -> str:
@@ -130,9 +131,9 @@ def _confinement(service: Service) -> list[str]:
         lines += ["PrivateDevices=yes"]
     families = "AF_UNIX AF_INET AF_INET6" if service.network else "AF_UNIX"
     lines += [f"RestrictAddressFamilies={families}", *([] if service.network else ["PrivateNetwork=yes"])]
-    homes = [path for path in service.reads if str(path).startswith(_HOMES)]
-    lines.append("ProtectHome=tmpfs" if homes else "ProtectHome=yes")
-    lines += [f"BindReadOnlyPaths={quote(str(path))}" for path in homes]
+    shown = [path for path in service.reads if str(path).startswith(_HIDDEN)]
+    lines.append("ProtectHome=tmpfs" if shown else "ProtectHome=yes")
+    lines += [f"BindReadOnlyPaths={quote(str(path))}" for path in shown]
     return lines
 
 

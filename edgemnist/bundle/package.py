@@ -22,7 +22,8 @@ from edgemnist.errors import BundleError
 from edgemnist.exports import reference_directory
 
 NAME = "edgemnist"
-_CODE = ("*.py", "py.typed")
+_DATA = (".py", ".typed", ".npz", ".html", ".css", ".js", ".svg", ".webmanifest")
+"""Endings of what the package consists of, pages and tables of numbers included."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,10 @@ def package_wheel(metadata: Metadata) -> tuple[str, bytes]:
 
 def _code() -> Iterator[tuple[str, bytes]]:
     package = Path(edgemnist.__file__).parent
-    for pattern in _CODE:
-        for path in package.rglob(pattern):
-            yield f"{NAME}/{path.relative_to(package).as_posix()}", path.read_bytes()
     reference = reference_directory()
+    for path in package.rglob("*"):
+        if path.suffix in _DATA and not path.is_relative_to(reference):
+            yield f"{NAME}/{path.relative_to(package).as_posix()}", path.read_bytes()
     if reference.is_dir():
         for path in reference.iterdir():
             if not path.name.startswith("."):

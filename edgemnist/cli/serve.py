@@ -89,7 +89,7 @@ def serve(
     from edgemnist.exports import find_exports
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.serve.config import Limits, ServeConfig
-    from edgemnist.serve.token import read_token
+    from edgemnist.serve.token import read_token, unit_token
 
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
     if concurrency is not None:
@@ -97,7 +97,7 @@ def serve(
     config = ServeConfig(
         host=host,
         port=port,
-        token=read_token(token_file) if token_file is not None else token,
+        token=unit_token(token, token_file) if systemd else read_token(token, token_file),
         names=tuple(name or ()),
         artifact=artifact,
         threads=threads,
@@ -107,8 +107,15 @@ def serve(
         from edgemnist.render.serve import show_unit
         from edgemnist.serve.unit import describe_service
 
-        given = {"--artifact": artifact, "--threads": threads if threads != 1 else None, "--rate": rate,
-                 "--concurrency": concurrency, "--max-bytes": max_bytes, "--max-pixels": max_pixels}  # fmt: skip
+        usual = Limits()
+        given = {
+            "--artifact": artifact,
+            "--threads": None if threads == 1 else threads,
+            "--rate": None if rate == usual.rate else rate,
+            "--concurrency": concurrency,
+            "--max-bytes": None if max_bytes == usual.max_bytes else max_bytes,
+            "--max-pixels": None if max_pixels == usual.max_pixels else max_pixels,
+        }
         words = options.words(given) + [word for one in name or () for word in ("--name", one)]
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)

@@ -22,20 +22,32 @@ def label_components(mask: Mask) -> npt.NDArray[np.int64]:
     Every pixel starts as a piece of its own, takes the least name among its neighbours and then that name's own name
     (pointer jumping), until nothing changes: a few dozen passes, where a flood fill takes a step a pixel.
     """
+    labels = np.zeros(mask.shape, dtype=np.int64)
+    found = bounds(mask)
+    if found is not None:
+        top, left, bottom, right = found
+        part = np.s_[top:bottom, left:right]
+        labels[part] = _label(mask[part])
+    return labels
+
+
+def _label(mask: Mask) -> npt.NDArray[np.int64]:
     height, width = mask.shape
     outside = height * width
-    names = np.full((height + 2, width + 2), outside)
+    names = np.full((height + 2, width + 2), outside, dtype=np.int32)
     inner = names[1:-1, 1:-1]
     inner[mask] = np.flatnonzero(mask)
     while True:
         rows = np.minimum(np.minimum(names[:-2], names[1:-1]), names[2:])
         least = np.minimum(np.minimum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
         # One more name, which stands for itself, so that `outside` can be looked up too.
-        table = np.append(least.ravel(), outside)
-        renamed = np.where(mask, table[least], outside)
+        table = np.append(least.ravel(), np.int32(outside))
+        renamed = np.where(mask, table[least], np.int32(outside))
         if np.array_equal(renamed, inner):
             break
         inner[...] = renamed
-    labels = np.zeros((height, width), dtype=np.int64)
-    labels[mask] = np.unique(inner[mask], return_inverse=True)[1] + 1
-    return labels
+    is_piece = np.zeros(outside + 1, dtype=np.int64)
+    is_piece[inner[mask]] = 1
+    number = is_piece.cumsum()
+    number[outside] = 0
+    return number[inner]
