@@ -68,17 +68,11 @@ def _small(grey: Grey, side: int) -> Grey:
 
 def _dilate(values: Grey, reach: int) -> Grey:
     """Return the maximum over a square window that reaches `reach` pixels to each side."""
-    size = 2 * reach + 1
     for axis in (0, 1):
-        lines = np.moveaxis(values, axis, 0)
-        lines = np.pad(lines, ((reach, reach), (0, 0)), mode="edge")
-        # The maximum over twice as many is that of two halves: five steps instead of a window's length.
-        width = 1
-        while width < size:
-            step = min(width, size - width)
-            lines = np.maximum(lines[:-step], lines[step:])
-            width += step
-        values = np.moveaxis(lines, 0, axis)
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (reach, reach)
+        padded = np.pad(values, padding, mode="edge")
+        values = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=axis).max(axis=-1)
     return values
 
 
