@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import subprocess
+import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -100,11 +101,14 @@ def test_words_keep_their_meaning(word: str, quoted: str) -> None:
 def test_the_command_prints_a_unit_of_itself(edgemnist: Run, made_exports: Path, tmp_path: Path) -> None:
     (tmp_path / "store" / "releases" / "1-0123456789ab").mkdir(parents=True)
     (tmp_path / "store" / "releases" / "1-0123456789ab" / "exports").symlink_to(made_exports)
+    (tmp_path / "store" / "releases" / "1-0123456789ab" / "venv").symlink_to(sys.prefix)
     (tmp_path / "store" / "current").symlink_to("releases/1-0123456789ab")
     current = tmp_path / "store" / "current" / "exports"
     options = ["--host", "0.0.0.0", "--token-file", "/etc/edgemnist/token", "--rate", "7"]
     done = edgemnist("serve", "--systemd", "--exports", current, *options)
     assert done.returncode == 0, done.stderr
+    python = tmp_path / "store" / "current" / "venv" / "bin" / "python"
+    assert f"ExecStart={python} -I -m edgemnist " in done.stdout
     assert f"serve --exports {current} --host 0.0.0.0 --port 8000 --rate 7.0 --token-file %d/token\n" in done.stdout
     assert "LoadCredential=token:/etc/edgemnist/token\n" in done.stdout
     # The link is to lead to another release one day, so all of them are shown.

@@ -19,8 +19,9 @@ def describe_service(
     exports: Path, config: ServeConfig, *, token_file: Path | None, user_unit: bool, options: Sequence[str]
 ) -> Service:
     """Return the service that runs this command, from this environment, with `options` beside host and directory."""
-    # Neither path is resolved: where they lead through `current`, the unit outlives the release.
-    python, exports = Path(sys.executable).absolute(), exports.absolute()
+    # Not resolved: where it leads through `current`, the unit outlives the release.
+    exports = exports.absolute()
+    python = _python(exports)
     command = [str(python), "-I", "-m", "edgemnist", "serve", "--exports", str(exports)]
     command += ["--host", config.host, "--port", str(config.port), *options]
     credentials: list[tuple[str, PurePosixPath]] = []
@@ -38,6 +39,15 @@ def describe_service(
         listens=f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}",
         credentials=credentials,
     )
+
+
+def _python(exports: Path) -> Path:
+    """Return the Python that runs the service: of a release, its own, whichever that will be one day."""
+    for parent in exports.parents:
+        python = parent / "venv" / "bin" / "python"
+        if parent.name == "current" and python.exists():
+            return python
+    return Path(sys.executable).absolute()
 
 
 def _root(path: Path) -> Path:

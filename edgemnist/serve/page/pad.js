@@ -70,16 +70,17 @@ export class Pad {
     }
     const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const pen = this.cursor;
+    const wasDown = pen.down !== null;
     if (ways[event.key]) {
       pen.x = Math.min(0.95, Math.max(0.05, pen.x + STEP * ways[event.key][0]));
       pen.y = Math.min(0.95, Math.max(0.05, pen.y + STEP * ways[event.key][1]));
       pen.down?.push({ x: pen.x, y: pen.y });
     } else if (event.key === " ") {
-      if (pen.down) this.lift();
+      if (wasDown) pen.down = null;
       else this.strokes.push((pen.down = [{ x: pen.x, y: pen.y }]));
     } else if (event.key === "Backspace") {
       pen.down = null;
-      this.undo();
+      this.strokes.pop();
     } else if (event.key === "Escape") {
       this.clear();
     } else {
@@ -87,7 +88,7 @@ export class Pad {
     }
     event.preventDefault();
     pen.shown = true;
-    this.changed(false);
+    this.changed(wasDown && !pen.down);
   }
 
   lift() {
