@@ -60,7 +60,7 @@ def read_metadata() -> Metadata:
         project = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]
         if project["name"] == NAME:
             extras: dict[str, list[str]] = project["optional-dependencies"]
-            optional = [f"{one}; extra == '{extra}'" for extra, all_ in extras.items() for one in all_]
+            optional = [_of_extra(one, extra) for extra, all_ in extras.items() for one in all_]
             requires = [*project["dependencies"], *optional]
             return Metadata(edgemnist.__version__, project["requires-python"], tuple(extras), tuple(requires))
     try:
@@ -73,6 +73,12 @@ def read_metadata() -> Metadata:
         tuple(installed.get_all("Provides-Extra") or ()),
         tuple(installed.get_all("Requires-Dist") or ()),
     )
+
+
+def _of_extra(requirement: str, extra: str) -> str:
+    """Return a requirement of an extra as `Requires-Dist` has it."""
+    name, _, marker = (part.strip() for part in requirement.partition(";"))
+    return f"{name}; ({marker}) and extra == '{extra}'" if marker else f"{name}; extra == '{extra}'"
 
 
 def package_wheel(metadata: Metadata) -> tuple[str, bytes]:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -166,16 +167,13 @@ def test_every_request_is_counted_where_prometheus_reads(made_exports: Path, dra
         service.ask("/app.js")
         answer = service.ask("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    samples = {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(answer.body.decode())
-        for sample in family.samples
-    }
-    requests = {
-        (dict(key[1:])["path"], dict(key[1:])["status"]): value
-        for key, value in samples.items()
-        if key[0] == "edgemnist_requests_total"
-    }
+    samples: dict[tuple[Any, ...], float] = {}
+    requests: dict[tuple[str, str], float] = {}
+    for family in text_string_to_metric_families(answer.body.decode()):
+        for sample in family.samples:
+            samples[sample.name, *sorted(sample.labels.items())] = sample.value
+            if sample.name == "edgemnist_requests_total":
+                requests[sample.labels["path"], sample.labels["status"]] = sample.value
     assert requests == {
         ("/v1/predict", "200"): 3, ("/v1/read", "200"): 1, ("/v1/predict", "422"): 1, ("other", "404"): 1,
         ("page", "200"): 1,

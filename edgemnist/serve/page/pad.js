@@ -40,8 +40,6 @@ export class Pad {
 
   begin(event) {
     if (event.button !== 0) return;
-    event.preventDefault();
-    this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
     this.cursor.shown = false;
     const stroke = [this.place(event)];
