@@ -22,8 +22,8 @@ REPOSITORY = Path(__file__).parents[1]
 MNIST = REPOSITORY.parent / "shared" / "mnist"
 """The full MNIST, where it is there."""
 
-LONGEST = ("test_readme.py", "test_full_data.py")
-"""Files of single tests that take a minute and more."""
+LONGEST = ("test_readme.py", "test_kills.py")
+"""Files that take minutes."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

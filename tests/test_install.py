@@ -91,7 +91,7 @@ def test_predict_stays_small(fresh: tuple[Path, int], tmp_path: Path) -> None:
         [sys.executable, "-c", code, program], cwd=tmp_path, check=True, capture_output=True, text=True
     )
     unit = 1 if sys.platform == "darwin" else 1024
-    assert int(done.stdout) * unit <= 100 * MEGABYTE
+    assert int(done.stdout) * unit <= 80 * MEGABYTE
 
 
 def test_verify_and_bench_work_without_tensorflow(fresh: tuple[Path, int], exports: Path, tmp_path: Path) -> None:

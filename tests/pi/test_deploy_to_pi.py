@@ -30,7 +30,7 @@ from edgemnist.manifest import read_manifest
 from tests.deploy.loopback import descendants, free_port, kill, make_key
 from tests.pi.conftest import HERE, MODELS
 
-pytestmark = pytest.mark.pi_deploy
+pytestmark = pytest.mark.pi
 
 PATIENT = DeployConfig(retries=0, limits=SelfTestLimits(timeout_s=1800.0))
 
