@@ -236,11 +236,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
-    figures: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    figures: dict[str, Any] = {}
     figures["host"] = {"machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
     figures["clients"] = CLIENTS
     (memory if options.memory else latency)(figures)
-    text = json.dumps(figures, indent=2)
+    # The other half of the figures may have been measured meanwhile.
+    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    text = json.dumps({**known, **figures}, indent=2)
     print(text)
     RESULT.write_text(text + "\n", encoding="utf-8")
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CLIENT_CLOSED: Final = 499
 """As nginx counts a request whose client went away."""
+PATHS: Final = frozenset({"/v1/predict", "/v1/read", "/v1/artifacts", "/healthz", "/metrics", "/openapi.json"})
+"""That are counted by their own names."""
 OPEN: Final = frozenset({"/healthz", "/openapi.json"})
 """Paths that need no token, beside the page, which knows nothing before it has one."""
 UNLIMITED: Final = frozenset({"/healthz", "/metrics"})
@@ -108,9 +110,6 @@ class Guard:
                 "Send the header Authorization: Bearer TOKEN, with the token that the service was started with.",
                 headers={"www-authenticate": "Bearer"},
             )
-
-
-PATHS: Final = frozenset({"/v1/predict", "/v1/read", "/v1/artifacts", "/healthz", "/metrics", "/openapi.json"})
 
 
 def _host_name(host: bytes) -> str:
