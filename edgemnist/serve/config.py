@@ -79,9 +79,13 @@ class ServeConfig:
                 f"The token is not {MIN_TOKEN} or more ASCII characters without blanks",
                 hint="Make one with: openssl rand -hex 16",
             )
-        if self.token is None and not is_loopback(self.host):
+        self.require_token(self.host)
+
+    def require_token(self, address: str) -> None:
+        """Raise UsageError where others can reach an address, and no token keeps strangers out."""
+        if self.token is None and not is_loopback(address):
             raise UsageError(
-                f"--host {self.host} lets other machines in, and there is no token to keep strangers out",
+                f"{address} lets other machines in, and there is no token to keep strangers out",
                 hint="Add --token-file FILE, or --token with the output of: openssl rand -hex 16",
             )
 

@@ -74,6 +74,8 @@ def open_service(exports: Path, config: ServeConfig, reporter: Reporter = SILENT
 
     listener = inherited_socket() or _listen(config.host, config.port)
     try:
+        # Whoever wrote the `.socket` unit may have chosen another address than --host.
+        config.require_token(listener.getsockname()[0])
         shelf = Shelf(exports, config.artifact, threads=config.threads, reporter=reporter)
         app, close = make_app(shelf, config)
     except BaseException:

@@ -49,47 +49,60 @@ def test_sigterm_ends_what_is_under_way_and_takes_nothing_new(made_exports: Path
         assert service.process.wait(timeout=5) == 0
 
 
-def test_no_request_is_lost_while_a_service_with_a_socket_of_systemd_restarts(made_exports: Path) -> None:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    code = (
-        "import os, sys\n"
-        "os.dup2(int(sys.argv[1]), 3)\n"
-        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
-        "os.execv(sys.executable, [sys.executable, '-m', 'edgemnist', 'serve', *sys.argv[2:]])\n"
-    )
+HAND_OVER = (
+    "import os, sys\n"
+    "os.dup2(int(sys.argv[1]), 3)\n"
+    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
+    "os.execv(sys.executable, [sys.executable, '-m', 'edgemnist', 'serve', *sys.argv[2:]])\n"
+)
+"""Becomes the service, and gives it a socket as systemd would."""
 
+
+def hand_over(listener: socket.socket, exports: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "--exports", str(exports), "--json"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, pass_fds=[listener.fileno()])
+
+
+def test_no_request_is_lost_while_a_service_with_a_socket_of_systemd_restarts(made_exports: Path) -> None:
     def start() -> Service:
-        command = [sys.executable, "-c", code, str(listener.fileno()), "--exports", str(made_exports), "--json"]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[listener.fileno()]
-        )
+        process = hand_over(listener, made_exports)
         return Service(process, first_document(process))
 
-    statuses: list[int] = []
-    stop = threading.Event()
-    service = start()
-    assert service.address == listener.getsockname()
+    def stop_it() -> None:
+        service.process.terminate()
+        _, errors = service.process.communicate()
+        assert service.process.returncode == 0, errors
 
     def ask() -> None:
         while not stop.is_set():
             statuses.append(service.ask("/healthz").status)
 
-    client = threading.Thread(target=ask)
-    client.start()
-    for _ in range(2):
-        time.sleep(0.3)
-        service.process.terminate()
-        service.process.communicate()
-        assert service.process.returncode == 0
+    statuses: list[int] = []
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         service = start()
-    time.sleep(0.3)
-    stop.set()
-    client.join()
-    service.process.terminate()
-    service.process.communicate()
-    listener.close()
+        assert service.address == listener.getsockname()
+        client = threading.Thread(target=ask)
+        client.start()
+        for _ in range(2):
+            time.sleep(0.3)
+            stop_it()
+            service = start()
+        time.sleep(0.3)
+        stop.set()
+        client.join()
+        stop_it()
     assert set(statuses) == {200}
     assert len(statuses) > 20
+
+
+def test_a_socket_that_lets_others_in_needs_a_token_whoever_opened_it(made_exports: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        process = hand_over(listener, made_exports)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert b"--token" in errors
 
 
 def test_systemd_is_told_when_the_service_answers_and_when_it_goes(made_exports: Path, tmp_path: Path) -> None:
