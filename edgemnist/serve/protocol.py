@@ -20,6 +20,10 @@ MAX_HEADER: Final = 16 * 1024
 """Bytes of a request's header: browsers send less than 1 KB here."""
 
 
+LAST_REQUEST_S: Final = 1.0
+"""How long a new connection may take to ask when the service stops."""
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """HTTP/1.1 with a limit to connections, to a header's size, and to the time that it takes."""
 
@@ -30,6 +34,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin a connection, or refuse it where there are too many."""
         self._timer: TimerHandle | None = None
         self._header_bytes = 0
+        self._is_last = False
         super().connection_made(transport)
         if len(self.connections) > self.limits.max_connections:
             self._refuse(busy("The service has too many connections"))
@@ -52,6 +57,8 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not self._answered:
             self._header_bytes = 0
             self._stop_timer()
+            if self._is_last:
+                self.cycle.keep_alive = False
         else:
             # Either a header that is not complete, or the rest of a body that was refused and is thrown away.
             if not leftover:
@@ -61,6 +68,15 @@ class GuardedProtocol(HttpToolsProtocol):
                     return
             if self._timer is None:
                 self._start_timer()
+
+    def shutdown(self) -> None:
+        """End the connection with its request, or at once; one that was opened just now still gets its answer."""
+        if self.cycle is not None:
+            super().shutdown()
+            return
+        self._is_last = True
+        self._stop_timer()
+        self._start_timer(LAST_REQUEST_S)
 
     def timeout_keep_alive_handler(self) -> None:
         """End a connection on which nothing comes, and one whose client does not take its answer."""
@@ -77,8 +93,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Whether no request is under way."""
         return self.cycle is None or bool(self.cycle.response_complete)
 
-    def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(self.limits.header_timeout_s, self._out_of_time)
+    def _start_timer(self, seconds: float | None = None) -> None:
+        self._timer = self.loop.call_later(seconds or self.limits.header_timeout_s, self._out_of_time)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
