@@ -118,6 +118,8 @@ class TrainResult(Result, frozen=True, kw_only=True):
     pictures: dict[str, str]
     """PNG files by what they show, such as `curves`."""
     versions: dict[str, str]
+    teacher: str | None = None
+    """File name of the teacher, where the recipe has one."""
 
 
 # ------------------------------------------------------------------------------------------------ export

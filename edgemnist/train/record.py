@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,13 @@ import numpy as np
 
 from edgemnist.data.interface import Dataset, Split
 from edgemnist.manifest import MANIFEST_FILE, MODEL_FILE, FileRecord, Manifest, ModelRecord, read_manifest, sha256
-from edgemnist.results import Epoch, TrainResult
+from edgemnist.results import TrainResult
 from edgemnist.storage import recover
 from edgemnist.train.config import TrainConfig
+from edgemnist.train.course import Course
 from edgemnist.train.curves import curves_png
-from edgemnist.train.model import Weights, weights_sha256
+from edgemnist.train.model import weights_sha256
+from edgemnist.train.plan import Plan
 from edgemnist.train.saving import model_bytes
 
 if TYPE_CHECKING:
@@ -29,19 +30,8 @@ BATCH_SIZE = 1_000
 """Images that the finished model is shown at a time."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Course:
-    """How a training went."""
-
-    weights: Weights
-    """To keep."""
-    history: tuple[Epoch, ...]
-    interrupted: bool
-    seconds: float
-
-
 def describe(
-    model: keras.Model, course: Course, dataset: Dataset, config: TrainConfig
+    model: keras.Model, course: Course, dataset: Dataset, config: TrainConfig, plan: Plan, teacher: str | None
 ) -> tuple[TrainResult, dict[str, bytes]]:
     """Evaluate the finished model, and return the result with the files to write, by name."""
     saved = model_bytes(model)
@@ -50,7 +40,7 @@ def describe(
         hidden=list(config.hidden),
         parameters=model.count_params(),
         epochs=len(course.history),
-        batch_size=config.images_per_step,
+        batch_size=plan.batch_size,
         seed=config.seed,
         interrupted=course.interrupted,
         data=dataset.identity,
@@ -64,6 +54,7 @@ def describe(
         weights_sha256=weights_sha256(course.weights),
         pictures={"curves": CURVES_FILE},
         versions=_versions(),
+        teacher=teacher,
     )
     return result, {
         MODEL_FILE: saved,
