@@ -120,6 +120,9 @@ class TrainResult(Result, frozen=True, kw_only=True):
     versions: dict[str, str]
     teacher: str | None = None
     """File name of the teacher, where the recipe has one."""
+    robustness: dict[str, float] = {}
+    """Accuracy on the test images under conditions that boards see, by their name; empty where the recipe does not
+    train for them."""
 
 
 # ------------------------------------------------------------------------------------------------ export

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from edgemnist.storage import write_file
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from edgemnist.train.loop import Fitted
+    from edgemnist.train.loop import Fitted, State
 
 LISTS = ("weights", "slots", "averages", "limits")
 """The fields of a state that are lists of tensors."""
@@ -42,19 +42,13 @@ class Checkpoint:
     def save(self, fitted: Fitted) -> None:
         """Write the file, atomically. Raises StorageError where that is impossible."""
         state = fitted.state
-        arrays = {
-            f"{name}_{place}": np.asarray(tensor)
-            for name in LISTS
-            for place, tensor in enumerate(getattr(state, name))
+        arrays: dict[str, Any] = {
+            f"{name}_{place}": np.asarray(tensor) for name in LISTS for place, tensor in enumerate(getattr(state, name))
         }
         stream = io.BytesIO()
-        np.savez(
-            stream,
-            identity=_bytes(dict(self.identity)),
-            history=_bytes(fitted.history),
-            step=np.asarray(state.step),
-            **arrays,
-        )
+        arrays["identity"], arrays["history"] = _bytes(dict(self.identity)), _bytes(fitted.history)
+        arrays["step"] = np.asarray(state.step)
+        np.savez(stream, allow_pickle=False, **arrays)
         write_file(self.path, stream.getvalue())
 
     def load(self) -> Fitted | None:
@@ -99,16 +93,16 @@ class Checkpoint:
                 )
 
 
-def _state(arrays: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a State, whose module imports TensorFlow
+def _state(arrays: Mapping[str, Any]) -> State:
     import tensorflow as tf
 
     from edgemnist.train.loop import State
 
-    def tensors(name: str) -> Sequence[tf.Tensor]:
+    def tensors(name: str) -> list[tf.Tensor]:
         count = sum(key.startswith(f"{name}_") for key in arrays)
         return [tf.constant(arrays[f"{name}_{place}"]) for place in range(count)]
 
-    return State(tf.constant(arrays["step"]), *(tensors(name) for name in LISTS))
+    return State(step=tf.constant(arrays["step"]), **{name: tensors(name) for name in LISTS})
 
 
 def _bytes(value: object) -> Any:  # noqa: ANN401 - uint8 [N]

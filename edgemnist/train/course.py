@@ -59,7 +59,9 @@ def follow(training: Training, train: Split, *, resume: bool, reporter: Reporter
     if resumed is not None:
         reporter.notice(f"Going on after epoch {len(resumed.history)} of {plan.epochs}")
     elif not resume and checkpoint.path.exists():
-        reporter.notice("An interrupted training is given up: this one starts anew. --resume would have gone on with it")
+        reporter.notice(
+            "An interrupted training is given up: this one starts anew. --resume would have gone on with it"
+        )
     watch = ChanceWatch(train, plan.batch_size, reporter)
     before = sum(epoch.seconds for epoch in resumed.history) if resumed else 0.0
     started, fitted, interrupted = time.perf_counter(), resumed, False

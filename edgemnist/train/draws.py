@@ -11,18 +11,18 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.train.plan import Plan
 
-BANK_BATCHES = 4
-"""Drawing fresh normal numbers takes as long as training on them, so each step takes a piece of a bank, from anywhere
-in it. The bank holds what this many steps need, and is drawn anew for each epoch."""
+BANK = 16
+"""Drawing fresh normal numbers takes as long as training on them, so each step takes one of so many batches of noise,
+which are drawn anew for each epoch."""
 
 
 class Grains(NamedTuple):
     """Noise; all empty where there is none."""
 
     bank: npt.NDArray[np.float32]
-    """float32 [M], standard normal."""
+    """float32 [M, noisy images, 28, 28], standard normal."""
     places: npt.NDArray[np.int32]
-    """int32 [steps], where in the bank each step begins."""
+    """int32 [steps], which of the bank each step takes."""
     sigmas: npt.NDArray[np.float32]
     """float32 [steps, noisy images]."""
 
@@ -59,9 +59,8 @@ def _grains(plan: Plan, epoch: int, steps: int, random: np.random.Generator) -> 
     if noise is None:
         return Grains(np.empty(0, np.float32), np.empty(0, np.int32), np.empty((steps, 0), np.float32))
     noisy = ceil(plan.batch_size * noise.share)
-    needed = noisy * IMAGE_SIDE**2
     return Grains(
-        bank=random.standard_normal(BANK_BATCHES * needed, np.float32),
-        places=random.integers(0, (BANK_BATCHES - 1) * needed, steps, np.int32, endpoint=True),
+        bank=random.standard_normal((BANK, noisy, IMAGE_SIDE, IMAGE_SIDE), np.float32),
+        places=random.integers(0, BANK, steps, np.int32),
         sigmas=random.uniform(0, noise.sigma, (steps, noisy)).astype(np.float32),
     )

@@ -25,7 +25,7 @@ from edgemnist.train.lessons import Lesson, Lessons, unchanged
 from edgemnist.train.plan import Plan
 from edgemnist.train.recipes import Noise, Recipe, Rounding
 from edgemnist.train.rounding import clipped, clipping_limits
-from edgemnist.train.step import Batch, Forward, distort, losses_of, with_noise
+from edgemnist.train.step import Batch, Forward, Objective, distort, losses_of, with_noise
 
 if TYPE_CHECKING:
     from edgemnist.train.model import Weights
@@ -133,11 +133,12 @@ def _compiled_epoch(
     """Return a function of a state, a lesson and what `draw_epoch` gives."""
     recipe, batch_size, images = plan.recipe, plan.batch_size, len(all_labels)
     steps = ceil(images / batch_size)
+    objective = Objective(forward, recipe.distillation, rounding)
 
     def step(state: State, batch: Batch) -> tuple[State, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(state.weights)
-            scores, losses = losses_of(forward, state.weights, state.limits, batch, recipe.distillation, rounding)
+            scores, losses = losses_of(objective, state.weights, state.limits, batch)
             losses = batch.counted * losses
             loss = tf.reduce_sum(losses) / tf.reduce_sum(batch.counted)
         weights, slots = recipe.optimizer.apply(

@@ -54,7 +54,8 @@ def logits(
 ) -> tf.Tensor:
     """Return what the model feeds to its softmax, float32 [N, C], for images, float32 [N, 28, 28] in 0..1.
 
-    The arithmetic of the Keras model as a function of its weights. `rounded` is applied to what each hidden layer gives.
+    The arithmetic of the Keras model as a function of its weights. `rounded` is applied to the values of each hidden
+    layer.
     """
     import tensorflow as tf
 

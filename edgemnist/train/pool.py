@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,9 +46,7 @@ class Pool:
         return lesson
 
 
-def fill_pool(
-    teacher: keras.Model, images: Images, distillation: Distillation, seed: int, reporter: Reporter
-) -> Pool:
+def fill_pool(teacher: keras.Model, images: Images, distillation: Distillation, seed: int, reporter: Reporter) -> Pool:
     """Distort the training images, uint8 [N, 28, 28], and ask the teacher about each copy."""
     copies = distillation.copies_for(len(images))
     pool = Pool(
@@ -66,14 +66,22 @@ def fill_pool(
 def distorted(images: Images, distortion: Distortion, random: np.random.Generator) -> Images:
     """Return distorted images, uint8 [N, 28, 28]."""
     result = np.empty_like(images)
+    distort = _compiled(distortion.grid)
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
         drawn = distortion.draw(len(batch), random), distortion.draw_strokes(len(batch), random)
-        result[start : start + BATCH_SIZE] = _distort(tf.constant(batch), *drawn, grid=distortion.grid)
+        result[start : start + BATCH_SIZE] = distort(tf.constant(batch), *drawn)
     return result
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@cache
+def _compiled(grid: int) -> Callable[..., tf.Tensor]:
+    compiled: Callable[..., tf.Tensor] = tf.function(
+        partial(_distort, grid=grid), jit_compile=True, reduce_retracing=True
+    )
+    return compiled
+
+
 def _distort(images: tf.Tensor, coefficients: tf.Tensor, strokes: tf.Tensor, grid: int) -> tf.Tensor:
     values = restroke(warp(tf.cast(images, tf.float32) / 255, coefficients, grid), strokes)
     return tf.cast(tf.round(tf.clip_by_value(values, 0, 1) * 255), tf.uint8)

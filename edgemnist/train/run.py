@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_FILE = "checkpoint.npz"
 COPIES = 5
-"""Of the weights that a directory has to have room for: the model, and a checkpoint with averages and two slots each."""
+"""Of the weights that a directory has to have room for: the model, and a checkpoint with averages and two slots."""
 OVERHEAD_BYTES = 2_000_000
 """Room for everything beside the weights: file headers, history, pictures, teacher."""
 
@@ -96,7 +96,7 @@ def train(
             f"Interrupted: the model is kept as it was after epoch {done} of {plan.epochs}; go on with --resume"
         )
     model.set_weights(course.weights)
-    result, files = describe(model, course, dataset, config, plan, teacher)
+    result, files = describe(model, course, dataset, config, plan=plan, teacher=teacher)
     manifest = updated_manifest(exports, dataset, result, files[MODEL_FILE])
     commit_files(exports, {**files, MANIFEST_FILE: manifest.encode()})
     if not course.interrupted:

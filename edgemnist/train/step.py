@@ -7,7 +7,6 @@ from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.train.augment import Distortion, restroke, warp
 from edgemnist.train.draws import Draws
 from edgemnist.train.recipes import Distillation, Rounding
@@ -16,6 +15,14 @@ from edgemnist.train.rounding import rounded_activations, rounded_weights
 Forward: TypeAlias = Callable[..., tf.Tensor]
 """Weights and images, float32 [N, 28, 28] in 0..1, to logits, float32 [N, C]; where a recipe rounds, with what to do
 to the values of hidden layers as a third argument, see `model.logits`."""
+
+
+class Objective(NamedTuple):
+    """What is to be learned."""
+
+    forward: Forward
+    distillation: Distillation | None
+    rounding: Rounding | None
 
 
 class Batch(NamedTuple):
@@ -43,23 +50,18 @@ def with_noise(images: tf.Tensor, draws: Draws, index: tf.Tensor) -> tf.Tensor:
     """Return the images, float32 [B, 28, 28], of step `index`, the first of them with noise."""
     bank, places, sigmas = draws.grains
     noisy = sigmas.shape[1]
-    grains = tf.reshape(tf.slice(bank, [places[index]], [noisy * IMAGE_SIDE**2]), [noisy, IMAGE_SIDE, IMAGE_SIDE])
-    spoiled = tf.clip_by_value(images[:noisy] + sigmas[index][:, None, None] * grains, 0, 1)
+    spoiled = tf.clip_by_value(images[:noisy] + sigmas[index][:, None, None] * tf.gather(bank, places[index]), 0, 1)
     return tf.concat([spoiled, images[noisy:]], axis=0)
 
 
-def losses_of(  # noqa: PLR0913 - what a loss depends on
-    forward: Forward,
-    weights: Sequence[tf.Tensor],
-    limits: Sequence[tf.Tensor],
-    batch: Batch,
-    distillation: Distillation | None,
-    rounding: Rounding | None,
+def losses_of(
+    objective: Objective, weights: Sequence[tf.Tensor], limits: Sequence[tf.Tensor], batch: Batch
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the logits, float32 [B, C], and the loss of each image, float32 [B].
 
     Where there is rounding, the losses are the means over its widths, and the logits those of the last one.
     """
+    forward, distillation, rounding = objective
     if rounding is None:
         scores = forward(weights, batch.images)
         return scores, _losses(scores, batch, distillation)
@@ -71,7 +73,7 @@ def losses_of(  # noqa: PLR0913 - what a loss depends on
 
 def _losses(scores: tf.Tensor, batch: Batch, distillation: Distillation | None) -> tf.Tensor:
     hard = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.labels, scores)
-    if distillation is None:
+    if distillation is None or batch.targets is None:
         return hard
     temperature, share = distillation.temperature, distillation.share
     wanted = tf.nn.softmax(batch.targets / temperature)

@@ -71,7 +71,7 @@ def first_weights(classes: int, seed: int) -> Weights:
 
 
 def teacher_logits(weights: Sequence[tf.Tensor], images: tf.Tensor) -> tf.Tensor:
-    """Return the logits, float32 [N, C], of the network that is in training, for images, float32 [N, 28, 28] in 0..1."""
+    """Return the logits, float32 [N, C], of the network in training, for images, float32 [N, 28, 28] in 0..1."""
     import tensorflow as tf
 
     values = images[..., None]
@@ -133,10 +133,7 @@ def answers(model: keras.Model, images: Images) -> Iterator[npt.NDArray[np.float
     """Yield the teacher's logits for images, uint8 [N, 28, 28], a batch at a time."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True)
-    def forward(batch: tf.Tensor) -> tf.Tensor:
-        return model(tf.cast(batch, tf.float32) / 255, training=False)
-
+    forward = tf.function(lambda batch: model(tf.cast(batch, tf.float32) / 255), reduce_retracing=True)
     for batch in _batches(images):
         yield np.asarray(forward(tf.constant(batch)), np.float16)
 
