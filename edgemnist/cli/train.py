@@ -51,7 +51,7 @@ def train(
 
     config = TrainConfig(
         recipe=recipe,
-        hidden=tuple(hidden or (512,)),
+        hidden=options.units(hidden),
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,

@@ -10,11 +10,10 @@ from typing import Final, NamedTuple
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.export import FORMATS
 
-
 MINMAX: Final = "minmax"
 FLIPS: Final = "flips"
 RANGES: Final = (MINMAX, FLIPS)
-"""How activation ranges may be chosen, the default first: by all calibration images, or see `edgemnist.export.ranges`."""
+"""How activation ranges may be chosen, the default first: by all calibration images, or see `export.ranges`."""
 
 
 class Target(NamedTuple):

@@ -48,6 +48,11 @@ class Teachers:
         self._directory = directory
         self._filled: tuple[str, Pool] | None = None
 
+    def path_of(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> Path:
+        """Return the file of a teacher, whether it is there or not."""
+        record = _record(distillation, train, classes=classes, seed=seed)
+        return self._directory / f"teacher-{digest(record)[:8]}.keras"
+
     def pool(
         self,
         distillation: Distillation,
@@ -64,13 +69,8 @@ class Teachers:
         """
         from edgemnist.train.pool import fill_pool
 
-        record = {
-            "recipe": digest(distillation.teacher, CONVOLUTIONS),
-            "data": split_sha256(train)[:16],
-            "number of classes": str(classes),
-            "seed": str(seed),
-        }
-        path = self._directory / f"teacher-{digest(record)[:8]}.keras"
+        record = _record(distillation, train, classes=classes, seed=seed)
+        path = self.path_of(distillation, train, classes=classes, seed=seed)
         if not path.exists():
             self._train(path, record, distillation, train, seed=seed, resume=resume, reporter=reporter)
         data = path.read_bytes()
@@ -115,6 +115,16 @@ class Teachers:
         shown = distorted(some, distillation.distortion.scaled(0.5), random)
         write_file(path, _with_record(model_bytes(finished_teacher(course.weights, shown)), record))
         checkpoint.remove()
+
+
+def _record(distillation: Distillation, train: Split, *, classes: int, seed: int) -> dict[str, str]:
+    """Return everything that a teacher depends on, by what a person calls it."""
+    return {
+        "recipe": digest(distillation.teacher, CONVOLUTIONS),
+        "data": split_sha256(train)[:16],
+        "number of classes": str(classes),
+        "seed": str(seed),
+    }
 
 
 def read_teacher(data: bytes, path: Path, record: Mapping[str, str]) -> keras.Model:
