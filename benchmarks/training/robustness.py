@@ -2,7 +2,7 @@
 
     python -m benchmarks.training.robustness ../shared/mnist MODEL_DIRECTORY...
 
-Every directory holds a `model.keras` of 784-512-10 that `edgemnist train` wrote; a baseline is trained beside them, from
+Every directory holds a `model.keras` of 784-512-10 that `edgemnist train` wrote; a baseline is trained beside them from
 the same images. To reach: better than the baseline under each condition, in the mean over the directories.
 """
 

@@ -84,7 +84,7 @@ def test_run_again_it_does_nothing_again(made: Made, dataset: Dataset) -> None:
     assert {path: path.stat().st_mtime_ns for path in directory.glob("*/*")} == before
 
 
-def test_an_interrupted_frontier_goes_on_to_the_same_models(made: Made, dataset: Dataset, tmp_path: Path) -> None:
+def test_an_interrupted_frontier_goes_on_to_the_same_models(dataset: Dataset, tmp_path: Path) -> None:
     longer = replace(CONFIG, sizes=((8,), (32, 16)), epochs=6)
     listener = Listener(interrupt_after=4)
     with pytest.raises(KeyboardInterrupt):
@@ -101,7 +101,7 @@ def test_an_interrupted_frontier_goes_on_to_the_same_models(made: Made, dataset:
     assert hashes[0] == hashes[1]
 
 
-def test_other_options_train_anew(made: Made, dataset: Dataset, tmp_path: Path) -> None:
+def test_other_options_train_anew(dataset: Dataset, tmp_path: Path) -> None:
     first = replace(CONFIG, sizes=((8,),))
     one = frontier(dataset, first, tmp_path)
     other = frontier(dataset, replace(first, seed=1), tmp_path)
