@@ -55,22 +55,20 @@ def main() -> None:
         steps[name] = round(1e6 * seconds / ceil(IMAGES / recipe.batch_size))
         print(name, steps[name], flush=True)
 
-    standard, best = RECIPES["standard"], RECIPES["best"]
+    standard, best, noise = RECIPES["standard"], RECIPES["best"], Noise(sigma=0.15, begins=0)
     for xla in (True, False):
         words = "XLA" if xla else "graph"
         measure(
             f"standard without distortion, {words}", replace(standard, distortion=None, xla=xla), start, logits, None
         )
         measure(f"standard, {words}", replace(standard, xla=xla), start, logits, None)
-        for phase, changes in {
-            "first phase": {"noise": None, "rounding": None},
-            "with noise": {"noise": Noise(sigma=0.15, begins=0), "rounding": None},
-            "with noise and rounding": {
-                "noise": Noise(sigma=0.15, begins=0),
-                "rounding": Rounding(bits=(4, 8), begins=0),
-            },
-        }.items():
-            measure(f"best, {phase}, {words}", replace(best, xla=xla, **changes), start, logits, lambda _: taught)
+        phases = {
+            "first phase": replace(best, noise=None, rounding=None),
+            "with noise": replace(best, noise=noise, rounding=None),
+            "with noise and rounding": replace(best, noise=noise, rounding=Rounding(bits=(4, 8), begins=0)),
+        }
+        for phase, recipe in phases.items():
+            measure(f"best, {phase}, {words}", replace(recipe, xla=xla), start, logits, lambda _: taught)
     measure("teacher, graph", TEACHER, first_weights(10, 0), teacher_logits, None)
 
     teacher = build_teacher(10)

@@ -13,6 +13,7 @@ import json
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from edgemnist.data.sources import find_dataset
 from edgemnist.runtimes.kerasfile import decode_keras_model
@@ -35,7 +36,7 @@ def main() -> None:
         train(dataset, TrainConfig(recipe="baseline"), Path(exports))
         files = [Path(exports) / "model.keras", *(directory / "model.keras" for directory in options.models)]
         baseline, *models = [decode_keras_model(path.read_bytes(), path) for path in files]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, split in (("clean", dataset.test), *conditions(dataset.test)):
         ours = [accuracy(model, split) for model in models]
         rows.append(

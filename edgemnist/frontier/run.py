@@ -29,7 +29,7 @@ def frontier(dataset: Dataset, config: FrontierConfig, directory: Path, reporter
 
     directory.mkdir(parents=True, exist_ok=True)
     teachers = Teachers(directory)
-    networks = []
+    networks: list[Network] = []
     with reporter.task("Frontier", total=len(config.sizes)) as task:
         for hidden in config.sizes:
             task.update(len(networks), f"784-{'-'.join(map(str, hidden))}-{len(dataset.labels)}")

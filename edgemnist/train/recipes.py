@@ -162,7 +162,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "best": Recipe(
         summary="distilled from a teacher over distorted copies, with noise, and trained for int8 and int4",
-        images_seen=15_000_000,
+        images_seen=12_000_000,
         batch_size=500,
         optimizer=Adam(weight_decay=0.03),
         learning_rate=8e-3,

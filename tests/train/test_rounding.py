@@ -14,7 +14,7 @@ from edgemnist.train.rounding import clipped, clipping_limits, rounded_activatio
 def weights() -> list[npt.NDArray[np.float32]]:
     """Return the weights of a network whose outputs differ a hundredfold in scale, one of them all zero."""
     random = np.random.default_rng(0)
-    kernel = random.standard_t(4, (50, 6)).astype(np.float32) * np.float32([1, 0.1, 10, 0.5, 3, 0])
+    kernel = (random.standard_t(4, (400, 6)) * np.array([1, 0.1, 10, 0.5, 3, 0])).astype(np.float32)
     return [kernel, np.ones(6, np.float32), random.normal(size=(6, 3)).astype(np.float32), np.zeros(3, np.float32)]
 
 
@@ -43,7 +43,7 @@ def test_the_limits_round_with_less_error_than_the_largest_weights_do(
 ) -> None:
     limits = clipping_limits(weights, 4)
     largest = np.abs(weights[0]).max(axis=0)
-    assert squared_error(weights[0], limits[0], 4) < 0.8 * squared_error(weights[0], largest, 4)
+    assert squared_error(weights[0], limits[0], 4) < 0.7 * squared_error(weights[0], largest, 4)
 
 
 def test_clipped_weights_reach_their_limits_and_no_further(weights: list[npt.NDArray[np.float32]]) -> None:
