@@ -19,7 +19,7 @@ from edgemnist.manifest import Artifact, read_manifest
 from edgemnist.progress import Reporter
 from edgemnist.results import BenchResult, TrainResult, VerifyResult, read_result
 from edgemnist.train.record import TRAINING_FILE
-from edgemnist.train.run import train
+from edgemnist.train.run import CHECKPOINT_FILE, train
 from edgemnist.verify.run import read_verification, save_verification, verify
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def make_network(
     """
     trained = _finished_training(dataset, config, hidden, directory)
     if trained is None:
-        trained = train(dataset, config.training(hidden), directory, reporter, resume=True, teachers=teachers)
+        interrupted = (directory / CHECKPOINT_FILE).exists() or teachers.interrupted()
+        trained = train(dataset, config.training(hidden), directory, reporter, resume=interrupted, teachers=teachers)
         if trained.interrupted:
             raise KeyboardInterrupt
     if _artifacts(directory, trained) is None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 RECORD = "edgemnist.json"
 """Member of the file that says what the teacher was made from."""
+CHECKPOINT_SUFFIX = ".checkpoint.npz"
 ANEW = "Delete it, and the teacher is trained anew."
 
 
@@ -52,6 +53,10 @@ class Teachers:
         """Return the file of a teacher, whether it is there or not."""
         record = _record(distillation, train, classes=classes, seed=seed)
         return self._directory / f"teacher-{digest(record)[:8]}.keras"
+
+    def interrupted(self) -> bool:
+        """Return whether the training of a teacher was cut short."""
+        return any(self._directory.glob(f"teacher-*{CHECKPOINT_SUFFIX}"))
 
     def pool(
         self,
@@ -97,7 +102,7 @@ class Teachers:
 
         from edgemnist.train.pool import distorted
 
-        checkpoint = Checkpoint(path.with_suffix(".checkpoint.npz"), record)
+        checkpoint = Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
         training = Training(
             name="Training the teacher",
             forward=teacher_logits,
