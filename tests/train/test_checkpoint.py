@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from edgemnist.data.interface import Dataset
 from edgemnist.errors import TrainingError
 from edgemnist.manifest import read_manifest, read_recorded
-from edgemnist.results import TrainResult, read_result
+from edgemnist.results import Epoch, TrainResult, read_result
+from edgemnist.train.checkpoint import Checkpoint
 from edgemnist.train.config import TrainConfig
+from edgemnist.train.loop import Fitted, State
 from edgemnist.train.run import CHECKPOINT_FILE, train
 from edgemnist.train.teachers import Teachers
 from tests.train.conftest import Listener
@@ -27,12 +32,12 @@ SMALL = TrainConfig(recipe="standard", hidden=(32,), epochs=6, seed=4)
 
 @pytest.mark.usefixtures("quick_best")
 @pytest.mark.parametrize(
-    ("recipe", "hidden", "stops"), [("baseline", (32,), (1, 4)), ("standard", (32, 16), (3,)), ("best", (32,), (5, 8))]
+    ("recipe", "hidden", "stops"), [("baseline", (32,), (1, 4)), ("standard", (32, 16), (3,)), ("best", (32,), (8,))]
 )
 def test_a_resumed_training_ends_in_the_same_model_bit_for_bit(
     recipe: str, hidden: tuple[int, ...], stops: tuple[int, ...], dataset: Dataset, tmp_path: Path
 ) -> None:
-    """Stopped before noise and rounding set in, and among them."""
+    """The recipe `best` is stopped after noise has set in, and before rounding does."""
     config = TrainConfig(recipe=recipe, hidden=hidden, epochs=9, seed=1)
     teachers = Teachers(tmp_path)
     whole = train(dataset, config, tmp_path / "whole", teachers=teachers)
@@ -77,11 +82,18 @@ def test_a_killed_command_goes_on_with_resume(edgemnist_json: Callable[..., dict
     assert resumed["epochs"] == 120
 
 
+@pytest.fixture(scope="module")
+def cut_short(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with a model of two epochs and its checkpoint. Read only."""
+    directory = tmp_path_factory.mktemp("interrupted")
+    train(dataset, SMALL, directory, Listener(interrupt_after=2))
+    return directory
+
+
 @pytest.fixture
-def interrupted(dataset: Dataset, tmp_path: Path) -> Path:
-    """Return a directory with a model of two epochs and its checkpoint."""
-    train(dataset, SMALL, tmp_path, Listener(interrupt_after=2))
-    return tmp_path
+def interrupted(cut_short: Path, tmp_path: Path) -> Path:
+    """Return a copy of it, to break."""
+    return Path(shutil.copytree(cut_short, tmp_path / "exports"))
 
 
 @pytest.mark.parametrize(
@@ -146,3 +158,22 @@ def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(datas
     listener = Listener()
     assert train(dataset, SMALL, tmp_path, listener, resume=True).epochs == 6
     assert [notice for notice in listener.notices if "holds no checkpoint" in notice]
+
+
+def test_a_checkpoint_holds_every_tensor_of_the_state_and_the_history(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+
+    def tensors(count: int) -> list[tf.Tensor]:
+        return [tf.constant(random.normal(size=(3, place + 1)).astype(np.float32)) for place in range(count)]
+
+    state = State(tf.constant(77), tensors(12), tensors(24), tensors(12), tensors(3))
+    epoch = Epoch(epoch=1, loss=0.1 + 0.2, accuracy=1 / 3, learning_rate=1e-3, seconds=2.5)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", {"seed": "1"})
+    checkpoint.save(Fitted(state, (epoch, epoch)))
+    loaded = checkpoint.load()
+    assert loaded is not None
+    assert loaded.history == (epoch, epoch)
+    for saved, found in zip(tf.nest.flatten(state), tf.nest.flatten(loaded.state), strict=True):
+        assert saved.dtype == found.dtype
+        np.testing.assert_array_equal(saved, found)
+    assert [len(part) for part in loaded.state[1:]] == [12, 24, 12, 3]
