@@ -13,16 +13,15 @@ from edgemnist.render.tables import doubts, kilobytes, microseconds, percent, ta
 
 def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
     """Draw a line for each artifact, from the smallest to the largest."""
-    columns = ("hidden units", "artifact", "size", "accuracy", "drop", "flips", "p50", "best", "gate")
+    columns = ("units", "artifact", "size", "accuracy", "flips", "p50", "best", "gate")
     page = table(*columns, left=["artifact", "best", "gate"])
     for row in result.rows:
-        best = " ".join(word for word, holds in (("size", row.smallest), ("speed", row.fastest)) if holds)
+        best = " ".join(word for word, holds in (("size", row.smallest), ("p50", row.fastest)) if holds)
         page.add_row(
             "-".join(map(str, row.hidden)),
             row.name,
             kilobytes(row.bytes),
             percent(row.accuracy),
-            f"{100 * (row.reference_accuracy - row.accuracy):+.2f}",
             str(row.flips),
             microseconds(row.p50_us),
             best,
