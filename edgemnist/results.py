@@ -118,6 +118,11 @@ class TrainResult(Result, frozen=True, kw_only=True):
     pictures: dict[str, str]
     """PNG files by what they show, such as `curves`."""
     versions: dict[str, str]
+    teacher: str | None = None
+    """File name of the teacher, where the recipe has one."""
+    robustness: dict[str, float] = {}
+    """Accuracy on the test images under conditions that boards see, by their name; empty where the recipe does not
+    train for them."""
 
 
 # ------------------------------------------------------------------------------------------------ export

@@ -22,6 +22,7 @@ PIPELINE = (
     "verify",
     "bench",
     "recommend",
+    "frontier",
     "report",
     "predict",
     "read",
@@ -108,6 +109,7 @@ from edgemnist.cli import (  # noqa: E402
     deploy,  # noqa: F401
     doctor,  # noqa: F401
     export,  # noqa: F401
+    frontier,  # noqa: F401
     predict,  # noqa: F401
     read,  # noqa: F401
     recommend,  # noqa: F401

@@ -36,7 +36,7 @@ def all_(
     from edgemnist.render.terminal import quiet_libraries
     from edgemnist.train.config import TrainConfig
 
-    train_config = TrainConfig(recipe=recipe, hidden=tuple(hidden or (512,)), epochs=epochs, seed=seed)
+    train_config = TrainConfig(recipe=recipe, hidden=options.units(hidden), epochs=epochs, seed=seed)
     bench_config = BenchConfig(samples=samples, rounds=rounds)
     reporter = TerminalReporter()
     dataset = find_dataset(data, download=not offline, reporter=reporter)

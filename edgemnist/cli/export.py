@@ -37,6 +37,14 @@ def export(
         int,
         typer.Option("--calibration", metavar="N", help="Training images for the int8 activation ranges."),
     ] = 500,
+    ranges: Annotated[
+        str,
+        typer.Option(
+            "--ranges",
+            help="minmax: int8 covers the activations of all these images. "
+            "flips: leave out the most extreme ones, as many as flip fewest labels of the training images.",
+        ),
+    ] = "minmax",
     golden: Annotated[
         int | None,
         typer.Option(
@@ -58,7 +66,7 @@ def export(
     from edgemnist.render.terminal import quiet_libraries
 
     config = ExportConfig.of(
-        format=format_, quantizations=quantize, model=model, calibration=calibration, golden=golden
+        format=format_, quantizations=quantize, model=model, calibration=calibration, ranges=ranges, golden=golden
     )
     reporter = TerminalReporter()
     dataset = find_dataset(data, download=not offline, reporter=reporter)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from edgemnist.errors import UsageError
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -42,9 +44,9 @@ Artifacts: TypeAlias = Annotated[
 ]
 
 Hidden: TypeAlias = Annotated[
-    list[int] | None,
+    list[str] | None,
     typer.Option(
-        "--hidden", metavar="UNITS", show_default="512", help="Units of a hidden layer; repeat for more layers."
+        "--hidden", metavar="UNITS", show_default="512", help="Units of the hidden layers, such as 512 or 128,64."
     ),
 ]
 
@@ -90,6 +92,19 @@ SshConfig: TypeAlias = Annotated[
 ]
 
 Wait: TypeAlias = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Wait for another deployment there.")]
+
+
+def units(hidden: Sequence[str] | None, option: str = "--hidden") -> tuple[int, ...]:
+    """Return the units of the hidden layers that an option names: at once, `128,64`, or one option for each.
+
+    Raises UsageError for what is no whole number.
+    """
+    try:
+        return tuple(int(part) for text in hidden or ["512"] for part in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"{option} {' '.join(hidden or ())} makes no sense", hint="Name whole numbers, such as 512 or 128,64."
+        ) from None
 
 
 def words(values: Mapping[str, object]) -> list[str]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.export import FORMATS
+
+MINMAX: Final = "minmax"
+FLIPS: Final = "flips"
+RANGES: Final = (MINMAX, FLIPS)
+"""How activation ranges may be chosen, the default first: by all calibration images, or see `export.ranges`."""
 
 
 class Target(NamedTuple):
@@ -38,10 +43,14 @@ class ExportConfig:
     """A Keras model file, which then becomes the model of the export directory; None for the one that is there."""
     calibration: int = 500
     """Training images from which the activation ranges of int8 artifacts are taken."""
+    ranges: str = MINMAX
+    """How the activation ranges of int8 artifacts are chosen, one of `RANGES`."""
     golden: int | None = None
     """Evaluation images in the golden pack, evenly of each class; None for all of them."""
 
     def __post_init__(self) -> None:
+        if self.ranges not in RANGES:
+            raise UnknownNameError("way to choose ranges", self.ranges, RANGES)
         if self.calibration < 1:
             raise UsageError(
                 f"--calibration {self.calibration} makes no sense: it is a number of images",
@@ -61,10 +70,13 @@ class ExportConfig:
         quantizations: Sequence[str] | None = None,
         model: Path | None = None,
         calibration: int = 500,
+        ranges: str = MINMAX,
         golden: int | None = None,
     ) -> ExportConfig:
         """Return the configuration that a user's options ask for; see `targets`."""
-        return cls(targets=targets(format, quantizations), model=model, calibration=calibration, golden=golden)
+        return cls(
+            targets=targets(format, quantizations), model=model, calibration=calibration, ranges=ranges, golden=golden
+        )
 
 
 def targets(format: str | None = None, quantizations: Sequence[str] | None = None) -> tuple[Target, ...]:  # noqa: A002

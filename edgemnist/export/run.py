@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from edgemnist.arrays import Labels
 from edgemnist.data.interface import Dataset
 from edgemnist.data.sampling import stratified_indices
 from edgemnist.export import FORMATS, artifact_names
-from edgemnist.export.config import ExportConfig, Target
+from edgemnist.export.config import FLIPS, ExportConfig, Target
 from edgemnist.export.interface import Exported, Exporter
 from edgemnist.export.origin import Origin, find_origin
 from edgemnist.export.source import Source
@@ -55,14 +56,19 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
     source = origin.source
     check_writable(exports, len(source.data))
 
-    indices = stratified_indices(dataset.train.labels, config.calibration, CALIBRATION_SEED)
-    calibration = dataset.train.images[indices]
-    exporters = {name: exporter(source, dataset.labels, calibration) for name, exporter in classes.items()}
+    indices = _calibration_images(config, classes, source, dataset, reporter)
+    exporters = {
+        name: exporter(source, dataset.labels, dataset.train.images[indices[name]])
+        for name, exporter in classes.items()
+    }
     exported, golden = _convert(config, exporters, source, dataset, reporter)
 
     packed = golden.encode()
     manifest = _manifest(origin, dataset, golden, packed).with_artifacts(
-        [_record(target, made, source, _calibration(target, indices, dataset)) for target, made in exported.items()]
+        [
+            _record(target, made, source, _calibration(target, indices[target.format], dataset, config.ranges))
+            for target, made in exported.items()
+        ]
     )
     made = {target.file: one.data for target, one in exported.items()}
     answers = answers_of_export(exports, origin.manifest, manifest, made, golden.images)
@@ -147,13 +153,36 @@ def _record(target: Target, made: Exported, source: Source, calibration: Calibra
     )
 
 
-def _calibration(target: Target, indices: Labels, dataset: Dataset) -> Calibration | None:
+def _calibration_images(
+    config: ExportConfig,
+    classes: Mapping[str, type[Exporter]],
+    source: Source,
+    dataset: Dataset,
+    reporter: Reporter,
+) -> dict[str, Labels]:
+    """Return the indices of the training images from which each format takes its activation ranges."""
+    drawn = stratified_indices(dataset.train.labels, config.calibration, CALIBRATION_SEED)
+    chosen = dict.fromkeys(classes, drawn)
+    if config.ranges == FLIPS:
+        from edgemnist.export.ranges import fewest_flips
+
+        calibrated = [target for target in config.targets if target.quantization == CALIBRATED]
+        with reporter.task("Choosing activation ranges", total=len(calibrated)) as task:
+            for done, target in enumerate(calibrated, start=1):
+                exporter = partial(classes[target.format], source, dataset.labels)
+                chosen[target.format] = fewest_flips(target, exporter, source, dataset.train.images, drawn)
+                task.update(done, f"{target.name}: {len(chosen[target.format])} of {len(drawn)} images")
+    return chosen
+
+
+def _calibration(target: Target, indices: Labels, dataset: Dataset, method: str) -> Calibration | None:
     if target.quantization != CALIBRATED:
         return None
     return Calibration(
         images=len(indices),
         indices_sha256=sha256(indices.astype("<i8").tobytes()),
         data_sha256=dataset.identity.sha256,
+        method=method,
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from edgemnist.export.int4 import to_int4
 from edgemnist.export.interface import Constant, Exported, Exporter, wrong_weights
 from edgemnist.manifest import TensorSpec
 from edgemnist.runtimes.litert import LiteRTClassifier
@@ -27,7 +26,7 @@ class TFLiteExporter(Exporter):
     def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
         """Return a TFLite file; see `Exporter.convert`."""
         if quantization == "int4":
-            return _to_int4(self._convert(model, "float32"))
+            return to_int4(self._convert(model, "float32"), list(self._representative()))
         return self._convert(model, quantization)
 
     def departures(self, data: bytes, quantization: str) -> list[str]:
@@ -72,21 +71,6 @@ class TFLiteExporter(Exporter):
     def _representative(self) -> Iterator[list[Any]]:
         for image in self.calibration:
             yield [(image / np.float32(255)).reshape(1, *self.source.input_shape)]
-
-
-def _to_int4(model: bytes) -> bytes:
-    """Return a float32 TFLite file with weights of 4 bits, each output channel with a scale of its own.
-
-    The clipping range of each channel comes from OCTAV (Sakr et al., 2022), which minimizes the squared error. On
-    784-512-10 it flips 30 of 10,000 labels, minimum and maximum flip 42, and the quantizer's MSE search 52.
-    """
-    from ai_edge_quantizer import quantizer, recipe
-
-    octav = recipe.AlgorithmName.OCTAV
-    # It prints a summary.
-    with contextlib.redirect_stdout(io.StringIO()):
-        result = quantizer.Quantizer(model, recipe.dynamic_wi4_afp32(algorithm_key=octav)).quantize()
-    return bytes(result.quantized_model)
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:

@@ -21,8 +21,12 @@ def train_page(result: TrainResult, exports: Path) -> RenderableType:
     page.add_row("data", f"{result.data.source}: {result.data.train:,} to train, {result.data.test:,} to test")
     page.add_row("test accuracy", f"[bold]{percent(result.test_accuracy)}[/]")
     page.add_row("train accuracy", percent(result.train_accuracy))
+    for condition, accuracy in result.robustness.items():
+        page.add_row(f"  {condition}", percent(accuracy))
     page.add_row("fit", f"{result.fit_seconds:.1f} s")
     page.add_row("model", str(exports / result.model))
+    if result.teacher:
+        page.add_row("teacher", result.teacher)
     for what, file in result.pictures.items():
         page.add_row(what, str(exports / file))
     return page

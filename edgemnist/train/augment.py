@@ -1,4 +1,4 @@
-"""Affine and elastic distortion of digits, a whole batch at a time.
+"""Affine and elastic distortion of digits, and thicker and thinner strokes, a whole batch at a time.
 
 Every pixel is moved by a displacement field that is a sum of smooth basis fields: three affine ones (1, y and x) and a
 grid of Gaussian bumps. To draw a distortion is to draw its coefficients, and the fields of a whole batch are one matrix
@@ -8,6 +8,7 @@ noise on a grid as coarse as the Gaussian is wide: 36 random numbers instead of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -42,6 +43,10 @@ class Distortion:
     """Elastic displacement along each axis, in pixels, root mean square."""
     grid: int = 6
     """Bumps along each side of the image; they are as wide as they are apart."""
+    stroke: float = 0.0
+    """Largest weight, 0 to 1, of the brightest (or darkest) pixel of 3×3 in each pixel: thicker or thinner strokes."""
+    varied: bool = False
+    """Distort each image at a strength of its own, drawn evenly between none and full."""
 
     def scaled(self, strength: float) -> Distortion:
         """Return a distortion that is `strength` times as strong."""
@@ -52,11 +57,16 @@ class Distortion:
             shift=self.shift * strength,
             elastic=self.elastic * strength,
             grid=self.grid,
+            stroke=self.stroke * strength,
+            varied=self.varied,
         )
 
     def draw(self, count: int, random: np.random.Generator) -> Coefficients:
         """Return the coefficients of `count` distortions, float32 [count, 2, 3 + grid²]."""
-        angle, stretch_y, stretch_x, slant, shift_y, shift_x = random.uniform(-1, 1, (6, count))
+        drawn = random.uniform(-1, 1, (6, count))
+        # Drawn only where it is used: a recipe without it keeps its stream of random numbers.
+        strength = random.uniform(0, 1, count).astype(np.float32) if self.varied else np.ones(count, np.float32)
+        angle, stretch_y, stretch_x, slant, shift_y, shift_x = drawn * strength
         sine, cosine = np.sin(np.radians(self.rotation) * angle), np.cos(np.radians(self.rotation) * angle)
         stretch_y, stretch_x, slant = 1 + self.scale * stretch_y, 1 + self.scale * stretch_x, self.shear * slant
 
@@ -69,8 +79,12 @@ class Distortion:
         coefficients[:, 1, 1] = sine * stretch_y + cosine * slant
         coefficients[:, 1, 2] = cosine * stretch_x - 1
         bumps = random.standard_normal((count, 2, self.grid**2), np.float32)
-        coefficients[:, :, AFFINE_FIELDS:] = bumps * np.float32(self.elastic)
+        coefficients[:, :, AFFINE_FIELDS:] = bumps * (np.float32(self.elastic) * strength[:, None, None])
         return coefficients
+
+    def draw_strokes(self, count: int, random: np.random.Generator) -> npt.NDArray[np.float32]:
+        """Return how much thicker (up to 1) or thinner (down to -1) each of `count` images gets, float32 [count]."""
+        return random.uniform(-self.stroke, self.stroke, count).astype(np.float32)
 
 
 @cache
@@ -113,3 +127,22 @@ def warp(images: tf.Tensor, coefficients: tf.Tensor, grid: int) -> tf.Tensor:
     upper = pixel(0) + right * (pixel(1) - pixel(0))
     lower = pixel(side) + right * (pixel(side + 1) - pixel(side))
     return tf.reshape(upper + down * (lower - upper), [-1, IMAGE_SIDE, IMAGE_SIDE])
+
+
+def restroke(images: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
+    """Return images with thicker strokes where the amount is above 0, and thinner ones where it is below.
+
+    `images` are float32 [N, 28, 28], `amounts` float32 [N] in -1..1. A pixel moves by that share towards the brightest
+    pixel of the 3×3 around it, or by half that share towards the darkest: erosion would wipe out what is 2 pixels wide.
+    """
+    import tensorflow as tf
+
+    def extreme(pick: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        padded = tf.pad(images, [[0, 0], [1, 1], [1, 1]])
+        rows = pick(pick(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+        return pick(pick(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
+
+    amounts = amounts[:, None, None]
+    thicker = tf.maximum(amounts, 0) * (extreme(tf.maximum) - images)
+    thinner = tf.maximum(-amounts, 0) / 2 * (extreme(tf.minimum) - images)
+    return images + thicker + thinner

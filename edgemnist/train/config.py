@@ -29,6 +29,8 @@ class TrainConfig:
     """Images a step; None for the recipe's."""
     seed: int = 0
     """Of the first weights, the order of the images and their distortions."""
+    teacher_seed: int | None = None
+    """Of the teacher that a recipe distils from, so that several seeds can share one; None for `seed`."""
 
     def __post_init__(self) -> None:
         find_recipe(self.recipe)
@@ -37,16 +39,12 @@ class TrainConfig:
         _require("--epochs", self.epochs, at_least=1)
         _require("--batch-size", self.batch_size, at_least=1)
         _require("--seed", self.seed, at_least=0, at_most=MAX_SEED)
+        _require("--teacher-seed", self.teacher_seed, at_least=0, at_most=MAX_SEED)
 
     @property
     def resolved_recipe(self) -> Recipe:
         """The recipe that the name stands for."""
         return find_recipe(self.recipe)
-
-    @property
-    def images_per_step(self) -> int:
-        """The batch size that was asked for, or the recipe's."""
-        return self.batch_size or self.resolved_recipe.batch_size
 
 
 def _require(option: str, value: int | None, *, at_least: int, at_most: int | None = None) -> None:

@@ -8,27 +8,30 @@ can go on from the state after any epoch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from edgemnist.data.interface import Split
 from edgemnist.errors import TrainingError
 from edgemnist.results import Epoch
-from edgemnist.train.augment import warp
+from edgemnist.train.draws import Draws, draw_epoch
+from edgemnist.train.lessons import Lesson, Lessons, unchanged
 from edgemnist.train.plan import Plan
-from edgemnist.train.recipes import Recipe
+from edgemnist.train.recipes import Noise, Recipe, Rounding
+from edgemnist.train.rounding import clipped, clipping_limits
+from edgemnist.train.step import Batch, Forward, Objective, distort, losses_of, with_noise
 
 if TYPE_CHECKING:
     from edgemnist.train.model import Weights
 
-Forward = Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor]
-"""Weights and images, float32 [N, 28, 28] in 0..1, to logits, float32 [N, C]."""
+Sums = tuple["State", tf.Tensor, tf.Tensor]
+"""The state after an epoch, the sum of its losses, and how many answers were right."""
 
 
 class State(NamedTuple):
@@ -41,10 +44,13 @@ class State(NamedTuple):
     """Of the optimizer."""
     averages: list[tf.Tensor]
     """Moving averages of the weights; empty where the recipe takes none."""
+    limits: list[tf.Tensor]
+    """At which kernels are clipped; empty where nothing is rounded yet."""
 
     def trained(self) -> Weights:
-        """Return the weights to keep: the averages where there are some."""
-        return [np.asarray(weight) for weight in self.averages or self.weights]
+        """Return the weights to keep: the averages where there are some, within the limits where there are some."""
+        weights = [np.asarray(weight) for weight in self.averages or self.weights]
+        return clipped(weights, [np.asarray(limit) for limit in self.limits]) if self.limits else weights
 
 
 @dataclass(frozen=True)
@@ -63,25 +69,44 @@ def initial_state(weights: Weights, recipe: Recipe) -> State:
         weights=tensors,
         slots=[tf.zeros_like(weight) for weight in tensors] * recipe.optimizer.slots_per_weight,
         averages=tensors if recipe.averaging is not None else [],
+        limits=[],
     )
 
 
-def fit(forward: Forward, weights: Weights, train: Split, plan: Plan) -> Iterator[Fitted]:
+def fit(
+    forward: Forward,
+    weights: Weights,
+    train: Split,
+    plan: Plan,
+    *,
+    lessons: Lessons | None = None,
+    resumed: Fitted | None = None,
+) -> Iterator[Fitted]:
     """Train, and yield the state and the history after each epoch.
+
+    `lessons` says what each epoch learns from, where that is not the images as they are; a recipe that distils needs
+    it. `resumed` is an earlier training of the same plan to go on from.
 
     Raises TrainingError where the loss is no longer a finite number.
     """
-    steps = ceil(len(train) / plan.batch_size)
-    run_epoch = _compiled_epoch(forward, train, plan, steps)
-    fitted = Fitted(initial_state(weights, plan.recipe), ())
-    for number in range(1, plan.epochs + 1):
+    lessons = lessons or unchanged(train)
+    labels, steps = tf.constant(train.labels, tf.int32), ceil(len(train) / plan.batch_size)
+
+    @cache
+    def compiled(noise: Noise | None, rounding: Rounding | None) -> Callable[..., Sums]:
+        return _compiled_epoch(forward, labels, plan, noise, rounding)
+
+    fitted = resumed or Fitted(initial_state(weights, plan.recipe), ())
+    for number in range(len(fitted.history) + 1, plan.epochs + 1):
         started = time.perf_counter()
-        state, loss, hits = run_epoch(fitted.state, *draw_epoch(plan, number, len(train)))
+        before = _limited(fitted.state, plan.rounding_in(number))
+        run_epoch = compiled(plan.noise_in(number), plan.rounding_in(number))
+        state, loss, hits = run_epoch(before, lessons(number), draw_epoch(plan, number, len(train)))
         record = Epoch(
             epoch=number,
             loss=float(loss) / len(train),
             accuracy=float(hits) / len(train),
-            learning_rate=round(float(_learning_rate(plan, fitted.state.step, steps)), 9),
+            learning_rate=round(float(_learning_rate(plan, before.step, steps)), 9),
             seconds=time.perf_counter() - started,
         )
         # The last step of an epoch can break the weights after its loss was still a number.
@@ -94,34 +119,28 @@ def fit(forward: Forward, weights: Weights, train: Split, plan: Plan) -> Iterato
         yield fitted
 
 
-def draw_epoch(plan: Plan, epoch: int, images: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Return what an epoch leaves to chance: the order of the images, and how each is distorted.
-
-    The order is int32 [steps, batch]; its end is filled up with image 0, which `_compiled_epoch` does not count. The
-    coefficients are float32 [steps, batch, ...], and empty where nothing is distorted.
-    """
-    random = np.random.default_rng([plan.seed, epoch])
-    order = np.zeros((ceil(images / plan.batch_size), plan.batch_size), np.int32)
-    order.flat[:images] = random.permutation(images)
-    if plan.distortion is None:
-        return order, np.empty((len(order), 0), np.float32)
-    coefficients = plan.distortion.draw(order.size, random)
-    return order, coefficients.reshape(*order.shape, *coefficients.shape[1:])
+def _limited(state: State, rounding: Rounding | None) -> State:
+    """Return the state with clipping limits, once there is rounding."""
+    if rounding is None or state.limits:
+        return state
+    limits = clipping_limits([np.asarray(weight) for weight in state.averages or state.weights], rounding.bits[0])
+    return state._replace(limits=[tf.constant(limit) for limit in limits])
 
 
 def _compiled_epoch(
-    forward: Forward, train: Split, plan: Plan, steps: int
-) -> Callable[..., tuple[State, tf.Tensor, tf.Tensor]]:
-    """Return a function of a state and what `draw_epoch` gives: to the next state, the sum of the losses, the hits."""
-    recipe, distortion, batch_size = plan.recipe, plan.distortion, plan.batch_size
-    all_images, all_labels = tf.constant(train.images), tf.constant(train.labels, tf.int32)
+    forward: Forward, all_labels: tf.Tensor, plan: Plan, noise: Noise | None, rounding: Rounding | None
+) -> Callable[..., Sums]:
+    """Return a function of a state, a lesson and what `draw_epoch` gives."""
+    recipe, batch_size, images = plan.recipe, plan.batch_size, len(all_labels)
+    steps = ceil(images / batch_size)
+    objective = Objective(forward, recipe.distillation, rounding)
 
-    def step(state: State, images: tf.Tensor, labels: tf.Tensor, counted: tf.Tensor) -> tuple[State, tf.Tensor]:
+    def step(state: State, batch: Batch) -> tuple[State, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(state.weights)
-            scores = forward(state.weights, images)
-            losses = counted * tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
-            loss = tf.reduce_sum(losses) / tf.reduce_sum(counted)
+            scores, losses = losses_of(objective, state.weights, state.limits, batch)
+            losses = batch.counted * losses
+            loss = tf.reduce_sum(losses) / tf.reduce_sum(batch.counted)
         weights, slots = recipe.optimizer.apply(
             state.weights,
             state.slots,
@@ -130,35 +149,42 @@ def _compiled_epoch(
             step=state.step,
         )
         averages = _averaged(state, weights, recipe.averaging)
-        hits = counted * tf.cast(tf.argmax(scores, axis=1, output_type=tf.int32) == labels, tf.float32)
-        return State(state.step + 1, weights, slots, averages), tf.stack([tf.reduce_sum(losses), tf.reduce_sum(hits)])
+        right = tf.argmax(scores, axis=1, output_type=tf.int32) == batch.labels
+        hits = batch.counted * tf.cast(right, tf.float32)
+        sums = tf.stack([tf.reduce_sum(losses), tf.reduce_sum(hits)])
+        return State(state.step + 1, weights, slots, averages, state.limits), sums
 
-    def run_epoch(state: State, order: tf.Tensor, coefficients: tf.Tensor) -> tuple[State, tf.Tensor, tf.Tensor]:
+    def run_epoch(state: State, lesson: Lesson, draws: Draws) -> Sums:
         def body(index: tf.Tensor, state: State, sums: tf.Tensor) -> tuple[tf.Tensor, State, tf.Tensor]:
-            images = tf.cast(tf.gather(all_images, order[index]), tf.float32) / 255
-            if distortion is not None:
-                images = warp(images, coefficients[index], distortion.grid)
-            labels = tf.gather(all_labels, order[index])
-            counted = tf.cast(index * batch_size + tf.range(batch_size) < len(train), tf.float32)
-            state, step_sums = step(state, images, labels, counted)
+            order = draws.order[index]
+            shown = tf.cast(tf.gather(lesson.images, order), tf.float32) / 255
+            shown = distort(shown, draws, index, plan.distortion)
+            shown = with_noise(shown, draws, index) if noise is not None else shown
+            batch = Batch(
+                images=shown,
+                labels=tf.gather(all_labels, order),
+                targets=None if recipe.distillation is None else tf.cast(tf.gather(lesson.targets, order), tf.float32),
+                counted=tf.cast(index * batch_size + tf.range(batch_size) < images, tf.float32),
+            )
+            state, step_sums = step(state, batch)
             return index + 1, state, sums + step_sums
 
         start = (tf.constant(0), state, tf.zeros(2))
         _, state, sums = tf.while_loop(lambda index, *_: index < steps, body, start)
         return state, *tf.unstack(sums)
 
-    compiled: Callable[..., tuple[State, tf.Tensor, tf.Tensor]] = tf.function(
-        run_epoch, jit_compile=True, autograph=False
-    )
+    compiled: Callable[..., Any] = tf.function(run_epoch, jit_compile=recipe.xla, autograph=False)
     return compiled
 
 
 def _learning_rate(plan: Plan, step: tf.Tensor, steps: int) -> tf.Tensor:
     """Return the learning rate of a step, of which an epoch has `steps`."""
-    if not plan.recipe.cosine:
-        return tf.constant(plan.recipe.learning_rate)
-    done = tf.cast(step, tf.float32) / (plan.epochs * steps)
-    return plan.recipe.learning_rate * (1 + tf.cos(np.pi * done)) / 2
+    recipe = plan.recipe
+    if not recipe.cosine:
+        return tf.constant(recipe.learning_rate)
+    done = tf.cast(step, tf.float32)
+    rate = recipe.learning_rate * (1 + tf.cos(np.pi * (done / (plan.epochs * steps)))) / 2
+    return rate if not recipe.warm_up else rate * tf.minimum(1.0, (done + 1) / (recipe.warm_up * steps))
 
 
 def _averaged(state: State, weights: list[tf.Tensor], decay: float | None) -> list[tf.Tensor]:

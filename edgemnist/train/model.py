@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,10 +43,19 @@ def build_model(hidden: Sequence[int], classes: int, seed: int) -> keras.Model:
     return keras.Sequential(layers, name="edgemnist")
 
 
-def logits(weights: Sequence[tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+def parameters_of(hidden: Sequence[int], classes: int) -> int:
+    """Return how many weights and biases the model has."""
+    layers = [IMAGE_SIDE**2, *hidden, classes]
+    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(layers))
+
+
+def logits(
+    weights: Sequence[tf.Tensor], images: tf.Tensor, rounded: Callable[[tf.Tensor], tf.Tensor] | None = None
+) -> tf.Tensor:
     """Return what the model feeds to its softmax, float32 [N, C], for images, float32 [N, 28, 28] in 0..1.
 
-    The arithmetic of the Keras model as a function of its weights.
+    The arithmetic of the Keras model as a function of its weights. `rounded` is applied to the values of each hidden
+    layer.
     """
     import tensorflow as tf
 
@@ -53,6 +63,7 @@ def logits(weights: Sequence[tf.Tensor], images: tf.Tensor) -> tf.Tensor:
     *hidden, (kernel, bias) = zip(weights[::2], weights[1::2], strict=True)
     for hidden_kernel, hidden_bias in hidden:
         values = tf.nn.relu(values @ hidden_kernel + hidden_bias)
+        values = values if rounded is None else rounded(values)
     return values @ kernel + bias
 
 

@@ -63,6 +63,9 @@ class Adam(Optimizer):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
+    weight_decay: float = 0.0
+    """Share of a kernel that a step takes away, times the learning rate (AdamW, I. Loshchilov and F. Hutter, 2019).
+    Biases are spared."""
     slots_per_weight = 2
 
     def apply(
@@ -77,4 +80,10 @@ class Adam(Optimizer):
         means = [self.beta_1 * old + (1 - self.beta_1) * g for old, g in zip(slots[:n], gradients, strict=True)]
         squares = [self.beta_2 * old + (1 - self.beta_2) * g * g for old, g in zip(slots[n:], gradients, strict=True)]
         steps = [m / (tf.sqrt(s) + self.epsilon) for m, s in zip(means, squares, strict=True)]
-        return [w - corrected * change for w, change in zip(weights, steps, strict=True)], means + squares
+        changed = [w - corrected * change for w, change in zip(weights, steps, strict=True)]
+        if self.weight_decay:
+            share = rate * self.weight_decay
+            changed = [
+                new - share * old if old.shape.rank > 1 else new for new, old in zip(changed, weights, strict=True)
+            ]
+        return changed, means + squares

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log2
 
 from edgemnist.errors import UnknownNameError
@@ -14,8 +14,63 @@ DEFAULT_RECIPE = "standard"
 MAX_EPOCHS = 1_000
 """Of a recipe that counts images seen: nothing is gained by looking at a handful of images more often."""
 
+MAX_COPIES = 400
+"""Of a set to distil from: beyond, one image would be most of what there is to see."""
+
 FULL_STRENGTH_PARAMETERS = 407_050
 """Of 784-512-10, which the distortions were tuned for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """Gaussian noise on a share of the images, late in the training: what has the shapes right learns it soon."""
+
+    sigma: float
+    """Largest standard deviation, of pixels in 0..1; each image has its own, drawn evenly from 0 on."""
+    share: float = 0.5
+    """Of the images of a batch."""
+    begins: float
+    """Share of the epochs that is over when it sets in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounding:
+    """Training for integers: the loss is that of the network as the exporters will round it, late in the training."""
+
+    bits: tuple[int, ...]
+    """Widths of the weights; the loss is the mean over them. The first one decides where weights are clipped."""
+    begins: float
+    """Share of the epochs that is over when it sets in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """Learning from a teacher's answers to many distorted copies of the images (G. Hinton et al., 2015)."""
+
+    teacher: Recipe
+    """How the teacher is trained."""
+    distortion: Distortion
+    """Of the last copy; the first is the images as they are, and those between are distorted in even steps."""
+    images: int
+    """In all copies together: there are more copies of a smaller set."""
+    temperature: float
+    """By which both sides' logits are divided, so that what the teacher finds similar counts more."""
+    share: float
+    """Of the teacher's answers in the loss; the rest is the labels'."""
+
+    def copies_for(self, images: int) -> int:
+        """Return how many copies to make of so many images."""
+        return max(2, min(MAX_COPIES, round(self.images / images)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForSmaller:
+    """What is different for networks of up to so many parameters."""
+
+    parameters: int
+    batch_size: int
+    optimizer: Optimizer
+    averaging: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +92,21 @@ class Recipe:
     averaging: float | None = None
     """Decay of the exponential moving average of the weights; None keeps the last weights."""
     distortion: Distortion | None = None
+    warm_up: int = 0
+    """Epochs over which the learning rate rises from 0 first."""
+    noise: Noise | None = None
+    rounding: Rounding | None = None
+    distillation: Distillation | None = None
+    smaller: ForSmaller | None = None
+    xla: bool = True
+    """Compile the epoch with XLA. It makes dense layers faster and convolutions slower."""
+
+    def for_network(self, parameters: int) -> Recipe:
+        """Return the recipe for a network of so many parameters."""
+        if self.smaller is None or parameters > self.smaller.parameters:
+            return self
+        small = self.smaller
+        return replace(self, batch_size=small.batch_size, optimizer=small.optimizer, averaging=small.averaging)
 
     def epochs_for(self, images: int) -> int:
         """Return how many epochs to train on so many images."""
@@ -57,6 +127,21 @@ class Recipe:
         return self.distortion.scaled(min(1.0, max(0.5, 1 + doublings / 4)))
 
 
+FAR = Distortion(rotation=15, scale=0.15, shear=0.2, shift=2, elastic=1.4, grid=8, stroke=0.6)
+"""As far as a digit can be distorted and still be read: the teacher is wrong on 3 % of what this makes."""
+
+TEACHER = Recipe(
+    summary="a small convolutional network, which `best` learns from",
+    images_seen=960_000,
+    batch_size=125,
+    optimizer=Adam(beta_2=0.99),
+    learning_rate=2e-3,
+    cosine=True,
+    averaging=0.998,
+    distortion=replace(FAR, varied=True),
+    xla=False,
+)
+
 RECIPES: dict[str, Recipe] = {
     "baseline": Recipe(
         summary="the classic: five epochs of RMSprop on the images as they are",
@@ -74,6 +159,20 @@ RECIPES: dict[str, Recipe] = {
         cosine=True,
         averaging=0.999,
         distortion=Distortion(rotation=7, scale=0.07, shear=0.1, shift=1, elastic=1),
+    ),
+    "best": Recipe(
+        summary="distilled from a teacher over distorted copies, with noise, and trained for int8 and int4",
+        images_seen=12_000_000,
+        batch_size=500,
+        optimizer=Adam(weight_decay=0.03),
+        learning_rate=8e-3,
+        warm_up=1,
+        cosine=True,
+        averaging=0.9985,
+        noise=Noise(sigma=0.15, begins=0.75),
+        rounding=Rounding(bits=(4, 8), begins=0.9),
+        distillation=Distillation(teacher=TEACHER, distortion=FAR, images=1_440_000, temperature=2, share=0.7),
+        smaller=ForSmaller(parameters=250_000, batch_size=250, optimizer=Adam(weight_decay=0.01), averaging=0.999),
     ),
 }
 

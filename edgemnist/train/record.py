@@ -3,83 +3,94 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from edgemnist.arrays import Images, Probabilities
 from edgemnist.data.interface import Dataset, Split
 from edgemnist.manifest import MANIFEST_FILE, MODEL_FILE, FileRecord, Manifest, ModelRecord, read_manifest, sha256
-from edgemnist.results import Epoch, TrainResult
+from edgemnist.results import TrainResult
 from edgemnist.storage import recover
 from edgemnist.train.config import TrainConfig
-from edgemnist.train.curves import curves_png
-from edgemnist.train.model import Weights, weights_sha256
+from edgemnist.train.course import Course
+from edgemnist.train.model import weights_sha256
+from edgemnist.train.pictures.confusion import confusion_png
+from edgemnist.train.pictures.curves import curves_png
+from edgemnist.train.pictures.filters import filters_png
+from edgemnist.train.pictures.mistakes import mistakes_png
+from edgemnist.train.plan import Plan
+from edgemnist.train.robustness import conditions
 from edgemnist.train.saving import model_bytes
 
 if TYPE_CHECKING:
     import keras
 
 TRAINING_FILE = "training.json"
-CURVES_FILE = "curves.png"
+PICTURES = {
+    "curves": "curves.png",
+    "confusion matrix": "confusion.png",
+    "wrong test digits": "mistakes.png",
+    "first layer": "weights.png",
+}
+"""PNG files by what they show."""
 
 BATCH_SIZE = 1_000
 """Images that the finished model is shown at a time."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Course:
-    """How a training went."""
-
-    weights: Weights
-    """To keep."""
-    history: tuple[Epoch, ...]
-    interrupted: bool
-    seconds: float
-
-
 def describe(
-    model: keras.Model, course: Course, dataset: Dataset, config: TrainConfig
+    model: keras.Model, course: Course, dataset: Dataset, config: TrainConfig, *, plan: Plan, teacher: str | None
 ) -> tuple[TrainResult, dict[str, bytes]]:
     """Evaluate the finished model, and return the result with the files to write, by name."""
-    saved = model_bytes(model)
+    saved, test = model_bytes(model), dataset.test
+    probabilities = predict_proba(model, test.images)
+    answers = probabilities.argmax(axis=1)
+    # A recipe that trains for noise claims to be robust, so it has to show it.
+    shown = conditions(test) if plan.recipe.noise is not None else ()
     result = TrainResult(
         recipe=config.recipe,
         hidden=list(config.hidden),
         parameters=model.count_params(),
         epochs=len(course.history),
-        batch_size=config.images_per_step,
+        batch_size=plan.batch_size,
         seed=config.seed,
         interrupted=course.interrupted,
         data=dataset.identity,
         labels=list(dataset.labels),
         train_accuracy=accuracy(model, dataset.train),
-        test_accuracy=accuracy(model, dataset.test),
+        test_accuracy=float(np.mean(answers == test.labels)),
         fit_seconds=course.seconds,
         history=list(course.history),
         model=MODEL_FILE,
         sha256=sha256(saved),
         weights_sha256=weights_sha256(course.weights),
-        pictures={"curves": CURVES_FILE},
+        pictures=PICTURES,
         versions=_versions(),
+        teacher=teacher,
+        robustness={name: accuracy(model, split) for name, split in shown},
     )
     return result, {
         MODEL_FILE: saved,
         TRAINING_FILE: result.to_json().encode() + b"\n",
-        CURVES_FILE: curves_png(result),
+        PICTURES["curves"]: curves_png(result),
+        PICTURES["confusion matrix"]: confusion_png(test.labels, answers, dataset.labels),
+        PICTURES["wrong test digits"]: mistakes_png(test, probabilities, dataset.labels),
+        PICTURES["first layer"]: filters_png(course.weights),
     }
+
+
+def predict_proba(model: keras.Model, images: Images) -> Probabilities:
+    """Return what the model says of images, uint8 [N, 28, 28]: float32 [N, C]."""
+    starts = range(0, len(images), BATCH_SIZE)
+    return np.concatenate([np.asarray(model(images[at : at + BATCH_SIZE].astype(np.float32) / 255)) for at in starts])
 
 
 def accuracy(model: keras.Model, split: Split) -> float:
     """Return the share of the images, 0 to 1, that the model gets right."""
-    hits = 0
-    for start in range(0, len(split), BATCH_SIZE):
-        batch = slice(start, start + BATCH_SIZE)
-        answers = np.asarray(model(split.images[batch].astype(np.float32) / 255))
-        hits += int(np.count_nonzero(answers.argmax(axis=1) == split.labels[batch]))
-    return hits / len(split)
+    return float(np.mean(predict_proba(model, split.images).argmax(axis=1) == split.labels))
 
 
 def read_or_none(exports: Path) -> Manifest | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.data.identity import split_sha256
 from edgemnist.data.interface import Dataset
 from edgemnist.errors import MissingDependencyError
 from edgemnist.manifest import MANIFEST_FILE, MODEL_FILE
@@ -15,17 +16,23 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results import TrainResult
 from edgemnist.storage import check_writable, commit_files
-from edgemnist.train.checks import ChanceWatch, check_learnable
+from edgemnist.train.checkpoint import Checkpoint, digest
+from edgemnist.train.checks import check_learnable
 from edgemnist.train.config import TrainConfig
-from edgemnist.train.model import build_model, logits
-from edgemnist.train.plan import plan_for
-from edgemnist.train.record import Course, describe, read_or_none, updated_manifest
+from edgemnist.train.course import Training, follow
+from edgemnist.train.model import build_model, logits, parameters_of
+from edgemnist.train.plan import Plan, plan_for
+from edgemnist.train.record import describe, read_or_none, updated_manifest
 
 if TYPE_CHECKING:
-    from edgemnist.train.model import Weights
+    from edgemnist.train.lessons import Lessons
+    from edgemnist.train.teachers import Teachers
 
-OVERHEAD_BYTES = 1_000_000
-"""Room for everything beside the weights: file headers, history, picture."""
+CHECKPOINT_FILE = "checkpoint.npz"
+COPIES = 5
+"""Of the weights that a directory has to have room for: the model, and a checkpoint with averages and two slots."""
+OVERHEAD_BYTES = 2_000_000
+"""Room for everything beside the weights: file headers, history, pictures, teacher."""
 
 _LOOP = Entry(
     target="edgemnist.train.loop:fit",
@@ -35,61 +42,107 @@ _LOOP = Entry(
 )
 
 
-def train(dataset: Dataset, config: TrainConfig, exports: Path, reporter: Reporter = SILENT) -> TrainResult:
+def train(
+    dataset: Dataset,
+    config: TrainConfig,
+    exports: Path,
+    reporter: Reporter = SILENT,
+    *,
+    resume: bool = False,
+    teachers: Teachers | None = None,
+) -> TrainResult:
     """Train a model, and write it with its record into the directory `exports`, all files or none.
 
-    Artifacts of an earlier model stay; their records say which model they belong to. On KeyboardInterrupt the model of
-    the last full epoch is kept, and the result says so; before the first epoch is over there is nothing to keep, and
-    the interruption is passed on.
+    Artifacts of an earlier model stay; their records say which model they belong to. After each epoch a checkpoint is
+    written, which `resume` goes on from; the model is the same as without the interruption. On KeyboardInterrupt the
+    model of the last full epoch is kept, and the result says so; before the first epoch is over there is nothing to
+    keep, and the interruption is passed on. `teachers` are those to learn from where the recipe has a teacher; None
+    for those of `exports`.
 
     The test images are looked at once, when the training is over.
 
-    Raises TrainingError where the data cannot be learned from or the loss is not a number, StorageError where
-    `exports` cannot be written, ManifestError where its manifest cannot be used, and MissingDependencyError where
-    TensorFlow is not installed. In each case what was there before is left as it was.
+    Raises TrainingError where the data cannot be learned from, the loss is not a number, or a checkpoint or teacher
+    cannot be used; StorageError where `exports` cannot be written, ManifestError where its manifest cannot be used,
+    and MissingDependencyError where TensorFlow is not installed. In each case what was there before is left as it was.
     """
     if missing := _LOOP.missing():
         raise MissingDependencyError(_LOOP.summary, missing, _LOOP.install_line())
-    check_learnable(dataset, config.images_per_step)
+    parameters = parameters_of(config.hidden, len(dataset.labels))
+    plan = plan_for(config, images=len(dataset.train), parameters=parameters)
+    check_learnable(dataset, plan.batch_size)
     read_or_none(exports)
+    check_writable(exports, COPIES * parameters * np.dtype(np.float32).itemsize + OVERHEAD_BYTES)
 
     model = build_model(config.hidden, len(dataset.labels), config.seed)
-    check_writable(exports, model.count_params() * np.dtype(np.float32).itemsize + OVERHEAD_BYTES)
-    course = _fit(model.get_weights(), dataset, config, reporter)
+    checkpoint = _checkpoint(exports, dataset, config, plan)
+    if resume and not checkpoint.path.exists():
+        reporter.notice(f"{exports} holds no checkpoint of a model: its training starts from the beginning")
+    elif resume:
+        # A checkpoint that cannot be used is told before a teacher is trained.
+        checkpoint.load()
+    teacher, lessons = _lessons(dataset, config, plan, teachers, exports, resume=resume, reporter=reporter)
+    training = Training(
+        name="Training",
+        forward=logits,
+        weights=model.get_weights(),
+        plan=plan,
+        lessons=lessons,
+        checkpoint=checkpoint,
+    )
+    course = follow(training, dataset.train, resume=resume, reporter=reporter)
+    if course.interrupted:
+        done = len(course.history)
+        reporter.notice(
+            f"Interrupted: the model is kept as it was after epoch {done} of {plan.epochs}; go on with --resume"
+        )
     model.set_weights(course.weights)
-    result, files = describe(model, course, dataset, config)
+    result, files = describe(model, course, dataset, config, plan=plan, teacher=teacher)
     manifest = updated_manifest(exports, dataset, result, files[MODEL_FILE])
     commit_files(exports, {**files, MANIFEST_FILE: manifest.encode()})
+    if not course.interrupted:
+        checkpoint.remove()
     return result
 
 
-def _fit(weights: Weights, dataset: Dataset, config: TrainConfig, reporter: Reporter) -> Course:
-    """Train from the first weights on, until the end or Ctrl-C."""
-    from edgemnist.train.loop import fit
+def _lessons(
+    dataset: Dataset,
+    config: TrainConfig,
+    plan: Plan,
+    teachers: Teachers | None,
+    exports: Path,
+    *,
+    resume: bool,
+    reporter: Reporter,
+) -> tuple[str | None, Lessons | None]:
+    """Return the teacher's file and its lessons, where the recipe has a teacher."""
+    if plan.recipe.distillation is None:
+        return None, None
+    from edgemnist.train.teachers import Teachers
 
-    parameters = sum(weight.size for weight in weights)
-    plan = plan_for(config, images=len(dataset.train), parameters=parameters)
-    watch = ChanceWatch(dataset.train, plan.batch_size, reporter)
-    started, fitted, interrupted = time.perf_counter(), None, False
-    with reporter.task("Training", total=plan.epochs) as task:
-        task.update(0, "compiling")
-        try:
-            for fitted in fit(logits, weights, dataset.train, plan):
-                last = fitted.history[-1]
-                task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {last.accuracy:.2%}")
-                watch.see(last)
-        except KeyboardInterrupt:
-            if fitted is None:
-                raise
-            interrupted = True
-    if fitted is None:
-        raise ValueError("a training has one epoch at least")
-    if interrupted:
-        done = len(fitted.history)
-        reporter.notice(f"Interrupted: the model is kept as it was after epoch {done} of {plan.epochs}")
-    return Course(
-        weights=fitted.state.trained(),
-        history=fitted.history,
-        interrupted=interrupted,
-        seconds=time.perf_counter() - started,
+    path, pool = (teachers or Teachers(exports)).pool(
+        plan.recipe.distillation,
+        dataset.train,
+        classes=len(dataset.labels),
+        seed=_teacher_seed(config),
+        resume=resume,
+        reporter=reporter,
     )
+    return path.name, pool.lessons(config.seed)
+
+
+def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan) -> Checkpoint:
+    identity = {
+        "recipe": config.recipe,
+        "network": "-".join(map(str, (IMAGE_SIDE**2, *config.hidden, len(dataset.labels)))),
+        "number of epochs": str(plan.epochs),
+        "batch size": str(plan.batch_size),
+        "seed": str(config.seed),
+        "teacher's seed": str(_teacher_seed(config)),
+        "data": split_sha256(dataset.train)[:16],
+        "version of the recipe": digest(plan.recipe),
+    }
+    return Checkpoint(exports / CHECKPOINT_FILE, identity)
+
+
+def _teacher_seed(config: TrainConfig) -> int:
+    return config.seed if config.teacher_seed is None else config.teacher_seed

@@ -53,3 +53,8 @@ def test_calibration_on_no_images_is_refused_by_the_name_of_the_option() -> None
     for count in (0, -5):
         with pytest.raises(UsageError, match=f"--calibration {count}"):
             ExportConfig.of(calibration=count)
+
+
+def test_an_unknown_way_to_choose_ranges_names_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="'flip'; did you mean 'flips'"):
+        ExportConfig.of(ranges="flip")

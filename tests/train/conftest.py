@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgemnist.data.embedded import embedded_dataset
 from edgemnist.data.identity import identified
 from edgemnist.data.interface import Dataset, Split
 from edgemnist.progress import SILENT, Reporter, Task
+from edgemnist.train.recipes import RECIPES, Recipe
 
 
 class Listener(Reporter):
@@ -68,3 +70,18 @@ def of(train: Split, test: Split) -> Dataset:
 def _evenly(split: Split, per_class: int) -> Split:
     chosen = np.concatenate([np.flatnonzero(split.labels == digit)[:per_class] for digit in range(10)])
     return Split(split.images[chosen], split.labels[chosen])
+
+
+@pytest.fixture
+def quick_best(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """The recipe `best` with a teacher of three epochs and a pool of four copies, for 2,000 images."""
+    recipe = quick(RECIPES["best"])
+    monkeypatch.setitem(RECIPES, "best", recipe)
+    return recipe
+
+
+def quick(best: Recipe) -> Recipe:
+    """Return the recipe with a teacher and a pool that take seconds."""
+    assert best.distillation is not None
+    teacher = replace(best.distillation.teacher, images_seen=6_000)
+    return replace(best, distillation=replace(best.distillation, images=8_000, teacher=teacher))

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from edgemnist.data.interface import Dataset
-from edgemnist.train.augment import AFFINE_FIELDS, Coefficients, Distortion, basis, warp
+from edgemnist.train.augment import AFFINE_FIELDS, Coefficients, Distortion, basis, restroke, warp
 
 STRONG = Distortion(rotation=60, scale=0.5, shear=0.5, shift=12, elastic=6)
 
@@ -103,3 +103,26 @@ def test_half_the_strength_is_half_the_displacement() -> None:
     np.testing.assert_allclose(half[:, :, AFFINE_FIELDS:], whole[:, :, AFFINE_FIELDS:] / 2, rtol=1e-5)
     angle = Distortion(rotation=40).scaled(0.5)
     assert angle == Distortion(rotation=20)
+
+
+def test_strokes_get_thicker_above_zero_and_thinner_below_and_stay_at_zero(dataset: Dataset) -> None:
+    images = tf.constant(dataset.train.images[:60].astype(np.float32) / 255)
+    ink = [float(tf.reduce_mean(restroke(images, tf.fill([60], amount)))) for amount in (-1.0, -0.3, 0.0, 0.3, 1.0)]
+    assert ink == sorted(ink)
+    assert ink[0] < 0.8 * ink[2] < 0.64 * ink[4]
+    np.testing.assert_array_equal(restroke(images, tf.zeros(60)), images)
+
+
+def test_a_stroke_at_full_strength_is_the_brightest_of_three_by_three() -> None:
+    point = np.zeros((1, 28, 28), np.float32)
+    point[0, 5, 9] = 1
+    thick = np.asarray(restroke(tf.constant(point), tf.ones(1)))
+    np.testing.assert_array_equal(np.argwhere(thick[0]), [[y, x] for y in (4, 5, 6) for x in (8, 9, 10)])
+
+
+def test_varied_strengths_go_from_nothing_to_all() -> None:
+    drawn = Distortion(shift=2, varied=True).draw(2_000, np.random.default_rng(3))[:, 0, 0]
+    even = Distortion(shift=2).draw(2_000, np.random.default_rng(3))[:, 0, 0]
+    assert np.abs(drawn).max() <= 2
+    # Of two independent even draws the product is smaller than either.
+    assert np.abs(drawn).mean() == pytest.approx(0.5 * np.abs(even).mean(), rel=0.1)

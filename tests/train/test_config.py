@@ -9,8 +9,10 @@ import pytest
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.train.augment import Distortion
 from edgemnist.train.config import TrainConfig
+from edgemnist.train.model import parameters_of
 from edgemnist.train.optimizers import RMSprop
-from edgemnist.train.recipes import MAX_EPOCHS, RECIPES, Recipe
+from edgemnist.train.plan import plan_for
+from edgemnist.train.recipes import MAX_COPIES, MAX_EPOCHS, RECIPES, Recipe
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,7 @@ from edgemnist.train.recipes import MAX_EPOCHS, RECIPES, Recipe
         ({"batch_size": -128}, "--batch-size"),
         ({"seed": -1}, "--seed"),
         ({"seed": 2**32}, "--seed"),
+        ({"teacher_seed": -1}, "--teacher-seed"),
     ],
 )
 def test_a_number_that_makes_no_sense_is_refused_by_the_name_of_its_option(
@@ -37,13 +40,14 @@ def test_a_number_that_makes_no_sense_is_refused_by_the_name_of_its_option(
 def test_an_unknown_recipe_names_the_nearest_and_all() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'standard'") as failure:
         TrainConfig(recipe="standart")
-    assert failure.value.hint == "Known: baseline, standard."
+    assert failure.value.hint == "Known: baseline, standard, best."
 
 
 def test_the_baseline_is_the_classic() -> None:
     config = TrainConfig(recipe="baseline")
     recipe = config.resolved_recipe
-    assert (recipe.epochs_for(60_000), config.images_per_step, config.hidden) == (5, 128, (512,))
+    plan = plan_for(config, images=60_000, parameters=407_050)
+    assert (plan.epochs, plan.batch_size, config.hidden) == (5, 128, (512,))
     assert recipe.optimizer == RMSprop(rho=0.9, epsilon=1e-7)
     assert recipe.learning_rate == 1e-3
     assert (recipe.cosine, recipe.averaging, recipe.distortion_for(407_050)) == (False, None, None)
@@ -65,3 +69,29 @@ def test_a_smaller_network_is_shown_weaker_distortions_down_to_half() -> None:
         assert distortion is not None
         shifts.append(distortion.shift)
     assert shifts == pytest.approx([1, 1, 1.5, 2, 2], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "parameters", "batch_size"),
+    [((512,), 407_050, 500), ((256,), 203_530, 250), ((128, 64), 109_386, 250), ((64,), 50_890, 250)],
+)
+def test_best_takes_smaller_batches_for_smaller_networks(
+    hidden: tuple[int, ...], parameters: int, batch_size: int
+) -> None:
+    assert parameters_of(hidden, 10) == parameters
+    plan = plan_for(TrainConfig(recipe="best", hidden=hidden), images=60_000, parameters=parameters)
+    assert plan.batch_size == batch_size
+
+
+def test_noise_and_rounding_set_in_late_and_last_until_the_end() -> None:
+    plan = plan_for(TrainConfig(recipe="best", epochs=100), images=60_000, parameters=407_050)
+    assert [epoch for epoch in range(1, 101) if plan.noise_in(epoch)] == list(range(76, 101))
+    assert [epoch for epoch in range(1, 101) if plan.rounding_in(epoch)] == list(range(91, 101))
+    single = plan_for(TrainConfig(recipe="best", epochs=1), images=60_000, parameters=407_050)
+    assert single.rounding_in(1) is not None
+
+
+def test_a_pool_of_a_smaller_set_has_more_copies_up_to_a_limit() -> None:
+    distillation = RECIPES["best"].distillation
+    assert distillation is not None
+    assert [distillation.copies_for(images) for images in (60_000, 4_000, 10)] == [24, 360, MAX_COPIES]

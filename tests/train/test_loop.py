@@ -10,7 +10,8 @@ import pytest
 
 from edgemnist.data.interface import Dataset, Split
 from edgemnist.errors import TrainingError
-from edgemnist.train.loop import draw_epoch, fit
+from edgemnist.train.draws import draw_epoch
+from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits
 from edgemnist.train.plan import Plan
 from edgemnist.train.recipes import RECIPES

@@ -13,6 +13,7 @@ import keras
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgemnist.data.identity import identified
 from edgemnist.data.interface import Dataset, Split
@@ -27,7 +28,8 @@ from tests.conftest import REPOSITORY
 from tests.train.conftest import Listener, of
 
 SMALL = TrainConfig(recipe="baseline", hidden=(32,), epochs=2, seed=7)
-FILES = {"model.keras", "training.json", "curves.png", "manifest.json"}
+PICTURES = {"curves.png", "confusion.png", "mistakes.png", "weights.png"}
+FILES = {"model.keras", "training.json", "manifest.json"} | PICTURES
 
 Trained = tuple[Path, TrainResult, Listener]
 
@@ -47,8 +49,10 @@ def test_a_training_writes_its_files_and_nothing_else(trained: Trained) -> None:
     exports, result, _ = trained
     assert set(contents(exports)) == FILES
     assert read_result(TrainResult, (exports / "training.json").read_bytes()) == result
-    assert result.pictures == {"curves": "curves.png"}
-    assert (exports / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert set(result.pictures.values()) == PICTURES
+    for name in PICTURES:
+        with Image.open(exports / name) as picture:
+            picture.verify()
 
 
 def test_the_manifest_records_the_model(trained: Trained, dataset: Dataset) -> None:
@@ -156,7 +160,7 @@ def test_ctrl_c_keeps_the_model_of_the_last_full_epoch_and_says_so(dataset: Data
     assert result.interrupted
     assert result.epochs == len(result.history) == 3
     assert result.test_accuracy > 0.5
-    assert listener.notices == ["Interrupted: the model is kept as it was after epoch 3 of 100"]
+    assert listener.notices == ["Interrupted: the model is kept as it was after epoch 3 of 100; go on with --resume"]
     assert keras.saving.load_model(tmp_path / "model.keras").count_params() == result.parameters
     assert read_result(TrainResult, (tmp_path / "training.json").read_bytes()).interrupted
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
-
 from edgemnist.results import TrainResult
+from edgemnist.train.pictures.figure import new_figure, png
 
 FEW_EPOCHS = 10
 """Below this each epoch is marked by a dot."""
@@ -12,9 +11,6 @@ FEW_EPOCHS = 10
 
 def curves_png(result: TrainResult) -> bytes:
     """Return a PNG of loss and accuracy while training, with the accuracies of the finished model as lines."""
-    # The object interface draws without a display, and leaves pyplot's global state alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     epochs = [epoch.epoch for epoch in result.history]
@@ -22,8 +18,7 @@ def curves_png(result: TrainResult) -> bytes:
     style = {"color": "tab:blue", "marker": "o" if len(epochs) < FEW_EPOCHS else ""}
     layers = "-".join(map(str, [*result.hidden, len(result.labels)]))
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 3.6)
     figure.suptitle(f"{result.recipe}, 784-{layers}, seed {result.seed}")
     loss, accuracy = figure.subplots(1, 2)
     loss.plot(epochs, losses, **style)
@@ -40,7 +35,4 @@ def curves_png(result: TrainResult) -> bytes:
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    stream = io.BytesIO()
-    # Without the version of matplotlib in it, the same curves give the same file.
-    figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
-    return stream.getvalue()
+    return png(figure)

@@ -1,0 +1,1 @@
+"""The frontier of sizes: what each network costs on this board, and what it knows."""

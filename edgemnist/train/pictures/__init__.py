@@ -1,0 +1,1 @@
+"""Looking at a training: PNG files for the export directory."""

@@ -1,0 +1,141 @@
+"""A frontier compares what it made itself, goes on where it was interrupted, and joins what none is better than."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from edgemnist.bench.config import BenchConfig
+from edgemnist.data.interface import Dataset
+from edgemnist.errors import UsageError
+from edgemnist.frontier.config import FrontierConfig
+from edgemnist.frontier.pareto import undominated
+from edgemnist.frontier.results import FrontierResult
+from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, frontier
+from edgemnist.manifest import read_manifest
+from edgemnist.results import read_result
+from edgemnist.train.run import CHECKPOINT_FILE
+from tests.train.conftest import Listener, small_dataset
+
+CONFIG = FrontierConfig(
+    sizes=((8,), (32, 16), (64,)),
+    recipe="baseline",
+    epochs=2,
+    bench=BenchConfig(samples=30, seconds=0, rounds=1, repeats=0, keras=False),
+)
+
+Made = tuple[Path, FrontierResult]
+
+
+@pytest.fixture(scope="module")
+def dataset(cache: Path) -> Dataset:
+    return small_dataset(cache)
+
+
+@pytest.fixture(scope="module")
+def made(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return the directory of a frontier of three networks, and what it found. Read only."""
+    directory = tmp_path_factory.mktemp("frontier")
+    return directory, frontier(dataset, CONFIG, directory)
+
+
+def test_each_size_has_an_int8_and_an_int4_artifact_in_a_directory_of_its_own(made: Made) -> None:
+    directory, result = made
+    assert {(tuple(row.hidden), row.name) for row in result.rows} == {
+        (hidden, name) for hidden in CONFIG.sizes for name in ("tflite-int8", "tflite-int4")
+    }
+    assert sorted({row.directory for row in result.rows}) == ["32-16", "64", "8"]
+    for row in result.rows:
+        recorded = read_manifest(directory / row.directory).artifact(row.name)
+        assert recorded.bytes == row.bytes == (directory / row.directory / recorded.file).stat().st_size
+        assert row.p50_us > 0
+        assert 0.1 < row.accuracy <= 1
+
+
+def test_the_rows_go_from_the_smallest_file_to_the_largest_and_the_ends_are_on_the_frontier(made: Made) -> None:
+    rows = made[1].rows
+    assert [row.bytes for row in rows] == sorted(row.bytes for row in rows)
+    assert rows[0].smallest
+    best = max(row.accuracy for row in rows)
+    assert any(row.smallest and row.accuracy == best for row in rows)
+    assert any(row.fastest and row.accuracy == best for row in rows)
+
+
+def test_table_and_picture_are_written(made: Made) -> None:
+    directory, result = made
+    assert read_result(FrontierResult, (directory / RESULT_FILE).read_bytes()) == result
+    with Image.open(directory / PICTURE_FILE) as picture:
+        assert picture.width > 800
+        assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 20
+
+
+def test_run_again_it_does_nothing_again(made: Made, dataset: Dataset) -> None:
+    directory, result = made
+    before = {path: path.stat().st_mtime_ns for path in directory.glob("*/*")}
+    assert frontier(dataset, CONFIG, directory) == result
+    assert {path: path.stat().st_mtime_ns for path in directory.glob("*/*")} == before
+
+
+def test_an_interrupted_frontier_goes_on_to_the_same_models(dataset: Dataset, tmp_path: Path) -> None:
+    longer = replace(CONFIG, sizes=((8,), (32, 16)), epochs=6)
+    listener = Listener(interrupt_after=4)
+    with pytest.raises(KeyboardInterrupt):
+        frontier(dataset, longer, tmp_path / "cut", listener)
+    assert (tmp_path / "cut" / "8" / CHECKPOINT_FILE).exists()
+    again = Listener()
+    resumed = frontier(dataset, longer, tmp_path / "cut", again)
+    assert "Going on after epoch 4 of 6" in again.notices
+    whole = frontier(dataset, longer, tmp_path / "whole")
+    hashes = [
+        [read_manifest(tmp_path / place / row.directory).artifact(row.name).sha256 for row in result.rows]
+        for place, result in (("cut", resumed), ("whole", whole))
+    ]
+    assert hashes[0] == hashes[1]
+
+
+def test_other_options_train_anew(dataset: Dataset, tmp_path: Path) -> None:
+    first = replace(CONFIG, sizes=((8,),))
+    one = frontier(dataset, first, tmp_path)
+    other = frontier(dataset, replace(first, seed=1), tmp_path)
+    assert other.seed == 1
+    assert [row.accuracy for row in one.rows] != [row.accuracy for row in other.rows]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
+def test_what_is_joined_is_what_nothing_is_better_than(choices: list[tuple[int, int]]) -> None:
+    best = undominated([cost for cost, _ in choices], [value for _, value in choices])
+    assert any(best)
+    for (cost, value), is_best in zip(choices, best, strict=True):
+        better = [(c, v) for c, v in choices if c <= cost and v >= value and (c, v) != (cost, value)]
+        assert is_best == (not better)
+    values = [value for (_, value), is_best in sorted(zip(choices, best, strict=True)) if is_best]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize("sizes", [(), ((64,), (64,)), ((64, 0),)])
+def test_sizes_that_make_no_sense_are_refused(sizes: tuple[tuple[int, ...], ...]) -> None:
+    with pytest.raises(UsageError):
+        FrontierConfig(sizes=sizes)
+
+
+def test_the_command_prints_one_table_and_json(
+    edgemnist: Callable[..., subprocess.CompletedProcess[str]],
+    edgemnist_json: Callable[..., dict[str, Any]],
+) -> None:
+    options = ["frontier", "--size", "8", "--size", "16,8", "--recipe", "baseline", "--epochs", "1", "--offline"]
+    options += ["--samples", "20"]
+    document = edgemnist_json(*options)
+    assert [row["hidden"] for row in document["rows"] if row["name"] == "tflite-int8"] == [[8], [16, 8]]
+    done = edgemnist(*options)
+    assert done.returncode == 0
+    for word in ("16-8", "tflite-int4", "frontier.png"):
+        assert word in done.stdout
+    assert edgemnist("frontier", "--size", "many").returncode == 2

@@ -1,0 +1,192 @@
+"""The recipe `best`: a teacher that is kept, a student that is plain Keras, and what is wrong with a teacher's file."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from edgemnist.data.interface import Dataset, Split
+from edgemnist.errors import TrainingError
+from edgemnist.progress import SILENT
+from edgemnist.results import TrainResult
+from edgemnist.train.config import TrainConfig
+from edgemnist.train.draws import draw_epoch
+from edgemnist.train.plan import plan_for
+from edgemnist.train.recipes import RECIPES, Distillation, Recipe
+from edgemnist.train.record import predict_proba
+from edgemnist.train.run import train
+from edgemnist.train.saving import model_bytes
+from edgemnist.train.teachers import RECORD, Teachers
+from tests.train.conftest import Listener, quick
+
+CONFIG = TrainConfig(recipe="best", hidden=(48,), epochs=10, seed=2)
+
+Best = tuple[Path, TrainResult, Listener]
+
+
+@pytest.fixture(scope="module")
+def best(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Best]:
+    """Return a directory that `best` was trained into, the result, and what was told. Read only."""
+    exports, listener = tmp_path_factory.mktemp("best"), Listener()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(RECIPES, "best", quick(RECIPES["best"]))
+        yield exports, train(dataset, CONFIG, exports, listener), listener
+
+
+def distillation(recipe: Recipe) -> Distillation:
+    assert recipe.distillation is not None
+    return recipe.distillation
+
+
+def teacher_of(best: Best) -> Path:
+    assert best[1].teacher is not None
+    return best[0] / best[1].teacher
+
+
+def member(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as file:
+        return file.read(name)
+
+
+def test_the_student_is_plain_keras_of_flatten_and_dense(best: Best) -> None:
+    model = keras.saving.load_model(best[0] / "model.keras")
+    assert [type(layer) for layer in model.layers] == [keras.layers.Flatten, keras.layers.Dense, keras.layers.Dense]
+    assert best[1].test_accuracy > 0.75
+
+
+def test_the_kernels_of_the_student_reach_the_limits_that_they_were_trained_for(best: Best) -> None:
+    """In the largest weight of each output an exporter finds the scale: of several weights, since they were clipped."""
+    kernel = np.abs(keras.saving.load_model(best[0] / "model.keras").get_weights()[0])
+    at_the_limit = (kernel == kernel.max(axis=0)).sum(axis=0)
+    assert np.median(at_the_limit) > 1
+
+
+def test_the_teacher_is_a_plain_keras_model_and_knows_more_than_the_student(best: Best, dataset: Dataset) -> None:
+    teacher = keras.saving.load_model(teacher_of(best))
+    kinds = {type(layer).__name__ for layer in teacher.layers}
+    assert kinds == {"Reshape", "Conv2D", "Flatten", "Dense"}
+    answers = predict_proba(teacher, dataset.test.images).argmax(axis=1)
+    assert np.mean(answers == dataset.test.labels) > 0.9
+    assert not list(best[0].glob("*checkpoint*"))
+
+
+def test_the_robustness_is_told_for_every_condition(best: Best) -> None:
+    robustness = best[1].robustness
+    for condition in ("rotated by -10°", "rotated by +10°", "thicker", "thinner", "noise, σ 0.1", "dark on light"):
+        assert any(name.startswith(condition) for name in robustness), condition
+    assert sum(name.startswith("shifted") for name in robustness) == 5
+    assert all(0.1 < share <= 1 for share in robustness.values())
+
+
+@pytest.mark.usefixtures("quick_best")
+def test_a_teacher_that_fits_is_reused(best: Best, dataset: Dataset, tmp_path: Path) -> None:
+    kept = teacher_of(best)
+    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    listener = Listener()
+    again = train(dataset, CONFIG, tmp_path, listener)
+    assert again.sha256 == best[1].sha256
+    # The pool and the student, and no training of a teacher before them.
+    assert listener.totals == [4, 10]
+    assert best[2].totals == [3, 4, 10]
+    assert (tmp_path / kept.name).read_bytes() == kept.read_bytes()
+
+
+def test_other_seeds_recipes_and_data_have_teachers_of_their_own_and_seeds_can_share_one(
+    best: Best, dataset: Dataset, quick_best: Recipe, tmp_path: Path
+) -> None:
+    def name(**changes: object) -> str:
+        train_split = changes.pop("train", dataset.train)
+        recipe = changes.pop("recipe", distillation(quick_best))
+        assert isinstance(train_split, Split)
+        assert isinstance(recipe, Distillation)
+        seed = changes.pop("seed", 2)
+        assert isinstance(seed, int)
+        return Teachers(tmp_path).path_of(recipe, train_split, classes=10, seed=seed).name
+
+    first = name()
+    assert first == best[1].teacher
+    fewer = Split(dataset.train.images[:-1], dataset.train.labels[:-1])
+    longer = replace(distillation(quick_best), teacher=replace(distillation(quick_best).teacher, learning_rate=1e-3))
+    assert len({first, name(seed=3), name(train=fewer), name(recipe=longer)}) == 4
+    shared = replace(CONFIG, seed=77, teacher_seed=2)
+    (tmp_path / first).write_bytes(teacher_of(best).read_bytes())
+    assert train(dataset, replace(shared, epochs=1), tmp_path).teacher == first
+
+
+@pytest.mark.usefixtures("quick_best")
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("cut in half", "is damaged, or no teacher"),
+        ("foreign", "is a Keras model, but no teacher that edgemnist trained"),
+        ("of another seed", "is the teacher of another training: its seed is 1, and here it is 2"),
+        ("of another shape", "is a teacher of another shape"),
+    ],
+)
+def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
+    damage: str, message: str, best: Best, dataset: Dataset, tmp_path: Path
+) -> None:
+    name, data = teacher_of(best).name, teacher_of(best).read_bytes()
+    path = tmp_path / name
+    if damage == "cut in half":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "of another seed":
+        record = member(teacher_of(best), RECORD).replace(b'"seed":"2"', b'"seed":"1"')
+        with zipfile.ZipFile(path, "w") as file:
+            for part in ("config.json", "metadata.json", "model.weights.h5"):
+                file.writestr(part, member(teacher_of(best), part))
+            file.writestr(RECORD, record)
+    else:
+        foreign = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)])
+        path.write_bytes(model_bytes(foreign))
+        if damage == "of another shape":
+            with zipfile.ZipFile(path, "a") as file:
+                file.writestr(RECORD, member(teacher_of(best), RECORD))
+    before = path.read_bytes()
+    with pytest.raises(TrainingError, match=message) as failure:
+        train(dataset, CONFIG, tmp_path)
+    assert failure.value.hint == "Delete it, and the teacher is trained anew."
+    assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == {name: before}
+
+
+def test_a_teacher_whose_training_was_interrupted_goes_on_to_the_same_teacher(
+    best: Best, dataset: Dataset, quick_best: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, CONFIG, tmp_path, Listener(interrupt_after=2))
+    assert [path.name for path in tmp_path.iterdir()] == [f"{teacher_of(best).stem}.checkpoint.npz"]
+    listener = Listener()
+    Teachers(tmp_path).pool(distillation(quick_best), dataset.train, classes=10, seed=2, resume=True, reporter=listener)
+    assert listener.updates[0][0] == 2
+    assert (tmp_path / teacher_of(best).name).read_bytes() == teacher_of(best).read_bytes()
+
+
+def test_the_pool_goes_from_the_images_as_they_are_to_ever_stronger_distortions(
+    best: Best, dataset: Dataset, quick_best: Recipe
+) -> None:
+    _, pool = Teachers(best[0]).pool(
+        distillation(quick_best), dataset.train, classes=10, seed=2, resume=False, reporter=SILENT
+    )
+    np.testing.assert_array_equal(pool.images[0], dataset.train.images)
+    changes = [np.abs(copy.astype(float) - dataset.train.images).mean() for copy in pool.images]
+    assert changes == sorted(changes)
+    assert changes[1] > 1
+    lessons = pool.lessons(seed=5)
+    shown = [np.asarray(lessons(epoch).images) for epoch in range(1, 5)]
+    for copy in pool.images:
+        assert sum(np.array_equal(copy, one) for one in shown) == 1
+
+
+def test_noise_reaches_half_of_each_batch_and_keeps_to_its_limit() -> None:
+    plan = plan_for(TrainConfig(recipe="best", epochs=4, batch_size=20), images=100, parameters=407_050)
+    assert draw_epoch(plan, 1, 100).grains.bank.size == 0
+    grains = draw_epoch(plan, 4, 100).grains
+    assert grains.sigmas.shape == (5, 10)
+    assert 0.1 < grains.sigmas.max() <= 0.15
+    assert abs(float(grains.bank.std()) - 1) < 0.02

@@ -1,0 +1,179 @@
+"""A training that was cut short goes on to the same model, and a checkpoint that cannot be used is refused."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edgemnist.data.interface import Dataset
+from edgemnist.errors import TrainingError
+from edgemnist.manifest import read_manifest, read_recorded
+from edgemnist.results import Epoch, TrainResult, read_result
+from edgemnist.train.checkpoint import Checkpoint
+from edgemnist.train.config import TrainConfig
+from edgemnist.train.loop import Fitted, State
+from edgemnist.train.run import CHECKPOINT_FILE, train
+from edgemnist.train.teachers import Teachers
+from tests.train.conftest import Listener
+
+SMALL = TrainConfig(recipe="standard", hidden=(32,), epochs=6, seed=4)
+
+
+@pytest.mark.usefixtures("quick_best")
+@pytest.mark.parametrize(
+    ("recipe", "hidden", "stops"), [("baseline", (32,), (1, 4)), ("standard", (32, 16), (3,)), ("best", (32,), (8,))]
+)
+def test_a_resumed_training_ends_in_the_same_model_bit_for_bit(
+    recipe: str, hidden: tuple[int, ...], stops: tuple[int, ...], dataset: Dataset, tmp_path: Path
+) -> None:
+    """The recipe `best` is stopped after noise has set in, and before rounding does."""
+    config = TrainConfig(recipe=recipe, hidden=hidden, epochs=9, seed=1)
+    teachers = Teachers(tmp_path)
+    whole = train(dataset, config, tmp_path / "whole", teachers=teachers)
+    for stop in stops:
+        place = tmp_path / str(stop)
+        assert train(dataset, config, place, Listener(interrupt_after=stop), teachers=teachers).interrupted
+        listener = Listener()
+        resumed = train(dataset, config, place, listener, resume=True, teachers=teachers)
+        assert listener.notices == [f"Going on after epoch {stop} of 9"]
+        assert listener.updates[0][0] == stop
+        assert resumed.sha256 == whole.sha256
+        assert [epoch.loss for epoch in resumed.history] == [epoch.loss for epoch in whole.history]
+        assert not resumed.interrupted
+        assert not (place / CHECKPOINT_FILE).exists()
+
+
+def test_a_killed_command_goes_on_with_resume(edgemnist_json: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    """SIGKILL at a moment that nobody chose, twice."""
+    command = ["train", "--recipe", "standard", "--hidden", "16", "--epochs", "120", "--offline", "--seed", "9"]
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edgemnist", *command, "--resume"],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        checkpoint, first = tmp_path / "exports" / CHECKPOINT_FILE, None
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            # It has been written twice, so an epoch has been trained since this process began.
+            if checkpoint.exists():
+                first = first or checkpoint.stat().st_mtime_ns
+                if checkpoint.stat().st_mtime_ns != first:
+                    break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (tmp_path / "exports" / "model.keras").exists()
+    resumed = edgemnist_json(*command, "--resume")
+    whole = edgemnist_json(*command, "--exports", "whole")
+    assert resumed["weights_sha256"] == whole["weights_sha256"]
+    assert resumed["epochs"] == 120
+
+
+@pytest.fixture(scope="module")
+def cut_short(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with a model of two epochs and its checkpoint. Read only."""
+    directory = tmp_path_factory.mktemp("interrupted")
+    train(dataset, SMALL, directory, Listener(interrupt_after=2))
+    return directory
+
+
+@pytest.fixture
+def interrupted(cut_short: Path, tmp_path: Path) -> Path:
+    """Return a copy of it, to break."""
+    return Path(shutil.copytree(cut_short, tmp_path / "exports"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": "baseline"}, "its recipe is standard, and here it is baseline"),
+        ({"hidden": (16,)}, "its network is 784-32-10, and here it is 784-16-10"),
+        ({"epochs": 7}, "its number of epochs is 6, and here it is 7"),
+        ({"seed": 5}, "its seed is 4, and here it is 5"),
+        ({"batch_size": 100}, "its batch size is 256, and here it is 100"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused_with_what_differs(
+    change: dict[str, Any], message: str, interrupted: Path, dataset: Dataset
+) -> None:
+    before = (interrupted / "model.keras").read_bytes()
+    with pytest.raises(TrainingError, match=message):
+        train(dataset, replace(SMALL, **change), interrupted, resume=True)
+    assert (interrupted / "model.keras").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["cut in half", "empty", "one bit", "no checkpoint at all"])
+def test_a_damaged_checkpoint_is_refused_and_the_last_model_kept(
+    damage: str, interrupted: Path, dataset: Dataset
+) -> None:
+    checkpoint = interrupted / CHECKPOINT_FILE
+    data = bytearray(checkpoint.read_bytes())
+    if damage == "one bit":
+        data[len(data) // 2] ^= 4
+    whole = bytes(data)
+    kept = {"cut in half": whole[: len(whole) // 2], "empty": b"", "one bit": whole}.get(damage, b"weights" * 1000)
+    checkpoint.write_bytes(kept)
+    with pytest.raises(TrainingError, match="is damaged, or no checkpoint") as failure:
+        train(dataset, SMALL, interrupted, resume=True)
+    assert "without --resume" in failure.value.hint
+    result = read_result(TrainResult, (interrupted / "training.json").read_bytes())
+    assert result.epochs == 2
+    manifest = read_manifest(interrupted)
+    assert manifest.model is not None
+    read_recorded(interrupted, manifest.model)
+
+
+def test_a_checkpoint_cut_in_half_ends_the_command_with_exit_code_2(
+    edgemnist: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / CHECKPOINT_FILE).write_bytes(b"PK\x03\x04 and then nothing")
+    done = edgemnist("train", "--resume", "--offline", "--hidden", "8")
+    assert done.returncode == 2
+    assert "is damaged, or no checkpoint" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+def test_without_resume_a_training_starts_anew_and_says_so(interrupted: Path, dataset: Dataset) -> None:
+    listener = Listener()
+    result = train(dataset, SMALL, interrupted, listener)
+    assert result.epochs == 6
+    assert [notice for notice in listener.notices if "starts anew" in notice]
+
+
+def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(dataset: Dataset, tmp_path: Path) -> None:
+    listener = Listener()
+    assert train(dataset, SMALL, tmp_path, listener, resume=True).epochs == 6
+    assert [notice for notice in listener.notices if "holds no checkpoint" in notice]
+
+
+def test_a_checkpoint_holds_every_tensor_of_the_state_and_the_history(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+
+    def tensors(count: int) -> list[tf.Tensor]:
+        return [tf.constant(random.normal(size=(3, place + 1)).astype(np.float32)) for place in range(count)]
+
+    state = State(tf.constant(77), tensors(12), tensors(24), tensors(12), tensors(3))
+    epoch = Epoch(epoch=1, loss=0.1 + 0.2, accuracy=1 / 3, learning_rate=1e-3, seconds=2.5)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", {"seed": "1"})
+    checkpoint.save(Fitted(state, (epoch, epoch)))
+    loaded = checkpoint.load()
+    assert loaded is not None
+    assert loaded.history == (epoch, epoch)
+    for saved, found in zip(tf.nest.flatten(state), tf.nest.flatten(loaded.state), strict=True):
+        assert saved.dtype == found.dtype
+        np.testing.assert_array_equal(saved, found)
+    assert [len(part) for part in loaded.state[1:]] == [12, 24, 12, 3]
