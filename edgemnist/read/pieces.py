@@ -14,7 +14,7 @@ from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.read.results import Box
-from edgemnist.read.rulings import erase_rulings
+from edgemnist.read.rulings import without_rulings
 
 MIN_SIDE: Final = 6
 """Pixels; what is smaller is grain, and not even part of a digit."""
@@ -61,8 +61,8 @@ def find_pieces(grey: Grey) -> Pieces:
     strong = strong_ink(ink)
     if strong is None:
         return Pieces([], [], 0)
+    ink = without_rulings(ink, strong * INK_SHARE)
     mask = (ink >= strong * INK_SHARE).astype(np.uint8)
-    mask = erase_rulings(mask)
     count, found, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     labels = np.asarray(found, dtype=np.int32)
     page_height, page_width = grey.shape
