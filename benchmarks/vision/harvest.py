@@ -78,9 +78,7 @@ def _small_page(rng: np.random.Generator) -> PageStyle:
     )
 
 
-def _judged(
-    piece: Piece, truths: Sequence[Truth], rng: np.random.Generator
-) -> Iterator[tuple[int | None, Piece]]:
+def _judged(piece: Piece, truths: Sequence[Truth], rng: np.random.Generator) -> Iterator[tuple[int | None, Piece]]:
     """Return a piece and the parts that cuts make of it, each with its digit, or with None where it is none."""
     near = [truth for truth in truths if overlap(piece.box, truth.box) > 0]
     yield from _verdict(piece, near)

@@ -111,7 +111,7 @@ def train(images: Images, targets: npt.NDArray[np.float32]) -> list[npt.NDArray[
     )  # fmt: skip
     loss_function = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.01)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow ships no type information
     def step(batch: tf.Tensor, wanted: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
         pixels = warp(tf.cast(batch, tf.float32) / 255, coefficients, DISTORTION.grid)
         with tf.GradientTape() as tape:

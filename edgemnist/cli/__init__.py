@@ -25,6 +25,7 @@ PIPELINE = (
     "report",
     "predict",
     "read",
+    "watch",
     "bundle",
     "deploy",
     "rollback",
@@ -116,6 +117,7 @@ from edgemnist.cli import (  # noqa: E402
     runtimes,  # noqa: F401
     train,  # noqa: F401
     verify,  # noqa: F401
+    watch,  # noqa: F401
 )
 
 
