@@ -38,11 +38,11 @@ def hard_digits(digits: Images, count: int, rng: np.random.Generator) -> Iterato
         yield 255 - strokes.bend(np.asarray(large, dtype=np.uint8), rng)
 
 
-def font_glyphs(characters: str, rng: np.random.Generator) -> Iterator[Picture]:
+def font_glyphs(characters: str, rng: np.random.Generator, copies: int = COPIES) -> Iterator[Picture]:
     """Return characters in every font, slanted and bent."""
     for font in FONTS:
         for character in characters:
-            for _ in range(COPIES):
+            for _ in range(copies):
                 yield 255 - strokes.draw_letter(character, font, rng)
 
 

@@ -23,7 +23,7 @@ from edgemnist.exports import reference_directory
 from tests.conftest import Run
 from tests.watch.conftest import Film, Show
 
-MODEL = str(reference_directory() / "tflite-int8.tflite")
+REFERENCE = str(reference_directory())
 
 
 def lines(stdout: str) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def texts(readings: list[dict[str, Any]]) -> list[str]:
 @contextmanager
 def started(*arguments: str | Path, cwd: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgemnist", "watch", *arguments, "--artifact", MODEL],
+        [sys.executable, "-m", "edgemnist", "watch", *arguments, "--exports", REFERENCE],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -57,7 +57,7 @@ def test_a_video_is_read_one_line_a_reading_and_the_numbers_follow_it(
     edgemnist: Run, tmp_path: Path, show: Show, film: Film
 ) -> None:
     film(tmp_path / "meter.avi", [show("4096")] * 12 + [show("4097")] * 12)
-    done = edgemnist("watch", "meter.avi", "--artifact", MODEL, "--every")
+    done = edgemnist("watch", "meter.avi", "--exports", REFERENCE, "--every")
     assert done.returncode == 0, done.stderr
     readings = lines(done.stdout)
     assert [reading["frame"] for reading in readings] == list(range(24))
@@ -77,15 +77,15 @@ def test_a_video_is_read_one_line_a_reading_and_the_numbers_follow_it(
 
 def test_frames_that_show_nothing_new_are_skipped(edgemnist: Run, tmp_path: Path, show: Show, film: Film) -> None:
     film(tmp_path / "meter.avi", [show("77")] * 30)
-    readings = lines(edgemnist("watch", "meter.avi", "--artifact", MODEL).stdout)
+    readings = lines(edgemnist("watch", "meter.avi", "--exports", REFERENCE).stdout)
     assert len(readings) == 5
     assert texts(readings) == ["77"]
 
 
 def test_a_number_that_only_one_frame_shows_is_not_told(edgemnist: Run, tmp_path: Path, show: Show, film: Film) -> None:
     film(tmp_path / "flash.avi", [show("12")] * 8 + [show("98")] + [show("12")] * 8)
-    assert texts(lines(edgemnist("watch", "flash.avi", "--artifact", MODEL, "--every").stdout)) == ["12"]
-    hasty = lines(edgemnist("watch", "flash.avi", "--artifact", MODEL, "--every", "--steady", "1").stdout)
+    assert texts(lines(edgemnist("watch", "flash.avi", "--exports", REFERENCE, "--every").stdout)) == ["12"]
+    hasty = lines(edgemnist("watch", "flash.avi", "--exports", REFERENCE, "--every", "--steady", "1").stdout)
     assert texts(hasty) == ["12", "98", "12"]
 
 
@@ -95,7 +95,7 @@ def test_a_video_that_is_cut_short_is_read_as_far_as_it_goes(
     whole = film(tmp_path / "whole.avi", [show("31")] * 30).read_bytes()
     header, frames = whole[: whole.index(b"movi") + 4], whole[whole.index(b"movi") + 4 :]
     (tmp_path / "cut.avi").write_bytes(header + frames[: len(frames) // 3])
-    done = edgemnist("watch", "cut.avi", "--artifact", MODEL, "--every")
+    done = edgemnist("watch", "cut.avi", "--exports", REFERENCE, "--every")
     assert done.returncode == 0
     assert texts(lines(done.stdout)) == ["31"]
     assert 5 < len(lines(done.stdout)) < 15
@@ -107,7 +107,7 @@ def test_a_video_that_changes_its_size_is_read_on(edgemnist: Run, tmp_path: Path
     frames = [show("32")] * 6 + [small] * 6
     jpegs = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames]
     (tmp_path / "sizes.mjpeg").write_bytes(b"".join(jpegs))
-    done = edgemnist("watch", "sizes.mjpeg", "--artifact", MODEL, "--every")
+    done = edgemnist("watch", "sizes.mjpeg", "--exports", REFERENCE, "--every")
     assert done.returncode == 0, done.stderr
     assert texts(lines(done.stdout)) == ["32", "64"]
 
@@ -133,7 +133,7 @@ def test_what_cannot_be_watched_is_said_in_a_sentence(
 ) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
-    done = edgemnist("watch", *arguments, "--artifact", MODEL)
+    done = edgemnist("watch", *arguments, "--exports", REFERENCE)
     assert done.returncode == code
     assert message in " ".join(done.stderr.split())
     assert done.stdout == ""
@@ -167,15 +167,15 @@ def test_pictures_that_fall_into_a_directory_are_read_when_they_are_complete(tmp
 
 
 def test_once_reads_what_is_there_oldest_first_and_ends(edgemnist: Run, tmp_path: Path, show: Show) -> None:
-    for age, name in enumerate(("b.png", "a.png", "c.tiff")):
-        Image.fromarray(show(f"{age}{age}")).save(tmp_path / name)
+    for age, (name, text) in enumerate((("b.png", "20"), ("a.png", "35"), ("c.tiff", "46"))):
+        Image.fromarray(show(text)).save(tmp_path / name)
         os.utime(tmp_path / name, (1_000_000 + age, 1_000_000 + age))
     (tmp_path / "d.jpg").touch()
-    done = edgemnist("watch", ".", "--once", "--artifact", MODEL)
+    done = edgemnist("watch", ".", "--once", "--exports", REFERENCE)
     assert done.returncode == 0
     readings = lines(done.stdout)
     assert [Path(reading["source"]).name for reading in readings] == ["b.png", "a.png", "c.tiff"]
-    assert [texts([reading])[0] for reading in readings] == ["00", "11", "22"]
+    assert [texts([reading])[0] for reading in readings] == ["20", "35", "46"]
     assert "d.jpg is empty" in done.stderr
 
 
