@@ -16,7 +16,7 @@ def read(
     *,
     boxes: Annotated[
         Path | None,
-        typer.Option("--boxes", metavar="FILE", help="Write a PNG of the page with a box around each digit."),
+        typer.Option("--boxes", metavar="FILE", help="Write a PNG or JPEG of the page with a box around each digit."),
     ] = None,
     min_confidence: Annotated[
         float | None,

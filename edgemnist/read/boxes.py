@@ -16,10 +16,11 @@ REFUSED: Final = (213, 94, 0)
 MAX_SIDE: Final = 2048
 """Longer side of the drawing: larger pages are scaled down."""
 SMALLEST_TEXT: Final = 10
+JPEG_QUALITY: Final = 85
 
 
-def draw_boxes(page: Image.Image, result: ReadResult) -> bytes:
-    """Return a PNG of a page with what was read on it."""
+def draw_boxes(page: Image.Image, result: ReadResult, kind: str = "PNG") -> bytes:
+    """Return a picture file, PNG or JPEG by `kind`, of a page with what was read on it."""
     scale = min(1, MAX_SIDE / max(page.size))
     size = max(1, round(page.width * scale)), max(1, round(page.height * scale))
     canvas = _visible(page).resize(size, Image.Resampling.BOX)
@@ -27,7 +28,7 @@ def draw_boxes(page: Image.Image, result: ReadResult) -> bytes:
     for digit in result.digits:
         _draw_digit(draw, digit, scale)
     stream = io.BytesIO()
-    canvas.save(stream, format="PNG")
+    canvas.save(stream, format=kind, quality=JPEG_QUALITY)
     return stream.getvalue()
 
 

@@ -27,8 +27,12 @@ SPAN_SHARE: Final = 0.7
 """A ruling reaches this far at least, from its first run to its last, as a share of the page's side."""
 MAX_THICKNESS: Final = 0.006
 """A ruling is at most this thick, as a share of the page's longer side, and 3 pixels where that is less."""
+BARE: Final = 0.5
+"""Digits stand on less than this share of a ruling."""
 SEGMENTS: Final = 8
 """A ruling's strength is measured in so many parts of its length, since a shadow or the end of the sheet changes it."""
+UNEVEN: Final = 1.35
+"""No part of a ruling takes more light than its usual part by this factor: shade does not change what it takes."""
 STEPS: Final = 3
 """Its profile is sampled so many times a pixel."""
 STRONGEST: Final = 0.92
@@ -82,12 +86,16 @@ def _rulings(mask: Mask) -> list[_Line]:
     count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
     groups: list[tuple[Floats, Floats]] = []
     for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH]) + 1 if count > 1 else ():
-        x, y, w, h, area = (int(value) for value in stats[label])
+        x, y, w, h = (int(value) for value in stats[label, :4])
         at_edge = y == 0 or y + h == height
-        if at_edge or w < FOUND_SHARE * width or area > thickest * w:
+        if at_edge or w < FOUND_SHARE * width:
             continue
-        rows, columns = (labels[y : y + h, x : x + w] == label).nonzero()
-        _add_to_line(groups, columns + float(x), rows + float(y), thickest)
+        own = labels[y : y + h, x : x + w] == label
+        # Where a digit stands on the line, it is thicker than itself.
+        bare = own & (own.sum(axis=0) <= thickest)
+        rows, columns = bare.nonzero()
+        if len(np.unique(columns)) >= BARE * w:
+            _add_to_line(groups, columns + float(x), rows + float(y), thickest)
     lines = [
         _Line(np.polynomial.Polynomial.fit(columns, rows, 2), int(columns.min()), int(columns.max()))
         for columns, rows in groups
@@ -121,6 +129,8 @@ def _divide_away(ink: npt.NDArray[np.float32], line: _Line) -> None:
     )
     # Digits cover less than half of any part of a line, so its median is that of the bare line.
     profile = np.stack([np.median(part, axis=1) for part in np.array_split(sampled, SEGMENTS, axis=1)])
+    # A stroke that runs along the line may cover more of a short part.
+    np.minimum(profile, UNEVEN * np.median(profile, axis=0), out=profile)
     rows = np.rint(middle)[None].astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
     position = np.rint((rows - middle[None] + reach) * STEPS).clip(0, len(offsets) - 1).astype(np.int64)
     taken = profile[np.minimum(along * SEGMENTS // width, SEGMENTS - 1)[None], position].clip(0, STRONGEST)
