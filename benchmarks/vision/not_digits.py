@@ -22,7 +22,7 @@ FONTS: Final = (
     "DejaVuSans-Oblique",
 )
 LETTERS: Final = "".join(sorted(set(string.ascii_letters + "&@#%$?!+=*<>{}~^") - strokes.DIGIT_LIKE))
-COPIES: Final = 40
+COPIES: Final = 24
 """How often each character of each font is drawn."""
 
 Images = npt.NDArray[np.uint8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -90,6 +91,14 @@ SshConfig: TypeAlias = Annotated[
 ]
 
 Wait: TypeAlias = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Wait for another deployment there.")]
+
+
+def limit_numpy_threads() -> None:
+    """Keep NumPy's BLAS to one thread, unless the user says otherwise; before NumPy is imported.
+
+    For a page's few small matrices its threads only wait for one another: on a busy board 40 ms instead of 0.1 ms.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def words(values: Mapping[str, object]) -> list[str]:

@@ -38,6 +38,7 @@ def read(
     json: options.Json = False,
 ) -> None:
     """Read every digit on a page, line by line, and the numbers that neighbours form."""
+    options.limit_numpy_threads()
     from edgemnist.exports import find_exports
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.read.run import read_file

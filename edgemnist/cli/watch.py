@@ -58,6 +58,7 @@ def watch(
     Frames that come too fast are dropped, those that show nothing new are skipped, and a camera that goes away is
     opened anew. SIGTERM and Ctrl-C end it with exit code 0.
     """
+    options.limit_numpy_threads()
     from edgemnist.errors import UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.render.watch import print_reading, print_unit
