@@ -43,8 +43,21 @@ def _draw_digit(draw: ImageDraw.ImageDraw, digit: ReadDigit, scale: float) -> No
     left, top, width, height = (value * scale for value in digit.box)
     colour = REFUSED if digit.digit is None else ANSWERED
     draw.rectangle((left - 2, top - 2, left + width + 1, top + height + 1), outline=colour, width=2)
-    font = ImageFont.load_default(max(SMALLEST_TEXT, height / 3))
+    middle = left + width / 2
     answer = "?" if digit.digit is None else str(digit.digit)
-    draw.text((left - 2, top - 3), answer, fill=colour, font=font, anchor="ls")
-    small = ImageFont.load_default(max(SMALLEST_TEXT - 2, height / 5))
-    draw.text((left + width + 1, top - 3), f"{digit.confidence:.0%}", fill=colour, font=small, anchor="rs")
+    _write(draw, (middle, top - 4), answer, colour=colour, size=height / 2.4, anchor="ms")
+    _write(draw, (middle, top + height + 3), f"{digit.confidence:.0%}", colour=colour, size=height / 5, anchor="mt")
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    text: str,
+    *,
+    colour: tuple[int, int, int],
+    size: float,
+    anchor: str,
+) -> None:
+    font = ImageFont.load_default(max(SMALLEST_TEXT, size))
+    # A white rim keeps the text legible on any ground.
+    draw.text(at, text, fill=colour, font=font, anchor=anchor, stroke_width=2, stroke_fill="white")
