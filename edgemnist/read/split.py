@@ -82,15 +82,15 @@ def trimmed(piece: Piece, ink: Ink) -> Piece | None:
 
 def _least_costs(ink: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return, for each column of the last row, the cost of the best seam there; and the steps that lead to it."""
-    costs = ink[0].copy()
     steps = np.zeros(ink.shape, dtype=np.int64)
+    padded = np.full(ink.shape[1] + 2, np.inf)
+    costs = padded[1:-1]
+    costs[:] = ink[0]
     for row in range(1, len(ink)):
-        padded = np.pad(costs, 1, constant_values=np.inf)
-        ways = np.stack([padded[1:-1], padded[:-2] + SLANT_COST, padded[2:] + SLANT_COST])
-        best = ways.argmin(axis=0)
-        steps[row] = np.array([0, -1, 1])[best]
-        costs = ways.min(axis=0) + ink[row]
-    return costs, steps
+        aside = np.minimum(padded[:-2], padded[2:]) + SLANT_COST
+        steps[row] = np.where(costs <= aside, 0, np.where(padded[:-2] <= padded[2:], -1, 1))
+        costs[:] = np.minimum(costs, aside) + ink[row]
+    return costs.copy(), steps
 
 
 def _trace(steps: npt.NDArray[np.int64], end: int) -> Floats:

@@ -181,7 +181,7 @@ def test_once_reads_what_is_there_oldest_first_and_ends(edgemnist: Run, tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_between_two_lines(number: signal.Signals, tmp_path: Path, show: Show, film: Film) -> None:
-    film(tmp_path / "long.avi", [show("58")] * 400)
+    film(tmp_path / "long.avi", [show("58")] * 200)
     with started("long.avi", "--every", cwd=tmp_path) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -189,11 +189,11 @@ def test_a_signal_ends_it_between_two_lines(number: signal.Signals, tmp_path: Pa
         rest, complaint = process.communicate(timeout=5)
     assert process.returncode == 0
     assert complaint == ""
-    assert len(lines(rest)) < 399
+    assert len(lines(rest)) < 199
 
 
 def test_a_reader_that_has_had_enough_ends_it(tmp_path: Path, show: Show, film: Film) -> None:
-    film(tmp_path / "long.avi", [show("58")] * 300)
+    film(tmp_path / "long.avi", [show("58")] * 200)
     with started("long.avi", "--every", cwd=tmp_path) as process:
         assert process.stdout is not None
         assert process.stderr is not None
