@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable
 from typing import Final
 
@@ -29,7 +30,7 @@ from edgemnist.read.judge import judge
 
 RIGHT: Final = 0.997
 REFUSED: Final = 0.93
-COUNT: Final = 2000
+COUNT: Final = 1200
 """Photographed digits, bent digits, letters, and scribbles with blots, each."""
 SEED: Final = 5
 
@@ -55,6 +56,8 @@ def main() -> None:
         refused = [float((confidences < threshold).mean()) for confidences in foreign]
         if right[answered].mean() >= RIGHT and min(refused) >= REFUSED:
             break
+    else:
+        sys.exit("No threshold reaches both shares: the likeness network or the reference is too weak.")
     artifact = reference_artifact()
     record = {
         "min_confidence": float(threshold),

@@ -29,18 +29,20 @@ from edgemnist.train.augment import Distortion, warp
 
 SEED: Final = 21
 HIDDEN: Final = 256
-EPOCHS: Final = 40
+EPOCHS: Final = 30
 BATCH: Final = 256
 RATE: Final = 1e-3
 AVERAGE: Final = 0.999
 """Decay of the moving average of the weights, which is what is kept."""
 DISTORTION: Final = Distortion(rotation=8, scale=0.08, shear=0.1, shift=0.7, elastic=0.5)
-PAGES: Final = 1_440
 JOBS: Final = 24
+"""Into how many pieces, with a seed each, the making of pictures is cut."""
+PAGES: Final = 60
+"""Small pages of each job."""
+DRAWINGS: Final = 350
+"""Scribbles, blots, pairs and pieces of each job, each; and twice as many hard digits."""
 FONT_JOBS: Final = 16
 """Every so many jobs draw all characters of all fonts."""
-DRAWINGS: Final = 8_400
-"""How many scribbles, blots, pairs and pieces there are, each."""
 CACHE: Final = REPOSITORY / ".cache" / "likeness"
 
 Images = npt.NDArray[np.uint8]
@@ -84,9 +86,8 @@ def _make(job: int) -> None:
     cv2.setNumThreads(1)
     rng = np.random.default_rng([SEED, job])
     digits = training()
-    found = harvest(digits, PAGES // JOBS, rng)
-    share = DRAWINGS // JOBS
-    drawn = [hard_digits(digits.images, 2 * share, rng)], [not_digits(digits.images, share, rng)]
+    found = harvest(digits, PAGES, rng)
+    drawn = [hard_digits(digits.images, 2 * DRAWINGS, rng)], [not_digits(digits.images, DRAWINGS, rng)]
     if job % FONT_JOBS == 0:
         drawn[0].append(font_glyphs(string.digits, rng))
         drawn[1].append(font_glyphs(LETTERS, rng))
