@@ -81,27 +81,33 @@ def _small_page(rng: np.random.Generator) -> PageStyle:
 def _judged(piece: Piece, truths: Sequence[Truth], rng: np.random.Generator) -> Iterator[tuple[int | None, Piece]]:
     """Return a piece and the parts that cuts make of it, each with its digit, or with None where it is none."""
     near = [truth for truth in truths if overlap(piece.box, truth.box) > 0]
-    yield from _verdict(piece, near)
-    seams = [None, *cut_columns(piece), None]
-    parts = [
-        part
-        for start in range(len(seams) - 1)
-        for stop in range(start + 1, len(seams))
-        if stop - start < len(seams) - 1 and (part := between(piece, seams[start], seams[stop])) is not None
-    ]
-    judged = [verdict for part in parts for verdict in _verdict(part, near)]
-    yield from (verdict for verdict in judged if verdict[0] is not None)
-    wrong = [verdict for verdict in judged if verdict[0] is None]
-    for index in rng.permutation(len(wrong))[:PER_PIECE]:
-        yield wrong[index]
-
-
-def _verdict(piece: Piece, truths: Sequence[Truth]) -> Iterator[tuple[int | None, Piece]]:
-    shares = [overlap(_tight(piece), truth.box) for truth in truths]
-    if max(shares, default=0) >= IS_DIGIT:
-        yield truths[int(np.argmax(shares))].digit, piece
-    elif max(shares, default=0) <= NO_DIGIT and not (shares and _is_bar(piece)):
+    whole, share = _nearest(piece, near)
+    if share >= IS_DIGIT:
+        yield whole, piece
+    elif share <= NO_DIGIT:
         yield None, piece
+    wrong: list[Piece] = []
+    seams = [None, *cut_columns(piece), None]
+    for start in range(len(seams) - 1):
+        for stop in range(start + 1, len(seams)):
+            part = between(piece, seams[start], seams[stop])
+            if part is None or stop - start == len(seams) - 1:
+                continue
+            digit, part_share = _nearest(part, near)
+            # A part of a single digit lacks something, however little it is.
+            if part_share >= IS_DIGIT and share < IS_DIGIT:
+                yield digit, part
+            elif part_share <= NO_DIGIT and not _is_bar(part):
+                wrong.append(part)
+    for index in rng.permutation(len(wrong))[:PER_PIECE]:
+        yield None, wrong[index]
+
+
+def _nearest(piece: Piece, truths: Sequence[Truth]) -> tuple[int | None, float]:
+    """Return the digit that a piece shares most with, and how much of the union."""
+    shares = [(overlap(_tight(piece), truth.box), truth.digit) for truth in truths]
+    share, digit = max(shares, default=(0.0, None))
+    return digit, share
 
 
 def _is_bar(piece: Piece) -> bool:

@@ -35,9 +35,9 @@ RATE: Final = 1e-3
 AVERAGE: Final = 0.999
 """Decay of the moving average of the weights, which is what is kept."""
 DISTORTION: Final = Distortion(rotation=8, scale=0.08, shear=0.1, shift=0.7, elastic=0.5)
-JOBS: Final = 24
+JOBS: Final = 16
 """Into how many pieces, with a seed each, the making of pictures is cut."""
-PAGES: Final = 60
+PAGES: Final = 75
 """Small pages of each job."""
 DRAWINGS: Final = 350
 """Scribbles, blots, pairs and pieces of each job, each; and twice as many hard digits."""
@@ -114,6 +114,8 @@ def train(images: Images, targets: npt.NDArray[np.float32]) -> list[npt.NDArray[
         [keras.Input((784,)), keras.layers.Dense(HIDDEN, activation="relu"), keras.layers.Dense(1)]
     )
     steps = len(images) // BATCH
+    # As if there were as many others as digits.
+    balance = float(targets.sum() / (1 - targets).sum())
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(RATE, steps * EPOCHS), weight_decay=1e-4,
         use_ema=True, ema_momentum=AVERAGE,
@@ -125,7 +127,7 @@ def train(images: Images, targets: npt.NDArray[np.float32]) -> list[npt.NDArray[
         pixels = warp(tf.cast(batch, tf.float32) / 255, coefficients, DISTORTION.grid)
         with tf.GradientTape() as tape:
             logits = model(tf.reshape(pixels, [-1, 784]), training=True)
-            loss = loss_function(wanted[:, None], logits)
+            loss = loss_function(wanted[:, None], logits, sample_weight=wanted + (1 - wanted) * balance)
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return loss
 
