@@ -35,13 +35,13 @@ RATE: Final = 1e-3
 AVERAGE: Final = 0.999
 """Decay of the moving average of the weights, which is what is kept."""
 DISTORTION: Final = Distortion(rotation=8, scale=0.08, shear=0.1, shift=0.7, elastic=0.5)
-JOBS: Final = 16
+JOBS: Final = 10
 """Into how many pieces, with a seed each, the making of pictures is cut."""
 PAGES: Final = 75
 """Small pages of each job."""
 DRAWINGS: Final = 350
 """Scribbles, blots, pairs and pieces of each job, each; and twice as many hard digits."""
-FONT_JOBS: Final = 16
+FONT_JOBS: Final = 10
 """Every so many jobs draw all characters of all fonts."""
 CACHE: Final = REPOSITORY / ".cache" / "likeness"
 
