@@ -18,6 +18,9 @@ REPOSITORY = Path(__file__).parents[1]
 MNIST = REPOSITORY.parent / "shared" / "mnist"
 """The full MNIST, where it is there."""
 
+LONGEST = ("test_readme.py", "test_kills.py")
+"""Files that take minutes."""
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -34,6 +37,11 @@ def run_edgemnist(
         text=True,
         timeout=timeout,
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(autouse=True)

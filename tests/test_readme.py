@@ -21,7 +21,6 @@ LINES = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitline
 COMMANDS = [line for line in LINES if line.startswith("edgemnist ")]
 
 
-@pytest.mark.xdist_group("readme")
 def test_every_command_runs_as_written(made_exports: Path, tmp_path: Path) -> None:
     assert len(COMMANDS) >= 15, "the README documents every command"
     golden = read_golden(made_exports, read_manifest(made_exports))

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgemnist.answers import ANSWERS_FILE, answers_record, encode_answers, read_answers
 from edgemnist.bench.host import host_facts
 from edgemnist.bench.memory import peak_rss
 from edgemnist.golden import read_golden
@@ -33,7 +34,7 @@ RESULTS = Path(__file__).with_suffix(".json")
 
 
 def repeat(exports: Path, images: int, target: Path) -> None:
-    """Write an export directory with the same artifacts and a golden pack of `images` images."""
+    """Write an export directory with the same artifacts, and golden pack and answers for `images` images."""
     manifest = read_manifest(exports)
     pack = read_golden(exports, manifest)
     indices = np.arange(images) % len(pack.images)
@@ -44,7 +45,10 @@ def repeat(exports: Path, images: int, target: Path) -> None:
         file="golden.npz", bytes=len(data), sha256=sha256(data), images=images, model_sha256=pack.model_sha256
     )
     (target / golden.file).write_bytes(data)
-    (target / MANIFEST_FILE).write_bytes(msgspec.structs.replace(manifest, golden=golden).encode())
+    answers = encode_answers({name: values[indices] for name, values in read_answers(exports, manifest).items()})
+    (target / ANSWERS_FILE).write_bytes(answers)
+    changed = msgspec.structs.replace(manifest, golden=golden, answers=answers_record(answers))
+    (target / MANIFEST_FILE).write_bytes(changed.encode())
     for artifact in manifest.artifacts:
         (target / artifact.file).write_bytes((exports / artifact.file).read_bytes())
 

@@ -18,6 +18,7 @@ def all_(
     epochs: options.Epochs = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
     samples: Annotated[int, typer.Option("--samples", help="Timed calls of each artifact, at the least.")] = 1000,
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds over all artifacts, in new processes each time.")] = 3,
     data: options.Data = None,
     offline: options.Offline = False,
     exports: options.Exports = None,
@@ -36,7 +37,7 @@ def all_(
     from edgemnist.train.config import TrainConfig
 
     train_config = TrainConfig(recipe=recipe, hidden=tuple(hidden or (512,)), epochs=epochs, seed=seed)
-    bench_config = BenchConfig(samples=samples)
+    bench_config = BenchConfig(samples=samples, rounds=rounds)
     reporter = TerminalReporter()
     dataset = find_dataset(data, download=not offline, reporter=reporter)
     directory = exports or DEFAULT_EXPORTS

@@ -29,7 +29,7 @@ def quick(made_exports: Path) -> BenchResult:
 @pytest.fixture(scope="module")
 def with_keras(made_exports: Path) -> BenchResult:
     """An artifact and Keras, in one round because TensorFlow takes its time."""
-    config = BenchConfig(samples=20, seconds=0.0, rounds=1, batch_size=50, keep_samples=True)
+    config = BenchConfig(samples=20, seconds=0.0, rounds=1, batch_size=50, repeats=0, keep_samples=True)
     return bench(made_exports, ["tflite-int8", "keras"], config)
 
 

@@ -74,6 +74,11 @@ class Sshd:
             time.sleep(0.05)
         raise AssertionError("sshd does not start")
 
+    @property
+    def pid(self) -> int:
+        """The server's process, from which all sessions descend."""
+        return self._process.pid
+
     def stop(self) -> None:
         """Stop serving; connections that are there stay."""
         self._process.terminate()
@@ -81,7 +86,7 @@ class Sshd:
 
     def kill_sessions(self) -> None:
         """End every connection on the server's side, with everything that runs in it, as a power cut would."""
-        for child in descendants(self._process.pid):
+        for child in descendants(self.pid):
             kill(child)
 
     def client_config(self, path: Path, *, port: int | None = None, host_key: Path | None = None) -> Path:

@@ -37,6 +37,14 @@ ALLOWED = {
 """Largest difference of a probability, by artifact; `FLOAT_NOISE` for the others."""
 
 
+def test_both_runtimes_install_in_250_megabytes(sysroot: Path) -> None:
+    packages = next(sysroot.glob("usr/local/lib/python3.*/dist-packages"))
+    assert (packages / "onnxruntime").is_dir()
+    assert (packages / "ai_edge_litert").is_dir()
+    files = (path for path in packages.rglob("*") if path.is_file() and not path.is_symlink())
+    assert sum(path.stat().st_size for path in files) <= 250_000_000
+
+
 @pytest.fixture(scope="session")
 def host_answers(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     output = tmp_path_factory.mktemp("answers") / "host.npz"
