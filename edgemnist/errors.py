@@ -5,6 +5,7 @@
     │   └── UnknownNameError         2  a name that is not in a registry, with the nearest match
     ├── DataError                    2  a data set that is missing, damaged or inconsistent
     ├── ImageError                   2  a picture that cannot be read as one digit
+    ├── SourceError                  2  a camera, a video or a directory that cannot be watched
     ├── ModelError                   2  a Keras model that is damaged, or that no format can express
     ├── ArtifactError                2  an artifact that is damaged, mislabelled or not the recorded one
     ├── ManifestError                2  an export directory whose record cannot be used
@@ -73,6 +74,10 @@ class DataError(EdgemnistError):
 
 class ImageError(EdgemnistError):
     """A picture that cannot be read as one digit."""
+
+
+class SourceError(EdgemnistError):
+    """A camera, a stream, a video or a directory that cannot be watched, or that went away."""
 
 
 class ModelError(EdgemnistError):

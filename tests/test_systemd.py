@@ -115,3 +115,26 @@ def test_the_command_prints_a_unit_of_itself(edgemnist: Run, made_exports: Path,
     assert f"BindReadOnlyPaths={tmp_path / 'store'}\n" in done.stdout
     socket = edgemnist("serve", "--systemd", "--socket", "--port", "9000")
     assert "ListenStream=127.0.0.1:9000\n" in socket.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "families", "devices"),
+    [
+        ("0", "AF_UNIX", ["char-video4linux rw"]),
+        ("picamera", "AF_UNIX", ["char-video4linux rw", "char-media rw", "char-dma_heap rw"]),
+        ("rtsp://camera/1", "AF_UNIX AF_INET AF_INET6", []),
+        (".", "AF_UNIX", []),
+    ],
+)
+def test_watching_may_use_its_source_and_nothing_else(
+    source: str, families: str, devices: list[str], edgemnist: Run, tmp_path: Path
+) -> None:
+    done = edgemnist("watch", source, "--systemd", "--steady", "2", "--every")
+    assert done.returncode == 0, done.stderr
+    assert re.findall("^RestrictAddressFamilies=(.*)$", done.stdout, flags=re.MULTILINE) == [families]
+    assert re.findall("^DeviceAllow=(.*)$", done.stdout, flags=re.MULTILINE) == devices
+    assert ("PrivateDevices=yes" in done.stdout) == (not devices)
+    where = tmp_path if source == "." else source
+    assert f"-m edgemnist watch {where} --steady 2" in done.stdout
+    if source == ".":
+        assert f"BindReadOnlyPaths={tmp_path}" in done.stdout

@@ -11,17 +11,21 @@ import edgemnist
 from edgemnist.exports import reference_directory
 from edgemnist.runtimes.interface import Classifier
 
-RESULTS: Final = Path(__file__).parent / "results"
+RESULTS: Final = Path(__file__).parent
+
+
+def reference_artifact() -> Path:
+    """Return the file of the reference, or the one that $EDGEMNIST_ARTIFACT names."""
+    return Path(os.environ.get("EDGEMNIST_ARTIFACT") or reference_directory() / "tflite-int8.tflite")
 
 
 def load_reference() -> Classifier:
-    """Return the reference artifact, or the one that $EDGEMNIST_ARTIFACT names."""
-    return edgemnist.load(os.environ.get("EDGEMNIST_ARTIFACT") or reference_directory() / "tflite-int8.tflite")
+    """Return the model that is measured."""
+    return edgemnist.load(reference_artifact())
 
 
 def save(name: str, figures: dict[str, object]) -> None:
-    """Print figures, and write them to `results/NAME.json`."""
+    """Print figures, and write them to `NAME.json` beside the scripts."""
     text = json.dumps(figures, indent=2)
     print(text)
-    RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(text + "\n")

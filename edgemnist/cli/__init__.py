@@ -26,6 +26,7 @@ PIPELINE = (
     "report",
     "predict",
     "read",
+    "watch",
     "serve",
     "bundle",
     "deploy",
@@ -120,6 +121,7 @@ from edgemnist.cli import (  # noqa: E402
     serve,  # noqa: F401
     train,  # noqa: F401
     verify,  # noqa: F401
+    watch,  # noqa: F401
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -105,6 +106,14 @@ def units(hidden: Sequence[str] | None, option: str = "--hidden") -> tuple[int, 
         raise UsageError(
             f"{option} {' '.join(hidden or ())} makes no sense", hint="Name whole numbers, such as 512 or 128,64."
         ) from None
+
+
+def limit_numpy_threads() -> None:
+    """Keep NumPy's BLAS to one thread, unless the user says otherwise; before NumPy is imported.
+
+    For a page's few small matrices its threads only wait for one another: on a busy board 40 ms instead of 0.1 ms.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def words(values: Mapping[str, object]) -> list[str]:

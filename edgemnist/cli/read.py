@@ -16,7 +16,7 @@ def read(
     *,
     boxes: Annotated[
         Path | None,
-        typer.Option("--boxes", metavar="FILE", help="Write a PNG of the page with a box around each digit."),
+        typer.Option("--boxes", metavar="FILE", help="Write a PNG or JPEG of the page with a box around each digit."),
     ] = None,
     min_confidence: Annotated[
         float | None,
@@ -38,6 +38,7 @@ def read(
     json: options.Json = False,
 ) -> None:
     """Read every digit on a page, line by line, and the numbers that neighbours form."""
+    options.limit_numpy_threads()
     from edgemnist.exports import find_exports
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.read.run import read_file

@@ -100,10 +100,18 @@ def _bounds(mask: Mask) -> tuple[int, int, int, int]:
 
 
 def _block_maxima(ink: Ink, side: int) -> Ink:
+    """Return the maximum of each block of `side`×`side` pixels; what is missing at the far edges counts as 0."""
     height, width = ink.shape
-    padded = np.pad(ink, ((0, -height % side), (0, -width % side)))
-    blocks = padded.reshape(padded.shape[0] // side, side, padded.shape[1] // side, side)
-    return np.asarray(blocks.max(axis=(1, 3)))
+    if height % side or width % side:
+        ink = np.pad(ink, ((0, -height % side), (0, -width % side)))
+    # Row by row and column by column, which NumPy does many times faster than over two axes at once.
+    rows = ink[0::side].copy()
+    for offset in range(1, side):
+        np.maximum(rows, ink[offset::side], out=rows)
+    blocks = rows[:, 0::side].copy()
+    for offset in range(1, side):
+        np.maximum(blocks, rows[:, offset::side], out=blocks)
+    return blocks
 
 
 def _widen(mask: Mask) -> Mask:

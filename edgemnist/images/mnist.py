@@ -48,10 +48,14 @@ def fit_digit(ink: Ink) -> Ink:
 
 def stroke_width(strokes: Ink) -> float:
     """Return the mean width of strokes in pixels: twice their area by the length of their outline."""
-    inside = np.pad(strokes > HALF, 1)
-    core = inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    area = int(inside.sum())
-    return 2 * area / max(1, area - int(core.sum()))
+    inside = strokes > HALF
+    # What lies on the rim of the array has no neighbour there, and so belongs to the outline.
+    core = inside[1:-1, 1:-1] & inside[:-2, 1:-1]
+    core &= inside[2:, 1:-1]
+    core &= inside[1:-1, :-2]
+    core &= inside[1:-1, 2:]
+    area = np.count_nonzero(inside)
+    return 2 * area / max(1, area - np.count_nonzero(core))
 
 
 def _sharpen(ink: Ink) -> Ink:
@@ -59,9 +63,9 @@ def _sharpen(ink: Ink) -> Ink:
     contrast = stroke_contrast(ink)
     if contrast == 0:
         return ink
-    share = ink.astype(np.float32) / contrast
+    share = np.arange(256) / contrast
     full = np.clip((share - EDGE_LOW) / (EDGE_HIGH - EDGE_LOW), 0, 1)
-    return np.asarray(full * 255 + 0.5, dtype=np.float32).astype(np.uint8)
+    return np.asarray((full * 255 + 0.5).astype(np.uint8)[ink])
 
 
 def stroke_contrast(ink: Ink) -> float:
@@ -89,9 +93,12 @@ def _scale(strokes: Ink, side: int) -> Ink:
 
 def _thicken(strokes: Ink, steps: int) -> Ink:
     """Grow strokes by `steps` pixels to each side; squares and crosses in turn make the brush an octagon."""
-    grown = np.pad(strokes, steps)
+    height, width = strokes.shape
+    grown = np.zeros((height + 2 * steps, width + 2 * steps), dtype=np.uint8)
+    grown[steps : steps + height, steps : steps + width] = strokes
+    padded = np.zeros((height + 2 * steps + 2, width + 2 * steps + 2), dtype=np.uint8)
     for step in range(steps):
-        padded = np.pad(grown, 1)
+        padded[1:-1, 1:-1] = grown
         rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
         if step % 2:
             grown = np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])

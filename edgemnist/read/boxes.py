@@ -16,10 +16,11 @@ REFUSED: Final = (213, 94, 0)
 MAX_SIDE: Final = 2048
 """Longer side of the drawing: larger pages are scaled down."""
 SMALLEST_TEXT: Final = 10
+JPEG_QUALITY: Final = 85
 
 
-def draw_boxes(page: Image.Image, result: ReadResult) -> bytes:
-    """Return a PNG of a page with what was read on it."""
+def draw_boxes(page: Image.Image, result: ReadResult, kind: str = "PNG") -> bytes:
+    """Return a picture file, PNG or JPEG by `kind`, of a page with what was read on it."""
     scale = min(1, MAX_SIDE / max(page.size))
     size = max(1, round(page.width * scale)), max(1, round(page.height * scale))
     canvas = _visible(page).resize(size, Image.Resampling.BOX)
@@ -27,7 +28,7 @@ def draw_boxes(page: Image.Image, result: ReadResult) -> bytes:
     for digit in result.digits:
         _draw_digit(draw, digit, scale)
     stream = io.BytesIO()
-    canvas.save(stream, format="PNG")
+    canvas.save(stream, format=kind, quality=JPEG_QUALITY)
     return stream.getvalue()
 
 
@@ -42,8 +43,21 @@ def _draw_digit(draw: ImageDraw.ImageDraw, digit: ReadDigit, scale: float) -> No
     left, top, width, height = (value * scale for value in digit.box)
     colour = REFUSED if digit.digit is None else ANSWERED
     draw.rectangle((left - 2, top - 2, left + width + 1, top + height + 1), outline=colour, width=2)
-    font = ImageFont.load_default(max(SMALLEST_TEXT, height / 3))
+    middle = left + width / 2
     answer = "?" if digit.digit is None else str(digit.digit)
-    draw.text((left - 2, top - 3), answer, fill=colour, font=font, anchor="ls")
-    small = ImageFont.load_default(max(SMALLEST_TEXT - 2, height / 5))
-    draw.text((left + width + 1, top - 3), f"{digit.confidence:.0%}", fill=colour, font=small, anchor="rs")
+    _write(draw, (middle, top - 4), answer, colour=colour, size=height / 2.4, anchor="ms")
+    _write(draw, (middle, top + height + 3), f"{digit.confidence:.0%}", colour=colour, size=height / 5, anchor="mt")
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    text: str,
+    *,
+    colour: tuple[int, int, int],
+    size: float,
+    anchor: str,
+) -> None:
+    font = ImageFont.load_default(max(SMALLEST_TEXT, size))
+    # A white rim keeps the text legible on any ground.
+    draw.text(at, text, fill=colour, font=font, anchor=anchor, stroke_width=2, stroke_fill="white")

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from edgemnist.errors import UsageError
 
-DEFAULT_MIN_CONFIDENCE: Final = 0.6
-"""Set on digits of MNIST's training split, by `benchmarks/vision/calibrate.py`."""
+CALIBRATION_FILE: Final = Path(__file__).with_name("calibration.json")
+"""What `benchmarks/vision/calibrate.py` found on digits of MNIST's training split, for the reference model."""
+
+
+class _Calibration(msgspec.Struct):
+    min_confidence: float
+
+
+DEFAULT_MIN_CONFIDENCE: Final = msgspec.json.decode(CALIBRATION_FILE.read_bytes(), type=_Calibration).min_confidence
 
 
 @dataclass(frozen=True, kw_only=True)

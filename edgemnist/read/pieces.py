@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.images.find import INK_SHARE, strong_ink
+from edgemnist.images.find import INK_SHARE, MIN_CONTRAST, strong_ink
 from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.read.results import Box
-from edgemnist.read.rulings import erase_rulings
+from edgemnist.read.rulings import without_rulings
 
 MIN_SIDE: Final = 6
 """Pixels; what is smaller is grain, and not even part of a digit."""
@@ -61,9 +61,9 @@ def find_pieces(grey: Grey) -> Pieces:
     strong = strong_ink(ink)
     if strong is None:
         return Pieces([], [], 0)
+    ink = without_rulings(ink, strong * INK_SHARE)
     mask = (ink >= strong * INK_SHARE).astype(np.uint8)
-    mask = erase_rulings(mask)
-    count, found, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, found, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
     labels = np.asarray(found, dtype=np.int32)
     page_height, page_width = grey.shape
     x, y, w, h, area = stats.T
@@ -77,7 +77,7 @@ def find_pieces(grey: Grey) -> Pieces:
         return Pieces([], [], 0)
     strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
-    kept = [label for label in kept if strength[label] >= FAINT * usual]
+    kept = [label for label in kept if strength[label] >= max(MIN_CONTRAST, FAINT * usual)]
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
     candidates: list[Piece] = []
     fragments: list[Piece] = []

@@ -1,61 +1,142 @@
-"""Ruled and squared paper: the lines go, the strokes that cross them stay."""
+"""Ruled and squared paper: the lines go, the strokes that cross them stay.
+
+A line takes a share of the light, and ink on it takes a share of what is left. So what a line takes is measured along
+all of its length, where most of it is bare, and divided away.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.images.paper import Ink
+
 Mask = npt.NDArray[np.uint8]
 """uint8 [h, w]: 1 where there is ink."""
+Floats = npt.NDArray[np.float64]
 
 RUN_SHARE: Final = 1 / 30
 """A ruling has straight runs at least this long, as a share of the page's side; slanted, it is a staircase."""
-SPAN_SHARE: Final = 0.4
-"""A ruling is at least this long in all; no stroke of a digit is."""
+FOUND_SHARE: Final = 0.25
+"""Runs that lie in a row are at least this long in all, as a share of the page's side; no stroke of a digit is."""
+SPAN_SHARE: Final = 0.7
+"""A ruling reaches this far at least, from its first run to its last, as a share of the page's side."""
 MAX_THICKNESS: Final = 0.006
 """A ruling is at most this thick, as a share of the page's longer side, and 3 pixels where that is less."""
+BARE: Final = 0.5
+"""Digits stand on less than this share of a ruling."""
+SEGMENTS: Final = 8
+"""A ruling's strength is measured in so many parts of its length, since a shadow or the end of the sheet changes it."""
+UNEVEN: Final = 1.35
+"""No part of a ruling takes more light than its usual part by this factor: shade does not change what it takes."""
+STEPS: Final = 3
+"""Its profile is sampled so many times a pixel."""
+STRONGEST: Final = 0.92
+"""Share of the light beyond which nothing can be told of what lies on a ruling."""
+RESIDUE: Final = 0.12
+"""What is left of a ruling is grain, where it takes less than this share of the light."""
 
 
-def erase_rulings(mask: Mask) -> Mask:
-    """Return the mask without lines that run across the page, level or upright within a few degrees."""
-    upright = np.ascontiguousarray(mask.T)
-    return np.asarray(mask & ~_level_rulings(mask) & ~_level_rulings(upright).T & 1, dtype=np.uint8)
+@dataclass(frozen=True)
+class _Line:
+    """One ruling, level within a few degrees; a parabola follows bent paper."""
+
+    curve: np.polynomial.Polynomial
+    """From the column to the row."""
+    first: int
+    last: int
+    """Columns between which it was seen."""
 
 
-def _level_rulings(mask: Mask) -> Mask:
-    """Return 1 where there is a ruling and no stroke across it."""
+def without_rulings(ink: Ink, level: float) -> Ink:
+    """Return the ink of a page, uint8 [h, w], without lines that run across it, level or upright within a few degrees.
+
+    `level` is the least ink, 1 to 255, that counts as ink.
+    """
+    mask = np.asarray(ink >= max(1, level), dtype=np.uint8)
+    level_lines = _rulings(mask)
+    upright_lines = _rulings(np.ascontiguousarray(mask.T))
+    if not level_lines and not upright_lines:
+        return ink
+    cleared = ink.astype(np.float32) / np.float32(255)
+    for line in level_lines:
+        _divide_away(cleared, line)
+    turned = np.ascontiguousarray(cleared.T)
+    for line in upright_lines:
+        _divide_away(turned, line)
+    return np.asarray(turned.T * 255 + 0.5, dtype=np.float32).astype(np.uint8)
+
+
+def _rulings(mask: Mask) -> list[_Line]:
     height, width = mask.shape
     thickest = max(3, round(max(height, width) * MAX_THICKNESS))
     run = max(8, round(width * RUN_SHARE))
     # Grain tears thin lines, which are mended before their runs are measured.
     mended = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
     runs = cv2.morphologyEx(mended, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
-    lines = np.zeros_like(mask)
     # Most pages and frames are not ruled, which is seen before anything costly.
-    if runs.max(axis=0).mean() < SPAN_SHARE:
-        return lines
+    if runs.max(axis=0).mean() < FOUND_SHARE:
+        return []
     # A slanted line is a staircase: its steps are joined before its length is taken.
     joined = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((3, run), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    thickness = 0
-    for label in range(1, count):
-        x, y, w, h, area = (int(value) for value in stats[label])
-        if w >= SPAN_SHARE * width and area <= thickest * w:
-            thickness = max(thickness, -(-area // w))
-            _draw_through(lines, labels[y : y + h, x : x + w] == label, x, y, -(-area // w) + 2)
-    # Where the ink reaches well beyond the line, up and down, a stroke crosses it.
-    strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2 * thickness + 2, 1), np.uint8))
-    return np.asarray((lines == 1) & (strokes == 0), dtype=np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    groups: list[tuple[Floats, Floats]] = []
+    for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH]) + 1 if count > 1 else ():
+        x, y, w, h = (int(value) for value in stats[label, :4])
+        at_edge = y == 0 or y + h == height
+        if at_edge or w < FOUND_SHARE * width:
+            continue
+        own = labels[y : y + h, x : x + w] == label
+        # Where a digit stands on the line, it is thicker than itself.
+        bare = own & (own.sum(axis=0) <= thickest)
+        rows, columns = bare.nonzero()
+        if len(np.unique(columns)) >= BARE * w:
+            _add_to_line(groups, columns + float(x), rows + float(y), thickest)
+    lines = [
+        _Line(np.polynomial.Polynomial.fit(columns, rows, 2), int(columns.min()), int(columns.max()))
+        for columns, rows in groups
+    ]
+    return [line for line in lines if line.last - line.first >= SPAN_SHARE * width]
 
 
-def _draw_through(lines: Mask, ruling: npt.NDArray[np.bool_], x: int, y: int, thickness: int) -> None:
-    """Draw a ruling, of which parts were found, across the whole page: a parabola follows bent paper."""
-    rows, columns = ruling.nonzero()
-    width = lines.shape[1]
-    parabola = np.polynomial.Polynomial.fit(columns + x, rows + y, 2)
-    along = np.linspace(0, width - 1, 32)
-    points = np.stack([along, parabola(along)], axis=1)
-    cv2.polylines(lines, [np.rint(points).astype(np.int32)], isClosed=False, color=1, thickness=thickness)
+def _add_to_line(groups: list[tuple[Floats, Floats]], columns: Floats, rows: Floats, thickest: int) -> None:
+    """Add points to the line that they continue, or make them one of their own."""
+    for index, (known_columns, known_rows) in enumerate(groups):
+        expected = np.polynomial.Polynomial.fit(known_columns, known_rows, 1)(columns)
+        if abs(float(np.median(expected - rows))) <= thickest:
+            groups[index] = np.concatenate([known_columns, columns]), np.concatenate([known_rows, rows])
+            return
+    groups.append((columns, rows))
+
+
+def _divide_away(ink: npt.NDArray[np.float32], line: _Line) -> None:
+    """Take a line away from ink, float32 [h, w] from 0 to 1, in place."""
+    height, width = ink.shape
+    reach = max(3, round(max(height, width) * MAX_THICKNESS)) + 1
+    along = np.arange(width)
+    middle = line.curve(along)
+    offsets = np.arange(-reach * STEPS, reach * STEPS + 1) / STEPS
+    sampled = cv2.remap(
+        ink,
+        np.broadcast_to(along.astype(np.float32), (len(offsets), width)).copy(),
+        (middle[None] + offsets[:, None]).astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    # Digits cover less than half of any part of a line, so its median is that of the bare line.
+    profile = np.stack([np.median(part, axis=1) for part in np.array_split(sampled, SEGMENTS, axis=1)])
+    # A stroke that runs along the line may cover more of a short part.
+    np.minimum(profile, UNEVEN * np.median(profile, axis=0), out=profile)
+    rows = np.rint(middle)[None].astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
+    position = np.rint((rows - middle[None] + reach) * STEPS).clip(0, len(offsets) - 1).astype(np.int64)
+    taken = profile[np.minimum(along * SEGMENTS // width, SEGMENTS - 1)[None], position].clip(0, STRONGEST)
+    inside = (rows >= 0) & (rows < height)
+    at = rows.clip(0, height - 1), np.broadcast_to(along, rows.shape)
+    before = ink[at]
+    left = np.maximum(1 - (1 - before) / (1 - taken), 0)
+    left[left < RESIDUE * (taken > RESIDUE / 2)] = 0
+    ink[at[0][inside], at[1][inside]] = left[inside]

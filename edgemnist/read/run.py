@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from edgemnist.read.results import ReadResult
 from edgemnist.runtimes import load, runtime_for
 from edgemnist.storage import write_file
 
+KINDS: Final = {".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Formats of the drawing by suffix; any other is PNG."""
+
 
 def read_file(
     exports: Path,
@@ -28,7 +32,7 @@ def read_file(
     boxes: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> ReadResult:
-    """Read the digits of a picture file; `boxes` is a PNG to draw them into.
+    """Read the digits of a picture file; `boxes` is a PNG or, by its suffix, a JPEG to draw them into.
 
     `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken.
 
@@ -47,5 +51,5 @@ def read_file(
     if not result.digits:
         reporter.notice(f"No digits were found on {page}.")
     if boxes is not None:
-        write_file(boxes, draw_boxes(picture, result))
+        write_file(boxes, draw_boxes(picture, result, KINDS.get(boxes.suffix.lower(), "PNG")))
     return msgspec.structs.replace(result, source=str(page), artifact=name, runtime=runtime_for(path))

@@ -14,11 +14,15 @@ from edgemnist.read.pieces import Piece
 
 SEAM_HEIGHT: Final = 32
 """Seams are sought at this height: finer ones do not cut better."""
-SLANT_COST: Final = 0.12
+SLANT_COST: Final = 0.2
 """Cost of a step aside, against 1 for a pixel of full ink: a seam may lean, but does not wander."""
 NARROWEST: Final = 0.12
 """Least width of a part, as a share of the height."""
-MAX_CUTS: Final = 6
+APART: Final = 0.09
+"""Two seams are at least this far apart on average, as a share of the height: nearer ones cut off a sliver."""
+CUTS_PER_WIDTH: Final = 4.0
+"""At most so many seams for each height's worth of width, and `MAX_CUTS` in all."""
+MAX_CUTS: Final = 8
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,25 +30,29 @@ Floats = npt.NDArray[np.float64]
 def cut_columns(piece: Piece) -> list[npt.NDArray[np.int64]]:
     """Return seams through a piece, from left to right: for each row, the first column right of the cut.
 
-    A seam runs from top to bottom where it crosses the least ink (dynamic programming, as in seam carving).
+    A seam runs from top to bottom where it crosses the least ink (dynamic programming, as in seam carving). The best
+    one through each point at half the height is sought, since the best of all run together in the widest gap.
     """
     height, width = piece.ink.shape
     scale = SEAM_HEIGHT / height
     small_width = max(1, round(width * scale))
     small = np.asarray(Image.fromarray(piece.ink).resize((small_width, SEAM_HEIGHT), Image.Resampling.BOX))
-    costs, steps = _least_costs(small / max(1.0, float(small.max())))
+    ink = small / max(1.0, float(small.max()))
+    middle = SEAM_HEIGHT // 2
+    from_top, steps_up = _least_costs(ink[: middle + 1])
+    from_bottom, steps_down = _least_costs(ink[: middle - 1 : -1])
+    costs = from_top + from_bottom
     margin = max(1, round(NARROWEST * SEAM_HEIGHT))
-    ends = [x for x in range(margin, small_width - margin) if costs[x] <= costs[x - 1 : x + 2].min()]
+    limit = min(MAX_CUTS, max(1, round(CUTS_PER_WIDTH * small_width / SEAM_HEIGHT)))
     seams: list[Floats] = []
-    for end in sorted(ends, key=lambda x: costs[x]):
-        seam = _trace(steps, end)
-        # Two seams that nearly coincide cut off a sliver between them.
+    for through in sorted(range(margin, small_width - margin), key=lambda x: costs[x]):
+        seam = np.concatenate([_trace(steps_up, through), _trace(steps_down, through)[-2::-1]])
         if (
-            all(np.abs(seam - other).mean() >= margin for other in seams)
+            all(np.abs(seam - other).mean() >= APART * SEAM_HEIGHT for other in seams)
             and margin <= seam.mean() < small_width - margin
         ):
             seams.append(seam)
-        if len(seams) == MAX_CUTS:
+        if len(seams) == limit:
             break
     rows = np.minimum((np.arange(height) * scale).astype(np.int64), SEAM_HEIGHT - 1)
     seams.sort(key=lambda seam: float(seam.mean()))
@@ -74,15 +82,15 @@ def trimmed(piece: Piece, ink: Ink) -> Piece | None:
 
 def _least_costs(ink: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return, for each column of the last row, the cost of the best seam there; and the steps that lead to it."""
-    costs = ink[0].copy()
     steps = np.zeros(ink.shape, dtype=np.int64)
+    padded = np.full(ink.shape[1] + 2, np.inf)
+    costs = padded[1:-1]
+    costs[:] = ink[0]
     for row in range(1, len(ink)):
-        padded = np.pad(costs, 1, constant_values=np.inf)
-        ways = np.stack([padded[1:-1], padded[:-2] + SLANT_COST, padded[2:] + SLANT_COST])
-        best = ways.argmin(axis=0)
-        steps[row] = np.array([0, -1, 1])[best]
-        costs = ways.min(axis=0) + ink[row]
-    return costs, steps
+        aside = np.minimum(padded[:-2], padded[2:]) + SLANT_COST
+        steps[row] = np.where(costs <= aside, 0, np.where(padded[:-2] <= padded[2:], -1, 1))
+        costs[:] = np.minimum(costs, aside) + ink[row]
+    return costs.copy(), steps
 
 
 def _trace(steps: npt.NDArray[np.int64], end: int) -> Floats:

@@ -47,6 +47,13 @@ def test_boxes_are_drawn_into_a_picture_of_the_page(edgemnist: Run, tmp_path: Pa
         assert changed[max(0, y - 2) : y + 1, x : x + w].mean() > 0.5
 
 
+def test_boxes_are_a_jpeg_where_the_name_says_so(edgemnist: Run, tmp_path: Path) -> None:
+    done = edgemnist("read", PAGES / min(TRUTH), "--artifact", MODEL, "--boxes", "boxes.JPG")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "boxes.JPG") as drawn:
+        assert drawn.format == "JPEG"
+
+
 def test_a_page_without_digits_says_so_and_is_no_failure(edgemnist: Run, tmp_path: Path) -> None:
     Image.new("RGB", (300, 200), "white").save(tmp_path / "blank.png")
     done = edgemnist("read", "blank.png", "--artifact", MODEL, "--json")

@@ -7,6 +7,8 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.vision.scoring import Score, score
@@ -115,12 +117,65 @@ def test_a_page_without_digits_has_none(size: tuple[int, int], level: int, class
     assert (result.width, result.height) == size
 
 
-@pytest.mark.parametrize("name", ["photo", "dark-shadow", "table", "blackboard"])
-def test_blank_paper_has_no_digits_whatever_is_printed_on_it(name: str, classifier: Classifier) -> None:
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("name", ["photo", "ruled", "squared", "dark-shadow", "table", "specks-holes", "blackboard"])
+def test_blank_paper_has_no_digits_whatever_lies_on_it(name: str, classifier: Classifier) -> None:
     blank = Digits(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.int64))
-    page = compose_page(blank, rng, replace(STYLES[name], rows=0, width=800, height=1000))
-    assert [digit for digit in read_page(page.picture, classifier).digits if digit.digit is not None] == []
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        page = compose_page(blank, rng, replace(STYLES[name], rows=0, width=800, height=1000))
+        assert [digit for digit in read_page(page.picture, classifier).digits if digit.digit is not None] == []
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])
+def test_a_page_in_any_colour_mode_is_read_alike(mode: str, digits: Digits, classifier: Classifier) -> None:
+    page = write(digits, quarter(STYLES["scan"]))
+    grey = Image.fromarray(page.picture).convert("L")
+    expected = [number.text for number in read_page(grey, classifier).numbers]
+    if mode == "1":
+        # Without dithering, which draws no grey but spreads it.
+        picture = grey.point(lambda level: 255 * (level > 128)).convert("1", dither=Image.Dither.NONE)
+    elif mode == "LAB":
+        neutral = Image.new("L", grey.size, 128)
+        picture = Image.merge("LAB", (grey, neutral, neutral))
+    elif mode == "I;16":
+        picture = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    else:
+        picture = grey.convert(mode) if mode in {"I", "F", "LA", "P"} else grey.convert("RGB").convert(mode)
+    read = [number.text for number in read_page(picture, classifier).numbers]
+    alike = sum(one == other for one, other in zip(read, expected, strict=False))
+    assert alike >= len(expected) - 1
+
+
+@given(
+    height=st.integers(1, 400),
+    width=st.integers(1, 400),
+    bars=st.lists(st.tuples(*4 * [st.integers(0, 400)], st.integers(0, 255)), max_size=12),
+    level=st.integers(0, 255),
+    noise=st.integers(0, 30),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+def test_whatever_is_drawn_is_read_or_left_alone_and_every_box_lies_on_the_page(
+    classifier: Classifier,
+    *,
+    height: int,
+    width: int,
+    bars: list[tuple[int, int, int, int, int]],
+    level: int,
+    noise: int,
+) -> None:
+    pixels = np.full((height, width), level, dtype=np.int64)
+    for top, left, tall, wide, shade in bars:
+        pixels[top : top + tall, left : left + wide] = shade
+    pixels += np.random.default_rng(0).integers(-noise, noise + 1, pixels.shape)
+    result = read_page(pixels.clip(0, 255).astype(np.uint8), classifier)
+    assert "".join(number.text for number in result.numbers) == "".join(
+        "?" if digit.digit is None else str(digit.digit) for digit in result.digits
+    )
+    for digit in result.digits:
+        x, y, w, h = digit.box
+        assert 0 <= x < x + w <= width
+        assert 0 <= y < y + h <= height
+        assert 0 <= digit.confidence <= 1
 
 
 def test_noise_is_read_without_a_crash(classifier: Classifier) -> None:

@@ -39,7 +39,11 @@ def evaluation_digits() -> Digits:
         return Digits(pack["images"], pack["labels"].astype(np.int64))
 
 
-def validation_digits(count: int = 10_000) -> Digits:
+VALIDATION = 10_000
+"""How many of the last training digits are held out for thresholds."""
+
+
+def validation_digits(count: int = VALIDATION) -> Digits:
     """Return the last MNIST training digits, on which thresholds are set. Needs the full data set."""
     training = _idx("train")
     return Digits(training.images[-count:], training.labels[-count:])

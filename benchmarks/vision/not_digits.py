@@ -1,0 +1,108 @@
+"""Drawings for the likeness network: digits made hard, letters, scribbles, blots, pairs and pieces, as ink."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.vision.synthetic import strokes
+from benchmarks.vision.synthetic.camera import Picture
+
+FONTS: Final = (
+    *strokes.HERSHEY_TRAINING,
+    "DejaVuSans",
+    "DejaVuSerif",
+    "DejaVuSansMono",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+)
+LETTERS: Final = "".join(sorted(set(string.ascii_letters + "&@#%$?!+=*<>{}~^") - strokes.DIGIT_LIKE))
+COPIES: Final = 24
+"""How often each character of each font is drawn."""
+
+Images = npt.NDArray[np.uint8]
+
+
+def hard_digits(digits: Images, count: int, rng: np.random.Generator) -> Iterator[Picture]:
+    """Return handwritten digits, bent, and half of them thinned to pen lines first."""
+    for number, index in enumerate(rng.integers(len(digits), size=count)):
+        if number % 2:
+            large = 255 - cv2.resize(digits[index], (112, 112), interpolation=cv2.INTER_CUBIC)
+        else:
+            large = strokes.draw_thin(digits[index], rng)
+        yield 255 - strokes.bend(np.asarray(large, dtype=np.uint8), rng)
+
+
+def font_glyphs(characters: str, rng: np.random.Generator, copies: int = COPIES) -> Iterator[Picture]:
+    """Return characters in every font, slanted and bent."""
+    for font in FONTS:
+        for character in characters:
+            for _ in range(copies):
+                yield 255 - strokes.draw_letter(character, font, rng)
+
+
+def not_digits(digits: Images, count: int, rng: np.random.Generator) -> Iterator[Picture]:
+    """Return `count` each of scribbles, blots, pairs of digits and pieces of digits."""
+    kinds: tuple[strokes.Scribble, ...] = ("zigzag", "knot")
+    for index in range(count):
+        yield 255 - strokes.scribble(kinds[index % 2], rng)
+        yield _blot(rng)
+        yield _pair(digits[rng.integers(len(digits), size=2)], rng)
+        yield _piece(digits[rng.integers(len(digits))], rng)
+
+
+def _pair(two: Images, rng: np.random.Generator) -> Picture:
+    """Return two digits that touch, as one."""
+    canvas = np.zeros((40, 60), dtype=np.uint8)
+    left, right = (_cropped(image) for image in two)
+    top = 10 + rng.integers(-3, 4, 2)
+    overlap = int(rng.integers(-1, 4))
+    for glyph, x, y in ((left, 2, top[0]), (right, 2 + left.shape[1] - overlap, top[1])):
+        patch = canvas[y : y + glyph.shape[0], x : x + glyph.shape[1]]
+        np.maximum(patch, glyph, out=patch)
+    return np.asarray(cv2.resize(canvas, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC))
+
+
+def _piece(image: Images, rng: np.random.Generator) -> Picture:
+    """Return what is left of a digit after a cut somewhere in its middle."""
+    glyph = _cropped(image)
+    if rng.random() < 0.75:
+        cut = max(2, int(glyph.shape[1] * rng.uniform(0.35, 0.65)))
+        part = glyph[:, :cut] if rng.random() < 0.5 else glyph[:, cut:]
+    else:
+        cut = max(2, int(glyph.shape[0] * rng.uniform(0.35, 0.65)))
+        part = glyph[:cut] if rng.random() < 0.5 else glyph[cut:]
+    return np.asarray(cv2.resize(np.pad(part, 1), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC))
+
+
+def _cropped(image: Images) -> Images:
+    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _blot(rng: np.random.Generator) -> Picture:
+    """Return a blot, a bar or an arc."""
+    canvas = np.zeros((140, 140), dtype=np.uint8)
+    axes = tuple(int(side) for side in rng.integers(8, 60, 2))
+    angle = rng.uniform(0, 180)
+    match int(rng.integers(4)):
+        case 0:
+            cv2.ellipse(canvas, (70, 70), axes, angle, 0, 360, 255, -1)
+        case 1:
+            noise = cv2.GaussianBlur(rng.uniform(0, 1, (140, 140)).astype(np.float32), (0, 0), rng.uniform(4, 14))
+            canvas[noise > np.percentile(noise, rng.uniform(70, 92))] = 255
+        case 2:
+            # Lying down, since an upright bar is a one.
+            end = rng.uniform(-0.6, 0.6)
+            delta = np.array([np.cos(end), np.sin(end)]) * 60
+            start, stop = ((70 - delta).astype(int).tolist(), (70 + delta).astype(int).tolist())
+            cv2.line(canvas, start, stop, 255, int(rng.integers(3, 30)))
+        case _:
+            cv2.rectangle(canvas, (20, 30), (int(rng.integers(40, 130)), int(rng.integers(50, 120))), 255,
+                          int(rng.choice([-1, 4, 8, 16])))  # fmt: skip
+    return canvas

@@ -1,0 +1,123 @@
+"""`edgemnist watch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.cli import app, options
+
+
+@app.command(epilog="Example: edgemnist watch 0 · edgemnist watch rtsp://camera/stream · edgemnist watch scans --once")
+def watch(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A camera's number, `picamera`, an RTSP or HTTP URL, a video file, or a directory of pictures.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    source_option: Annotated[
+        str | None, typer.Option("--source", metavar="SOURCE", help="The same, as an option.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", metavar="P", show_default="calibrated", help="Below this a digit is refused with a ?."
+        ),
+    ] = None,
+    steady: Annotated[
+        int, typer.Option("--steady", metavar="N", help="Frames that have to agree on a number; 1 tells each at once.")
+    ] = 3,
+    every: Annotated[bool, typer.Option("--every", help="Read every frame, whether or not anything changed.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Read what is in the directory now, and end.")] = False,
+    give_up: Annotated[
+        float, typer.Option("--give-up", metavar="SECONDS", help="End when the source was away for so long.")
+    ] = 60,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Print a hardened systemd unit for this command, and end.")
+    ] = False,
+    artifact: Annotated[
+        str | None,
+        typer.Option(
+            "--artifact",
+            metavar="NAME|FILE",
+            show_default="the fastest verified one",
+            help="An artifact of the export directory, or any model file.",
+        ),
+    ] = None,
+    threads: options.Threads = 1,
+    exports: options.Exports = None,
+) -> None:
+    """Read a camera, a stream, a video or a directory as it goes on: one line of JSON for each frame that was read.
+
+    Frames that come too fast are dropped, those that show nothing new are skipped, and a camera that goes away is
+    opened anew. SIGTERM and Ctrl-C end it with exit code 0.
+    """
+    options.limit_numpy_threads()
+    from edgemnist.errors import UsageError
+    from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
+    from edgemnist.render.watch import print_reading, print_unit
+    from edgemnist.watch.config import WatchConfig
+
+    if source is None:
+        source = source_option
+    elif source_option is not None:
+        raise UsageError("SOURCE and --source are the same: give one of them")
+    if source is None:
+        raise UsageError("There is nothing to watch", hint="Give a camera's number, a URL, a video or a directory.")
+    config = WatchConfig(
+        read=ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence),
+        steady=steady,
+        every=every,
+        once=once,
+        give_up_s=give_up,
+    )
+    if systemd:
+        from edgemnist.watch.unit import watch_unit
+
+        print_unit(
+            watch_unit(
+                source,
+                options.words(
+                    {
+                        "--min-confidence": min_confidence,
+                        "--steady": steady,
+                        "--give-up": give_up,
+                        "--artifact": _absolute(artifact),
+                        "--threads": threads,
+                        "--exports": exports and exports.absolute(),
+                    }
+                )
+                + ["--every"] * every,
+            )
+        )
+        return
+
+    from edgemnist.exports import find_exports
+    from edgemnist.predict import resolve_artifact
+    from edgemnist.render.progress import TerminalReporter
+    from edgemnist.render.terminal import quiet_libraries
+    from edgemnist.runtimes import load
+    from edgemnist.signals import stopped_by_signals
+    from edgemnist.watch.run import watch as watch_source
+
+    reporter = TerminalReporter()
+    with stopped_by_signals() as stop:
+        # Only while it loads: what libraries write is kept in a file, which must not grow for months.
+        with quiet_libraries():
+            _, path, labels = resolve_artifact(find_exports(exports, reporter), artifact, reporter=reporter)
+            classifier = load(path, threads=threads, labels=labels)
+        try:
+            watch_source(source, classifier, config, emit=print_reading, stop=stop, reporter=reporter)
+        except BrokenPipeError:
+            # Whoever read the lines has had enough, as `head` does.
+            return
+
+
+def _absolute(artifact: str | None) -> str | None:
+    return str(Path(artifact).absolute()) if artifact is not None and Path(artifact).exists() else artifact

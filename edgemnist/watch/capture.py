@@ -1,0 +1,109 @@
+"""Cameras, streams and video files, by OpenCV."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+import cv2
+import numpy as np
+
+from edgemnist.errors import SourceError
+from edgemnist.images.decode import MAX_PIXELS
+from edgemnist.images.grey import Grey
+from edgemnist.progress import Reporter
+from edgemnist.watch.frame import Frame, Source
+
+# What the backends write on stderr is said here, in a sentence.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+COMPLETE: Final = 0.95
+"""A video that ends before this share of the frames that its header promises is damaged."""
+
+
+class CaptureGrabber:
+    """An open `cv2.VideoCapture`."""
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+
+    def read(self) -> Grey | None:
+        """Return the next frame, or None where there is none."""
+        return read_grey(self._capture)
+
+    def close(self) -> None:
+        """Release the device or the connection."""
+        self._capture.release()
+
+
+def open_camera(index: int) -> CaptureGrabber | None:
+    """Open a camera by its number, or return None where that is impossible."""
+    capture = cv2.VideoCapture(index)
+    # A queue in the driver would make every frame late.
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    return CaptureGrabber(capture) if capture.isOpened() else None
+
+
+def open_stream(url: str, stall_s: float) -> CaptureGrabber | None:
+    """Open an RTSP or HTTP stream or a device file, or return None; silence of `stall_s` seconds ends it."""
+    timeout = round(stall_s * 1000)
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout]
+    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
+    return CaptureGrabber(capture) if capture.isOpened() else None
+
+
+class VideoSource(Source):
+    """A video file: every frame of it, from the first to the last."""
+
+    connected = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
+        """Give every frame. Raises SourceError where the file is no video."""
+        # FFmpeg alone: the other backends guess that a file name is a pattern of numbered pictures.
+        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        index = 0
+        try:
+            promised = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
+            while not stop.is_set():
+                picture = read_grey(capture)
+                if picture is None:
+                    break
+                yield Frame(
+                    picture=picture,
+                    arrived=time.time(),
+                    source=str(self._path),
+                    index=index,
+                    position=round(capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3, 3),
+                )
+                index += 1
+        finally:
+            capture.release()
+        if stop.is_set():
+            return
+        if index == 0:
+            raise SourceError(
+                f"{self._path} is not a video that can be read: it is damaged, or of an unknown format",
+                hint="Pictures are read with: edgemnist read",
+            )
+        if index < COMPLETE * promised:
+            reporter.notice(f"{self._path} ended after {index} of {promised:.0f} frames: it is damaged or cut short.")
+
+
+def read_grey(capture: cv2.VideoCapture) -> Grey | None:
+    """Return the grey levels of the next frame, uint8 [h, w], or None where there is none or it cannot be decoded."""
+    try:
+        received, picture = capture.read()
+    except cv2.error:
+        # Some backends raise where a frame is broken, instead of saying so.
+        return None
+    if not received or picture is None or not 0 < picture.shape[0] * picture.shape[1] <= MAX_PIXELS:
+        return None
+    return np.asarray(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)  # noqa: PLR2004

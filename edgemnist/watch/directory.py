@@ -1,0 +1,77 @@
+"""A directory into which pictures fall, from a scanner or a camera."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from edgemnist.errors import ImageError, SourceError
+from edgemnist.images.decode import open_image
+from edgemnist.progress import Reporter
+from edgemnist.watch.frame import Frame, Source
+
+SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""What else lies in the directory is nobody's concern."""
+
+Stamp = tuple[int, int]
+"""Size in bytes, and time of the last change in nanoseconds."""
+
+
+class DirectorySource(Source):
+    """Every picture once, those that are there first, and again when it changes."""
+
+    connected = False
+
+    def __init__(self, path: Path, *, poll_s: float, once: bool) -> None:
+        self._path = path
+        self._poll_s = poll_s
+        self._once = once
+
+    def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
+        """Give the pictures, oldest first. One that cannot be read is named in a notice, and passed over."""
+        known: dict[str, Stamp] = {}
+        """What each file was like when it was read."""
+        before: dict[str, Stamp] = {}
+        index = 0
+        while not stop.is_set():
+            present = self._pictures()
+            known = {name: stamp for name, stamp in known.items() if name in present}
+            for name, stamp in sorted(present.items(), key=lambda entry: (entry[1][1], entry[0])):
+                # A file that is still growing is not a picture yet.
+                if stop.is_set() or known.get(name) == stamp or not (self._once or before.get(name) == stamp):
+                    continue
+                known[name] = stamp
+                path = self._path / name
+                try:
+                    picture = open_image(path)
+                except ImageError as error:
+                    reporter.notice(f"{error.message}.")
+                    continue
+                yield Frame(picture=picture, arrived=time.time(), source=str(path), index=index)
+                index += 1
+            if self._once:
+                return
+            before = present
+            stop.wait(self._poll_s)
+
+    def _pictures(self) -> dict[str, Stamp]:
+        """Return the pictures of the directory; hidden files are somebody's temporary ones."""
+        found: dict[str, Stamp] = {}
+        try:
+            with os.scandir(self._path) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in SUFFIXES:
+                        continue
+                    try:
+                        if entry.is_file():
+                            state = entry.stat()
+                            found[entry.name] = state.st_size, state.st_mtime_ns
+                    except FileNotFoundError:
+                        continue
+        except OSError as error:
+            raise SourceError(f"{self._path} cannot be watched: {error.strerror or error}") from error
+        return found

@@ -1,0 +1,61 @@
+"""From what the user typed to a source of frames."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from edgemnist.errors import MissingDependencyError, SourceError
+from edgemnist.watch.config import WatchConfig
+from edgemnist.watch.directory import DirectorySource
+from edgemnist.watch.frame import Source
+from edgemnist.watch.live import Grabber, LiveSource
+
+PICAMERA: Final = "picamera"
+URL: Final = re.compile(r"(rtsps?|https?|rtmp|udp|tcp|srt)://", re.IGNORECASE)
+CREDENTIALS: Final = re.compile(r"(?<=://)[^/@]*@")
+
+
+def open_source(source: str, config: WatchConfig) -> Source:
+    """Return the source that a camera's number, `picamera`, a URL, a video file or a directory stands for.
+
+    Needs OpenCV for all but directories. Raises SourceError where there is no such thing, and MissingDependencyError
+    where picamera2 is asked for and not installed.
+    """
+    if source == PICAMERA:
+        return LiveSource("The camera module", _picamera(), give_up_s=config.give_up_s)
+    path = Path(source)
+    if path.is_dir():
+        return DirectorySource(path, poll_s=config.poll_s, once=config.once)
+    if config.once:
+        raise SourceError(f"--once is for a directory, which {source} is not")
+    from edgemnist.watch import capture
+
+    if source.isdecimal():
+        return LiveSource(f"Camera {source}", partial(capture.open_camera, int(source)), give_up_s=config.give_up_s)
+    if URL.match(source) or path.is_char_device():
+        # What is printed and logged is read by others: a password in the URL is not.
+        name = CREDENTIALS.sub("", source)
+        return LiveSource(name, partial(capture.open_stream, source, config.stall_s), give_up_s=config.give_up_s)
+    if not path.exists():
+        raise SourceError(
+            f"There is no {source} to watch",
+            hint="Give a camera's number, picamera, an RTSP or HTTP URL, a video file or a directory.",
+        )
+    return capture.VideoSource(path)
+
+
+def _picamera() -> Callable[[], Grabber | None]:
+    if importlib.util.find_spec("picamera2") is None:
+        raise MissingDependencyError(
+            "The camera module of a Raspberry Pi",
+            ["picamera2"],
+            "sudo apt install python3-picamera2   (and make the virtual environment with --system-site-packages)",
+        )
+    from edgemnist.watch.picamera import open_picamera
+
+    return open_picamera

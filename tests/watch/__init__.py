@@ -1,0 +1,1 @@
+"""Watching cameras, streams, videos and directories."""

@@ -1,0 +1,204 @@
+"""`edgemnist watch`, as users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgemnist.exports import reference_directory
+from tests.conftest import Run
+from tests.watch.conftest import Film, Show
+
+REFERENCE = str(reference_directory())
+
+
+def lines(stdout: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stdout.splitlines()]
+
+
+def texts(readings: list[dict[str, Any]]) -> list[str]:
+    """Return what was read, without repetitions."""
+    return [
+        text for text, _ in groupby(" ".join(one["text"] for one in reading["numbers"]) for reading in readings) if text
+    ]
+
+
+@contextmanager
+def started(*arguments: str | Path, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgemnist", "watch", *arguments, "--exports", REFERENCE],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_video_is_read_one_line_a_reading_and_the_numbers_follow_it(
+    edgemnist: Run, tmp_path: Path, show: Show, film: Film
+) -> None:
+    film(tmp_path / "meter.avi", [show("4096")] * 12 + [show("4097")] * 12)
+    done = edgemnist("watch", "meter.avi", "--exports", REFERENCE, "--every")
+    assert done.returncode == 0, done.stderr
+    readings = lines(done.stdout)
+    assert [reading["frame"] for reading in readings] == list(range(24))
+    assert texts(readings) == ["4096", "4097"]
+    last = readings[-1]
+    assert last["source"] == "meter.avi"
+    assert last["position"] == pytest.approx(23 / 15, abs=0.01)
+    assert last["confidence"] == min(number["confidence"] for number in last["numbers"])
+    assert last["timestamp"].endswith("+00:00")
+    assert set(last["milliseconds"]) == {"wait", "find", "normalize", "classify", "arrange", "total"}
+    (number,) = last["numbers"]
+    assert number["line"] == 0
+    x, y, w, h = number["box"]
+    assert 80 < x < x + w < 400
+    assert 190 < y < y + h < 290
+
+
+def test_frames_that_show_nothing_new_are_skipped(edgemnist: Run, tmp_path: Path, show: Show, film: Film) -> None:
+    film(tmp_path / "meter.avi", [show("77")] * 30)
+    readings = lines(edgemnist("watch", "meter.avi", "--exports", REFERENCE).stdout)
+    assert len(readings) == 5
+    assert texts(readings) == ["77"]
+
+
+def test_a_number_that_only_one_frame_shows_is_not_told(edgemnist: Run, tmp_path: Path, show: Show, film: Film) -> None:
+    film(tmp_path / "flash.avi", [show("12")] * 8 + [show("98")] + [show("12")] * 8)
+    assert texts(lines(edgemnist("watch", "flash.avi", "--exports", REFERENCE, "--every").stdout)) == ["12"]
+    hasty = lines(edgemnist("watch", "flash.avi", "--exports", REFERENCE, "--every", "--steady", "1").stdout)
+    assert texts(hasty) == ["12", "98", "12"]
+
+
+def test_a_video_that_is_cut_short_is_read_as_far_as_it_goes(
+    edgemnist: Run, tmp_path: Path, show: Show, film: Film
+) -> None:
+    whole = film(tmp_path / "whole.avi", [show("31")] * 30).read_bytes()
+    header, frames = whole[: whole.index(b"movi") + 4], whole[whole.index(b"movi") + 4 :]
+    (tmp_path / "cut.avi").write_bytes(header + frames[: len(frames) // 3])
+    done = edgemnist("watch", "cut.avi", "--exports", REFERENCE, "--every")
+    assert done.returncode == 0
+    assert texts(lines(done.stdout)) == ["31"]
+    assert 5 < len(lines(done.stdout)) < 15
+    assert "of 30 frames: it is damaged or cut short" in " ".join(done.stderr.split())
+
+
+def test_a_video_that_changes_its_size_is_read_on(edgemnist: Run, tmp_path: Path, show: Show) -> None:
+    small = np.ascontiguousarray(show("64")[150:350, 60:460])
+    frames = [show("32")] * 6 + [small] * 6
+    jpegs = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames]
+    (tmp_path / "sizes.mjpeg").write_bytes(b"".join(jpegs))
+    done = edgemnist("watch", "sizes.mjpeg", "--exports", REFERENCE, "--every")
+    assert done.returncode == 0, done.stderr
+    assert texts(lines(done.stdout)) == ["32", "64"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "There is nothing to watch"),
+        (("nowhere.mp4",), 2, "There is no nowhere.mp4 to watch"),
+        (("text.mp4",), 2, "text.mp4 is not a video that can be read"),
+        (("empty.mp4",), 2, "empty.mp4 is not a video that can be read"),
+        (("9", "--give-up", "0"), 2, "Camera 9 has given no picture for 0 seconds"),
+        (("picamera",), 3, "sudo apt install python3-picamera2"),
+        (("--source", "picamera"), 3, "picamera2, which is not installed"),
+        (("0", "--source", "1"), 2, "give one of them"),
+        (("text.mp4", "--once"), 2, "--once is for a directory"),
+        ((".", "--steady", "0"), 2, "--steady 0 is no number of frames"),
+        ((".", "--give-up", "-1"), 2, "--give-up has to be at least 0"),
+    ],
+)
+def test_what_cannot_be_watched_is_said_in_a_sentence(
+    arguments: tuple[str, ...], code: int, message: str, edgemnist: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").touch()
+    done = edgemnist("watch", *arguments, "--exports", REFERENCE)
+    assert done.returncode == code
+    assert message in " ".join(done.stderr.split())
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_pictures_that_fall_into_a_directory_are_read_when_they_are_complete(tmp_path: Path, show: Show) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    cv2.imwrite(str(scans / "first.png"), show("10"))
+    (scans / "notes.txt").write_text("not a picture")
+    jpeg = cv2.imencode(".jpg", show("20"))[1].tobytes()
+    with started("scans", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = json.loads(process.stdout.readline())
+        assert (first["source"], texts([first])) == (str(Path("scans") / "first.png"), ["10"])
+        with (scans / "slow.jpg").open("wb", buffering=0) as growing:
+            for start in range(0, len(jpeg), len(jpeg) // 8 + 1):
+                growing.write(jpeg[start : start + len(jpeg) // 8 + 1])
+                time.sleep(0.1)
+        second = json.loads(process.stdout.readline())
+        assert texts([second]) == ["20"]
+        (scans / "broken.png").write_bytes(b"broken")
+        assert "broken.png is not a picture" in process.stderr.readline()
+        cv2.imwrite(str(scans / "first.png"), show("30"))
+        assert texts([json.loads(process.stdout.readline())]) == ["30"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        assert process.stderr.read() == ""
+
+
+def test_once_reads_what_is_there_oldest_first_and_ends(edgemnist: Run, tmp_path: Path, show: Show) -> None:
+    for age, (name, text) in enumerate((("b.png", "20"), ("a.png", "35"), ("c.tiff", "46"))):
+        Image.fromarray(show(text)).save(tmp_path / name)
+        os.utime(tmp_path / name, (1_000_000 + age, 1_000_000 + age))
+    (tmp_path / "d.jpg").touch()
+    done = edgemnist("watch", ".", "--once", "--exports", REFERENCE)
+    assert done.returncode == 0
+    readings = lines(done.stdout)
+    assert [Path(reading["source"]).name for reading in readings] == ["b.png", "a.png", "c.tiff"]
+    assert [texts([reading])[0] for reading in readings] == ["20", "35", "46"]
+    assert "d.jpg is empty" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_between_two_lines(number: signal.Signals, tmp_path: Path, show: Show, film: Film) -> None:
+    film(tmp_path / "long.avi", [show("58")] * 200)
+    with started("long.avi", "--every", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        rest, complaint = process.communicate(timeout=5)
+    assert process.returncode == 0
+    assert complaint == ""
+    assert len(lines(rest)) < 199
+
+
+def test_a_reader_that_has_had_enough_ends_it(tmp_path: Path, show: Show, film: Film) -> None:
+    film(tmp_path / "long.avi", [show("58")] * 200)
+    with started("long.avi", "--every", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""
+        process.stdout = None
