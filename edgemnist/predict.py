@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgemnist.arrays import Images
+from edgemnist.arrays import Images, Probabilities
 from edgemnist.bench.recommend import recommend
 from edgemnist.bench.run import read_bench
 from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError
@@ -72,6 +72,13 @@ def predict_sources(
 def answer(classifier: Classifier, sourced: Sequence[Sourced], *, show: bool = False) -> list[Prediction]:
     """Return one prediction for each image; with `show`, the image is part of it."""
     probabilities = classifier.predict_proba(np.stack([one.image for one in sourced]))
+    return tell(classifier, sourced, probabilities, show=show)
+
+
+def tell(
+    classifier: Classifier, sourced: Sequence[Sourced], probabilities: Probabilities, *, show: bool = False
+) -> list[Prediction]:
+    """Return what a classifier's probabilities, float32 [N, C], say about each image."""
     return [
         Prediction(
             source=one.source,

@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from tests.browser import browser
+
+__all__ = ["browser"]
+
 REPOSITORY = Path(__file__).parents[1]
 MNIST = REPOSITORY.parent / "shared" / "mnist"
 """The full MNIST, where it is there."""

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -32,6 +33,8 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.runtimes import RUNTIMES, runtime_for
 from edgemnist.storage import write_file
 
+SERVE_EXTRAS: Final = ("serve", "vision")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BundleConfig:
@@ -43,6 +46,8 @@ class BundleConfig:
     """For boards without network."""
     key: Path | None = None
     """SSH key to sign with."""
+    serve: bool = False
+    """Whether the board gets what `edgemnist serve` needs, `read` included."""
 
 
 def make_bundle(exports: Path, output: Path, config: BundleConfig, reporter: Reporter = SILENT) -> BundleResult:
@@ -67,7 +72,7 @@ def make_bundle(exports: Path, output: Path, config: BundleConfig, reporter: Rep
     files[f"{EXPORTS}{MANIFEST_FILE}"] = manifest.encode()
 
     metadata = read_metadata()
-    extras = extras_of(manifest.artifacts)
+    extras = sorted({*extras_of(manifest.artifacts), *(SERVE_EXTRAS if config.serve else ())})
     constraints = pinned(metadata, extras)
     name, wheel = package_wheel(metadata)
     files[f"{WHEELS}{name}"] = wheel

@@ -22,7 +22,8 @@ from edgemnist.errors import BundleError
 from edgemnist.exports import reference_directory
 
 NAME = "edgemnist"
-_CODE = ("*.py", "py.typed")
+_DATA = (".py", ".typed", ".npz", ".html", ".css", ".js", ".svg", ".webmanifest")
+"""Endings of what the package consists of, pages and tables of numbers included."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def read_metadata() -> Metadata:
         project = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]
         if project["name"] == NAME:
             extras: dict[str, list[str]] = project["optional-dependencies"]
-            optional = [f"{one}; extra == '{extra}'" for extra, all_ in extras.items() for one in all_]
+            optional = [_of_extra(one, extra) for extra, all_ in extras.items() for one in all_]
             requires = [*project["dependencies"], *optional]
             return Metadata(edgemnist.__version__, project["requires-python"], tuple(extras), tuple(requires))
     try:
@@ -72,6 +73,12 @@ def read_metadata() -> Metadata:
         tuple(installed.get_all("Provides-Extra") or ()),
         tuple(installed.get_all("Requires-Dist") or ()),
     )
+
+
+def _of_extra(requirement: str, extra: str) -> str:
+    """Return a requirement of an extra as `Requires-Dist` has it."""
+    name, _, marker = (part.strip() for part in requirement.partition(";"))
+    return f"{name}; ({marker}) and extra == '{extra}'" if marker else f"{name}; extra == '{extra}'"
 
 
 def package_wheel(metadata: Metadata) -> tuple[str, bytes]:
@@ -90,10 +97,10 @@ def package_wheel(metadata: Metadata) -> tuple[str, bytes]:
 
 def _code() -> Iterator[tuple[str, bytes]]:
     package = Path(edgemnist.__file__).parent
-    for pattern in _CODE:
-        for path in package.rglob(pattern):
-            yield f"{NAME}/{path.relative_to(package).as_posix()}", path.read_bytes()
     reference = reference_directory()
+    for path in package.rglob("*"):
+        if path.suffix in _DATA and not path.is_relative_to(reference):
+            yield f"{NAME}/{path.relative_to(package).as_posix()}", path.read_bytes()
     if reference.is_dir():
         for path in reference.iterdir():
             if not path.name.startswith("."):

@@ -26,6 +26,7 @@ PIPELINE = (
     "report",
     "predict",
     "read",
+    "serve",
     "bundle",
     "deploy",
     "rollback",
@@ -116,6 +117,7 @@ from edgemnist.cli import (  # noqa: E402
     report,  # noqa: F401
     rollback,  # noqa: F401
     runtimes,  # noqa: F401
+    serve,  # noqa: F401
     train,  # noqa: F401
     verify,  # noqa: F401
 )

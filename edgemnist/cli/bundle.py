@@ -21,6 +21,9 @@ def bundle(
         Path | None,
         typer.Option("--sign", metavar="KEY", help="Sign with an SSH key, or the .pub of one in the agent."),
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Let the board have what `edgemnist serve` needs beyond the runtimes.")
+    ] = False,
     wheels: Annotated[bool, typer.Option("--wheels", help="Add all wheels, for boards without network.")] = False,
     python: Annotated[
         list[str] | None,
@@ -46,6 +49,6 @@ def bundle(
         raise UsageError("--python makes no sense without --wheels", hint="Add --wheels.")
     reporter = TerminalReporter()
     wanted = WheelsConfig(machine=machine, pythons=tuple(python or RASPBERRY_PI_PYTHONS)) if wheels else None
-    config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=wanted, key=sign)
+    config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=wanted, key=sign, serve=serve)
     result = make_bundle(find_exports(exports, reporter), output, config, reporter)
     show(result, lambda: bundle_page(result), json=json)

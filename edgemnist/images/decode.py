@@ -29,37 +29,47 @@ def open_image(path: Path) -> Image.Image:
     is no picture of a known format.
     """
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            # Pillow warns of large pictures and of odd metadata; the first are refused here, the second do no harm.
-            warnings.simplefilter("ignore")
-            return _decode(file, path)
-    except ImageError:
-        raise
+        with path.open("rb") as file:
+            return decode_image(file, str(path))
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist") from None
     except IsADirectoryError:
         raise ImageError(f"{path} is a directory, not a picture") from None
     except PermissionError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def decode_image(file: IO[bytes], name: str) -> Image.Image:
+    """Read a picture from an open file, and turn it upright. `name` is what messages call it.
+
+    Raises ImageError as `open_image` does.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures and of odd metadata; the first are refused here, the second do no harm.
+            warnings.simplefilter("ignore")
+            return _decode(file, name)
+    except ImageError:
+        raise
     except Image.DecompressionBombError:
-        raise _too_large(path) from None
+        raise _too_large(name) from None
     except UnidentifiedImageError:
         raise ImageError(
-            f"{path} is not a picture: it is damaged, has no pixels, or is none of {', '.join(FORMATS)}", hint=_SAVE_AS
+            f"{name} is not a picture: it is damaged, has no pixels, or is none of {', '.join(FORMATS)}", hint=_SAVE_AS
         ) from None
     except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to
-        raise ImageError(f"{path} is a damaged picture: {error}", hint="Get or save the picture anew.") from error
+        raise ImageError(f"{name} is a damaged picture: {error}", hint="Get or save the picture anew.") from error
 
 
-def _decode(file: IO[bytes], path: Path) -> Image.Image:
+def _decode(file: IO[bytes], name: str) -> Image.Image:
     if not file.read(1):
-        raise ImageError(f"{path} is empty", hint="Get or save the picture anew.")
+        raise ImageError(f"{name} is empty", hint="Get or save the picture anew.")
     file.seek(0)
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path)
+        raise _too_large(name)
     if (frames := _frames(image)) > 1:
-        raise ImageError(f"{path} is animated or has several pages: {frames} frames", hint="Save one of them as PNG.")
+        raise ImageError(f"{name} is animated or has several pages: {frames} frames", hint="Save one of them as PNG.")
     image.load()
     # In place, since a copy would double the memory that a photograph takes.
     ImageOps.exif_transpose(image, in_place=True)
@@ -71,7 +81,7 @@ def _frames(image: ImageFile) -> int:
     return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
 
 
-def _too_large(path: Path) -> ImageError:
+def _too_large(name: str) -> ImageError:
     return ImageError(
-        f"{path} has more than {MAX_PIXELS:,} pixels, which is the limit", hint="Scale it down, or crop the digit."
+        f"{name} has more than {MAX_PIXELS:,} pixels, which is the limit", hint="Scale it down, or crop the digit."
     )

@@ -64,9 +64,9 @@ def of_another_model(pack: GoldenPack) -> GoldenPack:
 
 
 def bundled(exports: Path, **options: object) -> LocalBundle:
-    """Bundle an export directory beside it."""
+    """Bundle an export directory beside it, with what the service needs: one environment does for all boards."""
     output = exports.with_suffix(".zip")
-    make_bundle(exports, output, BundleConfig(**options))  # type: ignore[arg-type]  # as the caller says
+    make_bundle(exports, output, BundleConfig(**{"serve": True, **options}))  # type: ignore[arg-type]  # as the caller says
     return open_bundle(output)
 
 

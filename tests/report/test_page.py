@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
@@ -12,8 +11,8 @@ from selenium.webdriver.common.by import By
 
 from edgemnist.report.facts import read_facts
 from edgemnist.report.run import write_report
+from tests.browser import WINDOWS, console, show
 
-WINDOWS = {"desktop": (1280, 900), "phone": (390, 844)}
 AA = 4.5
 """Contrast that WCAG 2 asks of text, level AA."""
 
@@ -27,19 +26,8 @@ def report(known_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def look(browser: Chrome, page: Path, window: str = "desktop", scheme: str = "light") -> None:
-    """Open a page from disk in a window, in the colours for the day or the night."""
-    width, height = WINDOWS[window]
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": window == "phone"}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(page.resolve().as_uri())
-
-
-def console(browser: Chrome) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]  # as Selenium has it
-    return found
+    """Open a page from disk."""
+    show(browser, page.resolve().as_uri(), window, scheme)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

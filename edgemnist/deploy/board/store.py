@@ -31,6 +31,11 @@ _ABANDONED_S = 86_400
 """A transfer that nobody took up again for a day."""
 
 
+def is_release_name(name: str) -> bool:
+    """Return whether a directory of `releases/` could have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class Release:
     """A directory in `releases/`."""

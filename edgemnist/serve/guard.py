@@ -1,0 +1,157 @@
+"""What happens to every request before and after it is answered."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import math
+from http import HTTPStatus
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+
+from edgemnist.errors import EdgemnistError
+from edgemnist.serve.body import GoneError
+from edgemnist.serve.faults import RefusedError, fault_of
+from edgemnist.serve.headers import NO_STORE, RAW_SECURITY
+from edgemnist.serve.limits import RateLimiter
+from edgemnist.serve.metrics import OTHER, Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from edgemnist.serve.config import ServeConfig
+
+CLIENT_CLOSED: Final = 499
+"""As nginx counts a request whose client went away."""
+PATHS: Final = frozenset({"/v1/predict", "/v1/read", "/v1/artifacts", "/healthz", "/metrics", "/openapi.json"})
+"""That are counted by their own names."""
+OPEN: Final = frozenset({"/healthz", "/openapi.json"})
+"""Paths that need no token, beside the page, which knows nothing before it has one."""
+UNLIMITED: Final = frozenset({"/healthz", "/metrics"})
+"""Paths that are not counted against a client's rate: they tell whether the service is well."""
+_log = logging.getLogger(__name__)
+
+
+class Guard:
+    """Refuses strangers and those who ask too often, turns failures into JSON, and counts."""
+
+    def __init__(self, app: ASGIApp, config: ServeConfig, metrics: Metrics, pages: Collection[str]) -> None:
+        """`pages` are the paths of the page's own files, which are counted as one."""
+        self._app, self._metrics, self._pages = app, metrics, pages
+        self._token = None if config.token is None else f"Bearer {config.token}".encode()
+        self._hosts = config.hosts
+        self._rate = RateLimiter(config.limits.rate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        started = perf_counter()
+        status = CLIENT_CLOSED
+        begun = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                status, begun = message["status"], True
+                message["headers"] = [*message.get("headers", ()), *RAW_SECURITY]
+            await send(message)
+
+        # What Starlette's router looks for before it raises, instead of answering in plain text.
+        scope["app"] = self
+        self._metrics.in_flight.inc()
+        try:
+            self._check(scope)
+            await self._app(scope, receive, send_guarded)
+        except GoneError:
+            pass
+        except Exception as error:
+            if begun:
+                raise
+            await _refuse(_fault(error, scope), send_guarded)
+        finally:
+            self._metrics.in_flight.dec()
+            self._metrics.request(self._label(scope["path"]), status, perf_counter() - started)
+
+    def _label(self, path: str) -> str:
+        if path in self._pages:
+            return "page"
+        return path if path in PATHS else OTHER
+
+    def _check(self, scope: Scope) -> None:
+        path = scope["path"]
+        headers = dict(scope["headers"])
+        if self._hosts is not None and (name := _host_name(headers.get(b"host", b""))) not in self._hosts:
+            raise RefusedError(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "wrong-host",
+                f"This service is not {name!r}" if name else "The request names no host",
+                "Ask for localhost, or start the service with --name HOST.",
+            )
+        if path not in UNLIMITED and (seconds := self._rate.wait((scope.get("client") or ("",))[0])):
+            raise RefusedError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too-many-requests",
+                "This client asks more often than it may",
+                f"Wait for {seconds:.2f} s, send several pictures in one request, or raise --rate.",
+                headers={"retry-after": str(math.ceil(seconds))},
+            )
+        if self._token is None or path in OPEN or path in self._pages:
+            return
+        # Compared in constant time: how long it takes tells nothing about the token.
+        if not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
+            raise RefusedError(
+                HTTPStatus.UNAUTHORIZED,
+                "unauthorized",
+                "The request has no valid token",
+                "Send the header Authorization: Bearer TOKEN, with the token that the service was started with.",
+                headers={"www-authenticate": "Bearer"},
+            )
+
+
+def _host_name(host: bytes) -> str:
+    """Return the name of a `Host` header without its port."""
+    text = host.decode("latin-1").lower()
+    return text.partition("]")[0] + "]" if text.startswith("[") else text.partition(":")[0]
+
+
+def _fault(error: Exception, scope: Scope) -> RefusedError:
+    if isinstance(error, RefusedError):
+        return error
+    if isinstance(error, HTTPException):
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = (error.headers or {}).get("Allow", "")
+            return RefusedError(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                f"{scope['path']} takes no {scope['method']}",
+                f"Use {allowed}.",
+                headers={"allow": allowed},
+            )
+        return RefusedError(
+            HTTPStatus.NOT_FOUND, "not-found", f"There is nothing at {scope['path']}", "See /openapi.json for what is."
+        )
+    if isinstance(error, EdgemnistError):
+        fault = fault_of(error)
+        if fault.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("%s: %s", scope["path"], error.message)
+        return fault
+    _log.error("A defect of edgemnist: %s %s", scope["method"], scope["path"], exc_info=error)
+    return RefusedError(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "This is a defect of edgemnist", "Its log says more."
+    )
+
+
+async def _refuse(fault: RefusedError, send: Send) -> None:
+    body = msgspec.json.encode(fault.document)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        NO_STORE,
+        *((name.encode(), value.encode()) for name, value in fault.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": int(fault.status), "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,66 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from edgemnist import __version__
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_STAGE_SECONDS: Final = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+OTHER: Final = "other"
+"""The path of requests that lead nowhere, so that strangers cannot make up new ones."""
+
+
+class Metrics:
+    """The counters of one service, in a registry of their own."""
+
+    def __init__(self, artifact: str, release: str | None) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._requests = Counter(
+            "edgemnist_requests", "Requests that were answered.", ["path", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "edgemnist_request_seconds", "From a request's header to the end of its answer.", ["path"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._stages = Histogram(
+            "edgemnist_stage_seconds",
+            "Parts of an answer.",
+            ["endpoint", "stage"],
+            buckets=_STAGE_SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("edgemnist_requests_in_flight", "Requests that are being answered.", registry=registry)
+        self.jobs = Gauge("edgemnist_large_pictures", "Large pictures that are worked on, or wait.", registry=registry)
+        self.held = Gauge("edgemnist_body_bytes", "Bytes of bodies in memory.", registry=registry)
+        self._answers = Counter(
+            "edgemnist_pictures", "Pictures that were answered.", ["endpoint", "artifact"], registry=registry
+        )
+        build = Gauge(
+            "edgemnist_build_info", "What answers; always 1.", ["version", "artifact", "release"], registry=registry
+        )
+        build.labels(__version__, artifact, release or "").set(1)
+        ProcessCollector(registry=self.registry)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def stage(self, endpoint: str, stage: str, seconds: float) -> None:
+        """Count a part of an answer."""
+        self._stages.labels(endpoint, stage).observe(seconds)
+
+    def answered(self, endpoint: str, artifact: str, pictures: int) -> None:
+        """Count pictures."""
+        self._answers.labels(endpoint, artifact).inc(pictures)
+
+    def text(self) -> bytes:
+        """Return the document that Prometheus reads."""
+        return generate_latest(self.registry)

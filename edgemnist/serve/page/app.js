@@ -1,0 +1,83 @@
+// The page as a whole: tabs, the choice of the artifact, messages, and the token.
+
+import { ask, useToken } from "./api.js";
+import { DrawPanel } from "./draw.js";
+import { ReadPanel } from "./read.js";
+
+const element = (id) => document.getElementById(id);
+const tabs = [...document.querySelectorAll("[role=tab]")];
+let usable = [];
+
+function artifacts() {
+  const chosen = element("artifact").value;
+  const others = element("compare").checked ? usable.filter((name) => name !== chosen) : [];
+  return [chosen, ...others];
+}
+
+function say(text) {
+  element("status").textContent = text;
+}
+
+function fail(error) {
+  const alert = element("alert");
+  alert.hidden = !error;
+  element("token-form").hidden = error?.status !== 401;
+  alert.textContent = error ? `${error.message} ${error.hint ?? ""}`.trim() : "";
+}
+
+function open(tab) {
+  for (const one of tabs) {
+    const selected = one === tab;
+    one.setAttribute("aria-selected", selected);
+    one.tabIndex = selected ? 0 : -1;
+    element(one.getAttribute("aria-controls")).hidden = !selected;
+  }
+  fail(null);
+}
+
+for (const [index, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => open(tab));
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = tabs[(index + step + tabs.length) % tabs.length];
+    open(next);
+    next.focus();
+  });
+}
+
+const shared = { artifacts, say, fail };
+const drawPanel = new DrawPanel(shared);
+const readPanel = new ReadPanel({ ...shared, open: () => open(element("tab-read")) });
+
+function again() {
+  if (!drawPanel.pad.empty) drawPanel.refresh();
+  if (!element("panel-read").hidden) readPanel.again();
+}
+
+element("artifact").addEventListener("change", again);
+element("compare").addEventListener("change", again);
+element("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useToken(element("token").value.trim());
+  start();
+});
+
+async function start() {
+  try {
+    const health = await ask("/healthz");
+    element("about").textContent = `edgemnist ${health.version}${health.release ? ` · release ${health.release}` : ""}`;
+    const { artifacts: all } = await ask("/v1/artifacts");
+    usable = all.filter((one) => one.usable).map((one) => one.name);
+    const select = element("artifact");
+    select.replaceChildren(...all.filter((one) => one.usable).map(({ name, default: chosen }) => new Option(name, name, chosen, chosen)));
+    select.disabled = false;
+    element("compare-label").hidden = usable.length < 2;
+    fail(null);
+    again();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+start();

@@ -1,0 +1,125 @@
+// The panel on which a page is read: a picture in, boxes over it, and the numbers as text.
+
+import { read } from "./api.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+
+const element = (id) => document.getElementById(id);
+
+export class ReadPanel {
+  constructor({ artifacts, say, fail, open }) {
+    this.artifacts = artifacts;
+    this.say = say;
+    this.fail = fail;
+    const drop = element("drop");
+    element("file").addEventListener("change", (event) => this.take(event.target.files[0]));
+    document.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+    for (const name of ["dragleave", "drop"]) document.addEventListener(name, () => drop.classList.remove("over"));
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.dropped(event.dataTransfer.files, open);
+    });
+    document.addEventListener("paste", (event) => this.dropped(event.clipboardData.files, open));
+  }
+
+  dropped(files, open) {
+    if (!files.length) return;
+    open();
+    this.take(files[0]);
+  }
+
+  async take(file) {
+    if (!file) return;
+    this.file = file;
+    element("reading").hidden = false;
+    element("page").hidden = true;
+    try {
+      const started = performance.now();
+      const result = await read(file, this.artifacts()[0]);
+      if (file !== this.file) return;
+      this.show(result, performance.now() - started);
+      this.fail(null);
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      element("reading").hidden = true;
+    }
+  }
+
+  again() {
+    this.take(this.file);
+  }
+
+  show(result, milliseconds) {
+    const picture = new Image(result.width, result.height);
+    picture.alt = `The page, with ${result.digits.length} digits found on it`;
+    picture.src = URL.createObjectURL(this.file);
+    picture.addEventListener("load", () => URL.revokeObjectURL(picture.src));
+    element("sheet").replaceChildren(picture, overlay(result));
+    const times = Object.values(result.milliseconds).reduce((sum, time) => sum + time, 0);
+    const refused = result.digits.filter((digit) => digit.digit === null).length;
+    element("page-facts").textContent =
+      `${result.digits.length} digits, ${refused} of them not sure enough · ` +
+      `read in ${times.toFixed(0)} ms by ${result.artifact} · round trip ${milliseconds.toFixed(0)} ms`;
+    element("lines").replaceChildren(...lines(result));
+    element("page").hidden = false;
+    this.say(result.numbers.length ? `Read: ${result.numbers.map((number) => number.text).join(", ")}.` : "No digits found.");
+  }
+}
+
+function overlay(result) {
+  const drawing = document.createElementNS(SVG, "svg");
+  drawing.setAttribute("viewBox", `0 0 ${result.width} ${result.height}`);
+  // The numbers stand beside it as text.
+  drawing.setAttribute("aria-hidden", "true");
+  for (const { digit, box } of result.digits) {
+    const [x, y, width, height] = box;
+    const group = document.createElementNS(SVG, "g");
+    if (digit === null) group.setAttribute("class", "refused");
+    const frame = document.createElementNS(SVG, "rect");
+    const margin = height * 0.06;
+    for (const [name, value] of Object.entries({
+      x: x - margin, y: y - margin, width: width + 2 * margin, height: height + 2 * margin, rx: margin,
+    })) frame.setAttribute(name, value);
+    const label = document.createElementNS(SVG, "text");
+    label.setAttribute("x", x - margin);
+    label.setAttribute("y", y - 2 * margin);
+    label.setAttribute("font-size", height * 0.55);
+    label.textContent = digit ?? "?";
+    group.append(frame, label);
+    drawing.append(group);
+  }
+  return drawing;
+}
+
+function lines(result) {
+  const found = new Map();
+  for (const number of result.numbers) found.set(number.line, [...(found.get(number.line) ?? []), number]);
+  if (!found.size) {
+    const item = document.createElement("li");
+    item.textContent = "No digits were found.";
+    return [item];
+  }
+  return [...found.values()].map((numbers) => {
+    const item = document.createElement("li");
+    item.append(...numbers.flatMap((number) => [word(number.text), " "]));
+    return item;
+  });
+}
+
+function word(text) {
+  const bold = document.createElement("b");
+  for (const character of text) {
+    if (character !== "?") {
+      bold.append(character);
+      continue;
+    }
+    const doubt = document.createElement("i");
+    doubt.textContent = "?";
+    bold.append(doubt);
+  }
+  return bold;
+}

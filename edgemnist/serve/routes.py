@@ -1,0 +1,160 @@
+"""The endpoints."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from edgemnist import __version__
+from edgemnist.errors import UsageError
+from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
+from edgemnist.serve.body import JSON, Body, content_type, decode_batch
+from edgemnist.serve.faults import bad_request
+from edgemnist.serve.limits import Held, Pool
+from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
+from edgemnist.serve.openapi import document
+from edgemnist.serve.results import HealthResponse
+from edgemnist.serve.work import SMALL_PIXELS, PredictJob, count_pixels, predict, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from edgemnist.results import Result
+    from edgemnist.serve.config import Limits
+    from edgemnist.serve.page_files import PageFile
+    from edgemnist.serve.shelf import Loaded, Shelf
+
+PICTURE: Final = "body"
+"""What messages call a picture that is all of a request; those of a batch are `images[0]` and so on."""
+MAX_COMPARED: Final = 16
+_NO_STORE = {"cache-control": "no-store"}
+
+
+class Endpoints:
+    """Answers requests; what they have in common is done by `Guard`."""
+
+    def __init__(
+        self, shelf: Shelf, limits: Limits, metrics: Metrics, pool: Pool, files: Mapping[str, PageFile]
+    ) -> None:
+        self._shelf, self._limits, self._metrics, self._pool, self._files = shelf, limits, metrics, pool, files
+        self._held = Held(limits.max_held_bytes)
+        metrics.jobs.set_function(lambda: pool.jobs)
+        metrics.held.set_function(lambda: self._held.bytes)
+        self._health = HealthResponse(status="ok", release=shelf.release, artifact=shelf.default, version=__version__)
+        self._openapi = msgspec.json.encode(document(limits))
+
+    def router(self) -> Router:
+        """Return the paths and what answers them."""
+        return Router([
+            Route("/v1/predict", self.predict, methods=["POST"]),
+            Route("/v1/read", self.read, methods=["POST"]),
+            Route("/v1/artifacts", self.artifacts),
+            Route("/healthz", self.health),
+            Route("/metrics", self.metrics),
+            Route("/openapi.json", self.openapi),
+            *(Route(path, self.page) for path in self._files),
+        ])  # fmt: skip
+
+    async def predict(self, request: Request) -> Response:
+        """Read a digit from each picture."""
+        kind = content_type(request, batches=True)
+        names, show = _artifacts(request), _flag(request, "show")
+        with Body(request, self._limits, self._held) as body:
+            data = await body.read()
+            pictures = decode_batch(data, self._limits.max_images) if kind == JSON else [data]
+            pixels = count_pixels(pictures, self._limits.max_pixels)
+            sources = [PICTURE] if kind != JSON else [f"images[{index}]" for index in range(len(pictures))]
+            job = PredictJob(pictures=pictures, names=sources, show=show)
+            observe = functools.partial(self._metrics.stage, "predict")
+            ready = [self._shelf.ready(name) for name in names]
+            artifacts = [one for one in ready if one is not None]
+            if len(artifacts) == len(names) and pixels <= SMALL_PIXELS:
+                result = predict(job, artifacts, observe)
+            else:
+                artifacts = [await self._loaded(name) for name in names]
+                result = await self._pool.run(predict, job, artifacts, observe)
+        for one in artifacts:
+            self._metrics.answered("predict", one.name, len(pictures))
+        return _json(result)
+
+    async def read(self, request: Request) -> Response:
+        """Read a page."""
+        content_type(request, batches=False)
+        names = _artifacts(request)
+        if len(names) > 1:
+            raise bad_request("A page is read by one artifact", "Name one, or none.")
+        config = ReadConfig(min_confidence=_number(request, "min_confidence", DEFAULT_MIN_CONFIDENCE))
+        with Body(request, self._limits, self._held) as body:
+            data = await body.read()
+            count_pixels([data], self._limits.max_pixels)
+            artifact: Loaded = await self._loaded(names[0])
+            observe = functools.partial(self._metrics.stage, "read")
+            result = await self._pool.run(read, data, PICTURE, artifact, config, observe)
+        self._metrics.answered("read", artifact.name, 1)
+        return _json(result)
+
+    async def artifacts(self, request: Request) -> Response:
+        """Tell what can be asked for."""
+        del request
+        return _json(await self._pool.run(self._shelf.describe))
+
+    async def health(self, request: Request) -> Response:
+        """Tell that the service is well, and which release it answers from."""
+        del request
+        return _json(self._health)
+
+    async def metrics(self, request: Request) -> Response:
+        """Tell Prometheus."""
+        del request
+        return Response(self._metrics.text(), headers={**_NO_STORE, "content-type": CONTENT_TYPE})
+
+    async def openapi(self, request: Request) -> Response:
+        """Tell how to ask."""
+        del request
+        return Response(self._openapi, headers={**_NO_STORE, "content-type": JSON})
+
+    async def page(self, request: Request) -> Response:
+        """Return a file of the page."""
+        file = self._files[request.url.path]
+        if request.headers.get("if-none-match") == file.headers["etag"]:
+            return Response(status_code=304, headers=file.headers)
+        return Response(file.data, headers=file.headers)
+
+    async def _loaded(self, name: str | None) -> Loaded:
+        ready = self._shelf.ready(name)
+        return ready if ready is not None else await self._pool.run(self._shelf.get, name)
+
+
+def _json(result: Result) -> Response:
+    return Response(msgspec.json.encode(result), headers={**_NO_STORE, "content-type": JSON})
+
+
+def _artifacts(request: Request) -> list[str | None]:
+    """Return the artifacts that a request names, each once; [None] for the default one."""
+    names = list(dict.fromkeys(request.query_params.getlist("artifact")))
+    if len(names) > MAX_COMPARED:
+        raise bad_request(f"The request names {len(names)} artifacts", f"Compare at most {MAX_COMPARED} at once.")
+    return list(names) or [None]
+
+
+def _flag(request: Request, name: str) -> bool:
+    text = request.query_params.get(name, "false")
+    if text not in {"true", "false"}:
+        raise bad_request(f"{name}={text!r} is neither true nor false", f"Write {name}=true, or leave it out.")
+    return text == "true"
+
+
+def _number(request: Request, name: str, default: float) -> float:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name}={text!r} is no number", hint="Give one from 0 to 1.") from None

@@ -1,0 +1,105 @@
+"""`edgemnist serve`: from options to a running service, and its end."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from edgemnist.errors import UsageError
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.registry import Entry, Package
+from edgemnist.serve.config import BACKLOG, Limits, ServeConfig
+from edgemnist.serve.notify import inherited_socket
+from edgemnist.serve.results import ServeResult
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+SERVER: Final = Entry(
+    target="edgemnist.serve.app:make_app",
+    summary="The service",
+    requires=(
+        Package("starlette", "starlette"),
+        Package("uvicorn", "uvicorn"),
+        Package("httptools", "httptools"),
+        Package("prometheus-client", "prometheus_client"),
+    ),
+    extra="serve",
+)
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a thread may keep the interpreter to itself: with Python's 5 ms, one large picture would hold up the small
+ones, which take a fraction of that."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that has its socket and its artifacts, and does not answer yet."""
+
+    app: ASGIApp
+    close: Callable[[], None]
+    limits: Limits
+    listener: socket.socket
+    result: ServeResult
+
+    def run(self, started: Callable[[ServeResult], None]) -> None:
+        """Answer until SIGTERM, and end what is under way; `started` is called when the first can be answered.
+
+        Raises KeyboardInterrupt where it was SIGINT.
+        """
+        from edgemnist.serve.server import run_server
+
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        try:
+            interrupted = run_server(self.app, self.limits, self.listener, lambda: started(self.result))
+        finally:
+            self.listener.close()
+            self.close()
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+def open_service(exports: Path, config: ServeConfig, reporter: Reporter = SILENT) -> Service:
+    """Open the socket, or take over systemd's, and load what answers where no artifact is named.
+
+    Raises MissingDependencyError where a package is missing, ManifestError and ArtifactError where the artifacts cannot
+    be used, and UsageError where the address cannot be listened on.
+    """
+    make_app = SERVER.load()
+    from edgemnist.serve.shelf import Shelf
+
+    listener = inherited_socket() or _listen(config.host, config.port)
+    try:
+        # Whoever wrote the `.socket` unit may have chosen another address than --host.
+        config.require_token(listener.getsockname()[0])
+        shelf = Shelf(exports, config.artifact, threads=config.threads, reporter=reporter)
+        app, close = make_app(shelf, config)
+    except BaseException:
+        listener.close()
+        raise
+    result = ServeResult(
+        url=_url(listener), artifact=shelf.default, release=shelf.release, token=config.token is not None
+    )
+    return Service(app, close, config.limits, listener, result)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UsageError(
+            f"{host}:{port} cannot be listened on: {error.strerror}",
+            hint="Choose another port with --port; 0 takes any free one."
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}
+            else "Name an address of this machine with --host.",
+        ) from error
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

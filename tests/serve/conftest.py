@@ -1,0 +1,30 @@
+"""One service for all tests that only ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.serve.service import Service, png, serving, seven
+
+
+@pytest.fixture(scope="session")
+def service(made_exports: Path) -> Iterator[Service]:
+    """A service with eight artifacts and no limit to the rate of requests."""
+    with serving(made_exports, "--rate", "0") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def drawing() -> bytes:
+    """A drawn 7, as a PNG."""
+    return png(seven())
+
+
+@pytest.fixture(scope="session")
+def page() -> bytes:
+    """A photographed page with digits."""
+    return (REPOSITORY / "tests" / "read" / "pages" / "everything.jpg").read_bytes()

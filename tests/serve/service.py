@@ -1,0 +1,149 @@
+"""A running `edgemnist serve`, and ways to ask it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image, ImageDraw
+
+TOKEN = "0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the body as JSON."""
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+
+class Service:
+    """A process that answers."""
+
+    def __init__(self, process: subprocess.Popen[bytes], started: dict[str, Any]) -> None:
+        self.process, self.started = process, started
+        self.url = started["url"]
+        address = urlsplit(self.url)
+        assert address.hostname
+        assert address.port
+        self.address = (address.hostname, address.port)
+
+    def ask(
+        self,
+        path: str,
+        body: bytes | None = None,
+        *,
+        method: str | None = None,
+        kind: str = "image/png",
+        **headers: str,
+    ) -> Answer:
+        """Send a request on a connection of its own; `host_` and the like become headers."""
+        connection = http.client.HTTPConnection(*self.address, timeout=30)
+        with contextlib.closing(connection):
+            sent = {name.strip("_").replace("_", "-"): value for name, value in headers.items()}
+            if body is not None and kind:
+                sent["content-type"] = kind
+            connection.request(method or ("GET" if body is None else "POST"), path, body, sent)
+            response = connection.getresponse()
+            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+    def connect(self) -> socket.socket:
+        """Open a bare connection."""
+        return socket.create_connection(self.address, timeout=30)
+
+    def rss(self) -> int:
+        """Return the bytes of memory that the process has."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE")
+
+
+@contextlib.contextmanager
+def serving(exports: Path, *options: str, **popen: Any) -> Iterator[Service]:
+    """Run the service for as long as the body runs, and see that SIGTERM ends it cleanly."""
+    command = [sys.executable, "-m", "edgemnist", "serve", "--exports", str(exports), "--port", "0", "--json", *options]
+    popen.setdefault("stdout", subprocess.PIPE)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, **popen)
+    try:
+        yield Service(process, first_document(process))
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 0, errors
+        assert b"Traceback" not in errors, errors
+
+
+def first_document(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Return the JSON document that the process prints when it answers."""
+    assert process.stdout
+    text = b""
+    while True:
+        line = process.stdout.readline()
+        text += line
+        if line.rstrip() == b"}":
+            document: dict[str, Any] = json.loads(text)
+            return document
+        assert line, process.stderr.read() if process.stderr else b""
+
+
+def everything(connection: socket.socket) -> bytes:
+    """Return what comes from a connection until it ends."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := connection.recv(65536):
+            received += chunk
+    return received
+
+
+def together(*functions: Any) -> None:
+    """Call functions at the same time, and raise what one of them raises."""
+    faults: list[BaseException] = []
+
+    def call(function: Any) -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 - raised in the test's own thread
+            faults.append(error)
+
+    threads = [threading.Thread(target=call, args=(function,)) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+
+
+def seven(side: int = 112, mode: str = "RGBA") -> Image.Image:
+    """Return a 7 as the page sends drawings: black on white, in round strokes."""
+    large = Image.new("L", (side * 4, side * 4), 255)
+    pen = ImageDraw.Draw(large)
+    unit = side * 4 / 28
+    points = [(8 * unit, 8 * unit), (20 * unit, 7 * unit), (15 * unit, 14 * unit), (12 * unit, 22 * unit)]
+    pen.line(points, fill=0, width=round(2 * unit), joint="curve")
+    return large.resize((side, side), Image.Resampling.BOX).convert(mode)
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    stream = BytesIO()
+    image.save(stream, format="PNG", **options)
+    return stream.getvalue()

@@ -1,0 +1,195 @@
+"""Too much, too often, too slow, too many: told, and over within a time."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgemnist.serve.faults import RefusedError
+from edgemnist.serve.limits import MAX_CLIENTS, Held, RateLimiter
+from tests.serve.service import TOKEN, Service, everything, serving, together
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def test_a_client_may_ask_twice_as_often_at_once_and_then_at_its_rate() -> None:
+    clock = Clock()
+    limiter = RateLimiter(10, clock)
+    assert [limiter.wait("192.0.2.1") for _ in range(20)] == [0] * 20
+    assert limiter.wait("192.0.2.1") == pytest.approx(0.1)
+    assert limiter.wait("192.0.2.2") == 0
+    clock.now = 0.11
+    assert limiter.wait("192.0.2.1") == 0
+    assert limiter.wait("192.0.2.1") > 0
+    clock.now = 60
+    assert [limiter.wait("192.0.2.1") > 0 for _ in range(21)] == [False] * 20 + [True]
+
+
+def test_a_network_that_one_host_has_to_itself_is_one_client_and_memory_is_bounded() -> None:
+    limiter = RateLimiter(1, Clock())
+    addresses = [f"2001:db8::{number:x}" for number in range(3)]
+    assert [limiter.wait(address) > 0 for address in addresses] == [False, False, True]
+    assert limiter.wait("2001:db8:0:1::1") == 0
+    assert limiter.wait("::ffff:192.0.2.1") == 0
+    for number in range(MAX_CLIENTS + 10):
+        limiter.wait(str(number))
+    assert len(limiter._buckets) == MAX_CLIENTS
+
+
+def test_bodies_in_memory_are_counted_and_given_back() -> None:
+    held = Held(100)
+    held.take(60)
+    with pytest.raises(RefusedError):
+        held.take(41)
+    held.give_back(60)
+    held.take(100)
+
+
+@pytest.fixture(scope="module")
+def small(made_exports: Path) -> Iterator[Service]:
+    """A service that allows little, and wants a token."""
+    options = ("--max-bytes", "20000", "--max-pixels", "20000", "--rate", "5", "--token", TOKEN)
+    with serving(made_exports, "--host", "0.0.0.0", *options) as running:
+        yield running
+
+
+def test_a_client_that_asks_too_often_is_told_how_long_to_wait(small: Service) -> None:
+    answers = [small.ask("/openapi.json") for _ in range(15)]
+    refused = [one for one in answers if one.status == 429]
+    assert 3 <= len(refused) <= 6
+    assert refused[0].document["error"] == "too-many-requests"
+    assert refused[0].headers["retry-after"] == "1"
+    # Whoever looks after it can always ask.
+    assert all(small.ask("/healthz").status == 200 for _ in range(5))
+    time.sleep(2)
+
+
+def test_without_the_token_nothing_is_answered_but_the_page(small: Service, drawing: bytes) -> None:
+    for header in ({}, {"authorization": "Bearer 0123456789abcdee"}, {"authorization": TOKEN}):
+        answer = small.ask("/v1/predict", drawing, **header)
+        assert (answer.status, answer.document["error"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert small.ask("/metrics").status == 401
+    assert small.ask("/", host="pi.example").status == 200
+    assert small.ask("/v1/predict", drawing, authorization=f"Bearer {TOKEN}").status == 200
+    time.sleep(2)
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(small: Service) -> None:
+    answer = small.ask("/v1/predict", bytes(20_001), authorization=f"Bearer {TOKEN}")
+    assert (answer.status, answer.document["error"]) == (413, "too-large")
+    assert "20,000 bytes" in answer.document["message"]
+
+
+def test_a_body_that_turns_out_too_large_is_refused_while_it_comes(small: Service) -> None:
+    with small.connect() as connection:
+        head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: image/png\r\n"
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"2710\r\n" + bytes(10_000) + b"\r\n")
+        connection.sendall(b"2711\r\n" + bytes(10_001) + b"\r\n")
+        received = everything(connection)
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"] == "too-large"
+
+
+REQUEST = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+
+
+def silent(service: Service) -> None:
+    """Say nothing at all."""
+    with service.connect() as connection:
+        assert everything(connection) == b""
+
+
+def slow_header(service: Service) -> None:
+    """Send a header line by line, for ever."""
+    with service.connect() as connection, contextlib.suppress(BrokenPipeError):
+        connection.sendall(REQUEST)
+        connection.settimeout(0.5)
+        received = b""
+        while not received:
+            connection.sendall(b"X: y\r\n")
+            with contextlib.suppress(TimeoutError):
+                received = connection.recv(4096)
+        assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def stalled_body(service: Service) -> None:
+    """Begin a body and leave it."""
+    with service.connect() as connection:
+        connection.sendall(REQUEST + b"Content-Length: 1000\r\n\r\nabc")
+        received = everything(connection)
+        assert received.startswith(b"HTTP/1.1 408 ")
+        assert b"too-slow" in received
+
+
+def half_a_second_request(service: Service) -> None:
+    """Ask properly, and then half."""
+    with service.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHo")
+        assert b"HTTP/1.1 408 " in everything(connection)
+
+
+def refused_and_never_finished(service: Service) -> None:
+    """Begin a body that nobody wants, and do not end it."""
+    with service.connect() as connection:
+        connection.sendall(REQUEST.replace(b"image/png", b"text/plain") + b"Content-Length: 100000\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 415 ")
+        connection.sendall(b"x")
+        everything(connection)
+
+
+def test_slow_clients_are_hung_up_on_and_hold_up_nobody(service: Service, drawing: bytes) -> None:
+    def others(service: Service) -> None:
+        for _ in range(20):
+            started = time.monotonic()
+            assert service.ask("/v1/predict", drawing).status == 200
+            assert time.monotonic() - started < 3
+            time.sleep(0.1)
+
+    # All at the same time, since each waits for the service to lose its patience.
+    clients = [*[silent] * 20, *[slow_header] * 5, *[stalled_body] * 5, half_a_second_request]
+    started = time.monotonic()
+    together(*(functools.partial(client, service) for client in (*clients, refused_and_never_finished, others)))
+    assert 4 < time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"hello\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 20_000, 431),
+        (b"GET /" + b"y" * 20_000, 431),
+        (b"POST /v1/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
+        (REQUEST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 400),
+        (REQUEST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    ],
+    ids=["words", "bytes", "TLS", "a long header", "a long path", "a negative length", "smuggled", "no chunk"],
+)
+def test_what_is_no_http_is_told_so_and_hung_up_on(sent: bytes, status: int, service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(sent)
+        received = everything(connection)
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"content-security-policy: default-src 'none'" in head
+    assert json.loads(body)["message"]
+    assert service.ask("/healthz").status == 200

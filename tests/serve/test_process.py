@@ -1,0 +1,225 @@
+"""The process: how it starts, what it says when it cannot, and that it goes without losing anybody."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import Run
+from tests.serve.service import TOKEN, Service, everything, first_document, serving
+
+
+def test_the_first_answer_takes_less_than_a_second_of_work(made_exports: Path, drawing: bytes) -> None:
+    """Of the processor, imports included: other tests run at the same time, and are not to be counted."""
+    with serving(made_exports) as service:
+        assert service.ask("/v1/predict", drawing).status == 200
+        user, system = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(") ")[2].split()[11:13]
+    assert (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") <= 1
+
+
+def test_sigterm_ends_what_is_under_way_and_takes_nothing_new(made_exports: Path, drawing: bytes) -> None:
+    with serving(made_exports) as service:
+        with service.connect() as slow, service.connect() as idle:
+            idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 200 OK" in idle.recv(65536)
+            head = (
+                b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+            )
+            slow.sendall(head % len(drawing) + drawing[:100])
+            time.sleep(0.2)
+            service.process.send_signal(signal.SIGTERM)
+            everything(idle)
+            with pytest.raises(ConnectionRefusedError):
+                service.connect()
+            time.sleep(0.5)
+            assert service.process.poll() is None
+            slow.sendall(drawing[100:])
+            assert everything(slow).startswith(b"HTTP/1.1 200 ")
+        assert service.process.wait(timeout=5) == 0
+
+
+HAND_OVER = (
+    "import os, sys\n"
+    "os.dup2(int(sys.argv[1]), 3)\n"
+    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
+    "os.execv(sys.executable, [sys.executable, '-m', 'edgemnist', 'serve', *sys.argv[2:]])\n"
+)
+"""Becomes the service, and gives it a socket as systemd would."""
+
+
+def hand_over(listener: socket.socket, exports: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "--exports", str(exports), "--json"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, pass_fds=[listener.fileno()])
+
+
+def test_no_request_is_lost_while_a_service_with_a_socket_of_systemd_restarts(made_exports: Path) -> None:
+    def start() -> Service:
+        process = hand_over(listener, made_exports)
+        return Service(process, first_document(process))
+
+    def stop_it() -> None:
+        service.process.terminate()
+        _, errors = service.process.communicate()
+        assert service.process.returncode == 0, errors
+
+    def ask() -> None:
+        while not stop.is_set():
+            statuses.append(service.ask("/healthz").status)
+
+    statuses: list[int] = []
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        service = start()
+        assert service.address == listener.getsockname()
+        client = threading.Thread(target=ask)
+        client.start()
+        for _ in range(2):
+            time.sleep(0.3)
+            stop_it()
+            service = start()
+        time.sleep(0.3)
+        stop.set()
+        client.join()
+        stop_it()
+    assert set(statuses) == {200}
+    assert len(statuses) > 20
+
+
+def test_a_socket_that_lets_others_in_needs_a_token_whoever_opened_it(made_exports: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        process = hand_over(listener, made_exports)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert b"--token" in errors
+
+
+def test_systemd_is_told_when_the_service_answers_and_when_it_goes(made_exports: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        with serving(made_exports, env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}) as service:
+            assert systemd.recv(100) == b"READY=1"
+            assert service.ask("/healthz").status == 200
+        assert systemd.recv(100) == b"STOPPING=1"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--host", "0.0.0.0"], "--token"),
+        (["--host", "::"], "--token"),
+        (["--host", "192.0.2.1"], "--token"),
+        (["--token", "short"], "16"),
+        (["--token-file", "missing"], "missing"),
+        (["--port", "70000"], "--port"),
+        (["--host", "192.0.2.1", "--token", TOKEN], "192.0.2.1"),
+        (["--artifact", "tflite-int9"], "tflite-int8"),
+        (["--exports", "missing"], "missing"),
+        (["--rate", "-1"], "--rate"),
+        (["--max-bytes", "10"], "--max-bytes"),
+        (["--concurrency", "0"], "--concurrency"),
+        (["--systemd", "--token", TOKEN], "--token-file"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_in_one_sentence_and_exit_2(
+    options: list[str], said: str, made_exports: Path, edgemnist: Run
+) -> None:
+    exports = [] if "--exports" in options else ["--exports", made_exports]
+    port = [] if "--port" in options else ["--port", "0"]
+    done = edgemnist("serve", *exports, *port, *options, timeout=30)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_told(service: Service, made_exports: Path, edgemnist: Run) -> None:
+    done = edgemnist("serve", "--exports", made_exports, "--port", str(service.address[1]))
+    assert done.returncode == 2
+    assert f"127.0.0.1:{service.address[1]}" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_an_artifact_that_was_damaged_meanwhile_is_refused_and_the_others_answer(exports: Path, drawing: bytes) -> None:
+    with serving(exports, "--artifact", "tflite-int8") as service:
+        path = exports / "onnx-int8.onnx"
+        path.write_bytes(path.read_bytes()[:-1])
+        answer = service.ask("/v1/predict?artifact=onnx-int8", drawing)
+        assert (answer.status, answer.document["error"]) == (503, "damaged-artifact")
+        assert "onnx-int8.onnx" in answer.document["message"]
+        assert service.ask("/v1/predict", drawing).status == 200
+
+
+def test_a_model_file_is_the_only_artifact(made_exports: Path, drawing: bytes) -> None:
+    with serving(made_exports, "--artifact", str(made_exports / "onnx-int8.onnx")) as service:
+        assert [one["name"] for one in service.ask("/v1/artifacts").document["artifacts"]] == ["onnx-int8"]
+        assert service.ask("/v1/predict", drawing).document["predictions"][0]["digit"] == 7
+        assert service.ask("/v1/predict?artifact=tflite-int8", drawing).status == 404
+
+
+def test_every_request_is_counted_where_prometheus_reads(made_exports: Path, drawing: bytes, page: bytes) -> None:
+    with serving(made_exports) as service:
+        for _ in range(3):
+            service.ask("/v1/predict?artifact=onnx-int8", drawing)
+        service.ask("/v1/read", page, kind="image/jpeg")
+        service.ask("/v1/predict", b"no picture")
+        service.ask("/strange/path")
+        service.ask("/app.js")
+        answer = service.ask("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    samples: dict[tuple[Any, ...], float] = {}
+    requests: dict[tuple[str, str], float] = {}
+    for family in text_string_to_metric_families(answer.body.decode()):
+        for sample in family.samples:
+            samples[sample.name, *sorted(sample.labels.items())] = sample.value
+            if sample.name == "edgemnist_requests_total":
+                requests[sample.labels["path"], sample.labels["status"]] = sample.value
+    assert requests == {
+        ("/v1/predict", "200"): 3, ("/v1/read", "200"): 1, ("/v1/predict", "422"): 1, ("other", "404"): 1,
+        ("page", "200"): 1,
+    }  # fmt: skip
+    assert samples["edgemnist_pictures_total", ("artifact", "onnx-int8"), ("endpoint", "predict")] == 3
+    for stage in ("decode", "normalize", "classify"):
+        assert samples["edgemnist_stage_seconds_count", ("endpoint", "predict"), ("stage", stage)] == 3
+    assert samples["edgemnist_body_bytes",] == 0
+    assert samples["edgemnist_requests_in_flight",] == 1
+    assert samples["process_resident_memory_bytes",] > 1e7
+
+
+def test_memory_does_not_grow_with_requests(service: Service, drawing: bytes, page: bytes) -> None:
+    def ask(times: int) -> int:
+        for number in range(times):
+            service.ask("/v1/predict", drawing)
+            service.ask("/v1/predict?artifact=unknown", drawing[:number])
+        service.ask("/v1/read", page, kind="image/jpeg")
+        return service.rss()
+
+    before = ask(150)
+    assert ask(300) - before < 4_000_000
+
+
+def test_json_tells_where_the_service_answers(made_exports: Path) -> None:
+    with serving(made_exports, "--artifact", "onnx-int8", "--token", TOKEN) as service:
+        started = json.loads(json.dumps(service.started))
+        assert started["artifact"] == "onnx-int8"
+        assert started["token"]
+        assert started["url"] == f"http://127.0.0.1:{service.address[1]}/"
+
+
+def test_ipv6_is_spoken(made_exports: Path) -> None:
+    with serving(made_exports, "--host", "::1") as service:
+        assert service.url.startswith("http://[::1]:")
+        assert service.ask("/healthz").status == 200

@@ -1,0 +1,117 @@
+"""Units that systemd itself takes, and that leave a service with next to nothing to break."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from edgemnist.systemd import Service, quote, service_unit, socket_unit
+from tests.conftest import Run
+
+MOST_EXPOSED = 2.0
+"""Of systemd-analyze's 10: nginx as Debian has it is at 9.6."""
+SERVE = Service(
+    name="digits",
+    description="reads digits",
+    command=["/usr/bin/python3", "-m", "edgemnist", "serve", "--exports", "/home/pi/my digits"],
+    reads=[PurePosixPath("/home/pi/my digits")],
+    user="root",
+    notify=True,
+    listens="127.0.0.1:8000",
+    credentials=[("token", PurePosixPath("/etc/digits/token"))],
+)
+WATCH = Service(
+    name="watching",
+    description="watches a camera",
+    command=["/usr/bin/python3", "-m", "edgemnist", "watch", "0"],
+    user="root",
+    network=False,
+    devices=["char-video4linux"],
+    groups=["video"],
+    nice=5,
+)
+
+
+@pytest.mark.parametrize("service", [SERVE, WATCH], ids=lambda service: service.name)
+def test_systemd_takes_the_units_and_finds_little_exposed(service: Service, tmp_path: Path) -> None:
+    unit = tmp_path / f"{service.name}.service"
+    unit.write_text(service_unit(service))
+    units = [unit]
+    if service.listens:
+        units.append(tmp_path / f"{service.name}.socket")
+        units[-1].write_text(socket_unit(service))
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], check=False, capture_output=True, text=True
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--no-pager", unit], check=True, capture_output=True, text=True
+    )
+    exposure = re.search(r"exposure level for \S+: ([\d.]+)", judged.stdout)
+    assert exposure
+    assert float(exposure[1]) <= MOST_EXPOSED, judged.stdout
+
+
+def test_a_service_sees_what_it_reads_and_no_other_home() -> None:
+    unit = service_unit(SERVE)
+    assert "ProtectHome=tmpfs" in unit
+    assert 'BindReadOnlyPaths="/home/pi/my digits"' in unit
+    elsewhere = service_unit(dataclasses.replace(SERVE, reads=[PurePosixPath("/opt/digits")]))
+    assert "ProtectHome=yes" in elsewhere
+    assert "BindReadOnlyPaths" not in elsewhere
+
+
+def test_devices_are_seen_only_where_they_are_needed() -> None:
+    assert "PrivateDevices=yes" in service_unit(SERVE)
+    unit = service_unit(WATCH)
+    assert "DeviceAllow=char-video4linux rw" in unit
+    assert "SupplementaryGroups=video" in unit
+    assert "PrivateNetwork=yes" in unit
+
+
+def test_a_unit_of_a_user_asks_for_nothing_that_only_the_system_can_give() -> None:
+    unit = service_unit(dataclasses.replace(SERVE, user=None))
+    assert "WantedBy=default.target" in unit
+    assert "PrivateUsers=yes" in unit
+    for line in ("User=", "CapabilityBoundingSet=", "ProtectClock="):
+        assert f"\n{line}" not in unit
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("a", "a"),
+        ("a b", '"a b"'),
+        ("50%", "50%%"),
+        ("%d/token", "%d/token"),
+        ("$HOME", "$$HOME"),
+        ('"', '"\\""'),
+        ("", '""'),
+    ],
+)
+def test_words_keep_their_meaning(word: str, quoted: str) -> None:
+    assert quote(word) == quoted
+
+
+def test_the_command_prints_a_unit_of_itself(edgemnist: Run, made_exports: Path, tmp_path: Path) -> None:
+    (tmp_path / "store" / "releases" / "1-0123456789ab").mkdir(parents=True)
+    (tmp_path / "store" / "releases" / "1-0123456789ab" / "exports").symlink_to(made_exports)
+    (tmp_path / "store" / "releases" / "1-0123456789ab" / "venv").symlink_to(sys.prefix)
+    (tmp_path / "store" / "current").symlink_to("releases/1-0123456789ab")
+    current = tmp_path / "store" / "current" / "exports"
+    options = ["--host", "0.0.0.0", "--token-file", "/etc/edgemnist/token", "--rate", "7"]
+    done = edgemnist("serve", "--systemd", "--exports", current, *options)
+    assert done.returncode == 0, done.stderr
+    python = tmp_path / "store" / "current" / "venv" / "bin" / "python"
+    assert f"ExecStart={python} -I -m edgemnist " in done.stdout
+    assert f"serve --exports {current} --host 0.0.0.0 --port 8000 --rate 7.0 --token-file %d/token\n" in done.stdout
+    assert "LoadCredential=token:/etc/edgemnist/token\n" in done.stdout
+    # The link is to lead to another release one day, so all of them are shown.
+    assert f"BindReadOnlyPaths={tmp_path / 'store'}\n" in done.stdout
+    socket = edgemnist("serve", "--systemd", "--socket", "--port", "9000")
+    assert "ListenStream=127.0.0.1:9000\n" in socket.stdout
