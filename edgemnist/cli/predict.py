@@ -14,7 +14,8 @@ from edgemnist.cli import app, options
 def predict(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Pictures of one digit each.", show_default=False),
+        # What cannot be read is told when it is read: asking beforehand is wrong on network and emulated file systems.
+        typer.Argument(metavar="[SOURCE]...", help="Pictures of one digit each.", show_default=False, readable=False),
     ] = None,
     *,
     index: Annotated[

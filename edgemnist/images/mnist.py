@@ -54,8 +54,8 @@ def stroke_width(strokes: Ink) -> float:
     core &= inside[2:, 1:-1]
     core &= inside[1:-1, :-2]
     core &= inside[1:-1, 2:]
-    area = np.count_nonzero(inside)
-    return 2 * area / max(1, area - np.count_nonzero(core))
+    area = int(np.count_nonzero(inside))
+    return 2 * area / max(1, area - int(np.count_nonzero(core)))
 
 
 def _sharpen(ink: Ink) -> Ink:

@@ -72,18 +72,23 @@ class EmulatedBoard:
             stderr=subprocess.DEVNULL,
         )
         try:
-            deadline = time.monotonic() + 120
-            while True:
-                with socket.socket() as client:
-                    if client.connect_ex(("127.0.0.1", self._port)) == 0:
-                        break
-                assert time.monotonic() < deadline, "the emulated sshd does not start"
-                time.sleep(0.2)
+            self._await(listening=True)
             yield
         finally:
             for child in [*descendants(process.pid), process.pid]:
                 kill(child)
             process.wait()
+            # The next server would be taken for running while this one still dies.
+            self._await(listening=False)
+
+    def _await(self, *, listening: bool) -> None:
+        deadline = time.monotonic() + 120
+        while True:
+            with socket.socket() as client:
+                if (client.connect_ex(("127.0.0.1", self._port)) == 0) == listening:
+                    return
+            assert time.monotonic() < deadline, "the emulated sshd does not start, or does not end"
+            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
