@@ -13,7 +13,7 @@ from edgemnist.manifest import read_manifest
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.loopback import LoopbackBoard, Sshd
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## To the board, and back")[2]
 WALK = [
     line
     for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
