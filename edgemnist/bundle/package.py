@@ -22,7 +22,7 @@ from edgemnist.errors import BundleError
 from edgemnist.exports import reference_directory
 
 NAME = "edgemnist"
-_DATA = (".py", ".typed", ".npz", ".html", ".css", ".js", ".svg", ".webmanifest")
+_DATA = (".py", ".typed", ".json", ".npz", ".html", ".css", ".js", ".svg", ".webmanifest")
 """Endings of what the package consists of, pages and tables of numbers included."""
 
 

@@ -52,12 +52,14 @@ def watch(
     ] = None,
     threads: options.Threads = 1,
     exports: options.Exports = None,
+    json: Annotated[bool, typer.Option("--json", help="Lines of JSON, which they are without it, too.")] = True,
 ) -> None:
     """Read a camera, a stream, a video or a directory as it goes on: one line of JSON for each frame that was read.
 
     Frames that come too fast are dropped, those that show nothing new are skipped, and a camera that goes away is
     opened anew. SIGTERM and Ctrl-C end it with exit code 0.
     """
+    del json
     options.limit_numpy_threads()
     from edgemnist.errors import UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
