@@ -45,9 +45,11 @@ class EmulatedBoard:
         self._port = free_port()
         self.root = directory / "edgemnist"
         host, user = make_key(directory / "host"), make_key(directory / "user")
+        # The home directory is this machine's: as in tests/deploy, its start-up files belong to no board.
         (directory / "sshd_config").write_text(
             f"Port {self._port}\nListenAddress 127.0.0.1\nHostKey {host}\nPidFile none\nStrictModes no\nUsePAM no\n"
-            f"AuthorizedKeysFile {user}.pub\nLoginGraceTime 600\nSubsystem sftp /usr/lib/openssh/sftp-server\n"
+            f"AuthorizedKeysFile {user}.pub\nLoginGraceTime 600\nSetEnv SHLVL=2\n"
+            f"Subsystem sftp /usr/lib/openssh/sftp-server\n"
         )
         (directory / "known").write_text(f"[127.0.0.1]:{self._port} {host.with_suffix('.pub').read_text()}")
         self._ssh_config = directory / "ssh_config"
