@@ -106,4 +106,4 @@ def read_grey(capture: cv2.VideoCapture) -> Grey | None:
         return None
     if not received or picture is None or not 0 < picture.shape[0] * picture.shape[1] <= MAX_PIXELS:
         return None
-    return np.asarray(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)  # noqa: PLR2004
+    return np.asarray(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)  # noqa: PLR2004 - axes
