@@ -27,6 +27,8 @@ SPAN_SHARE: Final = 0.7
 """A ruling reaches this far at least, from its first run to its last, as a share of the page's side."""
 MAX_THICKNESS: Final = 0.006
 """A ruling is at most this thick, as a share of the page's longer side, and 3 pixels where that is less."""
+FAT: Final = 3
+"""What is this many times as thick as a ruling may be, both ways, is no stroke either: the table around a sheet."""
 BARE: Final = 0.5
 """Digits stand on less than this share of a ruling."""
 SEGMENTS: Final = 8
@@ -75,12 +77,15 @@ def _rulings(mask: Mask) -> list[_Line]:
     height, width = mask.shape
     thickest = max(3, round(max(height, width) * MAX_THICKNESS))
     run = max(8, round(width * RUN_SHARE))
-    # Grain tears thin lines, which are mended before their runs are measured.
-    mended = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
-    runs = cv2.morphologyEx(mended, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    runs = _runs(mask, run)
     # Most pages and frames are not ruled, which is seen before anything costly.
     if runs.max(axis=0).mean() < FOUND_SHARE:
         return []
+    # The table around a sheet would join all lines that run into it.
+    block = np.ones((FAT * thickest, FAT * thickest), np.uint8)
+    fat = cv2.morphologyEx(mask, cv2.MORPH_OPEN, block)
+    if fat.any():
+        runs = _runs(mask & ~cv2.dilate(fat, np.ones((5, 5), np.uint8)), run)
     # A slanted line is a staircase: its steps are joined before its length is taken.
     joined = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((3, run), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
@@ -101,6 +106,16 @@ def _rulings(mask: Mask) -> list[_Line]:
         for columns, rows in groups
     ]
     return [line for line in lines if line.last - line.first >= SPAN_SHARE * width]
+
+
+def _runs(mask: Mask, length: int) -> Mask:
+    """Return what belongs to straight runs, level within a few degrees, of at least this length."""
+    # Grain tears thin lines, which are mended before their runs are measured.
+    mended = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
+    # The steps of a thin slanted line are shorter than its runs have to be, unless each reaches over the next.
+    thick = cv2.dilate(mended, np.ones((3, 1), np.uint8))
+    runs = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+    return np.asarray(runs & mended, dtype=np.uint8)
 
 
 def _add_to_line(groups: list[tuple[Floats, Floats]], columns: Floats, rows: Floats, thickest: int) -> None:

@@ -69,3 +69,12 @@ def test_a_shadow_across_a_line_and_the_end_of_the_sheet_are_followed() -> None:
     left = without_rulings(paper.astype(np.uint8), 40.0) >= 40
     # Between the end of the sheet and the end of the first of the eight parts there may be a rest of each line.
     assert not left[:, 80:].any()
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.03])
+def test_lines_that_run_into_the_table_around_the_sheet_vanish_too(slope: float) -> None:
+    paper = ruled(slope, upright=False)
+    paper[:, :26] = paper[:, -26:] = paper[:26] = paper[-26:] = 160
+    left = without_rulings(paper, LEVEL) >= LEVEL
+    assert (paper[40:-40, 40:-40] >= LEVEL).mean() > 0.03
+    assert left[40:-40, 40:-40].mean() < 0.0005
