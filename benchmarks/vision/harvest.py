@@ -30,7 +30,7 @@ NO_DIGIT: Final = 0.45
 BAR: Final = 0.05
 """Parts whose ink spreads across less than this share of how it spreads along (variances) are left out: the leg of a 4
 is a 1 to anybody who sees no more."""
-PER_PIECE: Final = 4
+PER_PIECE: Final = 2
 """At most so many wrong parts of each piece are kept."""
 
 
@@ -65,14 +65,14 @@ def harvest(digits: Digits, pages: int, rng: np.random.Generator) -> Harvest:
 def _small_page(rng: np.random.Generator) -> PageStyle:
     """Return one of the styles with a few digits, large or small."""
     style = STYLES[str(rng.choice(list(STYLES)))]
-    side = float(rng.uniform(0.045, 0.09))
-    columns = max(3, int(0.5 / side))
+    side = float(rng.uniform(0.03, 0.09))
+    columns = int(0.5 / side)
     return replace(
         style,
         width=900,
         height=700,
         digit=side,
-        rows=4,
+        rows=min(8, int(0.36 / side)),
         columns=columns,
         touching=max(style.touching, float(rng.choice([0, 0.3]))),
     )

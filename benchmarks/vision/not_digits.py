@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import cv2
@@ -21,29 +21,49 @@ FONTS: Final = (
     "DejaVuSans-Bold",
     "DejaVuSans-Oblique",
 )
-LETTERS: Final = "".join(sorted(set(string.ascii_letters + "&@#%$?!+=*<>{}~^") - strokes.DIGIT_LIKE))
+HELD_OUT_FONTS: Final = ("cmtt10", "plain", "triplex")
+"""For the threshold: letters of fonts that the network has learnt by heart would set it too low."""
+LETTERS: Final = "".join(sorted(set(string.ascii_letters + "&@#%$?+=*<>{}~^") - strokes.DIGIT_LIKE))
 COPIES: Final = 24
 """How often each character of each font is drawn."""
+LEAN: Final = 0.4
+"""A character that would keep less than this share of its ink is not made leaner: its thin strokes would be gone."""
 
 Images = npt.NDArray[np.uint8]
 
 
-def hard_digits(digits: Images, count: int, rng: np.random.Generator) -> Iterator[Picture]:
-    """Return handwritten digits, bent, and half of them thinned to pen lines first."""
-    for number, index in enumerate(rng.integers(len(digits), size=count)):
+def hard_digits(digits: Images, rng: np.random.Generator) -> Iterator[Picture]:
+    """Return handwritten digits, bent, and every other one thinned to pen lines first."""
+    for number, digit in enumerate(digits):
         if number % 2:
-            large = 255 - cv2.resize(digits[index], (112, 112), interpolation=cv2.INTER_CUBIC)
+            large = 255 - cv2.resize(digit, (112, 112), interpolation=cv2.INTER_CUBIC)
         else:
-            large = strokes.draw_thin(digits[index], rng)
+            large = strokes.draw_thin(digit, rng)
         yield 255 - strokes.bend(np.asarray(large, dtype=np.uint8), rng)
 
 
-def font_glyphs(characters: str, rng: np.random.Generator, copies: int = COPIES) -> Iterator[Picture]:
-    """Return characters in every font, slanted and bent."""
-    for font in FONTS:
-        for character in characters:
+def font_glyphs(
+    characters: str, rng: np.random.Generator, copies: int = COPIES, fonts: Sequence[str] = FONTS
+) -> Iterator[Picture]:
+    """Return each character in turn, `copies` times in every font: slanted, bent, lean and bold."""
+    for character in characters:
+        for font in fonts:
             for _ in range(copies):
-                yield 255 - strokes.draw_letter(character, font, rng)
+                yield _weighted(255 - strokes.draw_letter(character, font, rng), rng)
+
+
+def _weighted(ink: Picture, rng: np.random.Generator) -> Picture:
+    """Return a character with its strokes as they are, leaner, or bolder: a font has one weight, hands have many."""
+    reach = int(rng.integers(2, 6))
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    lean = cv2.erode(ink, brush)
+    match int(rng.integers(3)):
+        case 0:
+            return ink
+        case 1 if np.count_nonzero(lean) > LEAN * np.count_nonzero(ink):
+            return np.asarray(lean, dtype=np.uint8)
+        case _:
+            return np.asarray(cv2.dilate(ink, brush), dtype=np.uint8)
 
 
 def not_digits(digits: Images, count: int, rng: np.random.Generator) -> Iterator[Picture]:

@@ -29,6 +29,8 @@ HERSHEY: Final = {
     "simplex": cv2.FONT_HERSHEY_SIMPLEX,
     "duplex": cv2.FONT_HERSHEY_DUPLEX,
     "complex": cv2.FONT_HERSHEY_COMPLEX,
+    "plain": cv2.FONT_HERSHEY_PLAIN,
+    "triplex": cv2.FONT_HERSHEY_TRIPLEX,
     "script": cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
     "script-complex": cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 }
