@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgemnist.images.grey import to_grey
+from edgemnist.images.grey import Grey, to_grey
 from edgemnist.labels import as_digit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.layout import around, arrange, numbers_in
@@ -19,6 +20,8 @@ from edgemnist.registry import Entry, Package
 from edgemnist.runtimes.interface import Classifier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edgemnist.read.pieces import Pieces
 
 REFUSED: Final = "?"
@@ -41,11 +44,11 @@ def read_page(
     Raises ImageError for a picture without pixels, and MissingDependencyError where OpenCV is not installed.
     """
     config = config or ReadConfig()
-    find_pieces = FINDER.load()
+    find_pieces = _finder()
     started = perf_counter()
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     grey = to_grey(picture, config.max_side)
-    found: Pieces = find_pieces(grey)
+    found = find_pieces(grey)
     found_at = perf_counter()
     recognizer = Recognizer(classifier)
     readings = recognizer.recognize(found)
@@ -65,6 +68,13 @@ def read_page(
             arrange=(perf_counter() - recognized_at) * 1e3,
         ),
     )
+
+
+@cache
+def _finder() -> Callable[[Grey], Pieces]:
+    """Return `find_pieces`: which packages are installed is asked once, and not for each frame of a camera."""
+    finder: Callable[[Grey], Pieces] = FINDER.load()
+    return finder
 
 
 def _arranged(

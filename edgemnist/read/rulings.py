@@ -27,6 +27,10 @@ SPAN_SHARE: Final = 0.7
 """A ruling reaches this far at least, from its first run to its last, as a share of the page's side."""
 MAX_THICKNESS: Final = 0.006
 """A ruling is at most this thick, as a share of the page's longer side, and 3 pixels where that is less."""
+COVERED: Final = 0.5
+"""On a ruled page the runs of all lines lie in at least this share of the columns; those of large digits in fewer."""
+MARGIN: Final = 0.025
+"""Share of the page's side at its edge where there are no rulings if there are none elsewhere."""
 FAT: Final = 3
 """What is this many times as thick as a ruling may be, both ways, is no stroke either: the table around a sheet."""
 BARE: Final = 0.5
@@ -78,14 +82,16 @@ def _rulings(mask: Mask) -> list[_Line]:
     thickest = max(3, round(max(height, width) * MAX_THICKNESS))
     run = max(8, round(width * RUN_SHARE))
     runs = _runs(mask, run)
-    # Most pages and frames are not ruled, which is seen before anything costly.
-    if runs.max(axis=0).mean() < FOUND_SHARE:
+    # Most pages and frames are not ruled, which is seen before anything costly. A rim of the table is no line.
+    margin = round(height * MARGIN)
+    if runs[margin : height - margin].max(axis=0, initial=0).mean() < COVERED:
         return []
     # The table around a sheet would join all lines that run into it.
     block = np.ones((FAT * thickest, FAT * thickest), np.uint8)
     fat = cv2.morphologyEx(mask, cv2.MORPH_OPEN, block)
     if fat.any():
-        runs = _runs(mask & ~cv2.dilate(fat, np.ones((5, 5), np.uint8)), run)
+        fat = cv2.dilate(fat, np.ones((5, 5), np.uint8))
+        runs = _runs(np.where(fat, np.uint8(0), mask), run)
     # A slanted line is a staircase: its steps are joined before its length is taken.
     joined = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((3, run), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
@@ -115,7 +121,7 @@ def _runs(mask: Mask, length: int) -> Mask:
     # The steps of a thin slanted line are shorter than its runs have to be, unless each reaches over the next.
     thick = cv2.dilate(mended, np.ones((3, 1), np.uint8))
     runs = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
-    return np.asarray(runs & mended, dtype=np.uint8)
+    return np.minimum(runs, mended, dtype=np.uint8)
 
 
 def _add_to_line(groups: list[tuple[Floats, Floats]], columns: Floats, rows: Floats, thickest: int) -> None:
