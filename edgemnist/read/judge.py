@@ -28,11 +28,12 @@ class Verdicts:
 def judge(classifier: Classifier, images: Images) -> Verdicts:
     """Return the most probable class of each image, uint8 [N, 28, 28], and the probability that it is of this class.
 
-    A classifier of the ten digits supposes that what it sees is a digit; its probability is multiplied by that of being
-    one. A classifier of other things is taken at its word.
+    A classifier of the ten digits supposes that what it sees is a digit, and says which; its probability is multiplied
+    by the likeness to this very digit. A classifier of other things is taken at its word.
     """
     probabilities = classifier.predict_proba(images)
+    classes = probabilities.argmax(axis=1)
     confidences = probabilities.max(axis=1)
     if tuple(classifier.labels) == DIGITS:
-        confidences = confidences * digit_likeness(images)
-    return Verdicts(probabilities.argmax(axis=1), confidences)
+        confidences = confidences * digit_likeness(images)[np.arange(len(images)), classes]
+    return Verdicts(classes, confidences)

@@ -1,8 +1,8 @@
-"""How much something looks like a digit at all: what a classifier of ten digits cannot say of a letter.
+"""How much something looks like the digit that it was read as: what a classifier of ten digits cannot say of a letter.
 
-A softmax over ten digits gives a letter to the digit that is least unlike it, often with confidence. So a small
-convolutional network, which knows an eleventh class, everything else, estimates the probability that an image is a
-digit. NumPy alone evaluates it. It was trained by `benchmarks/vision/train_likeness.py` and comes with the package.
+A softmax over ten digits gives a letter to the digit that is least unlike it, often with confidence. So a second
+opinion is asked of a small convolutional network that knows an eleventh class: everything else. NumPy evaluates it. It
+was trained by `benchmarks/vision/train_likeness.py` and comes with the package.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ Floats = npt.NDArray[np.float32]
 
 
 def digit_likeness(images: Images) -> Floats:
-    """Return the probability that each image, uint8 [N, 28, 28], is a digit: float32 [N]."""
+    """Return the probability that each image, uint8 [N, 28, 28], is each of the ten digits: float32 [N, 10].
+
+    What is missing to 1 is the probability that it is no digit at all.
+    """
     parts = [_likeness(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+    return np.concatenate(parts) if parts else np.empty((0, 10), dtype=np.float32)
 
 
 def _likeness(images: Images) -> Floats:
@@ -48,7 +51,7 @@ def _likeness(images: Images) -> Floats:
     logits += out_bias
     logits -= logits.max(axis=1, keepdims=True)
     odds = np.exp(logits)
-    return np.asarray(odds[:, :-1].sum(axis=1) / odds.sum(axis=1), dtype=np.float32)
+    return np.asarray(odds[:, :-1] / odds.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _convolve(values: Floats, weights: Floats, bias: Floats, kernel: int) -> Floats:

@@ -14,7 +14,7 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     digit: int | str | None
     """The label; None where it was refused, because the confidence is below the threshold."""
     confidence: float
-    """Probability that it is this digit: that of the class, times that of being a digit at all."""
+    """Probability that it is this digit: that of the classifier, times that of the likeness network."""
     box: Box
     line: int
     """From 0, top to bottom."""

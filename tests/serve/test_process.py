@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -200,15 +201,20 @@ def test_every_request_is_counted_where_prometheus_reads(made_exports: Path, dra
 
 
 def test_memory_does_not_grow_with_requests(service: Service, drawing: bytes, page: bytes) -> None:
-    def ask(times: int) -> int:
-        for number in range(times):
+    """Nor by 14 kB with each drawing and each refused request, nor by 700 kB with each page."""
+
+    def after_round() -> int:
+        for number in range(50):
             service.ask("/v1/predict", drawing)
             service.ask("/v1/predict?artifact=unknown", drawing[:number])
         service.ask("/v1/read", page, kind="image/jpeg")
         return service.rss()
 
-    before = ask(150)
-    assert ask(300) - before < 4_000_000
+    # A thread's first page, and the allocator's changes of mind about large blocks, take megabytes once.
+    for _ in range(4):
+        service.ask("/v1/read", page, kind="image/jpeg")
+    rounds = [after_round() for _ in range(8)][2:]
+    assert median(rounds[3:]) - median(rounds[:3]) < 2_000_000
 
 
 def test_json_tells_where_the_service_answers(made_exports: Path) -> None:
