@@ -74,7 +74,8 @@ def predict(
         result = predict_pictures_on(Target.of(on, root=root, ssh_config=ssh_config), sources or [], words)
     else:
         reporter = TerminalReporter()
-        directory = find_exports(exports, reporter)
+        # The evaluation images are the directory's, whoever answers.
+        directory = find_exports(exports, reporter, artifact=None if index else artifact)
         with quiet_libraries():
             result = predict_sources(
                 directory,

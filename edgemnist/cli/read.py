@@ -49,7 +49,7 @@ def read(
 
     reporter = TerminalReporter()
     config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
-    directory = find_exports(exports, reporter)
+    directory = find_exports(exports, reporter, artifact=artifact)
     with quiet_libraries():
         result = read_file(directory, page, config, artifact=artifact, threads=threads, boxes=boxes, reporter=reporter)
     show(result, lambda: read_page_view(result), json=json)

@@ -12,8 +12,8 @@ from edgemnist.bench.record import BENCH_FILE, read_bench, save_bench
 from edgemnist.bench.run import bench
 from edgemnist.errors import ManifestError
 from edgemnist.results import BenchResult
+from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
-from tests.verify.notices import Notices
 
 QUICK = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keep_samples=True)
 

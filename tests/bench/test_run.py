@@ -14,8 +14,8 @@ from edgemnist.bench.run import bench, spread
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
 from edgemnist.manifest import read_manifest
 from edgemnist.results import BenchResult
+from tests.notices import Notices
 from tests.verify.damage import edit_manifest, empty_golden_pack, flip_bits_in_the_middle
-from tests.verify.notices import Notices
 
 QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
 

@@ -17,8 +17,8 @@ from edgemnist.results import VerifyResult
 from edgemnist.verify.gate import LimitOverrides
 from edgemnist.verify.record import VERIFY_FILE, read_verification, save_verification, verified_names
 from edgemnist.verify.run import verify
+from tests.notices import Notices
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
-from tests.verify.notices import Notices
 
 
 def names_of(result: VerifyResult | None) -> list[str]:
