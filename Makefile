@@ -47,14 +47,14 @@ demo: $(STAMP)
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
 test: $(STAMP)
-	@tests/install-sshd.sh
+	@tests/install-programs.sh
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-full-data: $(STAMP)
 	$(BIN)/python -m pytest -m full_data tests/train/test_full_data.py tests/export/test_full_data.py
 
 test-pi: $(STAMP)
-	@tests/install-sshd.sh
+	@tests/install-programs.sh
 	$(BIN)/python -m pytest -m pi tests/pi
 
 lint: $(STAMP)
