@@ -34,13 +34,17 @@ def timed_calls(
     return taken
 
 
-def slowed(call: Callable[[Any], object], nanoseconds: int) -> Callable[[Any], object]:
-    """Return a function that does what `call` does and takes at least `nanoseconds` for it, busy to the last."""
+def slowed(call: Callable[[Any], object], ratio: float) -> Callable[[Any], object]:
+    """Return a function that does what `call` does and takes `ratio` times as long, busy to the last.
+
+    Each call is stretched by its own time, as a slower kernel would be: on a machine that speeds up, both do.
+    """
     clock = time.perf_counter_ns
 
     def slow(argument: Any) -> object:  # noqa: ANN401 - whatever `call` takes
-        end = clock() + nanoseconds
+        started = clock()
         answer = call(argument)
+        end = started + (clock() - started) * ratio
         while clock() < end:
             pass
         return answer

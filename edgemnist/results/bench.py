@@ -14,6 +14,9 @@ class Block(Part, frozen=True, kw_only=True):
 
     samples: int
     p50_us: float
+    reference_us: float | None = None
+    """What the same fixed work took beside the calls: it tells how fast the machine was, see
+    `edgemnist.bench.reference`."""
     mhz: float | None = None
     """Clock of the CPU it ran on, after the calls; None where the system does not tell."""
     celsius: float | None = None
@@ -109,7 +112,10 @@ class Change(Part, frozen=True, kw_only=True):
     p50_us: float
     baseline_p50_us: float
     ratio: Ratio
-    """This run over the earlier one."""
+    """This run over the earlier one, each in units of the fixed work beside it; of the microseconds themselves where
+    `machine` is None."""
+    machine: float | None = None
+    """How much longer the fixed work took in this run than in the earlier one; None where one of them lacks it."""
     noise: float
     """Share by which the p50 of the rounds of one run differ, the larger of both runs."""
 

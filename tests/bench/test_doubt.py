@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.bench.conditions import Conditions, read_conditions, watched
-from edgemnist.bench.doubt import doubts, host_doubts, taints
+from edgemnist.bench.doubt import doubts, host_doubts, slowness_taints, taints
 from edgemnist.bench.statistics import summarise
 from edgemnist.bench.timing import timed_calls
 from edgemnist.results import Block
@@ -93,6 +93,12 @@ def test_the_state_of_a_raspberry_pi_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [["false"], ["echo", "error=2"], ["a-command-that-is-not-there"]])
 def test_a_tool_that_does_not_answer_is_no_error(command: list[str], tmp_path: Path) -> None:
     assert read_conditions([0], tmp_path, command) == Conditions()
+
+
+def test_a_machine_that_was_slower_than_in_another_round_taints_the_block() -> None:
+    assert slowness_taints([1.0, 1.45], 1.0) == ["fixed work took 45% longer than in the quietest round"]
+    assert slowness_taints([1.0, 1.05], 1.0) == []
+    assert slowness_taints([1.0, 9.0], None) == [], "the first round has none to be held against"
 
 
 def test_a_tail_of_rare_slow_calls_is_a_reason_to_doubt() -> None:
