@@ -10,6 +10,8 @@ from typing import TypeVar
 import msgspec
 
 from edgemnist.bench.record import read_bench
+from edgemnist.bench.results import ScenarioResult
+from edgemnist.bench.scenario_record import read_scenarios
 from edgemnist.golden import GoldenPack, read_golden
 from edgemnist.manifest import Artifact, Manifest, read_manifest
 from edgemnist.recommend import weigh
@@ -32,6 +34,7 @@ class Facts:
     golden: GoldenPack | None
     verified: VerifyResult | None
     benched: BenchResult | None
+    scenarios: list[ScenarioResult]
     advice: RecommendResult | None
     """None unless artifacts have been both verified and measured."""
 
@@ -94,6 +97,7 @@ def read_facts(exports: Path) -> Facts:
         golden=read_golden(exports, manifest) if manifest.golden else None,
         verified=verified,
         benched=benched,
+        scenarios=read_scenarios(exports),
         advice=advice,
     )
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from edgemnist.errors import MissingDependencyError
 from edgemnist.registry import Package
+from edgemnist.render.scenario_table import scenario_table
 from edgemnist.report.commands import reproduce
 from edgemnist.report.facts import Facts
 from edgemnist.report.pictures import Cell, confusion, pictures
@@ -72,6 +73,7 @@ def view(facts: Facts) -> dict[str, Any]:
         "advice": facts.advice,
         "recommended": next((row for row in rows(facts) if row.chosen), None),
         "drawings": _drawings(facts),
+        "scenarios": [scenario_table(one) for one in facts.scenarios],
         "confusion": _confusion(facts),
         "labels": list(facts.manifest.labels),
         "galleries": galleries,
@@ -121,11 +123,18 @@ def _galleries(facts: Facts) -> list[Gallery]:
 
 def _doubts(facts: Facts) -> list[str]:
     """Return the reasons to doubt the latencies."""
+    played = [
+        f"{scenario_table(scenario).title}: {one.name}: {warning}"
+        for scenario in facts.scenarios
+        for one in scenario.results
+        for warning in one.warnings
+    ]
     if facts.benched is None:
-        return []
+        return played
     return [
         *facts.benched.warnings,
         *(f"{one.name} ({one.runtime}): {warning}" for one in facts.benched.results for warning in one.warnings),
+        *played,
     ]
 
 

@@ -35,6 +35,8 @@ def test_a_file_against_itself_shows_the_noise(made_exports: Path) -> None:
     result = pair(made_exports, ["tflite-int8", "tflite-int8"], QUICK)
     assert result.second.name == "tflite-int8 again"
     assert result.ratio.low <= result.ratio.ratio <= result.ratio.high
+    assert result.samples_us is not None
+    assert [len(side) for side in result.samples_us.values()] == [3, 3]
 
 
 @pytest.mark.parametrize("names", [[], ["tflite-int8"], ["tflite-int8", "tflite-int4", "onnx-int8"]])
@@ -62,6 +64,8 @@ def test_the_command_line_catches_a_slowdown_with_exit_1(exports: Path, edgemnis
         "1",
         "--repeats",
         "0",
+        "--rounds",
+        "3",
     ]
     saved = tmp_path / "before.json"
     assert edgemnist(*quick, "--save", saved).returncode == 0
