@@ -72,7 +72,7 @@ class ScenarioResult(Result, frozen=True, kw_only=True):
     p99_limit_us: float | None = None
     """server only."""
     rate: float | None = None
-    """duty-cycle only: calls a second."""
+    """duty-cycle: calls a second; server: the queries a second that were asked for, if any."""
     warnings: list[str]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from edgemnist.arrays import Images
 from edgemnist.bench.coldcache import evict, files_of
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.cpus import choose_cpus, usable_cpus
+from edgemnist.bench.cpus import busy_cpus, choose_cpus, usable_cpus
 from edgemnist.bench.doubt import doubts, host_doubts
 from edgemnist.bench.host import host_facts
 from edgemnist.bench.process import Measured, measure, measure_undisturbed
@@ -138,7 +138,7 @@ def request_for(subject: Subject, config: BenchConfig, scratch: Path, scenario: 
         runtime=subject.runtime,
         path=str(subject.path),
         threads=subject.threads,
-        cpus=choose_cpus(subject.threads, usable_cpus()),
+        cpus=choose_cpus(subject.threads, usable_cpus(), busy=busy_cpus()),
         images=str(scratch / IMAGES_FILE),
         samples=config.samples_a_round,
         nanoseconds=config.nanoseconds_a_round,

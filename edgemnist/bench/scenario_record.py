@@ -70,7 +70,7 @@ def without_samples(result: ScenarioResult) -> ScenarioResult:
 
 def _setting(result: ScenarioResult) -> tuple[str, float | None]:
     """Return what tells a scenario from others: two limits, or two rates of a duty cycle, are two questions."""
-    return result.scenario, result.p99_limit_us if result.rate is None else result.rate
+    return result.scenario, result.p99_limit_us or result.rate
 
 
 def _key(one: Played) -> tuple[str, str, int]:

@@ -121,7 +121,7 @@ def run_scenario(
         host=host,
         results=played,
         p99_limit_us=1e3 * scenario.p99_limit_ms if scenario.name == SERVER else None,
-        rate=scenario.rate if scenario.name == DUTY_CYCLE else None,
+        rate=scenario.rate,
         warnings=host_doubts(host),
     )
 

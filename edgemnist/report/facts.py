@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -17,11 +16,9 @@ from edgemnist.manifest import Artifact, Manifest, read_manifest
 from edgemnist.recommend import weigh
 from edgemnist.results import ArtifactParity, BenchResult, Latency, RecommendResult, TrainResult, VerifyResult
 from edgemnist.saved import read_saved
-from edgemnist.verify.record import read_verification
+from edgemnist.verify.record import current, read_verification
 
 TRAINING_FILE = "training.json"
-
-Measured = TypeVar("Measured", ArtifactParity, Latency)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,11 +78,11 @@ def read_facts(exports: Path) -> Facts:
         training = None
     verified, benched = read_verification(exports), read_bench(exports)
     if verified is not None:
-        kept = _current(verified.artifacts, manifest)
-        verified = msgspec.structs.replace(verified, artifacts=kept) if kept else None
+        verified = current(verified, manifest)
+        verified = verified if verified.artifacts else None
     if benched is not None:
-        kept_latencies = _current(benched.results, manifest)
-        benched = msgspec.structs.replace(benched, results=kept_latencies) if kept_latencies else None
+        latencies = _current(benched.results, manifest)
+        benched = msgspec.structs.replace(benched, results=latencies) if latencies else None
     advice = None
     if verified is not None and benched is not None:
         # What a board is worth is known where it was measured, which need not be where the report is written.
@@ -102,7 +99,7 @@ def read_facts(exports: Path) -> Facts:
     )
 
 
-def _current(results: Iterable[Measured], manifest: Manifest) -> list[Measured]:
+def _current(results: Iterable[Latency], manifest: Manifest) -> list[Latency]:
     """Return the results that are about the very files of the manifest."""
     hashes = {artifact.name: artifact.sha256 for artifact in manifest.artifacts}
     if manifest.model is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edgemnist.bench.subjects import KERAS
 from edgemnist.errors import MissingDependencyError
 from edgemnist.registry import Package
 from edgemnist.render.scenario_table import scenario_table
@@ -14,7 +15,7 @@ from edgemnist.report.facts import Facts
 from edgemnist.report.pictures import Cell, confusion, pictures
 from edgemnist.report.plots import curves_svg, distributions_svg, layers_svg, trade_off_svg
 from edgemnist.report.rows import rows
-from edgemnist.results import BenchResult, Flip
+from edgemnist.results import BenchResult, Flip, Latency
 
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60
@@ -89,14 +90,15 @@ def _drawings(facts: Facts) -> Drawings:
     benched, verified, training, advice = facts.benched, facts.verified, facts.training, facts.advice
     return Drawings(
         trade_off=trade_off_svg(advice.candidates, advice.recommended) if advice and advice.candidates else "",
-        distributions=distributions_svg(benched.results) if benched and _has_histograms(benched) else "",
+        distributions=distributions_svg(_drawn(benched)) if benched else "",
         curves=curves_svg(training) if training and training.history else "",
         layers=layers_svg(verified.layers) if verified and verified.layers else "",
     )
 
 
-def _has_histograms(benched: BenchResult) -> bool:
-    return any(one.histogram for one in benched.results)
+def _drawn(benched: BenchResult) -> list[Latency]:
+    """Return whose calls are drawn: a hundred times as slow, Keras would leave the artifacts no room to differ in."""
+    return [one for one in benched.results if one.name != KERAS] or benched.results
 
 
 def _confusion(facts: Facts) -> list[list[Cell]]:

@@ -162,6 +162,9 @@ class ArtifactLayers(Part, frozen=True, kw_only=True):
     layers: list[LayerError]
     hurt: int | None
     """The layer whose calibration costs too much, see `edgemnist.verify.layers`; None where none does."""
+    sha256: str = ""
+    reference_sha256: str = ""
+    """Of both files: the figures count for these very files only."""
 
 
 class VerifyResult(Result, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from edgemnist.bench.scenario_record import SCENARIOS_FILE, read_scenarios, save
 from edgemnist.bench.scenarios import ScenarioConfig, choose_scenario, duty_cycle_config, run_scenario
 from edgemnist.errors import ManifestError, UsageError
 from edgemnist.manifest import read_manifest
+from edgemnist.render.scenario_table import scenario_table
 from edgemnist.report.facts import read_facts
 from edgemnist.report.page import html_page
 from tests.conftest import Run
@@ -57,6 +58,9 @@ def test_a_server_holds_its_limit_at_the_rate_that_it_is_said_to(made_exports: P
     assert best.p99_us is not None
     assert best.p99_us <= 500_000
     assert not any(point.holds for point in one.points if point.setting > one.best)
+    rows = scenario_table(result).rows
+    assert [cell.text for cell in rows[0]][:3] == ["tflite-int8", "asked for", "50/s"]
+    assert [cell.text for cell in rows[1]][1:3] == ["highest that holds", f"{one.best:,.0f}/s"]
 
 
 def test_a_call_after_a_sleep_is_held_against_calls_without(made_exports: Path) -> None:
