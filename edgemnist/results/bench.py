@@ -117,7 +117,8 @@ class Change(Part, frozen=True, kw_only=True):
     machine: float | None = None
     """How much longer the fixed work took in this run than in the earlier one; None where one of them lacks it."""
     noise: float
-    """Share by which the p50 of the rounds of one run differ, the larger of both runs."""
+    """Share by which the p50 of the rounds of one run differ, see `edgemnist.bench.doubt.spread_of_rounds`; the larger
+    of both runs."""
 
 
 class BaselineComparison(Part, frozen=True, kw_only=True):

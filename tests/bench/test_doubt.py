@@ -133,6 +133,15 @@ def test_rounds_that_differ_are_named_and_so_are_tainted_ones() -> None:
     assert found[1].count("other processes") == 1
 
 
+def test_one_slow_round_of_many_is_no_reason_to_doubt_and_rounds_that_differ_are() -> None:
+    steady = summarise([[6_000] * 1000])
+    rounds = [6.0 + 0.01 * number for number in range(15)]
+    one_slow = [Block(samples=1, p50_us=8.0), *(Block(samples=1, p50_us=p50) for p50 in rounds[1:])]
+    assert doubts(steady, one_slow) == []
+    differing = [Block(samples=1, p50_us=p50 * (1.08 if number % 3 else 1)) for number, p50 in enumerate(rounds)]
+    assert "the rounds differ by 8% in p50" in doubts(steady, differing)
+
+
 def test_a_governor_that_saves_power_is_doubted() -> None:
     assert "powersave" in host_doubts({"governor": "powersave"})[0]
     assert host_doubts({"governor": "ondemand"}) == host_doubts({}) == []
