@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -100,16 +100,14 @@ def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
         for label, value in (("p50", attrgetter("p50_us")), ("p99", attrgetter("p99_us"))):
             cells = [microseconds(value(found[name])) if name in found else "" for found in figures.values()]
             page.add_row(name if label == "p50" else "", label, *cells)
-    notes = [
-        Text(
-            f"{board.host}: {', '.join(board.throttled)} while it measured, so its figures are too slow.",
-            style="bold red",
-        )
-        for board in result.boards
-        if board.throttled
-    ]
+    notes = [throttle_note(board.host, board.throttled) for board in result.boards if board.throttled]
     hosts_facts = [Text.assemble(f"{board.host}: ", host_line(board.result.host)) for board in result.boards]
     return Group(Text("One image, each board on its own."), page, *notes, *hosts_facts)
+
+
+def throttle_note(host: str, throttled: Sequence[str]) -> Text:
+    """Return what a board's firmware means for its figures."""
+    return Text(f"{host}: {', '.join(throttled)} while it measured, so its figures are too slow.", style="bold red")
 
 
 def with_interval(value: Ratio) -> str:
@@ -144,19 +142,23 @@ def _steps(result: BenchResult) -> list[RenderableType]:
 
 
 def _baseline(comparison: BaselineComparison) -> RenderableType:
-    page = table("artifact", "then", "now", "ratio [95 %]", "noise", "verdict", left=["verdict"])
+    page = table("artifact", "then", "now", "machine", "ratio [95 %]", "verdict", left=["verdict"])
     colours = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
     for change in comparison.changes:
         page.add_row(
             change.name,
             microseconds(change.baseline_p50_us),
             microseconds(change.p50_us),
+            "–" if change.machine is None else f"{change.machine:.3f}×",
             with_interval(change.ratio),
-            f"{change.noise:.1%}",
             Text(change.ratio.verdict, style=colours[change.ratio.verdict]),
         )
-    heading = f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise."
-    return Group(Text(heading), page, *doubts(comparison.warnings))
+    heading = (
+        f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise. "
+        "The ratio is that of p50, corrected for the machine: what the same fixed work took, now over then."
+    )
+    noise = ", ".join(f"{one.name} ± {(one.ratio.high - one.ratio.low) / 2:.1%}" for one in comparison.changes)
+    return Group(Text(heading), page, Text(f"Noise: {noise}."), *doubts(comparison.warnings))
 
 
 def _says(result: PairResult) -> str:

@@ -135,6 +135,8 @@ def test_the_commands_answer_with_one_json_document(
     options = ("--samples", "20", "--seconds", "0.01", "--rounds", "1")
     benched = ask("bench", "tflite-int8", "--on", "board", "--on", "board2", *options)
     assert [one["host"] for one in benched["boards"]] == ["board", "board2"]  # type: ignore[attr-defined]  # plain JSON
+    played = ask("bench", "tflite-int8", "--on", "board", "--duty-cycle", "100/s", *options)
+    assert played["boards"][0]["result"]["rate"] == 100  # type: ignore[index]  # plain JSON
     predicted = ask("predict", "--on", "board", "--index", "0", "--artifact", "tflite-int8")
     assert predicted["artifact"] == "tflite-int8"
     assert ask("doctor", "--on", "board")["healthy"] is True
