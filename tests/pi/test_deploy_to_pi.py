@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.wheels import WheelsConfig
 from edgemnist.deploy.board.request import SelfTestLimits
+from edgemnist.deploy.board.venv import venv_key
 from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, verify_on
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to, open_bundle
+from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import Target
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
@@ -162,8 +162,9 @@ def test_a_picture_is_read_over_ssh_and_verify_answers(
 def test_rollback_brings_the_release_before_back(
     emulated: EmulatedBoard, bundle: LocalBundle, exports: Path, tmp_path: Path
 ) -> None:
-    make_bundle(exports, tmp_path / "other.zip", BundleConfig(artifacts=("tflite-int8", "onnx-int8")))
-    other = open_bundle(tmp_path / "other.zip")
+    # Both runtimes and the service, as in the first bundle, but no wheels: what is installed there has to do.
+    other = bundled(small_exports(exports, tmp_path / "other", ["tflite-int8", "onnx-int8"], images=1000))
+    assert venv_key(other.record) == venv_key(bundle.record)
     with emulated.on("5"):
         before = deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
         after = deploy_to(emulated.target, other, PATIENT, lambda _: None)
