@@ -157,8 +157,11 @@ def bench(
     )
     if on:
         targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in on]
+        options.refuse_with_on({"--max-slowdown": max_slowdown, "--exports": exports})
         settings = {"--threads": threads, "--batch-size": batch_size, "--samples": samples, "--seconds": seconds}
-        words = [*(artifacts or ()), *options.words({**settings, "--rounds": config.rounds})]
+        settings |= {"--rounds": config.rounds, "--repeats": repeats, "--slow-down": slow_down}
+        flags = [*(["--cold-cache"] if cold_cache else []), *([] if keras else ["--no-keras"])]
+        words = [*(artifacts or ()), *options.words(settings), *flags]
         bench_on_boards(targets, words, save=save, json=json)
         return
     reporter = TerminalReporter()
