@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edgemnist.deploy.board.service import UNIT, find_service
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from tests.deploy.answering import answering, ask
 from tests.deploy.bundles import bundled, small_exports
@@ -100,3 +101,22 @@ def test_settings_that_make_no_sense_are_told_and_nothing_is_switched(
     assert result.fault is not None
     assert "board.toml" in result.fault.message
     assert board.serves() == old
+
+
+@pytest.mark.parametrize(
+    ("enabled", "restart"),
+    [
+        ("--user is-enabled", ["systemctl", "--user", "restart", UNIT]),
+        ("is-enabled", ["systemctl", "restart", UNIT]),
+        ("nothing", []),
+    ],
+)
+def test_a_systemd_unit_is_found_without_settings(
+    enabled: str, restart: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No test may touch the units of this machine.
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\n[ "$*" = "{enabled} {UNIT}" ]\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert find_service(tmp_path / "board.toml").restart == restart
