@@ -10,13 +10,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgemnist.bundle.record import BundledFile, BundleRecord
 from edgemnist.deploy.board.request import SelfTestLimits
+from edgemnist.deploy.board.store import COMPLETE_FILE, Store
+from edgemnist.deploy.board.venv import find_venv, needs
 from edgemnist.deploy.remote import releases_on, rollback_on
 from edgemnist.deploy.results import BoardResult, FleetBenchResult
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import DeployError, UsageError
 from edgemnist.render.bench import fleet_bench_page
 from tests.conftest import run_edgemnist
+from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import LoopbackBoard, Sshd, drawn, make_key
 from tests.deploy.trying import the_next_try_succeeds
 
@@ -49,6 +53,48 @@ def test_the_same_bundle_again_changes_nothing_and_is_not_sent_again(
     result = deploy(board, old_bundle)
     assert (result.status, result.release) == ("unchanged", f"1-{old}")
     assert "transfer" not in {step.name for step in result.steps}
+
+
+def test_packages_that_are_there_are_not_installed_again(
+    board: LoopbackBoard, made_exports: Path, installed: Path, tmp_path: Path
+) -> None:
+    there = sorted(installed.iterdir())
+    # Without what the service needs, which the packages that are there have besides.
+    less = bundled(small_exports(made_exports, tmp_path / "less", ["tflite-dynamic"]), serve=False)
+    result = deploy(board, less)
+    assert result.fault is None
+    assert "install" not in {step.name for step in result.steps}
+    assert (board.store.link / "venv").resolve().parent == installed
+    assert sorted(installed.iterdir()) == there
+
+
+def test_an_environment_that_lacks_something_is_not_taken(tmp_path: Path) -> None:
+    record = BundleRecord(
+        schema_version=1,
+        edgemnist="1",
+        package="wheels/x.whl",
+        extras=["tflite"],
+        constraints=["numpy==2"],
+        machine="any",
+        pythons=[],
+        artifacts=[],
+        labels=[],
+        files=[BundledFile("wheels/x.whl", 1, "0" * 64)],
+    )
+    store = Store(tmp_path)
+    store.create()
+    there = store.venvs / "there"
+    there.mkdir()
+    other = {"package": "1" * 64}, {"python": [3, 9, "armv7l"]}, {"extras": ["onnx"]}, {"constraints": ["numpy==1"]}
+    for change in other:
+        (there / COMPLETE_FILE).write_text(json.dumps({**needs(record), **change}))
+        assert find_venv(store, record) is None, change
+    for text in ("", "[]", "{}", "nonsense"):
+        (there / COMPLETE_FILE).write_text(text)
+        assert find_venv(store, record) is None, text
+    more = {"extras": ["serve", "tflite"], "constraints": ["numpy==2", "starlette==1"]}
+    (there / COMPLETE_FILE).write_text(json.dumps({**needs(record), **more}))
+    assert find_venv(store, record) == "there"
 
 
 def test_rollback_goes_to_the_release_before_and_deploying_comes_back(

@@ -22,7 +22,7 @@ from edgemnist.deploy.board.lock import exclusive
 from edgemnist.deploy.board.selftest import run_selftest
 from edgemnist.deploy.board.service import Service, find_service
 from edgemnist.deploy.board.store import DEPLOYED_FILE, Release, Store
-from edgemnist.deploy.board.venv import is_ready, make_venv, venv_key
+from edgemnist.deploy.board.venv import find_venv, make_venv
 from edgemnist.errors import BundleError, DeployError, GateMissedError
 
 if TYPE_CHECKING:
@@ -165,10 +165,11 @@ def _stage(store: Store, request: Apply, answers: Answers) -> tuple[Path, dict[s
         write_synced(staged / RECORD_FILE, raw)
         if signature is not None:
             write_synced(staged / SIGNATURE_FILE, signature)
-        if not is_ready(store, record):
+        venv = find_venv(store, record)
+        if venv is None:
             answers.step("install")
-            make_venv(store, record, archive)
-    (staged / "venv").symlink_to(f"../../venvs/{venv_key(record)}")
+            venv = make_venv(store, record, archive)
+    (staged / "venv").symlink_to(f"../../venvs/{venv}")
     answers.step("self-test")
     report = run_selftest(staged, request.limits)
     deployed = {"deployed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "selftest": report,
