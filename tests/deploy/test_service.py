@@ -48,6 +48,8 @@ def test_a_service_that_does_not_come_up_goes_back_to_the_old_release(
     assert board.serves() == old
     assert serving(address) == f"1-{old}"
     assert board.store.pending() is None
+    # What has never served is nothing to come back to.
+    assert [release.name for release in board.store.releases()] == [f"1-{old}"]
     the_next_try_succeeds(board, new_bundle)
     assert serving(address) == f"2-{new}"
 
