@@ -134,17 +134,17 @@ def bench(
 
     played = choose_scenario(scenario, rate=rate, p99_limit_ms=p99_limit, duty_cycle=duty_cycle)
     if on:
-        if pair or baseline is not None or cold_cache or slow_down != 1:
-            raise UsageError(
-                "--on goes with none of --pair, --baseline, --cold-cache and --slow-down",
-                hint="Run them on the board itself.",
-            )
+        if pair or baseline is not None:
+            raise UsageError("--on goes with neither --pair nor --baseline", hint="Run them on the board itself.")
+        options.refuse_with_on({"--max-slowdown": max_slowdown, "--exports": exports})
         # The board checks them: it may have more CPUs than this machine.
         settings = {"--threads": threads, "--batch-size": batch_size, "--samples": samples, "--seconds": seconds}
+        settings |= {"--rounds": rounds, "--repeats": repeats, "--slow-down": slow_down}
         asked = {"--scenario": scenario, "--rate": rate, "--p99-limit": p99_limit, "--duty-cycle": duty_cycle}
-        words = options.words({**settings, "--rounds": rounds, "--repeats": repeats, **(asked if played else {})})
+        flags = [*(["--cold-cache"] if cold_cache else []), *([] if keras else ["--no-keras"])]
+        words = [*(artifacts or ()), *options.words({**settings, **(asked if played else {})}), *flags]
         targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in on]
-        bench_on_boards(targets, [*(artifacts or ()), *words], scenario=played is not None, save=save, json=json)
+        bench_on_boards(targets, words, scenario=played is not None, save=save, json=json)
         return
     compared = played is None and (save is not None or baseline is not None)
     first, last = BenchConfig.parse_threads(threads)

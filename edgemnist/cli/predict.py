@@ -68,6 +68,7 @@ def predict(
         from edgemnist.deploy.remote import predict_pictures_on
         from edgemnist.deploy.target import Target
 
+        options.refuse_with_on({"--exports": exports})
         words = options.words({"--artifact": artifact, "--runtime": runtime, "--threads": threads})
         words += [word for number in index or () for word in ("--index", str(number))]
         words += ["--show"] if show or sheet is not None else []

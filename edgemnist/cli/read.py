@@ -12,7 +12,11 @@ from edgemnist.cli import app, options
 
 @app.command(epilog="Example: edgemnist read page.jpg --boxes boxes.png")
 def read(
-    page: Annotated[Path, typer.Argument(metavar="PAGE", help="A picture with any number of digits.")],
+    page: Annotated[
+        Path,
+        # As with `predict`: what cannot be read is told when it is read.
+        typer.Argument(metavar="PAGE", help="A picture with any number of digits.", readable=False),
+    ],
     *,
     boxes: Annotated[
         Path | None,

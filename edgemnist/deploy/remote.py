@@ -58,9 +58,13 @@ def run_on(target: Target, words: Sequence[str], files: Mapping[str, bytes] | No
     return RemoteRun(release=answer["release"], exit_code=answer["exit_code"], document=document)
 
 
-def verify_on(target: Target, words: Sequence[str]) -> VerifyResult:
-    """Run `edgemnist verify WORDS` on a board."""
-    return msgspec.convert(run_on(target, ["verify", *words]).document, VerifyResult)
+def verify_on(target: Target, words: Sequence[str], *, gate: Path | None = None) -> VerifyResult:
+    """Run `edgemnist verify WORDS` on a board, with a gate file that is sent along."""
+    files = {}
+    if gate is not None:
+        words = [*words, "--gate", "gate.toml"]
+        files["gate.toml"] = gate.read_bytes()
+    return msgspec.convert(run_on(target, ["verify", *words], files).document, VerifyResult)
 
 
 def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:

@@ -18,8 +18,8 @@ from edgemnist.render.scenario_table import scenario_table
 from edgemnist.report.facts import read_facts
 from edgemnist.report.page import html_page
 from tests.conftest import Run
+from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
-from tests.verify.notices import Notices
 
 QUICK = BenchConfig(samples=200, seconds=0.1, rounds=1, batch_size=1, repeats=0)
 
