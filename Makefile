@@ -24,6 +24,8 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "edgemnist needs Python 3.11, 3.12 or 3.13, and found none of them." >&2; \
 		echo "Install it with: sudo apt install python3 python3-venv   (macOS: brew install python@3.13)" >&2; \
 		exit 2; fi
+	@# Packages of another Python are of no use to this one.
+	@if [ -d $(VENV) ] && [ "$$($(BIN)/python -V 2>&1)" != "$$("$(PYTHON)" -V 2>&1)" ]; then rm -rf $(VENV); fi
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
 		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[all]'; \
@@ -45,14 +47,14 @@ demo: $(STAMP)
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
 test: $(STAMP)
-	@tests/install-sshd.sh
+	@tests/install-programs.sh
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-full-data: $(STAMP)
 	$(BIN)/python -m pytest -m full_data tests/train/test_full_data.py tests/export/test_full_data.py
 
 test-pi: $(STAMP)
-	@tests/install-sshd.sh
+	@tests/install-programs.sh
 	$(BIN)/python -m pytest -m pi tests/pi
 
 lint: $(STAMP)

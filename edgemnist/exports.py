@@ -11,24 +11,31 @@ from edgemnist.runtimes import RUNTIMES
 DEFAULT_EXPORTS = Path("exports")
 
 
-def find_exports(directory: Path | None, reporter: Reporter = SILENT) -> Path:
+def find_exports(directory: Path | None, reporter: Reporter = SILENT, *, artifact: str | None = None) -> Path:
     """Return `directory` where one was named, else `exports/` where it has been written to, else the reference.
 
     Model files count as well as a manifest: where that was lost, the user wants to hear of it, and not to be answered
-    by another model.
+    by another model. Where `artifact` is a model file, the reference does not answer, and no notice is given.
     """
     if directory is not None:
         return directory
-    suffixes = {suffix for entry in RUNTIMES.values() for suffix in entry.suffixes}
     if DEFAULT_EXPORTS.is_dir() and any(
-        path.name == MANIFEST_FILE or path.suffix in suffixes for path in DEFAULT_EXPORTS.iterdir()
+        path.name == MANIFEST_FILE or is_model_file(path) for path in DEFAULT_EXPORTS.iterdir()
     ):
         return DEFAULT_EXPORTS
     reference = reference_directory()
     if (reference / MANIFEST_FILE).exists():
-        reporter.notice(f"{DEFAULT_EXPORTS}/ has no artifacts yet, so the reference that comes with edgemnist is used.")
+        if artifact is None or not is_model_file(artifact):
+            reporter.notice(
+                f"{DEFAULT_EXPORTS}/ has no artifacts yet, so the reference that comes with edgemnist is used."
+            )
         return reference
     return DEFAULT_EXPORTS
+
+
+def is_model_file(name: str | Path) -> bool:
+    """Return whether a name is that of a model file, by its suffix, and not that of an artifact."""
+    return Path(name).suffix in {suffix for entry in RUNTIMES.values() for suffix in entry.suffixes}
 
 
 def reference_directory() -> Path:

@@ -13,6 +13,7 @@ from edgemnist.arrays import Images, Probabilities
 from edgemnist.bench.recommend import recommend
 from edgemnist.bench.run import read_bench
 from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError
+from edgemnist.exports import is_model_file
 from edgemnist.golden import read_golden
 from edgemnist.labels import as_digit
 from edgemnist.manifest import Manifest, read_manifest, read_recorded
@@ -129,7 +130,7 @@ def resolve_artifact(
 
     Raises ArtifactError and ManifestError where it cannot be used, and MissingDependencyError as `choose_artifact`.
     """
-    if artifact is not None and _is_file(artifact):
+    if artifact is not None and is_model_file(artifact):
         return Path(artifact).stem, Path(artifact), None
     manifest = read_manifest(exports)
     if runtime is not None:
@@ -142,10 +143,6 @@ def resolve_artifact(
     record = manifest.artifact(artifact)
     read_recorded(exports, record)
     return record.name, exports / record.file, manifest.labels
-
-
-def _is_file(artifact: str) -> bool:
-    return Path(artifact).suffix in {suffix for entry in RUNTIMES.values() for suffix in entry.suffixes}
 
 
 def _open_picture(path: Path) -> Sourced:

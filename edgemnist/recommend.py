@@ -24,6 +24,8 @@ DOT_PRODUCTS: Final = {
     "amx_int8": "AMX",
 }
 """CPU flags of the instructions that multiply and add several int8 at once: with them int8 is as fast as it can be."""
+SIGNIFICANT: Final = 0.05
+"""Chance below which a difference is taken to mean something, as is usual."""
 _UNITS: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -62,7 +64,12 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
     return RecommendResult(
         recommended=name,
         reason=reason,
-        facts=[*_cache_facts(candidates, name), _instruction_fact(host), *_quantization_facts(benched)],
+        facts=[
+            *_accuracy_facts(verified, name),
+            *_cache_facts(candidates, name),
+            _instruction_fact(host),
+            *_quantization_facts(benched),
+        ],
         candidates=candidates,
         host=dict(host),
         warnings=[*_host_warnings(benched, host), *host_doubts(host), *_doubts(benched, name)],
@@ -80,6 +87,23 @@ def fitting_cache(size: int, caches: Mapping[str, str]) -> str | None:
     sizes = {name: cache_bytes(text) for name, text in caches.items() if "instruction" not in name}
     fitting = [(limit, name) for name, limit in sizes.items() if limit is not None and limit >= size]
     return min(fitting)[1] if fitting else None
+
+
+def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:
+    """Say what the quantization cost in accuracy, and whether that means anything."""
+    chosen = next((one for one in verified.artifacts if one.name == name), None)
+    if chosen is None:
+        return []
+    lost = chosen.accuracy_drop_points
+    against = (
+        "as accurate as" if lost == 0 else f"{abs(lost):.2f} points {'less' if lost > 0 else 'more'} accurate than"
+    )
+    chance = ""
+    if lost and chosen.mcnemar_p is not None:
+        chance = ", no more than chance explains" if chosen.mcnemar_p >= SIGNIFICANT else ", more than chance explains"
+        chance += f" (McNemar's exact test, p {chosen.mcnemar_p:.2g})"
+    changed = f"{chosen.flips} of {verified.images:,} labels changed"
+    return [f"It is {against} the {verified.reference}{chance}: {changed}."]
 
 
 def _cache_facts(candidates: list[Candidate], name: str | None) -> list[str]:

@@ -225,15 +225,21 @@ def test_a_manifest_of_a_newer_version_asks_for_a_newer_edgemnist(exports: Path)
 def test_ctrl_c_is_exit_130_and_leaves_the_artifacts(command: list[str], sign: bytes, exports: Path) -> None:
     before = (exports / "tflite-int8.tflite").read_bytes()
     reader, terminal = pty.openpty()
+    # A shell ignores Ctrl-C for what it runs in the background, and so would everything that is started from there.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "edgemnist", *command], cwd=exports.parent, stdout=subprocess.DEVNULL, stderr=terminal
     )
+    signal.signal(signal.SIGINT, ours)
     os.close(terminal)
     seen = b""
-    while sign not in seen:
-        seen += os.read(reader, 1000)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=120) == 130
+    try:
+        while sign not in seen:
+            seen += os.read(reader, 1000)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 130
+    finally:
+        process.kill()
     while chunk := read_or_nothing(reader):
         seen += chunk
     assert b"Traceback" not in seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,16 @@ def test_predict_reads_a_picture_with_the_shipped_artifact(fresh: tuple[Path, in
     document = run_fresh(program, "predict", "digit.png", cwd=tmp_path)
     assert document["artifact"] == "tflite-int8"
     assert document["predictions"][0]["digit"] == golden.labels[0]  # type: ignore[index]  # a document is plain JSON
+
+
+@pytest.mark.parametrize("words", [("read", "page.jpg"), ("watch", ".", "--once")])
+def test_reading_pages_asks_for_its_own_extra(words: tuple[str, ...], fresh: tuple[Path, int], tmp_path: Path) -> None:
+    program, _ = fresh
+    shutil.copy(REPOSITORY / "tests" / "read" / "pages" / "everything.jpg", tmp_path / "page.jpg")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([program, *words], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert 'pip install "edgemnist[vision]"' in done.stderr
 
 
 def test_predict_stays_small(fresh: tuple[Path, int], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgemnist.recommend import cache_bytes, fitting_cache, weigh
@@ -35,6 +36,7 @@ def test_where_int8_pays_the_facts_say_by_how_much() -> None:
     )
     assert result.recommended == "tflite-int8"
     assert result.facts == [
+        "It is as accurate as the Keras model: 0 of 10,000 labels changed.",
         "Its 424 KB fit in the L2 cache, which tflite-float32 does not.",
         "This CPU has instructions for int8 (Arm dot products).",
         "tflite-int8 is 4.0 times as fast as tflite-float32 here (6.0 µs against 24.0 µs).",
@@ -49,9 +51,21 @@ def test_where_int8_does_not_pay_the_facts_say_so_plainly() -> None:
         PI_4,
     )
     assert result.recommended == "onnx-float32"
-    assert result.facts[0].startswith("No cache")
-    assert "no dot-product instructions" in result.facts[1]
-    assert result.facts[2] == "int8 does not pay here: onnx-int8 is slower than onnx-float32 (60.0 µs against 50.0 µs)."
+    assert result.facts[1].startswith("No cache")
+    assert "no dot-product instructions" in result.facts[2]
+    assert result.facts[3] == "int8 does not pay here: onnx-int8 is slower than onnx-float32 (60.0 µs against 50.0 µs)."
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [(0.27, "no more than chance explains"), (0.001, "more than chance explains"), (None, "Keras model:")],
+)
+def test_a_loss_of_accuracy_is_said_with_what_it_means(p: float | None, said: str) -> None:
+    worse = msgspec.structs.replace(parity("tflite-int8"), accuracy_drop_points=0.05, mcnemar_p=p, flips=15)
+    fact = weigh(verified(worse), benched(latency("tflite-int8", 6.0)), PI_5).facts[0]
+    assert fact.startswith("It is 0.05 points less accurate than the Keras model")
+    assert said in fact
+    assert fact.endswith("15 of 10,000 labels changed.")
 
 
 def test_figures_of_another_machine_are_doubted() -> None:

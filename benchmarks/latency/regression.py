@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import time
 from pathlib import Path
 
-from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, compare_with_baseline
+from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, ROUNDS, compare_with_baseline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.host import host_facts
 from edgemnist.bench.run import bench
@@ -33,13 +34,14 @@ def main() -> None:
     options = parser.parse_args()
 
     def measure(slowdown: float) -> BenchResult:
-        config = BenchConfig(keep_samples=True, slowdown=slowdown)
+        config = BenchConfig(keep_samples=True, slowdown=slowdown, rounds=ROUNDS)
         return bench(options.exports, [options.artifact], config)
 
     def change(result: BenchResult, earlier: BenchResult) -> Change:
         compared = compare_with_baseline(result, earlier, file=RESULTS, max_slowdown=DEFAULT_MAX_SLOWDOWN)
         return compared.changes[0]
 
+    started = time.monotonic()
     baseline = measure(1.0)
     clean: list[Change] = []
     slowed: list[Change] = []
@@ -50,13 +52,15 @@ def main() -> None:
         clean.append(change(again, baseline))
         tainted += any(block.taints for block in again.results[0].blocks)
         baseline = again
-        print(f"run {run + 1:2}: as it is {clean[-1].ratio.ratio:.3f}, slowed down {slowed[-1].ratio.ratio:.3f}")
+        print(f"run {run + 1:2}: as it is {described(clean[-1])}; slowed down {described(slowed[-1])}", flush=True)
     caught = sum(one.ratio.verdict == "slower" for one in slowed)
     alarms = sum(one.ratio.verdict == "slower" for one in clean)
     differences = [abs(one.p50_us / one.baseline_p50_us - 1) for one in clean]
     print(f"caught {caught} of {RUNS}, false alarms {alarms} of {RUNS}")
     print(f"two runs differ by {statistics.median(differences):.1%} (median), {max(differences):.1%} (largest) in p50")
-    print(f"{tainted} of {RUNS} runs as they are had a tainted round")
+    corrected = [abs(one.ratio.ratio - 1) for one in clean]
+    print(f"corrected for the machine, by {statistics.median(corrected):.1%} (median), {max(corrected):.1%} (largest)")
+    print(f"{tainted} of {RUNS} runs as they are had a tainted round; {time.monotonic() - started:.0f} s altogether")
     summary = {
         "artifact": options.artifact,
         "runs": RUNS,
@@ -66,11 +70,20 @@ def main() -> None:
         "false_alarms": alarms,
         "tainted_runs": tainted,
         "p50_differences": [round(one, 4) for one in differences],
+        "seconds": round(time.monotonic() - started),
+        "rounds": ROUNDS,
+        "machine": [round(one.machine or 1.0, 4) for one in clean],
         "ratios": [round(one.ratio.ratio, 4) for one in clean],
         "slowed_ratios": [round(one.ratio.ratio, 4) for one in slowed],
         "host": host_facts(),
     }
     RESULTS.write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def described(one: Change) -> str:
+    """Return a ratio with its interval, what it means, and that of the p50 themselves."""
+    ratio, p50 = one.ratio, one.p50_us / one.baseline_p50_us
+    return f"{ratio.ratio:.3f} [{ratio.low:.3f}, {ratio.high:.3f}] {ratio.verdict} (p50 {p50:.3f})"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from benchmarks.vision.synthetic.page import PageStyle, Truth, compose_page
 from benchmarks.vision.synthetic.styles import STYLES
 from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_digit
-from edgemnist.read.pieces import Piece, find_pieces
+from edgemnist.read.piece import Piece
+from edgemnist.read.pieces import find_pieces
 from edgemnist.read.split import between, cut_columns
 
 IS_DIGIT: Final = 0.8

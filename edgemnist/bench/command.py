@@ -15,6 +15,7 @@ from edgemnist.bench.pair import pair
 from edgemnist.bench.record import read_baseline, save_bench
 from edgemnist.bench.results import PairResult, ScenarioResult
 from edgemnist.bench.run import bench
+from edgemnist.bench.scenario_record import save_scenario, without_samples
 from edgemnist.bench.scenarios import ScenarioConfig, run_scenario
 from edgemnist.errors import UsageError
 from edgemnist.exports import keeps_results
@@ -39,21 +40,13 @@ class Request:
     """None for the default of a baseline, and for no gate with a pair."""
     save: Path | None = None
     """Where to write the result with its raw samples."""
-    remote: bool = False
-    """Whether it runs on boards."""
 
     def __post_init__(self) -> None:
         check_max_slowdown(self.max_slowdown)
         if self.pair and self.baseline is not None:
             raise UsageError("--pair and --baseline are two ways to compare", hint="Choose one of them.")
-        if self.scenario is not None and (self.pair or self.baseline is not None or self.save is not None):
-            raise UsageError(
-                "A scenario is neither saved nor compared", hint="Leave out --pair, --baseline and --save."
-            )
-        if self.remote and (self.pair or self.baseline is not None or self.scenario is not None):
-            raise UsageError(
-                "--on goes with none of --pair, --baseline and scenarios", hint="Run them on the board itself."
-            )
+        if self.scenario is not None and (self.pair or self.baseline is not None):
+            raise UsageError("A scenario is not compared", hint="Leave out --pair and --baseline.")
 
 
 def run_request(exports: Path, request: Request, reporter: Reporter = SILENT) -> AnyResult:
@@ -63,9 +56,15 @@ def run_request(exports: Path, request: Request, reporter: Reporter = SILENT) ->
     """
     config, artifacts = request.config, request.artifacts
     if request.pair:
-        return pair(exports, artifacts or [], config, max_slowdown=request.max_slowdown, reporter=reporter)
+        pairing = pair(exports, artifacts or [], config, max_slowdown=request.max_slowdown, reporter=reporter)
+        _save(request, pairing)
+        return msgspec.structs.replace(pairing, samples_us=None)
     if request.scenario is not None:
-        return run_scenario(exports, artifacts, config, request.scenario, reporter)
+        played = run_scenario(exports, artifacts, config, request.scenario, reporter)
+        _save(request, played)
+        if config.slowdown == 1 and keeps_results(exports):
+            save_scenario(exports, played, reporter)
+        return without_samples(played)
     # Before the measurement, which takes a while.
     earlier = read_baseline(request.baseline) if request.baseline is not None else None
     result = bench(exports, artifacts, config, reporter)
@@ -73,12 +72,16 @@ def run_request(exports: Path, request: Request, reporter: Reporter = SILENT) ->
         limit = request.max_slowdown or DEFAULT_MAX_SLOWDOWN
         comparison = compare_with_baseline(result, earlier, file=request.baseline, max_slowdown=limit)
         result = msgspec.structs.replace(result, baseline=comparison)
-    if request.save is not None:
-        write_file(request.save, result.to_json().encode())
+    _save(request, result)
     result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
     if config.slowdown == 1 and keeps_results(exports):
         save_bench(exports, result, reporter)
     return result
+
+
+def _save(request: Request, result: AnyResult) -> None:
+    if request.save is not None:
+        write_file(request.save, result.to_json().encode())
 
 
 def passed(result: AnyResult) -> bool:

@@ -20,7 +20,12 @@ Rounds: TypeAlias = Sequence[Sequence[float]]
 
 REPLICATES: Final = 4_000
 """Of the bootstrap: the ends of a 95 % interval then rest on 100 replicates each."""
+MAX_MACHINE_CHANGE: Final = 0.10
+"""Share by which the machine may have become faster or slower before it is worth a word."""
 CONFIDENCE: Final = 0.95
+ROUNDS: Final = 15
+"""Rounds of runs that are compared, where none are asked for. Loading a model draws places in memory for its weights,
+and a draw in ten is 30 % slower for as long as the process lives: the median of 15 hardly ever notices."""
 DEFAULT_MAX_SLOWDOWN: Final = 1.05
 """What two runs of one artifact differ by on a quiet machine, for reasons that no interval of one run can know."""
 SEED: Final = 0
@@ -107,9 +112,13 @@ def compare_with_baseline(
         if before is None:
             warnings.append(f"{latency.name} ({latency.runtime}) was not measured in the earlier run")
             continue
-        changes.append(
-            _change(latency, before, samples_of(result, latency), samples_of(baseline, before), max_slowdown)
-        )
+        change = _change(latency, before, samples_of(result, latency), samples_of(baseline, before), max_slowdown)
+        if change.machine is not None and abs(math.log(change.machine)) > math.log(1 + MAX_MACHINE_CHANGE):
+            warnings.append(
+                f"{latency.name}: the machine took {change.machine:.2f} times as long for the same fixed work; "
+                "the ratio is corrected for that, but not for what hits artifacts and that work differently"
+            )
+        changes.append(change)
     return BaselineComparison(
         file=str(file),
         max_slowdown=max_slowdown,
@@ -127,14 +136,33 @@ def samples_of(result: BenchResult, latency: Latency) -> list[list[float]]:
 def _change(
     latency: Latency, before: Latency, ours: list[list[float]], theirs: list[list[float]], limit: float
 ) -> Change:
+    speeds = [_references(one) for one in (latency, before)]
+    known = all(speeds)
+    ratio = (
+        compare_rounds(_in_units(ours, speeds[0]), _in_units(theirs, speeds[1]), limit=limit)
+        if known
+        else compare_rounds(ours, theirs, limit=limit)
+    )
     return Change(
         name=latency.name,
         runtime=latency.runtime,
         p50_us=latency.p50_us,
         baseline_p50_us=before.p50_us,
-        ratio=compare_rounds(ours, theirs, limit=limit),
+        ratio=ratio,
+        machine=float(np.median(speeds[0]) / np.median(speeds[1])) if known else None,
         noise=max(spread_of_rounds(latency.blocks), spread_of_rounds(before.blocks)),
     )
+
+
+def _references(latency: Latency) -> list[float]:
+    """Return what the fixed work took in each round, in microseconds; nothing where a round does not tell."""
+    found = [block.reference_us for block in latency.blocks if block.reference_us]
+    return found if len(found) == len(latency.blocks) else []
+
+
+def _in_units(rounds: Rounds, references: Sequence[float]) -> Rounds:
+    """Return latencies in units of the fixed work of their round."""
+    return [list(np.asarray(one) / reference) for one, reference in zip(rounds, references, strict=True)]
 
 
 def _host_differences(result: BenchResult, baseline: BenchResult) -> list[str]:

@@ -25,7 +25,8 @@ class BenchConfig:
     seconds: float = 1.0
     """Timed seconds of each artifact, at the least."""
     rounds: int = 3
-    """Rounds over all artifacts, with a new process for each measurement; they share the samples and seconds."""
+    """Rounds over all artifacts, with a new process for each measurement; they share the samples and seconds. Keras and
+    the null runtime take part in three, at the most."""
     keras: bool = True
     """Measure Keras too, where TensorFlow and the model are there and no artifacts were named."""
     repeats: int = 1

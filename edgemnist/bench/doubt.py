@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ MAX_CLOCK_CHANGE: Final = 0.05
 """Share by which the clock may differ before and after: more would show in the figures."""
 MIN_CPU_SHARE: Final = 0.95
 """Share of the time that the process must have had a CPU: a busy loop on a quiet machine has 99 %."""
+MAX_SLOWER: Final = 0.10
+"""Share by which the fixed work may take longer than in the quietest round: on a quiet machine it varies by 2 %."""
 SHORTEST_NS: Final = 50_000_000
 """Blocks that are shorter are not asked for their share: Windows counts in steps of 16 ms."""
 
@@ -39,6 +42,15 @@ def taints(watch: Watch) -> list[str]:
         *_heat_taints(before, after),
         *_share_taints(watch),
     ]
+
+
+def slowness_taints(reference: Sequence[float], quietest: float | None) -> list[str]:
+    """Return in words whether the machine was slower during a block than in the quietest one so far.
+
+    `reference` are the times of the fixed work around the block, `quietest` that of the other one, in the same unit.
+    """
+    slower = max(reference) / quietest - 1 if quietest else 0.0
+    return [f"fixed work took {slower:.0%} longer than in the quietest round"] if slower > MAX_SLOWER else []
 
 
 def _firmware_taints(before: int | None, after: int | None) -> list[str]:
@@ -95,8 +107,12 @@ def doubts(single: Distribution, blocks: Sequence[Block]) -> list[str]:
 
 
 def spread_of_rounds(blocks: Sequence[Block]) -> float:
-    """Return the share by which the slowest round is above the fastest, in p50."""
-    medians = [block.p50_us for block in blocks]
+    """Return the share by which the slowest third of the rounds is above the fastest, in p50.
+
+    A third is every third round, and its p50 the median of theirs: of 15 rounds some differ much by chance, and what
+    counts is whether the figure that is made of them would differ.
+    """
+    medians = [statistics.median(third) for start in range(3) if (third := [b.p50_us for b in blocks[start::3]])]
     return max(medians) / min(medians) - 1 if medians and min(medians) > 0 else 0.0
 
 

@@ -64,4 +64,8 @@ def pair(
         passed=max_slowdown is None or ratio.verdict != "slower",
         rounds=config.rounds,
         warnings=host_doubts(host),
+        samples_us={
+            subject.key: [[sample / 1e3 for sample in one] for one in side]
+            for subject, side in zip((first, second), samples, strict=True)
+        },
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgemnist.bench.doubt import taints
+from edgemnist.bench.doubt import slowness_taints, taints
 from edgemnist.bench.protocol import Failure, Outcome, Report, Request, ScenarioReport
 from edgemnist.errors import MeasurementError
 
@@ -49,14 +49,17 @@ def measure(subject: str, request: Request) -> Measured:
     return Measured(report=outcome, cold_start=outcome.answered_at - started)
 
 
-def measure_undisturbed(subject: str, request: Request, repeats: int) -> Measured:
+def measure_undisturbed(subject: str, request: Request, repeats: int, quietest: float | None = None) -> Measured:
     """Measure, and again as long as something disturbs it, up to `repeats` times more; the last attempt counts.
+
+    `quietest` is the shortest time that the fixed work has taken so far, in nanoseconds.
 
     Raises MeasurementError where a process could not measure, or died.
     """
     for attempt in itertools.count(1):
         measured = measure(subject, request)
-        found = tuple(taints(measured.report.watch))
+        report = measured.report
+        found = (*taints(report.watch), *slowness_taints(report.reference, quietest))
         if not found or attempt > repeats:
             break
     return replace(measured, attempts=attempt, taints=found)

@@ -55,6 +55,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     nanoseconds: int
     """Timed calls and their total, at the least."""
     batch_size: int
+    batch_nanoseconds: int = 150_000_000
+    """Total of the timed batches, at the least."""
     slowdown: float = 1.0
     """Every call takes at least this many times the usual: to see that a slowdown is noticed."""
     scenario: Scenario | None = None
@@ -76,6 +78,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     """Timed calls of a single image."""
     watch: Watch
     """What went on during the timed calls of a single image."""
+    reference: list[float]
+    """Medians of the fixed work, right before and right after the timed calls, see `edgemnist.bench.reference`."""
     batches: list[int]
     """Timed calls of a whole batch."""
     steps: dict[str, list[int]]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgemnist.bench.subjects import KERAS
 from edgemnist.errors import ManifestError, UsageError
 from edgemnist.manifest import Manifest, read_manifest
 from edgemnist.progress import SILENT, Reporter
@@ -70,4 +71,12 @@ def _merge(earlier: list[Latency], new: list[Latency], manifest: Manifest) -> li
         for latency in earlier
         if (latency.name, latency.runtime) not in measured and latency.sha256 in known and latency.threads in threads
     ]
-    return kept + new
+    return [_with_speedup(one, kept + new) for one in kept + new]
+
+
+def _with_speedup(latency: Latency, all_of_them: list[Latency]) -> Latency:
+    """Return the figures with the speed-up over Keras, which may have been measured in another run."""
+    keras = next((one for one in all_of_them if one.runtime == KERAS and one.threads == latency.threads), None)
+    if latency.speedup is not None or keras is None:
+        return latency
+    return msgspec.structs.replace(latency, speedup=keras.p50_us / latency.p50_us)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from edgemnist.results import Latency, Part, Ratio, Result
 
 
@@ -21,6 +23,8 @@ class PairResult(Result, frozen=True, kw_only=True):
     """Whether the first is not slower than that by more than the noise; always so without a gate."""
     rounds: int
     warnings: list[str]
+    samples_us: dict[str, list[list[float]]] | None = None
+    """Raw samples of both sides by round, in microseconds; only in a file written by `--save`."""
 
 
 class Point(Part, frozen=True, kw_only=True):
@@ -38,6 +42,8 @@ class Point(Part, frozen=True, kw_only=True):
     """Images a second: offline from the median batch, elsewhere 1 / mean or, for a server, the rate."""
     holds: bool | None = None
     """server: whether the 99th percentile is within the limit."""
+    samples_us: list[float] | None = None
+    """Raw samples in microseconds; only in a file written by `--save`."""
 
 
 class Played(Part, frozen=True, kw_only=True):
@@ -53,6 +59,8 @@ class Played(Part, frozen=True, kw_only=True):
     """offline: the batch size with the highest throughput; server: the highest rate that holds the limit, None where
     even the lowest that was tried does not."""
     warnings: list[str]
+    sha256: str
+    """Of the file that was measured: the figures count for this very file only."""
 
 
 class ScenarioResult(Result, frozen=True, kw_only=True):
@@ -63,4 +71,13 @@ class ScenarioResult(Result, frozen=True, kw_only=True):
     results: list[Played]
     p99_limit_us: float | None = None
     """server only."""
+    rate: float | None = None
+    """duty-cycle: calls a second; server: the queries a second that were asked for, if any."""
     warnings: list[str]
+
+
+class ScenariosResult(Result, frozen=True, kw_only=True):
+    """The contents of `scenarios.json`."""
+
+    scenarios: list[ScenarioResult] = msgspec.field(default_factory=list)
+    """The latest of each kind and setting, in the order in which they were first played."""

@@ -101,7 +101,7 @@ def run_scenario(
 ) -> ScenarioResult:
     """Play a scenario with artifacts of an export directory: those named, or all that can be run, but not Keras.
 
-    Raises what `edgemnist.bench.run.bench` raises.
+    The result has its raw samples, see `without_samples`. Raises what `edgemnist.bench.run.bench` raises.
     """
     manifest = read_manifest(exports)
     subjects = [
@@ -121,6 +121,7 @@ def run_scenario(
         host=host,
         results=played,
         p99_limit_us=1e3 * scenario.p99_limit_ms if scenario.name == SERVER else None,
+        rate=scenario.rate,
         warnings=host_doubts(host),
     )
 
@@ -141,6 +142,7 @@ def _single_stream(
                 points=[_point(Trial(setting=1, samples=samples))],
                 p90_bound_us=None if bound is None else bound / 1e3,
                 warnings=latency(subject, measured[subject.key], config).warnings,
+                sha256=subject.sha256,
             )
         )
     return played
@@ -165,6 +167,7 @@ def _play_all(
                     points=sorted(points, key=lambda point: point.setting),
                     best=_best(points, scenario.name),
                     warnings=taints(report.watch),
+                    sha256=subject.sha256,
                 )
             )
     return played
@@ -198,6 +201,7 @@ def _point(trial: Trial, *, server_limit_us: float | None = None, batch: bool = 
         p99_us=single.p99,
         throughput_per_s=throughput,
         holds=None if server_limit_us is None else bool(np.percentile(trial.samples, 99) <= 1e3 * server_limit_us),
+        samples_us=[sample / 1e3 for sample in trial.samples],
     )
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from array import array
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
+
+COST_CALLS: Final = 2_000
+"""Calls of nothing, from which the cost of stretching a call is taken."""
 
 
 def timed_calls(
@@ -34,15 +38,32 @@ def timed_calls(
     return taken
 
 
-def slowed(call: Callable[[Any], object], nanoseconds: int) -> Callable[[Any], object]:
-    """Return a function that does what `call` does and takes at least `nanoseconds` for it, busy to the last."""
+def slowed(call: Callable[[Any], object], ratio: float) -> Callable[[Any], object]:
+    """Return a function that does what `call` does and takes `ratio` times as long, busy to the last.
+
+    Each call is stretched by its own time, as a slower kernel would be: on a machine that speeds up, both do. The time
+    of the stretching itself is part of what is added, not on top of it.
+    """
+    plain, stretched = (
+        statistics.median(timed_calls(one, [None], samples=COST_CALLS, nanoseconds=0))
+        for one in (_nothing, _stretched(_nothing, 1.0, 0.0))
+    )
+    return _stretched(call, ratio, stretched - plain)
+
+
+def _stretched(call: Callable[[Any], object], ratio: float, own: float) -> Callable[[Any], object]:
     clock = time.perf_counter_ns
 
     def slow(argument: Any) -> object:  # noqa: ANN401 - whatever `call` takes
-        end = clock() + nanoseconds
+        started = clock()
         answer = call(argument)
+        end = started + (clock() - started) * ratio - own
         while clock() < end:
             pass
         return answer
 
     return slow
+
+
+def _nothing(_: object) -> None:
+    pass

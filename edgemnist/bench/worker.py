@@ -7,7 +7,6 @@ pinned, because they start as many threads as they see CPUs.
 from __future__ import annotations
 
 import gc
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from edgemnist.bench.conditions import watched
 from edgemnist.bench.cpus import pin
 from edgemnist.bench.memory import peak_rss
 from edgemnist.bench.protocol import Failure, Offline, Outcome, Report, Request, Scenario, ScenarioReport, Server
+from edgemnist.bench.reference import time_fixed_work
 from edgemnist.bench.timing import slowed, timed_calls
 from edgemnist.errors import EdgemnistError
 from edgemnist.runtimes import RUNTIMES
@@ -33,7 +33,6 @@ WARMUP_CALLS = 20
 WARMUP_NANOSECONDS = 100_000_000
 """Calls before the timed ones, at the least: enough for a clock that was asleep to wake up."""
 BATCHES = 5
-BATCH_NANOSECONDS = 150_000_000
 """Timed batches, at the least."""
 STEP_CALLS = 1_000
 """Timed calls of each step of a call."""
@@ -82,7 +81,7 @@ def get_ready(request: Request) -> Ready:
     first = timed_calls(ask, single, samples=1, nanoseconds=0)
     answered_at = time.perf_counter_ns()
     warmup = timed_calls(ask, single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
-    slow = slowed(ask, round(statistics.median(warmup) * request.slowdown)) if request.slowdown > 1 else ask
+    slow = slowed(ask, request.slowdown) if request.slowdown > 1 else ask
     # A collection in the midst of a call would be timed as part of it.
     gc.collect()
     gc.disable()
@@ -101,15 +100,19 @@ def measure(request: Request, ready: Ready) -> Report:
     """Time single images, then batches, then the steps of a call, and last of all another loading."""
     import numpy as np
 
+    reference = [time_fixed_work()]
+    # The fixed work has taken the model's place in the caches.
+    timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=0)
     samples, watch = watched(
         request.cpus,
         lambda: timed_calls(ready.ask, ready.single, samples=request.samples, nanoseconds=request.nanoseconds),
     )
+    reference.append(time_fixed_work())
     # Before the batches, whose memory is no part of what a board needs for one image.
     peak = peak_rss()
     batch = np.resize(ready.images, (request.batch_size, *ready.images.shape[1:]))
     ready.ask(batch)
-    batches = timed_calls(ready.ask, [batch], samples=BATCHES, nanoseconds=BATCH_NANOSECONDS)
+    batches = timed_calls(ready.ask, [batch], samples=BATCHES, nanoseconds=request.batch_nanoseconds)
     steps = time_steps(ready)
     # The first loading also imported the runtime, which no second model would have to wait for.
     loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
@@ -118,6 +121,7 @@ def measure(request: Request, ready: Ready) -> Report:
         load=loads[0],
         warmup=ready.warmup,
         samples=list(samples),
+        reference=reference,
         watch=watch,
         batches=list(batches),
         steps=steps,

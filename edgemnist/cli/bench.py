@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgemnist.cli import app, options
-from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.errors import EXIT_GATE_MISSED, UsageError
 
 if TYPE_CHECKING:
     from edgemnist.deploy.target import Target
@@ -28,7 +28,9 @@ def bench(
     rounds: Annotated[
         int | None,
         typer.Option(
-            "--rounds", show_default="3, or 10 with --pair", help="Rounds over all artifacts, each in fresh processes."
+            "--rounds",
+            show_default="3; 10 with --pair; 15 with --save and --baseline",
+            help="Rounds over all artifacts, each in fresh processes.",
         ),
     ] = None,
     repeats: Annotated[
@@ -123,7 +125,6 @@ def bench(
     """Time one image and a batch, for each artifact in its runtime and for Keras, each in a fresh process."""
     from edgemnist.bench.command import Request, passed, run_request
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.bench.pair import ROUNDS as PAIR_ROUNDS
     from edgemnist.bench.scenarios import choose_scenario
     from edgemnist.deploy.target import Target
     from edgemnist.exports import find_exports
@@ -131,6 +132,21 @@ def bench(
     from edgemnist.render.benchmarks import benchmark_page
     from edgemnist.render.progress import TerminalReporter
 
+    played = choose_scenario(scenario, rate=rate, p99_limit_ms=p99_limit, duty_cycle=duty_cycle)
+    if on:
+        if pair or baseline is not None:
+            raise UsageError("--on goes with neither --pair nor --baseline", hint="Run them on the board itself.")
+        options.refuse_with_on({"--max-slowdown": max_slowdown, "--exports": exports})
+        # The board checks them: it may have more CPUs than this machine.
+        settings = {"--threads": threads, "--batch-size": batch_size, "--samples": samples, "--seconds": seconds}
+        settings |= {"--rounds": rounds, "--repeats": repeats, "--slow-down": slow_down}
+        asked = {"--scenario": scenario, "--rate": rate, "--p99-limit": p99_limit, "--duty-cycle": duty_cycle}
+        flags = [*(["--cold-cache"] if cold_cache else []), *([] if keras else ["--no-keras"])]
+        words = [*(artifacts or ()), *options.words({**settings, **(asked if played else {})}), *flags]
+        targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in on]
+        bench_on_boards(targets, words, scenario=played is not None, save=save, json=json)
+        return
+    compared = played is None and (save is not None or baseline is not None)
     first, last = BenchConfig.parse_threads(threads)
     config = BenchConfig(
         threads=first,
@@ -138,7 +154,7 @@ def bench(
         batch_size=batch_size,
         samples=samples,
         seconds=seconds,
-        rounds=rounds if rounds is not None else PAIR_ROUNDS if pair else 3,
+        rounds=rounds if rounds is not None else usual_rounds(pair=pair, compared=compared),
         repeats=repeats,
         keras=keras,
         slowdown=slow_down,
@@ -149,18 +165,11 @@ def bench(
         artifacts=artifacts,
         config=config,
         pair=pair,
-        scenario=choose_scenario(scenario, rate=rate, p99_limit_ms=p99_limit, duty_cycle=duty_cycle),
+        scenario=played,
         baseline=baseline,
         max_slowdown=max_slowdown,
         save=save,
-        remote=bool(on),
     )
-    if on:
-        targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in on]
-        settings = {"--threads": threads, "--batch-size": batch_size, "--samples": samples, "--seconds": seconds}
-        words = [*(artifacts or ()), *options.words({**settings, "--rounds": config.rounds})]
-        bench_on_boards(targets, words, save=save, json=json)
-        return
     reporter = TerminalReporter()
     result = run_request(find_exports(exports, reporter), request, reporter)
     show(result, lambda: benchmark_page(result), json=json)
@@ -168,14 +177,25 @@ def bench(
         raise typer.Exit(EXIT_GATE_MISSED)
 
 
-def bench_on_boards(targets: list[Target], words: list[str], *, save: Path | None, json: bool) -> None:
+def usual_rounds(*, pair: bool, compared: bool) -> int:
+    """Return how many rounds there are where nobody says it: telling two runs apart takes more than looking at one."""
+    from edgemnist.bench import compare
+    from edgemnist.bench import pair as pairs
+    from edgemnist.bench.config import BenchConfig
+
+    if pair:
+        return pairs.ROUNDS
+    return compare.ROUNDS if compared else BenchConfig().rounds
+
+
+def bench_on_boards(targets: list[Target], words: list[str], *, scenario: bool, save: Path | None, json: bool) -> None:
     """Run `edgemnist bench WORDS` on each board, and put them side by side."""
-    from edgemnist.deploy.remote import bench_on
+    from edgemnist.deploy.remote import bench_on, scenario_on
     from edgemnist.render import show
-    from edgemnist.render.bench import fleet_bench_page
+    from edgemnist.render.benchmarks import fleet_page
     from edgemnist.storage import write_file
 
-    result = bench_on(targets, words)
+    result = scenario_on(targets, words) if scenario else bench_on(targets, words)
     if save is not None:
         write_file(save, result.to_json().encode())
-    show(result, lambda: fleet_bench_page(result), json=json)
+    show(result, lambda: fleet_page(result), json=json)

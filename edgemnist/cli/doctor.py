@@ -31,6 +31,7 @@ def doctor(
 
     reporter = TerminalReporter()
     if on is not None:
+        options.refuse_with_on({"--exports": exports})
         result = doctor_on(Target.of(on, root=root, ssh_config=ssh_config))
     else:
         result = run(find_exports(exports, reporter), reporter)

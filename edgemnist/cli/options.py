@@ -116,6 +116,15 @@ def limit_numpy_threads() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def refuse_with_on(values: Mapping[str, object]) -> None:
+    """Raise UsageError where an option was given that means nothing on a board: None is one that was not."""
+    given = [name for name, value in values.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"--on does not go with {', '.join(given)}", hint="What runs there is the board's current release."
+        )
+
+
 def words(values: Mapping[str, object]) -> list[str]:
     """Return options as the words of a command line for a board; those that are None are left out."""
     return [word for name, value in values.items() if value is not None for word in (name, str(value))]

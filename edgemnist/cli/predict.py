@@ -68,13 +68,15 @@ def predict(
         from edgemnist.deploy.remote import predict_pictures_on
         from edgemnist.deploy.target import Target
 
+        options.refuse_with_on({"--exports": exports})
         words = options.words({"--artifact": artifact, "--runtime": runtime, "--threads": threads})
         words += [word for number in index or () for word in ("--index", str(number))]
         words += ["--show"] if show or sheet is not None else []
         result = predict_pictures_on(Target.of(on, root=root, ssh_config=ssh_config), sources or [], words)
     else:
         reporter = TerminalReporter()
-        directory = find_exports(exports, reporter)
+        # The evaluation images are the directory's, whoever answers.
+        directory = find_exports(exports, reporter, artifact=None if index else artifact)
         with quiet_libraries():
             result = predict_sources(
                 directory,

@@ -12,7 +12,11 @@ from edgemnist.cli import app, options
 
 @app.command(epilog="Example: edgemnist read page.jpg --boxes boxes.png")
 def read(
-    page: Annotated[Path, typer.Argument(metavar="PAGE", help="A picture with any number of digits.")],
+    page: Annotated[
+        Path,
+        # As with `predict`: what cannot be read is told when it is read.
+        typer.Argument(metavar="PAGE", help="A picture with any number of digits.", readable=False),
+    ],
     *,
     boxes: Annotated[
         Path | None,
@@ -49,7 +53,7 @@ def read(
 
     reporter = TerminalReporter()
     config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
-    directory = find_exports(exports, reporter)
+    directory = find_exports(exports, reporter, artifact=artifact)
     with quiet_libraries():
         result = read_file(directory, page, config, artifact=artifact, threads=threads, boxes=boxes, reporter=reporter)
     show(result, lambda: read_page_view(result), json=json)

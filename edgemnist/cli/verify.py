@@ -16,6 +16,7 @@ from edgemnist.errors import EXIT_GATE_MISSED
     "edgemnist verify --reference theirs.onnx mine.tflite · edgemnist verify --show-gate > gate.toml"
 )
 def verify(
+    context: typer.Context,
     artifacts: Annotated[
         list[str] | None,
         typer.Argument(
@@ -92,6 +93,10 @@ def verify(
     from edgemnist.verify.gate import LimitOverrides
     from edgemnist.verify.gatefile import GateTable, read_gates
 
+    source = context.get_parameter_source("data")
+    if reference is None and source is not None and source.name == "ENVIRONMENT":
+        # It is there for other commands: artifacts are held against the golden pack.
+        data = None
     gates = read_gates(gate) if gate is not None else GateTable()
     if show_gate:
         show(GateResult(gate=gates.document()), lambda: gate_page(gates), json=json)
@@ -113,11 +118,19 @@ def verify(
     if on is not None:
         from edgemnist.deploy.remote import verify_on
         from edgemnist.deploy.target import Target
+        from edgemnist.storage import write_file
+        from edgemnist.verify.junit import junit_xml
 
-        # Everything else names files of this machine.
-        limits = options.words({"--max-flips": max_flips, "--max-drop": max_drop, "--max-diff": max_diff})
-        words = [*(artifacts or ()), *limits, *options.words({"--runtime": runtime})]
-        result = verify_on(Target.of(on, root=root, ssh_config=ssh_config), words)
+        options.refuse_with_on({
+            "--reference": reference, "--as": quantization, "--sheet": sheet, "--exports": exports,
+        })  # fmt: skip
+        words = options.words({
+            "--max-flips": max_flips, "--max-drop": max_drop, "--max-diff": max_diff, "--runtime": runtime,
+        })  # fmt: skip
+        words = [*(artifacts or ()), *words, *(["--layers"] if layers else [])]
+        result = verify_on(Target.of(on, root=root, ssh_config=ssh_config), words, gate=gate)
+        if junit is not None:
+            write_file(junit, junit_xml(result))
     else:
         with quiet_libraries():
             result = run_request(request, TerminalReporter())

@@ -112,7 +112,8 @@ def watch(
     with stopped_by_signals() as stop:
         # Only while it loads: what libraries write is kept in a file, which must not grow for months.
         with quiet_libraries():
-            _, path, labels = resolve_artifact(find_exports(exports, reporter), artifact, reporter=reporter)
+            directory = find_exports(exports, reporter, artifact=artifact)
+            _, path, labels = resolve_artifact(directory, artifact, reporter=reporter)
             classifier = load(path, threads=threads, labels=labels)
         try:
             watch_source(source, classifier, config, emit=print_reading, stop=stop, reporter=reporter)

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import msgspec
 
+from edgemnist.bench.results import ScenarioResult
 from edgemnist.deploy.results import (
     BenchOnBoard,
     FleetBenchResult,
+    FleetScenarioResult,
     ReleaseRow,
     ReleasesResult,
     RemoteRun,
     RollbackResult,
+    ScenarioOnBoard,
 )
 from edgemnist.deploy.target import Target, open_board
 from edgemnist.doctor.checks import throttle_names
@@ -55,9 +58,13 @@ def run_on(target: Target, words: Sequence[str], files: Mapping[str, bytes] | No
     return RemoteRun(release=answer["release"], exit_code=answer["exit_code"], document=document)
 
 
-def verify_on(target: Target, words: Sequence[str]) -> VerifyResult:
-    """Run `edgemnist verify WORDS` on a board."""
-    return msgspec.convert(run_on(target, ["verify", *words]).document, VerifyResult)
+def verify_on(target: Target, words: Sequence[str], *, gate: Path | None = None) -> VerifyResult:
+    """Run `edgemnist verify WORDS` on a board, with a gate file that is sent along."""
+    files = {}
+    if gate is not None:
+        words = [*words, "--gate", "gate.toml"]
+        files["gate.toml"] = gate.read_bytes()
+    return msgspec.convert(run_on(target, ["verify", *words], files).document, VerifyResult)
 
 
 def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:
@@ -82,18 +89,32 @@ def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResul
     """Run `edgemnist bench WORDS` on several boards at once; each measures alone on its own processor."""
 
     def one(target: Target) -> BenchOnBoard:
-        run = run_on(target, ["bench", *words])
-        with open_board(target) as board:
-            facts = msgspec.convert(board.ask("doctor", {"imports": False})["facts"], Facts)
-        return BenchOnBoard(
-            host=target.host.name,
-            release=run.release,
-            throttled=throttle_names(facts.throttled or 0),
-            result=msgspec.convert(run.document, BenchResult),
-        )
+        run, throttled = _measure_on(target, words)
+        result = msgspec.convert(run.document, BenchResult)
+        return BenchOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
 
     with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
         return FleetBenchResult(boards=list(pool.map(one, targets)))
+
+
+def scenario_on(targets: Sequence[Target], words: Sequence[str]) -> FleetScenarioResult:
+    """Run `edgemnist bench WORDS`, which ask for a scenario, on several boards at once."""
+
+    def one(target: Target) -> ScenarioOnBoard:
+        run, throttled = _measure_on(target, words)
+        result = msgspec.convert(run.document, ScenarioResult)
+        return ScenarioOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
+        return FleetScenarioResult(boards=list(pool.map(one, targets)))
+
+
+def _measure_on(target: Target, words: Sequence[str]) -> tuple[RemoteRun, list[str]]:
+    """Return what `edgemnist bench WORDS` said on a board, and what its firmware said right after."""
+    run = run_on(target, ["bench", *words])
+    with open_board(target) as board:
+        facts = msgspec.convert(board.ask("doctor", {"imports": False})["facts"], Facts)
+    return run, throttle_names(facts.throttled or 0)
 
 
 def doctor_on(target: Target, on_step: OnStep = _silent) -> DoctorResult:

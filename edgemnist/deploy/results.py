@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from edgemnist.bench.results import ScenarioResult
 from edgemnist.doctor.results import Finding
 from edgemnist.results import BenchResult, Part, Result
 from edgemnist.selftest import SelfTestResult
@@ -114,6 +115,22 @@ class FleetBenchResult(Result, frozen=True, kw_only=True):
     """`edgemnist bench --on HOST`."""
 
     boards: list[BenchOnBoard]
+
+
+class ScenarioOnBoard(Part, frozen=True, kw_only=True):
+    """What a board found out in a scenario."""
+
+    host: str
+    release: str
+    throttled: list[str]
+    """As in `BenchOnBoard`."""
+    result: ScenarioResult
+
+
+class FleetScenarioResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench --on HOST --scenario …` and `--duty-cycle …`."""
+
+    boards: list[ScenarioOnBoard]
 
 
 class RemoteRun(Part, frozen=True, kw_only=True):

@@ -73,7 +73,7 @@ def _system(facts: Facts) -> Finding:
         return Finding.failure(
             "system",
             value,
-            "Neither LiteRT nor ONNX Runtime has wheels for 32-bit systems.",
+            "Neither LiteRT nor ONNX Runtime has wheels for 32-bit systems; `--runtime integer` needs NumPy only.",
             "Write a 64-bit Raspberry Pi OS to the SD card with Raspberry Pi Imager.",
         )
     return Finding.ok("system", value)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +15,11 @@ from edgemnist.images.grey import Grey, to_grey
 from edgemnist.labels import as_digit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.layout import around, arrange, numbers_in
+from edgemnist.read.piece import Pieces
 from edgemnist.read.recognize import Reading, Recognizer
 from edgemnist.read.results import Box, ReadDigit, ReadNumber, ReadResult, StageTimes
 from edgemnist.registry import Entry, Package
 from edgemnist.runtimes.interface import Classifier
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from edgemnist.read.pieces import Pieces
 
 REFUSED: Final = "?"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -13,7 +12,7 @@ from edgemnist.images.find import INK_SHARE, MIN_CONTRAST, strong_ink
 from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
-from edgemnist.read.results import Box
+from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.rulings import without_rulings
 
 MIN_SIDE: Final = 6
@@ -32,27 +31,6 @@ FAINT: Final = 0.6
 """What is weaker than this share of the usual ink is something else: a ruling, or print on the back of the sheet."""
 SOLID: Final = 0.45
 """A piece whose stroke is wider than this share of its longer side is a blot or a punch hole."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Some ink, cut out of the page."""
-
-    box: Box
-    ink: Ink
-    """uint8, of the box's size; 0 where the ink belongs to something else."""
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """All pieces of a page."""
-
-    candidates: list[Piece]
-    """What has the size of a digit, or of several that touch."""
-    fragments: list[Piece]
-    """What is smaller: specks, and parts of digits that are broken."""
-    height: float
-    """Of a typical digit, in pixels."""
 
 
 def find_pieces(grey: Grey) -> Pieces:

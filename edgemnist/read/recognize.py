@@ -13,7 +13,7 @@ from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.images.mnist import fit_digit
 from edgemnist.read.judge import judge
 from edgemnist.read.layout import around
-from edgemnist.read.pieces import Piece, Pieces
+from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.results import Box
 from edgemnist.read.split import between, cut_columns
 from edgemnist.runtimes.interface import Classifier

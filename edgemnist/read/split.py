@@ -10,7 +10,7 @@ from PIL import Image
 
 from edgemnist.images.components import bounds
 from edgemnist.images.paper import Ink
-from edgemnist.read.pieces import Piece
+from edgemnist.read.piece import Piece
 
 SEAM_HEIGHT: Final = 32
 """Seams are sought at this height: finer ones do not cut better."""

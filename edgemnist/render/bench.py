@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -55,8 +55,7 @@ def bench_page(result: BenchResult) -> RenderableType:
     parts += _steps(result)
     if result.harness_us is not None:
         parts.append(Text(f"Of each latency, {result.harness_us:.2f} µs are the measuring itself.", style="dim"))
-    warnings = [*result.warnings, *(f"{_name(one)}: {warning}" for one in result.results for warning in one.warnings)]
-    parts += [host_line(result.host), *doubts(warnings)]
+    parts += [host_line(result.host), *doubts(_warnings(result))]
     if result.baseline is not None:
         parts.append(_baseline(result.baseline))
     return Group(*parts)
@@ -95,21 +94,20 @@ def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
     """Draw the boards side by side: p50 and p99 of each artifact, a column a board."""
     hosts = [board.host for board in result.boards]
     page = table("artifact", "", *hosts, left=[""])
-    figures = {board.host: {latency.name: latency for latency in board.result.results} for board in result.boards}
-    for name in dict.fromkeys(latency.name for board in result.boards for latency in board.result.results):
+    figures = {board.host: {_name(one): one for one in board.result.results} for board in result.boards}
+    for name in dict.fromkeys(_name(one) for board in result.boards for one in board.result.results):
         for label, value in (("p50", attrgetter("p50_us")), ("p99", attrgetter("p99_us"))):
             cells = [microseconds(value(found[name])) if name in found else "" for found in figures.values()]
             page.add_row(name if label == "p50" else "", label, *cells)
-    notes = [
-        Text(
-            f"{board.host}: {', '.join(board.throttled)} while it measured, so its figures are too slow.",
-            style="bold red",
-        )
-        for board in result.boards
-        if board.throttled
-    ]
+    notes = [throttle_note(board.host, board.throttled) for board in result.boards if board.throttled]
+    warnings = [f"{board.host}: {warning}" for board in result.boards for warning in _warnings(board.result)]
     hosts_facts = [Text.assemble(f"{board.host}: ", host_line(board.result.host)) for board in result.boards]
-    return Group(Text("One image, each board on its own."), page, *notes, *hosts_facts)
+    return Group(Text("One image, each board on its own."), page, *notes, *hosts_facts, *doubts(warnings))
+
+
+def throttle_note(host: str, throttled: Sequence[str]) -> Text:
+    """Return what a board's firmware means for its figures."""
+    return Text(f"{host}: {', '.join(throttled)} while it measured, so its figures are too slow.", style="bold red")
 
 
 def with_interval(value: Ratio) -> str:
@@ -144,19 +142,23 @@ def _steps(result: BenchResult) -> list[RenderableType]:
 
 
 def _baseline(comparison: BaselineComparison) -> RenderableType:
-    page = table("artifact", "then", "now", "ratio [95 %]", "noise", "verdict", left=["verdict"])
+    page = table("artifact", "then", "now", "machine", "ratio [95 %]", "verdict", left=["verdict"])
     colours = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
     for change in comparison.changes:
         page.add_row(
             change.name,
             microseconds(change.baseline_p50_us),
             microseconds(change.p50_us),
+            "–" if change.machine is None else f"{change.machine:.3f}×",
             with_interval(change.ratio),
-            f"{change.noise:.1%}",
             Text(change.ratio.verdict, style=colours[change.ratio.verdict]),
         )
-    heading = f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise."
-    return Group(Text(heading), page, *doubts(comparison.warnings))
+    heading = (
+        f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise. "
+        "The ratio is that of p50, corrected for the machine: what the same fixed work took, now over then."
+    )
+    noise = ", ".join(f"{one.name} ± {(one.ratio.high - one.ratio.low) / 2:.1%}" for one in comparison.changes)
+    return Group(Text(heading), page, Text(f"Noise: {noise}."), *doubts(comparison.warnings))
 
 
 def _says(result: PairResult) -> str:
@@ -164,6 +166,11 @@ def _says(result: PairResult) -> str:
     if value.low <= 1 <= value.high:
         return f"no difference that is larger than the noise of {(value.high - value.low) / 2:.1%}"
     return "slower" if value.low > 1 else "faster"
+
+
+def _warnings(result: BenchResult) -> list[str]:
+    """Return every reason to doubt a run: disturbed and throttled blocks are among them."""
+    return [*result.warnings, *(f"{_name(one)}: {warning}" for one in result.results for warning in one.warnings)]
 
 
 def _name(one: Latency) -> str:

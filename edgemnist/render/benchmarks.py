@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.console import RenderableType
 
 from edgemnist.bench.results import PairResult, ScenarioResult
-from edgemnist.render.bench import bench_page, pair_page
-from edgemnist.render.scenario import scenario_page
+from edgemnist.deploy.results import FleetBenchResult, FleetScenarioResult
+from edgemnist.render.bench import bench_page, fleet_bench_page, pair_page
+from edgemnist.render.scenario import fleet_scenario_page, scenario_page
 from edgemnist.results import BenchResult
 
 
@@ -17,3 +18,8 @@ def benchmark_page(result: BenchResult | PairResult | ScenarioResult) -> Rendera
     if isinstance(result, ScenarioResult):
         return scenario_page(result)
     return bench_page(result)
+
+
+def fleet_page(result: FleetBenchResult | FleetScenarioResult) -> RenderableType:
+    """Draw what several boards found out."""
+    return fleet_scenario_page(result) if isinstance(result, FleetScenarioResult) else fleet_bench_page(result)

@@ -10,7 +10,8 @@ from edgemnist.render.terminal import err
 
 def show_error(error: EdgemnistError) -> None:
     """Print the message and the hint on stderr."""
-    err().print(f"[bold red]error:[/] {escape(error.message)}.")
+    stop = "" if error.message.endswith("?") else "."
+    err().print(f"[bold red]error:[/] {escape(error.message)}{stop}")
     if error.hint:
         err().print(f"       {escape(error.hint)}")
 

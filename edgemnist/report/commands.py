@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edgemnist.bench.results import ScenarioResult
+from edgemnist.bench.scenarios import DUTY_CYCLE
 from edgemnist.report.facts import Facts
 
 
@@ -25,4 +27,12 @@ def reproduce(facts: Facts) -> list[str]:
     if facts.benched is not None:
         first = facts.benched.results[0]
         lines.append(f"edgemnist bench --threads {first.threads} --batch-size {first.batch_size}")
-    return [*lines, "edgemnist report"]
+    return [*lines, *map(_scenario, facts.scenarios), "edgemnist report"]
+
+
+def _scenario(result: ScenarioResult) -> str:
+    if result.scenario == DUTY_CYCLE:
+        return f"edgemnist bench --duty-cycle {result.rate:g}/s"
+    rate = f" --rate {result.rate:g}" if result.rate else ""
+    limit = f" --p99-limit {result.p99_limit_us / 1e3:g}" if result.p99_limit_us else ""
+    return f"edgemnist bench --scenario {result.scenario}{rate}{limit}"

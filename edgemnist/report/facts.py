@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from edgemnist.bench.record import read_bench
+from edgemnist.bench.results import ScenarioResult
+from edgemnist.bench.scenario_record import read_scenarios
 from edgemnist.golden import GoldenPack, read_golden
 from edgemnist.manifest import Artifact, Manifest, read_manifest
 from edgemnist.recommend import weigh
 from edgemnist.results import ArtifactParity, BenchResult, Latency, RecommendResult, TrainResult, VerifyResult
 from edgemnist.saved import read_saved
-from edgemnist.verify.record import read_verification
+from edgemnist.verify.record import current, read_verification
 
 TRAINING_FILE = "training.json"
-
-Measured = TypeVar("Measured", ArtifactParity, Latency)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +31,7 @@ class Facts:
     golden: GoldenPack | None
     verified: VerifyResult | None
     benched: BenchResult | None
+    scenarios: list[ScenarioResult]
     advice: RecommendResult | None
     """None unless artifacts have been both verified and measured."""
 
@@ -78,11 +78,11 @@ def read_facts(exports: Path) -> Facts:
         training = None
     verified, benched = read_verification(exports), read_bench(exports)
     if verified is not None:
-        kept = _current(verified.artifacts, manifest)
-        verified = msgspec.structs.replace(verified, artifacts=kept) if kept else None
+        verified = current(verified, manifest)
+        verified = verified if verified.artifacts else None
     if benched is not None:
-        kept_latencies = _current(benched.results, manifest)
-        benched = msgspec.structs.replace(benched, results=kept_latencies) if kept_latencies else None
+        latencies = _current(benched.results, manifest)
+        benched = msgspec.structs.replace(benched, results=latencies) if latencies else None
     advice = None
     if verified is not None and benched is not None:
         # What a board is worth is known where it was measured, which need not be where the report is written.
@@ -94,11 +94,12 @@ def read_facts(exports: Path) -> Facts:
         golden=read_golden(exports, manifest) if manifest.golden else None,
         verified=verified,
         benched=benched,
+        scenarios=read_scenarios(exports),
         advice=advice,
     )
 
 
-def _current(results: Iterable[Measured], manifest: Manifest) -> list[Measured]:
+def _current(results: Iterable[Latency], manifest: Manifest) -> list[Latency]:
     """Return the results that are about the very files of the manifest."""
     hashes = {artifact.name: artifact.sha256 for artifact in manifest.artifacts}
     if manifest.model is not None:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edgemnist.bench.subjects import KERAS
 from edgemnist.errors import MissingDependencyError
 from edgemnist.registry import Package
+from edgemnist.render.scenario_table import scenario_table
 from edgemnist.report.commands import reproduce
 from edgemnist.report.facts import Facts
 from edgemnist.report.pictures import Cell, confusion, pictures
 from edgemnist.report.plots import curves_svg, distributions_svg, layers_svg, trade_off_svg
 from edgemnist.report.rows import rows
-from edgemnist.results import BenchResult, Flip
+from edgemnist.results import BenchResult, Flip, Latency
 
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60
@@ -72,6 +74,7 @@ def view(facts: Facts) -> dict[str, Any]:
         "advice": facts.advice,
         "recommended": next((row for row in rows(facts) if row.chosen), None),
         "drawings": _drawings(facts),
+        "scenarios": [scenario_table(one) for one in facts.scenarios],
         "confusion": _confusion(facts),
         "labels": list(facts.manifest.labels),
         "galleries": galleries,
@@ -87,14 +90,15 @@ def _drawings(facts: Facts) -> Drawings:
     benched, verified, training, advice = facts.benched, facts.verified, facts.training, facts.advice
     return Drawings(
         trade_off=trade_off_svg(advice.candidates, advice.recommended) if advice and advice.candidates else "",
-        distributions=distributions_svg(benched.results) if benched and _has_histograms(benched) else "",
+        distributions=distributions_svg(_drawn(benched)) if benched else "",
         curves=curves_svg(training) if training and training.history else "",
         layers=layers_svg(verified.layers) if verified and verified.layers else "",
     )
 
 
-def _has_histograms(benched: BenchResult) -> bool:
-    return any(one.histogram for one in benched.results)
+def _drawn(benched: BenchResult) -> list[Latency]:
+    """Return whose calls are drawn: a hundred times as slow, Keras would leave the artifacts no room to differ in."""
+    return [one for one in benched.results if one.name != KERAS] or benched.results
 
 
 def _confusion(facts: Facts) -> list[list[Cell]]:
@@ -121,11 +125,18 @@ def _galleries(facts: Facts) -> list[Gallery]:
 
 def _doubts(facts: Facts) -> list[str]:
     """Return the reasons to doubt the latencies."""
+    played = [
+        f"{scenario_table(scenario).title}: {one.name}: {warning}"
+        for scenario in facts.scenarios
+        for one in scenario.results
+        for warning in one.warnings
+    ]
     if facts.benched is None:
-        return []
+        return played
     return [
         *facts.benched.warnings,
         *(f"{one.name} ({one.runtime}): {warning}" for one in facts.benched.results for warning in one.warnings),
+        *played,
     ]
 
 

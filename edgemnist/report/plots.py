@@ -84,6 +84,8 @@ def apart(heights: Sequence[float], gap: float) -> list[float]:
 def distributions_svg(latencies: Sequence[Latency]) -> str:
     """Draw how the calls of each artifact are distributed, fastest first, on one logarithmic axis."""
     shown = sorted((one for one in latencies if one.histogram is not None), key=lambda one: one.p50_us)
+    if not shown:
+        return ""
     with _figure(0.8 + 0.42 * len(shown)) as figure:
         axes = figure.subplots()
         for row, one in enumerate(shown):
@@ -115,14 +117,17 @@ def _draw_distribution(axes: Axes, row: int, one: Latency) -> None:
 
 def curves_svg(training: TrainResult) -> str:
     """Draw loss and accuracy over the epochs."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     epochs = [epoch.epoch for epoch in training.history]
     marker = "o" if len(epochs) < 10 else ""  # noqa: PLR2004 - so few that each can be seen
     with _figure(3.9) as figure:
         loss, accuracy = figure.subplots(2, 1, sharex=True)
         loss.plot(epochs, [epoch.loss for epoch in training.history], color=SERIES[0], marker=marker, markersize=3)
         loss.set(ylabel="loss while training", yscale="log")
+        loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         loss.yaxis.set_major_formatter("{x:g}")
-        loss.yaxis.set_minor_formatter("{x:g}")
+        loss.yaxis.set_minor_formatter(NullFormatter())
         shares = [100 * epoch.accuracy for epoch in training.history]
         accuracy.plot(epochs, shares, color=SERIES[0], marker=marker, markersize=3, label="while training")
         tested = [(epoch.epoch, 100 * epoch.test_accuracy) for epoch in training.history if epoch.test_accuracy]

@@ -17,6 +17,7 @@ class Row:
     """What is known about one artifact, in words for a person."""
 
     name: str
+    file: str
     chosen: bool
     size: str
     accuracy: str
@@ -48,6 +49,7 @@ def _speed(latency: Latency | None) -> float:
 def _row(artifact: Artifact, parity: ArtifactParity | None, latency: Latency | None, facts: Facts) -> Row:
     return Row(
         name=artifact.name,
+        file=artifact.file,
         chosen=artifact.name == facts.recommended,
         size=kilobytes(artifact.bytes),
         accuracy=percent(parity.accuracy) if parity else UNKNOWN,

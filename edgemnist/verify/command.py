@@ -54,7 +54,9 @@ def run_request(request: Request, reporter: Reporter = SILENT) -> VerifyResult:
     Raises UsageError for options that do not go together, StorageError where a file cannot be written, and what
     `verify` and `verify_files` raise.
     """
-    directory = find_exports(request.exports, reporter)
+    # Files that are compared on images that were named have nothing to do with any export directory.
+    named = request.reference is not None and request.data is not None
+    directory = find_exports(request.exports, SILENT if named else reporter)
     result, images = (
         _files(request, directory, reporter) if request.reference else _artifacts(request, directory, reporter)
     )

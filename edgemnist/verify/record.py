@@ -9,7 +9,7 @@ import msgspec
 from edgemnist.errors import ManifestError
 from edgemnist.manifest import Manifest, read_manifest
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results import ArtifactParity, VerifyResult
+from edgemnist.results import VerifyResult
 from edgemnist.saved import read_saved, write_saved
 
 VERIFY_FILE = "verify.json"
@@ -48,13 +48,38 @@ def verified_names(exports: Path, manifest: Manifest) -> list[str]:
     return [artifact.name for artifact in manifest.artifacts if passed.get(artifact.name) == artifact.sha256]
 
 
+def current(result: VerifyResult, manifest: Manifest) -> VerifyResult:
+    """Return what a result says about the very files of a manifest, in the manifest's order."""
+    hashes = {artifact.name: artifact.sha256 for artifact in manifest.artifacts}
+    found = {parity.name: parity for parity in result.artifacts if hashes.get(parity.name) == parity.sha256}
+    layers = [
+        one
+        for one in result.layers
+        if (hashes.get(one.name), hashes.get(one.reference)) == (one.sha256, one.reference_sha256)
+    ]
+    voters = {voter.artifact for voter in result.vote.voters} if result.vote else set()
+    return msgspec.structs.replace(
+        result,
+        artifacts=[found[name] for name in hashes if name in found],
+        layers=layers,
+        vote=result.vote if voters <= found.keys() else None,
+    )
+
+
 def _merge(earlier: VerifyResult, result: VerifyResult, manifest: Manifest) -> VerifyResult:
     if (earlier.model_sha256, earlier.data) != (result.model_sha256, result.data):
         return result
-    found = {parity.name: parity for parity in (*earlier.artifacts, *result.artifacts)}
-    kept: list[ArtifactParity] = [
-        found[artifact.name]
-        for artifact in manifest.artifacts
-        if artifact.name in found and found[artifact.name].sha256 == artifact.sha256
-    ]
-    return msgspec.structs.replace(result, artifacts=kept, passed=all(parity.passed for parity in kept))
+    before = current(earlier, manifest)
+    new = {parity.name for parity in result.artifacts}
+    compared = {one.name for one in result.layers}
+    merged = current(
+        msgspec.structs.replace(
+            result,
+            artifacts=[*(one for one in before.artifacts if one.name not in new), *result.artifacts],
+            layers=[*(one for one in before.layers if one.name not in compared), *result.layers],
+            # One voter alone says nothing about the others, whose files are as they were.
+            vote=result.vote or before.vote,
+        ),
+        manifest,
+    )
+    return msgspec.structs.replace(merged, passed=all(parity.passed for parity in merged.artifacts))

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from edgemnist.answers import AnswersBySha256, read_answers
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, UsageError
@@ -148,6 +150,10 @@ def _compare_layers(
     if not comparable:
         reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
     return [
-        compare_layers(artifact.name, exports / artifact.file, exports / twin.file, images, reporter)
+        msgspec.structs.replace(
+            compare_layers(artifact.name, exports / artifact.file, exports / twin.file, images, reporter),
+            sha256=artifact.sha256,
+            reference_sha256=twin.sha256,
+        )
         for artifact in comparable
     ]

@@ -18,8 +18,8 @@ def watch(before: Conditions, after: Conditions, *, share: float = 1.0, elapsed:
     return Watch(before=before, after=after, elapsed=elapsed, cpu_time=round(elapsed * share))
 
 
-def run(name: str, rounds: Sequence[Sequence[float]]) -> BenchResult:
-    """Return the result of a run in which an artifact took these microseconds."""
+def run(name: str, rounds: Sequence[Sequence[float]], reference_us: float | None = None) -> BenchResult:
+    """Return the result of a run in which an artifact took these microseconds, and the fixed work beside it its own."""
     single = summarise([[round(1000 * sample) for sample in samples] for samples in rounds])
     latency = Latency(
         name=name,
@@ -37,7 +37,7 @@ def run(name: str, rounds: Sequence[Sequence[float]]) -> BenchResult:
         cold_start_ms=1.0,
         peak_rss_mb=None,
         bytes=1,
-        blocks=[Block(samples=len(one), p50_us=float(np.median(one))) for one in rounds],
+        blocks=[Block(samples=len(one), p50_us=float(np.median(one)), reference_us=reference_us) for one in rounds],
         sha256=name,
     )
     return BenchResult(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.bench.cpus import choose_cpus, pin, usable_cpus
+from edgemnist.bench.cpus import busy_cpus, choose_cpus, pin, usable_cpus
 
 
 def machine(root: Path, cores: list[tuple[str, int]]) -> Path:
@@ -56,3 +56,22 @@ def test_a_pinned_process_stays_on_its_cpus() -> None:
         assert os.sched_getaffinity(0) == {before[0]}
     finally:
         pin(before)
+
+
+def test_cpus_that_others_keep_busy_are_left_to_them(tmp_path: Path) -> None:
+    # CPU 1 worked for 9 of 10 steps, CPU 0 for 1 and CPU 2 not at all.
+    looks = iter(
+        [
+            "cpu 9 0 9 90 0 0 0\ncpu0 5 0 5 50 0 0 0 0\ncpu1 5 0 5 50 0 0 0 0\ncpu2 0 0 0 9 1 0 0 0\nintr 7",
+            "cpu 9 0 9 90 0 0 0\ncpu0 6 0 5 59 0 0 0 0\ncpu1 9 0 9 51 0 0 0 1\ncpu2 0 0 0 9 11 0 0 0\nintr 9",
+        ]
+    )
+    busy = busy_cpus(lambda: next(looks), seconds=0)
+    assert busy == {1}
+    assert choose_cpus(1, [0, 1], sysfs=tmp_path) == [1]
+    assert choose_cpus(1, [0, 1], sysfs=tmp_path, busy=busy) == [0]
+    assert choose_cpus(1, [1], sysfs=tmp_path, busy=busy) == [1], "there is no other"
+
+
+def test_a_system_that_does_not_count_has_no_busy_cpus() -> None:
+    assert busy_cpus(lambda: "", seconds=0) == set()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.bench.conditions import Conditions, read_conditions, watched
-from edgemnist.bench.doubt import doubts, host_doubts, taints
+from edgemnist.bench.doubt import doubts, host_doubts, slowness_taints, taints
 from edgemnist.bench.statistics import summarise
 from edgemnist.bench.timing import timed_calls
 from edgemnist.results import Block
@@ -95,6 +95,12 @@ def test_a_tool_that_does_not_answer_is_no_error(command: list[str], tmp_path: P
     assert read_conditions([0], tmp_path, command) == Conditions()
 
 
+def test_a_machine_that_was_slower_than_in_another_round_taints_the_block() -> None:
+    assert slowness_taints([1.0, 1.45], 1.0) == ["fixed work took 45% longer than in the quietest round"]
+    assert slowness_taints([1.0, 1.05], 1.0) == []
+    assert slowness_taints([1.0, 9.0], None) == [], "the first round has none to be held against"
+
+
 def test_a_tail_of_rare_slow_calls_is_a_reason_to_doubt() -> None:
     # One call in 200 takes 5 ms longer: neither the median nor the 99th percentile moves, the mean does.
     naps = [0.0002] * 199 + [0.005]
@@ -125,6 +131,15 @@ def test_rounds_that_differ_are_named_and_so_are_tainted_ones() -> None:
     assert found[0] == "the rounds differ by 10% in p50"
     assert found[1].startswith("2 of 3 rounds are tainted: other processes")
     assert found[1].count("other processes") == 1
+
+
+def test_one_slow_round_of_many_is_no_reason_to_doubt_and_rounds_that_differ_are() -> None:
+    steady = summarise([[6_000] * 1000])
+    rounds = [6.0 + 0.01 * number for number in range(15)]
+    one_slow = [Block(samples=1, p50_us=8.0), *(Block(samples=1, p50_us=p50) for p50 in rounds[1:])]
+    assert doubts(steady, one_slow) == []
+    differing = [Block(samples=1, p50_us=p50 * (1.08 if number % 3 else 1)) for number, p50 in enumerate(rounds)]
+    assert "the rounds differ by 8% in p50" in doubts(steady, differing)
 
 
 def test_a_governor_that_saves_power_is_doubted() -> None:

@@ -46,17 +46,17 @@ def test_a_query_that_waits_for_others_has_taken_that_long() -> None:
 
 
 def test_the_search_tries_rates_up_to_what_calls_without_a_pause_achieve() -> None:
-    # A call of 0.2 ms: 5,000 a second, and a limit that is generous on a busy machine.
+    # A call of 0.02 ms: 50,000 a second, and a limit that is generous on a busy machine.
     trials = server(
-        lambda _: busy(_, 0.0002), SINGLE, Server(rate=None, limit=100 * MS, queries=0, seed=0), typical=MS / 5
+        lambda _: busy(_, 0.00002), SINGLE, Server(rate=None, limit=100 * MS, queries=0, seed=0), typical=MS / 50
     )
     rates = [trial.setting for trial in trials]
-    assert rates[0] == pytest.approx(50)
-    assert max(rates) < 5_000
+    assert rates[0] == pytest.approx(500)
+    assert max(rates) < 50_000
     held = [trial.setting for trial in trials if np.percentile(trial.samples, 99) <= 100 * MS]
     missed = [trial.setting for trial in trials if trial.setting not in held]
     # What held and what did not meet at one rate.
-    assert not missed or max(held) < min(missed)
+    assert not missed or max(held, default=0) < min(missed)
 
 
 def test_a_limit_that_no_rate_holds_ends_the_search_at_once() -> None:

@@ -11,9 +11,10 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.record import BENCH_FILE, read_bench, save_bench
 from edgemnist.bench.run import bench
 from edgemnist.errors import ManifestError
+from edgemnist.manifest import read_manifest
 from edgemnist.results import BenchResult
+from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
-from tests.verify.notices import Notices
 
 QUICK = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keep_samples=True)
 
@@ -55,6 +56,18 @@ def test_a_new_measurement_takes_the_place_of_the_old(exports: Path, int8: Bench
     saved = read_bench(exports)
     assert saved is not None
     assert [latency.p50_us for latency in saved.results] == [123.0]
+
+
+def test_a_new_measurement_is_held_against_keras_as_measured_before(exports: Path, int8: BenchResult) -> None:
+    model = read_manifest(exports).model
+    assert model is not None
+    known = {"name": "keras", "runtime": "keras", "p50_us": 900.0, "sha256": model.sha256}
+    save_bench(exports, msgspec.structs.replace(int8, results=[msgspec.structs.replace(int8.results[0], **known)]))
+    save_bench(exports, int8)
+    saved = read_bench(exports)
+    assert saved is not None
+    (speedup,) = [one.speedup for one in saved.results if one.name == "tflite-int8"]
+    assert speedup == pytest.approx(900 / int8.results[0].p50_us)
 
 
 def test_figures_of_a_changed_artifact_are_forgotten(exports: Path, int8: BenchResult, int4: BenchResult) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,12 +11,13 @@ import pytest
 
 from edgemnist.bench.coldcache import can_evict, evict, files_of
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.run import bench, spread
+from edgemnist.bench.run import bench, spread, takes_part
+from edgemnist.bench.subjects import NULL
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
 from edgemnist.manifest import read_manifest
 from edgemnist.results import BenchResult
+from tests.notices import Notices
 from tests.verify.damage import edit_manifest, empty_golden_pack, flip_bits_in_the_middle
-from tests.verify.notices import Notices
 
 QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
 
@@ -59,6 +61,21 @@ def test_the_figures_are_those_of_the_raw_samples(quick: BenchResult) -> None:
         assert [block.p50_us for block in latency.blocks] == pytest.approx([np.median(one) for one in rounds])
         assert latency.histogram is not None
         assert sum(latency.histogram.counts) == latency.samples
+
+
+def test_the_machine_is_measured_beside_the_calls(quick: BenchResult) -> None:
+    for latency in quick.results:
+        for block in latency.blocks:
+            assert block.reference_us is not None
+            assert 0.1 < block.reference_us < 1_000
+
+
+def test_what_the_artifacts_are_held_against_takes_part_in_three_rounds_at_the_most() -> None:
+    keras = replace(NULL, name="keras")
+    artifact = replace(NULL, name="tflite-int8")
+    for rounds, few in ((1, 1), (3, 3), (15, 3)):
+        for subject, wanted in ((NULL, few), (keras, few), (artifact, rounds)):
+            assert sum(takes_part(number, subject, rounds) for number in range(rounds)) == wanted
 
 
 def test_the_warm_up_is_kept_apart_from_the_timed_calls(quick: BenchResult) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.results import ScenarioResult
+from edgemnist.bench.scenario_record import SCENARIOS_FILE, read_scenarios, save_scenario
 from edgemnist.bench.scenarios import ScenarioConfig, choose_scenario, duty_cycle_config, run_scenario
-from edgemnist.errors import UsageError
+from edgemnist.errors import ManifestError, UsageError
+from edgemnist.manifest import read_manifest
+from edgemnist.render.scenario_table import scenario_table
+from edgemnist.report.facts import read_facts
+from edgemnist.report.page import html_page
 from tests.conftest import Run
+from tests.notices import Notices
+from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
 
 QUICK = BenchConfig(samples=200, seconds=0.1, rounds=1, batch_size=1, repeats=0)
 
@@ -50,6 +58,9 @@ def test_a_server_holds_its_limit_at_the_rate_that_it_is_said_to(made_exports: P
     assert best.p99_us is not None
     assert best.p99_us <= 500_000
     assert not any(point.holds for point in one.points if point.setting > one.best)
+    rows = scenario_table(result).rows
+    assert [cell.text for cell in rows[0]][:3] == ["tflite-int8", "asked for", "50/s"]
+    assert [cell.text for cell in rows[1]][1:3] == ["highest that holds", f"{one.best:,.0f}/s"]
 
 
 def test_a_call_after_a_sleep_is_held_against_calls_without(made_exports: Path) -> None:
@@ -59,17 +70,56 @@ def test_a_call_after_a_sleep_is_held_against_calls_without(made_exports: Path) 
     assert one.warnings == [] or all("other processes" not in warning for warning in one.warnings)
 
 
-def test_the_command_line_plays_a_scenario_with_several_numbers_of_threads(made_exports: Path, edgemnist: Run) -> None:
-    common = ["tflite-int8", "--exports", made_exports, "--seconds", "0.1", "--repeats", "0", "--rounds", "1"]
+def test_the_command_line_plays_scenarios_keeps_them_and_the_report_shows_them(
+    exports: Path, edgemnist: Run, tmp_path: Path
+) -> None:
+    common = ["tflite-int8", "--exports", exports, "--seconds", "0.1", "--repeats", "0", "--rounds", "1"]
     done = edgemnist("bench", *common, "--scenario", "single-stream", "--threads", "1-2", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["scenario"] == "single-stream"
     assert [one["threads"] for one in document["results"]] == [1, 2]
-    for options in (["--scenario", "offline"], ["--duty-cycle", "100/s"]):
+    saved = tmp_path / "offline.json"
+    for options in (["--scenario", "offline", "--save", saved], ["--duty-cycle", "100/s"]):
         shown = edgemnist("bench", *common, *options)
         assert shown.returncode == 0, shown.stderr
         assert "tflite-int8" in shown.stdout
+    assert json.loads(saved.read_text())["results"][0]["points"][0]["samples_us"]
+    kept = read_scenarios(exports)
+    assert [one.scenario for one in kept] == ["single-stream", "offline", "duty-cycle"]
+    assert all(point.samples_us is None for one in kept for played in one.results for point in played.points)
+    page = html_page(read_facts(exports))
+    assert all(f">{title}</h3>" in page for title in ("Single stream", "Offline", "Duty cycle"))
+
+
+def test_what_was_played_is_kept_as_long_as_it_is_of_the_same_files_and_host(exports: Path) -> None:
+    duty = run(exports, duty_cycle_config("1000/s"))
+    other = msgspec.structs.replace(duty.results[0], name="tflite-int4", sha256=hash_of(exports, "tflite-int4"))
+    for result in (duty, msgspec.structs.replace(duty, results=[other])):
+        assert save_scenario(exports, result)
+    (kept,) = read_scenarios(exports)
+    assert [one.name for one in kept.results] == ["tflite-int8", "tflite-int4"]
+    # Another rate is another question, and another host has another answer.
+    save_scenario(exports, msgspec.structs.replace(duty, rate=2.0))
+    save_scenario(exports, msgspec.structs.replace(duty, host={"cpu": "Cortex-A72"}))
+    assert [[one.name for one in kept.results] for kept in read_scenarios(exports)] == [["tflite-int8"]] * 2
+    replace_artifact(exports, "tflite-int8", flip_bits_in_the_middle((exports / "tflite-int8.tflite").read_bytes()))
+    assert read_scenarios(exports) == []
+
+
+def test_a_broken_record_of_scenarios_is_an_error_to_read_and_replaced_by_the_next(exports: Path) -> None:
+    duty = run(exports, duty_cycle_config("1000/s"))
+    (exports / SCENARIOS_FILE).write_text("{")
+    with pytest.raises(ManifestError, match=SCENARIOS_FILE):
+        read_scenarios(exports)
+    notices = Notices()
+    assert save_scenario(exports, duty, notices)
+    assert "replaced" in notices.messages[0]
+    assert len(read_scenarios(exports)) == 1
+
+
+def hash_of(exports: Path, name: str) -> str:
+    return read_manifest(exports).artifact(name).sha256
 
 
 @pytest.mark.parametrize(("text", "rate"), [("1/s", 1.0), ("0.5/s", 0.5), ("20", 20.0)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from edgemnist.bench.statistics import summarise
-from edgemnist.bench.timing import timed_calls
+from edgemnist.bench.timing import slowed, timed_calls
 
 
 def test_as_many_calls_are_timed_as_were_asked_for() -> None:
@@ -31,3 +31,18 @@ def test_a_tail_of_rare_slow_calls_shows_in_the_99th_percentile_and_the_mean() -
     assert single.p99 >= 3_000
     assert single.p50 < 1_500
     assert single.mean >= 60
+
+
+def test_a_call_that_is_slowed_down_takes_that_much_longer_and_answers_the_same() -> None:
+    calls: list[int] = []
+
+    def call(argument: int) -> int:
+        calls.append(argument)
+        time.sleep(0.002)
+        return argument + 1
+
+    slow = slowed(call, 1.5)
+    (taken,) = timed_calls(slow, [0], samples=1, nanoseconds=0)
+    assert taken >= 3_000_000
+    assert slow(41) == 42
+    assert calls == [0, 41]

@@ -20,6 +20,7 @@ from edgemnist.bundle.record import EXPORTS, RECORD_FILE, decode_record, read_re
 from edgemnist.bundle.signature import sign, verify
 from edgemnist.bundle.wheels import WheelsConfig
 from edgemnist.deploy.agent import make_agent
+from edgemnist.deploy.board.venv import venv_key
 from edgemnist.deploy.sequence import LocalBundle, open_bundle
 from edgemnist.errors import BundleError, UsageError
 from edgemnist.manifest import read_manifest
@@ -197,6 +198,9 @@ def test_wheels_for_a_raspberry_pi_come_along(name: str, made_exports: Path, tmp
     wheels = [file.path for file in record.files if file.path.endswith(".whl")]
     assert any("ai_edge_litert" in wheel and "cp313" in wheel and "aarch64" in wheel for wheel in wheels)
     assert not any("tensorflow" in wheel or "x86_64" in wheel for wheel in wheels)
+    # What such a bundle has installed serves the next one too, which comes without wheels.
+    make_bundle(made_exports, output, BundleConfig(artifacts=("tflite-dynamic",)))
+    assert venv_key(open_bundle(output).record) == venv_key(record)
 
 
 def test_a_file_that_the_record_does_not_name_is_refused(new_bundle: LocalBundle, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console, RenderableType
 
 from edgemnist.deploy.agent import make_agent
 from edgemnist.deploy.board.request import MARK
@@ -185,6 +188,13 @@ def run_agent(root: Path, command: str, request: dict[str, Any] | None = None) -
     document: dict[str, Any] = json.loads(last[len(MARK) :])
     result: dict[str, Any] = document.get("result", document)
     return result
+
+
+def drawn(page: RenderableType) -> str:
+    """Return a page as it is printed."""
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(page)
+    return stream.getvalue()
 
 
 def copy_state(source: Path, target: Path) -> Path:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from edgemnist.bundle.record import BundledFile, BundleRecord
 from edgemnist.deploy.board.request import SelfTestLimits
+from edgemnist.deploy.board.store import COMPLETE_FILE, Store
+from edgemnist.deploy.board.venv import find_venv, needs
 from edgemnist.deploy.remote import releases_on, rollback_on
-from edgemnist.deploy.results import BoardResult
+from edgemnist.deploy.results import BoardResult, FleetBenchResult
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import DeployError, UsageError
+from edgemnist.render.bench import fleet_bench_page
 from tests.conftest import run_edgemnist
-from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
+from tests.deploy.bundles import bundled, small_exports
+from tests.deploy.loopback import LoopbackBoard, Sshd, drawn, make_key
+from tests.deploy.trying import the_next_try_succeeds
 
 FIRST = DeployConfig(retries=0)
 
@@ -45,6 +53,48 @@ def test_the_same_bundle_again_changes_nothing_and_is_not_sent_again(
     result = deploy(board, old_bundle)
     assert (result.status, result.release) == ("unchanged", f"1-{old}")
     assert "transfer" not in {step.name for step in result.steps}
+
+
+def test_packages_that_are_there_are_not_installed_again(
+    board: LoopbackBoard, made_exports: Path, installed: Path, tmp_path: Path
+) -> None:
+    there = sorted(installed.iterdir())
+    # Without what the service needs, which the packages that are there have besides.
+    less = bundled(small_exports(made_exports, tmp_path / "less", ["tflite-dynamic"]), serve=False)
+    result = deploy(board, less)
+    assert result.fault is None
+    assert "install" not in {step.name for step in result.steps}
+    assert (board.store.link / "venv").resolve().parent == installed
+    assert sorted(installed.iterdir()) == there
+
+
+def test_an_environment_that_lacks_something_is_not_taken(tmp_path: Path) -> None:
+    record = BundleRecord(
+        schema_version=1,
+        edgemnist="1",
+        package="wheels/x.whl",
+        extras=["tflite"],
+        constraints=["numpy==2"],
+        machine="any",
+        pythons=[],
+        artifacts=[],
+        labels=[],
+        files=[BundledFile("wheels/x.whl", 1, "0" * 64)],
+    )
+    store = Store(tmp_path)
+    store.create()
+    there = store.venvs / "there"
+    there.mkdir()
+    other = {"package": "1" * 64}, {"python": [3, 9, "armv7l"]}, {"extras": ["onnx"]}, {"constraints": ["numpy==1"]}
+    for change in other:
+        (there / COMPLETE_FILE).write_text(json.dumps({**needs(record), **change}))
+        assert find_venv(store, record) is None, change
+    for text in ("", "[]", "{}", "nonsense"):
+        (there / COMPLETE_FILE).write_text(text)
+        assert find_venv(store, record) is None, text
+    more = {"extras": ["serve", "tflite"], "constraints": ["numpy==2", "starlette==1"]}
+    (there / COMPLETE_FILE).write_text(json.dumps({**needs(record), **more}))
+    assert find_venv(store, record) == "there"
 
 
 def test_rollback_goes_to_the_release_before_and_deploying_comes_back(
@@ -134,12 +184,42 @@ def test_the_commands_answer_with_one_json_document(
     assert ask("verify", "--on", "board")["passed"] is True
     options = ("--samples", "20", "--seconds", "0.01", "--rounds", "1")
     benched = ask("bench", "tflite-int8", "--on", "board", "--on", "board2", *options)
-    assert [one["host"] for one in benched["boards"]] == ["board", "board2"]  # type: ignore[attr-defined]  # plain JSON
+    boards = msgspec.convert(benched, FleetBenchResult).boards
+    assert [one.host for one in boards] == ["board", "board2"]
+    throttled = msgspec.structs.replace(boards[1], throttled=["under-voltage"])
+    page = drawn(fleet_bench_page(FleetBenchResult(boards=[boards[0], throttled])))
+    assert re.search(r"board +board2 *\n", page), "one table, side by side"
+    assert re.search(r"tflite-int8 +p50( +[0-9.]+ [µm]s){2} *\n", page)
+    assert "board2: under-voltage while it measured" in page
+    played = ask("bench", "tflite-int8", "--on", "board", "--duty-cycle", "100/s", *options)
+    assert played["boards"][0]["result"]["rate"] == 100  # type: ignore[index]  # plain JSON
     predicted = ask("predict", "--on", "board", "--index", "0", "--artifact", "tflite-int8")
     assert predicted["artifact"] == "tflite-int8"
     assert ask("doctor", "--on", "board")["healthy"] is True
     assert len(ask("releases", "--to", "board")["releases"]) == 2  # type: ignore[arg-type]  # plain JSON
     assert ask("rollback", "--to", "board")["previous"] is not None
+
+
+def test_gate_and_junit_of_a_verification_on_the_board_are_files_of_this_machine(
+    board: LoopbackBoard, tmp_path: Path
+) -> None:
+    (tmp_path / "gate.toml").write_text("[tflite-int8]\nmax_abs_diff = 0.0\n")
+    settings = {"EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)}
+    options = ("--on", "board", "--gate", "gate.toml", "--junit", "report.xml")
+    done = run_edgemnist("verify", *options, cwd=tmp_path, env=settings)
+    assert done.returncode == 1, done.stderr
+    assert "<failure" in (tmp_path / "report.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [("verify", "--sheet", "flips.png"), ("bench", "--max-slowdown", "2"), ("predict", "--exports", ".")]
+)
+def test_an_option_that_means_nothing_on_a_board_is_not_dropped_in_silence(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = run_edgemnist(*words, "--on", "board", cwd=tmp_path)
+    assert done.returncode == 2
+    assert words[1] in done.stderr
 
 
 def test_a_picture_is_read_on_the_board(board: LoopbackBoard, tmp_path: Path) -> None:
@@ -158,7 +238,9 @@ def test_a_picture_is_read_on_the_board(board: LoopbackBoard, tmp_path: Path) ->
     assert result.predictions[0].digit == golden.probabilities[0].argmax()
 
 
-def test_an_unknown_host_key_is_never_accepted(board: LoopbackBoard, new_bundle: LocalBundle, old: str) -> None:
+def test_an_unknown_host_key_is_never_accepted(
+    board: LoopbackBoard, sshd: Sshd, new_bundle: LocalBundle, old: str
+) -> None:
     known = board.ssh_config.with_suffix(".known")
     known.write_text("")
     # Whatever the user's own configuration says.
@@ -168,6 +250,8 @@ def test_an_unknown_host_key_is_never_accepted(board: LoopbackBoard, new_bundle:
     assert "host key that is not known" in result.fault.message
     assert known.read_text() == ""
     assert board.serves() == old
+    sshd.client_config(board.ssh_config)
+    the_next_try_succeeds(board, new_bundle)
 
 
 def test_a_changed_host_key_is_refused(
@@ -179,6 +263,8 @@ def test_a_changed_host_key_is_refused(
     assert "another host key" in result.fault.message
     assert result.attempts == 1
     assert board.serves() == old
+    sshd.client_config(board.ssh_config)
+    the_next_try_succeeds(board, new_bundle)
 
 
 def test_a_key_that_is_not_let_in_is_told(board: LoopbackBoard, new_bundle: LocalBundle, tmp_path: Path) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
 from edgemnist.deploy.inventory import read_inventory
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle
 from edgemnist.deploy.target import Target
 from edgemnist.errors import UsageError
+from edgemnist.render.deploy import FleetTable
 from tests.conftest import run_edgemnist
-from tests.deploy.loopback import LoopbackBoard
+from tests.deploy.loopback import LoopbackBoard, drawn
 
 ONCE = DeployConfig(retries=0)
 
@@ -67,6 +70,18 @@ def test_no_board_is_begun_after_too_many_failures(boards: list[LoopbackBoard], 
     assert [board.status for board in result.boards] == ["failed", "failed", "skipped", "skipped"]
     result = deploy_fleet([*nowhere, *targets(boards[2:])], new_bundle, ONCE, FleetConfig(parallel=1, max_failures=2))
     assert [board.status for board in result.boards] == ["failed", "failed", "deployed", "deployed"]
+
+
+def test_on_a_terminal_one_table_tells_what_each_board_is_doing(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=60)
+    monkeypatch.setattr("edgemnist.render.deploy.err", lambda: console)
+    with FleetTable(["kitchen", "door"]) as table:
+        table.step("door", "self-test")
+        shown = drawn(table._draw())
+    lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
+    assert (lines["kitchen"], lines["door"]) == (["waiting"], ["self-test"])
+    assert isinstance(console.file, io.StringIO)
+    assert "self-test" in console.file.getvalue()
 
 
 def test_the_inventory_names_boards_and_their_directories(tmp_path: Path) -> None:

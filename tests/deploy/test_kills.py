@@ -1,24 +1,27 @@
-"""`kill -9` at any step: whatever was going on, the board serves the old release or the new one, whole.
+"""`kill -9` at every step: whatever was going on, the board serves the old release or the new one, whole.
 
 The board's program is killed just before a step that touches the disk, starts a process or asks the service, which an
-audit hook of Python counts; so every state that a crash can leave is reached, which random moments would miss.
+audit hook of Python counts; so every state that a crash can leave is reached, which random moments would miss. What is
+run next, to put that in order, is killed as well, at a step drawn at random.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgemnist.deploy.board.apply import apply, rollback
+from edgemnist.bundle.archive import hash_file
+from edgemnist.deploy.board.apply import apply
 from edgemnist.deploy.board.request import Answers, Apply, SelfTestLimits
 from edgemnist.deploy.board.store import Store
 from edgemnist.deploy.sequence import LocalBundle
@@ -27,16 +30,17 @@ from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state
 
 HERE = Path(__file__).parent
-POINTS = 70
-"""Kill points a scenario; there are three."""
-PARTS = 2
-"""Of a scenario, so that two processes share the work."""
+PUTTING_IN_ORDER = 16
+"""Steps that any run has: the lock, what lies about, the switch that was cut off, and the first of its own work."""
+LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60}
+"""Kills of each scenario; 200 are asked for in all."""
 
 
 @dataclass(frozen=True)
 class Scenario:
     """Something that is going on when the power fails."""
 
+    name: str
     state: Path
     """The board before."""
     command: str
@@ -52,17 +56,29 @@ def service_settings(root: Path) -> str:
     return f"[service]\nrestart = {json.dumps(['sh', '-c', script])}\nhealth = 'file://{note}'\ntimeout = 5\n"
 
 
-def kill_at(step: int, root: Path, scenario: Scenario) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-I", HERE / "kill_at.py", str(step), root.parent / "board.pyz", scenario.command, root],
-        input=json.dumps(scenario.request),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+class Program:
+    """The board's program, to be killed at any of its steps."""
+
+    def __init__(self, program: Path, root: Path) -> None:
+        command: list[str | Path] = [sys.executable, "-I", HERE / "kill_at.py", program]
+        self._root = root
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, command: str, request: dict[str, Any], *, limit: int = 0) -> dict[str, Any]:
+        """Run it, up to the step of this number, and return how it ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        asked = {"limit": limit, "command": command, "root": str(self._root), "request": request}
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
 
 
-@pytest.fixture(params=["the first deployment", "an upgrade", "a rollback"])
+@pytest.fixture(params=list(LEAST))
 def scenario(
     request: pytest.FixtureRequest,
     new_board: Callable[[str], LoopbackBoard],
@@ -74,60 +90,111 @@ def scenario(
     board = new_board("before")
     (board.root / "board.toml").write_text(service_settings(board.root.parents[1] / "board" / "edgemnist"))
     live = copy_state(board.root, board.root.parents[1] / "board" / "edgemnist")
-    agent_file(live.parent)
-    if request.param == "the first deployment":
+    name = request.param
+    if name == "the first deployment":
         put_bundle(live, new_bundle)
-        return Scenario(copy_state(live, board.root), "apply", request_for(new_bundle), None, new)
+        return Scenario(name, copy_state(live, board.root), "apply", request_for(new_bundle), None, new)
     deploy(live, old_bundle)
-    if request.param == "an upgrade":
+    if name == "an upgrade":
         put_bundle(live, new_bundle)
-        return Scenario(copy_state(live, board.root), "apply", request_for(new_bundle), old, new)
+        return Scenario(name, copy_state(live, board.root), "apply", request_for(new_bundle), old, new)
     deploy(live, new_bundle)
-    return Scenario(copy_state(live, board.root), "rollback", {"release": None, "wait_s": 5.0}, new, old)
+    return Scenario(name, copy_state(live, board.root), "rollback", {"release": None, "wait_s": 5.0}, new, old)
 
 
-def deploy(root: Path, bundle: LocalBundle) -> dict[str, Any]:
+@pytest.fixture
+def program(scenario: Scenario) -> Iterator[Program]:
+    root = scenario.state.parents[1] / "board" / "edgemnist"
+    started = Program(agent_file(root.parent), root)
+    yield started
+    started.close()
+
+
+def deploy(root: Path, bundle: LocalBundle) -> None:
     put_bundle(root, bundle)
     wanted = Apply(sha256=bundle.sha256, identity=bundle.record.identity(), limits=SelfTestLimits())
-    return apply(Store(root), wanted, Answers(io.StringIO()))
+    apply(Store(root), wanted, Answers(io.StringIO()))
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+def state_of(root: Path) -> frozenset[tuple[str, str]]:
+    """Return every name below a directory with what it holds; the lock is the kernel's, whatever its file says."""
+    found = set()
+    for parent, directories, files in os.walk(root):
+        for name in (*directories, *files):
+            path = Path(parent, name)
+            if path.is_symlink():
+                found.add((str(path), f"-> {path.readlink()}"))
+            elif path.is_dir():
+                found.add((str(path), "directory"))
+            elif name != "lock":
+                found.add((str(path), hash_file(path)))
+    return frozenset(found)
+
+
 def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
-    part: int, scenario: Scenario, old_bundle: LocalBundle, new_bundle: LocalBundle
+    scenario: Scenario, program: Program, old_bundle: LocalBundle, new_bundle: LocalBundle
 ) -> None:
     root = scenario.state.parents[1] / "board" / "edgemnist"
     board = LoopbackBoard("board", root, Path())
     copy_state(scenario.state, root)
-    counted = kill_at(0, root, scenario)
-    assert counted.returncode == 0, counted.stderr
+    counted = program.run(scenario.command, scenario.request)
+    assert counted["code"] == 0, counted["said"]
     assert board.serves() == scenario.after
-    steps = int(counted.stderr.split()[-1])
-    points = random.Random(f"{scenario.command}{scenario.before}{part}")
-    outcomes = set()
-    kills = 0
-    while kills < POINTS // PARTS:
-        step = points.randint(1, steps)
-        copy_state(scenario.state, root)
-        killed = kill_at(step, root, scenario)
-        # How often the service is asked varies, so a step near the end may not come.
-        assert killed.returncode in {-9, 0}, f"step {step} of {steps}: {killed.stdout}{killed.stderr}"
-        kills += killed.returncode == -9
-        serves = board.serves()
-        assert serves in {scenario.before, scenario.after}, f"step {step} of {steps}"
-        assert all(release.problems() == [] for release in board.store.releases()), f"step {step} of {steps}"
-        outcomes.add(serves)
-        if scenario.command == "apply":
-            deploy(root, new_bundle)
-        elif serves != scenario.after:
-            rollback(board.store, None, 5.0, Answers(io.StringIO()))
-        else:
+    steps = counted["steps"]
+    switched = next(number for number, step in enumerate(steps, 1) if step.startswith("os.rename") and link(root, step))
+    known: set[frozenset[tuple[str, str]]] = set()
+
+    def what_comes_next() -> tuple[str, dict[str, Any]]:
+        if scenario.command == "rollback" and board.serves() == scenario.after:
             # What had been switched is settled by whoever comes next.
-            deploy(root, old_bundle)
-        assert board.serves() == scenario.after, f"step {step} of {steps}"
-        assert board.store.pending() is None
+            put_bundle(root, old_bundle)
+            return "apply", request_for(old_bundle)
+        if scenario.command == "apply":
+            put_bundle(root, new_bundle)
+        return scenario.command, scenario.request
+
+    def goes_on(where: str) -> None:
+        state = state_of(root)
+        # From the same state the same follows.
+        if state in known:
+            return
+        known.add(state)
+        ended = program.run(*what_comes_next())
+        assert ended["code"] == 0, f"{where}: {ended['said']}"
+        assert board.serves() == scenario.after, where
+        assert board.store.pending() is None, where
         current = board.store.current()
         assert current is not None
-        assert json.loads((root / "served.json").read_text()) == {"release": current.name}, f"step {step} of {steps}"
-        assert not list(board.store.staging.iterdir()), f"step {step} of {steps}"
-    assert outcomes == {scenario.before, scenario.after}
+        assert json.loads((root / "served.json").read_text()) == {"release": current.name}, where
+        assert not list(board.store.staging.iterdir()), where
+
+    def is_whole(where: str) -> None:
+        assert all(release.problems() == [] for release in board.store.releases()), where
+
+    again = random.Random(scenario.name)
+    kills = 0
+    for step, name in enumerate(steps, 1):
+        where = f"step {step} of {len(steps)}, {name}"
+        copy_state(scenario.state, root)
+        killed = program.run(scenario.command, scenario.request, limit=step)
+        assert killed["code"] == -9, f"{where}: {killed['said']}"
+        assert board.serves() == (scenario.before if step <= switched else scenario.after), where
+        is_whole(where)
+        left = copy_state(root, root.parent / "left")
+        goes_on(where)
+
+        copy_state(left, root)
+        then = again.randint(1, PUTTING_IN_ORDER)
+        where += f", and step {then} of what came next"
+        killed = program.run(*what_comes_next(), limit=then)
+        assert killed["code"] == -9, f"{where}: {killed['said']}"
+        assert board.serves() in {scenario.before, scenario.after}, where
+        is_whole(where)
+        goes_on(where)
+        kills += 2
+    assert kills >= LEAST[scenario.name]
+
+
+def link(root: Path, step: str) -> bool:
+    """Return whether a step is about the link that says which release serves."""
+    return f"'{root / 'current'}'" in step

@@ -1,83 +1,42 @@
-"""The service of a board: it is restarted, has to come up, and nobody who asks meanwhile is turned away."""
+"""The service of a board: it is restarted and has to come up; else the old release serves again.
+
+A stand-in answers here, which starts at once: that nobody is turned away is shown with the service itself, in
+`test_real_service.py`.
+"""
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
-import threading
 import time
-import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from edgemnist.deploy.remote import rollback_on
+from edgemnist.deploy.board.service import UNIT, find_service
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from tests.deploy.answering import answering, ask
 from tests.deploy.bundles import bundled, small_exports
-from tests.deploy.loopback import LoopbackBoard, free_port, run_agent
-from tests.deploy.test_faults import wait_for
+from tests.deploy.loopback import LoopbackBoard, run_agent
+from tests.deploy.trying import the_next_try_succeeds
 
-HERE = Path(__file__).parent
 ONCE = DeployConfig(retries=0)
 
 
 @pytest.fixture
-def address(board: LoopbackBoard, tmp_path: Path) -> Iterator[str]:
+def address(board: LoopbackBoard) -> Iterator[str]:
     """Where a service answers from the board's current release."""
-    port, pid = free_port(), tmp_path / "pid"
-    (board.root / "board.toml").write_text(
-        f"[service]\nrestart = ['sh', '-c', 'kill -HUP $(cat {pid})']\n"
-        f"health = 'http://127.0.0.1:{port}/healthz'\ntimeout = 5\n"
-    )
-    process = subprocess.Popen([sys.executable, HERE / "standin.py", board.root, str(port), pid])
-    wait_for(pid.exists)
-    yield f"http://127.0.0.1:{port}/healthz"
-    process.send_signal(signal.SIGTERM)
-    process.wait()
+    with answering(board, "standin.py", timeout_s=5) as address:
+        yield address
 
 
-def ask(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=20) as response:
-        release: str = json.load(response)["release"]
-        return release
-
-
-def test_no_request_fails_while_the_release_is_switched(
-    board: LoopbackBoard, address: str, new_bundle: LocalBundle, old: str, new: str
-) -> None:
-    answers: Counter[str] = Counter()
-    failures: list[BaseException] = []
-    stop = threading.Event()
-
-    def load() -> None:
-        while not stop.is_set():
-            try:
-                answers[ask(address)] += 1
-            except OSError as error:
-                failures.append(error)
-
-    clients = [threading.Thread(target=load) for _ in range(4)]
-    for client in clients:
-        client.start()
-    for _ in range(2):
-        assert deploy_to(board.target, new_bundle, ONCE, lambda _: None).fault is None
-        assert ask(address).endswith(new)
-        rollback_on(board.target, None, 5.0)
-        assert ask(address).endswith(old)
-    stop.set()
-    for client in clients:
-        client.join()
-    assert failures == []
-    assert {answer.partition("-")[2] for answer in answers} == {old, new}
-    assert sum(answers.values()) > 200
+def serving(address: str) -> str:
+    """Return the release that answers."""
+    release: str = ask(f"{address}/healthz")["release"]
+    return release
 
 
 def test_a_service_that_does_not_come_up_goes_back_to_the_old_release(
-    board: LoopbackBoard, address: str, made_exports: Path, old: str, tmp_path: Path
+    board: LoopbackBoard, address: str, made_exports: Path, old: str, new_bundle: LocalBundle, new: str, tmp_path: Path
 ) -> None:
     # The service of this board needs tflite-int8.
     other = bundled(small_exports(made_exports, tmp_path / "other", ["tflite-dynamic"]))
@@ -87,8 +46,12 @@ def test_a_service_that_does_not_come_up_goes_back_to_the_old_release(
     assert "did not come up" in result.fault.message
     assert f"release 1-{old} serves again" in result.fault.message
     assert board.serves() == old
-    assert ask(address) == f"1-{old}"
+    assert serving(address) == f"1-{old}"
     assert board.store.pending() is None
+    # What has never served is nothing to come back to.
+    assert [release.name for release in board.store.releases()] == [f"1-{old}"]
+    the_next_try_succeeds(board, new_bundle)
+    assert serving(address) == f"2-{new}"
 
 
 def test_a_service_that_cannot_be_restarted_goes_back(board: LoopbackBoard, new_bundle: LocalBundle, old: str) -> None:
@@ -97,6 +60,8 @@ def test_a_service_that_cannot_be_restarted_goes_back(board: LoopbackBoard, new_
     assert result.fault is not None
     assert "cannot be restarted" in result.fault.message
     assert board.serves() == old
+    (board.root / "board.toml").unlink()
+    the_next_try_succeeds(board, new_bundle)
 
 
 def test_a_switch_that_was_cut_off_before_the_service_was_seen_is_undone_where_it_is_not_well(
@@ -113,7 +78,7 @@ def test_a_switch_that_was_cut_off_before_the_service_was_seen_is_undone_where_i
     assert result.fault is None
     # What served before is the release that the switch had come from.
     assert result.previous == f"1-{old}"
-    assert ask(address).endswith(new)
+    assert serving(address).endswith(new)
 
 
 def test_an_old_process_that_never_went_away_does_not_pass_for_the_new_release(
@@ -126,7 +91,7 @@ def test_an_old_process_that_never_went_away_does_not_pass_for_the_new_release(
     assert time.monotonic() - started > 1
     assert result.fault is not None
     assert f"still answers from release 1-{old}" in result.fault.message
-    assert ask(address) == f"1-{old}"
+    assert serving(address) == f"1-{old}"
 
 
 @pytest.mark.parametrize("text", ["[service]\nrestart = 'x'", "[service", "[service]\nrestrat = ['x']"])
@@ -138,3 +103,22 @@ def test_settings_that_make_no_sense_are_told_and_nothing_is_switched(
     assert result.fault is not None
     assert "board.toml" in result.fault.message
     assert board.serves() == old
+
+
+@pytest.mark.parametrize(
+    ("enabled", "restart"),
+    [
+        ("--user is-enabled", ["systemctl", "--user", "restart", UNIT]),
+        ("is-enabled", ["systemctl", "restart", UNIT]),
+        ("nothing", []),
+    ],
+)
+def test_a_systemd_unit_is_found_without_settings(
+    enabled: str, restart: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No test may touch the units of this machine.
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\n[ "$*" = "{enabled} {UNIT}" ]\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert find_service(tmp_path / "board.toml").restart == restart

@@ -16,6 +16,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 CACHE = REPOSITORY / ".cache" / "pi"
+SUITE = os.environ.get("SUITE", "")
+"""Debian's release on the board, `bookworm` or `trixie`; this machine's own where nothing is said."""
 MODELS = ("3", "4", "5")
 """Cortex-A53, -A72 and -A76; only the last has the int8 dot-product instructions."""
 
@@ -56,10 +58,11 @@ def sysroot(wheel: Path) -> Path:
     """An arm64 user space with `edgemnist[pi]`; what it stands on is kept for the next run, the product is not."""
     recipe = [HERE / "make-sysroot.sh", REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml"]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:12]
-    root = CACHE / f"sysroot-{key}"
+    directory = CACHE / (SUITE or "host")
+    root = directory / f"sysroot-{key}"
     finished = root / ".finished"
     if not finished.exists():
-        shutil.rmtree(CACHE, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
         run(
             [HERE / "make-sysroot.sh", root, REPOSITORY / "constraints.txt", f"{wheel}[pi]"],
             cwd=REPOSITORY,

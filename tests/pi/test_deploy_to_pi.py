@@ -19,17 +19,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.wheels import WheelsConfig
 from edgemnist.deploy.board.request import SelfTestLimits
-from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, verify_on
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to, open_bundle
+from edgemnist.deploy.board.venv import venv_key
+from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, run_on, verify_on
+from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import Target
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import descendants, free_port, kill, make_key
-from tests.pi.conftest import HERE, MODELS
+from tests.pi.conftest import HERE, MODELS, REPOSITORY
 
 pytestmark = pytest.mark.pi
 
@@ -145,7 +145,7 @@ def test_the_doctor_knows_the_processor_and_finds_every_runtime_loading(
     assert found["tflite-int8"].endswith("32 images")
 
 
-def test_a_picture_is_read_over_ssh_and_verify_answers(
+def test_a_picture_and_a_page_are_read_over_ssh_and_verify_answers(
     emulated: EmulatedBoard, bundle: LocalBundle, exports: Path, tmp_path: Path
 ) -> None:
     golden = read_golden(exports, read_manifest(exports))
@@ -155,15 +155,19 @@ def test_a_picture_is_read_over_ssh_and_verify_answers(
         deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
         prediction = predict_pictures_on(emulated.target, [picture], ["--artifact", "tflite-int8"]).predictions[0]
         verified = verify_on(emulated.target, ["tflite-int8"])
+        page = (REPOSITORY / "tests" / "read" / "pages" / "everything.jpg").read_bytes()
+        read = run_on(emulated.target, ["read", "page.jpg", "--artifact", "tflite-int8"], {"page.jpg": page})
     assert prediction.digit == golden.probabilities[0].argmax()
     assert verified.passed
+    assert len(read.document["digits"]) > 10
 
 
 def test_rollback_brings_the_release_before_back(
     emulated: EmulatedBoard, bundle: LocalBundle, exports: Path, tmp_path: Path
 ) -> None:
-    make_bundle(exports, tmp_path / "other.zip", BundleConfig(artifacts=("tflite-int8", "onnx-int8")))
-    other = open_bundle(tmp_path / "other.zip")
+    # Both runtimes and the service, as in the first bundle, but no wheels: what is installed there has to do.
+    other = bundled(small_exports(exports, tmp_path / "other", ["tflite-int8", "onnx-int8"], images=1000))
+    assert venv_key(other.record) == venv_key(bundle.record)
     with emulated.on("5"):
         before = deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
         after = deploy_to(emulated.target, other, PATIENT, lambda _: None)

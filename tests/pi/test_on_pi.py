@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from PIL import Image
 
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
+from tests.deploy.loopback import descendants, kill
 from tests.pi.conftest import HERE, MODELS, RunOnPi, run
+from tests.serve.service import Service, first_document, png, seven
 
 pytestmark = pytest.mark.pi
 
@@ -37,10 +41,11 @@ ALLOWED = {
 """Largest difference of a probability, by artifact; `FLOAT_NOISE` for the others."""
 
 
-def test_both_runtimes_install_in_250_megabytes(sysroot: Path) -> None:
+def test_both_runtimes_and_the_service_install_in_250_megabytes(sysroot: Path) -> None:
     packages = next(sysroot.glob("usr/local/lib/python3.*/dist-packages"))
     assert (packages / "onnxruntime").is_dir()
     assert (packages / "ai_edge_litert").is_dir()
+    assert (packages / "uvicorn").is_dir()
     files = (path for path in packages.rglob("*") if path.is_file() and not path.is_symlink())
     assert sum(path.stat().st_size for path in files) <= 250_000_000
 
@@ -105,6 +110,26 @@ def test_predict_reads_a_picture_on_the_board(model: str, exports: Path, run_on_
         result = edgemnist_on_pi(run_on_pi, model, "predict", *options, *pictures, cwd=exports.parent)
         digits = [prediction["digit"] for prediction in result["predictions"]]
         assert digits == golden.labels[right].tolist()
+
+
+def test_the_service_answers_on_the_board(exports: Path, sysroot: Path) -> None:
+    words = ("python3", "-m", "edgemnist", "serve", "--exports", "exports", "--port", "0", "--json")
+    process = subprocess.Popen(
+        [HERE / "run-on-pi.sh", sysroot, *words],
+        cwd=exports.parent,
+        env={**os.environ, "PI_MODEL": "4"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        service = Service(process, first_document(process))
+        answer = service.ask("/v1/predict?artifact=tflite-int8", png(seven()))
+        assert answer.document["predictions"][0]["digit"] == 7
+    finally:
+        # What proot started does not end with it.
+        for child in [*descendants(process.pid), process.pid]:
+            kill(child)
+        process.communicate()
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 
 from edgemnist.manifest import read_manifest
 from tests.conftest import Run
-from tests.serve.service import Answer, Service, png, seven
+from tests.serve.service import Answer, Service, png, serving, seven
 
 ARTIFACTS = 8
 
@@ -191,3 +192,16 @@ def test_an_unchanged_file_of_the_page_is_not_sent_again(service: Service) -> No
 def test_nothing_but_the_page_is_served_from_the_disk(service: Service) -> None:
     for path in ("/../config.py", "/%2e%2e/config.py", "/page/app.js", "/__init__.py", "//etc/passwd"):
         assert service.ask(path).status == 404, path
+
+
+def test_without_opencv_drawings_are_answered_and_pages_refused_with_the_pip_line(
+    made_exports: Path, drawing: bytes, page: bytes, tmp_path: Path
+) -> None:
+    # As where `edgemnist[pi]` is installed: to Python, the package is not there.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cv2'] = None\n")
+    with serving(made_exports, env={**os.environ, "PYTHONPATH": str(tmp_path)}) as light:
+        assert light.ask("/v1/predict?artifact=tflite-int8", drawing).document["predictions"][0]["digit"] == 7
+        refused = light.ask("/v1/read", page, kind="image/jpeg")
+    assert refused.status == 501
+    assert refused.document["error"] == "missing-dependency"
+    assert 'pip install "edgemnist[vision]"' in refused.document["hint"]

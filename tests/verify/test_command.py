@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from PIL import Image
 
-from tests.conftest import Run
+from tests.conftest import Run, run_edgemnist
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
 
@@ -88,6 +88,13 @@ def test_files_are_compared_without_any_export_directory(
     strict = edgemnist(*arguments, "--exports", made_exports, "--max-diff", "0", "--json")
     assert strict.returncode == 1
     assert json.loads(strict.stdout)["images"] > 20
+
+
+def test_data_of_the_environment_is_for_other_commands_and_no_wrong_usage(exports: Path, tmp_path: Path) -> None:
+    words = ("verify", "tflite-int8", "--runtime", "integer", "--exports", exports, "--json")
+    done = run_edgemnist(*words, cwd=tmp_path, env={"EDGEMNIST_DATA": str(tmp_path)})
+    assert done.returncode in {0, 1}, done.stderr
+    assert run_edgemnist(*words, "--data", tmp_path, cwd=tmp_path).returncode == 2
 
 
 def test_another_runtime_answers_for_the_artifacts_that_it_executes_and_leaves_the_record(

@@ -14,9 +14,9 @@ from edgemnist.manifest import read_manifest
 from edgemnist.results import ArtifactLayers
 from edgemnist.verify.layers import CLIPPED, LOW_SQNR_DB, compare_layers, decibels
 from edgemnist.verify.run import verify
+from tests.notices import Notices
 from tests.verify import damage
 from tests.verify.damage import damage_artifact, edit_manifest
-from tests.verify.notices import Notices
 
 
 def layers_of(exports: Path, name: str) -> ArtifactLayers:

@@ -15,10 +15,10 @@ from edgemnist.errors import ManifestError
 from edgemnist.manifest import read_manifest
 from edgemnist.results import VerifyResult
 from edgemnist.verify.gate import LimitOverrides
-from edgemnist.verify.record import VERIFY_FILE, read_verification, save_verification, verified_names
+from edgemnist.verify.record import VERIFY_FILE, current, read_verification, save_verification, verified_names
 from edgemnist.verify.run import verify
+from tests.notices import Notices
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
-from tests.verify.notices import Notices
 
 
 def names_of(result: VerifyResult | None) -> list[str]:
@@ -55,6 +55,22 @@ def test_a_changed_artifact_is_no_longer_verified(exports: Path) -> None:
     assert verified_names(exports, read_manifest(exports)) == ["tflite-int4"]
     save_verification(exports, verify(exports, ["tflite-int4"]))
     assert names_of(read_verification(exports)) == ["tflite-int4"]
+
+
+def test_layers_and_votes_outlive_a_look_at_one_artifact_and_no_change_of_theirs(exports: Path) -> None:
+    names = ["tflite-int8", "onnx-int8", "tflite-int4"]
+    save_verification(exports, verify(exports, names, layers=True))
+    save_verification(exports, verify(exports, ["tflite-int4"]))
+    saved = read_verification(exports)
+    assert saved is not None
+    assert saved.vote is not None
+    assert [one.name for one in saved.layers] == ["tflite-int8", "tflite-int4"]
+    replace_artifact(exports, "tflite-int8", flip_bits_in_the_middle((exports / "tflite-int8.tflite").read_bytes()))
+    changed = current(saved, read_manifest(exports))
+    assert changed.vote is None
+    assert [one.name for one in changed.layers] == ["tflite-int4"]
+    replace_artifact(exports, "tflite-float32", (exports / "tflite-float16.tflite").read_bytes())
+    assert current(saved, read_manifest(exports)).layers == [], "what they were compared with is another file"
 
 
 def test_what_was_held_against_another_model_counts_for_nothing(exports: Path) -> None:

@@ -22,9 +22,9 @@ from edgemnist.runtimes.interface import Classifier
 from edgemnist.verify.answers import BATCH_SIZE, ask
 from edgemnist.verify.gate import LimitOverrides
 from edgemnist.verify.run import verify
+from tests.notices import Notices
 from tests.verify import damage
 from tests.verify.damage import damage_artifact, edit_manifest, replace_artifact
-from tests.verify.notices import Notices
 
 
 def verify_one(exports: Path, name: str) -> ArtifactParity:

@@ -14,9 +14,9 @@ from edgemnist.verify.gate import GATES, missed
 from edgemnist.verify.parity import compare
 from edgemnist.verify.run import verify
 from edgemnist.verify.vote import Ballot, check_integer, count_votes, integer_answers
+from tests.notices import Notices
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
-from tests.verify.notices import Notices
 
 
 def ballots(**labels: list[int]) -> list[Ballot]:

@@ -22,7 +22,7 @@ from edgemnist.deploy.board.lock import exclusive
 from edgemnist.deploy.board.selftest import run_selftest
 from edgemnist.deploy.board.service import Service, find_service
 from edgemnist.deploy.board.store import DEPLOYED_FILE, Release, Store
-from edgemnist.deploy.board.venv import is_ready, make_venv, venv_key
+from edgemnist.deploy.board.venv import find_venv, make_venv
 from edgemnist.errors import BundleError, DeployError, GateMissedError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
     with _turn(store, request.wait_s, answers) as service:
         old = store.current()
         release = store.find(request.identity)
+        fresh = release is None
         if release is None:
             staged, report = _stage(store, request, answers)
             release = store.adopt(staged, store.next_name(request.identity))
@@ -59,7 +60,13 @@ def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
             if old is not None and release.sequence < old.sequence:
                 # The newest number says what was deployed last, and so what `rollback` comes back to.
                 release = store.adopt(release.path, store.next_name(request.identity))
-            switch(store, service, old, release, answers)
+            try:
+                switch(store, service, old, release, answers)
+            except GateMissedError:
+                if fresh:
+                    # It has never served, so no `rollback` may come to it.
+                    store.remove(release)
+                raise
         answers.step("tidy")
         pruned = store.prune(request.keep, request.sha256)
         return {
@@ -89,7 +96,7 @@ def rollback(store: Store, name: str | None, wait_s: float, answers: Answers) ->
 def switch(store: Store, service: Service, old: Release | None, new: Release, answers: Answers) -> None:
     """Let `new` serve, and `old` again where its service does not come up.
 
-    Raises GateMissedError in the latter case; a release that failed for the first time is removed.
+    Raises GateMissedError in the latter case.
     """
     answers.step("switch")
     store.begin_switch(old.name if old else None, new.name)
@@ -165,10 +172,11 @@ def _stage(store: Store, request: Apply, answers: Answers) -> tuple[Path, dict[s
         write_synced(staged / RECORD_FILE, raw)
         if signature is not None:
             write_synced(staged / SIGNATURE_FILE, signature)
-        if not is_ready(store, record):
+        venv = find_venv(store, record)
+        if venv is None:
             answers.step("install")
-            make_venv(store, record, archive)
-    (staged / "venv").symlink_to(f"../../venvs/{venv_key(record)}")
+            venv = make_venv(store, record, archive)
+    (staged / "venv").symlink_to(f"../../venvs/{venv}")
     answers.step("self-test")
     report = run_selftest(staged, request.limits)
     deployed = {"deployed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "selftest": report,

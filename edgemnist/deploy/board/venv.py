@@ -1,14 +1,18 @@
-"""The virtual environment of a release: made once for the same package, versions and Python, and then shared."""
+"""The virtual environment of a release: made once for the same package, versions and Python, and then shared.
+
+One with more in it does as well: a bundle without what the service needs installs nothing where one with it was.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgemnist.bundle.record import ANY_MACHINE, WHEELS, BundleRecord
 from edgemnist.deploy.board.durable import sync_directory, write_synced
@@ -23,21 +27,38 @@ _INSTALL_TIMEOUT_S = 1800
 """A Pi Zero 2 with a slow card on a slow line needs minutes."""
 
 
+def needs(record: BundleRecord) -> dict[str, Any]:
+    """Return what makes two environments the same on this board."""
+    return {
+        "package": next(file.sha256 for file in record.files if file.path == record.package),
+        "python": [*sys.version_info[:2], platform.machine()],
+        "extras": record.extras,
+        "constraints": record.constraints,
+    }
+
+
 def venv_key(record: BundleRecord) -> str:
-    """Return the name of the environment that a bundle needs on this board."""
-    package = next(file.sha256 for file in record.files if file.path == record.package)
-    python = [*sys.version_info[:2], platform.machine()]
-    needs = json.dumps([package, record.extras, record.constraints, python])
-    return hashlib.sha256(needs.encode()).hexdigest()[:12]
+    """Return the name of the environment that is made for a bundle on this board."""
+    return hashlib.sha256(json.dumps(needs(record), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def is_ready(store: Store, record: BundleRecord) -> bool:
-    """Return whether the environment of a bundle is there already."""
-    return (store.venvs / venv_key(record) / COMPLETE_FILE).is_file()
+def find_venv(store: Store, record: BundleRecord) -> str | None:
+    """Return the name of an environment that is there and has all that a bundle needs, or None."""
+    # Its own is complete as soon as the file is there, even if a crash left it empty.
+    if (store.venvs / venv_key(record) / COMPLETE_FILE).is_file():
+        return venv_key(record)
+    wanted = needs(record)
+    for venv in sorted(store.venvs.iterdir()):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            has = json.loads((venv / COMPLETE_FILE).read_bytes())
+            same = all(has[name] == wanted[name] for name in ("package", "python"))
+            if same and all(set(has[name]) >= set(wanted[name]) for name in ("extras", "constraints")):
+                return venv.name
+    return None
 
 
-def make_venv(store: Store, record: BundleRecord, archive: Archive) -> None:
-    """Install edgemnist with its runtimes.
+def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
+    """Install edgemnist with its runtimes, and return the name of the environment.
 
     Raises DeployError where pip cannot; what it left is removed by the next `Store.sweep`.
     """
@@ -58,8 +79,9 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> None:
     _run(command, "pip cannot install edgemnist", "A board without network needs a bundle made with --wheels.")
     # Thousands of files: one sync of everything instead of one for each.
     os.sync()
-    write_synced(venv / COMPLETE_FILE, b"")
+    write_synced(venv / COMPLETE_FILE, json.dumps(needs(record)).encode())
     sync_directory(venv)
+    return venv.name
 
 
 _VENV_HINT = "sudo apt install python3-venv"

@@ -1,0 +1,30 @@
+"""What all documents have in common."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+ResultT = TypeVar("ResultT", bound="Result")
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that a command prints or saves."""
+
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Return the document as indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a document."""
+
+
+def read_result(kind: type[ResultT], data: bytes) -> ResultT:
+    """Decode a saved document. Raises `msgspec.MsgspecError` where it is not one of this kind."""
+    return msgspec.json.decode(data, type=kind)

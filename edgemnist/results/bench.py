@@ -1,0 +1,152 @@
+"""What `edgemnist bench` prints and saves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edgemnist.results.base import Part, Result
+
+
+class Block(Part, frozen=True, kw_only=True):
+    """One round of one artifact: the timed calls of one process."""
+
+    samples: int
+    p50_us: float
+    reference_us: float | None = None
+    """What the same fixed work took beside the calls: it tells how fast the machine was, see
+    `edgemnist.bench.reference`."""
+    mhz: float | None = None
+    """Clock of the CPU it ran on, after the calls; None where the system does not tell."""
+    celsius: float | None = None
+    """Temperature of the hottest zone, after the calls."""
+    attempts: int = 1
+    """How often it was measured; more than once where something disturbed it."""
+    taints: list[str] = msgspec.field(default_factory=list)
+    """What disturbed the last attempt, in words; empty for a clean one."""
+
+
+class Histogram(Part, frozen=True, kw_only=True):
+    """How the latencies of the timed calls are distributed, in bins whose edges grow by 2 %."""
+
+    edges_us: list[float]
+    """Lower edge of each bin that is not empty."""
+    counts: list[int]
+
+
+class CallSteps(Part, frozen=True, kw_only=True):
+    """Where the time of a call with one image goes: medians in microseconds, without the cost of measuring."""
+
+    prepare_us: float
+    """Scaling or quantizing the pixels."""
+    invoke_us: float
+    """The runtime at work on the model."""
+    finish_us: float
+    """Dequantizing or copying the scores."""
+    overhead_us: float
+    """What is left of the p50: Python's part in between, checks and locks."""
+
+
+class Latency(Part, frozen=True, kw_only=True):
+    """What one artifact costs in its runtime."""
+
+    name: str
+    runtime: str
+    threads: int
+    batch_size: int
+    """Of the throughput; the latencies are of a single image."""
+    samples: int
+    """Timed calls behind the percentiles, over all rounds."""
+    p50_us: float
+    p90_us: float | None
+    p99_us: float | None
+    """None, like every percentile, where there are fewer than ten samples beyond it: too few to tell."""
+    p999_us: float | None = None
+    """The 99.9th percentile, which needs 10,000 samples."""
+    mean_us: float
+    min_us: float
+    throughput_per_s: float
+    """Images a second at `batch_size`."""
+    load_ms: float
+    """From the path to a classifier that is ready to be called, once its runtime has been imported."""
+    cold_start_ms: float
+    """From process start to the first answer, interpreter and imports included."""
+    peak_rss_mb: float | None
+    """Of a process that loads the artifact and answers single images; 1 MB is 10^6 bytes. None on Windows."""
+    bytes: int
+    """Of the artifact file."""
+    speedup: float | None = None
+    """p50 of Keras `model(x)` divided by this p50; None where Keras was not measured."""
+    cv: float | None = None
+    """Coefficient of variation of the timed calls: standard deviation over mean."""
+    first_call_us: float | None = None
+    """The very first call of a process, which the percentiles leave out."""
+    cold_cache_start_ms: float | None = None
+    """Cold start where the runtime and the model had to be read from the disk; with `--cold-cache` only."""
+    steps: CallSteps | None = None
+    """None where the runtime does not tell the steps of a call apart."""
+    histogram: Histogram | None = None
+    blocks: list[Block] = msgspec.field(default_factory=list)
+    """The rounds, in their order."""
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """Reasons to doubt these figures, in words."""
+    sha256: str
+
+
+class Ratio(Part, frozen=True, kw_only=True):
+    """A ratio of medians with its 95 % bootstrap interval; above 1 is slower."""
+
+    ratio: float
+    low: float
+    high: float
+    verdict: str
+    """`slower`, `faster` or `same`; `unclear` where the difference is larger than the limit, and the noise as well."""
+
+
+class Change(Part, frozen=True, kw_only=True):
+    """One artifact against the same in an earlier run."""
+
+    name: str
+    runtime: str
+    p50_us: float
+    baseline_p50_us: float
+    ratio: Ratio
+    """This run over the earlier one, each in units of the fixed work beside it; of the microseconds themselves where
+    `machine` is None."""
+    machine: float | None = None
+    """How much longer the fixed work took in this run than in the earlier one; None where one of them lacks it."""
+    noise: float
+    """Share by which the p50 of the rounds of one run differ, see `edgemnist.bench.doubt.spread_of_rounds`; the larger
+    of both runs."""
+
+
+class BaselineComparison(Part, frozen=True, kw_only=True):
+    """A run against an earlier one."""
+
+    file: str
+    max_slowdown: float
+    """Ratio up to which an artifact counts as unchanged."""
+    passed: bool
+    """Whether no artifact is slower than that by more than the noise."""
+    changes: list[Change]
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """Reasons why the two runs do not compare, such as another host."""
+
+
+class BenchResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench`, and the contents of `bench.json`."""
+
+    host: dict[str, Any]
+    """Facts about the machine: CPU, flags, governor, versions."""
+    results: list[Latency]
+    harness_us: float | None = None
+    """p50 of a call of the null runtime that does nothing: what the measuring itself adds to each latency."""
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """Reasons to doubt all of the figures, in words, such as a governor that saves power."""
+    baseline: BaselineComparison | None = None
+    """Only with `--baseline`."""
+    samples_us: dict[str, list[list[float]]] | None = None
+    """Raw samples by artifact and round, in microseconds; only in a file written by `--save`."""
+    warmup_us: dict[str, list[list[float]]] | None = None
+    """The warm-up calls before them, kept apart."""

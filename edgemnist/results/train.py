@@ -1,0 +1,57 @@
+"""What `edgemnist train` prints and saves."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edgemnist.results.base import Part, Result
+from edgemnist.results.data import DataIdentity
+
+
+class Epoch(Part, frozen=True, kw_only=True):
+    """One epoch of a training."""
+
+    epoch: int
+    """From 1."""
+    loss: float
+    accuracy: float
+    """On the (augmented) training images, while training."""
+    test_accuracy: float | None = None
+    """On the evaluation images, where the recipe asks for it."""
+    learning_rate: float
+    seconds: float
+
+
+class TrainResult(Result, frozen=True, kw_only=True):
+    """`edgemnist train`, and the contents of `training.json`."""
+
+    recipe: str
+    hidden: list[int]
+    """Units of each hidden layer."""
+    parameters: int
+    epochs: int
+    """Epochs that were run; fewer than asked for where `interrupted`."""
+    batch_size: int
+    seed: int
+    interrupted: bool = False
+    data: DataIdentity
+    labels: list[str]
+    train_accuracy: float
+    test_accuracy: float
+    fit_seconds: float
+    """The training loop alone, compilation included, without imports and data loading."""
+    history: list[Epoch]
+    model: str
+    """File name of the Keras model."""
+    sha256: str
+    """Hash of the Keras model file."""
+    weights_sha256: str
+    """Hash of the weights alone: the same seed on the same machine gives the same."""
+    pictures: dict[str, str]
+    """PNG files by what they show, such as `curves`."""
+    versions: dict[str, str]
+    teacher: str | None = None
+    """File name of the teacher, where the recipe has one."""
+    robustness: dict[str, float] = msgspec.field(default_factory=dict)
+    """Accuracy on the test images under conditions that boards see, by their name; empty where the recipe does not
+    train for them."""

@@ -1,0 +1,195 @@
+"""What `edgemnist verify` prints and saves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edgemnist.results.base import Part, Result
+from edgemnist.results.data import DataIdentity
+
+KERAS_MODEL = "Keras model"
+"""What artifacts are held against where no other reference is named."""
+
+
+class Flip(Part, frozen=True, kw_only=True):
+    """An image whose label is not the reference's."""
+
+    index: int
+    """Among the evaluation images, from 0."""
+    label: int | str
+    """The true label."""
+    reference: int | str
+    """What the reference (the Keras model) says."""
+    artifact: int | str | None
+    """What the artifact says; None where it gave no finite answer."""
+    reference_margin: float
+    """Probability of the reference's answer less that of its second choice: how sure it was."""
+    artifact_margin: float
+    kind: str
+    """`broken`: the reference was right; `fixed`: the artifact is; `changed`: from one wrong label to another."""
+
+
+class Interval(Part, frozen=True, kw_only=True):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+class IntegerCheck(Part, frozen=True, kw_only=True):
+    """A runtime against the integer reference, on the same file."""
+
+    differing: int
+    """Probabilities that are not the same, of images × classes."""
+    max_abs_diff: float
+    """Of a probability; 1/256 is one step of the int8 softmax."""
+    flips: int
+    """Images with another label."""
+
+
+class Replay(Part, frozen=True, kw_only=True):
+    """How one artifact answers here, against how it answered on the machine that exported it."""
+
+    verdict: str
+    """`identical`, `rounding` (no value by more than one step), `drift` (by more), or `flips` (a label changed)."""
+    images: int
+    flips: int
+    """Images with another label than there."""
+    differing: int
+    """Values, of `images` times classes, that are not the same to the last bit."""
+    beyond_rounding: int
+    """Values that differ by more than rounding explains."""
+    max_abs_diff: float
+    max_steps: int | None
+    """The same in steps of a quantized output; None for a float one."""
+
+
+class ArtifactParity(Part, frozen=True, kw_only=True):
+    """How close one artifact is to the Keras model, over every evaluation image."""
+
+    name: str
+    format: str
+    quantization: str
+    runtime: str
+    accuracy: float
+    accuracy_drop_points: float
+    """Percentage points below the Keras model; negative where the artifact is better."""
+    flips: int
+    """Images whose label differs from the Keras model's."""
+    agreement: float
+    """Share of the images with the Keras model's label."""
+    max_abs_diff: float
+    mean_abs_diff: float
+    """Of the probabilities, against the Keras model's."""
+    max_batch_diff: float
+    """Largest difference of a probability between a batch of 1 and a batch of N."""
+    batch_flips: int
+    """Labels that differ between a batch of 1 and a batch of N."""
+    passed: bool
+    reasons: list[str]
+    """Each gate that was missed, in words; empty where all were met."""
+    replay: Replay | None = None
+    """Against the exporting machine's answers; None where those are not recorded."""
+    sha256: str
+    """Of the artifact that was verified: a result counts for this very file only."""
+    flipped: list[Flip] = msgspec.field(default_factory=list)
+    """Every image whose label changed, in their order."""
+    accuracy_interval: Interval | None = None
+    """Wilson's interval of the accuracy; None where SciPy is not installed."""
+    mcnemar_p: float | None = None
+    """How likely the broken and the fixed differ in number as much as they do, if the artifact were as accurate as the
+    reference (McNemar's exact test); None where SciPy is not installed."""
+    ece: float | None = None
+    """Expected calibration error of the confidences, 0 to 1, see `edgemnist.verify.statistics`."""
+    reference_ece: float | None = None
+    """The same of the reference."""
+    integer: IntegerCheck | None = None
+    """For a full-int8 TFLite file of dense layers; None for any other."""
+
+
+class Voter(Part, frozen=True, kw_only=True):
+    """One of several that answer for int8."""
+
+    artifact: str
+    runtime: str
+    alone: int
+    """Images on which all others agree on another label."""
+
+
+class Vote(Part, frozen=True, kw_only=True):
+    """What the int8 voters say about each image: two runtimes that disagree cannot tell which of them is wrong."""
+
+    voters: list[Voter]
+    agreed: int
+    """Images on which all give the same label."""
+    undecided: int
+    """Images on which they split otherwise than all against one."""
+    odd_one_out: str | None
+    """`<runtime> (<artifact>)` of the voter that stands alone most often; None where there is no such one."""
+
+
+class LayerError(Part, frozen=True, kw_only=True):
+    """What quantization did to the output of one layer, over all evaluation images."""
+
+    layer: int
+    """From 1, counting what computes: not reshaping, nor conversion of types."""
+    operator: str
+    """As in the TFLite schema, such as `FULLY_CONNECTED`."""
+    tensor: str
+    """Name of the output in the quantized file."""
+    sqnr_db: float | None
+    """Signal-to-quantization-noise ratio in dB of everything up to here; None where nothing differs."""
+    cosine: float
+    """Of the two outputs as one long vector: 1 where they point the same way."""
+    range_sqnr_db: float | None
+    """The same ratio where the float model's output is only put into this tensor's scale and back: what its calibration
+    costs by itself. None where nothing differs, or where the tensor stays float."""
+    clipped: float
+    """Share of the float model's values that lie outside what this tensor can hold, 0 to 1."""
+    weight_sqnr_db: float | None
+    """The same ratio for the layer's weights; None where there are none, or where nothing differs."""
+
+
+class ArtifactLayers(Part, frozen=True, kw_only=True):
+    """`edgemnist verify --layers`, for one artifact."""
+
+    name: str
+    reference: str
+    """The float artifact whose layers it is compared with."""
+    images: int
+    layers: list[LayerError]
+    hurt: int | None
+    """The layer whose calibration costs too much, see `edgemnist.verify.layers`; None where none does."""
+    sha256: str = ""
+    reference_sha256: str = ""
+    """Of both files: the figures count for these very files only."""
+
+
+class VerifyResult(Result, frozen=True, kw_only=True):
+    """`edgemnist verify`, and the contents of `verify.json`."""
+
+    passed: bool
+    images: int
+    reference_accuracy: float
+    """Of the Keras model."""
+    data: DataIdentity
+    model_sha256: str
+    artifacts: list[ArtifactParity]
+    seconds: float
+    reference: str = KERAS_MODEL
+    """What the artifacts were held against: the Keras model, or the file that `--reference` named."""
+    vote: Vote | None = None
+    """None unless LiteRT, ONNX Runtime and the integer reference all answered for int8."""
+    layers: list[ArtifactLayers] = msgspec.field(default_factory=list)
+    """Only with `--layers`."""
+    flip_sheet: str | None = None
+    """The PNG that `--sheet` wrote."""
+
+
+class GateResult(Result, frozen=True, kw_only=True):
+    """`edgemnist verify --show-gate`."""
+
+    gate: dict[str, Any]
+    """What a gate file may say, with the limits that hold."""
