@@ -98,6 +98,8 @@ class Recipe:
     rounding: Rounding | None = None
     distillation: Distillation | None = None
     smaller: ForSmaller | None = None
+    calibration: Distortion | None = None
+    """Of the training images on which the confidences are calibrated at the end; None leaves them as they are."""
     xla: bool = True
     """Compile the epoch with XLA. It makes dense layers faster and convolutions slower."""
 
