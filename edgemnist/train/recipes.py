@@ -73,6 +73,9 @@ class ForSmaller:
     averaging: float
     strength: float
     """Of the distortions of what is distilled from, as a share: a small network cannot learn what strong ones make."""
+    temperature: float
+    share: float
+    """Of the teacher, as in `Distillation`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +114,12 @@ class Recipe:
             return self
         small, distillation = self.smaller, self.distillation
         if distillation is not None:
-            distillation = replace(distillation, distortion=distillation.distortion.scaled(small.strength))
+            distillation = replace(
+                distillation,
+                distortion=distillation.distortion.scaled(small.strength),
+                temperature=small.temperature,
+                share=small.share,
+            )
         return replace(
             self,
             batch_size=small.batch_size,
@@ -190,6 +198,8 @@ RECIPES: dict[str, Recipe] = {
             optimizer=Adam(weight_decay=0.01),
             averaging=0.999,
             strength=0.6,
+            temperature=1,
+            share=1,
         ),
         calibration=FAR.scaled(0.5),
     ),
