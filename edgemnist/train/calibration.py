@@ -1,13 +1,12 @@
 """Confidences that mean what they say: at the end of a training, the logits are divided by one temperature.
 
-Temperature scaling (C. Guo et al., "On Calibration of Modern Neural Networks", 2017). A student that learns from far
-distorted copies is right as seldom as they deserve, and is then too unsure of digits as people write them. The
-temperature is that of least negative log-likelihood. It goes into kernel and bias of the last layer: the model stays
-plain Keras, and no answer changes.
+Temperature scaling (C. Guo et al., "On Calibration of Modern Neural Networks", 2017): the temperature is that of least
+negative log-likelihood. It goes into kernel and bias of the last layer: the model stays plain Keras, and no answer
+changes.
 
-The paper takes held-out images. Here all images are trained on, so it is fitted on training images that are distorted
-anew: by as much as makes them as hard for the network as images that it has never seen
-(`benchmarks/training/choices.md`).
+The paper takes held-out images. Here all images are trained on, and those have confidences that unseen ones do not
+deserve. So it is fitted on training images that are distorted anew, and strongly: that comes nearest to the temperature
+of held-out images, where some were held out to compare (`benchmarks/training/choices.md`).
 """
 
 from __future__ import annotations
