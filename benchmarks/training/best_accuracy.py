@@ -30,6 +30,7 @@ from edgemnist.export.config import RANGES, ExportConfig
 from edgemnist.export.run import export_model
 from edgemnist.results import TrainResult, read_result
 from edgemnist.runtimes import load
+from edgemnist.train.calibration import calibration_error
 from edgemnist.train.config import TrainConfig
 from edgemnist.train.run import train
 from edgemnist.train.teachers import Teachers
@@ -89,18 +90,23 @@ def _measured(dataset: Dataset, place: Path, trained: TrainResult) -> dict[str, 
         "float": trained.test_accuracy,
         "robustness": trained.robustness,
     }
-    reference = load(place / "model.keras").predict(test.images)
+    reference = load(place / "model.keras").predict_proba(test.images)
+    run["temperature"] = trained.temperature
+    run["confidence"] = round(float(reference.max(axis=1).mean()), 5)
+    run["calibration_error"] = round(calibration_error(reference, test.labels), 5)
     wanted = [("int8", ranges) for ranges in RANGES] + [("int4", RANGES[0])]
     for quantization, ranges in wanted:
         export_model(
             ExportConfig.of(format="tflite", quantizations=[quantization], ranges=ranges, golden=1_000), dataset, place
         )
         file = place / f"tflite-{quantization}.tflite"
-        answers = load(file).predict(test.images)
+        probabilities = load(file).predict_proba(test.images)
+        answers = probabilities.argmax(axis=1)
         # `int8` has ranges by minimum and maximum, `int8_flips` those with which fewest training labels flip.
         name = quantization if ranges == RANGES[0] else f"{quantization}_{ranges}"
         run[name] = float(np.mean(answers == test.labels))
-        run[f"flips_{name}"] = int(np.count_nonzero(answers != reference))
+        run[f"flips_{name}"] = int(np.count_nonzero(answers != reference.argmax(axis=1)))
+        run[f"largest_change_{name}"] = round(float(np.abs(probabilities - reference).max()), 3)
         run[f"bytes_{name}"] = file.stat().st_size
     return run
 
@@ -115,7 +121,9 @@ def _spread(runs: list[dict[str, Any]]) -> dict[str, Any]:
             "min": round(min(values), 2),
             "max": round(max(values), 2),
         }
+    summary["calibration_error"] = round(statistics.mean(run["calibration_error"] for run in runs), 5)
     for name in ("int8", "int8_flips", "int4"):
+        summary[f"largest_change_{name}"] = [run[f"largest_change_{name}"] for run in runs]
         summary[f"flips_{name}"] = [run[f"flips_{name}"] for run in runs]
     summary["int8_drop_points"] = round(100 * statistics.mean(run["float"] - run["int8"] for run in runs), 4)
     summary["int4_drop_points"] = round(100 * statistics.mean(run["float"] - run["int4"] for run in runs), 4)

@@ -29,6 +29,8 @@ class Course:
     interrupted: bool
     seconds: float
     """Of all epochs, and of compiling; those before an interruption included."""
+    temperature: float | None = None
+    """By which the logits were divided, once that is done."""
 
 
 @dataclass(frozen=True, kw_only=True)

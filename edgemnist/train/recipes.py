@@ -71,6 +71,11 @@ class ForSmaller:
     batch_size: int
     optimizer: Optimizer
     averaging: float
+    strength: float
+    """Of the distortions of what is distilled from, as a share: a small network cannot learn what strong ones make."""
+    temperature: float
+    share: float
+    """Of the teacher, as in `Distillation`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,8 @@ class Recipe:
     rounding: Rounding | None = None
     distillation: Distillation | None = None
     smaller: ForSmaller | None = None
+    calibration: Distortion | None = None
+    """Of the training images on which the confidences are calibrated at the end; None leaves them as they are."""
     xla: bool = True
     """Compile the epoch with XLA. It makes dense layers faster and convolutions slower."""
 
@@ -105,8 +112,21 @@ class Recipe:
         """Return the recipe for a network of so many parameters."""
         if self.smaller is None or parameters > self.smaller.parameters:
             return self
-        small = self.smaller
-        return replace(self, batch_size=small.batch_size, optimizer=small.optimizer, averaging=small.averaging)
+        small, distillation = self.smaller, self.distillation
+        if distillation is not None:
+            distillation = replace(
+                distillation,
+                distortion=distillation.distortion.scaled(small.strength),
+                temperature=small.temperature,
+                share=small.share,
+            )
+        return replace(
+            self,
+            batch_size=small.batch_size,
+            optimizer=small.optimizer,
+            averaging=small.averaging,
+            distillation=distillation,
+        )
 
     def epochs_for(self, images: int) -> int:
         """Return how many epochs to train on so many images."""
@@ -162,7 +182,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "best": Recipe(
         summary="distilled from a teacher over distorted copies, with noise, and trained for int8 and int4",
-        images_seen=12_000_000,
+        images_seen=18_000_000,
         batch_size=500,
         optimizer=Adam(weight_decay=0.03),
         learning_rate=8e-3,
@@ -171,8 +191,17 @@ RECIPES: dict[str, Recipe] = {
         averaging=0.9985,
         noise=Noise(sigma=0.15, begins=0.75),
         rounding=Rounding(bits=(4, 8), begins=0.9),
-        distillation=Distillation(teacher=TEACHER, distortion=FAR, images=1_440_000, temperature=2, share=0.7),
-        smaller=ForSmaller(parameters=250_000, batch_size=250, optimizer=Adam(weight_decay=0.01), averaging=0.999),
+        distillation=Distillation(teacher=TEACHER, distortion=FAR, images=1_920_000, temperature=2, share=0.7),
+        smaller=ForSmaller(
+            parameters=250_000,
+            batch_size=250,
+            optimizer=Adam(weight_decay=0.01),
+            averaging=0.999,
+            strength=0.6,
+            temperature=1,
+            share=1,
+        ),
+        calibration=FAR.scaled(0.5),
     ),
 }
 

@@ -71,6 +71,7 @@ def describe(
         versions=_versions(),
         teacher=teacher,
         robustness={name: accuracy(model, split) for name, split in shown},
+        temperature=course.temperature,
     )
     return result, {
         MODEL_FILE: saved,

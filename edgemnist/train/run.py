@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results import TrainResult
 from edgemnist.storage import check_writable, commit_files
+from edgemnist.train.calibration import calibrated
 from edgemnist.train.checkpoint import Checkpoint, digest
 from edgemnist.train.checks import check_learnable
 from edgemnist.train.config import TrainConfig
@@ -95,6 +97,10 @@ def train(
         reporter.notice(
             f"Interrupted: the model is kept as it was after epoch {done} of {plan.epochs}; go on with --resume"
         )
+    temperature = None
+    if (distortion := plan.recipe.calibration) is not None:
+        weights, temperature = calibrated(course.weights, dataset.train, distortion, config.seed)
+        course = replace(course, weights=weights, temperature=temperature)
     model.set_weights(course.weights)
     result, files = describe(model, course, dataset, config, plan=plan, teacher=teacher)
     manifest = updated_manifest(exports, dataset, result, files[MODEL_FILE])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +115,11 @@ class Teachers:
         if course.interrupted:
             reporter.notice("Interrupted while the teacher was trained: go on with --resume")
             raise KeyboardInterrupt
-        # The moments are those of what it was trained on: distorted images.
-        some = train.images[:: max(1, len(train) // MOMENT_IMAGES)]
-        random = np.random.default_rng([seed, 1])
-        shown = distorted(some, distillation.distortion.scaled(0.5), random)
+        # The moments are those of what it was trained on: distorted images, by half the strength on average.
+        shown = train.images[:: max(1, len(train) // MOMENT_IMAGES)]
+        if (distortion := distillation.teacher.distortion) is not None:
+            half = replace(distortion.scaled(0.5), varied=False)
+            shown = distorted(shown, half, np.random.default_rng([seed, 1]))
         write_file(path, _with_record(model_bytes(finished_teacher(course.weights, shown)), record))
         checkpoint.remove()
 

@@ -12,7 +12,7 @@ from edgemnist.train.config import TrainConfig
 from edgemnist.train.model import parameters_of
 from edgemnist.train.optimizers import RMSprop
 from edgemnist.train.plan import plan_for
-from edgemnist.train.recipes import MAX_COPIES, MAX_EPOCHS, RECIPES, Recipe
+from edgemnist.train.recipes import FAR, MAX_COPIES, MAX_EPOCHS, RECIPES, Recipe
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,22 @@ def test_a_smaller_network_is_shown_weaker_distortions_down_to_half() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hidden", "parameters", "batch_size"),
-    [((512,), 407_050, 500), ((256,), 203_530, 250), ((128, 64), 109_386, 250), ((64,), 50_890, 250)],
+    ("hidden", "parameters", "batch_size", "strength"),
+    [
+        ((512,), 407_050, 500, 1.0),
+        ((256,), 203_530, 250, 0.6),
+        ((128, 64), 109_386, 250, 0.6),
+        ((64,), 50_890, 250, 0.6),
+    ],
 )
-def test_best_takes_smaller_batches_for_smaller_networks(
-    hidden: tuple[int, ...], parameters: int, batch_size: int
+def test_best_takes_smaller_batches_and_weaker_distortions_for_smaller_networks(
+    hidden: tuple[int, ...], parameters: int, batch_size: int, strength: float
 ) -> None:
     assert parameters_of(hidden, 10) == parameters
     plan = plan_for(TrainConfig(recipe="best", hidden=hidden), images=60_000, parameters=parameters)
     assert plan.batch_size == batch_size
+    assert plan.recipe.distillation is not None
+    assert plan.recipe.distillation.distortion == FAR.scaled(strength)
 
 
 def test_noise_and_rounding_set_in_late_and_last_until_the_end() -> None:
@@ -94,4 +101,4 @@ def test_noise_and_rounding_set_in_late_and_last_until_the_end() -> None:
 def test_a_pool_of_a_smaller_set_has_more_copies_up_to_a_limit() -> None:
     distillation = RECIPES["best"].distillation
     assert distillation is not None
-    assert [distillation.copies_for(images) for images in (60_000, 4_000, 10)] == [24, 360, MAX_COPIES]
+    assert [distillation.copies_for(images) for images in (60_000, 6_000, 10)] == [32, 320, MAX_COPIES]
