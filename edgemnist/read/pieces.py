@@ -56,6 +56,8 @@ def find_pieces(grey: Grey) -> Pieces:
     strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(MIN_CONTRAST, FAINT * usual)]
+    if not kept:
+        return Pieces([], [], 0)
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
     candidates: list[Piece] = []
     fragments: list[Piece] = []

@@ -35,6 +35,8 @@ FAT: Final = 3
 """What is this many times as thick as a ruling may be, both ways, is no stroke either: the table around a sheet."""
 BARE: Final = 0.5
 """Digits stand on less than this share of a ruling."""
+DEGREE: Final = 2
+"""Of the polynomial that a ruling is: a photographed sheet is bent."""
 SEGMENTS: Final = 8
 """A ruling's strength is measured in so many parts of its length, since a shadow or the end of the sheet changes it."""
 UNEVEN: Final = 1.35
@@ -105,10 +107,11 @@ def _rulings(mask: Mask) -> list[_Line]:
         # Where a digit stands on the line, it is thicker than itself.
         bare = own & (own.sum(axis=0) <= thickest)
         rows, columns = bare.nonzero()
-        if len(np.unique(columns)) >= BARE * w:
+        # The lines are parabolas, which fewer points do not tell.
+        if len(np.unique(columns)) >= max(BARE * w, DEGREE + 1):
             _add_to_line(groups, columns + float(x), rows + float(y), thickest)
     lines = [
-        _Line(np.polynomial.Polynomial.fit(columns, rows, 2), int(columns.min()), int(columns.max()))
+        _Line(np.polynomial.Polynomial.fit(columns, rows, DEGREE), int(columns.min()), int(columns.max()))
         for columns, rows in groups
     ]
     return [line for line in lines if line.last - line.first >= SPAN_SHARE * width]
@@ -149,12 +152,13 @@ def _divide_away(ink: npt.NDArray[np.float32], line: _Line) -> None:
         borderMode=cv2.BORDER_REPLICATE,
     )
     # Digits cover less than half of any part of a line, so its median is that of the bare line.
-    profile = np.stack([np.median(part, axis=1) for part in np.array_split(sampled, SEGMENTS, axis=1)])
+    segments = min(SEGMENTS, width)
+    profile = np.stack([np.median(part, axis=1) for part in np.array_split(sampled, segments, axis=1)])
     # A stroke that runs along the line may cover more of a short part.
     np.minimum(profile, UNEVEN * np.median(profile, axis=0), out=profile)
     rows = np.rint(middle)[None].astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
     position = np.rint((rows - middle[None] + reach) * STEPS).clip(0, len(offsets) - 1).astype(np.int64)
-    taken = profile[np.minimum(along * SEGMENTS // width, SEGMENTS - 1)[None], position].clip(0, STRONGEST)
+    taken = profile[np.minimum(along * segments // width, segments - 1)[None], position].clip(0, STRONGEST)
     inside = (rows >= 0) & (rows < height)
     at = rows.clip(0, height - 1), np.broadcast_to(along, rows.shape)
     before = ink[at]
