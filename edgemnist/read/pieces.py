@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.images.find import INK_SHARE, MIN_CONTRAST, strong_ink
+from edgemnist.images.find import INK_SHARE, strong_ink
 from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
@@ -27,6 +27,9 @@ SPECK: Final = 0.4
 LARGEST: Final = 2.5
 """What is higher than this many digits, or wider than `WIDEST` of them, is no digit: frames, stains, page edges."""
 WIDEST: Final = 8.0
+PALEST: Final = 50
+"""Of 255: what takes less of the light is no writing, however little else is on the page. Measured: print on the back of
+a sheet takes up to 40, pale pens and chalk 80 and more."""
 FAINT: Final = 0.6
 """What is weaker than this share of the usual ink is something else: a ruling, or print on the back of the sheet."""
 SOLID: Final = 0.45
@@ -55,7 +58,7 @@ def find_pieces(grey: Grey) -> Pieces:
         return Pieces([], [], 0)
     strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
-    kept = [label for label in kept if strength[label] >= max(MIN_CONTRAST, FAINT * usual)]
+    kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     if not kept:
         return Pieces([], [], 0)
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))

@@ -117,7 +117,9 @@ def test_a_page_without_digits_has_none(size: tuple[int, int], level: int, class
     assert (result.width, result.height) == size
 
 
-@pytest.mark.parametrize("name", ["photo", "ruled", "squared", "dark-shadow", "table", "specks-holes", "blackboard"])
+@pytest.mark.parametrize(
+    "name", ["photo", "ruled", "squared", "show-through", "dark-shadow", "table", "specks-holes", "blackboard"]
+)
 def test_blank_paper_has_no_digits_whatever_lies_on_it(name: str, classifier: Classifier) -> None:
     blank = Digits(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.int64))
     for seed in (0, 1):
