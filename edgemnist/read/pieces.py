@@ -28,8 +28,8 @@ LARGEST: Final = 2.5
 """What is higher than this many digits, or wider than `WIDEST` of them, is no digit: frames, stains, page edges."""
 WIDEST: Final = 8.0
 PALEST: Final = 50
-"""Of 255: what takes less of the light is no writing, however little else is on the page. Measured: print on the back of
-a sheet takes up to 40, pale pens and chalk 80 and more."""
+"""Of 255: what takes less of the light is no writing, however little else is on the page. Measured: print on the back
+of a sheet takes up to 40, pale pens and chalk 80 and more."""
 FAINT: Final = 0.6
 """What is weaker than this share of the usual ink is something else: a ruling, or print on the back of the sheet."""
 SOLID: Final = 0.45
