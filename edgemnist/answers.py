@@ -10,14 +10,15 @@ import contextlib
 import io
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
-from edgemnist.manifest import Artifact, FileRecord, Manifest, read_recorded, sha256
+from edgemnist.manifest import Artifact, FileRecord, Manifest, open_recorded, read_recorded, sha256
 
 ANSWERS_FILE = "answers.npz"
 
@@ -35,13 +36,8 @@ def encode_answers(answers: AnswersBySha256) -> bytes:
 
 def decode_answers(data: bytes) -> AnswersBySha256:
     """Read the contents of the file. Raises ArtifactError where they are none."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ArtifactError(
-            f"{ANSWERS_FILE} is damaged: {error}", hint="Write it anew with: edgemnist export"
-        ) from error
+    with _damage_told(), np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def read_answers(directory: Path, manifest: Manifest) -> AnswersBySha256:
@@ -50,6 +46,28 @@ def read_answers(directory: Path, manifest: Manifest) -> AnswersBySha256:
     Raises ArtifactError where they are not the recorded ones.
     """
     return {} if manifest.answers is None else decode_answers(read_recorded(directory, manifest.answers))
+
+
+def read_answers_of(artifact: Artifact, directory: Path, manifest: Manifest) -> Probabilities | None:
+    """Return the recorded answers of one artifact, float32 [N, C], hash checked; None where there are none.
+
+    The others' are not read into memory. Raises ArtifactError where the file is not the recorded one.
+    """
+    if manifest.answers is None:
+        return None
+    with open_recorded(directory, manifest.answers) as file, _damage_told(), np.load(file, allow_pickle=False) as found:
+        answers: Probabilities | None = found.get(artifact.sha256)
+        return answers
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtifactError(
+            f"{ANSWERS_FILE} is damaged: {error}", hint="Write it anew with: edgemnist export"
+        ) from error
 
 
 def answers_record(data: bytes) -> FileRecord:
@@ -65,11 +83,10 @@ def only(answers: AnswersBySha256, artifacts: Iterable[Artifact]) -> AnswersBySh
 
 def answer_all(directory: Path, artifacts: Iterable[Artifact], images: Images) -> AnswersBySha256:
     """Return what artifacts of a directory answer here to images, uint8 [N, 28, 28], one at a time."""
-    from edgemnist.progress import Task
     from edgemnist.runtimes import load
-    from edgemnist.verify.answers import ask
+    from edgemnist.verify.answers import ask_one_at_a_time
 
-    return {artifact.sha256: ask(load(directory / artifact.file), images, Task()).single for artifact in artifacts}
+    return {artifact.sha256: ask_one_at_a_time(load(directory / artifact.file), images) for artifact in artifacts}
 
 
 def answers_of_export(

@@ -7,8 +7,10 @@ SHA-256. Nothing is read from an export directory whose hash does not match its 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -168,24 +170,37 @@ def sha256(data: bytes) -> str:
 
 
 def read_recorded(directory: Path, record: FileRecord) -> bytes:
-    """Return the contents of a recorded file.
+    """Return the contents of a recorded file. Raises what `open_recorded` raises."""
+    with open_recorded(directory, record) as file:
+        return file.read()
+
+
+@contextmanager
+def open_recorded(directory: Path, record: FileRecord) -> Iterator[BinaryIO]:
+    """Open a recorded file to read from its beginning, its hash checked.
 
     Raises ArtifactError where the file is missing, or its size or hash is not the recorded one.
     """
     path = directory / record.file
     again = "Write it anew with: edgemnist export"
     try:
-        data = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing, although the manifest names it", hint=again) from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) != record.bytes:
-        raise ArtifactError(
-            f"{path} has {len(data):,} bytes where the manifest says {record.bytes:,}: it is damaged", hint=again
-        )
-    if sha256(data) != record.sha256:
-        raise ArtifactError(
-            f"{path} is not the file that the manifest describes: its SHA-256 differs from the record", hint=again
-        )
-    return data
+    with file:
+        try:
+            found, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+        if size != record.bytes:
+            raise ArtifactError(
+                f"{path} has {size:,} bytes where the manifest says {record.bytes:,}: it is damaged", hint=again
+            )
+        if found != record.sha256:
+            raise ArtifactError(
+                f"{path} is not the file that the manifest describes: its SHA-256 differs from the record", hint=again
+            )
+        file.seek(0)
+        yield file

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import time
+import tracemalloc
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.golden import GoldenPack, decode_golden, read_golden
+from edgemnist.golden import GoldenPack, decode_golden, open_golden, read_golden
 from edgemnist.manifest import GOLDEN_FILE, GoldenRecord, Manifest, sha256
 from edgemnist.results import DataIdentity
 from edgemnist.storage import write_file
@@ -31,6 +34,19 @@ def pack(count: int = 20, classes: int = 10) -> GoldenPack:
     )
 
 
+def record_of(data: bytes) -> GoldenRecord:
+    return GoldenRecord(
+        file=GOLDEN_FILE, bytes=len(data), sha256=sha256(data), images=20, model_sha256=pack().model_sha256
+    )
+
+
+def recorded(directory: Path, golden: GoldenPack) -> Manifest:
+    """Write a pack into a directory, and return the manifest that records it."""
+    data = golden.encode()
+    write_file(directory / GOLDEN_FILE, data)
+    return Manifest(labels=[], golden=record_of(data))
+
+
 @pytest.mark.parametrize(("count", "classes"), [(20, 10), (0, 10), (1, 300)])
 def test_a_pack_is_read_as_it_was_written(count: int, classes: int) -> None:
     written = pack(count, classes)
@@ -41,6 +57,46 @@ def test_a_pack_is_read_as_it_was_written(count: int, classes: int) -> None:
         np.testing.assert_array_equal(after, before)
     for name in ("class_labels", "data", "model_sha256"):
         assert getattr(read, name) == getattr(written, name)
+
+
+@pytest.mark.parametrize("size", [1, 7, 20, 1000])
+def test_an_open_pack_gives_its_images_in_batches_again_and_again(size: int, tmp_path: Path) -> None:
+    written = pack()
+    with open_golden(tmp_path, recorded(tmp_path, written)) as golden:
+        assert golden.accuracy() == written.accuracy()
+        for _ in range(2):
+            batches = list(golden.batches(size))
+            assert [len(batch) for batch in batches] == [len(batch) for batch in written.batches(size)]
+            np.testing.assert_array_equal(np.concatenate(batches), written.images)
+
+
+def test_an_open_pack_does_not_hold_its_images_in_memory(tmp_path: Path) -> None:
+    count = 20_000
+    large = replace(pack(count), images=np.zeros((count, 28, 28), np.uint8))
+    manifest = recorded(tmp_path, large)
+    tracemalloc.start()
+    try:
+        with open_golden(tmp_path, manifest) as golden:
+            read = sum(len(batch) for batch in golden.batches(1000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert read == count
+    assert peak < large.images.nbytes / 3
+
+
+def test_images_that_are_cut_short_are_an_error_and_not_fewer_images(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with np.load(io.BytesIO(pack().encode())) as arrays, zipfile.ZipFile(stream, "w") as file:
+        for name in arrays.files:
+            data = arrays.zip.read(f"{name}.npy")
+            file.writestr(f"{name}.npy", data[:-1] if name == "images" else data)
+    with pytest.raises(ArtifactError, match="damaged"):
+        decode_golden(stream.getvalue())
+    (tmp_path / GOLDEN_FILE).write_bytes(stream.getvalue())
+    manifest = Manifest(labels=[], golden=record_of(stream.getvalue()))
+    with pytest.raises(ArtifactError, match="damaged"), open_golden(tmp_path, manifest) as golden:
+        list(golden.batches(7))
 
 
 def test_the_same_pack_gives_the_same_bytes_at_another_time() -> None:
@@ -107,12 +163,7 @@ def test_a_pack_that_does_not_fit_together_is_refused(arrays: dict[str, Any]) ->
 def test_a_pack_is_read_only_if_it_is_the_recorded_one(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no golden pack"):
         read_golden(tmp_path, Manifest(labels=[]))
-    data = pack().encode()
-    record = GoldenRecord(
-        file=GOLDEN_FILE, bytes=len(data), sha256=sha256(data), images=20, model_sha256=pack().model_sha256
-    )
-    manifest = Manifest(labels=[], golden=record)
-    write_file(tmp_path / GOLDEN_FILE, data)
+    manifest = recorded(tmp_path, pack())
     assert read_golden(tmp_path, manifest).model_sha256 == pack().model_sha256
     write_file(tmp_path / GOLDEN_FILE, pack(19).encode())
     with pytest.raises(ArtifactError, match="manifest"):

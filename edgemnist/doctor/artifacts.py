@@ -18,9 +18,8 @@ from edgemnist.doctor.results import Finding
 from edgemnist.errors import EdgemnistError, MissingDependencyError
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest, read_recorded
-from edgemnist.progress import Task
 from edgemnist.runtimes import load
-from edgemnist.verify.answers import ask
+from edgemnist.verify.answers import ask_one_at_a_time
 from edgemnist.verify.replay import DRIFT, FLIPS, replay
 
 IMAGES = 32
@@ -42,7 +41,7 @@ def examine_artifacts(exports: Path) -> list[Finding]:
         try:
             read_recorded(exports, artifact)
             # One at a time, as the exporting machine was asked: a dynamic ONNX artifact answers a batch differently.
-            here = ask(load(exports / artifact.file), golden.images[chosen], Task()).single
+            here = ask_one_at_a_time(load(exports / artifact.file), golden.images[chosen])
         except MissingDependencyError as error:
             findings.append(Finding.warning(artifact.name, "not tried", f"{error.message}.", error.hint))
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,14 +61,14 @@ def run_request(request: Request, reporter: Reporter = SILENT) -> VerifyResult:
         _files(request, directory, reporter) if request.reference else _artifacts(request, directory, reporter)
     )
     if request.sheet is not None:
-        write_file(request.sheet, flips_png(result, images))
+        write_file(request.sheet, flips_png(result, images()))
         result = msgspec.structs.replace(result, flip_sheet=str(request.sheet))
     if request.junit is not None:
         write_file(request.junit, junit_xml(result))
     return result
 
 
-def _artifacts(request: Request, directory: Path, reporter: Reporter) -> tuple[VerifyResult, Images]:
+def _artifacts(request: Request, directory: Path, reporter: Reporter) -> tuple[VerifyResult, Callable[[], Images]]:
     for option, value in (("--as", request.quantization), ("--data", request.data)):
         if value is not None:
             raise UsageError(
@@ -86,10 +86,10 @@ def _artifacts(request: Request, directory: Path, reporter: Reporter) -> tuple[V
     if request.runtime is None and keeps_results(directory):
         # What another runtime answers says nothing about the one that will execute the artifact.
         save_verification(directory, result, reporter)
-    return result, read_golden(directory, read_manifest(directory)).images
+    return result, lambda: read_golden(directory, read_manifest(directory)).images
 
 
-def _files(request: Request, directory: Path, reporter: Reporter) -> tuple[VerifyResult, Images]:
+def _files(request: Request, directory: Path, reporter: Reporter) -> tuple[VerifyResult, Callable[[], Images]]:
     reference = request.reference
     if reference is None or not request.artifacts:
         raise UsageError(
@@ -113,4 +113,4 @@ def _files(request: Request, directory: Path, reporter: Reporter) -> tuple[Verif
         quantization=request.quantization,
         reporter=reporter,
     )
-    return result, evaluation.images
+    return result, lambda: evaluation.images

@@ -124,9 +124,9 @@ def _verify_file(pack: GoldenPack, file: Path, quantization: str, gate: Gate, re
     integer = None
     if len(classifier.classes_) == classes:
         with reporter.task(f"Verifying {file.name}", total=count) as task:
-            answers = ask(classifier, pack.images, task)
+            answers = ask(classifier, pack, task)
         if quantization == "int8":
-            integer = integer_answers(file, pack.images, reporter)
+            integer = integer_answers(file, pack, reporter)
     else:
         answers = no_answers(count, classes)
         mistakes.append(f"it knows {len(classifier.classes_)} classes where the reference has {classes}")

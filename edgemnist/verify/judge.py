@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgemnist.arrays import Probabilities
-from edgemnist.golden import GoldenPack
+from edgemnist.golden import Golden
 from edgemnist.results import ArtifactParity
 from edgemnist.verify.answers import Answers
 from edgemnist.verify.flips import list_flips
@@ -17,7 +17,7 @@ from edgemnist.verify.vote import check_integer
 
 
 def judge(
-    pack: GoldenPack,
+    golden: Golden,
     answers: Answers,
     *,
     name: str,
@@ -31,22 +31,22 @@ def judge(
     exported: Probabilities | None = None,
     output_scale: float | None = None,
 ) -> ArtifactParity:
-    """Hold an artifact's answers against the reference in `pack`.
+    """Hold an artifact's answers against the reference in `golden`.
 
     `mistakes` are reasons to fail that were found before, `integer` what the integer reference answers, float32 [N, C].
     `exported` is what the artifact answered on the exporting machine, float32 [N, C], where that is known, and
     `output_scale` the step of a quantized output.
     """
-    parity = compare(pack.probabilities, pack.labels, answers.single, answers.batched)
+    parity = compare(golden.probabilities, golden.labels, answers.single, answers.batched)
     check = None if integer is None else check_integer(answers.single, integer)
     reasons = [*(mistakes or []), *missed(gate, parity, check)]
     replayed = None
     if exported is not None and exported.shape == answers.single.shape:
         replayed = replay(answers.single, exported, output_scale)
         reasons += missed_replay(gate, replayed)
-    reference_right = pack.probabilities.argmax(axis=1) == pack.labels
+    reference_right = golden.probabilities.argmax(axis=1) == golden.labels
     finite = np.all(np.isfinite(answers.single), axis=1)
-    right = finite & (answers.single.argmax(axis=1) == pack.labels)
+    right = finite & (answers.single.argmax(axis=1) == golden.labels)
     return ArtifactParity(
         name=name,
         format=format,
@@ -63,11 +63,11 @@ def judge(
         passed=not reasons,
         reasons=reasons,
         sha256=sha256,
-        flipped=list_flips(pack.probabilities, answers.single, pack.labels, pack.class_labels),
+        flipped=list_flips(golden.probabilities, answers.single, golden.labels, golden.class_labels),
         accuracy_interval=wilson_interval(parity.correct, parity.images),
         mcnemar_p=mcnemar_p(int(np.sum(reference_right & ~right)), int(np.sum(right & ~reference_right))),
-        ece=expected_calibration_error(answers.single, pack.labels),
-        reference_ece=expected_calibration_error(pack.probabilities, pack.labels),
+        ece=expected_calibration_error(answers.single, golden.labels),
+        reference_ece=expected_calibration_error(golden.probabilities, golden.labels),
         integer=check,
         replay=replayed,
     )

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images
 from edgemnist.errors import ArtifactError
+from edgemnist.golden import Golden
 from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.results import ArtifactLayers, LayerError
 from edgemnist.runtimes.files import TFLITE, read_model
@@ -131,7 +132,7 @@ class _Probe:
 
 
 def compare_layers(
-    name: str, quantized: Path, reference: Path, images: Images, reporter: Reporter = SILENT
+    name: str, quantized: Path, reference: Path, golden: Golden, reporter: Reporter = SILENT
 ) -> ArtifactLayers:
     """Hold each layer of a quantized TFLite file against the same layer of its float32 twin.
 
@@ -146,11 +147,11 @@ def compare_layers(
             f"{quantized} has the layers {', '.join(kinds)}, and {reference} has {', '.join(expected)}",
             hint="Layers are compared between files of one model: write both anew with: edgemnist export",
         )
-    with reporter.task(f"Comparing the layers of {name}", total=len(images)) as task:
-        sums = _add_up(probe, twin, images, task)
+    with reporter.task(f"Comparing the layers of {name}", total=len(golden.labels)) as task:
+        sums = _add_up(probe, twin, golden, task)
     layers = list(_errors(probe, twin, sums))
     return ArtifactLayers(
-        name=name, reference=reference.stem, images=len(images), layers=layers, hurt=find_hurt(layers)
+        name=name, reference=reference.stem, images=len(golden.labels), layers=layers, hurt=find_hurt(layers)
     )
 
 
@@ -161,14 +162,14 @@ def find_hurt(layers: Sequence[LayerError]) -> int | None:
     return min(bad, key=lambda one: one.range_sqnr_db or 0.0).layer if bad else None
 
 
-def _add_up(probe: _Probe, twin: _Probe, images: Images, task: Task) -> list[_Sums]:
+def _add_up(probe: _Probe, twin: _Probe, golden: Golden, task: Task) -> list[_Sums]:
     sums = [_Sums() for _ in probe.layers]
     tensors = [probe.graph.tensors[layer.outputs[0]] for layer in probe.layers]
-    for start in range(0, len(images), _BATCH_SIZE):
-        batch = images[start : start + _BATCH_SIZE]
+    done = 0
+    for batch in golden.batches(_BATCH_SIZE):
         for one, real, found, tensor in zip(sums, twin.run(batch), probe.run(batch), tensors, strict=True):
             one.add(real, found, tensor)
-        task.update(start + len(batch))
+        task.update(done := done + len(batch))
     return sums
 
 

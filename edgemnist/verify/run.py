@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from edgemnist.answers import AnswersBySha256, read_answers
-from edgemnist.arrays import Images, Probabilities
+from edgemnist.answers import read_answers_of
+from edgemnist.arrays import Probabilities
 from edgemnist.errors import ArtifactError, UsageError
-from edgemnist.golden import GoldenPack, read_golden
+from edgemnist.golden import Golden, open_golden
 from edgemnist.manifest import Artifact, Manifest, read_manifest, read_recorded
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import ArtifactLayers, ArtifactParity, VerifyResult
@@ -56,10 +56,6 @@ def verify(
         if runtime is None
         else select_for_runtime(manifest, runtime, names, reporter)
     )
-    pack = read_golden(exports, manifest)
-    if len(pack.images) == 0:
-        raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")
-    exported = read_answers(exports, manifest)
     table, overrides = gates or GateTable(), limits or LimitOverrides()
     limited = [overrides.apply(table.of(artifact.name, artifact.quantization)) for artifact in artifacts]
     for artifact in artifacts:
@@ -67,33 +63,37 @@ def verify(
         # Imported before the clock starts: what takes time below is the work.
         RUNTIMES[runtime or runtime_for(exports / artifact.file)].load()
     load_statistics()
-    started = time.perf_counter()
-    found: list[ArtifactParity] = []
-    ballots: list[Ballot] = []
-    for artifact, gate in zip(artifacts, limited, strict=True):
-        parity, cast = _verify_one(
-            exports, manifest, pack, exported, artifact, gate=gate, runtime=runtime, reporter=reporter
+    with open_golden(exports, manifest) as golden:
+        if len(golden.labels) == 0:
+            raise ArtifactError(
+                f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export"
+            )
+        started = time.perf_counter()
+        found: list[ArtifactParity] = []
+        ballots: list[Ballot] = []
+        for artifact, gate in zip(artifacts, limited, strict=True):
+            parity, cast = _verify_one(
+                exports, manifest, golden, artifact, gate=gate, runtime=runtime, reporter=reporter
+            )
+            found.append(parity)
+            ballots += cast
+        return VerifyResult(
+            passed=all(parity.passed for parity in found),
+            images=len(golden.labels),
+            reference_accuracy=golden.accuracy(),
+            data=golden.data,
+            model_sha256=golden.model_sha256,
+            artifacts=found,
+            vote=count_votes(ballots),
+            layers=_compare_layers(exports, manifest, artifacts, golden, reporter) if layers else [],
+            seconds=time.perf_counter() - started,
         )
-        found.append(parity)
-        ballots += cast
-    return VerifyResult(
-        passed=all(parity.passed for parity in found),
-        images=len(pack.images),
-        reference_accuracy=pack.accuracy(),
-        data=pack.data,
-        model_sha256=pack.model_sha256,
-        artifacts=found,
-        vote=count_votes(ballots),
-        layers=_compare_layers(exports, manifest, artifacts, pack.images, reporter) if layers else [],
-        seconds=time.perf_counter() - started,
-    )
 
 
 def _verify_one(
     exports: Path,
     manifest: Manifest,
-    pack: GoldenPack,
-    exported: AnswersBySha256,
+    golden: Golden,
     artifact: Artifact,
     *,
     gate: Gate,
@@ -104,17 +104,17 @@ def _verify_one(
     path = exports / artifact.file
     runtime = runtime or runtime_for(path)
     classifier = load(path, runtime=runtime)
-    count, classes = pack.probabilities.shape
+    count, classes = golden.probabilities.shape
     integer: Probabilities | None = None
     if len(classifier.classes_) == classes:
         with reporter.task(f"Verifying {artifact.name}", total=count) as task:
-            answers = ask(classifier, pack.images, task)
+            answers = ask(classifier, golden, task)
         if artifact.quantization == "int8" and runtime != INTEGER:
-            integer = integer_answers(path, pack.images, reporter)
+            integer = integer_answers(path, golden, reporter)
     else:
         answers = no_answers(count, classes)
     parity = judge(
-        pack,
+        golden,
         answers,
         name=artifact.name,
         format=artifact.format,
@@ -122,9 +122,9 @@ def _verify_one(
         runtime=runtime,
         sha256=artifact.sha256,
         gate=gate,
-        mistakes=mistaken(manifest, artifact, classifier, pack),
+        mistakes=mistaken(manifest, artifact, classifier, golden),
         integer=integer,
-        exported=exported.get(artifact.sha256),
+        exported=read_answers_of(artifact, exports, manifest),
         output_scale=artifact.output.scale,
     )
     if artifact.quantization != "int8":
@@ -136,7 +136,7 @@ def _verify_one(
 
 
 def _compare_layers(
-    exports: Path, manifest: Manifest, artifacts: Sequence[Artifact], images: Images, reporter: Reporter
+    exports: Path, manifest: Manifest, artifacts: Sequence[Artifact], golden: Golden, reporter: Reporter
 ) -> list[ArtifactLayers]:
     recorded = {artifact.name: artifact for artifact in manifest.artifacts}
     if FLOAT_TWIN not in recorded:
@@ -151,7 +151,7 @@ def _compare_layers(
         reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
     return [
         msgspec.structs.replace(
-            compare_layers(artifact.name, exports / artifact.file, exports / twin.file, images, reporter),
+            compare_layers(artifact.name, exports / artifact.file, exports / twin.file, golden, reporter),
             sha256=artifact.sha256,
             reference_sha256=twin.sha256,
         )

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgemnist.arrays import Images, Labels, Probabilities
+from edgemnist.arrays import Labels, Probabilities
 from edgemnist.errors import ArtifactError
+from edgemnist.golden import Golden
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import IntegerCheck, Vote, Voter
 from edgemnist.runtimes import RUNTIMES, load
+from edgemnist.verify.answers import BATCH_SIZE
 
 INTEGER = "integer"
 _VOTERS = 3
@@ -34,18 +36,19 @@ class Ballot:
     """int64 [N]."""
 
 
-def integer_answers(path: Path, images: Images, reporter: Reporter = SILENT) -> Probabilities | None:
-    """Return what the integer reference answers, float32 [N, C].
+def integer_answers(path: Path, golden: Golden, reporter: Reporter = SILENT) -> Probabilities | None:
+    """Return what the integer reference answers to every image, float32 [N, C].
 
     None for a file of another format, and, with a notice, for one that it cannot compute, such as a convolution.
     """
     if path.suffix not in RUNTIMES["litert"].suffixes:
         return None
     try:
-        return load(path, runtime=INTEGER).predict_proba(images)
+        classifier = load(path, runtime=INTEGER)
     except ArtifactError as error:
         reporter.notice(f"{error.message}, so there is no third voter.")
         return None
+    return np.concatenate([classifier.predict_proba(batch) for batch in golden.batches(BATCH_SIZE)])
 
 
 def check_integer(answers: Probabilities, reference: Probabilities) -> IntegerCheck:

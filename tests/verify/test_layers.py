@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
-from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
 from edgemnist.results import ArtifactLayers
 from edgemnist.verify.layers import CLIPPED, LOW_SQNR_DB, compare_layers, decibels
@@ -98,9 +97,9 @@ def test_without_the_float_twin_there_is_a_command_that_makes_it(exports: Path) 
 
 
 def test_a_file_of_another_format_is_not_compared(exports: Path) -> None:
-    images = np.zeros((1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    golden = read_golden(exports, read_manifest(exports))
     with pytest.raises(ArtifactError, match="ONNX"):
-        compare_layers("x", exports / "onnx-int8.onnx", exports / "tflite-float32.tflite", images)
+        compare_layers("x", exports / "onnx-int8.onnx", exports / "tflite-float32.tflite", golden)
 
 
 def test_nothing_is_no_noise_and_no_signal() -> None:

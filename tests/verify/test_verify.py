@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -285,9 +286,10 @@ class Counting(Classifier):
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_the_work_grows_with_the_images_and_no_faster(times: int, made_exports: Path) -> None:
-    images = np.tile(read_golden(made_exports, read_manifest(made_exports)).images, (times, 1, 1))
+    pack = read_golden(made_exports, read_manifest(made_exports))
+    images = np.tile(pack.images, (times, 1, 1))
     classifier = Counting(load(made_exports / "tflite-int8.tflite"))
-    answers = ask(classifier, images, Task())
+    answers = ask(classifier, replace(pack, images=images, labels=np.resize(pack.labels, len(images))), Task())
     assert answers.single.shape == answers.batched.shape == (len(images), 10)
     assert classifier.batches.count(1) == len(images)
     assert sum(classifier.batches) == 2 * len(images)
@@ -295,6 +297,12 @@ def test_the_work_grows_with_the_images_and_no_faster(times: int, made_exports: 
 
 
 def test_a_last_batch_that_is_not_full_is_answered_too(made_exports: Path) -> None:
-    images = np.resize(read_golden(made_exports, read_manifest(made_exports)).images, (BATCH_SIZE + 7, 28, 28))
-    answers = ask(load(made_exports / "tflite-float32.tflite"), images, Task())
+    pack = read_golden(made_exports, read_manifest(made_exports))
+    images = np.resize(pack.images, (BATCH_SIZE + 7, 28, 28))
+    answers = ask(
+        load(made_exports / "tflite-float32.tflite"),
+        replace(pack, images=images, labels=np.resize(pack.labels, len(images))),
+        Task(),
+    )
+    assert len(answers.single) == len(images)
     assert np.abs(answers.single - answers.batched).max() < 1e-5
