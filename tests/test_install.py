@@ -18,7 +18,7 @@ from tests.conftest import REPOSITORY
 
 MEGABYTE = 1_000_000
 LIGHT = REPOSITORY / "constraints-light.txt"
-CHOSEN_FOR_SIZE = {"ai-edge-litert", "pillow"}
+CHOSEN_FOR_SIZE = {"ai-edge-litert", "numpy", "onnxruntime", "opencv-python-headless", "pillow"}
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sysroot(wheel: Path) -> Path:
     """An arm64 user space with `edgemnist[pi]`; what it stands on is kept for the next run, the product is not."""
-    recipe = [HERE / "make-sysroot.sh", REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml"]
+    recipe = [HERE / "make-sysroot.sh", REPOSITORY / "constraints-light.txt", REPOSITORY / "pyproject.toml"]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:12]
     directory = CACHE / (SUITE or "host")
     root = directory / f"sysroot-{key}"
@@ -67,7 +67,7 @@ def sysroot(wheel: Path) -> Path:
     if not finished.exists():
         shutil.rmtree(directory, ignore_errors=True)
         run(
-            [HERE / "make-sysroot.sh", root, REPOSITORY / "constraints.txt", f"{wheel}[pi]"],
+            [HERE / "make-sysroot.sh", root, REPOSITORY / "constraints-light.txt", f"{wheel}[pi]"],
             cwd=REPOSITORY,
             env={**os.environ, "PYTHON": sys.executable, "DEBS": SERVER},
         )

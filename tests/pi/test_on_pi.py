@@ -18,7 +18,7 @@ from PIL import Image
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
 from tests.deploy.loopback import descendants, kill
-from tests.pi.conftest import HERE, MODELS, RunOnPi, run
+from tests.pi.conftest import HERE, MODELS, REPOSITORY, RunOnPi, run
 from tests.serve.service import Service, first_document, png, seven
 
 pytestmark = pytest.mark.pi
@@ -41,11 +41,10 @@ ALLOWED = {
 """Largest difference of a probability, by artifact; `FLOAT_NOISE` for the others."""
 
 
-def test_both_runtimes_and_the_service_install_in_250_megabytes(sysroot: Path) -> None:
+def test_all_that_a_board_is_for_installs_in_250_megabytes(sysroot: Path) -> None:
     packages = next(sysroot.glob("usr/local/lib/python3.*/dist-packages"))
-    assert (packages / "onnxruntime").is_dir()
-    assert (packages / "ai_edge_litert").is_dir()
-    assert (packages / "uvicorn").is_dir()
+    for package in ("onnxruntime", "ai_edge_litert", "cv2", "uvicorn"):
+        assert (packages / package).is_dir(), package
     files = (path for path in packages.rglob("*") if path.is_file() and not path.is_symlink())
     assert sum(path.stat().st_size for path in files) <= 250_000_000
 
@@ -110,6 +109,16 @@ def test_predict_reads_a_picture_on_the_board(model: str, exports: Path, run_on_
         result = edgemnist_on_pi(run_on_pi, model, "predict", *options, *pictures, cwd=exports.parent)
         digits = [prediction["digit"] for prediction in result["predictions"]]
         assert digits == golden.labels[right].tolist()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_page_is_read_on_the_board_as_it_is_here(model: str, run_on_pi: RunOnPi, tmp_path: Path) -> None:
+    page = shutil.copy(REPOSITORY / "tests" / "read" / "pages" / "everything.jpg", tmp_path)
+    there = edgemnist_on_pi(run_on_pi, model, "read", Path(page).name, cwd=tmp_path)
+    here = json.loads(run([sys.executable, "-m", "edgemnist", "read", page, "--json"], cwd=tmp_path))
+    numbers = [number["text"] for number in there["numbers"]]
+    assert len(numbers) > 1
+    assert numbers == [number["text"] for number in here["numbers"]]
 
 
 def test_the_service_answers_on_the_board(exports: Path, sysroot: Path) -> None:
