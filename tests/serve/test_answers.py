@@ -197,7 +197,7 @@ def test_nothing_but_the_page_is_served_from_the_disk(service: Service) -> None:
 def test_without_opencv_drawings_are_answered_and_pages_refused_with_the_pip_line(
     made_exports: Path, drawing: bytes, page: bytes, tmp_path: Path
 ) -> None:
-    # As where `edgemnist[pi]` is installed: to Python, the package is not there.
+    # As where `edgemnist[tflite,serve]` is installed: to Python, the package is not there.
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cv2'] = None\n")
     with serving(made_exports, env={**os.environ, "PYTHONPATH": str(tmp_path)}) as light:
         assert light.ask("/v1/predict?artifact=tflite-int8", drawing).document["predictions"][0]["digit"] == 7
