@@ -13,7 +13,7 @@ from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.read.piece import Piece, Pieces
-from edgemnist.read.rulings import without_rulings
+from edgemnist.read.rulings import Rulings, find_rulings, without_rulings
 
 MIN_SIDE: Final = 6
 """Pixels; what is smaller is grain, and not even part of a digit."""
@@ -30,19 +30,23 @@ WIDEST: Final = 8.0
 PALEST: Final = 50
 """Of 255: what takes less of the light is no writing, however little else is on the page. Measured: print on the back
 of a sheet takes up to 40, pale pens and chalk 80 and more."""
+FAINTEST_RULING: Final = 30
+"""Of 255: rulings are looked for down to here, since what is pale in the light is strong at the edge of a shadow."""
 FAINT: Final = 0.6
 """What is weaker than this share of the usual ink is something else: a ruling, or print on the back of the sheet."""
+SURROUNDINGS: Final = 4
+"""Pixels around a piece in which its ground is looked at."""
 SOLID: Final = 0.45
 """A piece whose stroke is wider than this share of its longer side is a blot or a punch hole."""
 
 
 def find_pieces(grey: Grey) -> Pieces:
     """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w]."""
-    ink = extract_ink(grey, dark=is_dark_on_light(grey))
+    ink, rulings = _ink_and_rulings(grey)
     strong = strong_ink(ink)
     if strong is None:
         return Pieces([], [], 0)
-    ink = without_rulings(ink, strong * INK_SHARE)
+    ink = without_rulings(ink, rulings)
     mask = (ink >= strong * INK_SHARE).astype(np.uint8)
     count, found, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
     labels = np.asarray(found, dtype=np.int32)
@@ -56,7 +60,7 @@ def find_pieces(grey: Grey) -> Pieces:
     kept = [label for label in kept if not _is_foreign(pieces[label], max(grey.shape))]
     if not kept:
         return Pieces([], [], 0)
-    strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
+    strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     if not kept:
@@ -71,6 +75,18 @@ def find_pieces(grey: Grey) -> Pieces:
     return Pieces(candidates, fragments, typical)
 
 
+def _ink_and_rulings(grey: Grey) -> tuple[Ink, Rulings]:
+    """Return the ink of a page, uint8 [h, w], and the lines that are printed on it."""
+    dark = is_dark_on_light(grey)
+    if not dark:
+        # Squared paper in dim light is as dark as a board, but no board is ruled in black.
+        ink = extract_ink(grey, dark=True)
+        if (rulings := find_rulings(ink, FAINTEST_RULING)).are_of_paper:
+            return ink, rulings
+    ink = extract_ink(grey, dark=dark)
+    return ink, find_rulings(ink, FAINTEST_RULING)
+
+
 def _cut(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray[np.int32]) -> Piece:
     """Cut out a piece, with the soft edge of its strokes, which lies outside the mask."""
     x, y, w, h = (int(value) for value in stats[:4])
@@ -79,6 +95,14 @@ def _cut(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray
     own = (labels[top:bottom, left:right] == label).astype(np.uint8)
     near = cv2.dilate(own, np.ones((3, 3), np.uint8))
     return Piece((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
+
+
+def _shade(ink: Ink, mask: npt.NDArray[np.uint8], piece: Piece) -> float:
+    """Return what is taken for ink around a piece and is none: the edge of a shadow, on which a ruling looks strong."""
+    x, y, w, h = piece.box
+    place = slice(max(0, y - SURROUNDINGS), y + h + SURROUNDINGS), slice(max(0, x - SURROUNDINGS), x + w + SURROUNDINGS)
+    around = ink[place][mask[place] == 0]
+    return float(np.median(around)) if around.size else 0.0
 
 
 def _is_foreign(piece: Piece, page_side: int) -> bool:

@@ -6,6 +6,7 @@ all of its length, where most of it is bare, and divided away.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,10 @@ RUN_SHARE: Final = 1 / 30
 """A ruling has straight runs at least this long, as a share of the page's side; slanted, it is a staircase."""
 FOUND_SHARE: Final = 0.25
 """Runs that lie in a row are at least this long in all, as a share of the page's side; no stroke of a digit is."""
+PRINTED: Final = 5
+"""So many lines across a page are printed on it."""
+TORN_SHARE: Final = 0.08
+"""Runs of such lines, where grain or shade tore them, are at least this long, as a share of the page's side."""
 SPAN_SHARE: Final = 0.7
 """A ruling reaches this far at least, from its first run to its last, as a share of the page's side."""
 MAX_THICKNESS: Final = 0.006
@@ -60,70 +65,124 @@ class _Line:
     """Columns between which it was seen."""
 
 
-def without_rulings(ink: Ink, level: float) -> Ink:
-    """Return the ink of a page, uint8 [h, w], without lines that run across it, level or upright within a few degrees.
+@dataclass(frozen=True)
+class Rulings:
+    """The lines that run across a page."""
+
+    level: Sequence[_Line]
+    upright: Sequence[_Line]
+    """From the row to the column."""
+
+    @property
+    def are_of_paper(self) -> bool:
+        """Whether there are so many that they were printed: nobody draws them."""
+        return max(len(self.level), len(self.upright)) >= PRINTED
+
+
+def find_rulings(ink: Ink, level: float) -> Rulings:
+    """Return the lines that run across a page, uint8 [h, w], level or upright within a few degrees.
 
     `level` is the least ink, 1 to 255, that counts as ink.
     """
     mask = np.asarray(ink >= max(1, level), dtype=np.uint8)
-    level_lines = _rulings(mask)
-    upright_lines = _rulings(np.ascontiguousarray(mask.T))
-    if not level_lines and not upright_lines:
+    directions = [_may_be_ruled(mask), _may_be_ruled(np.ascontiguousarray(mask.T))]
+    if not any(directions):
+        return Rulings([], [])
+    mask = np.asarray(cv2.subtract(ink, _fat(ink)) >= max(1, level), dtype=np.uint8)
+    return Rulings(
+        *(
+            _lines(one) if ruled else []
+            for one, ruled in zip((mask, np.ascontiguousarray(mask.T)), directions, strict=True)
+        )
+    )
+
+
+def without_rulings(ink: Ink, rulings: Rulings) -> Ink:
+    """Return the ink of a page, uint8 [h, w], without its rulings."""
+    if not rulings.level and not rulings.upright:
         return ink
     cleared = ink.astype(np.float32) / np.float32(255)
-    for line in level_lines:
+    for line in rulings.level:
         _divide_away(cleared, line)
     turned = np.ascontiguousarray(cleared.T)
-    for line in upright_lines:
+    for line in rulings.upright:
         _divide_away(turned, line)
     return np.asarray(turned.T * 255 + 0.5, dtype=np.float32).astype(np.uint8)
 
 
-def _rulings(mask: Mask) -> list[_Line]:
-    height, width = mask.shape
-    thickest = max(3, round(max(height, width) * MAX_THICKNESS))
-    run = max(8, round(width * RUN_SHARE))
-    runs = _runs(mask, run)
-    # Most pages and frames are not ruled, which is seen before anything costly. A rim of the table is no line.
+def _fat(ink: Ink) -> Ink:
+    """Return the ink of what is no stroke: the table around a sheet, the edge of a shadow. It would join all lines."""
+    side = FAT * _thickest(ink)
+    fat = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    # With its soft edge.
+    return np.asarray(cv2.dilate(fat, np.ones((5, 5), np.uint8)), dtype=np.uint8)
+
+
+def _thickest(page: Ink | Mask | npt.NDArray[np.float32]) -> int:
+    """Return how many pixels thick a ruling may be on a page, [h, w]."""
+    side: int = max(page.shape)
+    return max(3, round(side * MAX_THICKNESS))
+
+
+def _may_be_ruled(mask: Mask) -> bool:
+    """Tell a page that may have level rulings from most pages and frames, before anything costly is done."""
+    height = len(mask)
+    # A rim of the table is no line.
     margin = round(height * MARGIN)
-    if runs[margin : height - margin].max(axis=0, initial=0).mean() < COVERED:
-        return []
-    # The table around a sheet would join all lines that run into it.
-    block = np.ones((FAT * thickest, FAT * thickest), np.uint8)
-    fat = cv2.morphologyEx(mask, cv2.MORPH_OPEN, block)
-    if fat.any():
-        fat = cv2.dilate(fat, np.ones((5, 5), np.uint8))
-        runs = _runs(np.where(fat, np.uint8(0), mask), run)
+    return bool(_runs(mask)[margin : height - margin].max(axis=0, initial=0).mean() >= COVERED)
+
+
+def _lines(mask: Mask) -> list[_Line]:
+    """Return the level lines, whose thin ink `mask` shows."""
+    height, width = mask.shape
+    thickest = _thickest(mask)
     # A slanted line is a staircase: its steps are joined before its length is taken.
-    joined = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((3, run), np.uint8))
+    joined = cv2.morphologyEx(_runs(mask), cv2.MORPH_CLOSE, np.ones((3, _run(mask)), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
     groups: list[tuple[Floats, Floats]] = []
-    for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH]) + 1 if count > 1 else ():
+    for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH], kind="stable") + 1 if count > 1 else ():
         x, y, w, h = (int(value) for value in stats[label, :4])
+        # Among printed rulings, what is shorter is one of them that is torn.
+        printed = len(_long(groups, width)) >= PRINTED
         at_edge = y == 0 or y + h == height
-        if at_edge or w < FOUND_SHARE * width:
+        if (at_edge and not printed) or w < (TORN_SHARE if printed else FOUND_SHARE) * width:
             continue
         own = labels[y : y + h, x : x + w] == label
         # Where a digit stands on the line, it is thicker than itself.
         bare = own & (own.sum(axis=0) <= thickest)
+        if at_edge:
+            # One of the rulings may leave the picture, and what lies along its edge is none.
+            bare &= ~(own[0] & (y == 0) | own[-1] & (y + h == height))
         rows, columns = bare.nonzero()
         # The lines are parabolas, which fewer points do not tell.
         if len(np.unique(columns)) >= max(BARE * w, DEGREE + 1):
             _add_to_line(groups, columns + float(x), rows + float(y), thickest)
-    lines = [
+    long = _long(groups, width)
+    if len(long) >= PRINTED:
+        long = [group for group in groups if len(np.unique(group[0])) >= FOUND_SHARE * width]
+    return [
         _Line(np.polynomial.Polynomial.fit(columns, rows, DEGREE), int(columns.min()), int(columns.max()))
-        for columns, rows in groups
+        for columns, rows in long
     ]
-    return [line for line in lines if line.last - line.first >= SPAN_SHARE * width]
 
 
-def _runs(mask: Mask, length: int) -> Mask:
-    """Return what belongs to straight runs, level within a few degrees, of at least this length."""
+def _long(groups: list[tuple[Floats, Floats]], width: int) -> list[tuple[Floats, Floats]]:
+    return [group for group in groups if np.ptp(group[0]) >= SPAN_SHARE * width]
+
+
+def _run(mask: Mask) -> int:
+    """Return how many pixels long the runs of a level ruling are at least."""
+    width: int = mask.shape[1]
+    return max(8, round(width * RUN_SHARE))
+
+
+def _runs(mask: Mask) -> Mask:
+    """Return what belongs to straight runs, level within a few degrees."""
     # Grain tears thin lines, which are mended before their runs are measured.
     mended = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
     # The steps of a thin slanted line are shorter than its runs have to be, unless each reaches over the next.
     thick = cv2.dilate(mended, np.ones((3, 1), np.uint8))
-    runs = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+    runs = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, _run(mask)), np.uint8))
     return np.minimum(runs, mended, dtype=np.uint8)
 
 
@@ -140,7 +199,7 @@ def _add_to_line(groups: list[tuple[Floats, Floats]], columns: Floats, rows: Flo
 def _divide_away(ink: npt.NDArray[np.float32], line: _Line) -> None:
     """Take a line away from ink, float32 [h, w] from 0 to 1, in place."""
     height, width = ink.shape
-    reach = max(3, round(max(height, width) * MAX_THICKNESS)) + 1
+    reach = _thickest(ink) + 1
     along = np.arange(width)
     middle = line.curve(along)
     offsets = np.arange(-reach * STEPS, reach * STEPS + 1) / STEPS

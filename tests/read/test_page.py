@@ -117,15 +117,33 @@ def test_a_page_without_digits_has_none(size: tuple[int, int], level: int, class
     assert (result.width, result.height) == size
 
 
+def blank_page(name: str, seed: int) -> Page:
+    blank = Digits(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.int64))
+    return compose_page(blank, np.random.default_rng(seed), replace(STYLES[name], rows=0, width=800, height=1000))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(
     "name", ["photo", "ruled", "squared", "show-through", "dark-shadow", "table", "specks-holes", "blackboard"]
 )
-def test_blank_paper_has_no_digits_whatever_lies_on_it(name: str, classifier: Classifier) -> None:
-    blank = Digits(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.int64))
-    for seed in (0, 1):
-        rng = np.random.default_rng(seed)
-        page = compose_page(blank, rng, replace(STYLES[name], rows=0, width=800, height=1000))
-        assert [digit for digit in read_page(page.picture, classifier).digits if digit.digit is not None] == []
+def test_blank_paper_has_no_digits_whatever_lies_on_it(name: str, seed: int, classifier: Classifier) -> None:
+    found = read_page(blank_page(name, seed).picture, classifier).digits
+    assert [digit for digit in found if digit.digit is not None] == []
+
+
+@pytest.mark.parametrize(
+    ("seed", "hard"),
+    [
+        (3, "its rulings are strong at the edge of the shadow only"),
+        (4, "grain tears some of its rulings"),
+        (5, "it is as dark as a board"),
+        (18, "it is as dark as a board, and its rulings are pale"),
+        (30, "its rulings run into the edge of a shadow"),
+    ],
+)
+def test_squared_paper_is_blank_in_any_light(seed: int, hard: str, classifier: Classifier) -> None:
+    found = read_page(blank_page("squared", seed).picture, classifier).digits
+    assert [digit for digit in found if digit.digit is not None] == [], hard
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])

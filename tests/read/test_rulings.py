@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from edgemnist.images.paper import Ink
-from edgemnist.read.rulings import without_rulings
+from edgemnist.read.rulings import find_rulings, without_rulings
 
 LEVEL = 60.0
+
+
+def cleared_of_rulings(ink: Ink, level: float = LEVEL) -> Ink:
+    return without_rulings(ink, find_rulings(ink, level))
 
 
 def ruled(slope: float, *, upright: bool, strength: int = 110, bend: float = 0.0) -> Ink:
@@ -43,7 +47,7 @@ def over(paper: Ink, ink: Ink) -> Ink:
 def test_lines_vanish_and_strokes_across_them_keep_their_ink(slope: float, bend: float, *, upright: bool) -> None:
     paper = ruled(slope, upright=upright, bend=bend)
     ink = strokes(paper.shape)
-    cleared = without_rulings(over(paper, ink), LEVEL)
+    cleared = cleared_of_rulings(over(paper, ink))
     bare = cv2.dilate(ink, np.ones((3, 3), np.uint8)) == 0
     assert (over(paper, ink)[bare] >= LEVEL).mean() > 0.03
     assert (cleared[bare] >= LEVEL).mean() < 0.0005
@@ -52,21 +56,21 @@ def test_lines_vanish_and_strokes_across_them_keep_their_ink(slope: float, bend:
 
 def test_a_sheet_without_lines_is_left_as_it_is() -> None:
     ink = strokes((500, 600))
-    np.testing.assert_array_equal(without_rulings(ink, LEVEL), ink)
+    np.testing.assert_array_equal(cleared_of_rulings(ink), ink)
 
 
 def test_the_bar_of_a_seven_that_fills_the_picture_is_no_ruling() -> None:
     ink = np.zeros((300, 300), dtype=np.uint8)
     cv2.line(ink, (60, 60), (240, 60), 200, 3)
     cv2.line(ink, (240, 60), (140, 260), 200, 3)
-    np.testing.assert_array_equal(without_rulings(ink, LEVEL), ink)
+    np.testing.assert_array_equal(cleared_of_rulings(ink), ink)
 
 
 def test_a_shadow_across_a_line_and_the_end_of_the_sheet_are_followed() -> None:
     paper = ruled(0.0, upright=False).astype(np.float64)
     paper[:, :300] *= 0.7
     paper[:, :50] = 0
-    left = without_rulings(paper.astype(np.uint8), 40.0) >= 40
+    left = cleared_of_rulings(paper.astype(np.uint8), 40.0) >= 40
     # Between the end of the sheet and the end of the first of the eight parts there may be a rest of each line.
     assert not left[:, 80:].any()
 
@@ -75,6 +79,6 @@ def test_a_shadow_across_a_line_and_the_end_of_the_sheet_are_followed() -> None:
 def test_lines_that_run_into_the_table_around_the_sheet_vanish_too(slope: float) -> None:
     paper = ruled(slope, upright=False)
     paper[:, :26] = paper[:, -26:] = paper[:26] = paper[-26:] = 160
-    left = without_rulings(paper, LEVEL) >= LEVEL
+    left = cleared_of_rulings(paper) >= LEVEL
     assert (paper[40:-40, 40:-40] >= LEVEL).mean() > 0.03
     assert left[40:-40, 40:-40].mean() < 0.0005
