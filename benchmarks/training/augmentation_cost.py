@@ -126,10 +126,16 @@ def _minutes(best: Recipe, steps: dict[str, float], pool: float) -> dict[str, fl
         "with noise": best.rounding.begins - best.noise.begins,
         "with noise and rounding": 1 - best.rounding.begins,
     }
+    copies = best.distillation.copies_for(FULL)
+    made = {
+        (copy, best.distillation.edition_of(copy, turn))
+        for turn in range(round(epochs / copies))
+        for copy in range(copies)
+    }
     student = sum(share * steps[f"best, {phase}, XLA"] for phase, share in phases.items())
     parts = {
         "teacher": teacher.epochs_for(FULL) * ceil(FULL / teacher.batch_size) * steps["teacher, graph"],
-        "pool": best.distillation.copies_for(FULL) * FULL * pool,
+        "pool": len(made) * FULL * pool,
         "student": epochs * ceil(FULL / best.batch_size) * student,
     }
     parts["with a teacher that is there"] = parts["pool"] + parts["student"]

@@ -169,7 +169,7 @@ def train(images: Images, labels: Labels) -> list[npt.NDArray[np.float64]]:
     # Compiled for the distortion alone: XLA's convolutions are several times slower on a CPU than TensorFlow's own.
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow ships no type information
     def distorted(batch: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
-        return warp(tf.cast(batch, tf.float32) / 255, coefficients, DISTORTION.grid)[..., None]
+        return warp(tf.cast(batch, tf.float32) / 255, coefficients, DISTORTION)[..., None]
 
     @tf.function  # type: ignore[untyped-decorator]  # as above
     def step(pixels: tf.Tensor, wanted: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:

@@ -53,6 +53,8 @@ class Distillation:
     """Of the last copy; the first is the images as they are, and those between are distorted in even steps."""
     images: int
     """In all copies together: there are more copies of a smaller set."""
+    uses: int
+    """Lessons for which a copy is kept before it is made anew."""
     temperature: float
     """By which both sides' logits are divided, so that what the teacher finds similar counts more."""
     share: float
@@ -61,6 +63,13 @@ class Distillation:
     def copies_for(self, images: int) -> int:
         """Return how many copies to make of so many images."""
         return max(2, min(MAX_COPIES, round(self.images / images)))
+
+    def edition_of(self, copy: int, turn: int) -> int:
+        """Return how often a copy has been made anew by its lesson of a turn, all counted from 0.
+
+        The first copy is the images as they are, always. Of the others each turn renews about as many as any other.
+        """
+        return (turn + copy) // self.uses if copy else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +80,7 @@ class ForSmaller:
     batch_size: int
     optimizer: Optimizer
     averaging: float
+    images_seen: int
     strength: float
     """Of the distortions of what is distilled from, as a share: a small network cannot learn what strong ones make."""
     temperature: float
@@ -122,6 +132,7 @@ class Recipe:
             )
         return replace(
             self,
+            images_seen=small.images_seen,
             batch_size=small.batch_size,
             optimizer=small.optimizer,
             averaging=small.averaging,
@@ -147,7 +158,7 @@ class Recipe:
         return self.distortion.scaled(min(1.0, max(0.5, 1 + doublings / 4)))
 
 
-FAR = Distortion(rotation=15, scale=0.15, shear=0.2, shift=2, elastic=1.4, grid=8, stroke=0.6)
+FAR = Distortion(rotation=15, scale=0.15, shear=0.2, shift=2, elastic=1.4, grid=8, stroke=0.6, sharp=True)
 """As far as a digit can be distorted and still be read: the teacher is wrong on 3 % of what this makes."""
 
 TEACHER = Recipe(
@@ -185,19 +196,20 @@ RECIPES: dict[str, Recipe] = {
         images_seen=18_000_000,
         batch_size=500,
         optimizer=Adam(weight_decay=0.03),
-        learning_rate=8e-3,
+        learning_rate=4e-3,
         warm_up=1,
         cosine=True,
         averaging=0.9985,
         noise=Noise(sigma=0.15, begins=0.75),
         rounding=Rounding(bits=(4, 8), begins=0.9),
-        distillation=Distillation(teacher=TEACHER, distortion=FAR, images=1_920_000, temperature=2, share=0.7),
+        distillation=Distillation(teacher=TEACHER, distortion=FAR, images=1_920_000, uses=5, temperature=2, share=0.7),
         smaller=ForSmaller(
             parameters=250_000,
             batch_size=250,
             optimizer=Adam(weight_decay=0.01),
             averaging=0.999,
-            strength=0.6,
+            images_seen=28_800_000,
+            strength=0.55,
             temperature=1,
             share=1,
         ),

@@ -42,7 +42,7 @@ def distort(images: tf.Tensor, draws: Draws, index: tf.Tensor, distortion: Disto
     """Return the images, float32 [B, 28, 28], of step `index`, distorted as was drawn."""
     if distortion is None:
         return images
-    images = warp(images, draws.coefficients[index], distortion.grid)
+    images = warp(images, draws.coefficients[index], distortion)
     return restroke(images, draws.strokes[index]) if distortion.stroke else images
 
 

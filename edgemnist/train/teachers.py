@@ -69,11 +69,11 @@ class Teachers:
         resume: bool,
         reporter: Reporter,
     ) -> tuple[Path, Pool]:
-        """Return the file of the teacher, trained now where it is not there yet, and the pool that it labelled.
+        """Return the file of the teacher, trained now where it is not there yet, and the pool that it labels.
 
         Raises TrainingError where the file is damaged or belongs to another training, and what `follow` raises.
         """
-        from edgemnist.train.pool import fill_pool
+        from edgemnist.train.pool import Pool
 
         record = _record(distillation, train, classes=classes, seed=seed)
         path = self.path_of(distillation, train, classes=classes, seed=seed)
@@ -85,7 +85,7 @@ class Teachers:
         if self._filled is None or self._filled[0] != key:
             # Let go of the old one first: a pool takes a gigabyte.
             self._filled = None
-            self._filled = key, fill_pool(teacher, train.images, distillation, seed, reporter)
+            self._filled = key, Pool(teacher, train.images, distillation, seed)
         return path, self._filled[1]
 
     def _train(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,6 +12,7 @@ import tensorflow as tf
 from edgemnist.data.interface import Dataset
 from edgemnist.train.augment import AFFINE_FIELDS, Coefficients, Distortion, basis, restroke, warp
 
+PLAIN = Distortion()
 STRONG = Distortion(rotation=60, scale=0.5, shear=0.5, shift=12, elastic=6)
 
 
@@ -30,7 +33,7 @@ def coefficients(
 
 def test_no_distortion_is_the_identity_to_the_last_bit(images: npt.NDArray[np.float32]) -> None:
     drawn = Distortion().draw(len(images), np.random.default_rng(0))
-    np.testing.assert_array_equal(warp(images, drawn, 6), images)
+    np.testing.assert_array_equal(warp(images, drawn, PLAIN), images)
 
 
 @pytest.mark.parametrize(("down", "right"), [(3, 0), (0, -5), (-2, 4), (40, 0), (0, 28)])
@@ -38,7 +41,7 @@ def test_a_shift_moves_each_pixel_by_so_many_and_leaves_black_behind(
     images: npt.NDArray[np.float32], down: int, right: int
 ) -> None:
     # The field says where a pixel is read, which is where the ink comes from.
-    moved = warp(images, coefficients(len(images), (-down, 0, 0), (-right, 0, 0)), 6)
+    moved = warp(images, coefficients(len(images), (-down, 0, 0), (-right, 0, 0)), PLAIN)
     expected = np.zeros_like(images)
     for row in range(28):
         for column in range(28):
@@ -48,12 +51,12 @@ def test_a_shift_moves_each_pixel_by_so_many_and_leaves_black_behind(
 
 
 def test_half_a_pixel_is_read_half_from_either_neighbour(images: npt.NDArray[np.float32]) -> None:
-    moved = warp(images, coefficients(len(images), (0, 0, 0), (0.5, 0, 0)), 6)
+    moved = warp(images, coefficients(len(images), (0, 0, 0), (0.5, 0, 0)), PLAIN)
     np.testing.assert_allclose(moved[:, :, :-1], (images[:, :, :-1] + images[:, :, 1:]) / 2, atol=1e-6)
 
 
 def test_a_quarter_turn_is_numpys(images: npt.NDArray[np.float32]) -> None:
-    turned = warp(images, coefficients(len(images), (0, -1, 1), (0, -1, -1)), 6)
+    turned = warp(images, coefficients(len(images), (0, -1, 1), (0, -1, -1)), PLAIN)
     np.testing.assert_allclose(turned, np.rot90(images, k=1, axes=(1, 2)), atol=1e-5)
 
 
@@ -83,17 +86,38 @@ def test_elastic_displacements_are_smooth() -> None:
 
 
 def test_the_strongest_distortion_leaves_pixels_between_black_and_white(images: npt.NDArray[np.float32]) -> None:
-    warped = np.asarray(warp(images, STRONG.draw(len(images), np.random.default_rng(4)), STRONG.grid))
+    warped = np.asarray(warp(images, STRONG.draw(len(images), np.random.default_rng(4)), STRONG))
     assert warped.min() >= 0
     # Interpolation rounds in the last bit.
     assert warped.max() <= 1 + 1e-6
     assert warped.std() > 0.05
 
 
+def test_sharp_reading_leaves_strokes_as_they_were_and_plain_reading_softens_them(
+    images: npt.NDArray[np.float32],
+) -> None:
+    def shown(values: npt.ArrayLike) -> tuple[float, float]:
+        """Return the share of white in the ink, and how much neighbours differ, of the mean."""
+        found = np.asarray(values)
+        return float(np.mean(found[found > 0.05] > 0.95)), float(np.abs(np.diff(found, axis=2)).mean() / found.mean())
+
+    moderate = Distortion(rotation=5, scale=0.05, shear=0.05, shift=1, elastic=0.5)
+    drawn = moderate.draw(len(images), np.random.default_rng(9))
+    white, steps = shown(images)
+    sharp = np.asarray(warp(images, drawn, replace(moderate, sharp=True)))
+    assert sharp.min() >= 0
+    assert sharp.max() <= 1
+    assert shown(sharp) == pytest.approx((white, steps), abs=0.03)
+    assert shown(warp(images, drawn, moderate))[0] < white - 0.15
+    # It reads from the same places.
+    np.testing.assert_allclose(sharp, warp(images, drawn, moderate), atol=0.6)
+    assert np.abs(sharp - np.asarray(warp(images, drawn, moderate))).mean() < 0.02
+
+
 def test_a_compiled_distortion_is_the_same(images: npt.NDArray[np.float32]) -> None:
     drawn = STRONG.draw(len(images), np.random.default_rng(5))
-    compiled = tf.function(warp, jit_compile=True)(tf.constant(images), tf.constant(drawn), STRONG.grid)
-    np.testing.assert_allclose(compiled, warp(images, drawn, STRONG.grid), atol=2e-3)
+    compiled = tf.function(warp, jit_compile=True)(tf.constant(images), tf.constant(drawn), STRONG)
+    np.testing.assert_allclose(compiled, warp(images, drawn, STRONG), atol=2e-3)
 
 
 def test_half_the_strength_is_half_the_displacement() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import keras
@@ -18,6 +19,7 @@ from edgemnist.results import TrainResult
 from edgemnist.train.config import TrainConfig
 from edgemnist.train.draws import draw_epoch
 from edgemnist.train.plan import plan_for
+from edgemnist.train.pool import Pool
 from edgemnist.train.recipes import RECIPES, Distillation, Recipe
 from edgemnist.train.record import predict_proba
 from edgemnist.train.run import train
@@ -91,9 +93,9 @@ def test_a_teacher_that_fits_is_reused(best: Best, dataset: Dataset, tmp_path: P
     listener = Listener()
     again = train(dataset, CONFIG, tmp_path, listener)
     assert again.sha256 == best[1].sha256
-    # The pool and the student, and no training of a teacher before them.
-    assert listener.totals == [4, 10]
-    assert best[2].totals == [3, 4, 10]
+    # The student, and no training of a teacher before it.
+    assert listener.totals == [10]
+    assert best[2].totals == [3, 10]
     assert (tmp_path / kept.name).read_bytes() == kept.read_bytes()
 
 
@@ -173,14 +175,34 @@ def test_the_pool_goes_from_the_images_as_they_are_to_ever_stronger_distortions(
     _, pool = Teachers(best[0]).pool(
         distillation(quick_best), dataset.train, classes=10, seed=2, resume=False, reporter=SILENT
     )
-    np.testing.assert_array_equal(pool.images[0], dataset.train.images)
-    changes = [np.abs(copy.astype(float) - dataset.train.images).mean() for copy in pool.images]
+    copies = [np.asarray(pool.copy(number, 0).images) for number in range(pool.copies)]
+    np.testing.assert_array_equal(copies[0], dataset.train.images)
+    changes = [np.abs(copy.astype(float) - dataset.train.images).mean() for copy in copies]
     assert changes == sorted(changes)
     assert changes[1] > 1
     lessons = pool.lessons(seed=5)
     shown = [np.asarray(lessons(epoch).images) for epoch in range(1, 5)]
-    for copy in pool.images:
+    for copy in copies:
         assert sum(np.array_equal(copy, one) for one in shown) == 1
+
+
+def test_copies_are_made_anew_after_some_lessons_and_a_resumed_training_has_the_same_ones(
+    best: Best, dataset: Dataset, quick_best: Recipe
+) -> None:
+    def fresh_pool() -> Pool:
+        taught = replace(distillation(quick_best), uses=2)
+        return Teachers(best[0]).pool(taught, dataset.train, classes=10, seed=2, resume=False, reporter=SILENT)[1]
+
+    pool = fresh_pool()
+    # Copy 1 is renewed in the turns 1, 3 and 5, and the images as they are never.
+    shown = [np.asarray(pool.copy(1, turn).images) for turn in range(6)]
+    alike = [np.array_equal(one, other) for one, other in pairwise(shown)]
+    assert alike == [False, True, False, True, False]
+    assert all(np.array_equal(pool.copy(0, turn).images, dataset.train.images) for turn in range(6))
+    answers = np.asarray(pool.copy(1, 5).targets)
+    resumed = fresh_pool().copy(1, 5)
+    np.testing.assert_array_equal(resumed.images, shown[5])
+    np.testing.assert_array_equal(resumed.targets, answers)
 
 
 def test_noise_reaches_half_of_each_batch_and_keeps_to_its_limit() -> None:

@@ -75,9 +75,9 @@ def test_a_smaller_network_is_shown_weaker_distortions_down_to_half() -> None:
     ("hidden", "parameters", "batch_size", "strength"),
     [
         ((512,), 407_050, 500, 1.0),
-        ((256,), 203_530, 250, 0.6),
-        ((128, 64), 109_386, 250, 0.6),
-        ((64,), 50_890, 250, 0.6),
+        ((256,), 203_530, 250, 0.55),
+        ((128, 64), 109_386, 250, 0.55),
+        ((64,), 50_890, 250, 0.55),
     ],
 )
 def test_best_takes_smaller_batches_and_weaker_distortions_for_smaller_networks(
