@@ -30,6 +30,11 @@ JOIN_GAP: Final = 0.25
 """Parts of a broken digit are at most this far apart, against a digit's height."""
 JOIN_SIZE: Final = 1.5
 """A joined digit is at most this high and wide, against a digit's height."""
+TALL: Final = 0.6
+"""A piece at least this high, against a digit's height, may be a digit by itself."""
+SIDE_BY_SIDE: Final = 1.1
+"""Two tall pieces are two digits where together they are this much wider than high: nine in ten digits are narrower, and
+hardly one of the others falls into two tall halves."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class Recognizer:
             if min(first.confidence, second.confidence) < DOUBTFUL
             and _gap(first.piece.box, second.piece.box) <= JOIN_GAP * height
             and _fits(first.piece.box, second.piece.box, height)
+            and not _side_by_side(first.piece.box, second.piece.box, height)
         ]
         joined = self._read([_merge(readings[one].piece, readings[other].piece) for one, other in pairs])
         gains = [
@@ -169,6 +175,11 @@ def _gap(one: Box, other: Box) -> float:
 def _fits(one: Box, other: Box, height: float) -> bool:
     _, _, w, h = around([one, other])
     return max(w, h) <= JOIN_SIZE * height
+
+
+def _side_by_side(one: Box, other: Box, height: float) -> bool:
+    _, _, w, h = around([one, other])
+    return w > SIDE_BY_SIDE * h and min(one[3], other[3]) >= TALL * height
 
 
 def _merge(one: Piece, other: Piece) -> Piece:

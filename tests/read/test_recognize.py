@@ -1,0 +1,52 @@
+"""Pieces of ink become digits: what stands side by side stays two, what is broken becomes one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.vision.synthetic.digits import Digits
+from edgemnist.images.components import bounds
+from edgemnist.read.piece import Piece, Pieces
+from edgemnist.read.recognize import SIDE_BY_SIDE, Recognizer
+from edgemnist.runtimes.interface import Classifier
+
+HEIGHT = 20
+
+
+def cut(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    found = bounds(image > 0)
+    assert found is not None
+    top, left, bottom, right = found
+    return image[top:bottom, left:right]
+
+
+def test_two_tall_digits_side_by_side_are_never_read_as_one(digits: Digits, classifier: Classifier) -> None:
+    wide = 0
+    for one, other in zip(digits.images[:2000:2], digits.images[1:2000:2], strict=True):
+        first, second = cut(one), cut(other)
+        (h, w), (other_h, other_w) = first.shape, second.shape
+        if w + 2 + other_w <= SIDE_BY_SIDE * max(h, other_h) or w > h or other_w > other_h:
+            continue
+        wide += 1
+        pieces = [Piece((0, 0, w, h), first), Piece((w + 2, 0, other_w, other_h), second)]
+        readings = Recognizer(classifier).recognize(Pieces(pieces, [], HEIGHT))
+        boxes = [reading.piece.box for reading in readings]
+        assert not [box for box in boxes if box[0] == 0 and box[2] == w + 2 + other_w]
+    assert wide > 0
+
+
+def test_a_digit_in_two_pieces_is_read_as_one(digits: Digits, classifier: Classifier) -> None:
+    joined = whole = 0
+    for image in digits.images[:200]:
+        ink = cut(image)
+        height, width = ink.shape
+        at = height // 2
+        pieces = [
+            Piece((0, 0, width, at - 1), ink[: at - 1]),
+            Piece((0, at + 1, width, height - at - 1), ink[at + 1 :]),
+        ]
+        readings = Recognizer(classifier).recognize(Pieces(pieces, [], HEIGHT))
+        joined += len(readings) == 1
+        whole += 1
+    assert joined / whole > 0.8
