@@ -33,8 +33,8 @@ JOIN_SIZE: Final = 1.5
 TALL: Final = 0.6
 """A piece at least this high, against a digit's height, may be a digit by itself."""
 SIDE_BY_SIDE: Final = 1.1
-"""Two tall pieces are two digits where together they are this much wider than high: nine in ten digits are narrower, and
-hardly one of the others falls into two tall halves."""
+"""Two tall pieces are two digits where together they are this much wider than high: nine in ten digits are narrower,
+and hardly one of the others falls into two tall halves."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from benchmarks.vision.synthetic.digits import Digits
 from edgemnist.images.components import bounds
 from edgemnist.read.piece import Piece, Pieces
-from edgemnist.read.recognize import SIDE_BY_SIDE, Recognizer
+from edgemnist.read.recognize import SIDE_BY_SIDE, TALL, Recognizer
 from edgemnist.runtimes.interface import Classifier
 
 HEIGHT = 20
@@ -26,13 +26,12 @@ def test_two_tall_digits_side_by_side_are_never_read_as_one(digits: Digits, clas
     for one, other in zip(digits.images[:2000:2], digits.images[1:2000:2], strict=True):
         first, second = cut(one), cut(other)
         (h, w), (other_h, other_w) = first.shape, second.shape
-        if w + 2 + other_w <= SIDE_BY_SIDE * max(h, other_h) or w > h or other_w > other_h:
+        if w + 2 + other_w <= SIDE_BY_SIDE * max(h, other_h) or min(h, other_h) < TALL * HEIGHT:
             continue
         wide += 1
         pieces = [Piece((0, 0, w, h), first), Piece((w + 2, 0, other_w, other_h), second)]
         readings = Recognizer(classifier).recognize(Pieces(pieces, [], HEIGHT))
-        boxes = [reading.piece.box for reading in readings]
-        assert not [box for box in boxes if box[0] == 0 and box[2] == w + 2 + other_w]
+        assert len(readings) >= 2
     assert wide > 0
 
 
