@@ -57,12 +57,13 @@ def main() -> None:
         "MNIST itself": float((classifier.predict(chosen.images) == chosen.labels).mean()),
     }
     for name, draw in DRAWINGS.items():
-        images = _normalized(chosen, draw)
+        images = normalized(chosen, draw)
         figures[name] = float((classifier.predict(images) == chosen.labels).mean())
     save("predict", figures)
 
 
-def _normalized(digits: Digits, draw: Draw) -> Grey:
+def normalized(digits: Digits, draw: Draw) -> Grey:
+    """Return pictures of digits as `predict` gives them to the model, uint8 [N, 28, 28]."""
     rng = np.random.default_rng(SEED)
     images = np.zeros((len(digits), 28, 28), dtype=np.uint8)
     for index, digit in enumerate(digits.images):
