@@ -9,16 +9,17 @@ from typing import TypeAlias
 
 import msgspec
 
-from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, check_max_slowdown, compare_with_baseline
+from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, check_in_common, check_max_slowdown, compare_with_baseline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.pair import pair
 from edgemnist.bench.record import read_baseline, save_bench
 from edgemnist.bench.results import PairResult, ScenarioResult
-from edgemnist.bench.run import bench
+from edgemnist.bench.run import bench, choose_subjects
 from edgemnist.bench.scenario_record import save_scenario, without_samples
 from edgemnist.bench.scenarios import ScenarioConfig, run_scenario
 from edgemnist.errors import UsageError
 from edgemnist.exports import keeps_results
+from edgemnist.manifest import read_manifest
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import BenchResult
 from edgemnist.storage import write_file
@@ -66,7 +67,7 @@ def run_request(exports: Path, request: Request, reporter: Reporter = SILENT) ->
             save_scenario(exports, played, reporter)
         return without_samples(played)
     # Before the measurement, which takes a while.
-    earlier = read_baseline(request.baseline) if request.baseline is not None else None
+    earlier = _read_baseline(exports, request)
     result = bench(exports, artifacts, config, reporter)
     if earlier is not None and request.baseline is not None:
         limit = request.max_slowdown or DEFAULT_MAX_SLOWDOWN
@@ -77,6 +78,17 @@ def run_request(exports: Path, request: Request, reporter: Reporter = SILENT) ->
     if config.slowdown == 1 and keeps_results(exports):
         save_bench(exports, result, reporter)
     return result
+
+
+def _read_baseline(exports: Path, request: Request) -> BenchResult | None:
+    """Return the earlier run, if there is one to compare with. Raises UsageError where there is nothing to compare."""
+    if request.baseline is None:
+        return None
+    earlier = read_baseline(request.baseline)
+    subjects = choose_subjects(exports, read_manifest(exports), request.artifacts, request.config)
+    measured = [(one.name, one.runtime, one.threads) for one in subjects]
+    check_in_common(measured, earlier, file=request.baseline)
+    return earlier
 
 
 def _save(request: Request, result: AnyResult) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.bench.doubt import spread_of_rounds
-from edgemnist.bench.subjects import subject_key
+from edgemnist.bench.subjects import KERAS, subject_key
 from edgemnist.errors import UsageError
 from edgemnist.results import BaselineComparison, BenchResult, Change, Latency, Ratio
 
 Rounds: TypeAlias = Sequence[Sequence[float]]
 """Latencies of one artifact, in any unit, a sequence for each round."""
+Key: TypeAlias = tuple[str, str, int]
+"""Name, runtime and number of threads: figures of the same three are compared."""
 
 REPLICATES: Final = 4_000
 """Of the bootstrap: the ends of a 95 % interval then rest on 100 replicates each."""
@@ -97,20 +99,36 @@ def _medians(generator: np.random.Generator, rounds: Rounds, drawn: npt.NDArray[
     return medians
 
 
+def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: Path) -> None:
+    """Raise UsageError where an earlier run has no artifact of those that are measured: no such gate could ever fail.
+
+    Keras alone does not count, unless nothing else is measured: it is what the artifacts are held against.
+    """
+    earlier = {_key(one) for one in baseline.results}
+    wanted = [key for key in measured if key[0] != KERAS] or measured
+    if not any(key in earlier for key in wanted):
+        ours, theirs = (", ".join(_words(key) for key in keys) for keys in (wanted, sorted(earlier)))
+        raise UsageError(
+            f"{file} has nothing to compare {ours} with: it holds {theirs or 'nothing'}",
+            hint="Name what it holds, or write it anew with: edgemnist bench --save FILE",
+        )
+
+
 def compare_with_baseline(
     result: BenchResult, baseline: BenchResult, *, file: Path, max_slowdown: float
 ) -> BaselineComparison:
     """Hold a run against an earlier one, artifact by artifact; both with their raw samples (`samples_us`).
 
     An artifact fails where it is slower by more than `max_slowdown` and by more than the noise. What only one of the
-    runs has is named in the warnings.
+    runs has is named in the warnings. Raises UsageError where they have nothing in common, see `check_in_common`.
     """
-    earlier = {(one.name, one.runtime, one.threads): one for one in baseline.results}
+    check_in_common([_key(one) for one in result.results], baseline, file=file)
+    earlier = {_key(one): one for one in baseline.results}
     changes, warnings = [], _host_differences(result, baseline)
     for latency in result.results:
-        before = earlier.get((latency.name, latency.runtime, latency.threads))
+        before = earlier.pop(_key(latency), None)
         if before is None:
-            warnings.append(f"{latency.name} ({latency.runtime}) was not measured in the earlier run")
+            warnings.append(f"{_words(_key(latency))} was not measured in the earlier run")
             continue
         change = _change(latency, before, samples_of(result, latency), samples_of(baseline, before), max_slowdown)
         if change.machine is not None and abs(math.log(change.machine)) > math.log(1 + MAX_MACHINE_CHANGE):
@@ -119,6 +137,9 @@ def compare_with_baseline(
                 "the ratio is corrected for that, but not for what hits artifacts and that work differently"
             )
         changes.append(change)
+    if earlier:
+        missing = ", ".join(_words(key) for key in earlier)
+        warnings.append(f"only the earlier run measured {missing}")
     return BaselineComparison(
         file=str(file),
         max_slowdown=max_slowdown,
@@ -131,6 +152,14 @@ def compare_with_baseline(
 def samples_of(result: BenchResult, latency: Latency) -> list[list[float]]:
     """Return the raw samples of one artifact by round. Raises KeyError where the result has none."""
     return (result.samples_us or {})[subject_key(latency.name, latency.runtime, latency.threads)]
+
+
+def _key(latency: Latency) -> Key:
+    return latency.name, latency.runtime, latency.threads
+
+
+def _words(key: Key) -> str:
+    return f"{subject_key(*key)} ({key[1]})"
 
 
 def _change(

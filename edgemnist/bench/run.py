@@ -25,7 +25,7 @@ from edgemnist.bench.statistics import call_steps, histogram, images_a_second, m
 from edgemnist.bench.subjects import KERAS, NULL, Subject, select_subjects
 from edgemnist.errors import ArtifactError
 from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.manifest import Manifest, read_manifest
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import BenchResult, Block, Latency
 
@@ -54,8 +54,7 @@ def bench(
     """
     config = config or BenchConfig()
     manifest = read_manifest(exports)
-    selected = select_subjects(exports, manifest, names, keras=config.keras, reporter=reporter)
-    subjects = [replace(subject, threads=count) for subject in selected for count in config.thread_counts]
+    subjects = choose_subjects(exports, manifest, names, config, reporter)
     images = read_golden(exports, manifest).images
     if len(images) == 0:
         raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")
@@ -78,6 +77,14 @@ def bench(
         samples_us=_raw(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
         warmup_us=_raw(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
     )
+
+
+def choose_subjects(
+    exports: Path, manifest: Manifest, names: Sequence[str] | None, config: BenchConfig, reporter: Reporter = SILENT
+) -> list[Subject]:
+    """Return what `bench` measures, with each number of threads. Raises what `select_subjects` raises."""
+    selected = select_subjects(exports, manifest, names, keras=config.keras, reporter=reporter)
+    return [replace(subject, threads=count) for subject in selected for count in config.thread_counts]
 
 
 def measure_all(

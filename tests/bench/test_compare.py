@@ -8,9 +8,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, ROUNDS, compare_rounds, compare_with_baseline
+from edgemnist.bench.command import Request, run_request
+from edgemnist.bench.compare import (
+    DEFAULT_MAX_SLOWDOWN,
+    ROUNDS,
+    check_in_common,
+    compare_rounds,
+    compare_with_baseline,
+)
+from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.record import read_baseline
 from edgemnist.errors import UsageError
+from edgemnist.results import BenchResult
 from tests.bench.machine import run
 
 
@@ -140,12 +149,53 @@ def test_a_run_against_an_earlier_one_fails_where_an_artifact_got_slower() -> No
 
 
 def test_what_does_not_compare_is_named() -> None:
-    earlier = msgspec.structs.replace(run("tflite-int8", noisy(1, 6.0)), host={"cpu": "A72"})
-    result = compare_with_baseline(run("onnx-int8", noisy(1, 6.0)), earlier, file=Path("b.json"), max_slowdown=1.05)
-    assert result.passed
-    assert result.changes == []
-    assert "A72" in result.warnings[0]
-    assert "onnx-int8" in result.warnings[1]
+    earlier = both(run("tflite-int8", noisy(1, 6.0)), run("tflite-int4", noisy(1, 6.0)))
+    earlier = msgspec.structs.replace(earlier, host={"cpu": "A72"})
+    now = both(run("tflite-int8", noisy(1, 6.0)), run("onnx-int8", noisy(1, 6.0)))
+    result = compare_with_baseline(now, earlier, file=Path("b.json"), max_slowdown=1.05)
+    assert [change.name for change in result.changes] == ["tflite-int8"]
+    another_cpu, only_now, only_then = result.warnings
+    assert "A72" in another_cpu
+    assert only_now.startswith("onnx-int8 (litert) was not measured in the earlier run")
+    assert only_then == "only the earlier run measured tflite-int4 (litert)"
+
+
+def both(first: BenchResult, second: BenchResult) -> BenchResult:
+    """Return one run of two artifacts."""
+    samples = {**(first.samples_us or {}), **(second.samples_us or {})}
+    return msgspec.structs.replace(first, results=[*first.results, *second.results], samples_us=samples)
+
+
+def test_a_run_that_has_nothing_in_common_with_the_earlier_one_is_wrong_usage_and_no_pass() -> None:
+    earlier = run("tflite-int8", noisy(1, 6.0))
+    for now in (run("tflite-int88", noisy(1, 6.0)), with_threads(earlier, 2)):
+        with pytest.raises(UsageError, match=r"b\.json has nothing to compare tflite-int8.* it holds tflite-int8 "):
+            compare_with_baseline(now, earlier, file=Path("b.json"), max_slowdown=1.05)
+
+
+def with_threads(result: BenchResult, threads: int) -> BenchResult:
+    return msgspec.structs.replace(result, results=[msgspec.structs.replace(result.results[0], threads=threads)])
+
+
+def test_keras_alone_is_no_artifact_in_common() -> None:
+    keras, int8, int4 = (("keras", "keras", 1), ("tflite-int8", "litert", 1), ("tflite-int4", "litert", 1))
+    earlier = both(run("keras", noisy(1, 900.0)), run("tflite-int8", noisy(1, 6.0)))
+    of_keras, of_int8 = earlier.results
+    earlier = msgspec.structs.replace(earlier, results=[msgspec.structs.replace(of_keras, runtime="keras"), of_int8])
+    with pytest.raises(UsageError, match="nothing to compare tflite-int4"):
+        check_in_common([keras, int4], earlier, file=Path("b.json"))
+    check_in_common([keras, int8], earlier, file=Path("b.json"))
+    check_in_common([keras], earlier, file=Path("b.json"))
+
+
+def test_a_name_that_the_earlier_run_lacks_ends_the_command_before_anything_is_measured(
+    made_exports: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "b.json").write_text(run("tflite-int8", noisy(1, 6.0)).to_json())
+    # An hour of measuring would not end in time.
+    config = BenchConfig(seconds=3_600.0)
+    with pytest.raises(UsageError, match="nothing to compare tflite-int4"):
+        run_request(made_exports, Request(artifacts=["tflite-int4"], config=config, baseline=tmp_path / "b.json"))
 
 
 def test_a_baseline_without_raw_samples_or_without_a_file_is_wrong_usage(tmp_path: Path) -> None:
