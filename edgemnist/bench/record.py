@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgemnist.bench.subjects import KERAS
+from edgemnist.bench.subjects import KERAS, subject_key
 from edgemnist.errors import ManifestError, UsageError
 from edgemnist.manifest import Manifest, read_manifest
 from edgemnist.progress import SILENT, Reporter
@@ -27,7 +27,7 @@ def read_bench(exports: Path) -> BenchResult | None:
 def read_baseline(path: Path) -> BenchResult:
     """Return the result of an earlier run that `--save` wrote.
 
-    Raises UsageError where there is no such file or it has no raw samples, and ManifestError where it is broken.
+    Raises UsageError where there is no such file or it lacks raw samples, and ManifestError where it is broken.
     """
     hint = "Write one with: edgemnist bench --save FILE"
     baseline = read_saved(path, BenchResult, hint=hint)
@@ -35,6 +35,13 @@ def read_baseline(path: Path) -> BenchResult:
         raise UsageError(f"{path} does not exist", hint=hint)
     if not baseline.samples_us:
         raise UsageError(f"{path} has no raw samples to compare with", hint=hint)
+    for latency in baseline.results:
+        key = subject_key(latency.name, latency.runtime, latency.threads)
+        rounds = baseline.samples_us.get(key, [])
+        if not rounds or not all(rounds) or len(rounds) != len(latency.blocks or rounds):
+            raise UsageError(f"{path} lacks raw samples of {key}", hint=hint)
+        if min(map(min, rounds)) <= 0:
+            raise UsageError(f"{path} has samples of {key} that are not above 0", hint=hint)
     return baseline
 
 

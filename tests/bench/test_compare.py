@@ -205,3 +205,25 @@ def test_a_baseline_without_raw_samples_or_without_a_file_is_wrong_usage(tmp_pat
     (tmp_path / "summary.json").write_text(summary.to_json())
     with pytest.raises(UsageError, match="no raw samples"):
         read_baseline(tmp_path / "summary.json")
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ({"tflite-int8": []}, "lacks raw samples of tflite-int8"),
+        ({"tflite-int8": [[]]}, "lacks raw samples of tflite-int8"),
+        ({"tflite-int8": [[6.0], [], [6.0]]}, "lacks raw samples of tflite-int8"),
+        ({"tflite-int8": [[6.0]]}, "lacks raw samples of tflite-int8"),
+        ({"tflite-int4": [[6.0]] * 3}, "lacks raw samples of tflite-int8"),
+        ({"tflite-int8": [[6.0], [6.0], [0.0]]}, "not above 0"),
+    ],
+    ids=["no rounds", "an empty list", "an empty round", "fewer rounds than blocks", "another name", "no time at all"],
+)
+def test_a_baseline_with_samples_that_cannot_be_compared_is_wrong_usage(
+    samples: dict[str, list[list[float]]], said: str, tmp_path: Path
+) -> None:
+    whole = run("tflite-int8", noisy(1, 6.0))
+    (tmp_path / "b.json").write_text(msgspec.structs.replace(whole, samples_us=samples).to_json())
+    with pytest.raises(UsageError, match=said) as caught:
+        read_baseline(tmp_path / "b.json")
+    assert caught.value.exit_code == 2
