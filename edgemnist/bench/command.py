@@ -46,8 +46,13 @@ class Request:
         check_max_slowdown(self.max_slowdown)
         if self.pair and self.baseline is not None:
             raise UsageError("--pair and --baseline are two ways to compare", hint="Choose one of them.")
-        if self.scenario is not None and (self.pair or self.baseline is not None):
-            raise UsageError("A scenario is not compared", hint="Leave out --pair and --baseline.")
+        limited = self.max_slowdown is not None
+        if self.scenario is not None and (self.pair or self.baseline is not None or limited):
+            raise UsageError("A scenario is not compared", hint="Leave out --pair, --baseline and --max-slowdown.")
+        if limited and not self.pair and self.baseline is None:
+            raise UsageError(
+                "--max-slowdown has nothing to compare with", hint="Name an earlier run with --baseline, or add --pair."
+            )
 
 
 def run_request(exports: Path, request: Request, reporter: Reporter = SILENT) -> AnyResult:

@@ -39,6 +39,7 @@ SCENARIOS: Final = {
 """What `--scenario` takes."""
 BATCH_SIZES: Final = tuple(2**power for power in range(11))
 SEED: Final = 0
+DEFAULT_P99_LIMIT_MS: Final = 1.0
 LEAST_CALLS: Final = 10
 """Of a duty cycle, however slow."""
 
@@ -51,7 +52,7 @@ class ScenarioConfig:
     """One of SCENARIOS, or `duty-cycle`."""
     rate: float | None = None
     """Queries a second, or calls a second of a duty cycle."""
-    p99_limit_ms: float = 1.0
+    p99_limit_ms: float = DEFAULT_P99_LIMIT_MS
     """Of the server scenario: from the arrival of a query to its answer."""
 
     def __post_init__(self) -> None:
@@ -66,18 +67,22 @@ class ScenarioConfig:
 
 
 def choose_scenario(
-    name: str | None, *, rate: float | None, p99_limit_ms: float, duty_cycle: str | None
+    name: str | None, *, rate: float | None, p99_limit_ms: float | None, duty_cycle: str | None
 ) -> ScenarioConfig | None:
     """Return what the options ask for, or None where they ask for no scenario. Raises UsageError."""
+    if name is not None and duty_cycle is not None:
+        raise UsageError("--scenario and --duty-cycle are two things", hint="Choose one of them.")
+    config = None
     if duty_cycle is not None:
-        if name is not None:
-            raise UsageError("--scenario and --duty-cycle are two things", hint="Choose one of them.")
-        return duty_cycle_config(duty_cycle)
-    if name is not None:
-        return ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit_ms)
-    if rate is not None:
-        raise UsageError(f"--rate is for --scenario {SERVER}")
-    return None
+        config = duty_cycle_config(duty_cycle)
+    elif name is not None:
+        limit = DEFAULT_P99_LIMIT_MS if p99_limit_ms is None else p99_limit_ms
+        config = ScenarioConfig(name=name, rate=rate, p99_limit_ms=limit)
+    if config is None or config.name != SERVER:
+        for option, value in (("--rate", rate), ("--p99-limit", p99_limit_ms)):
+            if value is not None:
+                raise UsageError(f"{option} is for --scenario {SERVER}", hint="Add that, or leave it out.")
+    return config
 
 
 def duty_cycle_config(text: str) -> ScenarioConfig:

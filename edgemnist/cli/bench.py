@@ -96,14 +96,15 @@ def bench(
         ),
     ] = None,
     p99_limit: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--p99-limit",
             metavar="MS",
+            show_default="1",
             help="server: what 99 % of the queries have to hold.",
             rich_help_panel=_SCENARIOS,
         ),
-    ] = 1.0,
+    ] = None,
     duty_cycle: Annotated[
         str | None,
         typer.Option(
