@@ -44,6 +44,8 @@ class Request:
 
     def __post_init__(self) -> None:
         check_max_slowdown(self.max_slowdown)
+        if self.config.keras and (self.pair or self.scenario is not None):
+            raise UsageError("--keras goes with neither --pair nor a scenario", hint="Leave it out.")
         if self.pair and self.baseline is not None:
             raise UsageError("--pair and --baseline are two ways to compare", hint="Choose one of them.")
         limited = self.max_slowdown is not None

@@ -27,8 +27,8 @@ class BenchConfig:
     rounds: int = 3
     """Rounds over all artifacts, with a new process for each measurement; they share the samples and seconds. Keras and
     the null runtime take part in three, at the most."""
-    keras: bool = True
-    """Measure Keras too, where TensorFlow and the model are there and no artifacts were named."""
+    keras: bool | None = None
+    """Measure Keras too; None: where no artifacts were named, and TensorFlow and the model are there."""
     repeats: int = 1
     """How often a round that something disturbed is measured again, at the most, before it counts as tainted."""
     slowdown: float = 1.0

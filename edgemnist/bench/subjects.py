@@ -52,19 +52,22 @@ NULL = Subject(name="harness", runtime="null", path=Path(), bytes=0, sha256="")
 
 
 def select_subjects(
-    exports: Path, manifest: Manifest, names: Sequence[str] | None, *, keras: bool, reporter: Reporter = SILENT
+    exports: Path, manifest: Manifest, names: Sequence[str] | None, *, keras: bool | None, reporter: Reporter = SILENT
 ) -> list[Subject]:
     """Return what to measure: the artifacts that were named, or all that can be run here, and Keras.
 
-    Keras is measured where it is named, or where nothing is and `keras` says so; if it cannot be, a notice tells why.
-    The files' hashes have been checked. Raises what `select_artifacts` and `read_recorded` raise.
+    Keras is measured where it is named or `keras` is true. Where it is None and nothing is named, Keras is measured if
+    it can be, and a notice tells why if not. The files' hashes have been checked.
+
+    Raises what `select_artifacts` and `read_recorded` raise, and ArtifactError or MissingDependencyError where Keras
+    was asked for and cannot be measured.
     """
     wanted = [name for name in names or () if name != KERAS]
     artifacts = select_artifacts(exports, manifest, wanted, reporter) if wanted or not names else []
     subjects = [_subject(exports, artifact.name, artifact) for artifact in artifacts]
-    if names and KERAS in names:
+    if keras or (names and KERAS in names):
         return subjects + _keras_subjects(exports, manifest)
-    if keras and not names:
+    if keras is None and not names:
         try:
             return subjects + _keras_subjects(exports, manifest)
         except (ArtifactError, MissingDependencyError) as error:

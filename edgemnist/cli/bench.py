@@ -36,7 +36,14 @@ def bench(
     repeats: Annotated[
         int, typer.Option("--repeats", help="How often to measure a disturbed round again before it is marked.")
     ] = 1,
-    keras: Annotated[bool, typer.Option("--keras/--no-keras", help="Measure Keras too, where it is installed.")] = True,
+    keras: Annotated[
+        bool | None,
+        typer.Option(
+            "--keras/--no-keras",
+            show_default="where it is installed and no artifact is named",
+            help="Measure Keras too, which gives the speed-up over it.",
+        ),
+    ] = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Write the result with its raw samples.")
     ] = None,
@@ -142,8 +149,9 @@ def bench(
         settings = {"--threads": threads, "--batch-size": batch_size, "--samples": samples, "--seconds": seconds}
         settings |= {"--rounds": rounds, "--repeats": repeats, "--slow-down": slow_down}
         asked = {"--scenario": scenario, "--rate": rate, "--p99-limit": p99_limit, "--duty-cycle": duty_cycle}
-        flags = [*(["--cold-cache"] if cold_cache else []), *([] if keras else ["--no-keras"])]
-        words = [*(artifacts or ()), *options.words({**settings, **(asked if played else {})}), *flags]
+        given = {"--cold-cache": cold_cache, "--keras": keras, "--no-keras": keras is False}
+        flags = [flag for flag, is_given in given.items() if is_given]
+        words = [*(artifacts or ()), *options.words(settings | asked), *flags]
         targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in on]
         bench_on_boards(targets, words, scenario=played is not None, save=save, json=json)
         return

@@ -35,6 +35,13 @@ def test_what_makes_no_sense_together_is_wrong_usage(options: dict[str, Any], sa
         Request(artifacts=["tflite-int8"], config=BenchConfig(), **options)
 
 
+@pytest.mark.parametrize("mode", [{"pair": True}, {"scenario": SERVER}])
+def test_keras_is_not_asked_for_where_it_would_not_be_measured(mode: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="--keras goes with neither"):
+        Request(artifacts=["tflite-int8"], config=BenchConfig(keras=True), **mode)
+    Request(artifacts=["tflite-int8"], config=BenchConfig(keras=False), **mode)
+
+
 @pytest.mark.parametrize("comparison", [{"pair": True}, {"baseline": Path("b.json")}])
 def test_a_limit_goes_with_either_comparison(comparison: dict[str, Any]) -> None:
     Request(artifacts=["tflite-int8"], config=BenchConfig(), max_slowdown=1.1, **comparison)

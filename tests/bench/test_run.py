@@ -12,7 +12,7 @@ import pytest
 from edgemnist.bench.coldcache import can_evict, evict, files_of
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench, spread, takes_part
-from edgemnist.bench.subjects import NULL
+from edgemnist.bench.subjects import NULL, select_subjects
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
 from edgemnist.manifest import read_manifest
 from edgemnist.results import BenchResult
@@ -128,6 +128,30 @@ def test_raw_samples_are_left_out_unless_asked_for_and_so_is_keras(made_exports:
     assert all(latency.speedup is None for latency in result.results)
 
 
+@pytest.mark.parametrize(
+    ("names", "keras", "measured"),
+    [
+        (["tflite-int8"], None, ["tflite-int8"]),
+        (["tflite-int8"], True, ["tflite-int8", "keras", "keras"]),
+        (["tflite-int8", "keras"], True, ["tflite-int8", "keras", "keras"]),
+        (["tflite-int8"], False, ["tflite-int8"]),
+        (["keras"], None, ["keras", "keras"]),
+    ],
+)
+def test_keras_is_measured_where_it_is_named_or_asked_for(
+    names: list[str], *, keras: bool | None, measured: list[str], made_exports: Path
+) -> None:
+    found = select_subjects(made_exports, read_manifest(made_exports), names, keras=keras)
+    assert [subject.name for subject in found] == measured
+
+
+def test_keras_beside_all_artifacts_is_the_default(made_exports: Path) -> None:
+    manifest = read_manifest(made_exports)
+    for keras, rows in ((None, 2), (True, 2), (False, 0)):
+        found = select_subjects(made_exports, manifest, None, keras=keras)
+        assert len(found) == len(manifest.artifacts) + rows
+
+
 def test_a_threaded_measurement_says_so(made_exports: Path) -> None:
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads=2)
     assert [latency.threads for latency in bench(made_exports, ["onnx-float32"], config).results] == [2]
@@ -141,8 +165,9 @@ def test_where_the_keras_model_is_missing_a_notice_says_so(exports: Path) -> Non
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1)
     assert len(bench(exports, None, config, notices).results) == 1
     assert "Keras is not measured" in notices.messages[0]
-    with pytest.raises(ArtifactError, match="no Keras model"):
-        bench(exports, ["keras"], config)
+    for names, asked in ((["keras"], config), (None, replace(config, keras=True))):
+        with pytest.raises(ArtifactError, match="no Keras model"):
+            bench(exports, names, asked)
 
 
 def test_without_tensorflow_a_notice_says_so_and_naming_keras_is_an_error(
