@@ -20,9 +20,9 @@ MAX_CLOCK_CHANGE: Final = 0.05
 MIN_CPU_SHARE: Final = 0.95
 """Share of the time that the process must have had a CPU: a busy loop on a quiet machine has 99 %."""
 MAX_SLOWER: Final = 0.10
-"""Share by which the fixed work may take longer than in the quietest round: on a quiet machine it varies by 2 %."""
+"""Share by which the fixed work may take longer than at the quietest moment: on a quiet machine it varies by 2 %."""
 SHORTEST_NS: Final = 50_000_000
-"""Blocks that are shorter are not asked for their share: Windows counts in steps of 16 ms."""
+"""Blocks that are awake for less are not asked for their share: Windows counts in steps of 16 ms."""
 
 # Bits of `vcgencmd get_throttled`, from the Raspberry Pi documentation; the same 16 bits higher: since the start.
 _FIRMWARE: Final = {
@@ -38,19 +38,25 @@ def taints(watch: Watch) -> list[str]:
     before, after = watch.before, watch.after
     return [
         *_firmware_taints(before.firmware, after.firmware),
-        *_clock_taints(before, after),
+        # The clock of a CPU that sleeps falls, and that is what such a block is about.
+        *(_clock_taints(before, after) if watch.slept <= watch.elapsed / 2 else []),
         *_heat_taints(before, after),
         *_share_taints(watch),
     ]
 
 
 def slowness_taints(reference: Sequence[float], quietest: float | None) -> list[str]:
-    """Return in words whether the machine was slower during a block than in the quietest one so far.
+    """Return in words whether the machine was slower around a block than when it was quietest so far.
 
-    `reference` are the times of the fixed work around the block, `quietest` that of the other one, in the same unit.
+    `reference` are the times of the fixed work around the block, `quietest` its shortest one, in the same unit.
     """
     slower = max(reference) / quietest - 1 if quietest else 0.0
-    return [f"fixed work took {slower:.0%} longer than in the quietest round"] if slower > MAX_SLOWER else []
+    return [f"fixed work took {slower:.0%} longer than when the machine was quietest"] if slower > MAX_SLOWER else []
+
+
+def quieter(reference: Sequence[float], quietest: float | None) -> float:
+    """Return the shortest time of the fixed work, of those around a block and the shortest so far."""
+    return min([*reference, *([] if quietest is None else [quietest])])
 
 
 def _firmware_taints(before: int | None, after: int | None) -> list[str]:
@@ -78,9 +84,10 @@ def _heat_taints(before: Conditions, after: Conditions) -> list[str]:
 
 
 def _share_taints(watch: Watch) -> list[str]:
-    if watch.cpu_time is None or watch.elapsed < SHORTEST_NS:
+    awake = watch.elapsed - watch.slept
+    if awake < SHORTEST_NS:
         return []
-    share = watch.cpu_time / watch.elapsed
+    share = watch.cpu_time / awake
     if share >= MIN_CPU_SHARE:
         return []
     return [f"other processes had the CPU for {1 - share:.0%} of the time"]

@@ -27,6 +27,7 @@ SPIN_NS: Final = 1_000_000
 """How long before its time a sleep ends, at the least: what the kernel's timers are late by is spent in a loop."""
 
 Ask = Callable[[Any], object]
+Sleep = Callable[[float], None]
 
 
 def offline(ask: Ask, images: Images, scenario: Offline) -> list[Trial]:
@@ -40,7 +41,9 @@ def offline(ask: Ask, images: Images, scenario: Offline) -> list[Trial]:
     return trials
 
 
-def server(ask: Ask, single: Sequence[Images], scenario: Server, typical: float) -> list[Trial]:
+def server(
+    ask: Ask, single: Sequence[Images], scenario: Server, typical: float, *, sleep: Sleep = time.sleep
+) -> list[Trial]:
     """Try the rate that was asked for, and then search the highest that holds the limit of the 99th percentile.
 
     `typical` is what a call takes without a pause, in nanoseconds. The search halves the range on a logarithmic scale;
@@ -48,14 +51,15 @@ def server(ask: Ask, single: Sequence[Images], scenario: Server, typical: float)
     """
     trials = []
     if scenario.rate is not None:
-        samples = answer_poisson(ask, single, scenario.rate, scenario.queries, scenario.seed)
+        queries = calls_for(scenario.rate, typical, scenario.samples, scenario.nanoseconds)
+        samples = answer_poisson(ask, single, scenario.rate, queries, scenario.seed, sleep=sleep)
         trials.append(Trial(setting=scenario.rate, samples=samples))
     high = 1e9 / typical
     low = high / SEARCH_RANGE
     rate = low
     for step in range(SEARCH_STEPS + 1):
         queries = min(max(round(rate * TRIAL_SECONDS), QUERIES[0]), QUERIES[1])
-        samples = answer_poisson(ask, single, rate, queries, scenario.seed + step)
+        samples = answer_poisson(ask, single, rate, queries, scenario.seed + step, sleep=sleep)
         trials.append(Trial(setting=rate, samples=samples))
         if np.percentile(samples, 99) <= scenario.limit:
             low = rate
@@ -67,7 +71,17 @@ def server(ask: Ask, single: Sequence[Images], scenario: Server, typical: float)
     return trials
 
 
-def answer_poisson(ask: Ask, single: Sequence[Images], rate: float, queries: int, seed: int) -> list[int]:
+def calls_for(rate: float, typical: float, samples: int, nanoseconds: int) -> int:
+    """Return how many calls at `rate` a second take `nanoseconds`, `samples` at the least.
+
+    Calls that take `typical` nanoseconds each come no faster than one after the other, however high the rate.
+    """
+    return max(samples, round(min(rate / 1e9, 1 / typical) * nanoseconds))
+
+
+def answer_poisson(
+    ask: Ask, single: Sequence[Images], rate: float, queries: int, seed: int, *, sleep: Sleep = time.sleep
+) -> list[int]:
     """Answer queries whose gaps are exponentially distributed, one after the other, and return how long each took.
 
     The time of a query runs from when it was due, so it contains the wait for the queries before it: a loop that
@@ -80,21 +94,23 @@ def answer_poisson(ask: Ask, single: Sequence[Images], rate: float, queries: int
     start = clock()
     for offset, image in zip(offsets, itertools.cycle(single), strict=False):
         due = start + offset
-        wait_until(due)
+        wait_until(due, sleep=sleep)
         ask(image)
         taken.append(clock() - due)
     return list(taken)
 
 
-def duty_cycle(ask: Ask, single: Sequence[Images], scenario: DutyCycle) -> list[Trial]:
-    """Time calls without a pause, and then calls between which the process sleeps."""
+def duty_cycle(
+    ask: Ask, single: Sequence[Images], scenario: DutyCycle, typical: float, *, sleep: Sleep = time.sleep
+) -> list[Trial]:
+    """Time calls without a pause, `typical` nanoseconds each, and then calls between which the process sleeps."""
     without = timed_calls(ask, single, samples=QUERIES[0], nanoseconds=0)
     clock = time.perf_counter_ns
     start, taken = clock(), array("q")
     images = itertools.cycle(single)
-    for call in range(1, scenario.calls + 1):
+    for call in range(1, calls_for(scenario.rate, typical, scenario.samples, scenario.nanoseconds) + 1):
         # Sleep to the end: a loop before the call would wake the CPU up, which is what is to be measured.
-        time.sleep(max(0.0, (start + call * 1e9 / scenario.rate - clock()) / 1e9))
+        sleep(max(0.0, (start + call * 1e9 / scenario.rate - clock()) / 1e9))
         image = next(images)
         started = clock()
         ask(image)
@@ -102,12 +118,12 @@ def duty_cycle(ask: Ask, single: Sequence[Images], scenario: DutyCycle) -> list[
     return [Trial(setting=0.0, samples=list(without)), Trial(setting=scenario.rate, samples=list(taken))]
 
 
-def wait_until(due: int) -> None:
+def wait_until(due: int, *, sleep: Sleep = time.sleep) -> None:
     """Return at `due` of the clock `time.perf_counter_ns`, or at once where that has passed."""
     clock = time.perf_counter_ns
     left = due - clock()
     if left > 2 * SPIN_NS:
-        time.sleep((left - SPIN_NS) / 1e9)
+        sleep((left - SPIN_NS) / 1e9)
     while clock() < due:
         pass
 

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from edgemnist.bench.doubt import slowness_taints, taints
+from edgemnist.bench.doubt import quieter, slowness_taints, taints
 from edgemnist.bench.protocol import Failure, Outcome, Report, Request, ScenarioReport
 from edgemnist.errors import MeasurementError
 
@@ -23,6 +25,9 @@ _SIGNALS = {
     "SIGILL": "This CPU lacks an instruction that the runtime uses: install a build of the runtime for this board.",
     "SIGKILL": "The system may have run out of memory: try a smaller --batch-size.",
 }
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,16 @@ class Measured:
     """How often it was measured until nothing disturbed it, or the limit was reached."""
     taints: tuple[str, ...] = ()
     """What disturbed the last attempt, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """What a process reported of a scenario, and how that came about."""
+
+    report: ScenarioReport
+    attempts: int
+    taints: tuple[str, ...]
+    """Of the last attempt, as those of `Measured`."""
 
 
 def measure(subject: str, request: Request) -> Measured:
@@ -56,21 +71,44 @@ def measure_undisturbed(subject: str, request: Request, repeats: int, quietest: 
 
     Raises MeasurementError where a process could not measure, or died.
     """
-    for attempt in itertools.count(1):
-        measured = measure(subject, request)
+
+    def disturbances(measured: Measured) -> tuple[str, ...]:
         report = measured.report
-        found = (*taints(report.watch), *slowness_taints(report.reference, quietest))
+        return (*taints(report.watch), *slowness_taints(report.reference, quietest))
+
+    measured, attempts, found = _until_undisturbed(lambda: measure(subject, request), disturbances, repeats)
+    return replace(measured, attempts=attempts, taints=found)
+
+
+def play_undisturbed(subject: str, request: Request, repeats: int, quietest: float | None = None) -> Performance:
+    """Run the scenario of a request in a fresh process, and again as `measure_undisturbed` does.
+
+    There may be no other round to hold this one against, so it is held against its own quieter end, too.
+    """
+
+    def play() -> ScenarioReport:
+        outcome, _ = _run_worker(subject, request)
+        if not isinstance(outcome, ScenarioReport):
+            raise TypeError(f"the process for {subject} played no scenario")
+        return outcome
+
+    def disturbances(report: ScenarioReport) -> tuple[str, ...]:
+        return (*taints(report.watch), *slowness_taints(report.reference, quieter(report.reference, quietest)))
+
+    report, attempts, found = _until_undisturbed(play, disturbances, repeats)
+    return Performance(report=report, attempts=attempts, taints=found)
+
+
+def _until_undisturbed(
+    once: Callable[[], T], disturbances: Callable[[T], tuple[str, ...]], repeats: int
+) -> tuple[T, int, tuple[str, ...]]:
+    """Return the last attempt, how many there were, and what disturbed the last one."""
+    for attempt in itertools.count(1):
+        outcome = once()
+        found = disturbances(outcome)
         if not found or attempt > repeats:
             break
-    return replace(measured, attempts=attempt, taints=found)
-
-
-def play(subject: str, request: Request) -> ScenarioReport:
-    """Run the scenario of a request in a fresh process; raises what `measure` raises."""
-    outcome, _ = _run_worker(subject, request)
-    if not isinstance(outcome, ScenarioReport):
-        raise TypeError(f"the process for {subject} played no scenario")
-    return outcome
+    return outcome, attempt, found
 
 
 def _run_worker(subject: str, request: Request) -> tuple[Report | ScenarioReport, int]:

@@ -24,8 +24,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, tag="server"):
     """Queries a second to try; None for the search alone."""
     limit: int
     """Nanoseconds that the 99th percentile may be, from arrival to answer."""
-    queries: int
-    """Of the trial at `rate`."""
+    samples: int
+    nanoseconds: int
+    """Queries of the trial at `rate` and their total, at the least, as far as they can be answered at that rate."""
     seed: int
 
 
@@ -34,7 +35,9 @@ class DutyCycle(msgspec.Struct, frozen=True, kw_only=True, tag="duty-cycle"):
 
     rate: float
     """Calls a second."""
-    calls: int
+    samples: int
+    nanoseconds: int
+    """Calls and their total with the sleep, at the least, as far as they can be made at that rate."""
 
 
 Scenario: TypeAlias = Offline | Server | DutyCycle
@@ -98,10 +101,14 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScenarioReport(msgspec.Struct, frozen=True, kw_only=True, tag="scenario"):
-    """What one process measured in a scenario."""
+    """What one process measured in a scenario. Times are in nanoseconds."""
 
     trials: list[Trial]
+    typical: float
+    """What a call takes without a pause."""
     watch: Watch
+    reference: list[float]
+    """Medians of the fixed work, right before and right after the trials."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):

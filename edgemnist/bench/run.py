@@ -15,7 +15,7 @@ from edgemnist.arrays import Images
 from edgemnist.bench.coldcache import evict, files_of
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.cpus import busy_cpus, choose_cpus, usable_cpus
-from edgemnist.bench.doubt import doubts, host_doubts
+from edgemnist.bench.doubt import doubts, host_doubts, quieter
 from edgemnist.bench.host import host_facts
 from edgemnist.bench.process import Measured, measure, measure_undisturbed
 from edgemnist.bench.protocol import Report, Request, Scenario
@@ -104,7 +104,7 @@ def measure_all(
             request = request_for(subject, config, scratch)
             one = measure_undisturbed(subject.key, request, config.repeats, quietest)
             measured[subject.key].append(one)
-            quietest = min([*one.report.reference, *([quietest] if quietest else [])])
+            quietest = quieter(one.report.reference, quietest)
     return measured
 
 

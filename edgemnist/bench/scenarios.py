@@ -13,10 +13,10 @@ import numpy as np
 
 from edgemnist.arrays import Images
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.doubt import host_doubts, taints
+from edgemnist.bench.doubt import host_doubts, quieter
 from edgemnist.bench.earlystopping import early_stopping_bound
 from edgemnist.bench.host import host_facts
-from edgemnist.bench.process import play
+from edgemnist.bench.process import play_undisturbed
 from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, Trial
 from edgemnist.bench.results import Played, Point, ScenarioResult
 from edgemnist.bench.run import latency, measure_all, request_for, scratch_directory
@@ -158,10 +158,14 @@ def _play_all(
 ) -> list[Played]:
     orders = _orders(config, scenario)
     played = []
+    quietest: float | None = None
     with scratch_directory(images) as scratch, reporter.task("Measuring", len(subjects)) as task:
         for done, subject in enumerate(subjects):
             task.update(done, subject.key)
-            report = play(subject.key, request_for(subject, config, scratch, orders))
+            request = request_for(subject, config, scratch, orders)
+            performance = play_undisturbed(subject.key, request, config.repeats, quietest)
+            report = performance.report
+            quietest = quieter(report.reference, quietest)
             limit = 1e3 * scenario.p99_limit_ms if scenario.name == SERVER else None
             points = [_point(trial, server_limit_us=limit, batch=scenario.name == OFFLINE) for trial in report.trials]
             played.append(
@@ -171,7 +175,7 @@ def _play_all(
                     threads=subject.threads,
                     points=sorted(points, key=lambda point: point.setting),
                     best=_best(points, scenario.name),
-                    warnings=taints(report.watch),
+                    warnings=[*overload(scenario.rate, report.typical), *performance.taints],
                     sha256=subject.sha256,
                 )
             )
@@ -180,15 +184,21 @@ def _play_all(
 
 def _orders(config: BenchConfig, scenario: ScenarioConfig) -> Scenario:
     """Return what the measuring process is told."""
+    nanoseconds = round(1e9 * config.seconds)
     if scenario.name == OFFLINE:
-        each = round(1e9 * config.seconds / len(BATCH_SIZES))
-        return Offline(batch_sizes=list(BATCH_SIZES), nanoseconds=each)
-    rate = scenario.rate or 1.0
-    calls = max(LEAST_CALLS, round(rate * config.seconds))
+        return Offline(batch_sizes=list(BATCH_SIZES), nanoseconds=round(nanoseconds / len(BATCH_SIZES)))
     if scenario.name == SERVER:
         limit = round(1e6 * scenario.p99_limit_ms)
-        return Server(rate=scenario.rate, limit=limit, queries=max(config.samples, calls), seed=SEED)
-    return DutyCycle(rate=rate, calls=calls)
+        return Server(rate=scenario.rate, limit=limit, samples=config.samples, nanoseconds=nanoseconds, seed=SEED)
+    return DutyCycle(rate=scenario.rate or 1.0, samples=LEAST_CALLS, nanoseconds=nanoseconds)
+
+
+def overload(rate: float | None, typical: float) -> list[str]:
+    """Return in words whether a rate, in calls a second, is beyond that of calls of `typical` nanoseconds each."""
+    most = 1e9 / typical
+    if rate is None or rate <= most:
+        return []
+    return [f"{rate:,.0f} a second cannot be reached: calls without a pause achieve {most:,.0f}"]
 
 
 def _point(trial: Trial, *, server_limit_us: float | None = None, batch: bool = False) -> Point:

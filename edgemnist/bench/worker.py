@@ -16,10 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgemnist.bench.conditions import watched
+from edgemnist.bench.conditions import Sleeper, watched
 from edgemnist.bench.cpus import pin
 from edgemnist.bench.memory import peak_rss
-from edgemnist.bench.protocol import Failure, Offline, Outcome, Report, Request, Scenario, ScenarioReport, Server
+from edgemnist.bench.protocol import (
+    Failure,
+    Offline,
+    Outcome,
+    Report,
+    Request,
+    Scenario,
+    ScenarioReport,
+    Server,
+    Trial,
+)
 from edgemnist.bench.reference import time_fixed_work
 from edgemnist.bench.timing import slowed, timed_calls
 from edgemnist.errors import EdgemnistError
@@ -146,18 +156,28 @@ def time_steps(ready: Ready) -> dict[str, list[int]]:
 
 
 def play(scenario: Scenario, request: Request, ready: Ready) -> ScenarioReport:
-    """Run a scenario."""
+    """Run a scenario, between two times of the fixed work."""
     from edgemnist.bench import loadgen
 
     ask, single = ready.ask, ready.single
-    if isinstance(scenario, Offline):
-        trials, watch = watched(request.cpus, lambda: loadgen.offline(ask, ready.images, scenario))
-    elif isinstance(scenario, Server):
-        typical = loadgen.typical_call(ready.warmup)
-        trials, watch = watched(request.cpus, lambda: loadgen.server(ask, single, scenario, typical), busy=False)
-    else:
-        trials, watch = watched(request.cpus, lambda: loadgen.duty_cycle(ask, single, scenario), busy=False)
-    return ScenarioReport(trials=trials, watch=watch)
+    typical = loadgen.typical_call(ready.warmup) * request.slowdown
+    sleeper = Sleeper()
+
+    def trials() -> list[Trial]:
+        if isinstance(scenario, Offline):
+            return loadgen.offline(ask, ready.images, scenario)
+        if isinstance(scenario, Server):
+            return loadgen.server(ask, single, scenario, typical, sleep=sleeper.sleep)
+        return loadgen.duty_cycle(ask, single, scenario, typical, sleep=sleeper.sleep)
+
+    before = time_fixed_work()
+    # The fixed work has taken the model's place in the caches.
+    timed_calls(ask, single, samples=WARMUP_CALLS, nanoseconds=0)
+    found, watch = watched(request.cpus, trials, sleeper)
+    if sleeper.slept:
+        # Else the fixed work would tell of a clock that is still asleep.
+        timed_calls(ask, single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
+    return ScenarioReport(trials=found, typical=typical, watch=watch, reference=[before, time_fixed_work()])
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.bench.conditions import Conditions, read_conditions, watched
-from edgemnist.bench.doubt import doubts, host_doubts, slowness_taints, taints
+from edgemnist.bench.conditions import Conditions, Sleeper, Watch, read_conditions, watched
+from edgemnist.bench.doubt import doubts, host_doubts, quieter, slowness_taints, taints
 from edgemnist.bench.statistics import summarise
 from edgemnist.bench.timing import timed_calls
 from edgemnist.results import Block
@@ -67,6 +67,25 @@ def test_waiting_for_the_cpu_is_seen_in_a_real_process() -> None:
     assert "other processes had the CPU" in taints(idle)[0]
 
 
+def test_a_process_that_sleeps_leaves_the_cpu_to_others_and_may_say_so() -> None:
+    sleeper = Sleeper()
+    _, idle = watched([0], lambda: sleeper.sleep(0.1), sleeper)
+    assert 0.1 * SECOND <= idle.slept <= idle.elapsed
+    assert _said_of_others(idle) == []
+    for share, said in ((1.0, []), (0.6, ["other processes had the CPU for 40% of the time"])):
+        assert taints(watch(QUIET, QUIET, slept=SECOND * 9 // 10, share=share)) == said
+
+
+def _said_of_others(found: Watch) -> list[str]:
+    return [words for words in taints(found) if "other processes" in words]
+
+
+def test_a_clock_that_falls_asleep_with_the_process_is_no_disturbance() -> None:
+    fallen = changed(khz=600_000)
+    assert taints(watch(QUIET, fallen, slept=SECOND * 9 // 10)) == []
+    assert "600 MHz" in taints(watch(QUIET, fallen, slept=SECOND // 10))[0]
+
+
 def raspberry_pi(root: Path, answer: str) -> list[str]:
     """Lay out /sys of a Raspberry Pi, and return a command that answers as its vcgencmd."""
     files = {
@@ -96,9 +115,10 @@ def test_a_tool_that_does_not_answer_is_no_error(command: list[str], tmp_path: P
 
 
 def test_a_machine_that_was_slower_than_in_another_round_taints_the_block() -> None:
-    assert slowness_taints([1.0, 1.45], 1.0) == ["fixed work took 45% longer than in the quietest round"]
+    assert slowness_taints([1.0, 1.45], 1.0) == ["fixed work took 45% longer than when the machine was quietest"]
     assert slowness_taints([1.0, 1.05], 1.0) == []
     assert slowness_taints([1.0, 9.0], None) == [], "the first round has none to be held against"
+    assert (quieter([1.2, 1.1], None), quieter([1.2, 1.1], 1.0), quieter([0.9, 1.1], 1.0)) == (1.1, 1.0, 0.9)
 
 
 def test_a_tail_of_rare_slow_calls_is_a_reason_to_doubt() -> None:

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from edgemnist.bench.loadgen import answer_poisson, duty_cycle, offline, server, typical_call, wait_until
+from edgemnist.bench.loadgen import answer_poisson, calls_for, duty_cycle, offline, server, typical_call, wait_until
 from edgemnist.bench.protocol import DutyCycle, Offline, Server
 
 IMAGES = np.zeros((4, 28, 28), np.uint8)
@@ -48,7 +48,10 @@ def test_a_query_that_waits_for_others_has_taken_that_long() -> None:
 def test_the_search_tries_rates_up_to_what_calls_without_a_pause_achieve() -> None:
     # A call of 0.02 ms: 50,000 a second, and a limit that is generous on a busy machine.
     trials = server(
-        lambda _: busy(_, 0.00002), SINGLE, Server(rate=None, limit=100 * MS, queries=0, seed=0), typical=MS / 50
+        lambda _: busy(_, 0.00002),
+        SINGLE,
+        Server(rate=None, limit=100 * MS, samples=0, nanoseconds=0, seed=0),
+        typical=MS / 50,
     )
     rates = [trial.setting for trial in trials]
     assert rates[0] == pytest.approx(500)
@@ -60,19 +63,27 @@ def test_the_search_tries_rates_up_to_what_calls_without_a_pause_achieve() -> No
 
 
 def test_a_limit_that_no_rate_holds_ends_the_search_at_once() -> None:
-    trials = server(busy, SINGLE, Server(rate=700.0, limit=1, queries=20, seed=0), typical=MS / 100)
+    trials = server(busy, SINGLE, Server(rate=700.0, limit=1, samples=20, nanoseconds=0, seed=0), typical=MS / 100)
     assert [len(trial.samples) for trial in trials] == [20, 1_000]
     assert trials[0].setting == 700.0
 
 
 def test_between_the_calls_of_a_duty_cycle_there_is_time_to_sleep() -> None:
     started = time.perf_counter()
-    without, asleep = duty_cycle(lambda _: None, SINGLE, DutyCycle(rate=100, calls=10))
+    without, asleep = duty_cycle(lambda _: None, SINGLE, DutyCycle(rate=100, samples=10, nanoseconds=0), typical=1_000)
     assert time.perf_counter() - started >= 0.1
     assert (without.setting, asleep.setting) == (0, 100)
     assert (len(without.samples), len(asleep.samples)) == (1_000, 10)
     # The sleep is no part of a call.
     assert np.median(asleep.samples) < 5 * MS
+
+
+def test_a_rate_that_cannot_be_reached_takes_no_longer_than_calls_without_a_pause() -> None:
+    assert calls_for(50, typical=MS, samples=10, nanoseconds=1_000 * MS) == 50
+    assert calls_for(1e9, typical=MS, samples=10, nanoseconds=1_000 * MS) == 1_000
+    assert calls_for(1e300, typical=MS, samples=10, nanoseconds=0) == 10
+    duty = DutyCycle(rate=1e9, samples=10, nanoseconds=50 * MS)
+    assert len(duty_cycle(lambda _: None, SINGLE, duty, typical=MS)[1].samples) == 50
 
 
 def test_waiting_ends_when_it_is_time_and_not_before() -> None:
