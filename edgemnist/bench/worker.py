@@ -32,7 +32,7 @@ from edgemnist.bench.protocol import (
 )
 from edgemnist.bench.reference import time_fixed_work
 from edgemnist.bench.timing import slowed, timed_calls
-from edgemnist.errors import EdgemnistError
+from edgemnist.errors import EdgemnistError, MeasurementError
 from edgemnist.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
@@ -108,8 +108,6 @@ def get_ready(request: Request) -> Ready:
 
 def measure(request: Request, ready: Ready) -> Report:
     """Time single images, then batches, then the steps of a call, and last of all another loading."""
-    import numpy as np
-
     reference = [time_fixed_work()]
     # The fixed work has taken the model's place in the caches.
     timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=0)
@@ -120,9 +118,7 @@ def measure(request: Request, ready: Ready) -> Report:
     reference.append(time_fixed_work())
     # Before the batches, whose memory is no part of what a board needs for one image.
     peak = peak_rss()
-    batch = np.resize(ready.images, (request.batch_size, *ready.images.shape[1:]))
-    ready.ask(batch)
-    batches = timed_calls(ready.ask, [batch], samples=BATCHES, nanoseconds=request.batch_nanoseconds)
+    batches = time_batches(request, ready)
     steps = time_steps(ready)
     # The first loading also imported the runtime, which no second model would have to wait for.
     loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
@@ -133,10 +129,25 @@ def measure(request: Request, ready: Ready) -> Report:
         samples=list(samples),
         reference=reference,
         watch=watch,
-        batches=list(batches),
+        batches=batches,
         steps=steps,
         peak_rss=peak,
     )
+
+
+def time_batches(request: Request, ready: Ready) -> list[int]:
+    """Time whole batches. Raises MeasurementError where there is not enough memory for one."""
+    import numpy as np
+
+    try:
+        batch = np.resize(ready.images, (request.batch_size, *ready.images.shape[1:]))
+        ready.ask(batch)
+        return list(timed_calls(ready.ask, [batch], samples=BATCHES, nanoseconds=request.batch_nanoseconds))
+    except MemoryError:
+        raise MeasurementError(
+            f"there is not enough memory for a batch of {request.batch_size:,} images",
+            hint="Choose a smaller --batch-size.",
+        ) from None
 
 
 def time_steps(ready: Ready) -> dict[str, list[int]]:

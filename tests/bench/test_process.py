@@ -77,6 +77,13 @@ def test_a_file_that_the_runtime_refuses_is_named_with_its_reason(request_: Requ
     assert "broken.tflite" in caught.value.message
 
 
+def test_a_batch_that_does_not_fit_into_memory_is_named(request_: Request) -> None:
+    # 784 TB: no system promises that much, however freely it does.
+    with pytest.raises(MeasurementError, match="not enough memory for a batch of 1,000,000,000,000 images") as caught:
+        measure("tflite-int8", msgspec.structs.replace(request_, batch_size=10**12))
+    assert "--batch-size" in caught.value.hint
+
+
 def test_a_defect_in_the_process_is_an_error_with_its_last_words(request_: Request, tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match="ended with status 1") as caught:
         measure("tflite-int8", msgspec.structs.replace(request_, images=str(tmp_path / "missing.npy")))
