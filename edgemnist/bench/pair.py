@@ -14,9 +14,10 @@ from edgemnist.bench.host import host_facts
 from edgemnist.bench.results import PairResult
 from edgemnist.bench.run import latency, measure_all
 from edgemnist.bench.subjects import find_subject
-from edgemnist.errors import UsageError
+from edgemnist.errors import ManifestError, UsageError
+from edgemnist.exports import reference_directory
 from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.manifest import MANIFEST_FILE, Manifest, read_manifest
 from edgemnist.progress import SILENT, Reporter
 
 ROUNDS = 10
@@ -34,8 +35,11 @@ def pair(
 ) -> PairResult:
     """Measure two artifacts or model files side by side; `names` are of the export directory, or paths.
 
-    The first must not be slower than the second by more than `max_slowdown`, where that is given. Raises UsageError
-    unless there are two names and at least three rounds, and whatever `find_subject` and `measure_all` raise.
+    The first must not be slower than the second by more than `max_slowdown`, where that is given. Two paths need no
+    export directory: without one, the images are those of the reference, and a notice says so.
+
+    Raises UsageError unless there are two names and at least three rounds, and whatever `read_manifest`,
+    `find_subject` and `measure_all` raise.
     """
     if len(names) != 2:  # noqa: PLR2004 - a pair
         raise UsageError(f"--pair compares two artifacts, and {len(names)} were named")
@@ -44,7 +48,7 @@ def pair(
             f"--rounds {config.rounds} is too few to tell a difference from noise",
             hint=f"A pair takes {FEWEST_ROUNDS} rounds or more; {ROUNDS} are usual.",
         )
-    manifest = read_manifest(exports)
+    exports, manifest = _images_and_names(exports, names, reporter)
     first, second = (replace(find_subject(exports, manifest, name), threads=config.threads) for name in names)
     if second.key == first.key:
         # A file against itself shows how large the noise is.
@@ -69,3 +73,14 @@ def pair(
             for subject, side in zip((first, second), samples, strict=True)
         },
     )
+
+
+def _images_and_names(exports: Path, names: Sequence[str], reporter: Reporter) -> tuple[Path, Manifest]:
+    """Return the export directory that the images and the names are of, and its record."""
+    try:
+        return exports, read_manifest(exports)
+    except ManifestError:
+        if (exports / MANIFEST_FILE).exists() or not all(Path(name).is_file() for name in names):
+            raise
+    reporter.notice(f"{exports} holds no {MANIFEST_FILE}, so the images are those of the reference.")
+    return reference_directory(), read_manifest(reference_directory())

@@ -9,9 +9,10 @@ import pytest
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.pair import pair
-from edgemnist.errors import UnknownNameError, UsageError
+from edgemnist.errors import ManifestError, UnknownNameError, UsageError
 from edgemnist.manifest import read_manifest
 from tests.conftest import Run
+from tests.notices import Notices
 
 QUICK = BenchConfig(samples=300, seconds=0.0, rounds=3, batch_size=1, repeats=0)
 
@@ -31,6 +32,19 @@ def test_a_file_that_no_manifest_knows_can_be_measured(made_exports: Path, tmp_p
     assert result.second.sha256 == read_manifest(made_exports).artifact("tflite-int8").sha256
     assert result.ratio.verdict == "slower"
     assert result.passed, "without a gate, slower is an answer and no failure"
+
+
+def test_two_files_need_no_export_directory(made_exports: Path, tmp_path: Path) -> None:
+    files = [str(made_exports / f"{name}.tflite") for name in ("tflite-int8", "tflite-int4")]
+    notices = Notices()
+    result = pair(tmp_path, files, QUICK, reporter=notices)
+    assert [result.first.name, result.second.name] == files
+    assert notices.messages == [f"{tmp_path} holds no manifest.json, so the images are those of the reference."]
+    with pytest.raises(ManifestError, match=r"holds no manifest\.json"):
+        pair(tmp_path, [files[0], "tflite-int8"], QUICK)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(ManifestError):
+        pair(tmp_path, files, QUICK)
 
 
 def test_a_file_against_itself_shows_the_noise(made_exports: Path) -> None:
