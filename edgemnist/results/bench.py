@@ -71,7 +71,7 @@ class Latency(Part, frozen=True, kw_only=True):
     load_ms: float
     """From the path to a classifier that is ready to be called, once its runtime has been imported."""
     cold_start_ms: float
-    """From process start to the first answer, interpreter and imports included."""
+    """From process start to the first answer, interpreter and imports included, but not those of a command line."""
     peak_rss_mb: float | None
     """Of a process that loads the artifact and answers single images; 1 MB is 10^6 bytes. None on Windows."""
     bytes: int
