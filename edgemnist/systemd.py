@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
+
+import edgemnist
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +142,33 @@ def _confinement(service: Service) -> list[str]:
 
 def _text(sections: Sequence[tuple[str, Sequence[str]]]) -> str:
     return "\n".join("\n".join([f"[{name}]", *lines, ""]) for name, lines in sections)
+
+
+def python_for(exports: Path) -> Path:
+    """Return the Python that runs a service: of a release, its own, whichever that will be one day."""
+    for parent in exports.absolute().parents:
+        python = parent / "venv" / "bin" / "python"
+        if parent.name == "current" and python.exists():
+            return python
+    return Path(sys.executable).absolute()
+
+
+def shown(*paths: Path) -> list[PurePosixPath]:
+    """Return what to show a service: this environment, and `paths`; none of them lies within another.
+
+    Of a release it is the store, since `current` leads elsewhere after each deployment. The interpreter that a virtual
+    environment was made with may be in a home as well.
+    """
+    environment = [Path(sys.prefix), Path(sys.base_prefix), Path(edgemnist.__file__).parents[1]]
+    unique = sorted({PurePosixPath(_root(path)) for path in (*environment, *paths)})
+    return [path for path in unique if not any(path != other and path.is_relative_to(other) for other in unique)]
+
+
+def _root(path: Path) -> Path:
+    for parent in (path, *path.parents):
+        if parent.name == "current" and parent.is_symlink():
+            return parent.parent.absolute()
+    return path.absolute()
 
 
 def quote(word: str) -> str:

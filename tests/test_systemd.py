@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from edgemnist.systemd import Service, quote, service_unit, socket_unit
+from edgemnist.systemd import Service, quote, service_unit, shown, socket_unit
 from tests.conftest import Run
 
 MOST_EXPOSED = 2.0
@@ -138,3 +138,44 @@ def test_watching_may_use_its_source_and_nothing_else(
     assert f"-m edgemnist watch {where} --steady 2" in done.stdout
     if source == ".":
         assert f"BindReadOnlyPaths={tmp_path}" in done.stdout
+
+
+def test_a_unit_that_watches_names_its_artifacts_and_sees_them(
+    edgemnist: Run, made_exports: Path, tmp_path: Path
+) -> None:
+    def unit(*options: str | Path) -> tuple[str, list[str]]:
+        done = edgemnist("watch", "0", "--systemd", *options)
+        assert done.returncode == 0, done.stderr
+        (command,) = re.findall("^ExecStart=(.*)$", done.stdout, flags=re.MULTILINE)
+        assert "ProtectHome=tmpfs\n" in done.stdout
+        return command, re.findall("^BindReadOnlyPaths=(.*)$", done.stdout, flags=re.MULTILINE)
+
+    named, elsewhere = tmp_path / "named", tmp_path / "elsewhere" / "mine.tflite"
+    command, seen = unit("--exports", "named")
+    assert command.endswith(f" --exports {named}")
+    assert str(named) in seen
+    command, seen = unit("--exports", "named", "--artifact", "elsewhere/mine.tflite")
+    assert command.endswith(f" --exports {named} --artifact {elsewhere}")
+    assert {str(named), str(elsewhere)} <= set(seen)
+    # As without --systemd, what was exported here answers, and not the reference.
+    (tmp_path / "exports").symlink_to(made_exports)
+    command, seen = unit("--artifact", "tflite-int8")
+    assert " --artifact tflite-int8 " in command
+    assert command.endswith(f" --exports {tmp_path / 'exports'}")
+    assert str(tmp_path / "exports") in seen
+
+
+def test_a_unit_that_watches_outlives_the_release(edgemnist: Run, tmp_path: Path) -> None:
+    release = tmp_path / "store" / "releases" / "1-0123456789ab"
+    (release / "exports").mkdir(parents=True)
+    (release / "venv").symlink_to(sys.prefix)
+    (tmp_path / "store" / "current").symlink_to("releases/1-0123456789ab")
+    current = tmp_path / "store" / "current"
+    unit = edgemnist("watch", "0", "--systemd", "--exports", current / "exports").stdout
+    assert f"ExecStart={current / 'venv' / 'bin' / 'python'} -m edgemnist watch 0 " in unit
+    assert f"BindReadOnlyPaths={tmp_path / 'store'}\n" in unit
+
+
+def test_a_service_sees_the_python_that_its_environment_was_made_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "base_prefix", "/home/pi/.local/share/uv/python/3.13")
+    assert PurePosixPath("/home/pi/.local/share/uv/python/3.13") in shown()

@@ -79,36 +79,32 @@ def watch(
         once=once,
         give_up_s=give_up,
     )
+    from edgemnist.exports import find_exports, is_model_file
+    from edgemnist.render.progress import TerminalReporter
+
+    reporter = TerminalReporter()
     if systemd:
         from edgemnist.watch.unit import watch_unit
 
-        print_unit(
-            watch_unit(
-                source,
-                options.words(
-                    {
-                        "--min-confidence": min_confidence,
-                        "--steady": steady,
-                        "--give-up": give_up,
-                        "--artifact": _absolute(artifact),
-                        "--threads": threads,
-                        "--exports": exports and exports.absolute(),
-                    }
-                )
-                + ["--every"] * every,
-            )
-        )
+        model = Path(artifact) if artifact is not None and is_model_file(artifact) else None
+        given = {
+            "--min-confidence": min_confidence,
+            "--steady": steady,
+            "--give-up": give_up,
+            "--artifact": None if model else artifact,
+            "--threads": threads,
+        }
+        words = options.words(given) + ["--every"] * every
+        directory = find_exports(exports, reporter, artifact=artifact)
+        print_unit(watch_unit(source, words, exports=directory, model=model))
         return
 
-    from edgemnist.exports import find_exports
     from edgemnist.predict import resolve_artifact
-    from edgemnist.render.progress import TerminalReporter
     from edgemnist.render.terminal import quiet_libraries
     from edgemnist.runtimes import load
     from edgemnist.signals import stopped_by_signals
     from edgemnist.watch.run import watch as watch_source
 
-    reporter = TerminalReporter()
     with stopped_by_signals() as stop:
         # Only while it loads: what libraries write is kept in a file, which must not grow for months.
         with quiet_libraries():
@@ -120,7 +116,3 @@ def watch(
         except BrokenPipeError:
             # Whoever read the lines has had enough, as `head` does.
             return
-
-
-def _absolute(artifact: str | None) -> str | None:
-    return str(Path(artifact).absolute()) if artifact is not None and Path(artifact).exists() else artifact
