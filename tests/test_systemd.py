@@ -179,3 +179,18 @@ def test_a_unit_that_watches_outlives_the_release(edgemnist: Run, tmp_path: Path
 def test_a_service_sees_the_python_that_its_environment_was_made_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "base_prefix", "/home/pi/.local/share/uv/python/3.13")
     assert PurePosixPath("/home/pi/.local/share/uv/python/3.13") in shown()
+
+
+def test_a_password_stays_out_of_the_unit(edgemnist: Run, tmp_path: Path) -> None:
+    for url in ("rtsp://user:secret@camera/1", "rtsp://user:s@cret@camera/1"):
+        done = edgemnist("watch", url, "--systemd")
+        assert done.returncode == 2
+        assert "--source-file" in done.stderr
+        assert "cret" not in done.stdout + done.stderr
+    # Only root may be able to read it, so it is not looked at.
+    done = edgemnist("watch", "--source-file", "camera", "--systemd")
+    assert done.returncode == 0, done.stderr
+    assert f"LoadCredential=source:{tmp_path / 'camera'}\n" in done.stdout
+    assert " -m edgemnist watch --source-file %d/source --steady 3 " in done.stdout
+    assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n" in done.stdout
+    assert "PrivateDevices=yes\n" in done.stdout

@@ -24,6 +24,12 @@ def watch(
     source_option: Annotated[
         str | None, typer.Option("--source", metavar="SOURCE", help="The same, as an option.")
     ] = None,
+    source_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--source-file", metavar="FILE", help="The same, from a file: for a URL whose password is not to be seen."
+        ),
+    ] = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(
@@ -66,12 +72,11 @@ def watch(
     from edgemnist.render.watch import print_reading, print_unit
     from edgemnist.watch.config import WatchConfig
 
-    if source is None:
-        source = source_option
-    elif source_option is not None:
-        raise UsageError("SOURCE and --source are the same: give one of them")
-    if source is None:
+    given = [one for one in (source, source_option, source_file) if one is not None]
+    if not given:
         raise UsageError("There is nothing to watch", hint="Give a camera's number, a URL, a video or a directory.")
+    if len(given) > 1:
+        raise UsageError("SOURCE, --source and --source-file are the same: give one of them")
     config = WatchConfig(
         read=ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence),
         steady=steady,
@@ -87,16 +92,16 @@ def watch(
         from edgemnist.watch.unit import watch_unit
 
         model = Path(artifact) if artifact is not None and is_model_file(artifact) else None
-        given = {
+        asked = {
             "--min-confidence": min_confidence,
             "--steady": steady,
             "--give-up": give_up,
             "--artifact": None if model else artifact,
             "--threads": threads,
         }
-        words = options.words(given) + ["--every"] * every
+        words = options.words(asked) + ["--every"] * every
         directory = find_exports(exports, reporter, artifact=artifact)
-        print_unit(watch_unit(source, words, exports=directory, model=model))
+        print_unit(watch_unit(given[0], words, exports=directory, model=model))
         return
 
     from edgemnist.predict import resolve_artifact
@@ -104,7 +109,9 @@ def watch(
     from edgemnist.runtimes import load
     from edgemnist.signals import stopped_by_signals
     from edgemnist.watch.run import watch as watch_source
+    from edgemnist.watch.sources import read_source
 
+    watched = read_source(given[0])
     with stopped_by_signals() as stop:
         # Only while it loads: what libraries write is kept in a file, which must not grow for months.
         with quiet_libraries():
@@ -112,7 +119,7 @@ def watch(
             _, path, labels = resolve_artifact(directory, artifact, reporter=reporter)
             classifier = load(path, threads=threads, labels=labels)
         try:
-            watch_source(source, classifier, config, emit=print_reading, stop=stop, reporter=reporter)
+            watch_source(watched, classifier, config, emit=print_reading, stop=stop, reporter=reporter)
         except BrokenPipeError:
             # Whoever read the lines has had enough, as `head` does.
             return

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from edgemnist.errors import MissingDependencyError, SourceError
+from edgemnist.errors import MissingDependencyError, SourceError, UsageError
 from edgemnist.watch.config import WatchConfig
 from edgemnist.watch.directory import DirectorySource
 from edgemnist.watch.frame import Source
@@ -17,7 +17,8 @@ from edgemnist.watch.live import Grabber, LiveSource
 
 PICAMERA: Final = "picamera"
 URL: Final = re.compile(r"(rtsps?|https?|rtmp|udp|tcp|srt)://", re.IGNORECASE)
-CREDENTIALS: Final = re.compile(r"(?<=://)[^/@]*@")
+CREDENTIALS: Final = re.compile(r"(?<=://)[^/]*@")
+"""User and password of a URL; the password may have an @ of its own."""
 
 
 def open_source(source: str, config: WatchConfig) -> Source:
@@ -47,6 +48,23 @@ def open_source(source: str, config: WatchConfig) -> Source:
             hint="Give a camera's number, picamera, an RTSP or HTTP URL, a video file or a directory.",
         )
     return capture.VideoSource(path)
+
+
+def read_source(file: str | Path) -> str:
+    """Return the first line of a file: a URL that others are not to see. What is no `Path` is the source itself.
+
+    Raises UsageError where the file cannot be read, or is empty.
+    """
+    if isinstance(file, str):
+        return file
+    try:
+        source = file.read_text(encoding="utf-8").strip().partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"The source file {file} cannot be read: {reason}") from error
+    if not source:
+        raise UsageError(f"The source file {file} is empty", hint="Write the URL of the camera into it.")
+    return source
 
 
 def _picamera() -> Callable[[], Grabber | None]:

@@ -4,32 +4,60 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Final
 
+from edgemnist.errors import UsageError
 from edgemnist.systemd import Service, python_for, service_unit, shown
-from edgemnist.watch.sources import PICAMERA, URL
+from edgemnist.watch.sources import CREDENTIALS, PICAMERA, URL
+
+SOURCE_CREDENTIAL: Final = "source"
 
 
-def watch_unit(source: str, options: Sequence[str], *, exports: Path, model: Path | None = None) -> str:
+def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, model: Path | None = None) -> str:
     """Return the unit that runs `edgemnist watch` on a source, as the present user.
 
-    `exports` is where the artifacts are, and `model` the model file that answers, where one was named.
+    A `Path` is a file that keeps a URL: systemd reads it later, and perhaps only root may read it now. `exports` is
+    where the artifacts are, and `model` the model file that answers, where one was named.
+
+    Raises UsageError for a URL with a password, which would have to stand in the unit, where everybody can read it.
     """
-    is_camera = source.isdecimal() or source == PICAMERA or source.startswith("/dev/")
-    # libcamera speaks to the sensor, the image processor and the memory that they share.
-    modules = ("char-video4linux", "char-media", "char-dma_heap") if source == PICAMERA else ("char-video4linux",)
-    path = Path(source)
-    words = [str(path.absolute()) if path.exists() else source, *options, "--exports", str(exports.absolute())]
+    is_stream = isinstance(source, Path) or bool(URL.match(source))
+    devices = _devices(source)
+    named, reads = _named(source)
+    words = [*named, *options, "--exports", str(exports.absolute())]
     words += [] if model is None else ["--artifact", str(model.absolute())]
     return service_unit(
         Service(
             name="edgemnist-watch",
-            description=f"edgemnist watch {'a stream' if URL.match(source) else source}",
+            description=f"edgemnist watch {'a stream' if is_stream else source}",
             command=[str(python_for(exports)), "-m", "edgemnist", "watch", *words],
-            reads=shown(exports, *([path] if path.exists() else []), *([] if model is None else [model])),
+            reads=shown(exports, *reads, *([] if model is None else [model])),
             user=getpass.getuser(),
-            network=bool(URL.match(source)),
-            devices=modules if is_camera else (),
-            groups=("video",) if is_camera else (),
+            network=is_stream,
+            devices=devices,
+            groups=("video",) if devices else (),
+            credentials=[(SOURCE_CREDENTIAL, PurePosixPath(source.absolute()))] if isinstance(source, Path) else [],
         )
     )
+
+
+def _named(source: str | Path) -> tuple[list[str], list[Path]]:
+    """Return the words that name the source, and where it is."""
+    if isinstance(source, Path):
+        return ["--source-file", f"%d/{SOURCE_CREDENTIAL}"], []
+    if CREDENTIALS.search(source):
+        raise UsageError(
+            "A unit is no place for the password in a URL: everybody on the machine can read it",
+            hint="Put the URL into a file that only root can read, and name that with --source-file.",
+        )
+    path = Path(source)
+    return ([str(path.absolute())], [path]) if path.exists() else ([source], [])
+
+
+def _devices(source: str | Path) -> tuple[str, ...]:
+    """Return the devices that a camera is: libcamera speaks to the sensor, the image processor and their memory."""
+    if source == PICAMERA:
+        return "char-video4linux", "char-media", "char-dma_heap"
+    is_camera = isinstance(source, str) and (source.isdecimal() or source.startswith("/dev/"))
+    return ("char-video4linux",) if is_camera else ()

@@ -123,6 +123,10 @@ def test_a_video_that_changes_its_size_is_read_on(edgemnist: Run, tmp_path: Path
         (("picamera",), 3, "sudo apt install python3-picamera2"),
         (("--source", "picamera"), 3, "picamera2, which is not installed"),
         (("0", "--source", "1"), 2, "give one of them"),
+        (("0", "--source-file", "url"), 2, "give one of them"),
+        (("--source-file", "nowhere"), 2, "The source file nowhere cannot be read: No such file"),
+        (("--source-file", "empty.mp4"), 2, "The source file empty.mp4 is empty"),
+        (("--source-file", "url", "--give-up", "0"), 2, "http://127.0.0.1:9/ has given no picture for 0 seconds"),
         (("text.mp4", "--once"), 2, "--once is for a directory"),
         ((".", "--steady", "0"), 2, "--steady 0 is no number of frames"),
         ((".", "--give-up", "-1"), 2, "--give-up has to be at least 0"),
@@ -133,11 +137,13 @@ def test_what_cannot_be_watched_is_said_in_a_sentence(
 ) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
+    (tmp_path / "url").write_text("http://me:s@cret@127.0.0.1:9/\n")
     done = edgemnist("watch", *arguments, "--exports", REFERENCE)
     assert done.returncode == code
     assert message in " ".join(done.stderr.split())
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
+    assert "cret" not in done.stderr
 
 
 def test_pictures_that_fall_into_a_directory_are_read_when_they_are_complete(tmp_path: Path, show: Show) -> None:
