@@ -12,7 +12,7 @@ from PIL import Image
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ImageError
 from edgemnist.images.decode import open_image
-from edgemnist.images.find import Box, find_digit
+from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
 from edgemnist.images.mnist import fit_digit
 from edgemnist.images.paper import extract_ink, is_dark_on_light
@@ -47,7 +47,7 @@ def normalize_digit(image: Image.Image) -> Normalized:
     dark = is_dark_on_light(grey)
     found = find_digit(extract_ink(grey, dark=dark))
     if found is None:
-        raise ImageError("there is nothing on it but its ground", hint="Write larger or darker, or come closer.")
+        raise _blank()
     scale = max(image.size) / max(grey.shape)
     left, top, width, height = (round(value * scale) for value in found.box)
     return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height))
@@ -80,5 +80,12 @@ def _ready_made(grey: Grey) -> Normalized | None:
     ground = np.median(border(grey))
     if ground not in {BLACK, WHITE}:
         return None
+    # As faint as `find_digit` takes for paper: the model would make a digit of it all the same.
+    if int(np.ptp(grey)) <= MIN_CONTRAST:
+        raise _blank()
     inverted = bool(ground == WHITE)
     return Normalized(255 - grey if inverted else grey, inverted, (0, 0, IMAGE_SIDE, IMAGE_SIDE))
+
+
+def _blank() -> ImageError:
+    return ImageError("there is nothing on it but its ground", hint="Write larger or darker, or come closer.")
