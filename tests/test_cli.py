@@ -90,6 +90,14 @@ def test_wrong_usage_ends_in_one_sentence_and_exit_2(arguments: list[str], said:
     assert {path.name: path.stat().st_mtime_ns for path in exports.iterdir()} == before
 
 
+@pytest.mark.parametrize("command", ["predict", "watch", "data --data", "export --exports", "doctor --exports"])
+def test_a_path_that_cannot_be_looked_at_ends_in_one_sentence_and_exit_2(command: str, edgemnist: Run) -> None:
+    done = edgemnist(*command.split(), "n" * 300)
+    assert done.returncode == 2
+    assert "File name too long." in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
 def test_debug_adds_the_traceback_and_keeps_the_exit_code(edgemnist: Run) -> None:
     done = edgemnist("--debug", "verify", "--exports", "missing")
     assert done.returncode == 2

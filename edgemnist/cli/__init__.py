@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError
+from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UsageError
 
 PIPELINE = (
     "all",
@@ -52,14 +52,29 @@ class Commands(TyperGroup):
         debug = bool(ctx.params.get("debug"))
         try:
             return super().invoke(ctx)
-        except EdgemnistError as error:
-            show_error(error)
+        except (EdgemnistError, OSError) as error:
+            failure = _failure(error)
+            if failure is None:
+                raise
+            show_error(failure)
             if debug:
                 traceback.print_exc()
-            raise typer.Exit(error.exit_code) from None
+            raise typer.Exit(failure.exit_code) from None
         except KeyboardInterrupt:
             show_interrupted()
             raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _failure(error: EdgemnistError | OSError) -> EdgemnistError | None:
+    """Return what to tell the user, or None where that is not for us to tell.
+
+    A path may be one that cannot even be looked at: too long a name, a loop of links, a directory of somebody else's.
+    """
+    if isinstance(error, EdgemnistError):
+        return error
+    if error.filename is None:
+        return None
+    return UsageError(f"{error.filename} cannot be used: {error.strerror}")
 
 
 app = typer.Typer(

@@ -25,8 +25,8 @@ _SAVE_AS: Final = "Save it as PNG or JPEG."
 def open_image(path: Path) -> Image.Image:
     """Read a picture file, and turn it upright where its EXIF data asks for that.
 
-    Raises ImageError, naming the file, where it is missing, empty, truncated, animated, has more than `MAX_PIXELS`, or
-    is no picture of a known format.
+    Raises ImageError, naming the file, where it is missing, cannot be opened, is empty, truncated, animated, has more
+    than `MAX_PIXELS`, or is no picture of a known format.
     """
     try:
         with path.open("rb") as file:
@@ -35,8 +35,8 @@ def open_image(path: Path) -> Image.Image:
         raise ImageError(f"{path} does not exist") from None
     except IsADirectoryError:
         raise ImageError(f"{path} is a directory, not a picture") from None
-    except PermissionError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def decode_image(file: IO[bytes], name: str) -> Image.Image:

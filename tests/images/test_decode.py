@@ -98,6 +98,18 @@ def test_a_file_that_is_missing_or_a_directory_is_named(tmp_path: Path) -> None:
         open_image(tmp_path)
 
 
+def test_a_path_that_leads_nowhere_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "file").touch()
+    for name, reason in (
+        ("loop.png", "Too many levels of symbolic links"),
+        ("n" * 300, "File name too long"),
+        ("file/picture.png", "Not a directory"),
+    ):
+        with pytest.raises(ImageError, match=f"{name} cannot be read: {reason}"):
+            open_image(tmp_path / name)
+
+
 def test_a_picture_object_without_pixels_is_refused() -> None:
     with pytest.raises(ImageError, match="has no pixels"):
         to_mnist(Image.new("L", (0, 5)))
