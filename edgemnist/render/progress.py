@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from edgemnist.progress import Reporter, Task
@@ -16,7 +17,7 @@ class TerminalReporter(Reporter):
 
     def notice(self, message: str) -> None:
         """Write one line."""
-        err().print(f"[yellow]note:[/] {message}")
+        err().print(f"[yellow]note:[/] {escape(message)}")
 
     @contextlib.contextmanager
     def task(self, description: str, total: float | None = None) -> Iterator[Task]:

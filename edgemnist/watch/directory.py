@@ -26,19 +26,24 @@ class DirectorySource(Source):
 
     connected = False
 
-    def __init__(self, path: Path, *, poll_s: float, once: bool) -> None:
+    def __init__(self, path: Path, *, poll_s: float, give_up_s: float, once: bool) -> None:
         self._path = path
         self._poll_s = poll_s
+        self._give_up_s = give_up_s
         self._once = once
 
     def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
-        """Give the pictures, oldest first. One that cannot be read is named in a notice, and passed over."""
+        """Give the pictures, oldest first. One that cannot be read is named in a notice, and passed over.
+
+        A directory that goes away, as one in the network does, is waited for; what was read is not read again when it
+        is back.
+        """
         known: dict[str, Stamp] = {}
         """What each file was like when it was read."""
         before: dict[str, Stamp] = {}
         index = 0
         while not stop.is_set():
-            present = self._pictures()
+            present = self._wait_for_pictures(stop, reporter)
             known = {name: stamp for name, stamp in known.items() if name in present}
             for name, stamp in sorted(present.items(), key=lambda entry: (entry[1][1], entry[0])):
                 # A file that is still growing is not a picture yet.
@@ -58,20 +63,46 @@ class DirectorySource(Source):
             before = present
             stop.wait(self._poll_s)
 
+    def _wait_for_pictures(self, stop: Event, reporter: Reporter) -> dict[str, Stamp]:
+        """Return the pictures of the directory as soon as it is there: at once, unless it has gone away."""
+        away_since: float | None = None
+        while not stop.is_set():
+            try:
+                found = self._pictures()
+            except OSError as error:
+                reason = error.strerror or error
+                if self._once:
+                    raise SourceError(f"{self._path} cannot be watched: {reason}") from error
+                if away_since is None:
+                    away_since = time.monotonic()
+                    reporter.notice(f"{self._path} cannot be watched: {reason}; it is tried again.")
+                if time.monotonic() - away_since >= self._give_up_s:
+                    raise SourceError(
+                        f"{self._path} could not be watched for {self._give_up_s:g} seconds: {reason}",
+                        hint="Look whether it is still mounted, and may be read.",
+                    ) from error
+                stop.wait(self._poll_s)
+                continue
+            if away_since is not None:
+                reporter.notice(f"{self._path} is back.")
+            return found
+        return {}
+
     def _pictures(self) -> dict[str, Stamp]:
-        """Return the pictures of the directory; hidden files are somebody's temporary ones."""
+        """Return the pictures of the directory; hidden files are somebody's temporary ones.
+
+        Raises OSError where the directory cannot be read.
+        """
         found: dict[str, Stamp] = {}
-        try:
-            with os.scandir(self._path) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in SUFFIXES:
-                        continue
-                    try:
-                        if entry.is_file():
-                            state = entry.stat()
-                            found[entry.name] = state.st_size, state.st_mtime_ns
-                    except FileNotFoundError:
-                        continue
-        except OSError as error:
-            raise SourceError(f"{self._path} cannot be watched: {error.strerror or error}") from error
+        with os.scandir(self._path) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in SUFFIXES:
+                    continue
+                try:
+                    if entry.is_file():
+                        state = entry.stat()
+                        found[entry.name] = state.st_size, state.st_mtime_ns
+                except OSError:
+                    # It was removed a moment ago, or is a link to itself.
+                    continue
         return found

@@ -31,7 +31,7 @@ def open_source(source: str, config: WatchConfig) -> Source:
         return LiveSource("The camera module", _picamera(), give_up_s=config.give_up_s)
     path = Path(source)
     if path.is_dir():
-        return DirectorySource(path, poll_s=config.poll_s, once=config.once)
+        return DirectorySource(path, poll_s=config.poll_s, give_up_s=config.give_up_s, once=config.once)
     if config.once:
         raise SourceError(f"--once is for a directory, which {source} is not")
     from edgemnist.watch import capture

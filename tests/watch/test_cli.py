@@ -19,9 +19,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgemnist.errors import SourceError
 from edgemnist.exports import reference_directory
+from edgemnist.runtimes.interface import Classifier
+from edgemnist.watch import WatchConfig
 from tests.conftest import Run
 from tests.watch.conftest import Film, Show
+from tests.watch.watcher import Watcher
 
 REFERENCE = str(reference_directory())
 
@@ -183,6 +187,46 @@ def test_once_reads_what_is_there_oldest_first_and_ends(edgemnist: Run, tmp_path
     assert [Path(reading["source"]).name for reading in readings] == ["b.png", "a.png", "c.tiff"]
     assert [texts([reading])[0] for reading in readings] == ["20", "35", "46"]
     assert "d.jpg is empty" in done.stderr
+
+
+def test_an_entry_that_cannot_be_read_is_passed_over(edgemnist: Run, tmp_path: Path, show: Show) -> None:
+    cv2.imwrite(str(tmp_path / "z.png"), show("10"))
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "[bold].png").write_bytes(b"broken")
+    done = edgemnist("watch", ".", "--once", "--exports", REFERENCE)
+    assert done.returncode == 0, done.stderr
+    assert texts(lines(done.stdout)) == ["10"]
+    assert "[bold].png is not a picture" in " ".join(done.stderr.split())
+
+
+def test_a_directory_that_goes_away_is_waited_for_and_read_on(
+    classifier: Classifier, show: Show, tmp_path: Path
+) -> None:
+    scans, away = tmp_path / "scans", tmp_path / "away"
+    scans.mkdir()
+    cv2.imwrite(str(scans / "first.png"), show("10"))
+    with Watcher(str(scans), classifier, WatchConfig(poll_s=0.05)) as watcher:
+        watcher.wait(lambda: watcher.texts() == ["10"])
+        scans.rename(away)
+        gone = f"{scans} cannot be watched: No such file or directory; it is tried again."
+        watcher.wait(lambda: watcher.notices.told == [gone])
+        cv2.imwrite(str(away / "second.png"), show("20"))
+        away.rename(scans)
+        watcher.wait(lambda: watcher.texts() == ["10", "20"])
+        assert watcher.notices.told == [gone, f"{scans} is back."]
+        assert len(watcher.readings) == 2, "what was read before is not read again"
+
+
+def test_a_directory_that_stays_away_is_given_up(classifier: Classifier, show: Show, tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    cv2.imwrite(str(scans / "first.png"), show("10"))
+    with Watcher(str(scans), classifier, WatchConfig(poll_s=0.05, give_up_s=0.3)) as watcher:
+        watcher.wait(lambda: watcher.texts() == ["10"])
+        scans.rename(tmp_path / "away")
+        watcher.wait(lambda: watcher.error is not None)
+    assert isinstance(watcher.error, SourceError)
+    assert "scans could not be watched for 0.3 seconds: No such file" in watcher.error.message
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
