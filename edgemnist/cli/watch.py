@@ -16,7 +16,7 @@ def watch(
         str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="A camera's number, `picamera`, an RTSP or HTTP URL, a video file, or a directory of pictures.",
+            help="A camera's number, `picamera`, an RTSP or HTTP URL, a video or picture file, or a directory.",
             show_default=False,
         ),
     ] = None,

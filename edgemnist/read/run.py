@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from edgemnist.errors import ImageError
+from edgemnist.errors import ImageError, UsageError
 from edgemnist.images.decode import open_image
 from edgemnist.predict import resolve_artifact
 from edgemnist.progress import SILENT, Reporter
@@ -18,8 +18,8 @@ from edgemnist.read.results import ReadResult
 from edgemnist.runtimes import load, runtime_for
 from edgemnist.storage import write_file
 
-KINDS: Final = {".jpg": "JPEG", ".jpeg": "JPEG"}
-"""Formats of the drawing by suffix; any other is PNG."""
+KINDS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Formats of the drawing by suffix."""
 
 
 def read_file(
@@ -32,14 +32,16 @@ def read_file(
     boxes: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> ReadResult:
-    """Read the digits of a picture file; `boxes` is a PNG or, by its suffix, a JPEG to draw them into.
+    """Read the digits of a picture file; `boxes` is a PNG or JPEG, by its suffix, to draw them into.
 
     `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken.
 
-    Raises ImageError for a picture that cannot be read, ArtifactError and ManifestError where the artifact cannot be
-    used, MissingDependencyError where OpenCV or the runtime is missing, and StorageError where `boxes` cannot be
-    written.
+    Raises UsageError where `boxes` is neither by its suffix, ImageError for a picture that cannot be read,
+    ArtifactError and ManifestError where the artifact cannot be used, MissingDependencyError where OpenCV or the
+    runtime is missing, and StorageError where `boxes` cannot be written.
     """
+    if boxes is not None and boxes.suffix.lower() not in KINDS:
+        raise UsageError(f"--boxes {boxes} is no name of a PNG or JPEG", hint="Let it end in .png or .jpg.")
     FINDER.load()
     picture = open_image(page)
     name, path, labels = resolve_artifact(exports, artifact, reporter=reporter)
@@ -51,5 +53,5 @@ def read_file(
     if not result.digits:
         reporter.notice(f"No digits were found on {page}.")
     if boxes is not None:
-        write_file(boxes, draw_boxes(picture, result, KINDS.get(boxes.suffix.lower(), "PNG")))
+        write_file(boxes, draw_boxes(picture, result, KINDS[boxes.suffix.lower()]))
     return msgspec.structs.replace(result, source=str(page), artifact=name, runtime=runtime_for(path))

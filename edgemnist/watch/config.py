@@ -29,5 +29,6 @@ class WatchConfig:
     def __post_init__(self) -> None:
         if self.steady < 1:
             raise UsageError(f"--steady {self.steady} is no number of frames", hint="Give 1 or more.")
-        if self.give_up_s < 0 or self.stall_s <= 0 or self.poll_s <= 0:
+        # So written, nothing that is not a number passes.
+        if not (self.give_up_s >= 0 and self.stall_s > 0 and self.poll_s > 0):
             raise UsageError("--give-up has to be at least 0 seconds")

@@ -32,7 +32,8 @@ def watch(
 ) -> None:
     """Read a source until it ends or `stop` is set, and call `emit` for each frame that was read.
 
-    Raises SourceError where the source cannot be read, and MissingDependencyError where OpenCV or picamera2 is missing.
+    Raises SourceError or ImageError where the source cannot be read, and MissingDependencyError where OpenCV or
+    picamera2 is missing.
     """
     FINDER.load()
     # Here, since it imports OpenCV.
@@ -41,8 +42,9 @@ def watch(
     frames = open_source(source, config)
     steadier = Steadier(config.steady if frames.connected else 1)
     detector = ChangeDetector()
-    to_settle = dropped = skipped = 0
+    to_settle = dropped = skipped = seen = 0
     for frame in frames.frames(stop, reporter):
+        seen += 1
         dropped += frame.dropped
         if isinstance(frame.picture, np.ndarray) and not config.every:
             if detector.changed(frame.picture):
@@ -60,6 +62,10 @@ def watch(
             continue
         emit(_reading(frame, result, steadier.add(result.numbers), taken_up=taken_up, dropped=dropped, skipped=skipped))
         dropped = skipped = 0
+    if frames.connected and seen < config.steady and not stop.is_set():
+        reporter.notice(
+            f"{source} ended after {seen} of the {config.steady} frames that have to agree on a number: see --steady."
+        )
 
 
 def _reading(

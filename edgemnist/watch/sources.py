@@ -11,9 +11,10 @@ from typing import Final
 
 from edgemnist.errors import MissingDependencyError, SourceError, UsageError
 from edgemnist.watch.config import WatchConfig
-from edgemnist.watch.directory import DirectorySource
+from edgemnist.watch.directory import SUFFIXES, DirectorySource
 from edgemnist.watch.frame import Source
 from edgemnist.watch.live import Grabber, LiveSource
+from edgemnist.watch.picture import PictureSource
 
 PICAMERA: Final = "picamera"
 URL: Final = re.compile(r"(rtsps?|https?|rtmp|udp|tcp|srt)://", re.IGNORECASE)
@@ -22,10 +23,10 @@ CREDENTIALS: Final = re.compile(r"(?<=://)[^/]*@")
 
 
 def open_source(source: str, config: WatchConfig) -> Source:
-    """Return the source that a camera's number, `picamera`, a URL, a video file or a directory stands for.
+    """Return the source that a camera's number, `picamera`, a URL, a video, a picture or a directory stands for.
 
-    Needs OpenCV for all but directories. Raises SourceError where there is no such thing, and MissingDependencyError
-    where picamera2 is asked for and not installed.
+    Needs OpenCV for all but pictures and directories. Raises SourceError where there is no such thing, and
+    MissingDependencyError where picamera2 is asked for and not installed.
     """
     if source == PICAMERA:
         return LiveSource("The camera module", _picamera(), give_up_s=config.give_up_s)
@@ -34,6 +35,9 @@ def open_source(source: str, config: WatchConfig) -> Source:
         return DirectorySource(path, poll_s=config.poll_s, give_up_s=config.give_up_s, once=config.once)
     if config.once:
         raise SourceError(f"--once is for a directory, which {source} is not")
+    # A GIF may be a film.
+    if path.suffix.lower() in SUFFIXES - {".gif"} and path.is_file():
+        return PictureSource(path)
     from edgemnist.watch import capture
 
     if source.isdecimal():

@@ -54,6 +54,16 @@ def test_boxes_are_a_jpeg_where_the_name_says_so(edgemnist: Run, tmp_path: Path)
         assert drawn.format == "JPEG"
 
 
+@pytest.mark.parametrize("name", ["boxes.gif", "boxes"])
+def test_boxes_of_another_format_are_refused_before_anything_is_written(
+    name: str, edgemnist: Run, tmp_path: Path
+) -> None:
+    done = edgemnist("read", PAGES / min(TRUTH), "--artifact", MODEL, "--boxes", name)
+    assert done.returncode == 2
+    assert ".png or .jpg" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_page_without_digits_says_so_and_is_no_failure(edgemnist: Run, tmp_path: Path) -> None:
     Image.new("RGB", (300, 200), "white").save(tmp_path / "blank.png")
     done = edgemnist("read", "blank.png", "--artifact", MODEL, "--json")

@@ -106,6 +106,26 @@ def test_a_video_that_is_cut_short_is_read_as_far_as_it_goes(
     assert "of 30 frames: it is damaged or cut short" in " ".join(done.stderr.split())
 
 
+def test_a_single_picture_is_believed_at_once(edgemnist: Run, tmp_path: Path, show: Show) -> None:
+    cv2.imwrite(str(tmp_path / "picture.png"), show("85"))
+    done = edgemnist("watch", "picture.png", "--exports", REFERENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert texts(lines(done.stdout)) == ["85"]
+
+
+def test_a_video_that_is_too_short_for_its_frames_to_agree_says_so(
+    edgemnist: Run, tmp_path: Path, show: Show, film: Film
+) -> None:
+    film(tmp_path / "short.avi", [show("85")] * 2)
+    done = edgemnist("watch", "short.avi", "--exports", REFERENCE)
+    assert done.returncode == 0
+    assert texts(lines(done.stdout)) == []
+    assert "short.avi ended after 2 of the 3 frames that have to agree" in " ".join(done.stderr.split())
+    done = edgemnist("watch", "short.avi", "--exports", REFERENCE, "--steady", "2")
+    assert texts(lines(done.stdout)) == ["85"]
+    assert done.stderr == ""
+
+
 def test_a_video_that_changes_its_size_is_read_on(edgemnist: Run, tmp_path: Path, show: Show) -> None:
     small = np.ascontiguousarray(show("64")[150:350, 60:460])
     frames = [show("32")] * 6 + [small] * 6
@@ -133,6 +153,8 @@ def test_a_video_that_changes_its_size_is_read_on(edgemnist: Run, tmp_path: Path
         (("--source-file", "url", "--give-up", "0"), 2, "http://127.0.0.1:9/ has given no picture for 0 seconds"),
         (("text.mp4", "--once"), 2, "--once is for a directory"),
         ((".", "--steady", "0"), 2, "--steady 0 is no number of frames"),
+        (("broken.png",), 2, "broken.png is not a picture"),
+        ((".", "--give-up", "nan"), 2, "--give-up has to be at least 0"),
         ((".", "--give-up", "-1"), 2, "--give-up has to be at least 0"),
     ],
 )
@@ -141,6 +163,7 @@ def test_what_cannot_be_watched_is_said_in_a_sentence(
 ) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
+    (tmp_path / "broken.png").write_text("no picture")
     (tmp_path / "url").write_text("http://me:s@cret@127.0.0.1:9/\n")
     done = edgemnist("watch", *arguments, "--exports", REFERENCE)
     assert done.returncode == code
