@@ -1,5 +1,20 @@
-"""`python -m edgemnist`."""
+"""`python -m edgemnist`, and the program `edgemnist`."""
 
-from edgemnist.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line. Ctrl-C ends it without a traceback, also while the command line is imported."""
+    try:
+        from edgemnist.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        from edgemnist.errors import EXIT_INTERRUPTED
+
+        sys.stderr.write("interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typer.main import get_command
 
 from edgemnist.cli import PIPELINE, app
 from edgemnist.manifest import read_manifest
-from tests.conftest import Run, run_edgemnist
+from tests.conftest import REPOSITORY, Run, run_edgemnist
 
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "matplotlib", "numpy", "PIL", "mlxtend")
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # a group, as it has several commands
@@ -223,6 +224,33 @@ def test_a_manifest_of_a_newer_version_asks_for_a_newer_edgemnist(exports: Path)
     assert done.returncode == 2
     assert "99" in done.stderr
     assert "--upgrade edgemnist" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["edgemnist.runtimes", "edgemnist.cli", "edgemnist.predict", "numpy"])
+@pytest.mark.parametrize("program", ["module", "script"])
+def test_ctrl_c_during_the_imports_is_exit_130_without_a_traceback(module: str, program: str, tmp_path: Path) -> None:
+    # A finder that finds nothing, and is interrupted where the module is looked for.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *rest):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    )
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        source, function = tomllib.load(file)["project"]["scripts"]["edgemnist"].split(":")
+    script = f"import sys; from {source} import {function}; sys.exit({function}())"
+    done = subprocess.run(
+        [sys.executable, *(["-m", "edgemnist"] if program == "module" else ["-c", script]), "predict", "--index", "0"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 @pytest.mark.parametrize(

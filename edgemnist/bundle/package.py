@@ -87,7 +87,7 @@ def package_wheel(metadata: Metadata) -> tuple[str, bytes]:
     files = dict(_code())
     files[f"{info}/METADATA"] = metadata.encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: edgemnist\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgemnist = edgemnist.cli:main\n"
+    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgemnist = edgemnist.__main__:main\n"
     rows = [f"{name},sha256={_url_hash(data)},{len(data)}" for name, data in sorted(files.items())]
     files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
     stream = io.BytesIO()

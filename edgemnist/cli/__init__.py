@@ -47,8 +47,6 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it
         """Run the command that was asked for."""
-        from edgemnist.render.errors import show_error, show_interrupted
-
         debug = bool(ctx.params.get("debug"))
         try:
             return super().invoke(ctx)
@@ -56,11 +54,15 @@ class Commands(TyperGroup):
             failure = _failure(error)
             if failure is None:
                 raise
+            from edgemnist.render.errors import show_error
+
             show_error(failure)
             if debug:
                 traceback.print_exc()
             raise typer.Exit(failure.exit_code) from None
         except KeyboardInterrupt:
+            from edgemnist.render.errors import show_interrupted
+
             show_interrupted()
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
