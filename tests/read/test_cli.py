@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edgemnist.exports import reference_directory
-from tests.conftest import Run
+from tests.conftest import REPOSITORY, Run
 
 PAGES = Path(__file__).with_name("pages")
 MODEL = reference_directory() / "tflite-int8.tflite"
@@ -52,6 +53,30 @@ def test_boxes_are_a_jpeg_where_the_name_says_so(edgemnist: Run, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "boxes.JPG") as drawn:
         assert drawn.format == "JPEG"
+
+
+def test_the_readme_shows_what_is_read_on_its_page(edgemnist: Run, tmp_path: Path) -> None:
+    """After a change of the model or of reading, this brings the README up to date, together with what it prints.
+
+    edgemnist read tests/read/pages/everything.jpg --boxes docs/read.jpg
+    """
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"^\$ edgemnist read page\.jpg .*\n```\n+```\n((?:.+\n)+)```$", readme, flags=re.MULTILINE)
+    assert shown
+    done = edgemnist("read", PAGES / "everything.jpg", "--boxes", "read.jpg")
+    assert done.returncode == 0, done.stderr
+    assert without_times(shown[1]) == without_times(done.stdout)
+    with Image.open(REPOSITORY / "docs" / "read.jpg") as old, Image.open(tmp_path / "read.jpg") as new:
+        assert old.size == new.size == (900, 700)
+        difference = np.abs(np.asarray(old, dtype=int) - np.asarray(new))
+    # Means of 20×20 pixels: another JPEG quality or confidence changes one by up to 12, another digit by 15 and more.
+    assert difference.reshape(35, 20, 45, 20 * 3).mean(axis=(1, 3)).max() < 13.5
+
+
+def without_times(text: str) -> list[str]:
+    """Return the lines of numbers, and how many digits there were: the last line as far as its milliseconds."""
+    *numbers, summary = text.strip().splitlines()
+    return [*(line.rstrip() for line in numbers), re.sub(r", \d+ ms.*", "", summary)]
 
 
 @pytest.mark.parametrize("name", ["boxes.gif", "boxes"])
