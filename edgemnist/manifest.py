@@ -169,10 +169,28 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def present_model(directory: Path, manifest: Manifest) -> str | None:
+    """Return the SHA-256 of the Keras model of an export directory, which a later training may have replaced.
+
+    It is that of the file that is there, else the recorded one; None for a directory without a model, as on a board.
+    """
+    try:
+        with (directory / MODEL_FILE).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return manifest.model.sha256 if manifest.model is not None else None
+
+
 def read_recorded(directory: Path, record: FileRecord) -> bytes:
     """Return the contents of a recorded file. Raises what `open_recorded` raises."""
     with open_recorded(directory, record) as file:
         return file.read()
+
+
+def check_recorded(directory: Path, record: FileRecord) -> None:
+    """Make sure that a recorded file is as recorded. Raises what `open_recorded` raises."""
+    with open_recorded(directory, record):
+        pass
 
 
 @contextmanager

@@ -16,12 +16,13 @@ from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError
 from edgemnist.exports import is_model_file
 from edgemnist.golden import read_golden
 from edgemnist.labels import as_digit
-from edgemnist.manifest import Manifest, read_manifest, read_recorded
+from edgemnist.manifest import Manifest, check_recorded, present_model, read_manifest
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import Prediction, PredictResult
 from edgemnist.runtimes import RUNTIMES, load, runtime_for
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.selection import select_for_runtime
+from edgemnist.verify.identity import outdated
 from edgemnist.verify.run import read_verification, verified_names
 
 
@@ -141,7 +142,9 @@ def resolve_artifact(
         if notice:
             reporter.notice(notice)
     record = manifest.artifact(artifact)
-    read_recorded(exports, record)
+    check_recorded(exports, record)
+    if reason := outdated(record, present_model(exports, manifest)):
+        reporter.notice(f"{record.name} in {exports} is of an earlier model: {reason}.")
     return record.name, exports / record.file, manifest.labels
 
 

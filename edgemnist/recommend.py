@@ -10,10 +10,12 @@ from typing import Any, Final
 from edgemnist.bench.doubt import host_doubts
 from edgemnist.bench.host import host_facts
 from edgemnist.bench.recommend import NOISE, recommend
+from edgemnist.bench.record import current as current_bench
 from edgemnist.bench.record import read_bench
 from edgemnist.errors import UsageError
-from edgemnist.manifest import read_manifest
+from edgemnist.manifest import MODEL_FILE, check_recorded, present_model, read_manifest
 from edgemnist.results import BenchResult, Candidate, Latency, RecommendResult, VerifyResult
+from edgemnist.verify.record import current as current_verification
 from edgemnist.verify.record import read_verification
 
 DOT_PRODUCTS: Final = {
@@ -32,15 +34,30 @@ _UNITS: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
 def recommend_artifact(exports: Path) -> RecommendResult:
     """Weigh what `verify` and `bench` found out about the artifacts of a directory.
 
-    Raises UsageError where one of them has not been run yet, and ManifestError where the directory or what they wrote
-    there cannot be used.
+    Raises UsageError where one of them has not been run yet for the model and the artifacts that are there now,
+    ArtifactError where an artifact is damaged, and ManifestError where the directory or what they wrote there cannot be
+    used.
     """
-    read_manifest(exports)
+    manifest = read_manifest(exports)
+    model = present_model(exports, manifest)
     verified, benched = read_verification(exports), read_bench(exports)
     if verified is None:
         raise UsageError(f"{exports} has not been verified", hint="Run first: edgemnist verify")
+    if model is not None and manifest.golden is not None and manifest.golden.model_sha256 != model:
+        raise UsageError(
+            f"{MODEL_FILE} in {exports} has changed since the export",
+            hint="Run first: edgemnist export, edgemnist verify and edgemnist bench",
+        )
+    verified = current_verification(verified, manifest)
+    if not verified.artifacts or model not in (None, verified.model_sha256):
+        raise UsageError(f"{exports} has not been verified since the export", hint="Run first: edgemnist verify")
+    for parity in verified.artifacts:
+        check_recorded(exports, manifest.artifact(parity.name))
     if benched is None:
         raise UsageError(f"{exports} has not been measured on this board", hint="Run first: edgemnist bench")
+    benched = current_bench(benched, manifest, model)
+    if not benched.results:
+        raise UsageError(f"{exports} has not been measured since the export", hint="Run first: edgemnist bench")
     return weigh(verified, benched, host_facts())
 
 

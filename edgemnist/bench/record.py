@@ -24,6 +24,17 @@ def read_bench(exports: Path) -> BenchResult | None:
     return read_saved(exports / BENCH_FILE, BenchResult, hint="Make it anew with: edgemnist bench")
 
 
+def current(result: BenchResult, manifest: Manifest, model: str | None) -> BenchResult:
+    """Return what a result says about the very files of a manifest; `model` is the Keras model's SHA-256.
+
+    An artifact of another model than that one is none of them, see `present_model`.
+    """
+    hashes = {one.name: one.sha256 for one in manifest.artifacts if model in (None, one.model_sha256)} | {KERAS: model}
+    return msgspec.structs.replace(
+        result, results=[latency for latency in result.results if hashes.get(latency.name) == latency.sha256]
+    )
+
+
 def read_baseline(path: Path) -> BenchResult:
     """Return the result of an earlier run that `--save` wrote.
 

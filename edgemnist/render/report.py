@@ -11,7 +11,8 @@ from edgemnist.report.results import ReportResult
 
 def report_page(result: ReportResult) -> RenderableType:
     """Say what was written, and what is not in it."""
-    written = Text.assemble((result.file, "bold"), f", {kilobytes(result.bytes)}")
-    if not result.missing:
-        return written
-    return Group(written, Text(f"Not in it, as nobody has found it out yet: {', '.join(result.missing)}."))
+    lines = [Text.assemble((result.file, "bold"), f", {kilobytes(result.bytes)}")]
+    lines += [Text(warning, style="bold red") for warning in result.warnings]
+    if result.missing:
+        lines.append(Text(f"Not in it, as nobody has found it out yet: {', '.join(result.missing)}."))
+    return Group(*lines)

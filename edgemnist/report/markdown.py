@@ -17,6 +17,7 @@ def markdown_page(facts: Facts) -> str:
             facts.advice.reason,
             _list([*facts.advice.facts, *(f"**Doubt:** {one}" for one in facts.advice.warnings)]),
         ]
+    parts += [f"**{one}**" for one in facts.warnings()]
     parts.append(_artifacts(facts))
     failures = [f"**{row.name}** missed its gate: {reason}" for row in rows(facts) for reason in row.reasons]
     if failures:

@@ -31,7 +31,7 @@ class Row:
     memory: str
     cold_start: str
     gate: str
-    """`pass`, `fail` or unknown."""
+    """`pass`, `fail` (also where it is unfit) or unknown."""
     reasons: tuple[str, ...]
     """Why the gate was missed."""
 
@@ -62,6 +62,12 @@ def _row(artifact: Artifact, parity: ArtifactParity | None, latency: Latency | N
         throughput=f"{latency.throughput_per_s:,.0f}" if latency else UNKNOWN,
         memory=f"{latency.peak_rss_mb:.0f} MB" if latency and latency.peak_rss_mb else UNKNOWN,
         cold_start=f"{latency.cold_start_ms:,.0f} ms" if latency else UNKNOWN,
-        gate=("pass" if parity.passed else "fail") if parity else UNKNOWN,
+        gate=_gate(parity, unfit=artifact.name in facts.unfit),
         reasons=tuple(parity.reasons) if parity else (),
     )
+
+
+def _gate(parity: ArtifactParity | None, *, unfit: bool) -> str:
+    if unfit:
+        return "fail"
+    return ("pass" if parity.passed else "fail") if parity else UNKNOWN

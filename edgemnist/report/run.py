@@ -28,7 +28,13 @@ def write_report(exports: Path, output: Path | None = None, *, markdown: bool = 
     path = output or _usual_place(exports) / (MARKDOWN_FILE if markdown else HTML_FILE)
     data = page.encode()
     write_file(path, data)
-    return ReportResult(file=str(path), bytes=len(data), recommended=facts.recommended, missing=facts.missing())
+    return ReportResult(
+        file=str(path),
+        bytes=len(data),
+        recommended=facts.recommended,
+        missing=facts.missing(),
+        warnings=facts.warnings(),
+    )
 
 
 def _usual_place(exports: Path) -> Path:

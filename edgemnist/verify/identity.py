@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from edgemnist.golden import Golden
-from edgemnist.manifest import Artifact, Manifest
+from edgemnist.manifest import MODEL_FILE, Artifact, Manifest
 from edgemnist.runtimes.interface import Classifier
 
 
-def mistaken(manifest: Manifest, artifact: Artifact, classifier: Classifier, golden: Golden) -> list[str]:
-    """Return a sentence for each way in which the artifact is not of the golden pack's model.
+def mistaken(
+    manifest: Manifest, artifact: Artifact, classifier: Classifier, golden: Golden, model: str | None = None
+) -> list[str]:
+    """Return a sentence for each way in which the artifact is not of the golden pack's model, or of the present one.
 
-    `classifier` has been loaded without labels from elsewhere, so that it has those of its own file.
+    `classifier` has been loaded without labels from elsewhere, so that it has those of its own file. `model` is the
+    SHA-256 of the Keras model of the directory, None where there is none, see `present_model`.
     """
     reasons: list[str] = []
     if artifact.model_sha256 != golden.model_sha256:
@@ -18,6 +21,8 @@ def mistaken(manifest: Manifest, artifact: Artifact, classifier: Classifier, gol
             f"it was made from another model ({artifact.model_sha256[:12]}…) "
             f"than the golden pack ({golden.model_sha256[:12]}…)"
         )
+    elif reason := outdated(artifact, model):
+        reasons.append(reason)
     if len(classifier.classes_) != (expected := golden.probabilities.shape[1]):
         reasons.append(f"it knows {len(classifier.classes_)} classes where the Keras model has {expected}")
     if difference := _difference(manifest.labels, golden.class_labels):
@@ -27,6 +32,16 @@ def mistaken(manifest: Manifest, artifact: Artifact, classifier: Classifier, gol
     if list(classifier.labels) != numbers and (difference := _difference(classifier.labels, golden.class_labels)):
         reasons.append(f"the labels in its file are not the golden pack's: {difference}")
     return reasons
+
+
+def outdated(artifact: Artifact, model: str | None) -> str:
+    """Return the reason why an artifact is not of the Keras model that is there now, or nothing where it is.
+
+    `model` is that model's SHA-256; None for a directory without one, which says nothing against any artifact.
+    """
+    if model in (None, artifact.model_sha256):
+        return ""
+    return f"{MODEL_FILE} has changed since the export: run edgemnist export"
 
 
 def _difference(found: list[str] | tuple[str, ...], expected: tuple[str, ...]) -> str:

@@ -40,9 +40,11 @@ def save_verification(exports: Path, result: VerifyResult, reporter: Reporter = 
 
 
 def verified_names(exports: Path, manifest: Manifest) -> list[str]:
-    """Return the artifacts that passed their gate and have not changed since, in the manifest's order."""
+    """Return the artifacts that passed their gate, in the manifest's order, unless they or the model have changed."""
     saved = read_verification(exports)
     if saved is None or manifest.golden is None or saved.model_sha256 != manifest.golden.model_sha256:
+        return []
+    if manifest.model is not None and saved.model_sha256 != manifest.model.sha256:
         return []
     passed = {parity.name: parity.sha256 for parity in saved.artifacts if parity.passed}
     return [artifact.name for artifact in manifest.artifacts if passed.get(artifact.name) == artifact.sha256]

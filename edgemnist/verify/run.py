@@ -12,7 +12,7 @@ from edgemnist.answers import read_answers_of
 from edgemnist.arrays import Probabilities
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.golden import Golden, open_golden
-from edgemnist.manifest import Artifact, Manifest, read_manifest, read_recorded
+from edgemnist.manifest import Artifact, Manifest, present_model, read_manifest, read_recorded
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results import ArtifactLayers, ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES, load, runtime_for
@@ -68,12 +68,13 @@ def verify(
             raise ArtifactError(
                 f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export"
             )
+        model = present_model(exports, manifest)
         started = time.perf_counter()
         found: list[ArtifactParity] = []
         ballots: list[Ballot] = []
         for artifact, gate in zip(artifacts, limited, strict=True):
             parity, cast = _verify_one(
-                exports, manifest, golden, artifact, gate=gate, runtime=runtime, reporter=reporter
+                exports, manifest, golden, artifact, gate=gate, model=model, runtime=runtime, reporter=reporter
             )
             found.append(parity)
             ballots += cast
@@ -97,6 +98,7 @@ def _verify_one(
     artifact: Artifact,
     *,
     gate: Gate,
+    model: str | None,
     runtime: str | None,
     reporter: Reporter,
 ) -> tuple[ArtifactParity, list[Ballot]]:
@@ -122,7 +124,7 @@ def _verify_one(
         runtime=runtime,
         sha256=artifact.sha256,
         gate=gate,
-        mistakes=mistaken(manifest, artifact, classifier, golden),
+        mistakes=mistaken(manifest, artifact, classifier, golden, model),
         integer=integer,
         exported=read_answers_of(artifact, exports, manifest),
         output_scale=artifact.output.scale,
