@@ -15,6 +15,7 @@ from edgemnist.bench.record import read_bench
 from edgemnist.errors import UsageError
 from edgemnist.manifest import MODEL_FILE, check_recorded, present_model, read_manifest
 from edgemnist.results import BenchResult, Candidate, Latency, RecommendResult, VerifyResult
+from edgemnist.verify.gatefile import own_gates
 from edgemnist.verify.record import current as current_verification
 from edgemnist.verify.record import read_verification
 
@@ -83,6 +84,7 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
         reason=reason,
         facts=[
             *_accuracy_facts(verified, name),
+            *own_gates(verified.artifacts),
             *_cache_facts(candidates, name),
             _instruction_fact(host),
             *_quantization_facts(benched),

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from edgemnist.recommend import cache_bytes, fitting_cache, weigh
+from edgemnist.results import Limit
 from tests.bench.test_recommend import benched, latency, parity, verified
 from tests.conftest import Run
 
@@ -66,6 +67,13 @@ def test_a_loss_of_accuracy_is_said_with_what_it_means(p: float | None, said: st
     assert fact.startswith("It is 0.05 points less accurate than the Keras model")
     assert said in fact
     assert fact.endswith("15 of 10,000 labels changed.")
+
+
+def test_gates_of_the_users_own_are_named_with_what_they_are_instead_of() -> None:
+    limit = Limit(limit=0.0, builtin=0.3, allowed=0, own=True)
+    strict = [msgspec.structs.replace(parity(name), gate={"max_flips_percent": limit}) for name in ("a-int8", "b-int8")]
+    facts = weigh(verified(*strict, parity("c-int4")), benched(latency("a-int8", 6.0)), PI_5).facts
+    assert "The gate of a-int8, b-int8 is not the built-in one: max_flips_percent 0 instead of 0.3." in facts
 
 
 def test_figures_of_another_machine_are_doubted() -> None:

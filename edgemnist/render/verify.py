@@ -12,7 +12,7 @@ from rich.text import Text
 from edgemnist.render.tables import percent, table, verdict
 from edgemnist.results import KERAS_MODEL, ArtifactLayers, ArtifactParity, Replay, VerifyResult, Vote
 from edgemnist.verify.flips import BROKEN, FIXED, count_kind
-from edgemnist.verify.gatefile import GateTable, gate_toml
+from edgemnist.verify.gatefile import GateTable, gate_toml, own_gates
 from edgemnist.verify.replay import IDENTICAL
 from edgemnist.verify.statistics import has_scipy
 
@@ -21,7 +21,10 @@ SIGNIFICANT = 0.05
 
 
 def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
-    """Draw the parity table, and below it every reason for a missed gate; with `flips`, each changed label as well."""
+    """Draw the parity table, and below it why gates were missed, and which are the user's own.
+
+    With `flips`, each changed label follows.
+    """
     columns = ("artifact", "accuracy", "drop", "flips", "+ −", "p", "max |Δp|", "1 vs N")
     # Files may have long paths; the names of artifacts are short.
     page = table(*columns, "gate", left=["gate"], prose=[] if result.reference == KERAS_MODEL else ["artifact"])
@@ -48,6 +51,7 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
         for parity in result.artifacts
         for reason in parity.reasons
     ]
+    reasons += map(Text, own_gates(result.artifacts))
     details = [*_statistics(result), *_voters(result)]
     drawn = [_flip_table(parity) for parity in result.artifacts if parity.flipped] if flips else []
     layers: list[RenderableType] = [_layer_table(one) for one in result.layers]

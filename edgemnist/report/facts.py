@@ -18,7 +18,9 @@ from edgemnist.manifest import Artifact, Manifest, check_recorded, present_model
 from edgemnist.recommend import weigh
 from edgemnist.results import ArtifactParity, BenchResult, Latency, RecommendResult, TrainResult, VerifyResult
 from edgemnist.saved import read_saved
+from edgemnist.verify.gatefile import own_gates
 from edgemnist.verify.identity import outdated
+from edgemnist.verify.layers import FLOAT_TWIN
 from edgemnist.verify.record import current as current_verification
 from edgemnist.verify.record import read_verification
 
@@ -64,13 +66,18 @@ class Facts:
 
     def missing(self) -> list[str]:
         """Return the commands that would complete the report."""
+        verified, layered = self.verified, self._has_layers()
         absent = {
             "edgemnist train": self.training is None,
             "edgemnist export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
-            "edgemnist verify": self.verified is None,
+            f"edgemnist verify{' --layers' if layered else ''}": verified is None or (layered and not verified.layers),
             "edgemnist bench": self.benched is None,
         }
         return [command for command, missing in absent.items() if missing]
+
+    def gates(self) -> list[str]:
+        """Return a sentence for each gate that is not the built-in one, unless the advice has it already."""
+        return own_gates(self.verified.artifacts) if self.verified and not self.advice else []
 
     def warnings(self) -> list[str]:
         """Return a sentence for each reason why artifacts cannot be shipped."""
@@ -78,6 +85,11 @@ class Facts:
         for name, reason in self.unfit.items():
             names.setdefault(reason, []).append(name)
         return [f"{', '.join(those)} cannot be shipped: {reason}." for reason, those in names.items()]
+
+    def _has_layers(self) -> bool:
+        """Return whether `verify --layers` has something to compare."""
+        tflite = {artifact.name for artifact in self.manifest.artifacts if artifact.format == "tflite"}
+        return FLOAT_TWIN in tflite and len(tflite) > 1
 
     def _names(self) -> set[str]:
         return {artifact.name for artifact in self.manifest.artifacts}

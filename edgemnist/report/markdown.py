@@ -20,6 +20,7 @@ def markdown_page(facts: Facts) -> str:
     parts += [f"**{one}**" for one in facts.warnings()]
     parts.append(_artifacts(facts))
     failures = [f"**{row.name}** missed its gate: {reason}" for row in rows(facts) for reason in row.reasons]
+    failures += facts.gates()
     if failures:
         parts.append(_list(failures))
     if facts.missing():

@@ -66,6 +66,20 @@ class Replay(Part, frozen=True, kw_only=True):
     """The same in steps of a quantized output; None for a float one."""
 
 
+class Limit(Part, frozen=True, kw_only=True):
+    """One limit of the gate that an artifact was held against."""
+
+    limit: float
+    """In the unit that its name in a gate file says."""
+    builtin: float | None
+    """What it is where nobody asks for another; None where there is none then."""
+    allowed: int | None = None
+    """Of the images that were there, how many it lets pass, chance on few images included; None where it does not
+    count images."""
+    own: bool = False
+    """Whether it was asked for, by a gate file or an option, and is not the built-in one."""
+
+
 class ArtifactParity(Part, frozen=True, kw_only=True):
     """How close one artifact is to the Keras model, over every evaluation image."""
 
@@ -107,6 +121,8 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """The same of the reference."""
     integer: IntegerCheck | None = None
     """For a full-int8 TFLite file of dense layers; None for any other."""
+    gate: dict[str, Limit] = msgspec.field(default_factory=dict)
+    """The limits it was held against, by their names in a gate file; empty in what an earlier edgemnist saved."""
 
 
 class Voter(Part, frozen=True, kw_only=True):

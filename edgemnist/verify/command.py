@@ -18,7 +18,7 @@ from edgemnist.results import VerifyResult
 from edgemnist.storage import write_file
 from edgemnist.verify.files import verify_files
 from edgemnist.verify.gate import LimitOverrides, gate_for
-from edgemnist.verify.gatefile import GateTable
+from edgemnist.verify.gatefile import GateTable, own_gates
 from edgemnist.verify.images import find_evaluation
 from edgemnist.verify.junit import junit_xml
 from edgemnist.verify.run import save_verification, verify
@@ -83,9 +83,13 @@ def _artifacts(request: Request, directory: Path, reporter: Reporter) -> tuple[V
         runtime=request.runtime,
         layers=request.layers,
     )
-    if request.runtime is None and keeps_results(directory):
-        # What another runtime answers says nothing about the one that will execute the artifact.
-        save_verification(directory, result, reporter)
+    # What another runtime answers says nothing about the one that will execute the artifact.
+    kept = request.runtime is None and keeps_results(directory) and save_verification(directory, result, reporter)
+    if kept and own_gates(result.artifacts):
+        reporter.notice(
+            "The verdict is kept with the limits that were asked for, and recommend, report and predict go by it; "
+            "to go back to the built-in ones: edgemnist verify"
+        )
     return result, lambda: read_golden(directory, read_manifest(directory)).images
 
 

@@ -12,7 +12,7 @@ max_drop_points = 0.05
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.export import artifact_names
+from edgemnist.results import ArtifactParity, Limit
 from edgemnist.verify.gate import GATES, SETTLED_IMAGES, Gate, Share, gate_for
 
 SETTLED_KEY: Final = "settled_images"
@@ -147,6 +148,44 @@ def gate_toml(gates: GateTable) -> str:
             explained.add(key)
             lines.append(f"{key} = {value!r}{comment}")
     return "\n".join(lines) + "\n"
+
+
+def held_limits(gate: Gate, quantization: str, images: int) -> dict[str, Limit]:
+    """Return the limits of a gate over so many images, by their names here, beside the quantization's built-in ones."""
+    usual = gate_for(quantization)
+    limits = {}
+    for key, one in LIMITS.items():
+        if (limit := _value(gate, one)) is None:
+            continue
+        builtin, allowed = _value(usual, one), _allowed(gate, one, images)
+        own = (limit, allowed) != (builtin, _allowed(usual, one, images))
+        limits[key] = Limit(limit=limit, builtin=builtin, allowed=allowed, own=own)
+    return limits
+
+
+def own_gates(artifacts: Sequence[ArtifactParity]) -> list[str]:
+    """Return a sentence for each gate that is not the built-in one: what passed it might not have passed that."""
+    names: dict[str, list[str]] = {}
+    for parity in artifacts:
+        limits = ", ".join(_own(key, limit) for key, limit in parity.gate.items() if limit.own)
+        names.setdefault(limits, []).append(parity.name)
+    return [
+        f"The gate of {', '.join(those)} is not the built-in one: {limits}."
+        for limits, those in names.items()
+        if limits
+    ]
+
+
+def _own(key: str, limit: Limit) -> str:
+    if limit.limit == limit.builtin:
+        # The same share of few images, with more or less allowed for chance.
+        return f"{key} {limit.limit:g} counted as {limit.allowed:,} images"
+    return f"{key} {limit.limit:g}" + ("" if limit.builtin is None else f" instead of {limit.builtin:g}")
+
+
+def _allowed(gate: Gate, limit: _Limit, images: int) -> int | None:
+    share: Share | float | None = getattr(gate, limit.field)
+    return share.allowed(images) if isinstance(share, Share) else None
 
 
 def _value(gate: Gate, limit: _Limit) -> float | None:

@@ -10,6 +10,7 @@ from edgemnist.results import ArtifactParity
 from edgemnist.verify.answers import Answers
 from edgemnist.verify.flips import list_flips
 from edgemnist.verify.gate import Gate, missed
+from edgemnist.verify.gatefile import held_limits
 from edgemnist.verify.parity import compare
 from edgemnist.verify.replay import missed_replay, replay
 from edgemnist.verify.statistics import expected_calibration_error, mcnemar_p, wilson_interval
@@ -70,4 +71,5 @@ def judge(
         reference_ece=expected_calibration_error(golden.probabilities, golden.labels),
         integer=check,
         replay=replayed,
+        gate=held_limits(gate, quantization, parity.images),
     )

@@ -35,6 +35,10 @@ def _facts(result: VerifyResult) -> dict[str, str]:
 
 def _add_case(suite: ET.Element, parity: ArtifactParity) -> None:
     case = ET.SubElement(suite, "testcase", name=parity.name, classname=f"edgemnist.verify.{parity.runtime}")
+    if parity.gate:
+        properties = ET.SubElement(case, "properties")
+        for name, limit in parity.gate.items():
+            ET.SubElement(properties, "property", name=name, value=f"{limit.limit:g}")
     if parity.reasons:
         failure = ET.SubElement(case, "failure", type="GateMissed", message=parity.reasons[0])
         failure.text = "\n".join(parity.reasons)

@@ -7,14 +7,17 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgemnist.errors import MissingDependencyError
 from edgemnist.report.facts import read_facts
+from edgemnist.report.page import html_page
 from edgemnist.report.plots import apart
 from edgemnist.report.run import write_report
+from edgemnist.verify.record import read_verification, save_verification
 from tests.conftest import Run, run_edgemnist
-from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
+from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
 
 
 def test_figures_of_a_file_that_has_changed_since_are_left_out(known_exports: Path, exports: Path) -> None:
@@ -27,6 +30,22 @@ def test_figures_of_a_file_that_has_changed_since_are_left_out(known_exports: Pa
         artifact = facts.manifest.artifact("onnx-int8")
         assert (facts.parity(artifact) is not None) == known
         assert (facts.latency(artifact) is not None) == known
+
+
+def test_where_the_error_comes_from_is_asked_for_unless_there_is_nothing_to_compare(
+    known_exports: Path, exports: Path
+) -> None:
+    saved = read_verification(known_exports)
+    assert saved is not None
+    assert "Where the error comes from" in html_page(read_facts(known_exports))
+    assert "edgemnist verify --layers" not in read_facts(known_exports).missing()
+    save_verification(exports, msgspec.structs.replace(saved, layers=[]))
+    assert "edgemnist verify --layers" in read_facts(exports).missing()
+    edit_manifest(
+        exports,
+        lambda manifest: msgspec.structs.replace(manifest, artifacts=[manifest.artifact("tflite-int8")]),
+    )
+    assert not [command for command in read_facts(exports).missing() if "verify" in command]
 
 
 def test_the_same_facts_give_the_same_page(known_exports: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from PIL import Image
 
+from edgemnist.verify.gatefile import own_gates
+from edgemnist.verify.record import read_verification
 from tests.conftest import Run, run_edgemnist
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
@@ -49,6 +51,29 @@ def test_junit_has_a_case_for_each_artifact_with_every_missed_gate(
     assert result["flip_sheet"] == "flips.png"
     with Image.open(tmp_path / "flips.png") as sheet:
         assert sheet.format == "PNG"
+
+
+def test_a_verdict_says_by_which_limits_it_was_reached(
+    edgemnist: Run, edgemnist_json: Json, exports: Path, tmp_path: Path
+) -> None:
+    words = ("verify", "tflite-float16", "onnx-float32", "--exports", exports)
+    usual = edgemnist_json(*words)
+    assert usual["artifacts"][0]["gate"]["max_flips_percent"]["limit"] == 0.05
+    assert not any(limit["own"] for one in usual["artifacts"] for limit in one["gate"].values())
+    done = edgemnist(*words, "--max-diff", "0.5", "--junit", "parity.xml")
+    assert done.returncode == 0, done.stderr
+    sentence = "The gate of tflite-float16 is not the built-in one: max_abs_diff 0.5 instead of 0.002."
+    assert sentence in " ".join(done.stdout.split())
+    assert "go by it" in " ".join(done.stderr.split())
+    saved = read_verification(exports)
+    assert saved is not None
+    assert sentence in own_gates(saved.artifacts)
+    case = next(ET.parse(tmp_path / "parity.xml").getroot().iter("testcase"))
+    limits = {one.get("name"): one.get("value") for one in case.iter("property")}
+    assert limits["max_abs_diff"] == "0.5"
+    assert list(limits) == list(saved.artifacts[0].gate)
+    again = edgemnist(*words)
+    assert "built-in" not in again.stdout + again.stderr
 
 
 def test_the_page_lists_every_flip_and_layer_that_is_asked_for(edgemnist: Run, exports: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
 from edgemnist.export import artifact_names
+from edgemnist.results import Limit
 from edgemnist.verify.gate import GATES, LimitOverrides
-from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml, read_gates
+from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml, held_limits, read_gates
 from edgemnist.verify.run import verify
 
 
@@ -94,3 +95,20 @@ def test_a_gate_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) ->
     (tmp_path / "gate.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not a gate file"):
         read_gates(tmp_path / "gate.toml")
+
+
+def test_limits_are_recorded_beside_the_built_in_ones_and_own_ones_are_marked() -> None:
+    gates = GateTable(changes={"tflite-int8": {"max_drop_points": 0.05}})
+    limits = held_limits(gates.of("tflite-int8", "int8"), "int8", 10_000)
+    assert list(limits) == list(LIMITS)
+    assert limits["max_drop_points"] == Limit(limit=0.05, builtin=0.2, allowed=5, own=True)
+    assert limits["max_flips_percent"] == Limit(limit=0.3, builtin=0.3, allowed=30)
+    assert [name for name, limit in limits.items() if limit.own] == ["max_drop_points"]
+    assert "max_integer_diff" not in held_limits(GATES["float32"], "float32", 10_000)
+
+
+def test_a_share_that_is_held_to_the_letter_is_another_limit_where_chance_is_allowed_for() -> None:
+    strict = GateTable(settled=0).of("tflite-int8", "int8")
+    few, many = held_limits(strict, "int8", 1_000), held_limits(strict, "int8", 10_000)
+    assert few["max_flips_percent"] == Limit(limit=0.3, builtin=0.3, allowed=3, own=True)
+    assert not any(limit.own for limit in many.values())
