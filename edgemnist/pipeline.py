@@ -37,7 +37,7 @@ def run_pipeline(
         # What was learnt so far is saved; the user wants to stop, and not only the training.
         raise KeyboardInterrupt
     exported = export_model(export_config, dataset, exports, reporter)
-    verified = verify(exports, None, LimitOverrides(), reporter)
+    verified = verify(exports, None, LimitOverrides(), reporter, layers=True)
     save_verification(exports, verified, reporter)
     benched = bench(exports, None, bench_config, reporter)
     save_bench(exports, benched, reporter)
