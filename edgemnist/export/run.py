@@ -66,7 +66,7 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
     packed = golden.encode()
     manifest = _manifest(origin, dataset, golden, packed).with_artifacts(
         [
-            _record(target, made, source, _calibration(target, indices[target.format], dataset, config.ranges))
+            _record(target, made, source, _calibration(target, indices[target.format], dataset, config))
             for target, made in exported.items()
         ]
     )
@@ -175,14 +175,15 @@ def _calibration_images(
     return chosen
 
 
-def _calibration(target: Target, indices: Labels, dataset: Dataset, method: str) -> Calibration | None:
+def _calibration(target: Target, indices: Labels, dataset: Dataset, config: ExportConfig) -> Calibration | None:
     if target.quantization != CALIBRATED:
         return None
     return Calibration(
         images=len(indices),
         indices_sha256=sha256(indices.astype("<i8").tobytes()),
         data_sha256=dataset.identity.sha256,
-        method=method,
+        method=config.ranges,
+        drawn=config.calibration,
     )
 
 

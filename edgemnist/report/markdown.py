@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edgemnist.report.commands import reproduce
+from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.facts import Facts
 from edgemnist.report.rows import rows
 
@@ -31,7 +31,7 @@ def markdown_page(facts: Facts) -> str:
         parts.append(f"Measured on {', '.join(named)}.")
     hashes = [(f"`{one.file}`", f"`{one.sha256}`") for one in facts.manifest.artifacts]
     parts.append(_folded("Hashes", table(("file", "SHA-256"), hashes)))
-    parts.append(_folded("Reproduce", "\n".join(["```console", *(f"$ {line}" for line in reproduce(facts)), "```"])))
+    parts.append(_folded("Reproduce", "\n".join(["```console", *map(_prompted, reproduce(facts)), "```"])))
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,6 +62,10 @@ def _artifacts(facts: Facts) -> str:
             for row in rows(facts)
         ),
     )
+
+
+def _prompted(line: str) -> str:
+    return line if line.startswith(COMMENT) else f"$ {line}"
 
 
 def _list(items: Iterable[str]) -> str:

@@ -50,8 +50,12 @@ class TrainResult(Result, frozen=True, kw_only=True):
     pictures: dict[str, str]
     """PNG files by what they show, such as `curves`."""
     versions: dict[str, str]
+    planned_epochs: int | None = None
+    """Epochs that were asked for, by an option or the recipe; None in a file that an earlier edgemnist wrote."""
     teacher: str | None = None
     """File name of the teacher, where the recipe has one."""
+    teacher_seed: int | None = None
+    """None without a teacher, and in a file that an earlier edgemnist wrote."""
     robustness: dict[str, float] = msgspec.field(default_factory=dict)
     """Accuracy on the test images under conditions that boards see, by their name; empty where the recipe does not
     train for them."""

@@ -46,6 +46,11 @@ class TrainConfig:
         """The recipe that the name stands for."""
         return find_recipe(self.recipe)
 
+    @property
+    def resolved_teacher_seed(self) -> int:
+        """The seed of the teacher, where the recipe has one."""
+        return self.seed if self.teacher_seed is None else self.teacher_seed
+
 
 def _require(option: str, value: int | None, *, at_least: int, at_most: int | None = None) -> None:
     if value is not None and value < at_least:

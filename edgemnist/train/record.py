@@ -69,7 +69,9 @@ def describe(
         weights_sha256=weights_sha256(course.weights),
         pictures=PICTURES,
         versions=_versions(),
+        planned_epochs=plan.epochs,
         teacher=teacher,
+        teacher_seed=config.resolved_teacher_seed if teacher is not None else None,
         robustness={name: accuracy(model, split) for name, split in shown},
         temperature=course.temperature,
     )

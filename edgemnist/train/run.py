@@ -129,7 +129,7 @@ def _lessons(
         plan.recipe.distillation,
         dataset.train,
         classes=len(dataset.labels),
-        seed=_teacher_seed(config),
+        seed=config.resolved_teacher_seed,
         resume=resume,
         reporter=reporter,
     )
@@ -143,12 +143,8 @@ def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan
         "number of epochs": str(plan.epochs),
         "batch size": str(plan.batch_size),
         "seed": str(config.seed),
-        "teacher's seed": str(_teacher_seed(config)),
+        "teacher's seed": str(config.resolved_teacher_seed),
         "data": split_sha256(dataset.train)[:16],
         "version of the recipe": digest(plan.recipe),
     }
     return Checkpoint(exports / CHECKPOINT_FILE, identity)
-
-
-def _teacher_seed(config: TrainConfig) -> int:
-    return config.seed if config.teacher_seed is None else config.teacher_seed

@@ -53,6 +53,7 @@ def test_the_record_tells_how_the_ranges_were_chosen(exports: Path, dataset: Dat
         assert recorded is not None
         assert recorded.method == ranges
         assert 0 < recorded.images <= 500
+        assert recorded.drawn == 500
         assert read_manifest(exports).artifact("tflite-int4").calibration is None
 
 

@@ -43,7 +43,9 @@ def test_a_resumed_training_ends_in_the_same_model_bit_for_bit(
     whole = train(dataset, config, tmp_path / "whole", teachers=teachers)
     for stop in stops:
         place = tmp_path / str(stop)
-        assert train(dataset, config, place, Listener(interrupt_after=stop), teachers=teachers).interrupted
+        cut = train(dataset, config, place, Listener(interrupt_after=stop), teachers=teachers)
+        assert (cut.interrupted, cut.epochs, cut.planned_epochs) == (True, stop, 9)
+        assert cut.teacher_seed == (1 if recipe == "best" else None)
         listener = Listener()
         resumed = train(dataset, config, place, listener, resume=True, teachers=teachers)
         assert listener.notices == [f"Going on after epoch {stop} of 9"]
