@@ -32,9 +32,12 @@ ABANDONED_AFTER_S = 3600.0
 def write_file(path: Path, data: bytes) -> None:
     """Write one file atomically.
 
-    Raises StorageError where the directory is missing, read-only or full; the old file is then untouched.
+    Raises StorageError where the directory is missing, read-only or full, or where `path` is a directory; the old file
+    is then untouched.
     """
     with _explained(path.parent, "Choose another place."):
+        if path.is_dir():
+            raise StorageError(f"{path} is a directory", hint="Name a file.")
         temporary = _write_temporary(path.parent, path.name, data)
         try:
             temporary.replace(path)

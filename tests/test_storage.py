@@ -227,6 +227,14 @@ def test_a_directory_in_the_place_of_a_file_is_found_out_before_the_commit(tmp_p
     assert leftovers(tmp_path) == ["tflite-int8.tflite"]
 
 
+def test_a_directory_is_no_place_to_write_a_file_to(tmp_path: Path) -> None:
+    for place in (tmp_path, Path(tmp_path.root)):
+        with pytest.raises(StorageError) as caught:
+            write_file(place, b"")
+        assert (caught.value.message, caught.value.hint) == (f"{place} is a directory", "Name a file.")
+    assert leftovers(tmp_path) == []
+
+
 def test_a_missing_or_wrong_directory_is_explained(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="missing cannot be written") as caught:
         write_file(tmp_path / "missing" / "file", b"")
