@@ -15,4 +15,5 @@ def show(result: Result, page: Callable[[], RenderableType], *, json: bool) -> N
     if json:
         out().print(result.to_json(), markup=False, soft_wrap=True)
     else:
-        out().print(page())
+        # A table may be wider than the terminal, which then breaks its lines and loses nothing.
+        out().print(page(), crop=False)

@@ -82,7 +82,8 @@ def bundle_page(result: BundleResult) -> RenderableType:
 
 def deploy_page(result: DeployResult) -> RenderableType:
     """Draw a line for each board, and below them why some do not have the release."""
-    page = table("board", "", "release", "before", "seconds", "self-test", left=["", "release", "before", "self-test"])
+    page = table("board", "", "release", "before", "seconds", "self-test",
+                 left=["", "release", "before"], prose=["self-test"])  # fmt: skip
     for board in result.boards:
         colour = _COLOURS[board.status]
         page.add_row(
@@ -124,7 +125,7 @@ def releases_page(result: ReleasesResult) -> RenderableType:
     if not result.releases:
         return Text(f"{result.host} has no release.")
     page = table("release", "", "edgemnist", "artifacts", "signed", "deployed", "files",
-                 left=["", "edgemnist", "artifacts", "signed", "deployed", "files"])  # fmt: skip
+                 left=["", "edgemnist", "signed"], prose=["artifacts", "deployed", "files"])  # fmt: skip
     for row in result.releases:
         page.add_row(
             row.release,
@@ -132,10 +133,12 @@ def releases_page(result: ReleasesResult) -> RenderableType:
             row.edgemnist or "",
             ", ".join(row.artifacts),
             "yes" if row.signed else "no",
-            row.deployed_at or "",
-            f"[bold red]{escape(row.problems[0])}[/]" if row.problems else "whole",
+            (row.deployed_at or "").replace("T", " "),
+            "[bold red]not whole[/]" if row.problems else "whole",
         )
-    notes = []
+    notes = [
+        Text.assemble((f"{row.release}: ", "bold red"), problem) for row in result.releases for problem in row.problems
+    ]
     if result.pending:
         notes.append(Text(f"The switch to {result.pending} was cut off; the next deployment ends or undoes it."))
     if result.busy:

@@ -18,9 +18,9 @@ _MARKS = {
 
 def doctor_page(result: DoctorResult) -> RenderableType:
     """Draw a line for each finding, and below them what mends those that are not as they should be."""
-    page = table("what", "", "found", "which means", left=["", "found", "which means"])
+    page = table("what", "", "found", "which means", left=[""], prose=["found", "which means"])
     for finding in result.findings:
-        page.add_row(finding.name, _MARKS[finding.level], escape(finding.value), escape(finding.meaning))
+        page.add_row(escape(finding.name), _MARKS[finding.level], escape(finding.value), escape(finding.meaning))
     remedies = [_remedy(finding) for finding in result.findings if finding.level is not Level.OK and finding.mend]
     verdict = "fit" if result.healthy else "not fit for edgemnist"
     return Group(page, *remedies, Text(f"{result.host} is {verdict}."))

@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+LONGEST_WORD = 16
+"""Characters of a word that folding leaves whole, such as `tflite-dynamic`; a longer one, such as a path, is broken."""
+_ANY_WIDTH = 10_000
+
+
+class _UncutTable(Table):
+    """A table that is wider than the terminal where it would otherwise lose a part of a name or a figure."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unlimited = options.update(width=_ANY_WIDTH)
+        sizes = [
+            [Measurement.get(console, unlimited, cell) for cell in (column.header, *column.cells)]
+            for column in self.columns
+        ]
+        natural = [max(1, *(size.maximum for size in cells)) for cells in sizes]
+        least = [
+            width if column.no_wrap else max(min(size.minimum, LONGEST_WORD) for size in cells)
+            for column, width, cells in zip(self.columns, natural, sizes, strict=True)
+        ]
+        self._set_widths(natural)
+        between = Measurement.get(console, unlimited, self).maximum - sum(natural)
+        # Rich itself would take from figures as well, and from words more than it needs.
+        self._set_widths(narrowed(natural, least, options.max_width - between))
+        yield from super().__rich_console__(console, unlimited)
+
+    def _set_widths(self, widths: Iterable[int]) -> None:
+        for column, width in zip(self.columns, widths, strict=True):
+            column.width = width
+
+
+def narrowed(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Return column widths that fit into `room` together, as far as none has to go below its least one.
+
+    The widest of those that can be narrowed is narrowed first.
+    """
+    widths = list(natural)
+    while sum(widths) > room:
+        wider = [place for place, width in enumerate(widths) if width > least[place]]
+        if not wider:
+            break
+        widths[max(wider, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def table(*columns: str, title: str | None = None, left: Iterable[str] = (), prose: Iterable[str] = ()) -> Table:
     """Return an empty table of numbers, but for the first column and those in `left`, which hold names or words.
 
-    The columns in `prose` are folded where the terminal is too narrow; all others are never broken.
+    The columns in `prose` are folded where the terminal is too narrow; all others are never broken. Where even that does
+    not fit, the table is wider than the terminal.
     """
-    made = Table(
+    made = _UncutTable(
         box=box.SIMPLE_HEAD,
         title=title,
         title_justify="left",

@@ -1,0 +1,130 @@
+"""On a narrow terminal a table folds its words, and loses no name, no mark and no figure."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from edgemnist.deploy.results import DEPLOYED, UNCHANGED, BoardResult, DeployResult, ReleaseRow, ReleasesResult
+from edgemnist.doctor.results import DoctorResult, Finding
+from edgemnist.render.deploy import deploy_page, releases_page
+from edgemnist.render.doctor import doctor_page
+from edgemnist.selftest import SelfTestResult
+from tests.conftest import run_edgemnist
+
+RELEASES = [f"{number}-0a7c2a8d0f7{number}" for number in (1, 2)]
+
+
+def lines_of(page: RenderableType, width: int) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(page, crop=False)
+    return [line.strip() for line in stream.getvalue().splitlines()]
+
+
+def unfolded(lines: list[str]) -> str:
+    return re.sub(r"\s+", " ", " ".join(lines))
+
+
+def test_the_doctors_names_marks_and_meanings_are_whole() -> None:
+    names = ["board", "ai-edge-litert", "tflite-dynamic"]
+    findings = [
+        Finding.ok(names[0], "Raspberry Pi 5 Model B Rev 1.0"),
+        Finding.failure(names[1], "2.3.0: ImportError: " + "x" * 120, "It is installed and does not load.", "pip …"),
+        Finding.warning(names[2], "not tried", "TFLite needs a runtime that is not installed on this board.", "pip …"),
+    ]
+    result = DoctorResult(host="pi", healthy=False, findings=findings, facts={})
+    lines = lines_of(doctor_page(result), 80)
+    assert max(map(len, lines)) <= 80
+    for name, mark in zip(names, ("ok", "FAIL", "warning"), strict=True):
+        assert any(re.match(rf"{name} +{mark}\b", line) for line in lines), lines
+    for word in "It is installed and does not load. a runtime that board.".split():
+        assert word in unfolded(lines)
+    assert sum(line.count("x") for line in lines) == 120
+
+
+def test_releases_prints_the_names_that_rollback_takes() -> None:
+    rows = [
+        ReleaseRow(
+            release=release,
+            current=release == RELEASES[1],
+            problems=["exports/tflite-int8.tflite is damaged"] if release == RELEASES[0] else [],
+            edgemnist="0.1.0",
+            artifacts=["tflite-int8", "tflite-int4", "tflite-dynamic", "onnx-float32"],
+            signed=True,
+            deployed_at="2026-11-25T10:00:00Z",
+        )
+        for release in RELEASES
+    ]
+    lines = lines_of(releases_page(ReleasesResult(host="pi", releases=rows, pending=None, busy=None)), 80)
+    assert max(map(len, lines)) <= 80
+    assert any(re.match(rf"{RELEASES[0]} +0\.1\.0 ", line) for line in lines), lines
+    assert any(re.match(rf"{RELEASES[1]} +serves +0\.1\.0 ", line) for line in lines), lines
+    for word in ("tflite-dynamic,", "onnx-float32", "not", "whole", "2026-11-25", "10:00:00Z"):
+        assert word in unfolded(lines)
+    assert f"{RELEASES[0]}: exports/tflite-int8.tflite is damaged" in lines
+
+
+def test_a_deployment_names_board_state_and_releases_in_full() -> None:
+    hosts = ["pi@raspberrypi-in-the-kitchen.local:2222", "pi@door.local"]
+    boards = [
+        BoardResult(
+            host=host,
+            status=status,
+            release=RELEASES[1],
+            previous=RELEASES[0],
+            seconds=12.3,
+            selftest=SelfTestResult(images=10_000, passed=True, reasons=[], artifacts=[], latencies=[]),
+        )
+        for host, status in zip(hosts, (UNCHANGED, DEPLOYED), strict=True)
+    ]
+    lines = lines_of(deploy_page(DeployResult(bundle="b.zip", identity="i", passed=True, boards=boards)), 80)
+    for host, status in zip(hosts, ("unchanged", "deployed"), strict=True):
+        row = next(line for line in lines if line.startswith(f"{host} "))
+        assert row.split()[:5] == [host, status, RELEASES[1], RELEASES[0], "12.3"]
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+def test_verify_on_60_columns_has_every_figure(terminal: bool, exports: Path) -> None:  # noqa: FBT001 - a parameter
+    wide = run_edgemnist("verify", cwd=exports.parent, env={"COLUMNS": "200"}).stdout
+    narrow = on_terminal(60, "verify", cwd=exports.parent) if terminal else run_edgemnist(
+        "verify", cwd=exports.parent, env={"COLUMNS": "60"}
+    ).stdout  # fmt: skip
+    rows = [line.split() for line in wide.splitlines() if re.match(r" *(tflite|onnx)-\w+ ", line)]
+    assert len(rows) == 8
+    assert [line.split() for line in narrow.splitlines() if re.match(r" *(tflite|onnx)-\w+ ", line)] == rows
+
+
+def on_terminal(columns: int, *arguments: str, cwd: Path) -> str:
+    """Return what a command prints on a terminal of so many columns, without its colours."""
+    reader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgemnist", *arguments],
+        cwd=cwd, stdin=terminal, stdout=terminal, stderr=subprocess.DEVNULL, env={**environment, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(terminal)
+    seen = b""
+    while chunk := read_or_nothing(reader):
+        seen += chunk
+    assert process.wait(60) == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode()).replace("\r\n", "\n")
+
+
+def read_or_nothing(reader: int) -> bytes:
+    """Read from a pseudo-terminal, whose other end closes with an error on Linux."""
+    try:
+        return os.read(reader, 1000)
+    except OSError:
+        return b""
