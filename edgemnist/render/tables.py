@@ -57,8 +57,8 @@ def narrowed(natural: Sequence[int], least: Sequence[int], room: int) -> list[in
 def table(*columns: str, title: str | None = None, left: Iterable[str] = (), prose: Iterable[str] = ()) -> Table:
     """Return an empty table of numbers, but for the first column and those in `left`, which hold names or words.
 
-    The columns in `prose` are folded where the terminal is too narrow; all others are never broken. Where even that does
-    not fit, the table is wider than the terminal.
+    The columns in `prose` are folded where the terminal is too narrow; all others are never broken. Where even
+    that does not fit, the table is wider than the terminal.
     """
     made = _UncutTable(
         box=box.SIMPLE_HEAD,
