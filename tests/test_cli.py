@@ -78,6 +78,13 @@ def test_an_unknown_command_or_option_is_wrong_usage(edgemnist: Run) -> None:
         (["predict", "--index", "0", "--artifact", "missing.tflite"], "missing.tflite"),
         (["data", "--data", "missing"], "missing"),
         (["verify", "--exports", "missing"], "missing"),
+        (["doctor", "--on", "a.invalid", "--on", "b.invalid"], "a.invalid, b.invalid"),
+        (["verify", "--on", "a.invalid", "--on", "b.invalid"], "a.invalid, b.invalid"),
+        (["predict", "--index", "0", "--on", "a.invalid", "--on", "b.invalid"], "a.invalid, b.invalid"),
+        (["releases", "--to", "a.invalid", "--to", "b.invalid"], "a.invalid, b.invalid"),
+        (["rollback", "--to", "a.invalid", "--to", "b.invalid"], "a.invalid, b.invalid"),
+        (["rollback", "--to", "a.invalid", "--wait", "nan"], "--wait nan"),
+        (["deploy", "bundle.zip", "--to", "a.invalid", "--max-p99-us", "nan"], "--max-p99-us nan"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

@@ -30,9 +30,9 @@ def doctor(
     from edgemnist.render.progress import TerminalReporter
 
     reporter = TerminalReporter()
-    if on is not None:
+    if on:
         options.refuse_with_on({"--exports": exports})
-        result = doctor_on(Target.of(on, root=root, ssh_config=ssh_config))
+        result = doctor_on(Target.of(options.only("--on", on), root=root, ssh_config=ssh_config))
     else:
         result = run(find_exports(exports, reporter), reporter)
     show(result, lambda: doctor_page(result), json=json)

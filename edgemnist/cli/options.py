@@ -69,8 +69,13 @@ To: TypeAlias = Annotated[
     ),
 ]
 
+ToOne: TypeAlias = Annotated[
+    list[str], typer.Option("--to", metavar="HOST", help="One board as for ssh: user@host:port.")
+]
+"""A list, as `On` is, so that a second board is refused by `only` and not taken for the only one."""
+
 On: TypeAlias = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option("--on", metavar="HOST", help="Run on a board's current release, over ssh; the report comes back."),
 ]
 
@@ -114,6 +119,15 @@ def limit_numpy_threads() -> None:
     For a page's few small matrices its threads only wait for one another: on a busy board 40 ms instead of 0.1 ms.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def only(option: str, hosts: Sequence[str]) -> str:
+    """Return the one board that an option names. Raises UsageError for several."""
+    if len(hosts) != 1:
+        raise UsageError(
+            f"{option} names {len(hosts)} boards: {', '.join(hosts)}", hint="Name one, and run the command for each."
+        )
+    return hosts[0]
 
 
 def refuse_with_on(values: Mapping[str, object]) -> None:

@@ -64,7 +64,7 @@ def predict(
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.render.terminal import quiet_libraries
 
-    if on is not None:
+    if on:
         from edgemnist.deploy.remote import predict_pictures_on
         from edgemnist.deploy.target import Target
 
@@ -72,7 +72,8 @@ def predict(
         words = options.words({"--artifact": artifact, "--runtime": runtime, "--threads": threads})
         words += [word for number in index or () for word in ("--index", str(number))]
         words += ["--show"] if show or sheet is not None else []
-        result = predict_pictures_on(Target.of(on, root=root, ssh_config=ssh_config), sources or [], words)
+        target = Target.of(options.only("--on", on), root=root, ssh_config=ssh_config)
+        result = predict_pictures_on(target, sources or [], words)
     else:
         reporter = TerminalReporter()
         # The evaluation images are the directory's, whoever answers.

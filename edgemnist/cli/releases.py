@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from edgemnist.cli import app, options
 
 
 @app.command(epilog="Example: edgemnist releases --to pi@raspberrypi.local")
 def releases(
     *,
-    to: Annotated[str, typer.Option("--to", metavar="HOST", help="A board as for ssh: user@host:port.")],
+    to: options.ToOne,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,
     json: options.Json = False,
@@ -23,5 +19,5 @@ def releases(
     from edgemnist.render import show
     from edgemnist.render.deploy import releases_page
 
-    result = releases_on(Target.of(to, root=root, ssh_config=ssh_config))
+    result = releases_on(Target.of(options.only("--to", to), root=root, ssh_config=ssh_config))
     show(result, lambda: releases_page(result), json=json)

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from edgemnist.cli import app, options
+from edgemnist.errors import UsageError
 
 
 @app.command(epilog="Example: edgemnist rollback --to pi@raspberrypi.local")
 def rollback(
     *,
-    to: Annotated[str, typer.Option("--to", metavar="HOST", help="A board as for ssh: user@host:port.")],
+    to: options.ToOne,
     release: Annotated[
         str | None,
         typer.Option(
@@ -30,5 +31,8 @@ def rollback(
     from edgemnist.render import show
     from edgemnist.render.deploy import rollback_page
 
-    result = rollback_on(Target.of(to, root=root, ssh_config=ssh_config), release, wait)
+    # The board would wait for ever for what is not a number.
+    if not 0 <= wait < float("inf"):
+        raise UsageError(f"--wait {wait:g} makes no sense", hint="It is 0 or more seconds.")
+    result = rollback_on(Target.of(options.only("--to", to), root=root, ssh_config=ssh_config), release, wait)
     show(result, lambda: rollback_page(result), json=json)

@@ -115,7 +115,7 @@ def verify(
         sheet=sheet,
         junit=junit,
     )
-    if on is not None:
+    if on:
         from edgemnist.deploy.remote import verify_on
         from edgemnist.deploy.target import Target
         from edgemnist.storage import write_file
@@ -128,7 +128,7 @@ def verify(
             "--max-flips": max_flips, "--max-drop": max_drop, "--max-diff": max_diff, "--runtime": runtime,
         })  # fmt: skip
         words = [*(artifacts or ()), *words, *(["--layers"] if layers else [])]
-        result = verify_on(Target.of(on, root=root, ssh_config=ssh_config), words, gate=gate)
+        result = verify_on(Target.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate)
         if junit is not None:
             write_file(junit, junit_xml(result))
     else:

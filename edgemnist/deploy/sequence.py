@@ -47,6 +47,10 @@ class DeployConfig:
         for option, seconds in (("--selftest-timeout", self.limits.timeout_s), ("--wait", self.wait_s)):
             if not 0 <= seconds < float("inf"):
                 raise UsageError(f"{option} {seconds:g} makes no sense", hint="It is 0 or more seconds.")
+        for option, limit in (("--max-p99-us", self.limits.max_p99_us), ("--max-rss-mb", self.limits.max_rss_mb)):
+            # Nothing exceeds what is not a number, and nothing stays within a limit of 0.
+            if limit is not None and not 0 < limit < float("inf"):
+                raise UsageError(f"{option} {limit:g} makes no sense", hint="It is more than 0.")
 
 
 @dataclass(frozen=True)

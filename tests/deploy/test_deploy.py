@@ -279,6 +279,14 @@ def test_a_key_that_is_not_let_in_is_told(board: LoopbackBoard, new_bundle: Loca
     assert "ssh-copy-id" in result.fault.hint
 
 
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), -1.0, 0.0])
+def test_a_limit_that_everything_or_nothing_passes_is_refused(limit: float) -> None:
+    with pytest.raises(UsageError, match="--max-p99-us"):
+        DeployConfig(limits=SelfTestLimits(max_p99_us=limit))
+    with pytest.raises(UsageError, match="--max-rss-mb"):
+        DeployConfig(limits=SelfTestLimits(max_rss_mb=limit))
+
+
 @pytest.mark.parametrize("name", ["", "-oProxyCommand=x", "pi@", "pi@ho st", "host:", "host:http", "a@-b", "[::1"])
 def test_what_is_no_host_is_refused(name: str) -> None:
     from edgemnist.deploy.transport import parse_host
