@@ -148,20 +148,20 @@ def connect(host: Host, ssh_config: Path | None = None) -> Iterator[Connection]:
             stderr=subprocess.PIPE,
         )
         try:
-            _await_login(host, master)
+            _await_login(host, ssh_config, master)
             yield Connection(host, [*options, "-o", "ControlMaster=no"])
         finally:
             _close(master)
 
 
-def _await_login(host: Host, master: subprocess.Popen[bytes]) -> None:
+def _await_login(host: Host, ssh_config: Path | None, master: subprocess.Popen[bytes]) -> None:
     assert master.stdout is not None  # noqa: S101 - for the type checker
     for line in master.stdout:
         # A login script may greet first.
         if line.strip() == _READY:
             return
     assert master.stderr is not None  # noqa: S101
-    raise _refused(host, master.stderr.read().decode(errors="replace").strip())
+    raise _refused(host, ssh_config, master.stderr.read().decode(errors="replace").strip())
 
 
 def _close(master: subprocess.Popen[bytes]) -> None:
@@ -191,17 +191,17 @@ _REFUSALS = (
     (
         r"HOST IDENTIFICATION HAS CHANGED|host key .* has changed",
         "shows another host key than the known one",
-        "If the board was set up anew, forget the old key with: ssh-keygen -R {host}   If not, somebody is in between.",
+        "If the board was set up anew, forget the old key with: {forget}   If not, somebody is in between.",
     ),
     (
         r"host key is known|Host key verification failed",
         "has a host key that is not known here",
-        "Connect once with `ssh {host}`, and compare the fingerprint that it shows with the board's own.",
+        "Connect once with `ssh {login}`, and compare the fingerprint that it shows with the board's own.",
     ),
     (
         r"Permission denied|Too many authentication failures",
         "does not let you in",
-        "Copy your key there with: ssh-copy-id {host}   A key with a passphrase belongs in the agent: ssh-add",
+        "Copy your key there with: ssh-copy-id {login}   A key with a passphrase belongs in the agent: ssh-add",
     ),
     (r"Could not resolve hostname", "is a name that cannot be resolved", "Try its address, or NAME.local."),
     (r"Connection refused", "refuses connections", "Is the SSH server switched on there? sudo raspi-config"),
@@ -209,11 +209,31 @@ _REFUSALS = (
 )
 
 
-def _refused(host: Host, errors: str) -> DeployError:
+def _refused(host: Host, ssh_config: Path | None, errors: str) -> DeployError:
+    login = _login(host, ssh_config)
     for pattern, message, hint in _REFUSALS:
         if re.search(pattern, errors, re.IGNORECASE):
-            return DeployError(f"{host.name} {message}", hint=hint.format(host=host.name))
-    return DeployError(f"{host.name} cannot be reached: {_last(errors)}", hint=f"Does this work? ssh {host.name}")
+            return DeployError(f"{host.name} {message}", hint=hint.format(login=login, forget=_forget(host, errors)))
+    return DeployError(f"{host.name} cannot be reached: {_last(errors)}", hint=f"Does this work? ssh {login}")
+
+
+def _login(host: Host, ssh_config: Path | None) -> str:
+    """Return the words behind `ssh` that go the same way to the same board; it takes no port in a name."""
+    config = ["-F", str(ssh_config)] if ssh_config is not None else []
+    port = ["-p", str(host.port)] if host.port is not None else []
+    return shlex.join([*config, *port, host.destination])
+
+
+def _forget(host: Host, errors: str) -> str:
+    """Return the command that forgets a host key, by the name and in the file that ssh itself says it has it from.
+
+    An alias, a jump host or `HostKeyAlias` make it another name than the user's, and never is the login name in it.
+    """
+    address = host.destination.rpartition("@")[2]
+    told = re.search(r"Host key for (\S+) has changed", errors)
+    name = told[1] if told else f"[{address}]:{host.port}" if host.port is not None else address
+    file = re.search(r"^Offending .*key in (.+):\d+\s*$", errors, re.MULTILINE)
+    return shlex.join(["ssh-keygen", *(["-f", file[1]] if file else []), "-R", name])
 
 
 def _lost(host: Host, errors: str) -> ConnectionLostError:
