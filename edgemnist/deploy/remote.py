@@ -21,6 +21,7 @@ from edgemnist.deploy.results import (
     ScenarioOnBoard,
 )
 from edgemnist.deploy.target import Target, open_board
+from edgemnist.doctor.artifacts import arguments
 from edgemnist.doctor.checks import throttle_names
 from edgemnist.doctor.facts import Facts
 from edgemnist.doctor.probes import Probe
@@ -121,14 +122,17 @@ def doctor_on(target: Target, on_step: OnStep = _silent) -> DoctorResult:
     """Examine a board, whether edgemnist is installed there or not."""
     with open_board(target) as board:
         answer = board.ask("doctor", {"imports": True}, on_step)
+        means = target.means(installed=answer["installed"])
         selftest = None
         if answer["installed"]:
-            selftest = board.ask("run", {"module": ["edgemnist.doctor.artifacts", EXPORTS], "files": {}})
+            words = ["edgemnist.doctor.artifacts", EXPORTS, *arguments(means)]
+            selftest = board.ask("run", {"module": words, "files": {}})
     return examine(
         target.host.name,
         msgspec.convert(answer["facts"], Facts),
         [msgspec.convert(one, Probe) for one in answer["probes"]],
         selftest["stdout"] if selftest else None,
+        means,
     )
 
 

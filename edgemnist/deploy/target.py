@@ -14,6 +14,7 @@ from edgemnist.deploy.agent import make_agent
 from edgemnist.deploy.board.apply import DamagedTransferError
 from edgemnist.deploy.board.request import MARK
 from edgemnist.deploy.transport import Connection, ConnectionLostError, Host, connect, parse_host, remote_path
+from edgemnist.doctor.means import Means
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError
 
 DEFAULT_ROOT = ".local/share/edgemnist"
@@ -39,6 +40,15 @@ class Target:
     def of(cls, text: str, *, root: str | None = None, ssh_config: Path | None = None) -> Target:
         """Return the board that `[user@]host[:port]` names. Raises UsageError where it names none."""
         return cls(host=parse_host(text), root=root or DEFAULT_ROOT, ssh_config=ssh_config)
+
+    def means(self, *, installed: bool) -> Means:
+        """Return the commands that mend the software there, as a user would type them."""
+        words = ["--root", self.root] if self.root != DEFAULT_ROOT else []
+        words += ["--ssh-config", str(self.ssh_config)] if self.ssh_config is not None else []
+        # Whoever logs in to type it may have gone to another directory.
+        home = "" if self.root.startswith("/") else "~/"
+        pip = home + remote_path(self.root, "current", "venv", "bin", "pip")
+        return Means(pip=pip if installed else None, board=shlex.join([self.host.name, *words]))
 
 
 class Board:

@@ -1,23 +1,29 @@
 """`python -m edgemnist.doctor.artifacts EXPORTS`: does each artifact answer as it should, on 32 images?
 
-Quick enough to be asked at any time. `edgemnist verify` asks about all of them.
+Quick enough to be asked at any time. `edgemnist verify` asks about all of them. Each artifact has a process of its own,
+so that a runtime that crashes is a finding about its artifacts, and hides no other's.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from edgemnist.answers import read_answers
+from edgemnist.doctor.checks import RUNTIME_PACKAGES, crash_meaning, tested
+from edgemnist.doctor.means import HERE, Means
 from edgemnist.doctor.results import Finding
 from edgemnist.errors import EdgemnistError, MissingDependencyError
 from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest, read_recorded
+from edgemnist.manifest import Artifact, read_manifest, read_recorded
 from edgemnist.runtimes import load
 from edgemnist.verify.answers import ask_one_at_a_time
 from edgemnist.verify.replay import DRIFT, FLIPS, replay
@@ -27,44 +33,77 @@ _MOST_FLIPS = 3
 """Against the Keras model, where the exporting machine's answers are not known: the loosest gate allows 1 % of all."""
 
 
-def examine_artifacts(exports: Path) -> list[Finding]:
+def examine_artifacts(exports: Path, means: Means = HERE) -> list[Finding]:
     """Return a finding for each artifact, or one that says why there is none."""
     try:
         manifest = read_manifest(exports)
-        golden = read_golden(exports, manifest)
-        exported = read_answers(exports, manifest)
+        read_golden(exports, manifest)
+        read_answers(exports, manifest)
     except EdgemnistError as error:
-        return [Finding.failure("artifacts", error.message, "Nothing can be served from there.", error.hint)]
+        mend = means.renew(error.hint)
+        return [Finding.failure("artifacts", error.message, "Nothing can be served from there.", mend)]
+    return [_examine_apart(exports, artifact, means) for artifact in manifest.artifacts]
+
+
+def _examine_apart(exports: Path, artifact: Artifact, means: Means) -> Finding:
+    # What keeps a foreign directory or variable from lending modules here, keeps it from it there too.
+    flags = ["-I"] if sys.flags.isolated else []
+    command = [sys.executable, *flags, "-m", "edgemnist.doctor.artifacts", str(exports), "--only", artifact.name]
+    command += arguments(means)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    try:
+        (found,) = msgspec.json.decode(done.stdout, type=tuple[Finding])
+    except msgspec.MsgspecError:
+        return _crashed(artifact, done.returncode, done.stderr, means)
+    return found
+
+
+def _crashed(artifact: Artifact, code: int, errors: str, means: Means) -> Finding:
+    package = _runtime_package(artifact)
+    mend = f"{package} works on every Pi from the 3 on: {means.install(package)}"
+    if code < 0:
+        name = signal.Signals(-code).name
+        return Finding.failure(artifact.name, f"crashed: {name}", crash_meaning(name, "while it answers"), mend)
+    said = errors.strip().splitlines() or ["no reason given"]
+    return Finding.failure(artifact.name, said[-1], "Its process ended without an answer.", mend)
+
+
+def _runtime_package(artifact: Artifact) -> str:
+    """Return the package that runs an artifact, in the version that was tried everywhere."""
+    return tested(next(name for name, extra in RUNTIME_PACKAGES.items() if extra == artifact.format))
+
+
+def examine_artifact(exports: Path, name: str, means: Means = HERE) -> Finding:
+    """Return the finding about one artifact, tried in this process."""
+    manifest = read_manifest(exports)
+    artifact, golden, exported = (
+        manifest.artifact(name),
+        read_golden(exports, manifest),
+        read_answers(exports, manifest),
+    )
     chosen = np.linspace(0, len(golden.images) - 1, min(IMAGES, len(golden.images))).round().astype(np.int64)
-    findings = []
-    for artifact in manifest.artifacts:
-        try:
-            read_recorded(exports, artifact)
-            # One at a time, as the exporting machine was asked: a dynamic ONNX artifact answers a batch differently.
-            here = ask_one_at_a_time(load(exports / artifact.file), golden.images[chosen])
-        except MissingDependencyError as error:
-            findings.append(Finding.warning(artifact.name, "not tried", f"{error.message}.", error.hint))
-            continue
-        except EdgemnistError as error:
-            findings.append(Finding.failure(artifact.name, error.message, "It cannot answer.", error.hint))
-            continue
-        there = exported.get(artifact.sha256)
-        if there is not None:
-            found = replay(here, there[chosen], artifact.output.scale)
-            value = f"{found.verdict} on {found.images} images"
-            wrong = found.verdict in (FLIPS, DRIFT)
-        else:
-            flips = int(np.count_nonzero(here.argmax(axis=1) != golden.probabilities[chosen].argmax(axis=1)))
-            value = f"{flips} of {len(chosen)} labels differ from the Keras model's"
-            wrong = flips > _MOST_FLIPS
-        if wrong:
-            findings.append(
-                Finding.failure(artifact.name, value, "It does not answer here as where it was exported.",
-                                f"edgemnist verify {artifact.name}")
-            )  # fmt: skip
-        else:
-            findings.append(Finding.ok(artifact.name, value))
-    return findings
+    try:
+        read_recorded(exports, artifact)
+        # One at a time, as the exporting machine was asked: a dynamic ONNX artifact answers a batch differently.
+        here = ask_one_at_a_time(load(exports / artifact.file), golden.images[chosen])
+    except MissingDependencyError as error:
+        mend = means.install(_runtime_package(artifact)) if means.board else error.hint
+        return Finding.warning(artifact.name, "not tried", f"{error.message}.", mend)
+    except EdgemnistError as error:
+        return Finding.failure(artifact.name, error.message, "It cannot answer.", means.renew(error.hint))
+    there = exported.get(artifact.sha256)
+    if there is not None:
+        found = replay(here, there[chosen], artifact.output.scale)
+        value = f"{found.verdict} on {found.images} images"
+        wrong = found.verdict in (FLIPS, DRIFT)
+    else:
+        flips = int(np.count_nonzero(here.argmax(axis=1) != golden.probabilities[chosen].argmax(axis=1)))
+        value = f"{flips} of {len(chosen)} labels differ from the Keras model's"
+        wrong = flips > _MOST_FLIPS
+    if wrong:
+        meaning = "It does not answer here as where it was exported."
+        return Finding.failure(artifact.name, value, meaning, means.verify(artifact.name))
+    return Finding.ok(artifact.name, value)
 
 
 def judge_artifacts(printed: str | None) -> Iterator[Finding]:
@@ -77,9 +116,31 @@ def judge_artifacts(printed: str | None) -> Iterator[Finding]:
         yield Finding.failure("artifacts", "the self-test crashed", "A runtime does not work here.", "See above.")
 
 
-if __name__ == "__main__":
+def arguments(means: Means) -> list[str]:
+    """Return the words behind EXPORTS with which findings name what mends them by `means`."""
+    named = (("--pip", means.pip), ("--board", means.board))
+    return [word for name, value in named if value is not None for word in (name, value)]
+
+
+def main(words: Sequence[str]) -> None:
+    """Print the findings as one JSON document on stdout."""
+    parser = argparse.ArgumentParser(prog="python -m edgemnist.doctor.artifacts")
+    parser.add_argument("exports", type=Path)
+    parser.add_argument("--only", help="Try this artifact, in this process.")
+    parser.add_argument("--pip", default=HERE.pip)
+    parser.add_argument("--board")
+    given = parser.parse_args(words)
+    means = Means(pip=given.pip, board=given.board)
     answer = os.dup(1)
     # Libraries write to the standard output as they like.
     os.dup2(2, 1)
+    if given.only is None:
+        findings = examine_artifacts(given.exports, means)
+    else:
+        findings = [examine_artifact(given.exports, given.only, means)]
     with os.fdopen(answer, "wb") as stream:
-        stream.write(msgspec.json.encode(examine_artifacts(Path(sys.argv[1]))))
+        stream.write(msgspec.json.encode(findings))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

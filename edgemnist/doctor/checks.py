@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from edgemnist.doctor.facts import Facts
+from edgemnist.doctor.means import HERE, Means
 from edgemnist.doctor.probes import CRASHED, FAILED, LOADED, MISSING, Probe
 from edgemnist.doctor.results import Finding, Level
 
@@ -45,12 +46,12 @@ HISTORY_SHIFT = 16
 """The same four bits, sixteen places higher, say that it has happened since boot."""
 
 
-def judge(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
-    """Return every finding about a board and what is installed on it."""
+def judge(facts: Facts, probes: Sequence[Probe], means: Means = HERE) -> list[Finding]:
+    """Return every finding about a board and what is installed on it, each with what mends it by `means`."""
     checks = (
         _board, _system, _cpu, _memory, _python, _disk, _governor, _temperature, _throttling, _clock,
     )  # fmt: skip
-    return [*(check(facts) for check in checks), *judge_probes(probes)]
+    return [*(check(facts) for check in checks), *judge_probes(probes, means)]
 
 
 def worst(findings: Iterable[Finding]) -> Level:
@@ -185,40 +186,45 @@ def _clock(facts: Facts) -> Finding:
     return Finding.ok("clock", value)
 
 
-def judge_probes(probes: Sequence[Probe]) -> Iterator[Finding]:
+def judge_probes(probes: Sequence[Probe], means: Means = HERE) -> Iterator[Finding]:
     """Yield a finding for each package that was tried."""
     some_runtime = any(probe.state == LOADED for probe in probes if probe.package in RUNTIME_PACKAGES)
     for probe in probes:
-        tested = f"{probe.package}=={TESTED[probe.package]}"
-        mend = f'pip install "{tested}"'
+        mend = means.install(tested(probe.package))
         if probe.state == LOADED:
             yield Finding.ok(probe.package, str(probe.version))
         elif probe.state == CRASHED:
             yield Finding.failure(
-                probe.package, f"{probe.version}: {probe.detail}", _crash_meaning(probe.detail),
-                f"This version works on every Pi from the 3 on: {mend}",
+                probe.package, f"{probe.version}: {probe.detail}", crash_meaning(probe.detail, "while it loads"),
+                f"{tested(probe.package)} works on every Pi from the 3 on: {mend}",
             )  # fmt: skip
         elif probe.state == FAILED:
             yield Finding.failure(probe.package, f"{probe.version or 'unknown'}: {probe.detail}",
                                   "It is installed and does not load.", f"Install it anew: {mend}")  # fmt: skip
         elif probe.state == MISSING:
-            yield _missing(probe.package, mend, some_runtime=some_runtime)
+            yield _missing(probe.package, means, some_runtime=some_runtime)
 
 
-def _missing(package: str, mend: str, *, some_runtime: bool) -> Finding:
+def tested(package: str) -> str:
+    """Return a package with the version of it that was tried on every processor, as pip takes it."""
+    return f"{package}=={TESTED[package]}"
+
+
+def _missing(package: str, means: Means, *, some_runtime: bool) -> Finding:
     extra = RUNTIME_PACKAGES.get(package)
     if extra is None:
-        return Finding.warning(package, "not installed", "edgemnist is not installed here yet.", mend)
-    if some_runtime:
-        return Finding.ok(
-            package, "not installed", f"Needed for {extra} artifacts only.", f'pip install "edgemnist[{extra}]"'
+        return Finding.warning(
+            package, "not installed", "edgemnist is not installed here yet.", means.install(tested(package))
         )
-    return Finding.warning(
-        package, "not installed", f"No {extra} artifact can run.", f'pip install "edgemnist[{extra}]"'
-    )
+    # On a board edgemnist is no package of an index, but one that came in a bundle.
+    mend = means.install(tested(package) if means.board else f"edgemnist[{extra}]")
+    if some_runtime:
+        return Finding.ok(package, "not installed", f"Needed for {extra} artifacts only.", mend)
+    return Finding.warning(package, "not installed", f"No {extra} artifact can run.", mend)
 
 
-def _crash_meaning(signal_name: str) -> str:
+def crash_meaning(signal_name: str, when: str) -> str:
+    """Return what the signal says that ended a process, `when` it ended it."""
     if signal_name == "SIGILL":
         return "It was built for a newer processor: it uses an instruction that this one does not have."
-    return "It crashes while it loads."
+    return f"It crashes {when}."

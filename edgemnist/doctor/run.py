@@ -10,6 +10,7 @@ from pathlib import Path
 from edgemnist.doctor.artifacts import judge_artifacts
 from edgemnist.doctor.checks import judge, worst
 from edgemnist.doctor.facts import Facts, collect_facts
+from edgemnist.doctor.means import HERE, Means
 from edgemnist.doctor.probes import Probe, probe_all
 from edgemnist.doctor.results import DoctorResult, Level
 from edgemnist.progress import SILENT, Reporter
@@ -21,13 +22,15 @@ def doctor(exports: Path, reporter: Reporter = SILENT) -> DoctorResult:
         probes = probe_all(Path(sys.executable))
     command = [sys.executable, "-m", "edgemnist.doctor.artifacts", str(exports)]
     with reporter.task("Testing the artifacts"):
-        # In a process of its own: a runtime that crashes is a finding.
+        # In a process of its own: NumPy may crash too, and is a finding then.
         done = subprocess.run(command, check=False, capture_output=True, text=True)
     return examine("this machine", collect_facts(exports), probes, done.stdout)
 
 
-def examine(host: str, facts: Facts, probes: Sequence[Probe], selftest: str | None) -> DoctorResult:
+def examine(
+    host: str, facts: Facts, probes: Sequence[Probe], selftest: str | None, means: Means = HERE
+) -> DoctorResult:
     """Return the findings about a board; `selftest` is what `edgemnist.doctor.artifacts` printed there."""
-    findings = [*judge(facts, probes), *judge_artifacts(selftest)]
+    findings = [*judge(facts, probes, means), *judge_artifacts(selftest)]
     healthy = worst(findings) is not Level.FAILURE
     return DoctorResult(host=host, healthy=healthy, findings=findings, facts=facts.document())

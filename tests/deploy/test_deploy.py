@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from edgemnist.bundle.record import BundledFile, BundleRecord
 from edgemnist.deploy.board.request import SelfTestLimits
 from edgemnist.deploy.board.store import COMPLETE_FILE, Store
 from edgemnist.deploy.board.venv import find_venv, needs
-from edgemnist.deploy.remote import releases_on, rollback_on
+from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
 from edgemnist.deploy.results import BoardResult, FleetBenchResult
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.doctor.results import Level
 from edgemnist.errors import DeployError, UsageError
 from edgemnist.render.bench import fleet_bench_page
 from tests.conftest import run_edgemnist
@@ -135,6 +138,20 @@ def test_a_release_that_was_damaged_is_deployed_anew(board: LoopbackBoard, old_b
     result = deploy(board, old_bundle)
     assert (result.status, result.release) == ("deployed", f"2-{old}")
     assert board.serves() == old
+
+
+def test_the_doctors_commands_mend_a_board(board: LoopbackBoard, new_board: Callable[[str], LoopbackBoard]) -> None:
+    pip = str(board.target.means(installed=True).pip)
+    assert subprocess.run([*shlex.split(pip), "--version"], check=True, capture_output=True).stdout
+    artifact = board.store.link / "exports" / "tflite-int8.tflite"
+    artifact.write_bytes(artifact.read_bytes()[:-1] + b"x")
+    again = f"edgemnist deploy BUNDLE --to board --root {board.root} --ssh-config {board.ssh_config}"
+    found = {finding.name: finding for finding in doctor_on(board.target).findings}
+    assert found["tflite-int8"].level is Level.FAILURE
+    assert found["tflite-int8"].mend == again
+    empty = {finding.name: finding for finding in doctor_on(new_board("board2").target).findings}
+    assert empty["msgspec"].value == "not installed"
+    assert empty["msgspec"].mend.startswith("edgemnist deploy BUNDLE --to board2 ")
 
 
 def test_only_the_last_releases_are_kept_and_never_without_the_one_that_serves(

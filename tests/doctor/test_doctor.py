@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 import pytest
 
 from edgemnist.deploy.agent import make_agent
+from edgemnist.deploy.target import Target
 from edgemnist.doctor.artifacts import examine_artifacts
 from edgemnist.doctor.checks import TESTED, judge, throttle_names, worst
 from edgemnist.doctor.facts import Facts, collect_facts
 from edgemnist.doctor.probes import MODULES, Probe, probe, probe_all
 from edgemnist.doctor.results import Finding, Level
 from tests.conftest import REPOSITORY, run_edgemnist
+from tests.deploy.bundles import small_exports
 
 PI5 = Facts(
     board="Raspberry Pi 5 Model B Rev 1.0",
@@ -179,6 +182,33 @@ def test_a_damaged_artifact_is_found(exports: Path) -> None:
     done = run_edgemnist("doctor", "--exports", exports, "--json", cwd=exports.parent)
     assert done.returncode == 1
     assert json.loads(done.stdout)["healthy"] is False
+
+
+def test_a_runtime_that_crashes_hides_no_other_runtimes_artifacts(made_exports: Path, tmp_path: Path) -> None:
+    small_exports(made_exports, tmp_path / "exports", ["onnx-int8", "tflite-int8"])
+    (tmp_path / "lent").mkdir()
+    (tmp_path / "lent" / "onnxruntime.py").write_text("import os; os.kill(os.getpid(), 4)")
+    lent = os.pathsep.join([str(tmp_path / "lent"), os.environ.get("PYTHONPATH", "")])
+    done = run_edgemnist("doctor", "--json", cwd=tmp_path, env={"PYTHONPATH": lent})
+    assert done.returncode == 1, done.stderr
+    found = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
+    assert found["onnx-int8"]["level"] == "failure"
+    assert found["onnx-int8"]["value"] == "crashed: SIGILL"
+    assert f'pip install "onnxruntime=={TESTED["onnxruntime"]}"' in found["onnx-int8"]["mend"]
+    assert found["tflite-int8"]["level"] == "ok"
+
+
+def test_packages_of_a_board_are_mended_where_they_are() -> None:
+    target = Target.of("pi@kitchen:2222", root="/srv/my boards")
+    crashed = Probe("onnxruntime", "crashed", "9.9", "SIGILL")
+    (line,) = (one for one in judge(PI5, [crashed], target.means(installed=True)) if one.name == "onnxruntime")
+    assert line.mend.endswith(
+        f"""'/srv/my boards/current/venv/bin/pip' install "onnxruntime=={TESTED["onnxruntime"]}\""""
+    )
+    missing = Probe("numpy", "missing", None, "")
+    (line,) = (one for one in judge(PI5, [missing], target.means(installed=False)) if one.name == "numpy")
+    assert line.mend == "edgemnist deploy BUNDLE --to pi@kitchen:2222 --root '/srv/my boards'"
+    assert str(Target.of("pi").means(installed=True).pip) == "~/.local/share/edgemnist/current/venv/bin/pip"
 
 
 def test_the_command_tells_on_one_page(exports: Path) -> None:
