@@ -37,15 +37,17 @@ def check_learnable(dataset: Dataset, batch_size: int) -> None:
                 f"{', '.join(dataset.labels[index] for index in missing)}",
                 hint="Put images of every class into both splits, or leave those classes out.",
             )
-    if (train.images == train.images[0]).all():
-        raise TrainingError(
-            f"All {len(train):,} training images are the same, pixel for pixel",
-            hint="Look at them with: edgemnist data --sheet digits.png",
-        )
+    for name, split in (("training", train), ("test", test)):
+        # A single test image is like itself, and tells something.
+        if len(split) > 1 and (split.images == split.images[0]).all():
+            raise TrainingError(
+                f"All {len(split):,} {name} images are the same, pixel for pixel",
+                hint="Look at them with: edgemnist data --sheet digits.png",
+            )
     if len(train) < batch_size:
         raise TrainingError(
             f"There are {len(train):,} training images, fewer than one batch of {batch_size:,}",
-            hint=f"Choose smaller batches, such as --batch-size {max(1, len(train) // 8)}.",
+            hint=f"Add images, or make smaller batches with: edgemnist train --batch-size {max(1, len(train) // 8)}",
         )
 
 

@@ -40,6 +40,11 @@ class TrainConfig:
         _require("--batch-size", self.batch_size, at_least=1)
         _require("--seed", self.seed, at_least=0, at_most=MAX_SEED)
         _require("--teacher-seed", self.teacher_seed, at_least=0, at_most=MAX_SEED)
+        if self.teacher_seed is not None and self.resolved_recipe.distillation is None:
+            raise UsageError(
+                f"--teacher-seed makes no sense with the recipe {self.recipe}, which has no teacher",
+                hint="Leave it out, or choose --recipe best.",
+            )
 
     @property
     def resolved_recipe(self) -> Recipe:

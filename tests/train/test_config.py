@@ -37,6 +37,13 @@ def test_a_number_that_makes_no_sense_is_refused_by_the_name_of_its_option(
         TrainConfig(**options)
 
 
+@pytest.mark.parametrize("recipe", ["baseline", "standard"])
+def test_the_seed_of_a_teacher_that_there_is_not_is_refused(recipe: str) -> None:
+    with pytest.raises(UsageError, match=f"--teacher-seed makes no sense with the recipe {recipe}"):
+        TrainConfig(recipe=recipe, teacher_seed=3)
+    assert TrainConfig(recipe="best", teacher_seed=3).teacher_seed == 3
+
+
 def test_an_unknown_recipe_names_the_nearest_and_all() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'standard'") as failure:
         TrainConfig(recipe="standart")

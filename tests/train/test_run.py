@@ -206,6 +206,10 @@ def all_black(dataset: Dataset) -> Dataset:
     return of(Split(np.zeros_like(dataset.train.images), dataset.train.labels), dataset.test)
 
 
+def black_test(dataset: Dataset) -> Dataset:
+    return of(dataset.train, Split(np.zeros_like(dataset.test.images), dataset.test.labels))
+
+
 @pytest.mark.parametrize(
     ("broken", "told"),
     [
@@ -216,6 +220,7 @@ def all_black(dataset: Dataset) -> Dataset:
         (lambda data: cut(data, test=slice(0, 0)), "There are no test images"),
         (lambda data: cut(data, train=slice(None, None, 20)), "There are 100 training images, fewer than one batch"),
         (all_black, "All 2,000 training images are the same"),
+        (black_test, "All 500 test images are the same"),
     ],
 )
 def test_data_that_cannot_be_learned_from_is_refused_and_the_old_model_stays(
