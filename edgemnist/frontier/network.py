@@ -18,8 +18,10 @@ from edgemnist.frontier.config import QUANTIZATIONS, FrontierConfig
 from edgemnist.manifest import Artifact, read_manifest
 from edgemnist.progress import Reporter
 from edgemnist.results import BenchResult, TrainResult, VerifyResult, read_result
+from edgemnist.train.model import parameters_of
+from edgemnist.train.plan import plan_for
 from edgemnist.train.record import TRAINING_FILE
-from edgemnist.train.run import CHECKPOINT_FILE, train
+from edgemnist.train.run import can_resume, train
 from edgemnist.verify.run import read_verification, save_verification, verify
 
 if TYPE_CHECKING:
@@ -50,13 +52,14 @@ def make_network(
 ) -> Network:
     """Do what is not done yet for one size, in a directory of its own.
 
-    A training that was interrupted goes on from its checkpoint. Raises what the stages raise, and KeyboardInterrupt
-    after a training that is interrupted now.
+    A training that was interrupted goes on from its checkpoint, where that is whole and of this very training. Raises
+    what the stages raise, and KeyboardInterrupt after a training that is interrupted now.
     """
     trained = _finished_training(dataset, config, hidden, directory)
     if trained is None:
-        interrupted = (directory / CHECKPOINT_FILE).exists() or teachers.interrupted()
-        trained = train(dataset, config.training(hidden), directory, reporter, resume=interrupted, teachers=teachers)
+        training = config.training(hidden)
+        resume = can_resume(dataset, training, directory, teachers, reporter)
+        trained = train(dataset, training, directory, reporter, resume=resume, teachers=teachers)
         if trained.interrupted:
             raise KeyboardInterrupt
     if _artifacts(directory, trained) is None:
@@ -83,8 +86,10 @@ def _finished_training(
         model = read_manifest(directory).model
     except (OSError, msgspec.MsgspecError, ManifestError):
         return None
-    asked = (config.recipe, list(hidden), config.seed, dataset.identity.sha256)
-    found = (trained.recipe, trained.hidden, trained.seed, trained.data.sha256)
+    parameters = parameters_of(hidden, len(dataset.labels))
+    plan = plan_for(config.training(hidden), images=len(dataset.train), parameters=parameters)
+    asked = (config.recipe, plan.recipe_version, list(hidden), config.seed, dataset.identity.sha256)
+    found = (trained.recipe, trained.recipe_version, trained.hidden, trained.seed, trained.data.sha256)
     done = not trained.interrupted and (config.epochs is None or config.epochs == trained.epochs)
     return trained if done and found == asked and model is not None and model.sha256 == trained.sha256 else None
 

@@ -59,6 +59,8 @@ class TrainResult(Result, frozen=True, kw_only=True):
     robustness: dict[str, float] = msgspec.field(default_factory=dict)
     """Accuracy on the test images under conditions that boards see, by their name; empty where the recipe does not
     train for them."""
+    recipe_version: str | None = None
+    """Changes with the recipe, which keeps its name; None from before it was written down."""
     temperature: float | None = None
     """By which the logits were divided at the end, so that confidences mean what they say; None where the recipe leaves
     them as they are."""

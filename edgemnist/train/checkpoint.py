@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import zipfile
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 
 from edgemnist.errors import TrainingError
+from edgemnist.progress import Reporter
 from edgemnist.results import Epoch
 from edgemnist.storage import write_file
 
@@ -79,8 +81,19 @@ class Checkpoint:
         self._check(identity)
         return Fitted(state, history)
 
+    def usable(self, reporter: Reporter) -> bool:
+        """Return whether there is a training to go on with; a file that is of no use is told of and deleted."""
+        try:
+            return self.load() is not None
+        except TrainingError as error:
+            reporter.notice(f"{error.message}; it is given up, and this training starts from the beginning")
+            # What cannot be deleted, such as a directory, is told of when the next checkpoint takes its place.
+            with contextlib.suppress(OSError):
+                self.remove()
+            return False
+
     def remove(self) -> None:
-        """Delete the file, where there is one: the training is over."""
+        """Delete the file, where there is one."""
         self.path.unlink(missing_ok=True)
 
     def _check(self, identity: Mapping[str, str]) -> None:

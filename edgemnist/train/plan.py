@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgemnist.train.augment import Distortion
+from edgemnist.train.checkpoint import digest
 from edgemnist.train.config import TrainConfig
 from edgemnist.train.recipes import Noise, Recipe, Rounding
 
@@ -18,6 +19,11 @@ class Plan:
     epochs: int
     batch_size: int
     seed: int
+
+    @property
+    def recipe_version(self) -> str:
+        """A short hash of the recipe: it changes with it, and its name does not."""
+        return digest(self.recipe)
 
     def noise_in(self, epoch: int) -> Noise | None:
         """Return the noise of an epoch, counted from 1."""

@@ -52,6 +52,7 @@ def describe(
     shown = conditions(test) if plan.recipe.noise is not None else ()
     result = TrainResult(
         recipe=config.recipe,
+        recipe_version=plan.recipe_version,
         hidden=list(config.hidden),
         parameters=model.count_params(),
         epochs=len(course.history),

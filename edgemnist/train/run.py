@@ -18,7 +18,7 @@ from edgemnist.registry import Entry, Package
 from edgemnist.results import TrainResult
 from edgemnist.storage import check_writable, commit_files
 from edgemnist.train.calibration import calibrated
-from edgemnist.train.checkpoint import Checkpoint, digest
+from edgemnist.train.checkpoint import Checkpoint
 from edgemnist.train.checks import check_learnable
 from edgemnist.train.config import TrainConfig
 from edgemnist.train.course import Training, follow
@@ -67,8 +67,7 @@ def train(
     cannot be used; StorageError where `exports` cannot be written, ManifestError where its manifest cannot be used,
     and MissingDependencyError where TensorFlow is not installed. In each case what was there before is left as it was.
     """
-    if missing := _LOOP.missing():
-        raise MissingDependencyError(_LOOP.summary, missing, _LOOP.install_line())
+    _require_tensorflow()
     parameters = parameters_of(config.hidden, len(dataset.labels))
     plan = plan_for(config, images=len(dataset.train), parameters=parameters)
     check_learnable(dataset, plan.batch_size)
@@ -110,6 +109,29 @@ def train(
     return result
 
 
+def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: Teachers, reporter: Reporter) -> bool:
+    """Return whether there is a checkpoint of this very training, or of its teacher, for `train` to go on from.
+
+    One that is damaged or belongs to another training is told of and deleted. Raises MissingDependencyError where
+    TensorFlow is not installed.
+    """
+    _require_tensorflow()
+    classes = len(dataset.labels)
+    plan = plan_for(config, images=len(dataset.train), parameters=parameters_of(config.hidden, classes))
+    checkpoints = [_checkpoint(exports, dataset, config, plan)]
+    if (distillation := plan.recipe.distillation) is not None:
+        seed = _teacher_seed(config)
+        checkpoints.append(teachers.checkpoint_of(distillation, dataset.train, classes=classes, seed=seed))
+    # Each is looked at, whatever the others say.
+    usable = [checkpoint.usable(reporter) for checkpoint in checkpoints]
+    return any(usable)
+
+
+def _require_tensorflow() -> None:
+    if missing := _LOOP.missing():
+        raise MissingDependencyError(_LOOP.summary, missing, _LOOP.install_line())
+
+
 def _lessons(
     dataset: Dataset,
     config: TrainConfig,
@@ -145,6 +167,6 @@ def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan
         "seed": str(config.seed),
         "teacher's seed": str(config.resolved_teacher_seed),
         "data": split_sha256(dataset.train)[:16],
-        "version of the recipe": digest(plan.recipe),
+        "version of the recipe": plan.recipe_version,
     }
     return Checkpoint(exports / CHECKPOINT_FILE, identity)

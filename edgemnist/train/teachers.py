@@ -55,9 +55,11 @@ class Teachers:
         record = _record(distillation, train, classes=classes, seed=seed)
         return self._directory / f"teacher-{digest(record)[:8]}.keras"
 
-    def interrupted(self) -> bool:
-        """Return whether the training of a teacher was cut short."""
-        return any(self._directory.glob(f"teacher-*{CHECKPOINT_SUFFIX}"))
+    def checkpoint_of(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> Checkpoint:
+        """Return the checkpoint of a teacher's training, whether it is there or not."""
+        path = self.path_of(distillation, train, classes=classes, seed=seed)
+        record = _record(distillation, train, classes=classes, seed=seed)
+        return Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
 
     def pool(
         self,
@@ -79,7 +81,10 @@ class Teachers:
         path = self.path_of(distillation, train, classes=classes, seed=seed)
         if not path.exists():
             self._train(path, record, distillation, train, seed=seed, resume=resume, reporter=reporter)
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise TrainingError(f"{path} cannot be read: {error.strerror}", hint=ANEW) from error
         teacher = read_teacher(data, path, record)
         key = digest(sha256(data), distillation, seed)
         if self._filled is None or self._filled[0] != key:
@@ -103,11 +108,12 @@ class Teachers:
 
         from edgemnist.train.pool import distorted
 
-        checkpoint = Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
+        classes = int(record["number of classes"])
+        checkpoint = self.checkpoint_of(distillation, train, classes=classes, seed=seed)
         training = Training(
             name="Training the teacher",
             forward=teacher_logits,
-            weights=first_weights(int(record["number of classes"]), seed),
+            weights=first_weights(classes, seed),
             plan=plan_of(distillation.teacher, images=len(train), seed=seed),
             checkpoint=checkpoint,
         )

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.data.interface import Dataset
-from edgemnist.errors import UsageError
+from edgemnist.data.interface import Dataset, Split
+from edgemnist.errors import TrainingError, UsageError
 from edgemnist.frontier.config import FrontierConfig
 from edgemnist.frontier.pareto import undominated
 from edgemnist.frontier.results import FrontierResult
 from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, frontier
 from edgemnist.manifest import read_manifest
-from edgemnist.results import read_result
+from edgemnist.results import TrainResult, read_result
+from edgemnist.train.record import TRAINING_FILE
 from edgemnist.train.run import CHECKPOINT_FILE
-from tests.train.conftest import Listener, small_dataset
+from tests.train.conftest import Listener, of, small_dataset
 
 CONFIG = FrontierConfig(
     sizes=((8,), (32, 16), (64,)),
@@ -99,6 +102,34 @@ def test_an_interrupted_frontier_goes_on_to_the_same_models(dataset: Dataset, tm
         for place, result in (("cut", resumed), ("whole", whole))
     ]
     assert hashes[0] == hashes[1]
+
+
+def test_an_interrupted_frontier_is_no_obstacle_to_one_with_other_options(dataset: Dataset, tmp_path: Path) -> None:
+    first = replace(CONFIG, sizes=((8,),), epochs=6)
+    with pytest.raises(KeyboardInterrupt):
+        frontier(dataset, first, tmp_path, Listener(interrupt_after=2))
+    listener = Listener()
+    assert frontier(dataset, replace(first, seed=3), tmp_path, listener).seed == 3
+    assert any("its seed is 0, and here it is 3; it is given up" in notice for notice in listener.notices)
+
+
+def test_a_model_of_an_older_version_of_the_recipe_is_trained_anew(
+    made: Made, dataset: Dataset, tmp_path: Path
+) -> None:
+    shutil.copytree(made[0] / "8", tmp_path / "8")
+    record = tmp_path / "8" / TRAINING_FILE
+    now = read_result(TrainResult, record.read_bytes())
+    record.write_text(msgspec.structs.replace(now, recipe_version="older").to_json())
+    frontier(dataset, replace(CONFIG, sizes=((8,),)), tmp_path)
+    assert read_result(TrainResult, record.read_bytes()).recipe_version == now.recipe_version
+
+
+def test_too_few_images_are_told_with_a_command_that_has_the_option(dataset: Dataset, tmp_path: Path) -> None:
+    train = dataset.train
+    few = of(Split(train.images[::20], train.labels[::20]), dataset.test)
+    with pytest.raises(TrainingError, match="fewer than one batch") as failure:
+        frontier(few, CONFIG, tmp_path)
+    assert "edgemnist train --batch-size 12" in failure.value.hint
 
 
 def test_other_options_train_anew(dataset: Dataset, tmp_path: Path) -> None:

@@ -157,6 +157,14 @@ def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
     assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == {name: before}
 
 
+def test_a_directory_in_the_place_of_a_teacher_is_told(dataset: Dataset, quick_best: Recipe, tmp_path: Path) -> None:
+    teachers, wanted = Teachers(tmp_path), distillation(quick_best)
+    path = teachers.path_of(wanted, dataset.train, classes=10, seed=2)
+    path.mkdir()
+    with pytest.raises(TrainingError, match=f"{path.name} cannot be read"):
+        teachers.pool(wanted, dataset.train, classes=10, seed=2, resume=False, reporter=SILENT)
+
+
 def test_a_teacher_whose_training_was_interrupted_goes_on_to_the_same_teacher(
     best: Best, dataset: Dataset, quick_best: Recipe, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from edgemnist.results import Epoch, TrainResult, read_result
 from edgemnist.train.checkpoint import Checkpoint
 from edgemnist.train.config import TrainConfig
 from edgemnist.train.loop import Fitted, State
-from edgemnist.train.run import CHECKPOINT_FILE, train
+from edgemnist.train.run import CHECKPOINT_FILE, can_resume, train
 from edgemnist.train.teachers import Teachers
 from tests.train.conftest import Listener
 
@@ -136,6 +136,21 @@ def test_a_damaged_checkpoint_is_refused_and_the_last_model_kept(
     manifest = read_manifest(interrupted)
     assert manifest.model is not None
     read_recorded(interrupted, manifest.model)
+
+
+def test_only_a_checkpoint_of_this_very_training_is_gone_on_with(interrupted: Path, dataset: Dataset) -> None:
+    checkpoint, listener = interrupted / CHECKPOINT_FILE, Listener()
+    data = checkpoint.read_bytes()
+    assert can_resume(dataset, SMALL, interrupted, Teachers(interrupted), listener)
+    assert checkpoint.read_bytes() == data
+    assert listener.notices == []
+    checkpoint.write_bytes(data[: len(data) // 2])
+    assert not can_resume(dataset, SMALL, interrupted, Teachers(interrupted), listener)
+    assert "is damaged, or no checkpoint; it is given up" in listener.notices[-1]
+    checkpoint.write_bytes(data)
+    assert not can_resume(dataset, replace(SMALL, seed=5), interrupted, Teachers(interrupted), listener)
+    assert "its seed is 4, and here it is 5; it is given up" in listener.notices[-1]
+    assert not checkpoint.exists()
 
 
 def test_a_checkpoint_cut_in_half_ends_the_command_with_exit_code_2(
