@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@# Packages of another Python are of no use to this one.
 	@if [ -d $(VENV) ] && [ "$$($(BIN)/python -V 2>&1)" != "$$("$(PYTHON)" -V 2>&1)" ]; then rm -rf $(VENV); fi
 	@if command -v uv >/dev/null; then \
-		uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
+		uv venv --quiet --seed --allow-existing --python "$(PYTHON)" $(VENV) && \
 		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[all]'; \
 	else \
 		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -9,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemnist.errors import BundleError, UsageError
+from edgemnist.errors import BundleError, MissingDependencyError, UsageError
 from edgemnist.progress import Reporter
 
+RASPBERRY_PI_MACHINE = "aarch64"
 RASPBERRY_PI_PYTHONS = ("3.11", "3.13")
 """Of the two current releases of Raspberry Pi OS, Bookworm and Trixie."""
 MACHINES = {"aarch64": "aarch64", "x86_64": "x86_64"}
@@ -24,7 +28,7 @@ _NEWEST_GLIBC = 36
 class WheelsConfig:
     """Which boards the wheels are for."""
 
-    machine: str = "aarch64"
+    machine: str = RASPBERRY_PI_MACHINE
     pythons: tuple[str, ...] = RASPBERRY_PI_PYTHONS
 
     def __post_init__(self) -> None:
@@ -33,6 +37,9 @@ class WheelsConfig:
                 f"There are no wheels for {self.machine}",
                 hint=f"Known: {', '.join(MACHINES)}. On 32-bit systems neither runtime has wheels.",
             )
+        for python in self.pythons:
+            if not re.fullmatch(r"3\.\d+", python):
+                raise UsageError(f"--python {python} names no Python", hint="Write it as 3.11 or 3.13.")
 
 
 def fetch_wheels(
@@ -46,8 +53,14 @@ def fetch_wheels(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield name and contents of every wheel that edgemnist's own `wheel` with `extras` stands on.
 
-    Raises BundleError where pip cannot have them.
+    Raises BundleError where pip cannot have them, MissingDependencyError where there is no pip.
     """
+    if importlib.util.find_spec("pip") is None:
+        # An environment that uv makes has none unless it is asked for.
+        python = shlex.quote(sys.executable)
+        raise MissingDependencyError(
+            "bundle --wheels", ["pip"], f"{python} -m ensurepip   or: uv pip install --python {python} pip"
+        )
     with tempfile.TemporaryDirectory(prefix="edgemnist-wheels-") as directory:
         own = Path(directory) / file_name
         own.write_bytes(wheel)
@@ -73,7 +86,8 @@ def _download(requirement: str, pins: Path, python: str, machine: str, target: P
         [*command, "--constraint", str(pins), requirement], check=False, capture_output=True, text=True
     )
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        lines = [line for line in said if line.startswith("ERROR")] or said
         raise BundleError(
             f"pip found no wheels for Python {python} on {machine}: {lines[0] if lines else 'it gave no reason'}",
             hint="Is there a network, and does every package have a wheel for this Python? Choose it with --python.",

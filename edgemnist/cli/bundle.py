@@ -29,7 +29,9 @@ def bundle(
         list[str] | None,
         typer.Option("--python", metavar="VERSION", show_default="3.11 and 3.13", help="Pythons of the boards."),
     ] = None,
-    machine: Annotated[str, typer.Option("--machine", help="Processor of the boards, for the wheels.")] = "aarch64",
+    machine: Annotated[
+        str | None, typer.Option("--machine", show_default="aarch64", help="Processor of the boards, for the wheels.")
+    ] = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -38,17 +40,18 @@ def bundle(
     The same export directory and package give the same bytes.
     """
     from edgemnist.bundle.pack import BundleConfig, make_bundle
-    from edgemnist.bundle.wheels import RASPBERRY_PI_PYTHONS, WheelsConfig
+    from edgemnist.bundle.wheels import RASPBERRY_PI_MACHINE, RASPBERRY_PI_PYTHONS, WheelsConfig
     from edgemnist.errors import UsageError
     from edgemnist.exports import find_exports
     from edgemnist.render import show
     from edgemnist.render.deploy import bundle_page
     from edgemnist.render.progress import TerminalReporter
 
-    if python and not wheels:
-        raise UsageError("--python makes no sense without --wheels", hint="Add --wheels.")
+    for option, given in (("--python", python), ("--machine", machine)):
+        if given and not wheels:
+            raise UsageError(f"{option} makes no sense without --wheels", hint="Add --wheels.")
     reporter = TerminalReporter()
-    wanted = WheelsConfig(machine=machine, pythons=tuple(python or RASPBERRY_PI_PYTHONS)) if wheels else None
-    config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=wanted, key=sign, serve=serve)
+    boards = WheelsConfig(machine=machine or RASPBERRY_PI_MACHINE, pythons=tuple(python or RASPBERRY_PI_PYTHONS))
+    config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=boards if wheels else None, key=sign, serve=serve)
     result = make_bundle(find_exports(exports, reporter), output, config, reporter)
     show(result, lambda: bundle_page(result), json=json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -186,6 +187,35 @@ def test_a_key_that_cannot_sign_is_told(tmp_path: Path) -> None:
 def test_a_processor_without_wheels_is_refused() -> None:
     with pytest.raises(UsageError, match="armv7l"):
         WheelsConfig(machine="armv7l")
+
+
+@pytest.mark.parametrize("python", ["abc", "", "3", "2.7", "3.11.2"])
+def test_a_python_that_is_none_is_refused(python: str) -> None:
+    with pytest.raises(UsageError, match=f"--python {python} names no Python"):
+        WheelsConfig(pythons=("3.13", python))
+
+
+@pytest.mark.parametrize("option", [("--machine", "x86_64"), ("--python", "3.13")])
+def test_whom_the_wheels_are_for_means_nothing_without_wheels(option: tuple[str, str], tmp_path: Path) -> None:
+    done = run_edgemnist("bundle", *option, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"{option[0]} makes no sense without --wheels" in done.stderr
+
+
+def test_without_pip_wheels_are_a_missing_dependency_and_not_a_missing_network(
+    made_exports: Path, tmp_path: Path
+) -> None:
+    # find_spec sees a package as missing where a finder says so first.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util\n"
+        "real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'pip' else real(name, *rest)\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = ("bundle", "tflite-int8", "--wheels", "--exports", made_exports)
+    done = run_edgemnist(*command, cwd=tmp_path, env={"PYTHONPATH": paths})
+    assert done.returncode == 3, done.stderr
+    assert f"{sys.executable} -m ensurepip" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["tflite-int8"])
