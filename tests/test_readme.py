@@ -7,12 +7,22 @@ import shlex
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
+import msgspec
 import pytest
 from PIL import Image
 
+from edgemnist.bundle.results import BundleResult
+from edgemnist.deploy.results import DeployResult, ReleasesResult, RollbackResult
+from edgemnist.doctor.results import DoctorResult
+from edgemnist.frontier.results import FrontierResult
 from edgemnist.golden import read_golden
 from edgemnist.manifest import read_manifest
+from edgemnist.read.results import ReadResult
+from edgemnist.results import BenchResult, ExportResult, PredictResult, Result, TrainResult, VerifyResult
+from edgemnist.serve.results import ServeResult
+from edgemnist.watch.results import WatchReading
 from tests.conftest import REPOSITORY, run_edgemnist
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -54,6 +64,32 @@ def test_every_command_option_and_exit_code_is_documented() -> None:
         assert quantization in README
     for code in ("0", "1", "2", "3", "130"):
         assert re.search(rf"^\| {code} \|", README, flags=re.MULTILINE), code
+
+
+DOCUMENTS: dict[str, type[Result]] = {
+    "train": TrainResult, "export": ExportResult, "verify": VerifyResult, "bench": BenchResult,
+    "frontier": FrontierResult, "predict": PredictResult, "read": ReadResult, "watch": WatchReading,
+    "serve": ServeResult, "bundle": BundleResult, "deploy": DeployResult, "rollback": RollbackResult,
+    "releases": ReleasesResult, "doctor": DoctorResult,
+}  # fmt: skip
+
+
+def test_the_fields_of_each_document_are_those_it_has() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", README.partition("## JSON")[2], flags=re.MULTILINE))
+    assert list(rows) == list(DOCUMENTS)
+    for command, row in rows.items():
+        fields = get_type_hints(DOCUMENTS[command])
+        for name, parts in re.findall(r"`(\w+)(?:\[\])?(?:\{([^}]*)\})?`", row):
+            assert name in fields, f"{command}: {name}"
+            for part in re.findall(r"\w+", parts):
+                assert part in parts_of(fields[name]), f"{command}: {name}.{part}"
+
+
+def parts_of(hint: Any) -> tuple[str, ...]:
+    """Return the fields of the struct that a type hint holds, however deep."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint.__struct_fields__
+    return tuple(part for argument in get_args(hint) for part in parts_of(argument))
 
 
 def test_the_python_example_runs_as_written(
