@@ -30,14 +30,17 @@ def arrange(boxes: Sequence[Box]) -> list[list[int]]:
     height = float(np.median(array[:, 3]))
     level = y - page_slope(x, y, height) * x
     lines: list[list[int]] = []
+    # Where each line has got to.
+    ends = np.empty(len(array))
     for index in np.argsort(x):
-        ends = [float(np.mean(level[line[-MEMORY:]])) for line in lines]
-        distances = [abs(level[index] - end) for end in ends]
-        nearest = int(np.argmin(distances)) if distances else -1
+        distances = np.abs(level[index] - ends[: len(lines)])
+        nearest = int(np.argmin(distances)) if lines else -1
         if nearest >= 0 and distances[nearest] <= LINE_OVERLAP * max(height, array[index, 3]):
             lines[nearest].append(int(index))
         else:
+            nearest = len(lines)
             lines.append([int(index)])
+        ends[nearest] = np.mean(level[lines[nearest][-MEMORY:]])
     return sorted(lines, key=lambda line: float(np.median(level[line])))
 
 

@@ -58,6 +58,7 @@ def read_page(
         min_confidence=config.min_confidence,
         digits=digits,
         numbers=numbers,
+        complete=found.complete and recognizer.complete,
         milliseconds=StageTimes(
             find=(found_at - started) * 1e3,
             normalize=recognizer.normalize_ms,

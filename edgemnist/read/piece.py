@@ -27,3 +27,5 @@ class Pieces:
     """What is smaller: specks, and parts of digits that are broken."""
     height: float
     """Of a typical digit, in pixels."""
+    complete: bool = True
+    """False where there were so many that those with the least ink were left out."""

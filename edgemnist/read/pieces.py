@@ -38,6 +38,9 @@ SURROUNDINGS: Final = 4
 """Pixels around a piece in which its ground is looked at."""
 SOLID: Final = 0.45
 """A piece whose stroke is wider than this share of its longer side is a blot or a punch hole."""
+MAX_PIECES: Final = 2000
+"""So many are looked at, those with the most ink: a sheet of A4 full of the smallest digits has no more. Noise and
+texture have tens of thousands, and each takes time."""
 
 
 def find_pieces(grey: Grey) -> Pieces:
@@ -48,23 +51,27 @@ def find_pieces(grey: Grey) -> Pieces:
         return Pieces([], [], 0)
     ink = without_rulings(ink, rulings)
     mask = (ink >= strong * INK_SHARE).astype(np.uint8)
-    count, found, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    _, found, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
     labels = np.asarray(found, dtype=np.int32)
     page_height, page_width = grey.shape
     x, y, w, h, area = stats.T
     inside = (x > 0) & (y > 0) & (x + w < page_width) & (y + h < page_height)
     inside[0] = False
     large = inside & (np.maximum(w, h) >= MIN_SIDE)
-    kept = [label for label in range(count) if large[label]]
+    chosen = np.flatnonzero(large)
+    complete = len(chosen) <= MAX_PIECES
+    if not complete:
+        chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")[:MAX_PIECES]])
+    kept: list[int] = chosen.tolist()
     pieces = {label: _cut(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(grey.shape))]
     if not kept:
-        return Pieces([], [], 0)
+        return Pieces([], [], 0, complete=complete)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     if not kept:
-        return Pieces([], [], 0)
+        return Pieces([], [], 0, complete=complete)
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
     candidates: list[Piece] = []
     fragments: list[Piece] = []
@@ -72,7 +79,7 @@ def find_pieces(grey: Grey) -> Pieces:
         if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
             continue
         (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
-    return Pieces(candidates, fragments, typical)
+    return Pieces(candidates, fragments, typical, complete=complete)
 
 
 def _ink_and_rulings(grey: Grey) -> tuple[Ink, Rulings]:

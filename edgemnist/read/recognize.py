@@ -8,13 +8,13 @@ from time import perf_counter
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.images.mnist import fit_digit
 from edgemnist.read.judge import judge
 from edgemnist.read.layout import around
 from edgemnist.read.piece import Piece, Pieces
-from edgemnist.read.results import Box
 from edgemnist.read.split import between, cut_columns
 from edgemnist.runtimes.interface import Classifier
 
@@ -35,6 +35,13 @@ TALL: Final = 0.6
 SIDE_BY_SIDE: Final = 1.1
 """Two tall pieces are two digits where together they are this much wider than high: nine in ten digits are narrower,
 and hardly one of the others falls into two tall halves."""
+MAX_TRIED: Final = 2000
+"""Images, beside those of the pieces as they are: parts, and pieces put together. A page of a hundred digits takes 30
+to 70 of them, and 270 where they touch; noise takes as many as it is given."""
+
+
+Boxes = npt.NDArray[np.int64]
+"""int64 [N, 4]: x, y, width, height of each box."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,9 @@ class Recognizer:
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
+        self._left = MAX_TRIED
+        self.complete = True
+        """False where there was more to try than `MAX_TRIED`."""
         self.normalize_ms = 0.0
         self.classify_ms = 0.0
 
@@ -83,10 +93,14 @@ class Recognizer:
         result: list[Reading] = []
         trials: list[_Trial] = []
         for reading in readings:
-            if reading.confidence < DOUBTFUL and reading.piece.box[2] >= SPLIT_WIDTH * height:
-                trials.append(_Trial(reading, height))
-            else:
-                result.append(reading)
+            doubtful = reading.confidence < DOUBTFUL and reading.piece.box[2] >= SPLIT_WIDTH * height
+            if doubtful and self.complete:
+                trial = _Trial(reading, height)
+                if self._may_try(len(trial.parts)):
+                    self._left -= len(trial.parts)
+                    trials.append(trial)
+                    continue
+            result.append(reading)
         parts = iter(self._read([part for trial in trials for part in trial.parts.values()]))
         for trial in trials:
             result.extend(trial.best({span: next(parts) for span in trial.parts}))
@@ -95,32 +109,27 @@ class Recognizer:
     def _absorb(self, readings: list[Reading], fragments: Sequence[Piece], height: float) -> list[Reading]:
         """Add each fragment to the digit beside it where that makes the digit more certain."""
         result = list(readings)
+        boxes, confidences = _boxes(result), np.array([reading.confidence for reading in result])
         for fragment in fragments:
-            near = [
-                (gap, index)
-                for index, reading in enumerate(result)
-                if (gap := _gap(fragment.box, reading.piece.box)) <= JOIN_GAP * height
-                and reading.confidence < DOUBTFUL
-                and _fits(fragment.box, reading.piece.box, height)
-            ]
-            if near:
-                _, index = min(near)
-                (joined,) = self._read([_merge(fragment, result[index].piece)])
-                if joined.confidence > result[index].confidence:
-                    result[index] = joined
+            box = np.array(fragment.box)
+            gaps = _gaps(box, boxes)
+            near = np.flatnonzero(
+                (confidences < DOUBTFUL) & (gaps <= JOIN_GAP * height) & _fits(_around(box, boxes), height)
+            )
+            if not near.size or not self._may_try(1):
+                continue
+            index = int(near[np.argmin(gaps[near])])
+            self._left -= 1
+            (joined,) = self._read([_merge(fragment, result[index].piece)])
+            if joined.confidence > result[index].confidence:
+                result[index], boxes[index], confidences[index] = joined, joined.piece.box, joined.confidence
         return result
 
     def _join(self, readings: list[Reading], height: float) -> list[Reading]:
         """Join neighbours where one digit is more probable than two."""
-        pairs = [
-            (one, other)
-            for one, first in enumerate(readings)
-            for other, second in enumerate(readings[:one])
-            if min(first.confidence, second.confidence) < DOUBTFUL
-            and _gap(first.piece.box, second.piece.box) <= JOIN_GAP * height
-            and _fits(first.piece.box, second.piece.box, height)
-            and not _side_by_side(first.piece.box, second.piece.box, height)
-        ]
+        pairs = _pairs(readings, height)
+        if not self._may_try(len(pairs)):
+            pairs = pairs[: self._left]
         joined = self._read([_merge(readings[one].piece, readings[other].piece) for one, other in pairs])
         gains = [
             (whole.confidence - readings[one].confidence * readings[other].confidence, one, other, whole)
@@ -133,6 +142,12 @@ class Recognizer:
                 used |= {one, other}
                 result.append(whole)
         return result + [reading for index, reading in enumerate(readings) if index not in used]
+
+    def _may_try(self, images: int) -> bool:
+        """Tell whether so many more images may be read, and remember if not."""
+        enough = images <= self._left
+        self.complete &= enough
+        return enough
 
 
 class _Trial:
@@ -166,20 +181,46 @@ class _Trial:
         return best[self._last][1]
 
 
-def _gap(one: Box, other: Box) -> float:
-    across = max(one[0] - other[0] - other[2], other[0] - one[0] - one[2])
-    down = max(one[1] - other[1] - other[3], other[1] - one[1] - one[3])
-    return max(across, down)
+def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
+    """Return the pairs of readings that may be one digit, the later one first."""
+    boxes, confidences = _boxes(readings), np.array([reading.confidence for reading in readings])
+    pairs: list[tuple[int, int]] = []
+    for one, (box, confidence) in enumerate(zip(boxes, confidences, strict=True)):
+        others = boxes[:one]
+        both = _around(box, others)
+        near = (
+            (np.minimum(confidence, confidences[:one]) < DOUBTFUL)
+            & (_gaps(box, others) <= JOIN_GAP * height)
+            & _fits(both, height)
+            & ~_side_by_side(np.minimum(box[3], others[:, 3]), both, height)
+        )
+        pairs += [(one, other) for other in np.flatnonzero(near).tolist()]
+    return pairs
 
 
-def _fits(one: Box, other: Box, height: float) -> bool:
-    _, _, w, h = around([one, other])
-    return max(w, h) <= JOIN_SIZE * height
+def _boxes(readings: Sequence[Reading]) -> Boxes:
+    return np.array([reading.piece.box for reading in readings], dtype=np.int64).reshape(-1, 4)
 
 
-def _side_by_side(one: Box, other: Box, height: float) -> bool:
-    _, _, w, h = around([one, other])
-    return w > SIDE_BY_SIDE * h and min(one[3], other[3]) >= TALL * height
+def _gaps(box: Boxes, others: Boxes) -> npt.NDArray[np.int64]:
+    """Return how far each of the others, int64 [N, 4], is from a box, int64 [4]: below 0 where they overlap."""
+    ends, others_ends = box[:2] + box[2:], others[:, :2] + others[:, 2:]
+    return np.asarray(np.maximum(box[:2] - others_ends, others[:, :2] - ends).max(axis=1))
+
+
+def _around(box: Boxes, others: Boxes) -> Boxes:
+    """Return width and height, int64 [N, 2], of what encloses a box and each of the others."""
+    ends = np.maximum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
+    return np.asarray(ends - np.minimum(box[:2], others[:, :2]))
+
+
+def _fits(sizes: Boxes, height: float) -> npt.NDArray[np.bool_]:
+    return np.asarray(sizes.max(axis=1) <= JOIN_SIZE * height)
+
+
+def _side_by_side(lower: npt.NDArray[np.int64], sizes: Boxes, height: float) -> npt.NDArray[np.bool_]:
+    """Tell pairs of digits by the height of the lower one and the size of both together."""
+    return np.asarray((sizes[:, 0] > SIDE_BY_SIDE * sizes[:, 1]) & (lower >= TALL * height))
 
 
 def _merge(one: Piece, other: Piece) -> Piece:

@@ -57,4 +57,6 @@ class ReadResult(Result, frozen=True, kw_only=True):
     digits: list[ReadDigit]
     """In reading order: lines, then left to right."""
     numbers: list[ReadNumber]
+    complete: bool = True
+    """False where there was more ink than on any page of digits, so that not all of it was tried."""
     milliseconds: StageTimes

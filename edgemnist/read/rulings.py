@@ -52,6 +52,10 @@ STRONGEST: Final = 0.92
 """Share of the light beyond which nothing can be told of what lies on a ruling."""
 RESIDUE: Final = 0.12
 """What is left of a ruling is grain, where it takes less than this share of the light."""
+MAX_LINES: Final = 150
+"""Rulings of a direction: a sheet of A4 has 148 where they are 2 mm apart. The work is bounded, whatever is shown."""
+MAX_RUNS: Final = 2000
+"""That are looked at in a direction, the longest first: those lines may be torn into a dozen."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,57 @@ class Rulings:
     def are_of_paper(self) -> bool:
         """Whether there are so many that they were printed: nobody draws them."""
         return max(len(self.level), len(self.upright)) >= PRINTED
+
+
+class _Groups:
+    """Points of runs, put together to lines."""
+
+    def __init__(self, width: int) -> None:
+        """`width` is that of the page."""
+        self._width = width
+        self._points: list[tuple[Floats, Floats]] = []
+        self._fits: list[np.polynomial.Polynomial] = []
+        self._ends = np.empty((MAX_LINES, 2))
+        """Rows at which the straight line through a group meets the left and the right edge of the page."""
+        self._is_long: list[bool] = []
+
+    @property
+    def long(self) -> int:
+        """How many reach across the page."""
+        return sum(self._is_long)
+
+    def lines(self) -> list[tuple[Floats, Floats]]:
+        """Return columns and rows of the groups that are rulings."""
+        if self.long >= PRINTED:
+            return [group for group in self._points if len(np.unique(group[0])) >= FOUND_SHARE * self._width]
+        return [group for group, is_long in zip(self._points, self._is_long, strict=True) if is_long]
+
+    def add(self, columns: Floats, rows: Floats, thickest: int) -> None:
+        """Add points to the line that they continue, or make them one of their own where there is room for it."""
+        for index in self._near(columns, rows, thickest):
+            if abs(float(np.median(self._fits[index](columns) - rows))) <= thickest:
+                known_columns, known_rows = self._points[index]
+                self._put(index, np.concatenate([known_columns, columns]), np.concatenate([known_rows, rows]))
+                return
+        if len(self._points) < MAX_LINES:
+            self._put(len(self._points), columns, rows)
+
+    def _near(self, columns: Floats, rows: Floats, thickest: int) -> list[int]:
+        """Return the groups whose line may be within `thickest` of the points: the others cannot be."""
+        at = np.array([columns.min(), columns.max()])[:, None] / self._width
+        left, right = self._ends[: len(self._points)].T
+        expected = left + (right - left) * at
+        reach = thickest + 1
+        near = (expected.min(axis=0) <= rows.max() + reach) & (expected.max(axis=0) >= rows.min() - reach)
+        return np.flatnonzero(near).tolist()
+
+    def _put(self, index: int, columns: Floats, rows: Floats) -> None:
+        fit = np.polynomial.Polynomial.fit(columns, rows, 1)
+        # A slice that begins at the end appends.
+        self._points[index : index + 1] = [(columns, rows)]
+        self._fits[index : index + 1] = [fit]
+        self._is_long[index : index + 1] = [bool(np.ptp(columns) >= SPAN_SHARE * self._width)]
+        self._ends[index] = fit(np.array([0.0, self._width]))
 
 
 def find_rulings(ink: Ink, level: float) -> Rulings:
@@ -139,11 +194,11 @@ def _lines(mask: Mask) -> list[_Line]:
     # A slanted line is a staircase: its steps are joined before its length is taken.
     joined = cv2.morphologyEx(_runs(mask), cv2.MORPH_CLOSE, np.ones((3, _run(mask)), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
-    groups: list[tuple[Floats, Floats]] = []
-    for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH], kind="stable") + 1 if count > 1 else ():
+    groups = _Groups(width)
+    for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH], kind="stable")[:MAX_RUNS] + 1 if count > 1 else ():
         x, y, w, h = (int(value) for value in stats[label, :4])
         # Among printed rulings, what is shorter is one of them that is torn.
-        printed = len(_long(groups, width)) >= PRINTED
+        printed = groups.long >= PRINTED
         at_edge = y == 0 or y + h == height
         if (at_edge and not printed) or w < (TORN_SHARE if printed else FOUND_SHARE) * width:
             continue
@@ -156,18 +211,11 @@ def _lines(mask: Mask) -> list[_Line]:
         rows, columns = bare.nonzero()
         # The lines are parabolas, which fewer points do not tell.
         if len(np.unique(columns)) >= max(BARE * w, DEGREE + 1):
-            _add_to_line(groups, columns + float(x), rows + float(y), thickest)
-    long = _long(groups, width)
-    if len(long) >= PRINTED:
-        long = [group for group in groups if len(np.unique(group[0])) >= FOUND_SHARE * width]
+            groups.add(columns + float(x), rows + float(y), thickest)
     return [
         _Line(np.polynomial.Polynomial.fit(columns, rows, DEGREE), int(columns.min()), int(columns.max()))
-        for columns, rows in long
+        for columns, rows in groups.lines()
     ]
-
-
-def _long(groups: list[tuple[Floats, Floats]], width: int) -> list[tuple[Floats, Floats]]:
-    return [group for group in groups if np.ptp(group[0]) >= SPAN_SHARE * width]
 
 
 def _run(mask: Mask) -> int:
@@ -184,16 +232,6 @@ def _runs(mask: Mask) -> Mask:
     thick = cv2.dilate(mended, np.ones((3, 1), np.uint8))
     runs = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, _run(mask)), np.uint8))
     return np.minimum(runs, mended, dtype=np.uint8)
-
-
-def _add_to_line(groups: list[tuple[Floats, Floats]], columns: Floats, rows: Floats, thickest: int) -> None:
-    """Add points to the line that they continue, or make them one of their own."""
-    for index, (known_columns, known_rows) in enumerate(groups):
-        expected = np.polynomial.Polynomial.fit(known_columns, known_rows, 1)(columns)
-        if abs(float(np.median(expected - rows))) <= thickest:
-            groups[index] = np.concatenate([known_columns, columns]), np.concatenate([known_rows, rows])
-            return
-    groups.append((columns, rows))
 
 
 def _divide_away(ink: npt.NDArray[np.float32], line: _Line) -> None:

@@ -52,6 +52,8 @@ def read_file(
         raise ImageError(f"{page} cannot be read: {error.message}", hint=error.hint) from error
     if not result.digits:
         reporter.notice(f"No digits were found on {page}.")
+    if not result.complete:
+        reporter.notice(f"There is more ink on {page} than on any page of digits, so not all of it was tried.")
     if boxes is not None:
         write_file(boxes, draw_boxes(picture, result, KINDS[boxes.suffix.lower()]))
     return msgspec.structs.replace(result, source=str(page), artifact=name, runtime=runtime_for(path))

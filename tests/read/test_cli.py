@@ -97,6 +97,15 @@ def test_a_page_without_digits_says_so_and_is_no_failure(edgemnist: Run, tmp_pat
     assert "No digits were found on blank.png" in done.stderr
 
 
+def test_noise_is_told_not_to_have_been_read_completely(edgemnist: Run, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    done = edgemnist("read", "noise.png", "--artifact", MODEL, "--json")
+    assert done.returncode == 0
+    assert not json.loads(done.stdout)["complete"]
+    assert "more ink on noise.png" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["read", "predict"])
 @pytest.mark.parametrize(
     ("name", "data", "message"),

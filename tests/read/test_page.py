@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,7 +17,11 @@ from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.digits import Digits
 from benchmarks.vision.synthetic.page import Page, PageStyle, compose_page
 from benchmarks.vision.synthetic.styles import STYLES, quarter
+from edgemnist.arrays import Images, Probabilities
 from edgemnist.read import ReadConfig, ReadResult, read_page
+from edgemnist.read.pieces import MAX_PIECES
+from edgemnist.read.recognize import MAX_TRIED
+from edgemnist.runtimes import load
 from edgemnist.runtimes.interface import Classifier
 
 
@@ -198,8 +204,38 @@ def test_whatever_is_drawn_is_read_or_left_alone_and_every_box_lies_on_the_page(
         assert 0 <= digit.confidence <= 1
 
 
-def test_noise_is_read_without_a_crash(classifier: Classifier) -> None:
-    rng = np.random.default_rng(0)
-    for shape in ((200, 300), (3, 400), (480, 640, 3)):
-        result = read_page(rng.integers(0, 256, shape, dtype=np.uint8), classifier)
-        assert all(0 <= digit.confidence <= 1 for digit in result.digits)
+class Counting(Classifier):
+    """The classifier of the other tests, and how much it was asked."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self.labels, self.classes_ = classifier.labels, classifier.classes_
+        self.images = self.calls = 0
+
+    @classmethod
+    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> Counting:
+        """Load what counts."""
+        return cls(load(path, threads=threads, labels=labels))
+
+    def predict_proba(self, images: Images) -> Probabilities:
+        """Count, and answer."""
+        self.images += len(images)
+        self.calls += 1
+        return self._classifier.predict_proba(images)
+
+
+@pytest.mark.parametrize("shape", [(200, 300), (3, 400), (480, 640, 3), (900, 1200), (1536, 2048)], ids=str)
+def test_noise_takes_no_more_work_than_the_fullest_page(shape: tuple[int, ...], classifier: Classifier) -> None:
+    """Counted in images for the classifier, which are most of the work: noise as large used to take 25,000."""
+    counting = Counting(classifier)
+    result = read_page(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8), counting)
+    assert all(0 <= digit.confidence <= 1 for digit in result.digits)
+    assert counting.images <= MAX_PIECES + MAX_TRIED
+    assert counting.calls <= MAX_TRIED
+    # Told where it is not all that could have been tried.
+    assert result.complete == (shape[0] < 400)
+
+
+def test_a_page_full_of_digits_is_read_completely(digits: Digits, classifier: Classifier) -> None:
+    style = replace(STYLES["touching"], rows=30, columns=20)
+    assert read_page(write(digits, style).picture, classifier).complete

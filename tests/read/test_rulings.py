@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgemnist.images.paper import Ink
-from edgemnist.read.rulings import find_rulings, without_rulings
+from edgemnist.read.rulings import MAX_LINES, find_rulings, without_rulings
 
 LEVEL = 60.0
 
@@ -82,3 +82,21 @@ def test_lines_that_run_into_the_table_around_the_sheet_vanish_too(slope: float)
     left = cleared_of_rulings(paper) >= LEVEL
     assert (paper[40:-40, 40:-40] >= LEVEL).mean() > 0.03
     assert left[40:-40, 40:-40].mean() < 0.0005
+
+
+def hatched(gap: int, side: int) -> Ink:
+    """Return upright and level lines so many pixels apart, uint8 [side, side]."""
+    ink = np.zeros((side, side), dtype=np.uint8)
+    ink[10:-10:gap] = ink[:, 10:-10:gap] = 200
+    return ink
+
+
+def test_the_lines_of_the_finest_squared_paper_are_all_found() -> None:
+    """2 mm apart on A4."""
+    rulings = find_rulings(hatched(14, 1600), LEVEL)
+    assert len(rulings.level) == len(rulings.upright) == 113
+
+
+def test_hatching_takes_no_more_work_than_the_finest_squared_paper() -> None:
+    rulings = find_rulings(hatched(13, 2040), LEVEL)
+    assert len(rulings.level) == len(rulings.upright) == MAX_LINES

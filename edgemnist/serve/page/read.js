@@ -63,7 +63,8 @@ export class ReadPanel {
     const refused = result.digits.filter((digit) => digit.digit === null).length;
     element("page-facts").textContent =
       `${result.digits.length} digits, ${refused} of them not sure enough · ` +
-      `read in ${times.toFixed(0)} ms by ${result.artifact} · round trip ${milliseconds.toFixed(0)} ms`;
+      `read in ${times.toFixed(0)} ms by ${result.artifact} · round trip ${milliseconds.toFixed(0)} ms` +
+      (result.complete ? "" : " · more ink than on any page of digits: not all of it was tried");
     element("lines").replaceChildren(...lines(result));
     element("page").hidden = false;
     this.say(result.numbers.length ? `Read: ${result.numbers.map((number) => number.text).join(", ")}.` : "No digits found.");
