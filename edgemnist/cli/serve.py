@@ -86,11 +86,15 @@ def serve(
 
     Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json tells how to ask.
     """
+    from edgemnist.errors import UsageError
     from edgemnist.exports import find_exports
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.serve.config import Limits, ServeConfig
     from edgemnist.serve.token import read_token, unit_token
 
+    for option, asked in (("--socket", socket), ("--user", user)):
+        if asked and not systemd:
+            raise UsageError(f"{option} says which unit to print, and --systemd is missing", hint="Add --systemd.")
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
     if concurrency is not None:
         limits = dataclasses.replace(limits, concurrency=concurrency)

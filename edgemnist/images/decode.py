@@ -68,17 +68,18 @@ def _decode(file: IO[bytes], name: str) -> Image.Image:
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(name)
-    if (frames := _frames(image)) > 1:
-        raise ImageError(f"{name} is animated or has several pages: {frames} frames", hint="Save one of them as PNG.")
+    if _has_frames(image):
+        raise ImageError(f"{name} is animated or has several pages", hint="Save one of them as PNG.")
     image.load()
     # In place, since a copy would double the memory that a photograph takes.
     ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
-def _frames(image: ImageFile) -> int:
+def _has_frames(image: ImageFile) -> bool:
+    """Tell whether there is a second frame: to count them, Pillow would walk through all."""
     # MPO is what phones make of a JPEG with a preview or a depth map behind it: one picture all the same.
-    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    return image.format != "MPO" and getattr(image, "is_animated", False)
 
 
 def _too_large(name: str) -> ImageError:

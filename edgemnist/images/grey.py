@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,25 +13,59 @@ from edgemnist.errors import ImageError
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
 """uint8 [h, w]: 0 black, 255 white."""
-ScalarT = TypeVar("ScalarT", np.uint8, np.float64)
 
 _MID_GREY: Final = 128
+STRIP_PIXELS: Final = 2**19
+"""Of a large picture, so many are converted at a time: whatever the colours are made of on the way takes a few MB."""
 
 
 def to_grey(image: Image.Image, max_side: int) -> Grey:
     """Return a picture's grey levels, uint8 [h, w], scaled down so that neither side is longer than `max_side`.
 
-    Transparent parts show the ground that contrasts with the ink. Raises ImageError where the picture has no pixels, or
-    colours that cannot be read as grey.
+    Transparent parts show the ground that contrasts with the ink. Beside the picture itself, a large one takes a byte
+    a pixel, and two where it has transparency. Raises ImageError where the picture has no pixels, or colours that
+    cannot be read as grey.
     """
     if 0 in image.size:
         raise ImageError("The picture has no pixels")
-    return _composite(_shrink(_without_colour(image), max_side))
+    convert = _range(image) if image.mode in ("I", "F") else _without_colour
+    scale = max_side / max(image.size)
+    if scale >= 1:
+        return _composite(convert(image))
+    # The mean of the pixels under each new one: nothing thin falls between them.
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    bands = [band.resize((width, height), Image.Resampling.BOX) for band in _by_strips(image, convert)]
+    return _composite(bands[0] if len(bands) == 1 else Image.merge("La", bands).convert("LA"))
 
 
-def border(pixels: npt.NDArray[ScalarT]) -> npt.NDArray[ScalarT]:
-    """Return the outermost pixels of an array [h, w], as one row."""
+def border(pixels: Grey) -> Grey:
+    """Return the outermost pixels of an array, uint8 [h, w], as one row."""
     return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+
+
+def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> list[Image.Image]:
+    """Return the light of a picture and, where it has transparency, its opacity, both in mode L.
+
+    The light is weighed by the opacity then, so that what is invisible does not count in a mean.
+    """
+    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+        return [image.convert("L")]
+    bands: list[Image.Image] = []
+    for top, strip in _strips(image):
+        grey = convert(strip)
+        parts = [grey] if grey.mode == "L" else [grey.convert("La").getchannel(band) for band in ("L", "a")]
+        bands = bands or [Image.new("L", image.size) for _ in parts]
+        for band, part in zip(bands, parts, strict=True):
+            band.paste(part, (0, top))
+    return bands
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Give parts of a picture, of its full width, and the row at which each begins."""
+    width, height = image.size
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(height, top + rows)))
 
 
 def _without_colour(image: Image.Image) -> Image.Image:
@@ -38,8 +73,6 @@ def _without_colour(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        return Image.fromarray(_stretch(np.asarray(image, dtype=np.float64)))
     if image.mode == "LAB":
         return image.getchannel("L")
     try:
@@ -51,32 +84,39 @@ def _without_colour(image: Image.Image) -> Image.Image:
         ) from error
 
 
-def _stretch(values: npt.NDArray[np.float64]) -> Grey:
-    """Map the range of values to 0 to 255: such pictures do not say what white is."""
-    finite = np.nan_to_num(values, posinf=0, neginf=0)
-    low, high = float(finite.min()), float(finite.max())
-    return np.rint((finite - low) * (255 / (high - low or 1))).astype(np.uint8)
+def _range(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Return what maps the range of a picture's values to 0 to 255: such pictures do not say what white is."""
+    ranges = [(float(values.min()), float(values.max())) for values in map(_finite, (s for _, s in _strips(image)))]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+
+    def stretch(part: Image.Image) -> Image.Image:
+        values = _finite(part)
+        values -= low
+        values *= 255 / (high - low or 1)
+        return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
+
+    return stretch
 
 
-def _shrink(image: Image.Image, max_side: int) -> Image.Image:
-    scale = max_side / max(image.size)
-    if scale >= 1:
-        return image
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    # The mean of the pixels under each new one: nothing thin falls between them.
-    return image.resize((width, height), Image.Resampling.BOX)
+def _finite(image: Image.Image) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
 
 
 def _composite(image: Image.Image) -> Grey:
     """Lay transparent parts on a ground: one that contrasts with the ink where the border is transparent, too."""
     if image.mode == "L":
         return np.asarray(image)
-    light, alpha = (np.asarray(channel, dtype=np.float64) for channel in image.split())
+    light, alpha = (np.asarray(channel) for channel in image.split())
     ground: float
     if (edge := border(alpha)).mean() >= _MID_GREY:
         # The picture brings a ground of its own, which fills its holes and rounded corners.
         ground = float(np.average(border(light), weights=edge))
     else:
         ink = float(np.average(light, weights=alpha)) if alpha.any() else 255
-        ground = 0 if ink >= _MID_GREY else 255
-    return np.rint(ground + (light - ground) * alpha / 255).astype(np.uint8)
+        ground = 0.0 if ink >= _MID_GREY else 255.0
+    result = np.empty_like(light)
+    height, width = light.shape
+    rows = max(1, STRIP_PIXELS // width)
+    for strip in (slice(top, top + rows) for top in range(0, height, rows)):
+        result[strip] = np.rint(ground + (light[strip] - ground) * alpha[strip] / 255)
+    return result

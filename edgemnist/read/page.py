@@ -44,17 +44,20 @@ def read_page(
     find_pieces = _finder()
     started = perf_counter()
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    width, height = picture.size
     grey = to_grey(picture, config.max_side)
+    # Where the caller has let go of it as well, a large picture makes room for what is done with the small one.
+    del image, picture
     found = find_pieces(grey)
     found_at = perf_counter()
     recognizer = Recognizer(classifier)
     readings = recognizer.recognize(found)
     recognized_at = perf_counter()
-    scale = picture.width / grey.shape[1], picture.height / grey.shape[0]
+    scale = width / grey.shape[1], height / grey.shape[0]
     digits, numbers = _arranged(readings, classifier.labels, config, scale)
     return ReadResult(
-        width=picture.width,
-        height=picture.height,
+        width=width,
+        height=height,
         min_confidence=config.min_confidence,
         digits=digits,
         numbers=numbers,

@@ -50,9 +50,19 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, least in (("max_bytes", 1024), ("max_pixels", 784), ("concurrency", 1), ("rate", 0)):
-            if getattr(self, name) < least:
+            # In this way round, it is also told of what is not a number.
+            if not getattr(self, name) >= least:
                 option = "--" + name.replace("_", "-")
                 raise UsageError(f"{option} {getattr(self, name)} is too small", hint=f"Give at least {least}.")
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Return how much memory pictures may take at once while they are decoded.
+
+        It is enough for one in colour that has all the pixels, and its copy. The default is half of what the systemd
+        unit allows the service.
+        """
+        return max(2**28, 8 * self.max_pixels)
 
 
 @dataclass(frozen=True, kw_only=True)

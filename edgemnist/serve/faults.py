@@ -71,3 +71,8 @@ def too_slow(message: str) -> RefusedError:
 def busy(message: str) -> RefusedError:
     """Return the refusal of what there is no room for at the moment."""
     return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", message, "Try again.", headers={"retry-after": "1"})
+
+
+def stopping() -> RefusedError:
+    """Return the refusal of what is not done when the service has to end."""
+    return busy("The service stops, and this would have taken too long")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import math
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from edgemnist.errors import EdgemnistError
 from edgemnist.serve.body import GoneError
-from edgemnist.serve.faults import RefusedError, fault_of
+from edgemnist.serve.faults import RefusedError, fault_of, stopping
 from edgemnist.serve.headers import NO_STORE, RAW_SECURITY
 from edgemnist.serve.limits import RateLimiter
 from edgemnist.serve.metrics import OTHER, Metrics
@@ -43,7 +44,7 @@ class Guard:
     def __init__(self, app: ASGIApp, config: ServeConfig, metrics: Metrics, pages: Collection[str]) -> None:
         """`pages` are the paths of the page's own files, which are counted as one."""
         self._app, self._metrics, self._pages = app, metrics, pages
-        self._token = None if config.token is None else f"Bearer {config.token}".encode()
+        self._token = None if config.token is None else config.token.encode()
         self._hosts = config.hosts
         self._rate = RateLimiter(config.limits.rate)
 
@@ -68,6 +69,10 @@ class Guard:
             await self._app(scope, receive, send_guarded)
         except GoneError:
             pass
+        except asyncio.CancelledError:
+            # The service stops, and has waited for as long as it may.
+            if not begun:
+                await _refuse(stopping(), send_guarded)
         except Exception as error:
             if begun:
                 raise
@@ -102,7 +107,7 @@ class Guard:
         if self._token is None or path in OPEN or path in self._pages:
             return
         # Compared in constant time: how long it takes tells nothing about the token.
-        if not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
+        if not hmac.compare_digest(_bearer(headers.get(b"authorization", b"")), self._token):
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "unauthorized",
@@ -110,6 +115,12 @@ class Guard:
                 "Send the header Authorization: Bearer TOKEN, with the token that the service was started with.",
                 headers={"www-authenticate": "Bearer"},
             )
+
+
+def _bearer(authorization: bytes) -> bytes:
+    """Return the token of an `Authorization` header; the scheme is written in any case (RFC 9110, section 11.1)."""
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip(b" ") if scheme.lower() == b"bearer" else b""
 
 
 def _host_name(host: bytes) -> str:

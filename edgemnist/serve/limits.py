@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import ipaddress
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import monotonic
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from edgemnist.serve.faults import busy
 
@@ -78,30 +80,59 @@ class Held:
         self.bytes -= size
 
 
+class Memory:
+    """Lets threads decode pictures only as long as they fit into memory together."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._free = limit
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def reserve(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes are free, at most all, and have them for as long as the body runs."""
+        size = min(size, self.limit)
+        with self._changed:
+            self._changed.wait_for(lambda: size <= self._free)
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
 class Pool:
     """Threads for what takes longer than a few milliseconds, and a queue of limited length in front of them."""
 
     def __init__(self, concurrency: int, waiting: int) -> None:
         self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="work")
         self._most = concurrency + waiting
-        self.jobs = 0
-        """That run or wait."""
+        self._jobs: set[Future[Any]] = set()
+
+    @property
+    def jobs(self) -> int:
+        """Return how many run or wait."""
+        return len(self._jobs)
 
     async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Call a function in a thread. Raises RefusedError where too many are waiting already."""
         if self.jobs >= self._most:
             raise busy("All places for large pictures are taken")
-        self.jobs += 1
-        job = functools.partial(function, *arguments, **options)
-        future = self._executor.submit(job)
+        future = self._executor.submit(functools.partial(function, *arguments, **options))
+        self._jobs.add(future)
         # A client that goes away ends the wait, not the work, which then still takes its place.
         loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
+        future.add_done_callback(lambda _: self._done(future, loop))
         return await asyncio.wrap_future(future)
 
-    def _done(self) -> None:
-        self.jobs -= 1
+    def _done(self, future: Future[Any], loop: asyncio.AbstractEventLoop) -> None:
+        # Where the loop has been closed meanwhile, nobody counts any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._jobs.discard, future)
 
-    def close(self) -> None:
-        """Wait for what runs, and drop what waits."""
-        self._executor.shutdown(cancel_futures=True)
+    def close(self, patience_s: float) -> bool:
+        """Drop what waits, and give what runs so much time. Return whether it has ended."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        return not wait(self._jobs, patience_s).not_done

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -14,37 +16,55 @@ from edgemnist.errors import UsageError
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.serve.body import JSON, Body, content_type, decode_batch
 from edgemnist.serve.faults import bad_request
-from edgemnist.serve.limits import Held, Pool
+from edgemnist.serve.limits import Held, Memory, Pool
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
 from edgemnist.serve.results import HealthResponse
-from edgemnist.serve.work import SMALL_PIXELS, PredictJob, count_pixels, predict, read
+from edgemnist.serve.weight import LARGE_BYTES, forget_locals, give_back_memory, weigh
+from edgemnist.serve.work import READING_BYTES, PredictJob, predict, read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from starlette.requests import Request
 
+    from edgemnist.read.results import ReadResult
     from edgemnist.results import Result
     from edgemnist.serve.config import Limits
     from edgemnist.serve.page_files import PageFile
+    from edgemnist.serve.results import PredictResponse
     from edgemnist.serve.shelf import Loaded, Shelf
 
 PICTURE: Final = "body"
 """What messages call a picture that is all of a request; those of a batch are `images[0]` and so on."""
 MAX_COMPARED: Final = 16
+SMALL_BYTES: Final = 2**16
+"""Of a picture that is looked at without a thread: however many chunks it has, that takes less than 50 ms."""
+SMALL_PIXELS: Final = 2**17
+"""Of one that is answered without a thread, within a few milliseconds."""
 _NO_STORE = {"cache-control": "no-store"}
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The threads of the service."""
+
+    pictures: Pool
+    files: Pool
+    """For what is read from the disk: artifacts, and what is known of them."""
 
 
 class Endpoints:
     """Answers requests; what they have in common is done by `Guard`."""
 
     def __init__(
-        self, shelf: Shelf, limits: Limits, metrics: Metrics, pool: Pool, files: Mapping[str, PageFile]
+        self, shelf: Shelf, limits: Limits, metrics: Metrics, pools: Pools, files: Mapping[str, PageFile]
     ) -> None:
-        self._shelf, self._limits, self._metrics, self._pool, self._files = shelf, limits, metrics, pool, files
+        self._shelf, self._limits, self._metrics, self._pools, self._files = shelf, limits, metrics, pools, files
         self._held = Held(limits.max_held_bytes)
-        metrics.jobs.set_function(lambda: pool.jobs)
+        self._memory = Memory(limits.decoded_bytes)
+        self._observe_predict = functools.partial(metrics.stage, "predict")
+        metrics.jobs.set_function(lambda: pools.pictures.jobs)
         metrics.held.set_function(lambda: self._held.bytes)
         self._health = HealthResponse(status="ok", release=shelf.release, artifact=shelf.default, version=__version__)
         self._openapi = msgspec.json.encode(document(limits))
@@ -59,7 +79,7 @@ class Endpoints:
             Route("/metrics", self.metrics),
             Route("/openapi.json", self.openapi),
             *(Route(path, self.page) for path in self._files),
-        ])  # fmt: skip
+        ], redirect_slashes=False)  # fmt: skip
 
     async def predict(self, request: Request) -> Response:
         """Read a digit from each picture."""
@@ -67,21 +87,27 @@ class Endpoints:
         names, show = _artifacts(request), _flag(request, "show")
         with Body(request, self._limits, self._held) as body:
             data = await body.read()
-            pictures = decode_batch(data, self._limits.max_images) if kind == JSON else [data]
-            pixels = count_pixels(pictures, self._limits.max_pixels)
-            sources = [PICTURE] if kind != JSON else [f"images[{index}]" for index in range(len(pictures))]
-            job = PredictJob(pictures=pictures, names=sources, show=show)
-            observe = functools.partial(self._metrics.stage, "predict")
-            ready = [self._shelf.ready(name) for name in names]
-            artifacts = [one for one in ready if one is not None]
-            if len(artifacts) == len(names) and pixels <= SMALL_PIXELS:
-                result = predict(job, artifacts, observe)
+            artifacts = [await self._loaded(name) for name in names]
+            if kind != JSON and self._is_small(data):
+                job = PredictJob(pictures=[data], names=[PICTURE], show=show)
+                result = predict(job, artifacts, self._observe_predict)
             else:
-                artifacts = [await self._loaded(name) for name in names]
-                result = await self._pool.run(predict, job, artifacts, observe)
+                result = await self._pools.pictures.run(self._predict_large, data, artifacts, kind=kind, show=show)
         for one in artifacts:
-            self._metrics.answered("predict", one.name, len(pictures))
+            self._metrics.answered("predict", one.name, len(result.predictions))
         return _json(result)
+
+    def _is_small(self, data: bytes) -> bool:
+        """Tell whether a picture is answered sooner than a thread could be found for it."""
+        return len(data) <= SMALL_BYTES and weigh([data], self._limits).pixels <= SMALL_PIXELS
+
+    def _predict_large(self, data: bytes, artifacts: list[Loaded], *, kind: str, show: bool) -> PredictResponse:
+        """Answer for a large picture, or a batch, in a thread."""
+        pictures = decode_batch(data, self._limits.max_images) if kind == JSON else [data]
+        sources = [PICTURE] if kind != JSON else [f"images[{index}]" for index in range(len(pictures))]
+        job = PredictJob(pictures=pictures, names=sources, show=show)
+        with self._room(weigh(pictures, self._limits).bytes):
+            return predict(job, artifacts, self._observe_predict)
 
     async def read(self, request: Request) -> Response:
         """Read a page."""
@@ -92,17 +118,34 @@ class Endpoints:
         config = ReadConfig(min_confidence=_number(request, "min_confidence", DEFAULT_MIN_CONFIDENCE))
         with Body(request, self._limits, self._held) as body:
             data = await body.read()
-            count_pixels([data], self._limits.max_pixels)
-            artifact: Loaded = await self._loaded(names[0])
-            observe = functools.partial(self._metrics.stage, "read")
-            result = await self._pool.run(read, data, PICTURE, artifact, config, observe)
+            artifact = await self._loaded(names[0])
+            result = await self._pools.pictures.run(self._read_large, data, artifact, config)
         self._metrics.answered("read", artifact.name, 1)
         return _json(result)
+
+    def _read_large(self, data: bytes, artifact: Loaded, config: ReadConfig) -> ReadResult:
+        """Read a page in a thread."""
+        weight = weigh([data], self._limits)
+        with self._room(max(weight.bytes, READING_BYTES * min(weight.pixels, config.max_side**2))):
+            return read(data, PICTURE, artifact, config, functools.partial(self._metrics.stage, "read"))
+
+    @contextlib.contextmanager
+    def _room(self, size: int) -> Iterator[None]:
+        """Have memory for pictures, and give it back in the end."""
+        with self._memory.reserve(size):
+            try:
+                yield
+            except Exception as error:
+                forget_locals(error)
+                raise
+            finally:
+                if size >= LARGE_BYTES:
+                    give_back_memory()
 
     async def artifacts(self, request: Request) -> Response:
         """Tell what can be asked for."""
         del request
-        return _json(await self._pool.run(self._shelf.describe))
+        return _json(await self._pools.files.run(self._shelf.describe))
 
     async def health(self, request: Request) -> Response:
         """Tell that the service is well, and which release it answers from."""
@@ -128,7 +171,7 @@ class Endpoints:
 
     async def _loaded(self, name: str | None) -> Loaded:
         ready = self._shelf.ready(name)
-        return ready if ready is not None else await self._pool.run(self._shelf.get, name)
+        return ready if ready is not None else await self._pools.files.run(self._shelf.get, name)
 
 
 def _json(result: Result) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgemnist.errors import UsageError
+from edgemnist.errors import EXIT_INTERRUPTED, UsageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.serve.config import BACKLOG, Limits, ServeConfig
@@ -41,7 +42,8 @@ class Service:
     """A service that has its socket and its artifacts, and does not answer yet."""
 
     app: ASGIApp
-    close: Callable[[], None]
+    close: Callable[[], bool]
+    """Ends its threads, and tells whether they have ended."""
     limits: Limits
     listener: socket.socket
     result: ServeResult
@@ -49,7 +51,7 @@ class Service:
     def run(self, started: Callable[[ServeResult], None]) -> None:
         """Answer until SIGTERM, and end what is under way; `started` is called when the first can be answered.
 
-        Raises KeyboardInterrupt where it was SIGINT.
+        Ends the process where work does not end in time. Raises KeyboardInterrupt where it was SIGINT.
         """
         from edgemnist.serve.server import run_server
 
@@ -58,7 +60,12 @@ class Service:
             interrupted = run_server(self.app, self.limits, self.listener, lambda: started(self.result))
         finally:
             self.listener.close()
-            self.close()
+            ended = self.close()
+        if not ended:
+            # A thread cannot be stopped, Python would wait for it, and nobody waits for its answer any more.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(EXIT_INTERRUPTED if interrupted else 0)
         if interrupted:
             raise KeyboardInterrupt
 

@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-from PIL import Image
 
 from edgemnist.errors import ImageError
 from edgemnist.images import normalize_digit
-from edgemnist.images.decode import FORMATS, decode_image
+from edgemnist.images.decode import decode_image
 from edgemnist.predict import Sourced, tell
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import read_page
 from edgemnist.read.results import ReadResult
-from edgemnist.serve.faults import too_large
 from edgemnist.serve.results import Comparison, PredictResponse, PredictTimes
 from edgemnist.serve.shelf import Loaded
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from edgemnist.images.normalize import Normalized
     from edgemnist.results import Prediction
 
-SMALL_PIXELS: Final = 2**17
-"""Of a picture that is answered within a few milliseconds: sooner than a thread could be found for it."""
+READING_BYTES: Final = 24
+"""Of memory, for each pixel of a page as it is read; measured."""
 Observe = Callable[[str, float], None]
 """Takes the name of a stage and its seconds."""
 
@@ -50,14 +50,17 @@ def predict(job: PredictJob, artifacts: Sequence[Loaded], observe: Observe) -> P
 
     Raises ImageError for a picture that cannot be read as a digit.
     """
-    started = perf_counter()
-    images = [decode_image(io.BytesIO(data), name) for data, name in zip(job.pictures, job.names, strict=True)]
-    decoded = perf_counter()
-    found = [_normalized(image, name) for image, name in zip(images, job.names, strict=True)]
-    sourced = [
-        Sourced(source=name, image=one.image, inverted=one.inverted) for one, name in zip(found, job.names, strict=True)
-    ]
-    normalized = perf_counter()
+    decoding = normalizing = 0.0
+    sourced: list[Sourced] = []
+    # One after the other, so that only one is in memory.
+    for data, name in zip(job.pictures, job.names, strict=True):
+        started = perf_counter()
+        image = decode_image(io.BytesIO(data), name)
+        decoded = perf_counter()
+        found = _normalized(image, name)
+        sourced.append(Sourced(source=name, image=found.image, inverted=found.inverted))
+        decoding += decoded - started
+        normalizing += perf_counter() - decoded
     first, *others = artifacts
     predictions, seconds = _timed(first, sourced, show=job.show)
     compared = []
@@ -69,53 +72,32 @@ def predict(job: PredictJob, artifacts: Sequence[Loaded], observe: Observe) -> P
                 artifact=other.name, runtime=other.runtime, agrees=agrees, predictions=theirs, microseconds=took * 1e6
             )
         )
-    observe("decode", decoded - started)
-    observe("normalize", normalized - decoded)
+    observe("decode", decoding)
+    observe("normalize", normalizing)
     observe("classify", seconds)
     return PredictResponse(
         artifact=first.name,
         runtime=first.runtime,
         labels=list(first.classifier.labels),
         predictions=predictions,
-        microseconds=PredictTimes(
-            decode=(decoded - started) * 1e6, normalize=(normalized - decoded) * 1e6, classify=seconds * 1e6
-        ),
+        microseconds=PredictTimes(decode=decoding * 1e6, normalize=normalizing * 1e6, classify=seconds * 1e6),
         compared=compared,
     )
 
 
 def read(picture: bytes, name: str, artifact: Loaded, config: ReadConfig, observe: Observe) -> ReadResult:
     """Read a page. Raises ImageError where it cannot be read, and MissingDependencyError where OpenCV is missing."""
-    started = perf_counter()
-    image = decode_image(io.BytesIO(picture), name)
-    decoded = perf_counter()
-    result = read_page(image, artifact.classifier, config)
-    observe("decode", decoded - started)
+    result = read_page(_decoded(picture, name, observe), artifact.classifier, config)
     for stage in ("find", "normalize", "classify", "arrange"):
         observe(stage, getattr(result.milliseconds, stage) / 1e3)
     return msgspec.structs.replace(result, source=name, artifact=artifact.name, runtime=artifact.runtime)
 
 
-def count_pixels(pictures: Sequence[bytes], limit: int) -> int:
-    """Return how many pixels pictures have by their headers, 0 for one that has none; nothing is decoded.
-
-    Raises RefusedError where they are more than `limit`.
-    """
-    pixels = 0
-    for picture in pictures:
-        try:
-            with Image.open(io.BytesIO(picture), formats=FORMATS) as image:
-                pixels += image.width * image.height
-        # The warning is an error where Python was told so.
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            pixels = limit + 1
-        except Exception:  # noqa: BLE001, S112 - what is wrong with it is told by whoever decodes it
-            continue
-        if pixels > limit:
-            raise too_large(
-                f"The request has more than {limit:,} pixels, which is the limit", "Scale the picture down, or crop it."
-            )
-    return pixels
+def _decoded(picture: bytes, name: str, observe: Observe) -> Image.Image:
+    started = perf_counter()
+    image = decode_image(io.BytesIO(picture), name)
+    observe("decode", perf_counter() - started)
+    return image
 
 
 def _normalized(image: Image.Image, name: str) -> Normalized:

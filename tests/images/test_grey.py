@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.images.grey import to_grey
+from edgemnist.images import grey
 from edgemnist.images.mnist import fit_digit
 from tests.images.drawing import digit, read, same
 
@@ -52,9 +52,9 @@ def test_numbers_that_are_none_do_no_harm(tmp_path: Path) -> None:
 
 
 def test_lab_is_read_by_its_lightness(tmp_path: Path) -> None:
-    grey = Image.fromarray(digit())
-    neutral = Image.new("L", grey.size, 128)
-    result, _ = read(Image.merge("LAB", (grey, neutral, neutral)), tmp_path, format="TIFF")
+    light = Image.fromarray(digit())
+    neutral = Image.new("L", light.size, 128)
+    result, _ = read(Image.merge("LAB", (light, neutral, neutral)), tmp_path, format="TIFF")
     np.testing.assert_array_equal(result, digit())
 
 
@@ -87,4 +87,21 @@ def test_a_transparent_palette_colour_is_seen(tmp_path: Path) -> None:
 
 
 def test_nothing_at_all_is_black() -> None:
-    assert (to_grey(Image.new("RGBA", (28, 28), (255, 255, 255, 0)), 512) == 0).all()
+    assert (grey.to_grey(Image.new("RGBA", (28, 28), (255, 255, 255, 0)), 512) == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "I;16", "I", "F"])
+def test_a_large_picture_is_the_same_in_strips_as_in_one_piece(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    if mode in ("I;16", "I", "F"):
+        dtype = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+        picture = Image.fromarray(rng.integers(0, 65536, (230, 310)).astype(dtype))
+    else:
+        colours = Image.fromarray(rng.integers(0, 256, (230, 310, 4), dtype=np.uint8))
+        picture = (colours if mode in ("RGBA", "LA") else colours.convert("RGB")).convert(mode)
+    if mode == "P":
+        picture.info["transparency"] = bytes(range(256))
+    monkeypatch.setattr(grey, "STRIP_PIXELS", 10**6)
+    expected = grey.to_grey(picture, 200)
+    monkeypatch.setattr(grey, "STRIP_PIXELS", 3000)
+    np.testing.assert_array_equal(grey.to_grey(picture, 200), expected)

@@ -76,13 +76,49 @@ class Service:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGESIZE")
 
+    def peak_rss(self) -> int:
+        """Return the most bytes of memory that the process has had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+    def threads(self) -> int:
+        """Return how many threads the process has."""
+        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
+
 
 @contextlib.contextmanager
 def serving(exports: Path, *options: str, **popen: Any) -> Iterator[Service]:
     """Run the service for as long as the body runs, and see that SIGTERM ends it cleanly."""
-    command = [sys.executable, "-m", "edgemnist", "serve", "--exports", str(exports), "--port", "0", "--json", *options]
+    command = ["-m", "edgemnist", "serve", "--exports", str(exports), "--port", "0", "--json", *options]
+    with _running(command, **popen) as service:
+        yield service
+
+
+LIMITED = """
+import json, sys
+from pathlib import Path
+from edgemnist.render.serve import log_to_stderr, show_started
+from edgemnist.serve.config import Limits, ServeConfig
+from edgemnist.serve.run import open_service
+
+log_to_stderr()
+config = ServeConfig(port=0, limits=Limits(**json.loads(sys.argv[2])))
+open_service(Path(sys.argv[1]), config).run(lambda result: show_started(result, json=True))
+"""
+"""Runs the service with limits that the command has no options for."""
+
+
+@contextlib.contextmanager
+def limited(exports: Path, **limits: float) -> Iterator[Service]:
+    """Run the service with these limits, and see that SIGTERM ends it cleanly."""
+    with _running(["-c", LIMITED, str(exports), json.dumps(limits)]) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def _running(command: list[str], **popen: Any) -> Iterator[Service]:
     popen.setdefault("stdout", subprocess.PIPE)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, **popen)
+    process = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, **popen)
     try:
         yield Service(process, first_document(process))
     finally:

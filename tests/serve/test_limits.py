@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.serve.faults import RefusedError
-from edgemnist.serve.limits import MAX_CLIENTS, Held, RateLimiter
+from edgemnist.serve.limits import MAX_CLIENTS, Held, Memory, Pool, RateLimiter
 from tests.serve.service import TOKEN, Service, everything, serving, together
 
 
@@ -59,6 +61,54 @@ def test_bodies_in_memory_are_counted_and_given_back() -> None:
     held.take(100)
 
 
+def test_pictures_wait_for_memory_and_the_largest_gets_all_of_it() -> None:
+    memory = Memory(100)
+    order: list[str] = []
+
+    def second() -> None:
+        with memory.reserve(1000):
+            order.append("second")
+
+    with memory.reserve(60):
+        thread = threading.Thread(target=second)
+        thread.start()
+        with memory.reserve(40):
+            thread.join(0.1)
+            order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_so_many_jobs_run_and_so_many_wait_and_the_next_is_refused() -> None:
+    async def fill() -> None:
+        pool = Pool(concurrency=2, waiting=3)
+        release = threading.Event()
+        running = threading.Semaphore(0)
+
+        def work() -> int:
+            running.release()
+            release.wait(10)
+            return 7
+
+        jobs = [asyncio.create_task(pool.run(work)) for _ in range(5)]
+        await asyncio.sleep(0)
+        with pytest.raises(RefusedError) as refused:
+            await pool.run(work)
+        assert refused.value.status == 503
+        assert running.acquire(timeout=5)
+        assert running.acquire(timeout=5)
+        assert not running.acquire(timeout=0.1)
+        assert pool.jobs == 5
+        release.set()
+        assert await asyncio.gather(*jobs) == [7] * 5
+        await asyncio.sleep(0.01)
+        assert pool.jobs == 0
+        assert await pool.run(work) == 7
+        assert pool.close(5)
+
+    asyncio.run(fill())
+
+
 @pytest.fixture(scope="module")
 def small(made_exports: Path) -> Iterator[Service]:
     """A service that allows little, and wants a token."""
@@ -85,7 +135,8 @@ def test_without_the_token_nothing_is_answered_but_the_page(small: Service, draw
         assert answer.headers["www-authenticate"] == "Bearer"
     assert small.ask("/metrics").status == 401
     assert small.ask("/", host="pi.example").status == 200
-    assert small.ask("/v1/predict", drawing, authorization=f"Bearer {TOKEN}").status == 200
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        assert small.ask("/v1/predict", drawing, authorization=f"{scheme} {TOKEN}").status == 200
     time.sleep(2)
 
 

@@ -129,9 +129,12 @@ def test_systemd_is_told_when_the_service_answers_and_when_it_goes(made_exports:
         (["--artifact", "tflite-int9"], "tflite-int8"),
         (["--exports", "missing"], "missing"),
         (["--rate", "-1"], "--rate"),
+        (["--rate", "nan"], "--rate"),
         (["--max-bytes", "10"], "--max-bytes"),
         (["--concurrency", "0"], "--concurrency"),
         (["--systemd", "--token", TOKEN], "--token-file"),
+        (["--socket"], "--systemd"),
+        (["--user"], "--systemd"),
     ],
     ids=" ".join,
 )
