@@ -142,6 +142,62 @@ def test_the_keyboard_alone_draws(known: Service, browser: Chrome) -> None:
     assert text(browser, "digit") == "–"
 
 
+RING = """
+const pad = document.getElementById("pad");
+const accent = getComputedStyle(pad).getPropertyValue("--accent").trim().match(/[0-9a-f]{2}/gi);
+const [r, g, b] = accent.map((channel) => parseInt(channel, 16));
+const copy = new OffscreenCanvas(pad.width, pad.height).getContext("2d", { willReadFrequently: true });
+copy.drawImage(pad, 0, 0);
+const { data } = copy.getImageData(0, 0, pad.width, pad.height);
+let found = 0;
+for (let i = 0; i < data.length; i += 4) found += data[i] === r && data[i + 1] === g && data[i + 2] === b;
+return found
+"""
+"""How many pixels of the pad have the colour of the keyboard's pen."""
+
+
+def test_whether_the_keyboards_pen_is_down_is_seen_and_told(known: Service, browser: Chrome) -> None:
+    open_page(browser, known)
+    pad = find(browser, "pad")
+    pad.send_keys(Keys.ARROW_DOWN)
+    up = browser.execute_script(RING)
+    assert up > 0
+    pad.send_keys(" ")
+    assert text(browser, "pen") == "Pen down."
+    assert browser.execute_script(RING) > 1.5 * up
+    pad.send_keys(*[Keys.ARROW_DOWN] * 4, " ")
+    assert text(browser, "pen") == "Pen up."
+    wait_for_status(browser, "Read as")
+
+
+@pytest.mark.parametrize("keys", [(Keys.CONTROL, "z"), (Keys.BACKSPACE,), (Keys.ESCAPE,)], ids=["z", "back", "escape"])
+def test_a_stroke_that_is_taken_back_while_it_is_drawn_is_over(
+    keys: tuple[str, ...], known: Service, browser: Chrome
+) -> None:
+    open_page(browser, known)
+    pad = find(browser, "pad")
+    pad.send_keys(" ", *[Keys.ARROW_DOWN] * 3)
+    pad.send_keys(*keys)
+    assert text(browser, "pen") == "Pen up."
+    assert not find(browser, "undo").is_enabled()
+    # The next stroke is one again.
+    pad.send_keys(*[Keys.ARROW_UP] * 3, " ", *[Keys.ARROW_DOWN] * 12, " ")
+    wait_for_status(browser, "Read as 1")
+
+
+def test_every_bar_is_told_to_those_who_do_not_see_it(known: Service, browser: Chrome) -> None:
+    open_page(browser, known)
+    told = "#bars li > :not([aria-hidden])"
+    assert [bar.get_attribute("textContent") for bar in browser.find_elements(By.CSS_SELECTOR, told)] == [*"0123456789"]
+    draw(browser, SEVEN)
+    wait_for_status(browser, "Read as 7")
+    for digit, bar in enumerate(browser.find_elements(By.CSS_SELECTOR, told)):
+        label, _, share = str(bar.get_attribute("textContent")).partition(": ")
+        assert label == str(digit)
+        assert share.endswith(" %")
+        assert (float(share.removesuffix(" %")) > 50) == (digit == 7)
+
+
 def test_tabs_are_changed_with_arrow_keys(known: Service, browser: Chrome) -> None:
     open_page(browser, known)
     find(browser, "tab-draw").send_keys(Keys.ARROW_RIGHT)

@@ -15,7 +15,12 @@ export class DrawPanel {
     this.asking = false;
     this.stale = false;
     this.version = 0;
-    this.pad = new Pad(element("pad"), (complete) => this.changed(complete));
+    this.pad = new Pad(
+      element("pad"),
+      (complete) => this.changed(complete),
+      // Beside the answer, which would take its place before it was read out.
+      (down) => (element("pen").textContent = down ? "Pen down." : "Pen up."),
+    );
     element("undo").addEventListener("click", () => this.pad.undo());
     element("clear").addEventListener("click", () => this.pad.clear());
     this.reset();
@@ -98,6 +103,7 @@ function bars(labels, probabilities) {
     item.classList.toggle("best", share > 0 && share === best);
     item.querySelector(".label").textContent = labels[index];
     item.querySelector(".share").textContent = share >= 0.005 ? `${Math.round(100 * share)}` : "";
+    item.querySelector(".hidden").textContent = best > 0 ? `${labels[index]}: ${percent(share)}` : labels[index];
     item.querySelector(".fill").style.setProperty("--share", `${100 * share}%`);
   });
 }
@@ -107,12 +113,16 @@ function bar() {
   const parts = ["share", "track", "label"].map((name) => {
     const part = document.createElement("span");
     part.className = name;
+    part.ariaHidden = "true";
     return part;
   });
+  // For those who do not see how high a bar is: the others have a share and a label far apart, or none.
+  const text = document.createElement("span");
+  text.className = "hidden";
   const fill = document.createElement("span");
   fill.className = "fill";
   parts[1].append(fill);
-  item.append(...parts);
+  item.append(...parts, text);
   return item;
 }
 

@@ -7,9 +7,10 @@ const MARGIN = 0.18; // of that picture, on each side of the ink
 const LEAST = 0.4; // of the pad that fills the picture: the first dot of a digit is a dot there, too
 
 export class Pad {
-  constructor(canvas, onChange) {
+  constructor(canvas, onChange, onPen) {
     this.canvas = canvas;
     this.onChange = onChange; // called with true when a stroke is complete
+    this.onPen = onPen; // called with whether the keyboard's pen is down, when it is put down or lifted
     this.strokes = [];
     this.active = new Map(); // pointer id → its stroke: two fingers draw two
     this.cursor = { x: 0.5, y: 0.3, down: null, shown: false };
@@ -29,13 +30,23 @@ export class Pad {
   clear() {
     this.strokes = [];
     this.active.clear();
-    this.cursor.down = null;
+    this.put(null);
     this.changed(true);
   }
 
   undo() {
-    this.strokes.pop();
+    const stroke = this.strokes.pop();
+    // Whatever still draws it would draw into nothing.
+    if (stroke && stroke === this.cursor.down) this.put(null);
+    for (const [pointer, active] of this.active) if (active === stroke) this.active.delete(pointer);
     this.changed(true);
+  }
+
+  // Put the keyboard's pen down, into a stroke, or lift it with null.
+  put(stroke) {
+    if (stroke === this.cursor.down) return;
+    this.cursor.down = stroke;
+    this.onPen(stroke !== null);
   }
 
   begin(event) {
@@ -74,11 +85,10 @@ export class Pad {
       pen.y = Math.min(0.95, Math.max(0.05, pen.y + STEP * ways[event.key][1]));
       pen.down?.push({ x: pen.x, y: pen.y });
     } else if (event.key === " ") {
-      if (wasDown) pen.down = null;
-      else this.strokes.push((pen.down = [{ x: pen.x, y: pen.y }]));
+      this.put(wasDown ? null : [{ x: pen.x, y: pen.y }]);
+      if (pen.down) this.strokes.push(pen.down);
     } else if (event.key === "Backspace") {
-      pen.down = null;
-      this.strokes.pop();
+      this.undo();
     } else if (event.key === "Escape") {
       this.clear();
     } else {
@@ -91,7 +101,7 @@ export class Pad {
 
   lift() {
     if (!this.cursor.down) return;
-    this.cursor.down = null;
+    this.put(null);
     this.changed(true);
   }
 
@@ -114,10 +124,13 @@ export class Pad {
     draw(context, this.strokes, style.color, (point) => [point.x * side, point.y * side], PEN * side);
     if (!this.cursor.shown) return;
     context.strokeStyle = style.getPropertyValue("--accent");
-    context.lineWidth = 2 * devicePixelRatio;
+    context.lineWidth = (this.cursor.down ? 3 : 2) * devicePixelRatio;
     context.beginPath();
+    // Dashed while it only hovers.
+    context.setLineDash(this.cursor.down ? [] : [4 * devicePixelRatio, 4 * devicePixelRatio]);
     context.arc(this.cursor.x * side, this.cursor.y * side, (PEN * side) / 1.5, 0, 2 * Math.PI);
     context.stroke();
+    context.setLineDash([]);
   }
 
   // The ink alone, black on white, as a PNG: small drawings are as sharp as large ones.
