@@ -271,6 +271,25 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_the_old_release(
     the_next_try_succeeds(small_disk, new_bundle)
 
 
+def test_half_an_installation_does_not_keep_the_disk_full(small_disk: LoopbackBoard, new_bundle: LocalBundle) -> None:
+    (small_disk.root / "venvs").unlink()
+    put_bundle(small_disk.root, new_bundle)
+    free = os.statvfs(small_disk.root).f_bavail
+    assert "error" in run_agent(small_disk.root, "apply", request_for(new_bundle))
+    assert not list(small_disk.store.venvs.iterdir())
+    assert not list(small_disk.store.staging.iterdir())
+    # What was sent stays, to be taken up again.
+    assert os.statvfs(small_disk.root).f_bavail > free - 16
+
+
+def test_what_a_power_cut_left_on_a_full_disk_is_removed_before_it_is_judged(
+    small_disk: LoopbackBoard, new_bundle: LocalBundle, new: str
+) -> None:
+    fill(small_disk.root, leave=0).rename(small_disk.store.staging / "filling")
+    assert deploy(small_disk, new_bundle).fault is None
+    assert small_disk.serves() == new
+
+
 def test_a_read_only_file_system_is_told_and_changes_nothing(
     small_disk: LoopbackBoard, new_bundle: LocalBundle, old: str
 ) -> None:
@@ -356,6 +375,7 @@ def test_a_bundle_for_something_else_is_refused_by_the_board_itself(
     answer = run_agent(board.root, "apply", {**request_for(new_bundle), "sha256": sha256})
     assert answer["error"]["type"] == "BundleError"
     assert said in answer["error"]["message"]
+    assert not list(board.store.incoming.iterdir())
     assert board.serves() == old
     the_next_try_succeeds(board, new_bundle)
 

@@ -4,45 +4,97 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgemnist.deploy.sequence import LocalBundle
+import pytest
+
+from edgemnist.deploy.remote import releases_on, rollback_on
+from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.errors import BundleError
 from tests.deploy.bundles import bundled, request_for, small_exports
 from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, make_key, run_agent
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    return make_key(tmp_path / "mine")
+
+
+def trust(board: LoopbackBoard, key: Path) -> None:
+    """Tell a board to take what this key has signed, and nothing else."""
+    board.store.allowed_signers.write_text(f"me@here {key.with_suffix('.pub').read_text()}")
+
+
+def apply(board: LoopbackBoard, bundle: LocalBundle) -> dict[str, object]:
+    put_bundle(board.root, bundle)
+    return run_agent(board.root, "apply", request_for(bundle))
 
 
 def test_a_board_that_requires_signatures_refuses_all_else(
     board: LoopbackBoard,
     made_exports: Path,
     new_bundle: LocalBundle,
+    mine: Path,
     old: str,
     new: str,
     tmp_path: Path,
 ) -> None:
-    mine, other = make_key(tmp_path / "mine"), make_key(tmp_path / "other")
-    board.store.allowed_signers.write_text(f"me@here {(tmp_path / 'mine.pub').read_text()}")
+    trust(board, mine)
     exports = small_exports(made_exports, tmp_path / "signed", ["tflite-int8", "tflite-dynamic"])
-    for key, said in ((None, "not signed"), (other, "stranger")):
-        bundle = bundled(exports, key=key)
-        put_bundle(board.root, bundle)
-        answer = run_agent(board.root, "apply", request_for(bundle))
-        assert said in answer["error"]["message"]
+    for key, said in ((None, "not signed"), (make_key(tmp_path / "other"), "stranger")):
+        answer = apply(board, bundled(exports, key=key))
+        assert said in str(answer["error"])
         assert board.serves() == old
+        # It will never be taken.
+        assert not list(board.store.incoming.iterdir())
     signed = bundled(exports, key=mine)
     # The signature is no part of the identity: it is the same release.
     assert signed.record.identity() == new_bundle.record.identity()
-    put_bundle(board.root, signed)
-    assert run_agent(board.root, "apply", request_for(signed))["status"] == "deployed"
+    assert apply(board, signed)["status"] == "deployed"
     assert board.serves() == new
 
 
 def test_a_release_from_before_signatures_were_required_is_not_taken_up_again(
-    board: LoopbackBoard,
-    old_bundle: LocalBundle,
-    old: str,
-    tmp_path: Path,
+    board: LoopbackBoard, old_bundle: LocalBundle, mine: Path, old: str
 ) -> None:
-    make_key(tmp_path / "mine")
-    board.store.allowed_signers.write_text(f"me@here {(tmp_path / 'mine.pub').read_text()}")
-    answer = run_agent(board.root, "apply", request_for(old_bundle))
-    assert "not signed" in answer["error"]["message"]
+    trust(board, mine)
+    result = deploy_to(board.target, old_bundle, DeployConfig(retries=0), lambda _: None)
+    assert result.fault is not None
+    assert "not signed" in result.fault.message
+    assert board.serves() == old
+
+
+def test_a_signed_bundle_is_taken_where_its_contents_are_there_unsigned(
+    board: LoopbackBoard, made_exports: Path, mine: Path, old: str, tmp_path: Path
+) -> None:
+    trust(board, mine)
+    signed = bundled(small_exports(made_exports, tmp_path / "signed", ["tflite-int8"]), key=mine)
+    for status in ("deployed", "unchanged"):
+        result = deploy_to(board.target, signed, DeployConfig(retries=0), lambda _: None)
+        assert (result.fault, result.status, result.release) == (None, status, f"2-{old}")
+    assert [(row.signed, row.current) for row in releases_on(board.target).releases] == [(False, False), (True, True)]
+
+
+def test_no_way_back_leads_to_a_release_that_nobody_signed(
+    board: LoopbackBoard, made_exports: Path, new_bundle: LocalBundle, mine: Path, old: str, new: str, tmp_path: Path
+) -> None:
+    assert apply(board, new_bundle)["status"] == "deployed"
+    trust(board, mine)
+    for release in (None, f"1-{old}"):
+        with pytest.raises(BundleError, match="not signed"):
+            rollback_on(board.target, release, 10.0)
+    assert board.serves() == new
+    for names in (["tflite-int8"], ["tflite-int8", "tflite-dynamic"]):
+        assert apply(board, bundled(small_exports(made_exports, tmp_path / names[-1], names), key=mine))["release"]
+    # Past the unsigned one of the same contents.
+    assert [release.name for release in board.store.releases()] == [f"2-{new}", f"3-{old}", f"4-{new}"]
+    assert rollback_on(board.target, None, 10.0).release == f"3-{old}"
+
+
+def test_a_list_of_signers_that_is_gone_trusts_nobody(
+    board: LoopbackBoard, made_exports: Path, mine: Path, old: str, tmp_path: Path
+) -> None:
+    board.store.allowed_signers.symlink_to(tmp_path / "unplugged" / "allowed_signers")
+    for key in (None, mine):
+        exports = small_exports(made_exports, tmp_path / f"by-{key and key.name}", ["tflite-dynamic"])
+        assert "nobody is trusted" in str(apply(board, bundled(exports, key=key))["error"])
     assert board.serves() == old

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgemnist.deploy.board.apply import apply, rollback
+from edgemnist.deploy.board.apply import apply, find_release, rollback, sweep_if_idle
 from edgemnist.deploy.board.lock import holder
 from edgemnist.deploy.board.request import Answers, Apply, SelfTestLimits
 from edgemnist.deploy.board.store import Store
@@ -25,8 +25,10 @@ from edgemnist.errors import DeployError, EdgemnistError
 def prepare(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
     """Return the facts about the board, and how much of a bundle it has already."""
     del answers
+    # What a power cut left of an installation may be all that keeps the disk full.
+    sweep_if_idle(store)
     facts = collect_facts(store.root).document()
-    known = bool(request["identity"]) and store.find(request["identity"]) is not None
+    known = bool(request["identity"]) and find_release(store, request["identity"]) is not None
     offset = 0
     if not known and facts["writable"]:
         store.create()
@@ -37,7 +39,7 @@ def prepare(store: Store, request: dict[str, Any], answers: Answers) -> dict[str
             os.truncate(part, 0)
             offset = 0
     return {"facts": facts, "known": known, "offset": offset, "incoming": str(store.incoming),
-            "signed_only": store.allowed_signers.exists()}  # fmt: skip
+            "signed_only": store.signed_only}  # fmt: skip
 
 
 def do_apply(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:

@@ -44,13 +44,17 @@ def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
     """
     with _turn(store, request.wait_s, answers) as service:
         old = store.current()
-        release = store.find(request.identity)
+        release = find_release(store, request.identity)
         fresh = release is None
         if release is None:
-            staged, report = _stage(store, request, answers)
+            try:
+                staged, report = _stage(store, request, answers)
+            except BundleError:
+                # It is not to be taken, and so not to be kept.
+                (store.incoming / request.sha256).unlink(missing_ok=True)
+                raise
             release = store.adopt(staged, store.next_name(request.identity))
         else:
-            _check_signature(store, (release.path / RECORD_FILE).read_bytes(), release.signature())
             answers.step("self-test")
             report = run_selftest(release.path, request.limits)
         if old is not None and release.name == old.name:
@@ -81,7 +85,8 @@ def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
 def rollback(store: Store, name: str | None, wait_s: float, answers: Answers) -> dict[str, Any]:
     """Let an older release serve again: the named one, or the newest whole one before the current.
 
-    Raises DeployError where there is none, GateMissedError where the service does not come up with it.
+    Raises DeployError where there is none, BundleError where the board does not trust it, GateMissedError where the
+    service does not come up with it.
     """
     with _turn(store, wait_s, answers) as service:
         current = store.current()
@@ -95,6 +100,7 @@ def rollback(store: Store, name: str | None, wait_s: float, answers: Answers) ->
 
 def switch(store: Store, service: Service, old: Release | None, new: Release, answers: Answers) -> None:
     """Let `new` serve, and `old` again where its service does not come up.
+        _check_release(store, target)
 
     Raises GateMissedError in the latter case.
     """
@@ -151,7 +157,13 @@ def _turn(store: Store, wait_s: float, answers: Answers) -> Iterator[Service]:
         store.sweep()
         service = find_service(store.settings)
         settle(store, service, answers)
-        yield service
+        try:
+            yield service
+        except BaseException:
+            # Half of an installation may have filled the disk.
+            with contextlib.suppress(OSError):
+                store.sweep()
+            raise
 
 
 def _stage(store: Store, request: Apply, answers: Answers) -> tuple[Path, dict[str, Any]]:
@@ -203,12 +215,46 @@ def _open_transferred(path: Path, sha256: str) -> Archive:
 
 
 def _check_signature(store: Store, record: bytes, signature: bytes | None) -> None:
-    if store.allowed_signers.exists():
-        verify(record, signature, store.allowed_signers)
+    if not store.signed_only:
+        return
+    try:
+        store.allowed_signers.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{store.allowed_signers} on the board cannot be read, so nobody is trusted: {error.strerror}",
+            hint="Mend it there, or remove it for a board that takes unsigned bundles.",
+        ) from error
+    verify(record, signature, store.allowed_signers)
 
 
 def check_fits(record: BundleRecord) -> None:
     """Raise BundleError where a bundle's wheels are for another processor or another Python than this board's."""
+def find_release(store: Store, identity: str) -> Release | None:
+    """Return the newest release of a bundle that is whole and, where the board wants that, well signed.
+
+    The signature is no part of the identity: the same contents may be here unsigned.
+    """
+    return store.find(identity, lambda release: _is_trusted(store, release))
+
+
+def sweep_if_idle(store: Store) -> None:
+    """Remove what an interrupted deployment left behind, unless another one is at work."""
+    with contextlib.suppress(DeployError, OSError), exclusive(store.lock, wait_s=0, waiting=lambda _: None):
+        store.sweep()
+
+
+def _is_trusted(store: Store, release: Release) -> bool:
+    try:
+        _check_release(store, release)
+    except BundleError:
+        return False
+    return True
+
+
+def _check_release(store: Store, release: Release) -> None:
+    _check_signature(store, (release.path / RECORD_FILE).read_bytes(), release.signature())
+
+
     if record.machine == ANY_MACHINE:
         return
     if record.machine != platform.machine():
@@ -237,4 +283,5 @@ def _rollback_target(store: Store, current: Release | None, name: str | None) ->
     whole = [one for one in older if not one.problems()]
     if not whole:
         raise DeployError("There is no older release on this board to go back to", hint="Deploy a bundle.")
-    return whole[-1]
+    trusted = [one for one in whole if _is_trusted(store, one)]
+    return (trusted or whole)[-1]

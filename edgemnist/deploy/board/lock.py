@@ -40,9 +40,10 @@ def exclusive(path: Path, *, wait_s: float, waiting: Callable[[str], None]) -> I
                     waiting(f"waiting for another deployment (process {_holder(path)})")
                     told = True
                 time.sleep(_POLL_S)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        # The kernel's lock counts, and a full disk has no room for a name.
+        with contextlib.suppress(OSError):
+            file.truncate(0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         # Children do not inherit the descriptor, so the lock ends with this process however that ends.
         yield
 

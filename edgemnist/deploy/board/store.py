@@ -20,6 +20,7 @@ from edgemnist.deploy.board.durable import discard, replace_file, replace_link, 
 from edgemnist.errors import BundleError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _NAME = re.compile(r"(\d+)-([0-9a-f]{12})")
@@ -106,6 +107,11 @@ class Store:
         self.settings = root / "board.toml"
         self._pending = root / "pending.json"
 
+    @property
+    def signed_only(self) -> bool:
+        """Return whether the board takes signed bundles only. A link that leads nowhere was meant to say so, too."""
+        return os.path.lexists(self.allowed_signers)
+
     def create(self) -> None:
         """Make the directories that are missing."""
         for directory in (self.releases_directory, self.venvs, self.staging, self.incoming):
@@ -128,10 +134,10 @@ class Store:
             return None
         return next((release for release in self.releases() if release.name == name), None)
 
-    def find(self, identity: str) -> Release | None:
-        """Return the newest release of a bundle that is whole."""
+    def find(self, identity: str, taken: Callable[[Release], bool]) -> Release | None:
+        """Return the newest release of a bundle that is whole and `taken`."""
         same = [release for release in self.releases() if release.name.endswith(f"-{identity[:12]}")]
-        return next((release for release in reversed(same) if not release.problems()), None)
+        return next((release for release in reversed(same) if not release.problems() and taken(release)), None)
 
     def next_name(self, identity: str) -> str:
         """Return the name for a release that is newer than all others."""
