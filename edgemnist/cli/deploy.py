@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgemnist.cli import app, options
+from edgemnist.errors import EXIT_INTERRUPTED
 
 
 @app.command(epilog="Example: edgemnist deploy bundle.zip --to pi@raspberrypi.local")
@@ -46,14 +47,17 @@ def deploy(
     """Bring a bundle to boards: preflight, transfer, self-test there, then one atomic switch, and back if it fails.
 
     Exit 1 where a self-test or a service said no; the old release then serves as before.
+    Ctrl-C stops it on every board where the switch has not begun.
     """
     from edgemnist.deploy.board.request import SelfTestLimits
     from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
     from edgemnist.deploy.inventory import read_inventory
+    from edgemnist.deploy.results import labels
     from edgemnist.deploy.sequence import DeployConfig, open_bundle
     from edgemnist.deploy.target import Target
     from edgemnist.render import show
     from edgemnist.render.deploy import FleetTable, deploy_page
+    from edgemnist.render.errors import show_interrupted
 
     targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in to or ()]
     if inventory is not None:
@@ -62,9 +66,12 @@ def deploy(
     config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries)
     fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
     checked = open_bundle(bundle)
-    with FleetTable([target.host.name for target in targets]) as table:
+    with FleetTable(labels([(target.host.name, target.root) for target in targets])) as table:
         result = deploy_fleet(targets, checked, config, fleet, table.step)
     show(result, lambda: deploy_page(result), json=json)
+    if result.interrupted:
+        show_interrupted()
+        raise typer.Exit(EXIT_INTERRUPTED)
     codes = [board.fault.exit_code for board in result.boards if board.fault is not None]
     if codes:
         raise typer.Exit(max(codes))

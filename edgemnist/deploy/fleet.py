@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from edgemnist.deploy.results import FAILED, SKIPPED, BoardResult, DeployResult, Fault
+from edgemnist.deploy.results import FAILED, SKIPPED, BoardResult, DeployResult, Fault, labels
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.stop import Stop, on_ctrl_c
 from edgemnist.deploy.target import Target
 from edgemnist.errors import UsageError
 
 OnBoard = Callable[[str, str], None]
-"""Is told a host and the step that begins there, from several threads."""
+"""Is told a board, as `labels` names it, and the step that begins there, from several threads."""
 
 
-def _silent(host: str, step: str) -> None:
-    del host, step
+def _silent(board: str, step: str) -> None:
+    del board, step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,39 +51,69 @@ def deploy_fleet(
 ) -> DeployResult:
     """Deploy to every board and return one result for each, in the order in which they were named.
 
-    Raises UsageError where a board is named twice or none is; what goes wrong on a board is in its result.
+    Ctrl-C begins no further board, and ends the work on the others where the switch has not begun; a second one waits
+    for none of them. Raises UsageError where a board is named twice or none is; what goes wrong on a board is in its
+    result.
     """
     _require_distinct(targets)
     tally = _Tally(fleet.max_failures)
+    names = labels([(target.host.name, target.root) for target in targets])
+    jobs = [_Job(target, name) for target, name in zip(targets, names, strict=True)]
 
-    def one(target: Target) -> BoardResult:
-        host = target.host.name
+    def one(job: _Job) -> BoardResult:
         if reason := tally.stopped():
-            return _skipped(host, reason)
-        result = deploy_to(target, bundle, config, lambda step: on_board(host, step))
-        on_board(host, result.status)
+            return _skipped(job, reason)
+        job.working = True
+        result = deploy_to(job.target, bundle, config, lambda step: on_board(job.label, step), job.stop)
+        job.working = False
+        on_board(job.label, result.status)
         tally.count(result)
         return result
 
+    def interrupt() -> None:
+        tally.interrupted = True
+        for job in jobs:
+            if job.working:
+                on_board(job.label, "stopping")
+            # Over ssh, which takes a moment.
+            threading.Thread(target=job.stop.ask, daemon=True).start()
+
+    def insist() -> None:
+        for job in jobs:
+            job.stop.insist()
+
     results: list[BoardResult] = []
-    for wave in (targets[: fleet.canary], targets[fleet.canary :]):
-        if results and any(result.status == FAILED for result in results):
-            results += [_skipped(target.host.name, "a canary failed") for target in wave]
-            continue
-        with ThreadPoolExecutor(max_workers=fleet.parallel) as pool:
-            results += pool.map(one, wave)
+    with on_ctrl_c(interrupt, insist):
+        for wave in (jobs[: fleet.canary], jobs[fleet.canary :]):
+            if not tally.stopped() and any(result.status == FAILED for result in results):
+                results += [_skipped(job, "a canary failed") for job in wave]
+                continue
+            with ThreadPoolExecutor(max_workers=fleet.parallel) as pool:
+                results += pool.map(one, wave)
     return DeployResult(
         bundle=str(bundle.path),
         identity=bundle.record.identity(),
         passed=all(result.fault is None for result in results),
+        interrupted=tally.interrupted,
         boards=results,
     )
+
+
+@dataclass
+class _Job:
+    """The deployment to one board."""
+
+    target: Target
+    label: str
+    stop: Stop = field(default_factory=Stop)
+    working: bool = False
 
 
 class _Tally:
     """Counts failures over all threads."""
 
     def __init__(self, most: int | None) -> None:
+        self.interrupted = False
         self._most = most
         self._failed = 0
         self._lock = threading.Lock()
@@ -93,15 +124,18 @@ class _Tally:
 
     def stopped(self) -> str:
         """Return why no further board is begun, or nothing."""
+        if self.interrupted:
+            return "the deployment was interrupted"
         with self._lock:
             if self._most is not None and self._failed > self._most:
                 return f"{self._failed} boards failed, {self._most} allowed"
         return ""
 
 
-def _skipped(host: str, reason: str) -> BoardResult:
+def _skipped(job: _Job, reason: str) -> BoardResult:
+    host = job.target.host.name
     fault = Fault(type="Skipped", message=f"{host} was not begun: {reason}", hint="", exit_code=1)
-    return BoardResult(host=host, status=SKIPPED, fault=fault)
+    return BoardResult(host=host, root=job.target.root, status=SKIPPED, fault=fault)
 
 
 def _require_distinct(targets: Sequence[Target]) -> None:

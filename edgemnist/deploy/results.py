@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +16,12 @@ DEPLOYED = "deployed"
 UNCHANGED = "unchanged"
 FAILED = "failed"
 SKIPPED = "skipped"
+
+
+def labels(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what tells boards apart for a reader, given host and root of each: the root where a host stands twice."""
+    hosts = [host for host, _ in places]
+    return [host if hosts.count(host) == 1 else f"{host} {root}" for host, root in places]
 
 
 class Step(Part, frozen=True, kw_only=True):
@@ -37,6 +44,8 @@ class BoardResult(Part, frozen=True, kw_only=True):
     """How it went on one board."""
 
     host: str
+    root: str
+    """Where edgemnist is on it."""
     status: str
     """`deployed`, `unchanged` (it serves this release already), `failed` or `skipped`."""
     release: str | None = None
@@ -63,6 +72,8 @@ class DeployResult(Result, frozen=True, kw_only=True):
     identity: str
     passed: bool
     """True where every board serves the release."""
+    interrupted: bool = False
+    """True where the user stopped it; each board says how far it came."""
     boards: list[BoardResult]
 
 

@@ -11,10 +11,11 @@ import msgspec
 
 from edgemnist.bundle.archive import Archive
 from edgemnist.bundle.record import BundleRecord, read_record
-from edgemnist.deploy.board.apply import DamagedTransferError
+from edgemnist.deploy.board.apply import DamagedTransferError, StoppedError
 from edgemnist.deploy.board.request import SelfTestLimits
 from edgemnist.deploy.preflight import require_fit
 from edgemnist.deploy.results import FAILED, BoardResult, Fault, Step
+from edgemnist.deploy.stop import Stop
 from edgemnist.deploy.target import Target, open_board
 from edgemnist.deploy.transport import ConnectionLostError
 from edgemnist.doctor.checks import judge
@@ -69,33 +70,43 @@ def open_bundle(path: Path) -> LocalBundle:
         return LocalBundle(path, archive.sha256, path.stat().st_size, read_record(archive))
 
 
-def deploy_to(target: Target, bundle: LocalBundle, config: DeployConfig, on_step: OnStep) -> BoardResult:
-    """Deploy to one board and say how it went; failures are results here, and raise nothing."""
-    clock = _Clock(on_step)
+def deploy_to(
+    target: Target, bundle: LocalBundle, config: DeployConfig, on_step: OnStep, stop: Stop | None = None
+) -> BoardResult:
+    """Deploy to one board and say how it went; failures are results here, and raise nothing.
+
+    `stop` ends it: before the switch nothing is changed then, and a switch that has begun comes to its end.
+    """
+    course = _Course(on_step, stop or Stop())
     started = time.monotonic()
-    result = BoardResult(host=target.host.name, status=FAILED)
+    result = BoardResult(host=target.host.name, root=target.root, status=FAILED)
     for attempt in range(1, config.retries + 2):
         result = msgspec.structs.replace(result, attempts=attempt, fault=None)
         try:
-            result = _attempt(target, bundle, config, clock, result)
+            result = _attempt(target, bundle, config, course, result)
             break
         except EdgemnistError as error:
+            if course.stop.asked and isinstance(error, ConnectionLostError):
+                result = msgspec.structs.replace(result, fault=as_fault(_stopped(target, course)))
+                break
             result = msgspec.structs.replace(result, fault=as_fault(error))
+            course.handed_over &= isinstance(error, ConnectionLostError)
             again = isinstance(error, (ConnectionLostError, DamagedTransferError))
             if not again or attempt > config.retries:
                 break
-        clock.step("connecting again")
-        time.sleep(config.backoff_s * 2 ** (attempt - 1))
-    return msgspec.structs.replace(result, steps=clock.finish(), seconds=time.monotonic() - started)
+        course.step("connecting again")
+        if course.stop.wait(config.backoff_s * 2 ** (attempt - 1)):
+            break
+    return msgspec.structs.replace(result, steps=course.finish(), seconds=time.monotonic() - started)
 
 
 def _attempt(
-    target: Target, bundle: LocalBundle, config: DeployConfig, clock: _Clock, result: BoardResult
+    target: Target, bundle: LocalBundle, config: DeployConfig, course: _Course, result: BoardResult
 ) -> BoardResult:
     identity = bundle.record.identity()
-    clock.step("connect")
-    with open_board(target) as board:
-        clock.step("preflight")
+    course.step("connect")
+    with open_board(target, course.stop) as board:
+        course.step("preflight")
         wanted = {"identity": identity, "sha256": bundle.sha256, "bytes": bundle.bytes}
         ready = board.ask("prepare", wanted)
         facts = msgspec.convert(ready["facts"], Facts)
@@ -105,7 +116,7 @@ def _attempt(
         missing = 0 if ready["known"] else bundle.bytes - ready["offset"]
         require_fit(target.host.name, facts, findings, bundle.record, missing)
         if missing:
-            clock.step("transfer")
+            course.step("transfer")
             board.send(bundle.path, f"{ready['incoming']}/{bundle.sha256}")
         request = {
             "sha256": bundle.sha256,
@@ -114,7 +125,10 @@ def _attempt(
             "keep": config.keep,
             "wait_s": config.wait_s,
         }
-        answer = board.ask("apply", request, clock.step)
+        # Whoever only cut the line from here on would not know what became of it.
+        with course.stop.by(board.interrupt):
+            course.handed_over = True
+            answer = board.ask("apply", request, course.step)
     return msgspec.structs.replace(
         result,
         status=answer["status"],
@@ -126,15 +140,29 @@ def _attempt(
     )
 
 
+def _stopped(target: Target, course: _Course) -> StoppedError:
+    """Return what a stop that cut the line leaves behind."""
+    name = target.host.name
+    if course.handed_over:
+        return StoppedError(
+            f"{name} was left alone in the middle, and goes on by itself",
+            hint=f"See what became of it with: edgemnist releases --to {name}",
+        )
+    return StoppedError(f"{name} was left before anything was changed there", hint="What served before serves.")
+
+
 def as_fault(error: EdgemnistError) -> Fault:
     """Return an error as a part of a result."""
     return Fault(type=type(error).__name__, message=error.message, hint=error.hint, exit_code=error.exit_code)
 
 
-class _Clock:
-    """Times the steps as they begin, and passes them on."""
+class _Course:
+    """Times the steps as they begin and passes them on, and knows how they are stopped."""
 
-    def __init__(self, on_step: OnStep) -> None:
+    def __init__(self, on_step: OnStep, stop: Stop) -> None:
+        self.stop = stop
+        self.handed_over = False
+        """True once the board has been told to go to work, which it does without this side as well."""
         self._on_step = on_step
         self._steps: list[Step] = []
         self._name = ""

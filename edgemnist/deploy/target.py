@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgemnist.deploy.agent import make_agent
-from edgemnist.deploy.board.apply import DamagedTransferError
+from edgemnist.deploy.board.apply import DamagedTransferError, StoppedError
 from edgemnist.deploy.board.request import MARK
+from edgemnist.deploy.stop import Stop
 from edgemnist.deploy.transport import Connection, ConnectionLostError, Host, connect, parse_host, remote_path
 from edgemnist.doctor.means import Means
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError
@@ -22,7 +24,7 @@ DEFAULT_ROOT = ".local/share/edgemnist"
 _NOT_SENT_YET = 91
 _PYTHON_MISSING = 127
 _REPORTED: dict[str, type[EdgemnistError]] = {
-    kind.__name__: kind for kind in (BundleError, GateMissedError, DamagedTransferError)
+    kind.__name__: kind for kind in (BundleError, GateMissedError, DamagedTransferError, StoppedError)
 }
 """Errors of the board that are the same here; all others are a board that refused."""
 
@@ -57,6 +59,8 @@ class Board:
     def __init__(self, target: Target, connection: Connection) -> None:
         self._target = target
         self._connection = connection
+        self._interrupted = threading.Event()
+        self._process = 0
 
     def ask(
         self, command: str, request: dict[str, Any] | None = None, on_step: Callable[[str], None] | None = None
@@ -84,6 +88,14 @@ class Board:
             f"{name} stopped in the middle of {command}: {reason}", hint="Run the same command again."
         )
 
+    def interrupt(self) -> None:
+        """Have what the board is asked to do end there; called from another thread. It answers as ever."""
+        self._interrupted.set()
+        if self._process:
+            # Where the line is cut there is nothing to be done, and the one that waits is told.
+            with suppress(DeployError):
+                self._connection.run(f"kill -s INT {self._process}")
+
     def send(self, file: Path, remote: str) -> None:
         """Send a file, or the rest of it."""
         self._connection.put(file, remote)
@@ -97,10 +109,15 @@ class Board:
             if not line.startswith(MARK):
                 return
             document = json.loads(line[len(MARK) :])
+            if "process" in document:
+                self._process = document["process"]
+                if self._interrupted.is_set():
+                    self.interrupt()
             if "step" in document and on_step is not None:
                 on_step(document["step"])
             answer.update(document)
 
+        self._process = 0
         agent = make_agent()
         file = remote_path(self._target.root, "agent", f"{agent.sha256}.pyz")
         root = remote_path(self._target.root)
@@ -132,9 +149,9 @@ class Board:
 
 
 @contextmanager
-def open_board(target: Target) -> Iterator[Board]:
-    """Log in to a board. Raises what `connect` raises."""
-    with connect(target.host, target.ssh_config) as connection:
+def open_board(target: Target, stop: Stop | None = None) -> Iterator[Board]:
+    """Log in to a board; `stop` cuts the line. Raises what `connect` raises."""
+    with connect(target.host, target.ssh_config, stop) as connection:
         yield Board(target, connection)
 
 

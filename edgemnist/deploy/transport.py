@@ -17,12 +17,14 @@ import contextlib
 import os
 import re
 import shlex
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgemnist.deploy.stop import Stop
 from edgemnist.errors import DeployError, MissingDependencyError, UsageError
 
 _OPTIONS = (
@@ -82,7 +84,7 @@ class Connection:
         `on_line` is given each line of its stdout. Raises ConnectionLostError where the connection is cut.
         """
         with tempfile.TemporaryFile() as log:
-            with _start(
+            with _running(
                 ["ssh", *self._options, self.host.destination, command], stdin=subprocess.PIPE, stderr=log
             ) as ssh:
                 assert ssh.stdin is not None  # noqa: S101 - for the type checker
@@ -123,8 +125,8 @@ class Connection:
 
 
 @contextlib.contextmanager
-def connect(host: Host, ssh_config: Path | None = None) -> Iterator[Connection]:
-    """Log in to a board, and out at the end.
+def connect(host: Host, ssh_config: Path | None = None, stop: Stop | None = None) -> Iterator[Connection]:
+    """Log in to a board, and out at the end; `stop` cuts the line.
 
     Raises DeployError, with what to do about it, where the board cannot be reached, shows a host key that is not the
     known one, or refuses the login; MissingDependencyError where OpenSSH is not installed.
@@ -148,8 +150,13 @@ def connect(host: Host, ssh_config: Path | None = None) -> Iterator[Connection]:
             stderr=subprocess.PIPE,
         )
         try:
-            _await_login(host, ssh_config, master)
-            yield Connection(host, [*options, "-o", "ControlMaster=no"])
+            # Everything else goes through the master, and ends with it.
+            with (stop or Stop()).by(master.kill):
+                _await_login(host, ssh_config, master)
+                yield Connection(host, [*options, "-o", "ControlMaster=no"])
+        except KeyboardInterrupt:
+            master.kill()
+            raise
         finally:
             _close(master)
 
@@ -161,6 +168,8 @@ def _await_login(host: Host, ssh_config: Path | None, master: subprocess.Popen[b
         if line.strip() == _READY:
             return
     assert master.stderr is not None  # noqa: S101
+    if master.wait() < 0:
+        raise _lost(host, "")
     raise _refused(host, ssh_config, master.stderr.read().decode(errors="replace").strip())
 
 
@@ -176,13 +185,42 @@ def _close(master: subprocess.Popen[bytes]) -> None:
 
 def _start(command: list[str], **streams: object) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, **streams)  # type: ignore[call-overload, no-any-return]
+        with _deaf_to_ctrl_c():
+            return subprocess.Popen(command, stdout=subprocess.PIPE, **streams)  # type: ignore[call-overload, no-any-return]
     except FileNotFoundError:
         raise MissingDependencyError("A deployment", ["OpenSSH"], "sudo apt install openssh-client") from None
 
 
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Keep Ctrl-C from programs that are started in the body: it is said here what ends then, and how.
+
+    An ssh that shares a connection listens to a signal that was ignored, but not to one that is blocked. A session of
+    its own would do as well, and take the terminal away from a `ProxyCommand`.
+    """
+    if os.name == "nt":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _running(command: list[str], **streams: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program that ends with the body at the latest."""
+    with _start(command, **streams) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
 def _start_and_finish(command: list[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
-    with _start(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with _running(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         output, errors = process.communicate(data)
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 

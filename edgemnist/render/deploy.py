@@ -19,8 +19,10 @@ from edgemnist.deploy.results import (
     UNCHANGED,
     BoardResult,
     DeployResult,
+    Fault,
     ReleasesResult,
     RollbackResult,
+    labels,
 )
 from edgemnist.render.tables import kilobytes, table
 from edgemnist.render.terminal import err
@@ -31,8 +33,8 @@ _COLOURS = {DEPLOYED: "green", UNCHANGED: "green", FAILED: "bold red", SKIPPED: 
 class FleetTable:
     """What each board is doing: a table on a terminal, lines elsewhere. Used in a `with` statement."""
 
-    def __init__(self, hosts: Sequence[str]) -> None:
-        self._steps = dict.fromkeys(hosts, "waiting")
+    def __init__(self, boards: Sequence[str]) -> None:
+        self._steps = dict.fromkeys(boards, "waiting")
         self._lock = threading.Lock()
         self._live = Live(console=err(), transient=True, auto_refresh=False) if err().is_terminal else None
 
@@ -47,19 +49,19 @@ class FleetTable:
         if self._live is not None:
             self._live.stop()
 
-    def step(self, host: str, step: str) -> None:
+    def step(self, board: str, step: str) -> None:
         """Show the step that begins on a board; called from several threads."""
         with self._lock:
-            self._steps[host] = step
+            self._steps[board] = step
             if self._live is None:
-                err().print(f"{escape(host)}: {escape(step)}")
+                err().print(f"{escape(board)}: {escape(step)}")
                 return
             self._live.update(self._draw(), refresh=True)
 
     def _draw(self) -> RenderableType:
         page = table("board", "", left=[""])
-        for host, step in self._steps.items():
-            page.add_row(escape(host), f"[{_COLOURS.get(step, 'cyan')}]{escape(step)}[/]")
+        for board, step in self._steps.items():
+            page.add_row(escape(board), f"[{_COLOURS.get(step, 'cyan')}]{escape(step)}[/]")
         return page
 
 
@@ -84,10 +86,11 @@ def deploy_page(result: DeployResult) -> RenderableType:
     """Draw a line for each board, and below them why some do not have the release."""
     page = table("board", "", "release", "before", "seconds", "self-test",
                  left=["", "release", "before"], prose=["self-test"])  # fmt: skip
-    for board in result.boards:
+    names = labels([(board.host, board.root) for board in result.boards])
+    for name, board in zip(names, result.boards, strict=True):
         colour = _COLOURS[board.status]
         page.add_row(
-            escape(board.host),
+            escape(name),
             f"[{colour}]{board.status}[/]",
             board.release or "",
             board.previous or "",
@@ -95,16 +98,22 @@ def deploy_page(result: DeployResult) -> RenderableType:
             _selftest(board),
         )
     faults = [
-        Text.assemble((f"{board.host}: ", "bold red"), board.fault.message, ". ", board.fault.hint)
-        for board in result.boards
+        fault_line(name, board.host, board.fault)
+        for name, board in zip(names, result.boards, strict=True)
         if board.fault is not None
     ]
     warnings = [
-        Text.assemble((f"{board.host}: ", "yellow"), f"{finding.name} {finding.value}. {finding.meaning}")
-        for board in result.boards
+        Text.assemble((f"{name}: ", "yellow"), f"{finding.name} {finding.value}. {finding.meaning}")
+        for name, board in zip(names, result.boards, strict=True)
         for finding in board.findings
     ]
     return Group(page, *faults, *warnings)
+
+
+def fault_line(name: str, host: str, fault: Fault) -> Text:
+    """Return what went wrong on a board; a message that begins with the host has it replaced by the board's name."""
+    message = fault.message.removeprefix(host)
+    return Text.assemble((name, "bold red"), message if message != fault.message else f": {message}", ". ", fault.hint)
 
 
 def _selftest(board: BoardResult) -> str:

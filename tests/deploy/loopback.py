@@ -123,6 +123,20 @@ def descendants(pid: int) -> list[int]:
     return found[::-1]
 
 
+def processes_with(*words: str) -> list[int]:
+    """Return the processes whose command line has all of these in it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if all(word in line for word in words):
+                found.append(int(entry.name))
+    return found
+
+
 def kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)

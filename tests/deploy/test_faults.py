@@ -24,7 +24,7 @@ from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from tests.deploy.answering import wait_for
 from tests.deploy.bundles import request_for
 from tests.deploy.conftest import put_bundle
-from tests.deploy.loopback import LoopbackBoard, Sshd, kill, run_agent
+from tests.deploy.loopback import LoopbackBoard, Sshd, kill, processes_with, run_agent
 from tests.deploy.proxy import CuttingProxy
 from tests.deploy.trying import the_next_try_succeeds
 
@@ -378,17 +378,3 @@ def test_a_bundle_for_something_else_is_refused_by_the_board_itself(
     assert not list(board.store.incoming.iterdir())
     assert board.serves() == old
     the_next_try_succeeds(board, new_bundle)
-
-
-def processes_with(*words: str) -> list[int]:
-    """Return the processes whose command line has all of these in it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                line = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if all(word in line for word in words):
-                found.append(int(entry.name))
-    return found

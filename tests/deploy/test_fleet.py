@@ -8,15 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
 from edgemnist.deploy.inventory import read_inventory
+from edgemnist.deploy.results import Fault
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle
 from edgemnist.deploy.target import Target
 from edgemnist.errors import UsageError
-from edgemnist.render.deploy import FleetTable
+from edgemnist.render.deploy import FleetTable, deploy_page, fault_line
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard, drawn
 
@@ -82,6 +84,31 @@ def test_on_a_terminal_one_table_tells_what_each_board_is_doing(monkeypatch: pyt
     assert (lines["kitchen"], lines["door"]) == (["waiting"], ["self-test"])
     assert isinstance(console.file, io.StringIO)
     assert "self-test" in console.file.getvalue()
+
+
+def test_two_directories_of_one_host_are_two_boards(boards: list[LoopbackBoard], new_bundle: LocalBundle) -> None:
+    events: list[str] = []
+    named = [boards[0].target, replace(boards[0].target, root=str(boards[1].root)), boards[2].target]
+    result = deploy_fleet(named, new_bundle, ONCE, FleetConfig(), lambda board, _: events.append(board))
+    names = [f"board0 {boards[0].root}", f"board0 {boards[1].root}", "board2"]
+    assert set(events) == set(names)
+    assert [board.root for board in result.boards] == [str(board.root) for board in boards[:3]]
+    short = [msgspec.structs.replace(board, root=f"/{n}") for n, board in enumerate(result.boards)]
+    page = drawn(deploy_page(msgspec.structs.replace(result, boards=short)))
+    assert [line.split("deployed")[0].split() for line in page.splitlines() if "deployed" in line] == [
+        ["board0", "/0"],
+        ["board0", "/1"],
+        ["board2"],
+    ]
+
+
+@pytest.mark.parametrize("message", ["board0: The bundle is torn", "board0 is asleep", "The line to board0 was cut"])
+def test_what_went_wrong_names_its_board_once(message: str) -> None:
+    fault = Fault(type="DeployError", message=message, hint="Wake it.", exit_code=2)
+    said = fault_line("board0", "board0", fault).plain
+    assert said.startswith("board0")
+    assert not said.startswith("board0: board0")
+    assert said.endswith(f"{message.removeprefix('board0')}. Wake it.")
 
 
 def test_the_inventory_names_boards_and_their_directories(tmp_path: Path) -> None:

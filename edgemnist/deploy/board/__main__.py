@@ -13,13 +13,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgemnist.deploy.board.apply import apply, find_release, rollback, sweep_if_idle
+from edgemnist.deploy.board.apply import StoppedError, apply, find_release, rollback, sweep_if_idle
+from edgemnist.deploy.board.child import end_with_the_line, finish
 from edgemnist.deploy.board.lock import holder
 from edgemnist.deploy.board.request import Answers, Apply, SelfTestLimits
 from edgemnist.deploy.board.store import Store
 from edgemnist.doctor.facts import collect_facts
 from edgemnist.doctor.probes import probe_all
-from edgemnist.errors import DeployError, EdgemnistError
+from edgemnist.errors import EXIT_INTERRUPTED, DeployError, EdgemnistError
 
 
 def prepare(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
@@ -97,15 +98,19 @@ def run(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, An
         release = store.link.resolve()
         command = [str(release / "venv" / "bin" / "python"), "-I", "-m", *request["module"]]
         command = [word.replace("{exports}", str(release / "exports")) for word in command]
-        done = subprocess.run(
+        child = subprocess.Popen(
             command,
             cwd=directory,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
-    return {"exit_code": done.returncode, "release": release.name, "stdout": done.stdout.decode(errors="replace"),
-            "stderr": done.stderr.decode(errors="replace")}  # fmt: skip
+        # Nobody is there to read the answer then, and a board that measures is busy.
+        end_with_the_line(child)
+        output, errors = finish(child)
+    return {"exit_code": child.returncode, "release": release.name, "stdout": output.decode(errors="replace"),
+            "stderr": errors.decode(errors="replace")}  # fmt: skip
 
 
 COMMANDS = {
@@ -122,18 +127,34 @@ _REFUSALS = {
 _REASONS = {errno.ENOSPC: "the disk of the board is full", errno.EROFS: "the file system of the board is read-only"}
 
 
+def _end(*_: object) -> None:
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _stop(answers: Answers) -> None:
+    if answers.stoppable:
+        # Once is enough: what is put in order now is not to be stopped again.
+        answers.stoppable = False
+        raise KeyboardInterrupt
+
+
 def main() -> int:
     """Do what is asked, and answer on stdout."""
-    # A cut connection hangs up; what has begun is finished here.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     command, directory = sys.argv[1:]
     answers = Answers()
+    # A cut connection hangs up; what changes the board and has begun is finished here.
+    signal.signal(signal.SIGHUP, _end if command == "run" else signal.SIG_IGN)
+    signal.signal(signal.SIGINT, lambda *_: _stop(answers))
+    answers.process()
     store = Store(Path(directory).expanduser().absolute())
     try:
         answers.result(COMMANDS[command](store, json.load(sys.stdin), answers))
     except EdgemnistError as error:
         answers.error(error)
         return error.exit_code
+    except KeyboardInterrupt:
+        answers.error(StoppedError("It was stopped, and what served before serves as before"))
+        return EXIT_INTERRUPTED
     except OSError as error:
         code = error.errno or 0
         reason = _REASONS.get(code, error.strerror or str(error))

@@ -23,7 +23,7 @@ from edgemnist.deploy.board.selftest import run_selftest
 from edgemnist.deploy.board.service import Service, find_service
 from edgemnist.deploy.board.store import DEPLOYED_FILE, Release, Store
 from edgemnist.deploy.board.venv import find_venv, make_venv
-from edgemnist.errors import BundleError, DeployError, GateMissedError
+from edgemnist.errors import EXIT_INTERRUPTED, BundleError, DeployError, GateMissedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 class DamagedTransferError(DeployError):
     """What arrived is not what was sent; it has been removed, and sending it again may help."""
+
+
+class StoppedError(DeployError):
+    """The user stopped it."""
+
+    exit_code = EXIT_INTERRUPTED
 
 
 def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
@@ -53,6 +59,7 @@ def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
                 # It is not to be taken, and so not to be kept.
                 (store.incoming / request.sha256).unlink(missing_ok=True)
                 raise
+            answers.stoppable = False
             release = store.adopt(staged, store.next_name(request.identity))
         else:
             answers.step("self-test")
@@ -94,16 +101,17 @@ def rollback(store: Store, name: str | None, wait_s: float, answers: Answers) ->
         answers.step("check")
         if problems := target.problems():
             raise DeployError(f"Release {target.name} is not whole: {problems[0]}", hint="Deploy its bundle again.")
+        _check_release(store, target)
         switch(store, service, current, target, answers)
         return {"release": target.name, "previous": current.name if current else None}
 
 
 def switch(store: Store, service: Service, old: Release | None, new: Release, answers: Answers) -> None:
     """Let `new` serve, and `old` again where its service does not come up.
-        _check_release(store, target)
 
     Raises GateMissedError in the latter case.
     """
+    answers.stoppable = False
     answers.step("switch")
     store.begin_switch(old.name if old else None, new.name)
     store.switch(new.name)
@@ -214,21 +222,6 @@ def _open_transferred(path: Path, sha256: str) -> Archive:
     return Archive(path)
 
 
-def _check_signature(store: Store, record: bytes, signature: bytes | None) -> None:
-    if not store.signed_only:
-        return
-    try:
-        store.allowed_signers.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"{store.allowed_signers} on the board cannot be read, so nobody is trusted: {error.strerror}",
-            hint="Mend it there, or remove it for a board that takes unsigned bundles.",
-        ) from error
-    verify(record, signature, store.allowed_signers)
-
-
-def check_fits(record: BundleRecord) -> None:
-    """Raise BundleError where a bundle's wheels are for another processor or another Python than this board's."""
 def find_release(store: Store, identity: str) -> Release | None:
     """Return the newest release of a bundle that is whole and, where the board wants that, well signed.
 
@@ -255,6 +248,21 @@ def _check_release(store: Store, release: Release) -> None:
     _check_signature(store, (release.path / RECORD_FILE).read_bytes(), release.signature())
 
 
+def _check_signature(store: Store, record: bytes, signature: bytes | None) -> None:
+    if not store.signed_only:
+        return
+    try:
+        store.allowed_signers.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{store.allowed_signers} on the board cannot be read, so nobody is trusted: {error.strerror}",
+            hint="Mend it there, or remove it for a board that takes unsigned bundles.",
+        ) from error
+    verify(record, signature, store.allowed_signers)
+
+
+def check_fits(record: BundleRecord) -> None:
+    """Raise BundleError where a bundle's wheels are for another processor or another Python than this board's."""
     if record.machine == ANY_MACHINE:
         return
     if record.machine != platform.machine():

@@ -47,6 +47,12 @@ class Answers:
     def __init__(self, stream: TextIO = sys.stdout) -> None:
         self._stream = stream
         self._gone = False
+        self.stoppable = True
+        """False from where on stopping half way would not leave things as they were."""
+
+    def process(self) -> None:
+        """Tell which process is at work, for the other side to stop it."""
+        self._send({"process": os.getpid()})
 
     def step(self, name: str) -> None:
         """Tell which step begins."""

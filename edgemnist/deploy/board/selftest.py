@@ -8,6 +8,7 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from edgemnist.deploy.board.child import finish
 from edgemnist.errors import GateMissedError
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:
             command, stdin=life, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
         os.close(life)
-        output, errors = _finish(child, limits.timeout_s)
+        output, errors = finish(child, limits.timeout_s)
+    except subprocess.TimeoutExpired:
+        raise GateMissedError(
+            f"The self-test hung: it did not end within {limits.timeout_s:g} s",
+            hint="Look at the board with: edgemnist doctor --on HOST",
+        ) from None
     finally:
         os.close(ours)
     try:
@@ -51,17 +57,3 @@ def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:
     if not report["passed"]:
         raise GateMissedError(f"The self-test failed on the board: {'; '.join(report['reasons'])}")
     return report
-
-
-def _finish(child: subprocess.Popen[bytes], timeout_s: float) -> tuple[bytes, bytes]:
-    with child:
-        try:
-            return child.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            raise GateMissedError(
-                f"The self-test hung: it did not end within {timeout_s:g} s",
-                hint="Look at the board with: edgemnist doctor --on HOST",
-            ) from None
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)

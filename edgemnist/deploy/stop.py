@@ -1,0 +1,78 @@
+"""A request to stop, made by one thread and heard by another that waits for a board."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+
+class Stop:
+    """Asks the work on one board to end as soon as it safely can.
+
+    The work says with `by` what ends it at the moment: cutting the line, or asking the board.
+    """
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._lock = threading.Lock()
+        self._ways: list[Callable[[], None]] = []
+
+    @property
+    def asked(self) -> bool:
+        """Return whether the work is to end."""
+        return self._asked.is_set()
+
+    def ask(self) -> None:
+        """Ask the work to end, in the way that is right at the moment."""
+        with self._lock:
+            self._asked.set()
+            way = self._ways[-1] if self._ways else None
+        if way is not None:
+            way()
+
+    def insist(self) -> None:
+        """End the waiting at once, whatever becomes of the work."""
+        with self._lock:
+            self._asked.set()
+            way = self._ways[0] if self._ways else None
+        if way is not None:
+            way()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until the work is to end; return whether it is."""
+        return self._asked.wait(seconds)
+
+    @contextlib.contextmanager
+    def by(self, way: Callable[[], None]) -> Iterator[None]:
+        """Let `way` end what happens in the body; it is called from another thread, or at once where asked before."""
+        with self._lock:
+            self._ways.append(way)
+            asked = self.asked
+        try:
+            if asked:
+                way()
+            yield
+        finally:
+            with self._lock:
+                self._ways.remove(way)
+
+
+@contextlib.contextmanager
+def on_ctrl_c(*ways: Callable[[], None]) -> Iterator[None]:
+    """Let each Ctrl-C call the next of some functions, the last one again and again, instead of raising in the body.
+
+    Only where Python's own handler is there: a command that runs in the background may be told to ignore it.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    coming = itertools.chain(ways, itertools.repeat(ways[-1]))
+    signal.signal(signal.SIGINT, lambda *_: next(coming)())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
