@@ -208,3 +208,5 @@ def bench_on_boards(targets: list[Target], words: list[str], *, scenario: bool, 
     if save is not None:
         write_file(save, result.to_json().encode())
     show(result, lambda: fleet_page(result), json=json)
+    if codes := [board.fault.exit_code for board in result.boards if board.fault is not None]:
+        raise typer.Exit(max(codes))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
 from edgemnist.bench.results import ScenarioResult
 from edgemnist.deploy.results import (
     BenchOnBoard,
+    Fault,
     FleetBenchResult,
     FleetScenarioResult,
     ReleaseRow,
@@ -20,6 +23,8 @@ from edgemnist.deploy.results import (
     RollbackResult,
     ScenarioOnBoard,
 )
+from edgemnist.deploy.sequence import as_fault
+from edgemnist.deploy.stop import Stop, on_ctrl_c
 from edgemnist.deploy.target import Target, open_board
 from edgemnist.doctor.artifacts import arguments
 from edgemnist.doctor.checks import throttle_names
@@ -27,7 +32,7 @@ from edgemnist.doctor.facts import Facts
 from edgemnist.doctor.probes import Probe
 from edgemnist.doctor.results import DoctorResult
 from edgemnist.doctor.run import examine
-from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, ImageError
+from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, EdgemnistError, ImageError
 from edgemnist.results import BenchResult, PredictResult, VerifyResult
 
 OnStep = Callable[[str], None]
@@ -35,11 +40,17 @@ EXPORTS = "{exports}"
 """Stands for the export directory of the current release in the words of a command."""
 
 
+_Row = TypeVar("_Row", BenchOnBoard, ScenarioOnBoard)
+_Document = TypeVar("_Document", BenchResult, ScenarioResult, VerifyResult, PredictResult)
+
+
 def _silent(step: str) -> None:
     del step
 
 
-def run_on(target: Target, words: Sequence[str], files: Mapping[str, bytes] | None = None) -> RemoteRun:
+def run_on(
+    target: Target, words: Sequence[str], files: Mapping[str, bytes] | None = None, stop: Stop | None = None
+) -> RemoteRun:
     """Run `edgemnist WORDS --json` on the current release of a board, in a directory that holds `files`.
 
     Raises DeployError where no release serves there, or the command failed there.
@@ -48,14 +59,21 @@ def run_on(target: Target, words: Sequence[str], files: Mapping[str, bytes] | No
         "module": ["edgemnist", *words, "--exports", EXPORTS, "--json"],
         "files": {name: base64.b64encode(data).decode() for name, data in (files or {}).items()},
     }
-    with open_board(target) as board:
+    with open_board(target, stop) as board:
         answer = board.ask("run", request)
     # A missed gate is an answer; everything else has its reason on stderr.
+    said = [line.strip() for line in answer["stderr"].splitlines() if line.strip()] or ["it gave no reason"]
     if answer["exit_code"] not in (EXIT_OK, EXIT_GATE_MISSED):
-        said = [line.strip() for line in answer["stderr"].splitlines() if line.strip()] or ["it gave no reason"]
         hint = said[1] if len(said) > 1 else ""
         raise DeployError(f"{target.host.name}: {said[0].removeprefix('error: ').rstrip('.')}", hint=hint)
-    document = msgspec.json.decode(answer["stdout"])
+    try:
+        document = msgspec.json.decode(answer["stdout"])
+    except msgspec.DecodeError:
+        # Python ends with the same code where it crashes, and its reason stands last.
+        raise DeployError(
+            f"{target.host.name}: edgemnist {words[0]} crashed there: {said[-1].rstrip('.')}",
+            hint=f"See what loads there with: edgemnist doctor --on {target.host.name}",
+        ) from None
     return RemoteRun(release=answer["release"], exit_code=answer["exit_code"], document=document)
 
 
@@ -65,7 +83,7 @@ def verify_on(target: Target, words: Sequence[str], *, gate: Path | None = None)
     if gate is not None:
         words = [*words, "--gate", "gate.toml"]
         files["gate.toml"] = gate.read_bytes()
-    return msgspec.convert(run_on(target, ["verify", *words], files).document, VerifyResult)
+    return _as(VerifyResult, target, run_on(target, ["verify", *words], files).document)
 
 
 def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:
@@ -74,46 +92,96 @@ def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequenc
     Raises ImageError where a picture cannot be read here.
     """
     # Two pictures may have the same name in different folders.
-    names = {f"{number}{picture.suffix}": picture for number, picture in enumerate(pictures)}
+    names = {f"picture{number}{picture.suffix}": picture for number, picture in enumerate(pictures)}
     try:
         files = {name: picture.read_bytes() for name, picture in names.items()}
     except OSError as error:
         raise ImageError(f"{error.filename} cannot be read: {error.strerror}", hint="Name a picture file.") from error
-    answer = msgspec.convert(run_on(target, ["predict", *names, *words], files).document, PredictResult)
+    try:
+        answer = _as(PredictResult, target, run_on(target, ["predict", *names, *words], files).document)
+    except DeployError as error:
+        raise DeployError(_renamed(error.message, names), hint=_renamed(error.hint, names)) from None
     predictions = [
         msgspec.structs.replace(one, source=str(names.get(one.source, one.source))) for one in answer.predictions
     ]
     return msgspec.structs.replace(answer, predictions=predictions)
 
 
-def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResult:
-    """Run `edgemnist bench WORDS` on several boards at once; each measures alone on its own processor."""
+def _renamed(text: str, names: Mapping[str, Path]) -> str:
+    """Return a text in which the names that pictures have on the board are those that they have here."""
+    for name, picture in names.items():
+        text = re.sub(rf"\b{re.escape(name)}\b", lambda _, here=picture: str(here), text)
+    return text
 
-    def one(target: Target) -> BenchOnBoard:
-        run, throttled = _measure_on(target, words)
-        result = msgspec.convert(run.document, BenchResult)
+
+def _as(kind: type[_Document], target: Target, document: dict[str, Any]) -> _Document:
+    """Read the answer of a command. Raises DeployError where another version answers in another way."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise DeployError(
+            f"The release on {target.host.name} answers in another way than this version reads: {error}",
+            hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {target.host.name}",
+        ) from None
+
+
+def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResult:
+    """Run `edgemnist bench WORDS` on several boards at once; each measures alone on its own processor.
+
+    What goes wrong on one of several boards is in its result; on a single one it is raised.
+    """
+
+    def one(target: Target, stop: Stop) -> BenchOnBoard:
+        run, throttled = _measure_on(target, words, stop)
+        result = _as(BenchResult, target, run.document)
         return BenchOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
 
-    with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
-        return FleetBenchResult(boards=list(pool.map(one, targets)))
+    return FleetBenchResult(boards=_on_each(targets, one, lambda host, fault: BenchOnBoard(host=host, fault=fault)))
 
 
 def scenario_on(targets: Sequence[Target], words: Sequence[str]) -> FleetScenarioResult:
-    """Run `edgemnist bench WORDS`, which ask for a scenario, on several boards at once."""
+    """Run `edgemnist bench WORDS`, which ask for a scenario, on several boards at once; fails as `bench_on` does."""
 
-    def one(target: Target) -> ScenarioOnBoard:
-        run, throttled = _measure_on(target, words)
-        result = msgspec.convert(run.document, ScenarioResult)
+    def one(target: Target, stop: Stop) -> ScenarioOnBoard:
+        run, throttled = _measure_on(target, words, stop)
+        result = _as(ScenarioResult, target, run.document)
         return ScenarioOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
 
-    with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
-        return FleetScenarioResult(boards=list(pool.map(one, targets)))
+    return FleetScenarioResult(
+        boards=_on_each(targets, one, lambda host, fault: ScenarioOnBoard(host=host, fault=fault))
+    )
 
 
-def _measure_on(target: Target, words: Sequence[str]) -> tuple[RemoteRun, list[str]]:
+def _on_each(
+    targets: Sequence[Target], one: Callable[[Target, Stop], _Row], failed: Callable[[str, Fault], _Row]
+) -> list[_Row]:
+    """Do the same on several boards at once; Ctrl-C leaves them all."""
+    if len(targets) == 1:
+        return [one(targets[0], Stop())]
+
+    def tried(target: Target, stop: Stop) -> _Row:
+        try:
+            return one(target, stop)
+        except EdgemnistError as error:
+            return failed(target.host.name, as_fault(error))
+
+    stops = [Stop() for _ in targets]
+
+    def leave() -> None:
+        for stop in stops:
+            stop.insist()
+
+    with on_ctrl_c(leave), ThreadPoolExecutor(max_workers=len(targets)) as pool:
+        rows = list(pool.map(tried, targets, stops))
+    if any(stop.asked for stop in stops):
+        raise KeyboardInterrupt
+    return rows
+
+
+def _measure_on(target: Target, words: Sequence[str], stop: Stop) -> tuple[RemoteRun, list[str]]:
     """Return what `edgemnist bench WORDS` said on a board, and what its firmware said right after."""
-    run = run_on(target, ["bench", *words])
-    with open_board(target) as board:
+    run = run_on(target, ["bench", *words], stop=stop)
+    with open_board(target, stop) as board:
         facts = msgspec.convert(board.ask("doctor", {"imports": False})["facts"], Facts)
     return run, throttle_names(facts.throttled or 0)
 

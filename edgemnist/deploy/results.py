@@ -113,13 +113,15 @@ class ReleasesResult(Result, frozen=True, kw_only=True):
 
 
 class BenchOnBoard(Part, frozen=True, kw_only=True):
-    """What a board measured."""
+    """What a board measured, or why it did not."""
 
     host: str
-    release: str
-    throttled: list[str]
+    release: str | None = None
+    throttled: list[str] = msgspec.field(default_factory=list)
     """What the firmware said right after: `under-voltage`, `throttled` …; such figures are too slow."""
-    result: BenchResult
+    result: BenchResult | None = None
+    """None where there is a fault."""
+    fault: Fault | None = None
 
 
 class FleetBenchResult(Result, frozen=True, kw_only=True):
@@ -129,13 +131,15 @@ class FleetBenchResult(Result, frozen=True, kw_only=True):
 
 
 class ScenarioOnBoard(Part, frozen=True, kw_only=True):
-    """What a board found out in a scenario."""
+    """What a board found out in a scenario, or why it did not."""
 
     host: str
-    release: str
-    throttled: list[str]
+    release: str | None = None
+    throttled: list[str] = msgspec.field(default_factory=list)
     """As in `BenchOnBoard`."""
-    result: ScenarioResult
+    result: ScenarioResult | None = None
+    """None where there is a fault."""
+    fault: Fault | None = None
 
 
 class FleetScenarioResult(Result, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from rich.text import Text
 from edgemnist.bench.results import PairResult
 from edgemnist.bench.subjects import subject_key
 from edgemnist.deploy.results import FleetBenchResult
+from edgemnist.render.deploy import fault_line
 from edgemnist.render.tables import doubts, kilobytes, microseconds, ratio, table
 from edgemnist.results import BaselineComparison, BenchResult, Latency, Ratio
 
@@ -92,17 +93,20 @@ def pair_page(result: PairResult) -> RenderableType:
 
 def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
     """Draw the boards side by side: p50 and p99 of each artifact, a column a board."""
-    hosts = [board.host for board in result.boards]
-    page = table("artifact", "", *hosts, left=[""])
-    figures = {board.host: {_name(one): one for one in board.result.results} for board in result.boards}
-    for name in dict.fromkeys(_name(one) for board in result.boards for one in board.result.results):
+    measured = [(board.host, board.result) for board in result.boards if board.result is not None]
+    faults = [fault_line(board.host, board.host, board.fault) for board in result.boards if board.fault is not None]
+    if not measured:
+        return Group(*faults)
+    page = table("artifact", "", *(host for host, _ in measured), left=[""])
+    figures = [{_name(one): one for one in found.results} for _, found in measured]
+    for name in dict.fromkeys(name for found in figures for name in found):
         for label, value in (("p50", attrgetter("p50_us")), ("p99", attrgetter("p99_us"))):
-            cells = [microseconds(value(found[name])) if name in found else "" for found in figures.values()]
+            cells = [microseconds(value(found[name])) if name in found else "" for found in figures]
             page.add_row(name if label == "p50" else "", label, *cells)
     notes = [throttle_note(board.host, board.throttled) for board in result.boards if board.throttled]
-    warnings = [f"{board.host}: {warning}" for board in result.boards for warning in _warnings(board.result)]
-    hosts_facts = [Text.assemble(f"{board.host}: ", host_line(board.result.host)) for board in result.boards]
-    return Group(Text("One image, each board on its own."), page, *notes, *hosts_facts, *doubts(warnings))
+    warnings = [f"{host}: {warning}" for host, found in measured for warning in _warnings(found)]
+    hosts_facts = [Text.assemble(f"{host}: ", host_line(found.host)) for host, found in measured]
+    return Group(Text("One image, each board on its own."), page, *faults, *notes, *hosts_facts, *doubts(warnings))
 
 
 def throttle_note(host: str, throttled: Sequence[str]) -> Text:

@@ -8,6 +8,7 @@ from rich.text import Text
 from edgemnist.bench.results import ScenarioResult
 from edgemnist.deploy.results import FleetScenarioResult
 from edgemnist.render.bench import host_line, throttle_note
+from edgemnist.render.deploy import fault_line
 from edgemnist.render.scenario_table import played_name, scenario_table
 from edgemnist.render.tables import doubts, table
 
@@ -29,6 +30,9 @@ def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:
     """Draw what a scenario found out on each board, one below the other."""
     parts: list[RenderableType] = []
     for board in result.boards:
-        parts += [Text(board.host, style="bold"), scenario_page(board.result)]
+        if board.fault is not None:
+            parts.append(fault_line(board.host, board.host, board.fault))
+        if board.result is not None:
+            parts += [Text(board.host, style="bold"), scenario_page(board.result)]
         parts += [throttle_note(board.host, board.throttled)] if board.throttled else []
     return Group(*parts)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -253,6 +255,64 @@ def test_a_picture_is_read_on_the_board(board: LoopbackBoard, tmp_path: Path) ->
     result = predict_pictures_on(board.target, [picture], [])
     assert result.predictions[0].source == str(picture)
     assert result.predictions[0].digit == golden.probabilities[0].argmax()
+
+
+def test_a_picture_that_cannot_be_read_there_is_told_by_its_name_here(board: LoopbackBoard, tmp_path: Path) -> None:
+    from edgemnist.deploy.remote import predict_pictures_on
+
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    with pytest.raises(DeployError) as caught:
+        predict_pictures_on(board.target, [bad], [])
+    assert caught.value.message.startswith(f"board: {bad} ")
+
+
+def break_runtime(board: LoopbackBoard) -> None:
+    """Give the release that serves an environment like its own, in which the runtime does not load."""
+    release = board.store.link.resolve()
+    real, broken = (release / "venv").resolve(), board.root / "broken"
+    packages = Path("lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages")
+    runtime = broken / packages / "ai_edge_litert"
+    runtime.mkdir(parents=True)
+    shutil.copytree(real / "bin", broken / "bin", symlinks=True)
+    shutil.copy(real / "pyvenv.cfg", broken)
+    for entry in (real / packages).iterdir():
+        if entry.name != runtime.name:
+            (broken / packages / entry.name).symlink_to(entry)
+    (runtime / "__init__.py").touch()
+    (runtime / "interpreter.py").write_text("raise ImportError('libatomic.so.1: cannot open shared object file')\n")
+    (release / "venv").unlink()
+    (release / "venv").symlink_to(broken)
+
+
+def test_a_command_that_crashes_on_the_board_is_no_missed_gate(board: LoopbackBoard, tmp_path: Path) -> None:
+    break_runtime(board)
+    settings = {"EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)}
+    for words in (("verify",), ("predict", "--index", "0")):
+        done = run_edgemnist(*words, "--on", "board", cwd=tmp_path, env=settings)
+        assert done.returncode == 2, done.stderr
+        assert "libatomic.so.1" in done.stderr
+        assert "edgemnist doctor --on board" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("asked", [(), ("--duty-cycle", "100/s")])
+def test_what_one_board_measured_is_not_lost_where_another_is_away(
+    asked: tuple[str, ...], board: LoopbackBoard, tmp_path: Path
+) -> None:
+    settings = {"EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)}
+    options = ("--samples", "20", "--seconds", "0.01", "--rounds", "1", "--save", "both.json", *asked)
+    done = run_edgemnist(
+        "bench", "tflite-int8", "--on", "board", "--on", "board:1", *options, cwd=tmp_path, env=settings
+    )
+    assert done.returncode == 2, done.stderr
+    assert "tflite-int8" in done.stdout
+    assert "board:1 refuses connections" in done.stdout
+    boards = json.loads((tmp_path / "both.json").read_text())["boards"]
+    assert [(one["host"], one["result"] is None, one["fault"] is None) for one in boards] == [
+        ("board", False, True),
+        ("board:1", True, False),
+    ]
 
 
 def test_an_unknown_host_key_is_never_accepted(
