@@ -110,7 +110,9 @@ def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequenc
 def _renamed(text: str, names: Mapping[str, Path]) -> str:
     """Return a text in which the names that pictures have on the board are those that they have here."""
     for name, picture in names.items():
-        text = re.sub(rf"\b{re.escape(name)}\b", lambda _, here=picture: str(here), text)
+        # A backslash, as in a path on Windows, is one here too.
+        here = str(picture).replace("\\", r"\\")
+        text = re.sub(rf"\b{re.escape(name)}\b", here, text)
     return text
 
 

@@ -120,7 +120,7 @@ def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: T
     plan = plan_for(config, images=len(dataset.train), parameters=parameters_of(config.hidden, classes))
     checkpoints = [_checkpoint(exports, dataset, config, plan)]
     if (distillation := plan.recipe.distillation) is not None:
-        seed = _teacher_seed(config)
+        seed = config.resolved_teacher_seed
         checkpoints.append(teachers.checkpoint_of(distillation, dataset.train, classes=classes, seed=seed))
     # Each is looked at, whatever the others say.
     usable = [checkpoint.usable(reporter) for checkpoint in checkpoints]

@@ -87,6 +87,24 @@ def test_before_the_switch_it_stops(step: str, board: LoopbackBoard, new_bundle:
     the_next_try_succeeds(board, new_bundle)
 
 
+def test_an_installation_is_stopped_with_all_that_it_has_started(
+    board: LoopbackBoard, new_bundle: LocalBundle, old: str
+) -> None:
+    # It has its own packages now, of which none are there.
+    installed = board.store.venvs.readlink()
+    board.store.venvs.unlink()
+    command = Command(board, "deploy", new_bundle.path, "--to", board.name)
+    command.wait_until("board: install")
+    wait_for(lambda: processes_with("ensurepip", str(board.store.venvs)))
+    command.press()
+    assert command.end()[0] == 130
+    assert not processes_with(str(board.store.venvs))
+    assert not list(board.store.venvs.iterdir())
+    board.store.venvs.rmdir()
+    board.store.venvs.symlink_to(installed)
+    assert board.serves() == old
+
+
 @contextlib.contextmanager
 def slow_service(board: LoopbackBoard) -> Iterator[Path]:
     """Give a board a service whose restart waits for a file."""

@@ -80,6 +80,7 @@ def test_a_deployment_names_board_state_and_releases_in_full() -> None:
     boards = [
         BoardResult(
             host=host,
+            root=".local/share/edgemnist",
             status=status,
             release=RELEASES[1],
             previous=RELEASES[0],

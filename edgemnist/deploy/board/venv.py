@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from edgemnist.bundle.record import ANY_MACHINE, WHEELS, BundleRecord
+from edgemnist.deploy.board.child import finish
 from edgemnist.deploy.board.durable import sync_directory, write_synced
 from edgemnist.deploy.board.store import COMPLETE_FILE
 from edgemnist.errors import DeployError
@@ -88,15 +89,16 @@ _VENV_HINT = "sudo apt install python3-venv"
 
 
 def _run(command: list[str], failure: str, hint: str) -> None:
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
     try:
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, stdin=subprocess.DEVNULL
-        )
+        output, errors = finish(child, _INSTALL_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise DeployError(f"{failure}: it did not end within {_INSTALL_TIMEOUT_S} s", hint=hint) from None
-    if done.returncode != 0:
-        said = (done.stderr + done.stdout).splitlines()
-        errors = [line for line in said if line.startswith(("ERROR", "Error"))] or said or ["it gave no reason"]
+    if child.returncode != 0:
+        said = (errors + output).decode(errors="replace").splitlines()
+        reasons = [line for line in said if line.startswith(("ERROR", "Error"))] or said or ["it gave no reason"]
         if any("No space left" in line for line in said):
             raise DeployError(f"{failure}: the disk of the board is full", hint="Free some space there: sudo apt clean")
-        raise DeployError(f"{failure}: {errors[0]}", hint=hint)
+        raise DeployError(f"{failure}: {reasons[0]}", hint=hint)
