@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from edgemnist.deploy.results import FAILED, SKIPPED, BoardResult, DeployResult, Fault, labels
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
-from edgemnist.deploy.stop import Stop, on_ctrl_c
+from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import Target
 from edgemnist.errors import UsageError
 
@@ -88,8 +87,7 @@ def deploy_fleet(
             if not tally.stopped() and any(result.status == FAILED for result in results):
                 results += [_skipped(job, "a canary failed") for job in wave]
                 continue
-            with ThreadPoolExecutor(max_workers=fleet.parallel) as pool:
-                results += pool.map(one, wave)
+            results += in_parallel(fleet.parallel, one, wave)
     return DeployResult(
         bundle=str(bundle.path),
         identity=bundle.record.identity(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +23,7 @@ from edgemnist.deploy.results import (
     ScenarioOnBoard,
 )
 from edgemnist.deploy.sequence import as_fault
-from edgemnist.deploy.stop import Stop, on_ctrl_c
+from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import Target, open_board
 from edgemnist.doctor.artifacts import arguments
 from edgemnist.doctor.checks import throttle_names
@@ -173,8 +172,8 @@ def _on_each(
         for stop in stops:
             stop.insist()
 
-    with on_ctrl_c(leave), ThreadPoolExecutor(max_workers=len(targets)) as pool:
-        rows = list(pool.map(tried, targets, stops))
+    with on_ctrl_c(leave):
+        rows = in_parallel(len(targets), tried, targets, stops)
     if any(stop.asked for stop in stops):
         raise KeyboardInterrupt
     return rows

@@ -1,4 +1,4 @@
-"""A request to stop, made by one thread and heard by another that waits for a board."""
+"""Work on several boards at once, and a request to stop that one thread makes and another hears."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import contextlib
 import itertools
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+_LISTEN_S = 0.2
+_Result = TypeVar("_Result")
 
 
 class Stop:
@@ -58,6 +63,16 @@ class Stop:
         finally:
             with self._lock:
                 self._ways.remove(way)
+
+
+def in_parallel(most: int, work: Callable[..., _Result], *arguments: Sequence[Any]) -> list[_Result]:
+    """Call `work` for each of the arguments, `most` at the same time; return the results in their order."""
+    with ThreadPoolExecutor(max_workers=most) as pool:
+        running = [pool.submit(work, *each) for each in zip(*arguments, strict=True)]
+        # A signal that comes just before a wait begins is handled after that wait.
+        while wait(running, _LISTEN_S).not_done:
+            pass
+        return [future.result() for future in running]
 
 
 @contextlib.contextmanager

@@ -166,12 +166,18 @@ def test_no_further_board_is_begun(new_board: Callable[[str], LoopbackBoard], ne
     assert first.serves() is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_board_does_not_go_on_measuring_for_nobody(number: signal.Signals, board: LoopbackBoard) -> None:
+@pytest.mark.parametrize(
+    ("number", "boards"),
+    [(signal.SIGINT, ["board"]), (signal.SIGINT, ["board", "board2"]), (signal.SIGKILL, ["board"])],
+)
+def test_a_board_does_not_go_on_measuring_for_nobody(
+    number: signal.Signals, boards: list[str], board: LoopbackBoard
+) -> None:
     def measuring() -> list[int]:
         return processes_with("edgemnist.bench.worker", str(board.root))
 
-    command = Command(board, "bench", "tflite-int8", "--on", board.name, "--seconds", "600")
+    on = [word for name in boards for word in ("--on", name)]
+    command = Command(board, "bench", "tflite-int8", *on, "--seconds", "600")
     wait_for(measuring)
     command.press(number)
     code, _ = command.end()
