@@ -127,6 +127,9 @@ def _attempt(
         }
         # Whoever only cut the line from here on would not know what became of it.
         with course.stop.by(board.interrupt):
+            # A moment ago it was still asked to end by cutting the line, which may not have happened yet.
+            if course.stop.asked:
+                raise _stopped(target, course)
             course.handed_over = True
             answer = board.ask("apply", request, course.step)
     return msgspec.structs.replace(
