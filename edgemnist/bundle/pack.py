@@ -28,10 +28,11 @@ from edgemnist.bundle.results import BundleResult
 from edgemnist.bundle.signature import sign
 from edgemnist.bundle.wheels import WheelsConfig, fetch_wheels
 from edgemnist.errors import ArtifactError
-from edgemnist.manifest import MANIFEST_FILE, Artifact, Manifest, read_manifest, read_recorded
+from edgemnist.manifest import MANIFEST_FILE, Artifact, Manifest, present_model, read_manifest, read_recorded
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.runtimes import RUNTIMES, runtime_for
 from edgemnist.storage import write_file
+from edgemnist.verify.identity import outdated
 
 SERVE_EXTRAS: Final = ("serve", "vision")
 
@@ -62,6 +63,11 @@ def make_bundle(exports: Path, output: Path, config: BundleConfig, reporter: Rep
             f"{exports} has no golden pack, without which a board cannot test itself",
             hint="Write one with: edgemnist export",
         )
+    model = present_model(exports, manifest)
+    for artifact in manifest.artifacts:
+        if reason := outdated(artifact, model):
+            # The board cannot notice: the golden pack is of that model, too.
+            reporter.notice(f"{artifact.name} in {exports} is of an earlier model: {reason}.")
     files = {
         f"{EXPORTS}{record.file}": read_recorded(exports, record) for record in (manifest.golden, *manifest.artifacts)
     }

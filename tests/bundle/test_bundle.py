@@ -24,10 +24,11 @@ from edgemnist.deploy.agent import make_agent
 from edgemnist.deploy.board.venv import venv_key
 from edgemnist.deploy.sequence import LocalBundle, open_bundle
 from edgemnist.errors import BundleError, UsageError
-from edgemnist.manifest import read_manifest
+from edgemnist.manifest import MODEL_FILE, read_manifest
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import make_key
+from tests.notices import Notices
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,19 @@ def test_the_bundle_holds_what_was_chosen_and_nothing_else(made_exports: Path, t
     done = run_edgemnist("verify", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert any(pin.startswith("ai-edge-litert==") for pin in record.constraints)
+
+
+def test_artifacts_of_an_earlier_model_are_told_of(made_exports: Path, tmp_path: Path) -> None:
+    exports = tmp_path / "exports"
+    shutil.copytree(made_exports, exports)
+    notices = Notices()
+    make_bundle(exports, tmp_path / "same.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
+    assert notices.messages == []
+    (exports / MODEL_FILE).write_bytes(b"another model")
+    make_bundle(exports, tmp_path / "later.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
+    (message,) = notices.messages
+    assert message.startswith("tflite-int8 in")
+    assert "run edgemnist export" in message
 
 
 def test_a_change_of_any_byte_is_found(new_bundle: LocalBundle, tmp_path: Path) -> None:
