@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edgemnist.export import FORMATS
+from edgemnist.manifest import Manifest
 from edgemnist.registry import Entry
-from edgemnist.results import FormatStatus, RuntimesResult, RuntimeStatus
-from edgemnist.runtimes import RUNTIMES
+from edgemnist.results import ArtifactSupport, FormatStatus, RuntimesResult, RuntimeStatus
+from edgemnist.runtimes import RUNTIMES, runtime_for
 
 
-def availability() -> RuntimesResult:
-    """Return every format and runtime, with installed versions and the pip line for what is missing."""
+def availability(exports: Path | None = None, manifest: Manifest | None = None) -> RuntimesResult:
+    """Return every format and runtime, with installed versions and the pip line for what is missing.
+
+    With the record of an export directory also each of its artifacts, and whether it can run here.
+    """
     return RuntimesResult(
         formats=[
             FormatStatus(
@@ -33,6 +39,12 @@ def availability() -> RuntimesResult:
                 install=_install(entry),
             )
             for name, entry in RUNTIMES.items()
+        ],
+        exports=str(exports) if manifest is not None else None,
+        artifacts=[
+            ArtifactSupport(name=one.name, runtime=runtime, installed=not RUNTIMES[runtime].missing())
+            for one in (manifest.artifacts if manifest is not None else ())
+            for runtime in (runtime_for(Path(one.file)),)
         ],
     )
 

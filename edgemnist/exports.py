@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgemnist.manifest import MANIFEST_FILE
+from edgemnist.errors import ManifestError
+from edgemnist.manifest import MANIFEST_FILE, Manifest, read_manifest
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.runtimes import RUNTIMES
 
@@ -31,6 +32,22 @@ def find_exports(directory: Path | None, reporter: Reporter = SILENT, *, artifac
             )
         return reference
     return DEFAULT_EXPORTS
+
+
+def peek(exports: Path | None, reporter: Reporter = SILENT) -> tuple[Path, Manifest | None]:
+    """Return the export directory and its record, for a command that says something about it beside its own matter.
+
+    Where no directory was named, a broken record is told of in a notice, and is None. Raises ManifestError where one
+    was named and cannot be read.
+    """
+    directory = find_exports(exports)
+    try:
+        return directory, read_manifest(directory)
+    except ManifestError as error:
+        if exports is not None:
+            raise
+        reporter.notice(f"{error.message}.")
+        return directory, None
 
 
 def is_model_file(name: str | Path) -> bool:

@@ -339,3 +339,41 @@ def test_runtimes_lists_everything_that_is_registered(edgemnist_json: Callable[.
     assert [one["name"] for one in document["formats"]] == ["tflite", "onnx"]
     assert {"litert", "onnxruntime", "keras"} <= {one["name"] for one in document["runtimes"]}
     assert all(one["installed"] and one["install"] is None for one in document["formats"])
+
+
+def test_runtimes_tells_which_artifacts_of_a_directory_can_run_here(made_exports: Path, edgemnist: Run) -> None:
+    document = json.loads(edgemnist("runtimes", "--exports", made_exports, "--json").stdout)
+    assert document["exports"] == str(made_exports)
+    recorded = json.loads((made_exports / "manifest.json").read_text())["artifacts"]
+    assert [one["name"] for one in document["artifacts"]] == [one["name"] for one in recorded]
+    assert {one["runtime"] for one in document["artifacts"]} == {"litert", "onnxruntime"}
+    assert all(one["installed"] for one in document["artifacts"])
+    assert "can run here" in edgemnist("runtimes", "--exports", made_exports).stdout
+    nowhere = edgemnist("runtimes", "--exports", "nowhere")
+    assert (nowhere.returncode, "nowhere holds no manifest.json" in nowhere.stderr) == (2, True)
+
+
+def test_runtimes_answers_where_the_users_own_record_is_broken(edgemnist: Run, tmp_path: Path) -> None:
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "manifest.json").write_text("{")
+    done = edgemnist("runtimes")
+    assert done.returncode == 0, done.stderr
+    assert "onnxruntime" in done.stdout
+    assert "manifest.json is not a manifest" in done.stderr
+
+
+def test_data_tells_whether_a_directory_was_made_from_these_images(
+    made_exports: Path, edgemnist: Run, tmp_path: Path
+) -> None:
+    done = edgemnist("data", "--offline", "--exports", made_exports)
+    assert done.returncode == 0, done.stderr
+    exported = json.loads((made_exports / "manifest.json").read_text())["data"]
+    found = json.loads(edgemnist("data", "--offline", "--exports", made_exports, "--json").stdout)
+    assert found["exported"] == exported
+    assert "was made from these images" in done.stdout.replace("\n", " ")
+    # Another directory, made from other images.
+    shutil.copytree(made_exports, tmp_path / "exports")
+    manifest = json.loads((tmp_path / "exports" / "manifest.json").read_text())
+    manifest["data"] |= {"sha256": "0" * 64, "source": "MY DIGITS"}
+    (tmp_path / "exports" / "manifest.json").write_text(json.dumps(manifest))
+    assert "was made from others: MY DIGITS" in edgemnist("data", "--offline").stdout.replace("\n", " ")

@@ -16,21 +16,31 @@ def data(
     directory: options.Data = None,
     offline: options.Offline = False,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Write a PNG sheet of digits.")] = None,
+    exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Find the images, say where they came from, and look at them."""
+    """Find the images, say where they came from, and look at them.
+
+    And whether they are those that the export directory was made from.
+    """
     import msgspec
 
     from edgemnist.data.sheet import sheet_png, terminal_rows
     from edgemnist.data.sources import find_dataset
     from edgemnist.data.summary import describe
+    from edgemnist.exports import keeps_results, peek
     from edgemnist.render import show
     from edgemnist.render.data import data_page
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.storage import write_file
 
-    dataset = find_dataset(directory, download=not offline, reporter=TerminalReporter())
+    reporter = TerminalReporter()
+    dataset = find_dataset(directory, download=not offline, reporter=reporter)
     result = describe(dataset)
+    place, manifest = peek(exports, reporter)
+    # The reference is of interest to those who ask for it: nobody here made it.
+    if manifest is not None and (exports is not None or keeps_results(place)):
+        result = msgspec.structs.replace(result, exports=str(place), exported=manifest.data)
     if sheet is not None:
         write_file(sheet, sheet_png(dataset.train, dataset.labels))
         result = msgspec.structs.replace(result, sheet=str(sheet))

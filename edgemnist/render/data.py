@@ -26,4 +26,8 @@ def data_page(result: DataResult, digits: Sequence[str]) -> RenderableType:
     lines: list[RenderableType] = [Text("\n".join(digits)), Text(result.data.source, style="bold"), counts, splits]
     if result.sheet:
         lines.append(Text(f"Sheet of digits: {result.sheet}"))
+    if result.exported:
+        same = result.exported.sha256 == result.data.sha256
+        made = "from these images" if same else f"from others: {result.exported.source}"
+        lines.append(Text(f"What is in {result.exports} was made {made}."))
     return Group(*lines)

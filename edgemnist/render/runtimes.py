@@ -20,7 +20,13 @@ def runtimes_page(result: RuntimesResult) -> RenderableType:
         runtimes.add_row(
             runtime.name, runtime.summary, " ".join(runtime.suffixes), _state(runtime.versions, runtime.install)
         )
-    return Group(formats, runtimes)
+    parts = [formats, runtimes]
+    if result.artifacts:
+        artifacts = table(f"artifact of {result.exports}", "runtime", "can run here", left=["runtime", "can run here"])
+        for artifact in result.artifacts:
+            artifacts.add_row(artifact.name, artifact.runtime, "yes" if artifact.installed else "[red]no[/]")
+        parts.append(artifacts)
+    return Group(*parts)
 
 
 def _state(versions: dict[str, str], install: str | None) -> str:

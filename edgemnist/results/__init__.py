@@ -11,7 +11,7 @@ from edgemnist.results.export import ExportedArtifact, ExportResult
 from edgemnist.results.pipeline import PipelineResult, PipelineRow
 from edgemnist.results.predict import Prediction, PredictResult
 from edgemnist.results.recommend import Candidate, RecommendResult
-from edgemnist.results.runtimes import FormatStatus, RuntimesResult, RuntimeStatus
+from edgemnist.results.runtimes import ArtifactSupport, FormatStatus, RuntimesResult, RuntimeStatus
 from edgemnist.results.train import Epoch, TrainResult
 from edgemnist.results.verify import (
     KERAS_MODEL,
@@ -34,6 +34,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "ArtifactLayers",
     "ArtifactParity",
+    "ArtifactSupport",
     "BaselineComparison",
     "BenchResult",
     "Block",

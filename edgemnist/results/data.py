@@ -42,3 +42,7 @@ class DataResult(Result, frozen=True, kw_only=True):
     test: SplitSummary
     sheet: str | None = None
     """The PNG that `--sheet` wrote."""
+    exports: str | None = None
+    """The export directory that was compared; None where nothing was exported yet."""
+    exported: DataIdentity | None = None
+    """Which images the model there was made from."""

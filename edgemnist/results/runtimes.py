@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edgemnist.results.base import Part, Result
 
 
@@ -30,8 +32,20 @@ class FormatStatus(Part, frozen=True, kw_only=True):
     install: str | None
 
 
+class ArtifactSupport(Part, frozen=True, kw_only=True):
+    """One artifact of an export directory, and whether it can run here."""
+
+    name: str
+    runtime: str
+    installed: bool
+    """Whether its runtime is."""
+
+
 class RuntimesResult(Result, frozen=True, kw_only=True):
     """`edgemnist runtimes`."""
 
     formats: list[FormatStatus]
     runtimes: list[RuntimeStatus]
+    exports: str | None = None
+    """The export directory that was looked at; None where it cannot be read."""
+    artifacts: list[ArtifactSupport] = msgspec.field(default_factory=list)
