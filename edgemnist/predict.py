@@ -22,7 +22,7 @@ from edgemnist.results import Prediction, PredictResult
 from edgemnist.runtimes import RUNTIMES, load, runtime_for
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.selection import select_for_runtime
-from edgemnist.verify.identity import outdated
+from edgemnist.verify.identity import outdated_notice
 from edgemnist.verify.run import read_verification, verified_names
 
 
@@ -143,8 +143,8 @@ def resolve_artifact(
             reporter.notice(notice)
     record = manifest.artifact(artifact)
     check_recorded(exports, record)
-    if reason := outdated(record, present_model(exports, manifest)):
-        reporter.notice(f"{record.name} in {exports} is of an earlier model: {reason}.")
+    if notice := outdated_notice(exports, record, present_model(exports, manifest)):
+        reporter.notice(notice)
     return record.name, exports / record.file, manifest.labels
 
 

@@ -117,6 +117,14 @@ def test_the_command_prints_a_unit_of_itself(edgemnist: Run, made_exports: Path,
     assert "ListenStream=127.0.0.1:9000\n" in socket.stdout
 
 
+def test_a_service_that_answers_with_a_model_file_sees_it(edgemnist: Run, tmp_path: Path) -> None:
+    done = edgemnist("serve", "--systemd", "--exports", "named", "--artifact", "elsewhere/mine.tflite")
+    assert done.returncode == 0, done.stderr
+    model = tmp_path / "elsewhere" / "mine.tflite"
+    assert f" --artifact {model}\n" in done.stdout
+    assert f"BindReadOnlyPaths={model}\n" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("source", "families", "devices"),
     [

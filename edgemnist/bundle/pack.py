@@ -32,7 +32,7 @@ from edgemnist.manifest import MANIFEST_FILE, Artifact, Manifest, present_model,
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.runtimes import RUNTIMES, runtime_for
 from edgemnist.storage import write_file
-from edgemnist.verify.identity import outdated
+from edgemnist.verify.identity import outdated_notice
 
 SERVE_EXTRAS: Final = ("serve", "vision")
 
@@ -65,9 +65,9 @@ def make_bundle(exports: Path, output: Path, config: BundleConfig, reporter: Rep
         )
     model = present_model(exports, manifest)
     for artifact in manifest.artifacts:
-        if reason := outdated(artifact, model):
-            # The board cannot notice: the golden pack is of that model, too.
-            reporter.notice(f"{artifact.name} in {exports} is of an earlier model: {reason}.")
+        # The board cannot notice: the golden pack is of that model, too.
+        if notice := outdated_notice(exports, artifact, model):
+            reporter.notice(notice)
     files = {
         f"{EXPORTS}{record.file}": read_recorded(exports, record) for record in (manifest.golden, *manifest.artifacts)
     }

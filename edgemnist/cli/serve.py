@@ -87,7 +87,7 @@ def serve(
     Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json tells how to ask.
     """
     from edgemnist.errors import UsageError
-    from edgemnist.exports import find_exports
+    from edgemnist.exports import find_exports, is_model_file
     from edgemnist.render.progress import TerminalReporter
     from edgemnist.serve.config import Limits, ServeConfig
     from edgemnist.serve.token import read_token, unit_token
@@ -112,8 +112,9 @@ def serve(
         from edgemnist.serve.unit import describe_service
 
         usual = Limits()
+        model = Path(artifact) if artifact is not None and is_model_file(artifact) else None
         given = {
-            "--artifact": artifact,
+            "--artifact": None if model else artifact,
             "--threads": None if threads == 1 else threads,
             "--rate": None if rate == usual.rate else rate,
             "--concurrency": concurrency,
@@ -121,7 +122,8 @@ def serve(
             "--max-pixels": None if max_pixels == usual.max_pixels else max_pixels,
         }
         words = options.words(given) + [word for one in name or () for word in ("--name", one)]
-        unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
+        directory = find_exports(exports, artifact=artifact)
+        unit = describe_service(directory, config, model=model, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)
         return
     from edgemnist.render.serve import log_to_stderr, show_started

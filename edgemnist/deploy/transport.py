@@ -88,7 +88,7 @@ class Connection:
                 ["ssh", *self._options, self.host.destination, command], stdin=subprocess.PIPE, stderr=log
             ) as ssh:
                 assert ssh.stdin is not None  # noqa: S101 - for the type checker
-                assert ssh.stdout is not None  # noqa: S101
+                assert ssh.stdout is not None  # noqa: S101 - for the type checker
                 # Where the other end is gone, the exit code tells.
                 with contextlib.suppress(BrokenPipeError):
                     ssh.stdin.write(data)
@@ -167,7 +167,7 @@ def _await_login(host: Host, ssh_config: Path | None, master: subprocess.Popen[b
         # A login script may greet first.
         if line.strip() == _READY:
             return
-    assert master.stderr is not None  # noqa: S101
+    assert master.stderr is not None  # noqa: S101 - for the type checker
     if master.wait() < 0:
         raise _lost(host, "")
     raise _refused(host, ssh_config, master.stderr.read().decode(errors="replace").strip())
@@ -186,7 +186,7 @@ def _close(master: subprocess.Popen[bytes]) -> None:
 def _start(command: list[str], **streams: object) -> subprocess.Popen[bytes]:
     try:
         with _deaf_to_ctrl_c():
-            return subprocess.Popen(command, stdout=subprocess.PIPE, **streams)  # type: ignore[call-overload, no-any-return]
+            return subprocess.Popen(command, stdout=subprocess.PIPE, **streams)  # type: ignore[call-overload, no-any-return]  # streams of any kind
     except FileNotFoundError:
         raise MissingDependencyError("A deployment", ["OpenSSH"], "sudo apt install openssh-client") from None
 

@@ -31,36 +31,36 @@ _QUICK_S = 5
 class Facts:
     """A board, as it is now."""
 
-    board: Optional[str]  # noqa: UP045
+    board: Optional[str]
     """Model name, such as `Raspberry Pi 5 Model B Rev 1.0`; None on other machines."""
-    os: Optional[str]  # noqa: UP045
+    os: Optional[str]
     kernel_machine: str
     """Of the kernel, such as `aarch64`."""
     bits: int
     """Of the running programs, 32 or 64: a 64-bit kernel may run a 32-bit system."""
-    cpu: Optional[str]  # noqa: UP045
+    cpu: Optional[str]
     cores: int
     flags: list[str]
     caches: dict[str, str]
     """Size by level and type, of the first core."""
-    memory_bytes: Optional[int]  # noqa: UP045
-    memory_free_bytes: Optional[int]  # noqa: UP045
-    libc: Optional[str]  # noqa: UP045
+    memory_bytes: Optional[int]
+    memory_free_bytes: Optional[int]
+    libc: Optional[str]
     """Such as `glibc 2.36`."""
     python: str
     python_path: str
     has_venv: bool
     """Whether this Python can make a virtual environment with pip in it."""
-    disk_free_bytes: Optional[int]  # noqa: UP045
+    disk_free_bytes: Optional[int]
     writable: bool
     """Whether the directory that edgemnist uses there, or the nearest one above it, can be written."""
-    governor: Optional[str]  # noqa: UP045
-    temperature_c: Optional[float]  # noqa: UP045
-    throttled: Optional[int]  # noqa: UP045
+    governor: Optional[str]
+    temperature_c: Optional[float]
+    throttled: Optional[int]
     """Bits of `vcgencmd get_throttled`: 0 to 3 now, 16 to 19 since boot. None on other machines."""
     clock: float
     """Seconds since 1970."""
-    clock_synchronized: Optional[bool]  # noqa: UP045
+    clock_synchronized: Optional[bool]
 
     def document(self) -> dict[str, Any]:
         """Return the facts as plain JSON."""

@@ -43,7 +43,7 @@ class Probe:
     package: str
     state: str
     """`loaded`, `missing`, `crashed` (by a signal) or `failed` (by an exception, or for time)."""
-    version: Optional[str]  # noqa: UP045 - Python 3.9 of older boards reads this
+    version: Optional[str]
     detail: str
     """Name of the signal, or the last line of the exception."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edgemnist.golden import Golden
 from edgemnist.manifest import MODEL_FILE, Artifact, Manifest
 from edgemnist.runtimes.interface import Classifier
@@ -42,6 +44,12 @@ def outdated(artifact: Artifact, model: str | None) -> str:
     if model in (None, artifact.model_sha256):
         return ""
     return f"{MODEL_FILE} has changed since the export: run edgemnist export"
+
+
+def outdated_notice(exports: Path, artifact: Artifact, model: str | None) -> str:
+    """Return the same as a sentence for whoever uses an artifact of an export directory, or nothing."""
+    reason = outdated(artifact, model)
+    return f"{artifact.name} in {exports} is of an earlier model: {reason}." if reason else ""
 
 
 def _difference(found: list[str] | tuple[str, ...], expected: tuple[str, ...]) -> str:

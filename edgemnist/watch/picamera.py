@@ -17,7 +17,7 @@ class PicameraGrabber:
 
     def __init__(self) -> None:
         # Not typed, and only there on a Raspberry Pi.
-        from picamera2 import Picamera2  # type: ignore[import-not-found]
+        from picamera2 import Picamera2  # type: ignore[import-not-found]  # comes with Raspberry Pi OS, from no index
 
         self._camera: Any = Picamera2()
         # The first plane of YUV420 is the grey levels themselves: nothing has to be converted.

@@ -106,8 +106,8 @@ def test_an_installation_is_stopped_with_all_that_it_has_started(
 
 
 @contextlib.contextmanager
-def slow_service(board: LoopbackBoard) -> Iterator[Path]:
-    """Give a board a service whose restart waits for a file."""
+def interrupted_at_the_service(board: LoopbackBoard, bundle: LocalBundle) -> Iterator[tuple[Command, Path]]:
+    """Press Ctrl-C while a service restarts, and give the command, and the file for which the restart waits."""
     go = board.root.parent / "go"
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -115,18 +115,18 @@ def slow_service(board: LoopbackBoard) -> Iterator[Path]:
             f"[service]\nrestart = ['sh', '-c', 'until [ -e {go} ]; do sleep 0.05; done']\n"
             f"health = 'http://127.0.0.1:{server.server_port}/'\n"
         )
-        yield go
+        command = Command(board, "deploy", bundle.path, "--to", board.name)
+        command.wait_until("board: service")
+        command.press()
+        command.wait_until("board: stopping")
+        yield command, go
         server.shutdown()
 
 
 def test_a_switch_that_has_begun_comes_to_its_end_and_is_told(
     board: LoopbackBoard, new_bundle: LocalBundle, new: str
 ) -> None:
-    with slow_service(board) as go:
-        command = Command(board, "deploy", new_bundle.path, "--to", board.name)
-        command.wait_until("board: service")
-        command.press()
-        command.wait_until("board: stopping")
+    with interrupted_at_the_service(board, new_bundle) as (command, go):
         go.touch()
         code, output = command.end()
     assert code == 130
@@ -137,11 +137,7 @@ def test_a_switch_that_has_begun_comes_to_its_end_and_is_told(
 def test_pressed_again_it_waits_no_longer_and_says_that_the_board_goes_on(
     board: LoopbackBoard, new_bundle: LocalBundle, new: str
 ) -> None:
-    with slow_service(board) as go:
-        command = Command(board, "deploy", new_bundle.path, "--to", board.name)
-        command.wait_until("board: service")
-        command.press()
-        command.wait_until("board: stopping")
+    with interrupted_at_the_service(board, new_bundle) as (command, go):
         command.press()
         code, output = command.end()
         assert code == 130

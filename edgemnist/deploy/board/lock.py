@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING, Callable  # noqa: UP035 - Python 3.9 of older boards reads this
+from typing import TYPE_CHECKING, Callable
 
 from edgemnist.errors import DeployError
 

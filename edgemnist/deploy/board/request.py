@@ -20,9 +20,9 @@ class SelfTestLimits:
     """What a release has to reach on the board, besides parity."""
 
     timeout_s: float = 300.0
-    max_p99_us: Optional[float] = None  # noqa: UP045 - Python 3.9 of older boards reads this
+    max_p99_us: Optional[float] = None
     """Latency of one image; not measured where None."""
-    max_rss_mb: Optional[float] = None  # noqa: UP045
+    max_rss_mb: Optional[float] = None
     """Peak memory of a process that answers; not measured where None."""
 
 

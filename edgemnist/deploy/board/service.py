@@ -102,7 +102,7 @@ def _configured(settings: Path) -> Service:
             raise ValueError(f"[service] has no setting {min(unknown)}")  # noqa: TRY301 - all end in one message
         restart = table.get("restart", [])
         if not isinstance(restart, list) or not all(isinstance(word, str) for word in restart):
-            raise ValueError("restart is not a list of words")  # noqa: TRY301
+            raise ValueError("restart is not a list of words")  # noqa: TRY301 - as above
         return Service(restart, str(table.get("health", HEALTH)), float(table.get("timeout", TIMEOUT_S)))
     except (ValueError, TypeError, AttributeError, OSError) as error:
         raise DeployError(

@@ -198,7 +198,7 @@ class Store:
         old = [release for release in releases[: max(0, len(releases) - keep)] if release != current]
         for release in old:
             self.remove(release)
-        used = {os.path.basename(os.path.realpath(release.path / "venv")) for release in self.releases()}  # noqa: PTH119
+        used = {os.path.basename(os.path.realpath(release.path / "venv")) for release in self.releases()}  # noqa: PTH119 - a loop of links is no error here
         for venv in self.venvs.iterdir():
             if venv.name not in used:
                 discard(venv, self.staging)
