@@ -1,6 +1,6 @@
 """How many digits are answered, and how many letters and scribbles refused: python -m benchmarks.vision.refuse.
 
-Letters come from fonts, and scribbles are of a kind, that the likeness network was not trained on.
+Letters, all 52 of them, come from fonts, and scribbles are of a kind, that the likeness network was not trained on.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ import string
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from benchmarks.vision.synthetic.strokes import DIGIT_LIKE, draw_letter, scribble
+from benchmarks.vision.synthetic.strokes import draw_letter, scribble
 from edgemnist.images import normalize_digit
 from edgemnist.images.grey import Grey
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
 from edgemnist.read.judge import judge
 
 FONTS: Final = ("STIXGeneral", "cmr10", "cmss10", "script", "script-complex")
-COPIES: Final = 3
+COPIES: Final = 6
 SCRIBBLES: Final = 300
+OFTEN: Final = 0.9
+"""Letters of which fewer than this share are refused are named."""
 SEED: Final = 7
 
 
@@ -34,14 +37,15 @@ def main() -> None:
     answered = verdicts.confidences >= DEFAULT_MIN_CONFIDENCE
     right = verdicts.classes == digits.labels
 
-    def refused(pictures: list[Grey]) -> float:
+    def refused(pictures: list[Grey]) -> npt.NDArray[np.bool_]:
         images = np.stack([normalize_digit(Image.fromarray(picture)).image for picture in pictures])
-        return float((judge(classifier, images).confidences < DEFAULT_MIN_CONFIDENCE).mean())
+        return judge(classifier, images).confidences < DEFAULT_MIN_CONFIDENCE
 
-    plain = [letter for letter in string.ascii_letters if letter not in DIGIT_LIKE]
-    letters = [draw_letter(letter, font, rng) for font in FONTS for letter in plain for _ in range(COPIES)]
-    alike = [draw_letter(letter, font, rng) for font in FONTS for letter in sorted(DIGIT_LIKE) for _ in range(COPIES)]
-    scribbles = [scribble("loops", rng) for _ in range(SCRIBBLES)]
+    letters = {
+        letter: refused([draw_letter(letter, font, rng) for font in FONTS for _ in range(COPIES)])
+        for letter in string.ascii_letters
+    }
+    scribbles = refused([scribble("loops", rng) for _ in range(SCRIBBLES)])
     save(
         "refuse",
         {
@@ -49,12 +53,13 @@ def main() -> None:
             "digits": len(digits),
             "answered": float(answered.mean()),
             "right_of_answered": float(right[answered].mean()),
-            "letters": len(letters),
-            "letters_refused": refused(letters),
-            "letters_like_digits": "".join(sorted(DIGIT_LIKE)),
-            "letters_like_digits_refused": refused(alike),
+            "letters": sum(map(len, letters.values())),
+            "letters_refused": float(np.concatenate(list(letters.values())).mean()),
+            "letters_often_answered": {
+                letter: round(float(share.mean()), 2) for letter, share in letters.items() if share.mean() < OFTEN
+            },
             "scribbles": len(scribbles),
-            "scribbles_refused": refused(scribbles),
+            "scribbles_refused": float(scribbles.mean()),
         },
     )
 

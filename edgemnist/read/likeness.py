@@ -26,6 +26,8 @@ CHUNK: Final = 64
 ON_ONE_THREAD: Final = 2**18
 """OpenBLAS multiplies on several threads where there are more products than this. They wait for one another, which on a
 busy machine takes a hundred times as long as the product itself."""
+ROWS: Final = 8
+"""With fewer rows at a time, to fetch the weights takes longer than to multiply."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -55,7 +57,7 @@ def _likeness(images: Images) -> Floats:
 
 
 def _convolve(values: Floats, weights: Floats, bias: Floats, kernel: int) -> Floats:
-    """Return the rectified convolution of float32 [N, h, w, channels]; weights are [kernel·kernel·channels, out].
+    """Return the rectified convolution of float32 [N, h, w, channels] with `_blocks` of [kernel·kernel·channels, out].
 
     As matrix products, for which the patches under the kernel are laid out in rows (im2col).
     """
@@ -68,12 +70,22 @@ def _convolve(values: Floats, weights: Floats, bias: Floats, kernel: int) -> Flo
     return out.reshape(count, side, side, -1)
 
 
-def _multiply(rows: Floats, weights: Floats) -> Floats:
-    """Return the product of float32 [n, in] and [in, out], so many rows at a time that one thread does it."""
+def _multiply(rows: Floats, blocks: Floats) -> Floats:
+    """Return the product of float32 [n, in] and `_blocks`, in portions for which one thread is enough."""
+    count, inputs, columns = blocks.shape
     # Two at least: a product with a single row is another routine, which takes several threads much sooner.
-    step = max(2, ON_ONE_THREAD // weights.size)
-    padded = np.concatenate([rows, np.zeros((-len(rows) % step, rows.shape[1]), dtype=np.float32)])
-    return (padded.reshape(-1, step, rows.shape[1]) @ weights).reshape(len(padded), -1)[: len(rows)]
+    step = max(2, min(len(rows), ON_ONE_THREAD // (inputs * columns)))
+    padded = np.concatenate([rows, np.zeros((-len(rows) % step, inputs), dtype=np.float32)])
+    product = padded.reshape(-1, 1, step, inputs) @ blocks
+    return product.transpose(0, 2, 1, 3).reshape(len(padded), count * columns)[: len(rows)]
+
+
+def _blocks(weights: Floats) -> Floats:
+    """Return float32 [in, out] as [blocks, in, columns], as many columns each as `ROWS` rows leave to one thread."""
+    inputs, outputs = weights.shape
+    fitting = [columns for columns in range(1, outputs + 1) if ROWS * inputs * columns <= ON_ONE_THREAD]
+    columns = max(columns for columns in fitting if outputs % columns == 0)
+    return np.ascontiguousarray(weights.reshape(inputs, -1, columns).transpose(1, 0, 2))
 
 
 def save_weights(path: Path, layers: Sequence[npt.NDArray[np.float64]]) -> None:
@@ -87,13 +99,12 @@ def save_weights(path: Path, layers: Sequence[npt.NDArray[np.float64]]) -> None:
 
 @cache
 def _layers() -> list[tuple[Floats, Floats]]:
-    """Return weights, float32 [in, out], and bias, float32 [out], of each layer."""
+    """Return weights, as `_blocks` of float32 [in, out], and bias, float32 [out], of each layer."""
     with np.load(WEIGHTS_FILE, allow_pickle=False) as stored:
         values = [stored[name].astype(np.float32) for name in sorted(stored.files)]
     layers = [
-        (np.ascontiguousarray(weights.reshape(-1, weights.shape[-1])), bias)
-        for weights, bias in zip(values[0::2], values[1::2], strict=True)
+        (weights.reshape(-1, weights.shape[-1]), bias) for weights, bias in zip(values[0::2], values[1::2], strict=True)
     ]
     # Pixels come as 0 to 255: the scale goes into the weights once instead of into every image.
     layers[0] = layers[0][0] / np.float32(255), layers[0][1]
-    return layers
+    return [(_blocks(weights), bias) for weights, bias in layers]

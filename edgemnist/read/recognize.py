@@ -18,7 +18,7 @@ from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.split import between, cut_columns
 from edgemnist.runtimes.interface import Classifier
 
-DOUBTFUL: Final = 0.9
+DOUBTFUL: Final = 0.8
 """Pieces read with less confidence are tried as several digits, or as part of one."""
 SPLIT_WIDTH: Final = 0.6
 """A piece narrower than this, against a digit's height, is not two digits."""

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.vision.synthetic.camera import Camera, Floats, Picture, as_share, develop, lay_ink, paper
 from benchmarks.vision.synthetic.digits import Digits
-from benchmarks.vision.synthetic.strokes import FONTS
+from benchmarks.vision.synthetic.fonts import font_file
 
 BackText: Final = "The quick brown fox jumps over the lazy dog 0123456789. "
 
@@ -187,7 +187,7 @@ def _back_of_sheet(height: int, width: int, rng: np.random.Generator) -> Floats:
     image = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(image)
     size = width // 45
-    font = ImageFont.truetype(FONTS / "DejaVuSerif.ttf", size)
+    font = ImageFont.truetype(font_file("DejaVuSerif"), size)
     for y in range(height // 12, height - height // 12, 2 * size):
         start = int(rng.integers(len(BackText)))
         draw.text((width // 10, y), ((BackText * 4)[start:])[:70], fill=255, font=font)

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, Literal
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.vision.synthetic.camera import Picture
+from benchmarks.vision.synthetic.fonts import HERSHEY, font_file
 
-FONTS: Final = Path(mpl.get_data_path()) / "fonts" / "ttf"
 CANVAS: Final = 280
 """Side of a drawing, ten times that of an MNIST image."""
 
 WARP: Final = 0.02
 """How far the points of a drawing move, as a standard deviation in shares of its width."""
 
-DIGIT_LIKE: Final = frozenset("OoDIlSsZzgqbB")
-"""Letters whose shape, in one hand or another, is also that of a digit: nobody can refuse them all."""
-
 Scribble = Literal["zigzag", "loops", "knot"]
-
-HERSHEY: Final = {
-    "simplex": cv2.FONT_HERSHEY_SIMPLEX,
-    "duplex": cv2.FONT_HERSHEY_DUPLEX,
-    "complex": cv2.FONT_HERSHEY_COMPLEX,
-    "plain": cv2.FONT_HERSHEY_PLAIN,
-    "triplex": cv2.FONT_HERSHEY_TRIPLEX,
-    "script": cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
-    "script-complex": cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
-}
-
-
-HERSHEY_TRAINING: Final = ("simplex", "duplex", "complex")
 
 
 def skeleton(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -78,7 +60,7 @@ def draw_thin(digit: Picture, rng: np.random.Generator) -> Picture:
 
 
 def draw_letter(letter: str, font: str, rng: np.random.Generator) -> Picture:
-    """Draw a letter in a font of `FONTS` or `HERSHEY`, slanted and bent a little, black on white, uint8 [280, 280]."""
+    """Draw a letter in a font of `synthetic.fonts`, slanted and bent a little, black on white, uint8 [280, 280]."""
     canvas = np.full((CANVAS, CANVAS), 255, dtype=np.uint8)
     if font in HERSHEY:
         scale, width = rng.uniform(4, 6), int(rng.integers(3, 26))
@@ -87,7 +69,7 @@ def draw_letter(letter: str, font: str, rng: np.random.Generator) -> Picture:
     else:
         image = Image.fromarray(canvas)
         ImageDraw.Draw(image).text(
-            (CANVAS // 2, CANVAS // 2), letter, fill=0, anchor="mm", font=ImageFont.truetype(FONTS / f"{font}.ttf", 190)
+            (CANVAS // 2, CANVAS // 2), letter, fill=0, anchor="mm", font=ImageFont.truetype(font_file(font), 190)
         )
         canvas = np.asarray(image)
     return bend(canvas, rng)
