@@ -14,9 +14,10 @@ from PIL import Image
 
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from benchmarks.vision.synthetic.strokes import draw_letter, scribble
+from benchmarks.vision.synthetic.strokes import draw_letter, print_text, scribble
 from edgemnist.images import normalize_digit
 from edgemnist.images.grey import Grey
+from edgemnist.read import read_page
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
 from edgemnist.read.judge import judge
 
@@ -25,6 +26,8 @@ COPIES: Final = 6
 SCRIBBLES: Final = 300
 OFTEN: Final = 0.9
 """Letters of which fewer than this share are refused are named."""
+PRINTED: Final = ("STIXGeneral", "cmr10", "cmss10")
+WORDS: Final = "Amount Box Figure Kelvin Mount Note Paid Price Quay Saturn Total Voltage Width Zug"
 SEED: Final = 7
 
 
@@ -46,6 +49,12 @@ def main() -> None:
         for letter in string.ascii_letters
     }
     scribbles = refused([scribble("loops", rng) for _ in range(SCRIBBLES)])
+    in_words = sum(
+        found.digit is not None
+        for font in PRINTED
+        for word in WORDS.split()
+        for found in read_page(print_text(word, font), classifier).digits
+    )
     save(
         "refuse",
         {
@@ -58,6 +67,8 @@ def main() -> None:
             "letters_often_answered": {
                 letter: round(float(share.mean()), 2) for letter, share in letters.items() if share.mean() < OFTEN
             },
+            "letters_in_words": len(PRINTED) * len(WORDS.replace(" ", "")),
+            "digits_read_in_words": in_words,
             "scribbles": len(scribbles),
             "scribbles_refused": float(scribbles.mean()),
         },

@@ -22,6 +22,11 @@ DOUBTFUL: Final = 0.8
 """Pieces read with less confidence are tried as several digits, or as part of one."""
 SPLIT_WIDTH: Final = 0.6
 """A piece narrower than this, against a digit's height, is not two digits."""
+NARROW: Final = 1.0
+"""A piece narrower than this, against its own height, is a letter more often than two digits."""
+SURELY_TWO: Final = 0.25
+"""A narrow piece is split where its parts are digits with at least this probability, all together. The bow of a B is a
+3, but its stem is nothing."""
 MAX_PART_WIDTH: Final = 1.7
 """A part wider than this, against a digit's height, is not one digit."""
 MIN_PART_HEIGHT: Final = 0.4
@@ -167,7 +172,10 @@ class _Trial:
                     self.parts[start, stop] = part
 
     def best(self, read: dict[tuple[int, int], Reading]) -> list[Reading]:
-        """Return the most probable sequence of parts: the one whose confidences have the largest product."""
+        """Return the most probable sequence of parts: the one whose confidences have the largest product.
+
+        A narrow piece stays whole where even that one is improbable.
+        """
         read = {**read, (0, self._last): self._whole}
         best: dict[int, tuple[float, list[Reading]]] = {0: (1.0, [])}
         for stop in range(1, self._last + 1):
@@ -178,7 +186,9 @@ class _Trial:
             ]
             if ways:
                 best[stop] = max(ways, key=lambda way: way[0])
-        return best[self._last][1]
+        probability, parts = best[self._last]
+        width, height = self._whole.piece.box[2:]
+        return [self._whole] if width < NARROW * height and probability < SURELY_TWO else parts
 
 
 def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:

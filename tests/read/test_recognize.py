@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from benchmarks.vision.synthetic.digits import Digits
+from benchmarks.vision.synthetic.strokes import print_text
 from edgemnist.images.components import bounds
+from edgemnist.read import read_page
 from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.recognize import SIDE_BY_SIDE, TALL, Recognizer
 from edgemnist.runtimes.interface import Classifier
@@ -49,3 +52,10 @@ def test_a_digit_in_two_pieces_is_read_as_one(digits: Digits, classifier: Classi
         joined += len(readings) == 1
         whole += 1
     assert joined / whole > 0.8
+
+
+@pytest.mark.parametrize("font", ["STIXGeneral", "cmr10"])
+def test_a_letter_is_not_cut_until_a_part_of_it_is_a_digit(font: str, classifier: Classifier) -> None:
+    """The bow of a B or a D is a 3, and each half of an S something else."""
+    found = read_page(print_text("B D S Z", font), classifier).digits
+    assert [reading.digit for reading in found] == [None] * 4

@@ -75,6 +75,14 @@ def draw_letter(letter: str, font: str, rng: np.random.Generator) -> Picture:
     return bend(canvas, rng)
 
 
+def print_text(text: str, font: str) -> Picture:
+    """Print some characters in a font that has a file, black on white, uint8 [240, w]."""
+    letters = ImageFont.truetype(font_file(font), 120)
+    image = Image.new("L", (int(letters.getlength(text)) + 120, 240), 255)
+    ImageDraw.Draw(image).text((60, 40), text, fill=0, font=letters)
+    return np.asarray(image)
+
+
 def scribble(kind: Scribble, rng: np.random.Generator) -> Picture:
     """Draw what a pen does that is tried out: zigzags, loops or a knot of lines, black on white, uint8 [280, 280]."""
     points = int(rng.integers(8, 26))
