@@ -72,6 +72,7 @@ SERIFED_I: Final = (
     "monof55",
     "setofont",
 )
+"""Fonts whose capital I has serifs; that of others is a bar, which is a one."""
 CURLED_L: Final = (
     "AtkinsonHyperlegible-Regular",
     "BecauseWeBuild-Regular",

@@ -24,8 +24,8 @@ from edgemnist.read.judge import judge
 FONTS: Final = ("STIXGeneral", "cmr10", "cmss10", "script", "script-complex")
 COPIES: Final = 6
 SCRIBBLES: Final = 300
-OFTEN: Final = 0.9
-"""Letters of which fewer than this share are refused are named."""
+NAMED_BELOW: Final = 0.9
+"""Letters of which fewer than this share are refused are named, with the share."""
 PRINTED: Final = ("STIXGeneral", "cmr10", "cmss10")
 WORDS: Final = "Amount Box Figure Kelvin Mount Note Paid Price Quay Saturn Total Voltage Width Zug"
 SEED: Final = 7
@@ -64,8 +64,8 @@ def main() -> None:
             "right_of_answered": float(right[answered].mean()),
             "letters": sum(map(len, letters.values())),
             "letters_refused": float(np.concatenate(list(letters.values())).mean()),
-            "letters_often_answered": {
-                letter: round(float(share.mean()), 2) for letter, share in letters.items() if share.mean() < OFTEN
+            "letters_refused_least": {
+                letter: round(float(share.mean()), 2) for letter, share in letters.items() if share.mean() < NAMED_BELOW
             },
             "letters_in_words": len(PRINTED) * len(WORDS.replace(" ", "")),
             "digits_read_in_words": in_words,
