@@ -1,7 +1,8 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
 # make test   the whole test-suite
-# make test-full-data   the accuracies that are promised for the full MNIST, where ../shared/mnist is there
+# make test-full-data   the accuracies that are promised for the full MNIST, in the directory that EDGEMNIST_DATA names
 # make lint   style and types
+# make docs   the book, into site/index.html
 # make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
 #                qemu-user and proot)
 # make setup  only the virtual environment
@@ -14,7 +15,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-full-data test-pi lint format setup clean
+.PHONY: demo test test-full-data test-pi lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -62,9 +63,13 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The book is in site/index.html"
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site .cache .mypy_cache .pytest_cache .ruff_cache

@@ -19,8 +19,8 @@ from tests.browser import browser
 __all__ = ["browser"]
 
 REPOSITORY = Path(__file__).parents[1]
-MNIST = REPOSITORY.parent / "shared" / "mnist"
-"""The full MNIST, where it is there."""
+MNIST = Path(os.environ.get("EDGEMNIST_DATA") or REPOSITORY.parent / "shared" / "mnist")
+"""The full MNIST, if it is there."""
 
 LONGEST = ("test_readme.py", "test_kills.py")
 """Files that take minutes."""
