@@ -68,9 +68,8 @@ def _command(name: str, command: Any) -> str:  # noqa: ANN401 - of click, or of 
     for panel, rows in panels.items():
         lines += [*_table([panel, "Meaning", "Default"], rows), ""]
     examples = (command.epilog or "").removeprefix("Example: ").split(" · ")
-    # Each runs in a test, as those of the other pages do.
     if examples != [""]:
-        lines += ["```console", *(f"$ {example}" for example in examples), "```"]
+        lines += ["<!-- needs: example -->", "```console", *(f"$ {example}" for example in examples), "```"]
     return "\n".join(lines)
 
 
@@ -222,7 +221,7 @@ def _json_type(hint: Any) -> str:  # noqa: ANN401 - a type hint may be anything
 
 def python() -> str:
     """Return requests to mkdocstrings for all that `edgemnist` exports, the classifier and the errors."""
-    public = {f"edgemnist.{name}": getattr(edgemnist, name) for name in edgemnist.__all__ if not name.startswith("_")}
+    public: dict[str, Any] = {f"edgemnist.{name}": getattr(edgemnist, name) for name in edgemnist.__all__ if not name.startswith("_")}
     others: list[type[Any]] = [Classifier, errors.EdgemnistError]
     others += [kind for kind in _subclasses(errors.EdgemnistError) if kind.__module__ == errors.__name__]
     public |= {one.__name__: one for one in others}

@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[1]
 MNIST = Path(os.environ.get("EDGEMNIST_DATA") or REPOSITORY.parent / "shared" / "mnist")
 """The full MNIST, if it is there."""
 
-LONGEST = ("test_readme.py", "test_kills.py")
+LONGEST = ("test_blocks.py", "test_kills.py")
 """Files that take minutes."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
