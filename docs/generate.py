@@ -221,7 +221,8 @@ def _json_type(hint: Any) -> str:  # noqa: ANN401 - a type hint may be anything
 
 def python() -> str:
     """Return requests to mkdocstrings for all that `edgemnist` exports, the classifier and the errors."""
-    public: dict[str, Any] = {f"edgemnist.{name}": getattr(edgemnist, name) for name in edgemnist.__all__ if not name.startswith("_")}
+    names = [name for name in edgemnist.__all__ if not name.startswith("_")]
+    public: dict[str, Any] = {f"edgemnist.{name}": getattr(edgemnist, name) for name in names}
     others: list[type[Any]] = [Classifier, errors.EdgemnistError]
     others += [kind for kind in _subclasses(errors.EdgemnistError) if kind.__module__ == errors.__name__]
     public |= {one.__name__: one for one in others}
@@ -231,7 +232,7 @@ def python() -> str:
     )
 
 
-def _subclasses(kind: type) -> Iterator[type[Any]]:
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
     for one in kind.__subclasses__():
         yield one
         yield from _subclasses(one)
