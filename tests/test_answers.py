@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.answers import (
+from edgemnist.errors import ArtifactError
+from edgemnist.exports.answers import (
     answer_all,
     answers_of_export,
     answers_record,
@@ -16,12 +17,11 @@ from edgemnist.answers import (
     encode_answers,
     read_answers,
 )
-from edgemnist.errors import ArtifactError
-from edgemnist.golden import read_golden
-from edgemnist.manifest import MANIFEST_FILE, Manifest, read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_manifest
 from edgemnist.verify.gate import gate_for
-from edgemnist.verify.replay import missed_replay, replay
 from edgemnist.verify.run import verify
+from edgemnist.verify.vote import missed_replay, replay
 
 STEP = 1 / 256
 

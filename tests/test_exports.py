@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.exports import find_exports, reference_directory
+from edgemnist.exports.directory import find_exports, reference_directory
 from tests.notices import Notices
 
 

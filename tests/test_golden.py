@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.golden import GoldenPack, decode_golden, open_golden, read_golden
-from edgemnist.manifest import GOLDEN_FILE, GoldenRecord, Manifest, sha256
-from edgemnist.results import DataIdentity
+from edgemnist.exports.golden import GoldenPack, decode_golden, open_golden, read_golden
+from edgemnist.exports.manifest import GOLDEN_FILE, GoldenRecord, Manifest, sha256
+from edgemnist.results.data import DataIdentity
 from edgemnist.storage import write_file
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
-from edgemnist.manifest import (
+from edgemnist.exports.manifest import (
     MANIFEST_FILE,
     SCHEMA_VERSION,
     Artifact,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgemnist.all.run import run_pipeline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.sources import find_dataset
-from edgemnist.export.config import ExportConfig
-from edgemnist.pipeline import run_pipeline
+from edgemnist.export.interface import ExportConfig
 from edgemnist.report.facts import read_facts
-from edgemnist.train.config import TrainConfig
+from edgemnist.train.recipes import TrainConfig
 
 
 def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:

@@ -13,16 +13,16 @@ import msgspec
 import pytest
 from PIL import Image
 
-from edgemnist.bundle.results import BundleResult
-from edgemnist.deploy.results import DeployResult, ReleasesResult, RollbackResult
-from edgemnist.doctor.results import DoctorResult
-from edgemnist.frontier.results import FrontierResult
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
-from edgemnist.read.results import ReadResult
-from edgemnist.results import BenchResult, ExportResult, PredictResult, Result, TrainResult, VerifyResult
-from edgemnist.serve.results import ServeResult
-from edgemnist.watch.results import WatchReading
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.results.base import Result
+from edgemnist.results.bench import BenchResult
+from edgemnist.results.boards import BundleResult, DeployResult, DoctorResult, ReleasesResult, RollbackResult
+from edgemnist.results.pictures import PredictResult, ReadResult, WatchReading
+from edgemnist.results.pipeline import ExportResult, FrontierResult
+from edgemnist.results.serve import ServeResult
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import VerifyResult
 from tests.conftest import REPOSITORY, run_edgemnist
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import ArtifactError, StorageError
-from edgemnist.manifest import GoldenRecord, Manifest, ModelRecord, read_manifest, read_recorded, sha256
+from edgemnist.exports.manifest import GoldenRecord, Manifest, ModelRecord, read_manifest, read_recorded, sha256
 from edgemnist.storage import ABANDONED_AFTER_S, JOURNAL_FILE, TEMPORARY_PREFIX, commit_files, recover, write_file
 
 COMMITTED = ("model.keras", "golden.npz", "manifest.json")

@@ -125,6 +125,15 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """The limits it was held against, by their names in a gate file; empty in what an earlier edgemnist saved."""
 
 
+class Unusable(Part, frozen=True, kw_only=True):
+    """A recorded artifact that could not be verified."""
+
+    name: str
+    status: str
+    """`damaged` or `missing`."""
+    reason: str
+
+
 class Voter(Part, frozen=True, kw_only=True):
     """One of several that answer for int8."""
 
@@ -193,6 +202,8 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     data: DataIdentity
     model_sha256: str
     artifacts: list[ArtifactParity]
+    unusable: list[Unusable] = msgspec.field(default_factory=list)
+    """Recorded artifacts whose files are damaged or missing; only where nothing was named."""
     seconds: float
     reference: str = KERAS_MODEL
     """What the artifacts were held against: the Keras model, or the file that `--reference` named."""

@@ -20,10 +20,10 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import fixedpoint
-from edgemnist.runtimes.chunked import ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.files import TFLITE, read_model
+from edgemnist.runtimes.interface import ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, decoder, quantize_pixels
-from edgemnist.runtimes.tflite_graph import Graph, Operator, Tensor, read_graph
+from edgemnist.runtimes.tflite import Graph, Operator, Tensor, read_graph
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images, Probabilities

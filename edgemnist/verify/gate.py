@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass, replace
 
 from edgemnist.errors import UnknownNameError, UsageError
-from edgemnist.results import IntegerCheck
+from edgemnist.results.verify import IntegerCheck
 from edgemnist.verify.parity import Parity
 
 SETTLED_IMAGES = 10_000

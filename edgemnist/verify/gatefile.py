@@ -19,8 +19,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from edgemnist.errors import UnknownNameError, UsageError
-from edgemnist.export import artifact_names
-from edgemnist.results import ArtifactParity, Limit
+from edgemnist.formats import artifact_names
+from edgemnist.results.verify import ArtifactParity, Limit
 from edgemnist.verify.gate import GATES, SETTLED_IMAGES, Gate, Share, gate_for
 
 SETTLED_KEY: Final = "settled_images"

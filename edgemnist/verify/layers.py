@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images
 from edgemnist.errors import ArtifactError
-from edgemnist.golden import Golden
+from edgemnist.exports.golden import Golden
+from edgemnist.exports.models import require_runtime
 from edgemnist.progress import SILENT, Reporter, Task
-from edgemnist.results import ArtifactLayers, LayerError
+from edgemnist.results.verify import ArtifactLayers, LayerError
 from edgemnist.runtimes.files import TFLITE, read_model
 from edgemnist.runtimes.pixels import Numbers, encoder
-from edgemnist.runtimes.tflite_graph import Graph, Operator, Tensor, read_graph
-from edgemnist.selection import require_runtime
+from edgemnist.runtimes.tflite import Graph, Operator, Tensor, read_graph
 
 Real: TypeAlias = npt.NDArray[np.float64]
 

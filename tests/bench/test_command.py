@@ -10,8 +10,8 @@ import pytest
 
 from edgemnist.bench.command import Request
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.scenarios import ScenarioConfig
 from edgemnist.errors import UsageError
+from edgemnist.scenario.run import ScenarioConfig
 from tests.conftest import Run
 
 SERVER = ScenarioConfig(name="server")

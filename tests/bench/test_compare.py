@@ -8,18 +8,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.bench.command import Request, run_request
-from edgemnist.bench.compare import (
+from edgemnist.bench.baseline import (
     DEFAULT_MAX_SLOWDOWN,
     ROUNDS,
     check_in_common,
     compare_rounds,
     compare_with_baseline,
 )
+from edgemnist.bench.command import Request, run_request
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.record import read_baseline
 from edgemnist.errors import UsageError
-from edgemnist.results import BenchResult
+from edgemnist.exports.findings import read_baseline
+from edgemnist.results.bench import BenchResult
 from tests.bench.machine import run
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgemnist.bench.earlystopping import early_stopping_bound, tolerated_misses
+from edgemnist.scenario.run import early_stopping_bound, tolerated_misses
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.pair import pair
+from edgemnist.compare.run import pair
 from edgemnist.errors import ManifestError, UnknownNameError, UsageError
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.manifest import read_manifest
 from tests.conftest import Run
 from tests.notices import Notices
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from edgemnist.bench.recommend import recommend
-from edgemnist.results import ArtifactParity, BenchResult, DataIdentity, Latency, VerifyResult
+from edgemnist.exports.selection import recommend
+from edgemnist.results.bench import BenchResult, Latency
+from edgemnist.results.data import DataIdentity
+from edgemnist.results.verify import ArtifactParity, VerifyResult
 
 
 def parity(name: str, accuracy: float = 0.98, *, passed: bool = True) -> ArtifactParity:

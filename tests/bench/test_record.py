@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.record import BENCH_FILE, read_bench, save_bench
 from edgemnist.bench.run import bench
 from edgemnist.errors import ManifestError
-from edgemnist.manifest import read_manifest
-from edgemnist.results import BenchResult
+from edgemnist.exports.findings import BENCH_FILE, read_bench, save_bench
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.results.bench import BenchResult
 from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
 

@@ -9,13 +9,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.bench.coldcache import can_evict, evict, files_of
-from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.config import BenchConfig, can_evict, evict, files_of
+from edgemnist.bench.models import NULL, select_subjects
 from edgemnist.bench.run import bench, spread, takes_part
-from edgemnist.bench.subjects import NULL, select_subjects
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
-from edgemnist.manifest import read_manifest
-from edgemnist.results import BenchResult
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.results.bench import BenchResult
 from tests.notices import Notices
 from tests.verify.damage import edit_manifest, empty_golden_pack, flip_bits_in_the_middle
 

@@ -11,14 +11,14 @@ import msgspec
 import pytest
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.results import ScenarioResult
-from edgemnist.bench.scenario_record import SCENARIOS_FILE, read_scenarios, save_scenario
-from edgemnist.bench.scenarios import ScenarioConfig, choose_scenario, duty_cycle_config, run_scenario
 from edgemnist.errors import ManifestError, UsageError
-from edgemnist.manifest import read_manifest
-from edgemnist.render.scenario_table import scenario_table
+from edgemnist.exports.findings import SCENARIOS_FILE, read_scenarios, save_scenario
+from edgemnist.exports.manifest import read_manifest
 from edgemnist.report.facts import read_facts
 from edgemnist.report.page import html_page
+from edgemnist.results.bench import ScenarioResult
+from edgemnist.scenario.run import ScenarioConfig, choose_scenario, duty_cycle_config, run_scenario
+from edgemnist.scenario.table import scenario_table
 from tests.conftest import Run
 from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact

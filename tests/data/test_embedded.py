@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.embedded import embedded_dataset
-from edgemnist.data.idxset import read_idx_directory
-from edgemnist.data.interface import Dataset
+from edgemnist.data.idx import read_idx_directory
 from tests.conftest import MNIST
 from tests.data.conftest import Listener
 

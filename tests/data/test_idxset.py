@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgemnist.data.idx import encode_idx
-from edgemnist.data.idxset import find_idx_files, read_idx_directory
+from edgemnist.data.idx import encode_idx, find_idx_files, read_idx_directory
 from edgemnist.errors import DataError
 from tests.conftest import MNIST
 from tests.data.conftest import WriteSet, small_set

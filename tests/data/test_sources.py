@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
 from edgemnist.errors import DataError
 from tests.conftest import MNIST, REPOSITORY

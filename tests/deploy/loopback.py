@@ -17,9 +17,9 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from edgemnist.agent.request import MARK
+from edgemnist.agent.store import Store
 from edgemnist.deploy.agent import make_agent
-from edgemnist.deploy.board.request import MARK
-from edgemnist.deploy.board.store import Store
 from edgemnist.deploy.target import Target
 
 SSHD = "/usr/sbin/sshd"

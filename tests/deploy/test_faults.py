@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.bundle.archive import Archive, write_contents
-from edgemnist.bundle.record import RECORD_FILE
-from edgemnist.deploy.board.request import SelfTestLimits
+from edgemnist.agent.archive import Archive, write_contents
+from edgemnist.agent.record import RECORD_FILE
+from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.remote import releases_on
-from edgemnist.deploy.results import BoardResult
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.results.boards import BoardResult
 from tests.deploy.answering import wait_for
 from tests.deploy.bundles import request_for
 from tests.deploy.conftest import put_bundle

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.loopback import LoopbackBoard, Sshd
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edgemnist.data.sources import find_dataset
-from edgemnist.export.config import ExportConfig
+from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.results import ArtifactParity
-from edgemnist.train.config import TrainConfig
+from edgemnist.results.verify import ArtifactParity
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from edgemnist.verify.run import verify
 from tests.conftest import MNIST

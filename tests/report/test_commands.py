@@ -10,12 +10,14 @@ import msgspec
 import pytest
 import typer.main
 
-from edgemnist.cli import app
-from edgemnist.exports import reference_directory
-from edgemnist.manifest import Manifest
+from edgemnist.app import app
+from edgemnist.exports.directory import reference_directory
+from edgemnist.exports.manifest import Manifest
 from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.facts import Facts, read_facts
-from edgemnist.results import DataIdentity, Limit, TrainResult
+from edgemnist.results.data import DataIdentity
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import Limit
 from edgemnist.verify.gate import LimitOverrides
 from edgemnist.verify.gatefile import GateTable, held_limits
 

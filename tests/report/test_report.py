@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from edgemnist.errors import MissingDependencyError
+from edgemnist.exports.findings import read_verification, save_verification
 from edgemnist.report.facts import read_facts
 from edgemnist.report.page import html_page
 from edgemnist.report.plots import apart
 from edgemnist.report.run import write_report
-from edgemnist.verify.record import read_verification, save_verification
 from tests.conftest import Run, run_edgemnist
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import UsageError
-from edgemnist.manifest import read_manifest
-from edgemnist.recommend import recommend_artifact
+from edgemnist.exports.findings import verified_names
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.recommend.weigh import recommend_artifact
 from edgemnist.report.facts import read_facts
-from edgemnist.results import TrainResult, read_result
-from edgemnist.verify.run import verified_names, verify
+from edgemnist.results.base import read_result
+from edgemnist.results.train import TrainResult
+from edgemnist.verify.run import verify
 from tests.conftest import Run, run_edgemnist
 from tests.verify.damage import flip_bits_in_the_middle
 

@@ -16,12 +16,12 @@ from filelock import FileLock
 from edgemnist.arrays import Images
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import ArtifactError
-from edgemnist.exports import reference_directory
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.directory import reference_directory
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load
 from edgemnist.runtimes.integer import IntegerClassifier
-from edgemnist.runtimes.tflite_graph import read_graph
+from edgemnist.runtimes.tflite import read_graph
 from tests.conftest import MNIST, REPOSITORY, Run
 
 ODD = ("per-channel", "per-tensor", "uint8", "logits", "fused")

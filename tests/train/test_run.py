@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.data.identity import identified
-from edgemnist.data.interface import Dataset, Split
+from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.errors import ManifestError, StorageError, TrainingError
-from edgemnist.manifest import Artifact, TensorSpec, read_manifest, read_recorded, sha256
-from edgemnist.results import TrainResult, read_result
+from edgemnist.exports.manifest import Artifact, TensorSpec, read_manifest, read_recorded, sha256
+from edgemnist.results.base import read_result
+from edgemnist.results.train import TrainResult
 from edgemnist.storage import commit_files
 from edgemnist.train import recipes
-from edgemnist.train.config import TrainConfig
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from tests.conftest import REPOSITORY
 from tests.train.conftest import Listener, of

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from PIL import Image
 
+from edgemnist.exports.findings import read_verification
 from edgemnist.verify.gatefile import own_gates
-from edgemnist.verify.record import read_verification
 from tests.conftest import Run, run_edgemnist
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
@@ -157,8 +157,8 @@ def test_options_that_make_no_sense_are_wrong_usage(
 @pytest.fixture
 def digits(made_exports: Path, tmp_path: Path) -> Path:
     """A folder of 20 evaluation images by class, as a data set of one's own."""
-    from edgemnist.golden import read_golden
-    from edgemnist.manifest import read_manifest
+    from edgemnist.exports.golden import read_golden
+    from edgemnist.exports.manifest import read_manifest
 
     pack = read_golden(made_exports, read_manifest(made_exports))
     for split in ("train", "test"):

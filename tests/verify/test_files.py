@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.export import artifact_names
-from edgemnist.golden import GoldenPack, read_golden
-from edgemnist.manifest import read_manifest
-from edgemnist.results import VerifyResult
+from edgemnist.formats import artifact_names
+from edgemnist.exports.golden import GoldenPack, read_golden
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.results.verify import VerifyResult
 from edgemnist.verify.files import guess_quantization, verify_files
 from tests.verify import damage
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load
-from edgemnist.verify.flips import BROKEN, CHANGED, FIXED, count_kind, list_flips, margin
+from edgemnist.verify.parity import BROKEN, CHANGED, FIXED, count_kind, list_flips, margin
 from edgemnist.verify.run import verify
 from edgemnist.verify.sheet import MOST, flips_png
 from tests.verify import damage

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
-from edgemnist.export import artifact_names
-from edgemnist.results import Limit
+from edgemnist.formats import artifact_names
+from edgemnist.results.verify import Limit
 from edgemnist.verify.gate import GATES, LimitOverrides
 from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml, held_limits, read_gates
 from edgemnist.verify.run import verify

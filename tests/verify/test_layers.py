@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from edgemnist.errors import ArtifactError, UsageError
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
-from edgemnist.results import ArtifactLayers
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.results.verify import ArtifactLayers
 from edgemnist.verify.layers import CLIPPED, LOW_SQNR_DB, compare_layers, decibels
 from edgemnist.verify.run import verify
 from tests.notices import Notices

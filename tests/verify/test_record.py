@@ -12,10 +12,16 @@ import msgspec
 import pytest
 
 from edgemnist.errors import ManifestError
-from edgemnist.manifest import read_manifest
-from edgemnist.results import VerifyResult
+from edgemnist.exports.findings import (
+    VERIFY_FILE,
+    current_verification,
+    read_verification,
+    save_verification,
+    verified_names,
+)
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.results.verify import VerifyResult
 from edgemnist.verify.gate import LimitOverrides
-from edgemnist.verify.record import VERIFY_FILE, current, read_verification, save_verification, verified_names
 from edgemnist.verify.run import verify
 from tests.notices import Notices
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
@@ -66,11 +72,13 @@ def test_layers_and_votes_outlive_a_look_at_one_artifact_and_no_change_of_theirs
     assert saved.vote is not None
     assert [one.name for one in saved.layers] == ["tflite-int8", "tflite-int4"]
     replace_artifact(exports, "tflite-int8", flip_bits_in_the_middle((exports / "tflite-int8.tflite").read_bytes()))
-    changed = current(saved, read_manifest(exports))
+    changed = current_verification(saved, read_manifest(exports))
     assert changed.vote is None
     assert [one.name for one in changed.layers] == ["tflite-int4"]
     replace_artifact(exports, "tflite-float32", (exports / "tflite-float16.tflite").read_bytes())
-    assert current(saved, read_manifest(exports)).layers == [], "what they were compared with is another file"
+    assert current_verification(saved, read_manifest(exports)).layers == [], (
+        "what they were compared with is another file"
+    )
 
 
 def test_what_was_held_against_another_model_counts_for_nothing(exports: Path) -> None:

@@ -13,15 +13,15 @@ import pytest
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, UnknownNameError
-from edgemnist.export import artifact_names
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.formats import artifact_names
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from edgemnist.progress import Task
-from edgemnist.results import ArtifactParity
+from edgemnist.results.verify import ArtifactParity
 from edgemnist.runtimes import load
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.verify.answers import BATCH_SIZE, ask
 from edgemnist.verify.gate import LimitOverrides
+from edgemnist.verify.parity import BATCH_SIZE, ask
 from edgemnist.verify.run import verify
 from tests.notices import Notices
 from tests.verify import damage

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load
 from edgemnist.verify.gate import GATES, missed
 from edgemnist.verify.parity import compare
