@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgemnist.errors import ArtifactError
+from edgemnist.native import BUILD, NativeLibrary
 from edgemnist.registry import Entry, Package, Registry
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ class RuntimeEntry(Entry):
     """Endings of the model files that this runtime is chosen for."""
     artifacts: tuple[str, ...] = ()
     """Artifacts that it executes where it is asked for by name, beside the files that it is chosen for."""
+    install: str = ""
+    """The command that brings what is required, where that is no extra."""
+
+    def install_line(self) -> str:
+        """Return the command that brings what is required."""
+        return self.install or super().install_line()
 
 
 RUNTIMES: Registry[RuntimeEntry] = Registry(
@@ -54,6 +61,13 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             summary="Keras model.predict, on TensorFlow",
             requires=(Package("tensorflow", "tensorflow"),),
             extra="train",
+        ),
+        "native": RuntimeEntry(
+            target="edgemnist.runtimes.native:NativeClassifier",
+            summary="edgemnist's own engine for full-int8 TFLite",
+            requires=(NativeLibrary("edgemnist-native", "edgemnist.native.engine"),),
+            artifacts=("tflite-int8",),
+            install=BUILD,
         ),
         "integer": RuntimeEntry(
             target="edgemnist.runtimes.integer:IntegerClassifier",
