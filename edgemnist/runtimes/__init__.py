@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgemnist.errors import ArtifactError
+from edgemnist.native import BUILD, NativeLibrary
 from edgemnist.registry import Entry, Package, Registry
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ class RuntimeEntry(Entry):
     by_name: bool = False
     """Whether it executes a file only where a user asks for it by name: it is no choice for a board."""
 
+    install: str = ""
+    """The command that brings what is required, where that is no extra."""
+
+    def install_line(self) -> str:
+        """Return the command that brings what is required."""
+        return self.install or super().install_line()
+
     def executes(self, path: Path | str, artifact: str = "") -> bool:
         """Return whether this runtime takes a model file; `artifact` is its name, empty for a file from elsewhere."""
         quantization = artifact.partition("-")[2]
@@ -42,6 +50,14 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             requires=(Package("ai-edge-litert", "ai_edge_litert"),),
             extra="tflite",
             suffixes=(".tflite",),
+        ),
+        "native": RuntimeEntry(
+            target="edgemnist.runtimes.native:NativeClassifier",
+            summary="edgemnist's own engine for full-int8 TFLite",
+            requires=(NativeLibrary("edgemnist-native", "edgemnist.native.engine"),),
+            suffixes=(".tflite",),
+            quantizations=("int8",),
+            install=BUILD,
         ),
         "onnxruntime": RuntimeEntry(
             target="edgemnist.runtimes.onnxruntime:ONNXRuntimeClassifier",
