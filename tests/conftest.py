@@ -15,12 +15,13 @@ import pytest
 from filelock import FileLock
 
 from tests.browser import browser
+from tests.needs import pytest_runtest_setup, pytest_terminal_summary
 
-__all__ = ["browser"]
+__all__ = ["browser", "pytest_runtest_setup", "pytest_terminal_summary"]
 
 REPOSITORY = Path(__file__).parents[1]
-MNIST = REPOSITORY.parent / "shared" / "mnist"
-"""The full MNIST, where it is there."""
+MNIST = Path(os.environ.get("EDGEMNIST_DATA", "not-given")).resolve()
+"""The full MNIST; a test that reads it is marked with `needs("EDGEMNIST_DATA")`."""
 
 LONGEST = ("test_readme.py", "test_kills.py")
 """Files that take minutes."""
