@@ -307,7 +307,7 @@ def test_a_pipe_that_closes_early_is_no_traceback(exports: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounts a small disk, as root")
+@pytest.mark.needs("root")
 def test_a_full_disk_keeps_the_old_artifacts(made_exports: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -165,6 +165,7 @@ def test_the_wheel_in_the_bundle_is_one_that_pip_installs(tmp_path: Path) -> Non
     assert "from edgemnist.__main__ import main" in (target / "bin" / "edgemnist").read_text()
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_signature_holds_for_its_signer_and_contents_only(tmp_path: Path) -> None:
     mine, other = make_key(tmp_path / "mine"), make_key(tmp_path / "other")
     allowed = tmp_path / "allowed_signers"
@@ -183,6 +184,7 @@ def test_a_signature_holds_for_its_signer_and_contents_only(tmp_path: Path) -> N
         verify(b"data", sign(b"data", mine), allowed)
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_signature_for_another_purpose_does_not_count(tmp_path: Path) -> None:
     mine = make_key(tmp_path / "mine")
     allowed = tmp_path / "allowed_signers"
@@ -193,6 +195,7 @@ def test_a_signature_for_another_purpose_does_not_count(tmp_path: Path) -> None:
         verify(b"data", signature, allowed)
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_key_that_cannot_sign_is_told(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be signed"):
         sign(b"data", tmp_path / "missing")

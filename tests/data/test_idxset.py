@@ -154,7 +154,7 @@ def test_a_file_that_is_a_directory_is_named(write_set: WriteSet) -> None:
         read_idx_directory(directory)
 
 
-@pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository")
+@pytest.mark.needs("EDGEMNIST_DATA")
 def test_the_whole_of_mnist_is_read_and_recognized_whatever_holds_it(tmp_path: Path) -> None:
     dataset = read_idx_directory(MNIST)
     assert dataset is not None

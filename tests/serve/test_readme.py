@@ -48,6 +48,7 @@ def line_with(start: str) -> str:
     return lines[0]
 
 
+@pytest.mark.needs("curl", "openssl")
 @pytest.mark.parametrize("start", ["edgemnist serve  ", "edgemnist serve --host"])
 def test_the_service_starts_as_written_and_curl_gets_an_answer(start: str, place: Path) -> None:
     port = str(free_port())

@@ -20,7 +20,7 @@ from tests.data.conftest import NAMES
 
 pytestmark = [
     pytest.mark.full_data,
-    pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository"),
+    pytest.mark.needs("EDGEMNIST_DATA"),
 ]
 
 

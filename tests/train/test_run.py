@@ -285,7 +285,7 @@ assert [path.name for path in directory.iterdir()] == ["model.keras"]
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.needs("namespaces")
 @pytest.mark.parametrize(("mode", "told"), [("rw", "No space left on device"), ("ro", "Read-only file system")])
 def test_a_full_or_read_only_disk_is_told_before_the_training_starts(
     mode: str, told: str, cache: Path, dataset: Dataset, tmp_path: Path
