@@ -111,12 +111,10 @@ def verify(
             gate_for(quantization)
         with quiet_libraries():
             from edgemnist.exports.directory import find_exports
-            from edgemnist.progress import SILENT
             from edgemnist.verify.files import find_evaluation, verify_files
             from edgemnist.verify.run import write_flips
 
-            # Files that are compared on images that were named have nothing to do with any export directory.
-            place = find_exports(exports, SILENT if data is not None else reporter)
+            place = find_exports(exports, fall_back=False)
             evaluation = find_evaluation(place, data, download=not offline, reporter=reporter)
             result = verify_files(
                 reference, artifacts, evaluation, limits=limits, gates=gates, quantization=quantization,

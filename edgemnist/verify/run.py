@@ -158,13 +158,14 @@ def _compare_layers(
     if not comparable:
         reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
     directory = exports.directory
-    return [
-        msgspec.structs.replace(
-            compare_layers(one.name, directory / one.file, directory / twin.file, golden, reporter),
-            sha256=one.sha256,
-            reference_sha256=twin.sha256,
-        )
+    compared = (
+        (one, compare_layers(one.name, directory / one.file, directory / twin.file, golden, reporter))
         for one in comparable
+    )
+    return [
+        msgspec.structs.replace(layers, sha256=one.sha256, reference_sha256=twin.sha256)
+        for one, layers in compared
+        if layers is not None
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load
@@ -39,7 +40,7 @@ def test_two_voters_cannot_tell_which_of_them_is_wrong() -> None:
 
 
 def test_good_int8_artifacts_are_voted_on_by_three_and_litert_keeps_to_the_specification(made_exports: Path) -> None:
-    result = verify(made_exports, ["tflite-int8", "onnx-int8"])
+    result = verify(Exports.open(made_exports), ["tflite-int8", "onnx-int8"])
     assert result.vote is not None
     assert {(voter.artifact, voter.runtime) for voter in result.vote.voters} == {
         ("tflite-int8", "litert"),
@@ -55,7 +56,7 @@ def test_good_int8_artifacts_are_voted_on_by_three_and_litert_keeps_to_the_speci
 
 def test_a_wrong_onnx_file_is_the_odd_one_out(exports: Path) -> None:
     damage_artifact(exports, "onnx-int8", damage.swap_onnx_outputs)
-    vote = verify(exports, ["tflite-int8", "onnx-int8"]).vote
+    vote = verify(Exports.open(exports), ["tflite-int8", "onnx-int8"]).vote
     assert vote is not None
     assert vote.odd_one_out == "onnxruntime (onnx-int8)"
     alone = {voter.runtime: voter.alone for voter in vote.voters}
