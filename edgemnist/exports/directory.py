@@ -325,18 +325,22 @@ def open_for_answers(directory: str | Path | None, artifact: str | None, reporte
 def peek(directory: str | Path | None, reporter: Reporter = SILENT) -> Exports | None:
     """Open the export directory for a command that says something about it beside its own matter.
 
-    Where none was named, None stands for one that is not there, and for one whose record is missing or broken, which a
-    notice says. Raises what `Exports.open` raises where one was named.
+    A notice says which of its artifacts are not current. Where no directory was named, None stands for one that is not
+    there, and for one whose record is missing or broken, which a notice says. Raises what `Exports.open` raises where one was named.
     """
     if directory is None and not _has_exports(DEFAULT_EXPORTS):
         return None
     try:
-        return Exports.open(directory)
+        opened = Exports.open(directory)
     except ManifestError as error:
         if directory is not None:
             raise
         reporter.notice(f"{error.message}.")
         return None
+    for one in opened.artifacts:
+        if one.status != CURRENT:
+            reporter.notice(f"{one.name} is {one.status}: {one.reason}.")
+    return opened
 
 
 def find_exports(directory: str | Path | None, reporter: Reporter = SILENT, *, fall_back: bool = True) -> Path:
