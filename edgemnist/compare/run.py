@@ -81,8 +81,8 @@ def open_for(directory: Path | None, names: tuple[str, str], reporter: Reporter 
     Two model files need none: without one, the images are those of the reference, and a notice says so. Raises what
     `Exports.open` raises.
     """
-    place = find_exports(directory)
+    place = find_exports(directory, fall_back=False)
     if not (place / MANIFEST_FILE).exists() and all(is_model_file(split_name(name)[0]) for name in names):
-        reporter.notice(f"{place} holds no {MANIFEST_FILE}, so the images are those of the reference.")
+        reporter.notice(f"{place} has no {MANIFEST_FILE}, so the images are those of the reference.")
         return Exports.open(reference_directory())
     return Exports.open(directory, reporter)

@@ -67,7 +67,7 @@ def _damage_told() -> Iterator[None]:
         yield
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(
-            f"{ANSWERS_FILE} is damaged: {error}", hint="Write it anew with: edgemnist export"
+            f"{ANSWERS_FILE} is damaged: {error}", hint="Write it again with: edgemnist export"
         ) from error
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.manifest import open_recorded, read_recorded
+from edgemnist.exports.manifest import command, open_recorded, read_recorded
 from edgemnist.results.data import DataIdentity
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class GoldenFile(Golden):
                 yield np.frombuffer(member.read(math.prod(shape)), np.uint8).reshape(shape)
 
 
-_AGAIN = "Write it anew with: edgemnist export"
+_AGAIN = "Write it again with: edgemnist export"
 _IMAGES = "images.npy"
 _DECODED_AT_A_TIME = 1000
 
@@ -181,5 +181,7 @@ def open_golden(directory: Path, manifest: Manifest) -> Iterator[GoldenFile]:
 
 def _recorded(directory: Path, manifest: Manifest) -> GoldenRecord:
     if manifest.golden is None:
-        raise ArtifactError(f"{directory} has no golden pack", hint="Write one with: edgemnist export")
+        raise ArtifactError(
+            f"{directory} has no golden pack", hint=f"Write one with: {command('export', directory)}"
+        )
     return manifest.golden

@@ -7,6 +7,7 @@ SHA-256. Nothing is read from an export directory whose hash does not match its 
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgemnist.results.data import DataIdentity
 from edgemnist.storage import recover
 
 MANIFEST_FILE = "manifest.json"
+DEFAULT_EXPORTS = Path("exports")
 MODEL_FILE = "model.keras"
 GOLDEN_FILE = "golden.npz"
 SCHEMA_VERSION = 1
@@ -137,16 +139,33 @@ def read_manifest(directory: Path) -> Manifest:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(
-            f"{directory} holds no {MANIFEST_FILE}, so it is no export directory",
-            hint="Make one with: edgemnist export",
+            _nothing_there(directory),
+            hint=f"Make one with: {command('all', directory)}; the one that comes with edgemnist is: --exports reference",
         ) from None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
     return _decode(path, data)
 
 
+def command(words: str, directory: Path) -> str:
+    """Return a command line for an export directory, such as `edgemnist verify --exports DIR`; `words` begin with it."""
+    named = "" if directory == DEFAULT_EXPORTS else f" --exports {shlex.quote(str(directory))}"
+    return f"edgemnist {words}{named}"
+
+
+def _nothing_there(directory: Path) -> str:
+    """Say why there is no manifest in a directory."""
+    if not directory.exists():
+        return f"The export directory {directory} does not exist"
+    if not directory.is_dir():
+        return f"{directory} is a file, not an export directory"
+    if not any(directory.iterdir()):
+        return f"The export directory {directory} is empty"
+    return f"{directory} has no {MANIFEST_FILE}, so it is not an export directory"
+
+
 def _decode(path: Path, data: bytes) -> Manifest:
-    again = "Write it anew with: edgemnist export"
+    again = f"Write it again with: {command('export', path.parent)}"
     try:
         version = msgspec.json.decode(data, type=_Versioned).schema_version
     except msgspec.MsgspecError as error:
@@ -199,7 +218,7 @@ def open_recorded(directory: Path, record: FileRecord) -> Iterator[BinaryIO]:
     Raises ArtifactError where the file is missing, or its size or hash is not the recorded one.
     """
     path = directory / record.file
-    again = "Write it anew with: edgemnist export"
+    again = f"Write it again with: {command('export', directory)}"
     try:
         file = path.open("rb")
     except FileNotFoundError:

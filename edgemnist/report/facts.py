@@ -97,7 +97,7 @@ def read_facts(exports: Exports) -> Facts:
     verified = findings.verify.result if findings.verify is not None and findings.verify.current else None
     benched = findings.bench.result if findings.bench is not None and findings.bench.current else None
     training = findings.training.result if findings.training is not None and findings.training.current else None
-    has_golden = exports.manifest.golden is not None and not exports.model_changed
+    has_golden = exports.manifest.golden is not None and not exports.mismatch
     return Facts(
         exports=exports.directory,
         manifest=exports.manifest,

@@ -12,7 +12,7 @@ from edgemnist.results.verify import ArtifactParity
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.verify.gate import Gate, missed
 from edgemnist.verify.gatefile import held_limits
-from edgemnist.verify.parity import Answers, compare, list_flips
+from edgemnist.verify.parity import Answers, compare, list_flips, no_answers
 from edgemnist.verify.statistics import expected_calibration_error, mcnemar_p, wilson_interval
 from edgemnist.verify.vote import check_integer, missed_replay, replay
 
@@ -52,7 +52,7 @@ def _difference(found: list[str] | tuple[str, ...], expected: tuple[str, ...]) -
 
 def assess(
     golden: Golden,
-    answers: Answers,
+    answers: Answers | None,
     *,
     name: str,
     format: str,  # noqa: A002 - named as in the result
@@ -65,15 +65,19 @@ def assess(
     exported: Probabilities | None = None,
     output_scale: float | None = None,
 ) -> ArtifactParity:
-    """Hold an artifact's answers against the reference in `golden`.
+    """Hold an artifact's answers against the reference in `golden`; None for one whose classes are others.
+
+    What cannot be compared misses no further gate: the mistake says it all.
 
     `mistakes` are reasons to fail that were found before, `integer` what the integer reference answers, float32 [N, C].
     `exported` is what the artifact answered on the exporting machine, float32 [N, C], where that is known, and
     `output_scale` the step of a quantized output.
     """
+    comparable = answers is not None
+    answers = answers or no_answers(*golden.probabilities.shape)
     parity = compare(golden.probabilities, golden.labels, answers.single, answers.batched)
     check = None if integer is None else check_integer(answers.single, integer)
-    reasons = [*(mistakes or []), *missed(gate, parity, check)]
+    reasons = [*(mistakes or []), *(missed(gate, parity, check) if comparable else [])]
     replayed = None
     if exported is not None and exported.shape == answers.single.shape:
         replayed = replay(answers.single, exported, output_scale)
@@ -94,6 +98,7 @@ def assess(
         mean_abs_diff=parity.mean_abs_diff,
         max_batch_diff=parity.max_batch_diff,
         batch_flips=parity.batch_flips,
+        ties=parity.ties,
         passed=not reasons,
         reasons=reasons,
         sha256=sha256,

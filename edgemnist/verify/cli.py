@@ -93,6 +93,7 @@ def verify(
         return
     limits = LimitOverrides.of(max_flips_percent=max_flips, max_drop_points=max_drop, max_abs_diff=max_diff)
     reporter = TerminalReporter()
+    step = ""
     if on:
         from edgemnist.deploy.remote import verify_on
         from edgemnist.deploy.target import Target
@@ -111,12 +112,10 @@ def verify(
             gate_for(quantization)
         with quiet_libraries():
             from edgemnist.exports.directory import find_exports
-            from edgemnist.progress import SILENT
             from edgemnist.verify.files import find_evaluation, verify_files
             from edgemnist.verify.run import write_flips
 
-            # Files that are compared on images that were named have nothing to do with any export directory.
-            place = find_exports(exports, SILENT if data is not None else reporter)
+            place = find_exports(exports, fall_back=False)
             evaluation = find_evaluation(place, data, download=not offline, reporter=reporter)
             result = verify_files(
                 reference, artifacts, evaluation, limits=limits, gates=gates, quantization=quantization,
@@ -134,10 +133,11 @@ def verify(
             opened = Exports.open(exports, reporter)
             result = run(opened, artifacts, limits, reporter, gates=gates, layers=layers)
             keep_verdict(opened, result, reporter)
+            step = opened.command("bench")
             if sheet is not None:
                 result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:
         write_file(junit, junit_xml(result))
-    show(result, lambda: verify_page(result, flips=flips), json=json)
+    show(result, lambda: verify_page(result, flips=flips, step=step), json=json)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)

@@ -23,7 +23,7 @@ from edgemnist.runtimes.tflite import Graph, read_graph
 from edgemnist.verify.assess import assess
 from edgemnist.verify.gate import Gate, LimitOverrides
 from edgemnist.verify.gatefile import GateTable
-from edgemnist.verify.parity import ask, no_answers
+from edgemnist.verify.parity import Answers, ask
 from edgemnist.verify.statistics import load_statistics
 from edgemnist.verify.vote import INTEGER, integer_answers
 
@@ -156,16 +156,17 @@ def _of_onnx(data: bytes) -> str:
 
 def _verify_file(pack: GoldenPack, model: Model, quantization: str, gate: Gate, reporter: Reporter) -> ArtifactParity:
     classifier = model.load()
-    count, classes = pack.probabilities.shape
+    classes = pack.probabilities.shape[1]
     mistakes: list[str] = []
     integer = None
+    answers: Answers | None
     if len(classifier.classes_) == classes:
-        with reporter.task(f"Verifying {model.name}", total=count) as task:
+        with reporter.task(f"Verifying {model.name}", total=len(pack.labels)) as task:
             answers = ask(classifier, pack, task)
         if quantization == "int8" and model.runtime != INTEGER:
             integer = integer_answers(model.path, pack, reporter)
     else:
-        answers = no_answers(count, classes)
+        answers = None
         mistakes.append(f"it knows {len(classifier.classes_)} classes where the reference has {classes}")
     return assess(
         pack,

@@ -21,7 +21,7 @@ from edgemnist.verify.assess import assess, mismatches
 from edgemnist.verify.gate import Gate, LimitOverrides
 from edgemnist.verify.gatefile import GateTable, own_gates
 from edgemnist.verify.layers import FLOAT_TWIN, compare_layers
-from edgemnist.verify.parity import ask, no_answers
+from edgemnist.verify.parity import Answers, ask
 from edgemnist.verify.sheet import flips_png
 from edgemnist.verify.statistics import load_statistics
 from edgemnist.verify.vote import INTEGER, Ballot, count_votes, integer_answers
@@ -113,13 +113,12 @@ def _verify_one(
     count, classes = golden.probabilities.shape
     is_int8 = model.record.quantization == "int8"
     integer: Probabilities | None = None
+    answers: Answers | None = None
     if len(classifier.classes_) == classes:
         with reporter.task(f"Verifying {model.name}", total=count) as task:
             answers = ask(classifier, golden, task)
         if is_int8 and model.runtime != INTEGER:
             integer = integer_answers(model.path, golden, reporter)
-    else:
-        answers = no_answers(count, classes)
     parity = assess(
         golden,
         answers,
@@ -134,7 +133,7 @@ def _verify_one(
         exported=exports.reference_answers(model),
         output_scale=model.record.output.scale,
     )
-    if not is_int8:
+    if not is_int8 or answers is None:
         return parity, []
     ballots = [Ballot(artifact=model.artifact, runtime=model.runtime, labels=answers.single.argmax(axis=1))]
     if integer is not None:
@@ -158,13 +157,14 @@ def _compare_layers(
     if not comparable:
         reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
     directory = exports.directory
-    return [
-        msgspec.structs.replace(
-            compare_layers(one.name, directory / one.file, directory / twin.file, golden, reporter),
-            sha256=one.sha256,
-            reference_sha256=twin.sha256,
-        )
+    compared = (
+        (one, compare_layers(one.name, directory / one.file, directory / twin.file, golden, reporter))
         for one in comparable
+    )
+    return [
+        msgspec.structs.replace(layers, sha256=one.sha256, reference_sha256=twin.sha256)
+        for one, layers in compared
+        if layers is not None
     ]
 
 

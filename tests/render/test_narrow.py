@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from edgemnist.deploy.screen import deploy_page, releases_page
+from edgemnist.deploy.screen import deploy_page
 from edgemnist.doctor.screen import doctor_page
+from edgemnist.releases.screen import releases_page
 from edgemnist.results.boards import (
     DEPLOYED,
     UNCHANGED,

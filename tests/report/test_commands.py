@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from edgemnist.app import app
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.exports.manifest import Manifest
 from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.facts import Facts, read_facts
@@ -24,7 +24,7 @@ from edgemnist.verify.gatefile import GateTable, held_limits
 
 @pytest.fixture(scope="module")
 def facts(known_exports: Path) -> Facts:
-    return read_facts(known_exports)
+    return read_facts(Exports.open(known_exports))
 
 
 def line_of(facts: Facts, command: str) -> str:
@@ -162,7 +162,7 @@ def test_the_benchmark_is_as_long_and_as_wide_as_it_was(facts: Facts) -> None:
 
 
 def test_the_commands_for_the_reference_are_those_that_made_it() -> None:
-    lines = reproduce(read_facts(reference_directory()))
+    lines = reproduce(read_facts(Exports.open(reference_directory())))
     assert "edgemnist export --format tflite --calibration 500 --golden 1000 --data mnist/" in lines
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.exports.directory import find_exports, reference_directory
+from edgemnist.exports.directory import find_exports, open_for_answers, reference_directory
 from tests.notices import Notices
 
 
@@ -22,9 +22,9 @@ def test_the_reference_answers_where_nothing_was_exported_and_says_so(notices: N
 
 
 def test_a_model_file_that_was_named_answers_itself_without_a_word_of_the_reference(notices: Notices) -> None:
-    find_exports(None, notices, artifact="mine.tflite")
+    assert open_for_answers(None, "mine.tflite@litert", notices) is None
     assert notices.messages == []
-    find_exports(None, notices, artifact="tflite-int8")
+    assert open_for_answers(None, "tflite-int8", notices) is not None
     assert len(notices.messages) == 1
 
 

@@ -15,9 +15,10 @@ from edgemnist.bench.baseline import (
     compare_rounds,
     compare_with_baseline,
 )
-from edgemnist.bench.command import Request, run_request
 from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.run import bench_against
 from edgemnist.errors import UsageError
+from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import read_baseline
 from edgemnist.results.bench import BenchResult
 from tests.bench.machine import run
@@ -195,7 +196,7 @@ def test_a_name_that_the_earlier_run_lacks_ends_the_command_before_anything_is_m
     # An hour of measuring would not end in time.
     config = BenchConfig(seconds=3_600.0)
     with pytest.raises(UsageError, match="nothing to compare tflite-int4"):
-        run_request(made_exports, Request(artifacts=["tflite-int4"], config=config, baseline=tmp_path / "b.json"))
+        bench_against(Exports.open(made_exports), ["tflite-int4"], config, baseline=tmp_path / "b.json")
 
 
 def test_a_baseline_without_raw_samples_or_without_a_file_is_wrong_usage(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from edgemnist.exports.answers import (
     encode_answers,
     read_answers,
 )
+from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_manifest
 from edgemnist.verify.gate import gate_for
@@ -93,7 +94,9 @@ def with_answers(exports: Path, name: str = "tflite-int8") -> Manifest:
 
 def test_verify_replays_what_the_exporting_machine_answered(exports: Path) -> None:
     manifest = with_answers(exports)
-    assert [one.replay.verdict for one in verify(exports, ["tflite-int8"]).artifacts if one.replay] == ["identical"]
+    assert [one.replay.verdict for one in verify(Exports.open(exports), ["tflite-int8"]).artifacts if one.replay] == [
+        "identical"
+    ]
     answers = dict(read_answers(exports, manifest))
     sha256 = manifest.artifact("tflite-int8").sha256
     answers[sha256] = np.roll(answers[sha256], 1, axis=0)
@@ -101,7 +104,7 @@ def test_verify_replays_what_the_exporting_machine_answered(exports: Path) -> No
     (exports / "answers.npz").write_bytes(data)
     changed = msgspec.structs.replace(manifest, answers=answers_record(data))
     (exports / MANIFEST_FILE).write_bytes(changed.encode())
-    result = verify(exports, ["tflite-int8"])
+    result = verify(Exports.open(exports), ["tflite-int8"])
     assert not result.passed
     assert "exporting machine" in result.artifacts[0].reasons[0]
 

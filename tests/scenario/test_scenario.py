@@ -6,18 +6,20 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.errors import ManifestError, UsageError
-from edgemnist.exports.findings import SCENARIOS_FILE, read_scenarios, save_scenario
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import SCENARIOS_FILE
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.report.facts import read_facts
 from edgemnist.report.page import html_page
 from edgemnist.results.bench import ScenarioResult
-from edgemnist.scenario.run import ScenarioConfig, choose_scenario, duty_cycle_config, run_scenario
+from edgemnist.scenario.run import ScenarioConfig, run_scenario
 from edgemnist.scenario.table import scenario_table
 from tests.conftest import Run
 from tests.notices import Notices
@@ -26,8 +28,20 @@ from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
 QUICK = BenchConfig(samples=200, seconds=0.1, rounds=1, batch_size=1, repeats=0)
 
 
+def duty_cycle(rate: float) -> ScenarioConfig:
+    return ScenarioConfig(name="duty-cycle", rate=rate)
+
+
+def read_scenarios(exports: Path) -> list[ScenarioResult]:
+    return Exports.open(exports).findings.scenarios
+
+
+def save_scenario(exports: Path, result: ScenarioResult, notices: Notices | None = None) -> bool:
+    return Exports.open(exports).findings.save_scenario(result, notices or Notices())
+
+
 def run(exports: Path, scenario: ScenarioConfig, config: BenchConfig = QUICK) -> ScenarioResult:
-    return run_scenario(exports, ["tflite-int8"], config, scenario)
+    return run_scenario(Exports.open(exports), ["tflite-int8"], config, scenario)
 
 
 def test_single_stream_bounds_the_90th_percentile(made_exports: Path) -> None:
@@ -67,7 +81,7 @@ def test_a_server_holds_its_limit_at_the_rate_that_it_is_said_to(made_exports: P
 
 @pytest.mark.parametrize(
     "scenario",
-    [ScenarioConfig(name="server", rate=1e9), duty_cycle_config("1000000000/s")],
+    [ScenarioConfig(name="server", rate=1e9), duty_cycle(1e9)],
     ids=["server", "duty-cycle"],
 )
 def test_a_rate_that_cannot_be_reached_ends_and_is_doubted(scenario: ScenarioConfig, made_exports: Path) -> None:
@@ -80,7 +94,7 @@ def test_a_rate_that_cannot_be_reached_ends_and_is_doubted(scenario: ScenarioCon
 
 
 def test_a_call_after_a_sleep_is_held_against_calls_without(made_exports: Path) -> None:
-    (one,) = run(made_exports, duty_cycle_config("50/s")).results
+    (one,) = run(made_exports, duty_cycle(50)).results
     assert [point.setting for point in one.points] == [0, 50]
     assert one.points[1].samples == 10
 
@@ -89,26 +103,26 @@ def test_the_command_line_plays_scenarios_keeps_them_and_the_report_shows_them(
     exports: Path, edgemnist: Run, tmp_path: Path
 ) -> None:
     common = ["tflite-int8", "--exports", exports, "--seconds", "0.1", "--repeats", "0", "--rounds", "1"]
-    done = edgemnist("bench", *common, "--scenario", "single-stream", "--threads", "1-2", "--json")
+    done = edgemnist("scenario", "single-stream", *common, "--threads", "1-2", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["scenario"] == "single-stream"
     assert [one["threads"] for one in document["results"]] == [1, 2]
     saved = tmp_path / "offline.json"
-    for options in (["--scenario", "offline", "--save", saved], ["--duty-cycle", "100/s"]):
-        shown = edgemnist("bench", *common, *options)
+    for options in (["offline", "--save", saved], ["duty-cycle", "--rate", "100"]):
+        shown = edgemnist("scenario", options[0], *common, *options[1:])
         assert shown.returncode == 0, shown.stderr
         assert "tflite-int8" in shown.stdout
     assert json.loads(saved.read_text())["results"][0]["points"][0]["samples_us"]
     kept = read_scenarios(exports)
     assert [one.scenario for one in kept] == ["single-stream", "offline", "duty-cycle"]
     assert all(point.samples_us is None for one in kept for played in one.results for point in played.points)
-    page = html_page(read_facts(exports))
+    page = html_page(read_facts(Exports.open(exports)))
     assert all(f">{title}</h3>" in page for title in ("Single stream", "Offline", "Duty cycle"))
 
 
 def test_what_was_played_is_kept_as_long_as_it_is_of_the_same_files_and_host(exports: Path) -> None:
-    duty = run(exports, duty_cycle_config("1000/s"))
+    duty = run(exports, duty_cycle(1000))
     other = msgspec.structs.replace(duty.results[0], name="tflite-int4", sha256=hash_of(exports, "tflite-int4"))
     for result in (duty, msgspec.structs.replace(duty, results=[other])):
         assert save_scenario(exports, result)
@@ -123,7 +137,7 @@ def test_what_was_played_is_kept_as_long_as_it_is_of_the_same_files_and_host(exp
 
 
 def test_a_broken_record_of_scenarios_is_an_error_to_read_and_replaced_by_the_next(exports: Path) -> None:
-    duty = run(exports, duty_cycle_config("1000/s"))
+    duty = run(exports, duty_cycle(1000))
     (exports / SCENARIOS_FILE).write_text("{")
     with pytest.raises(ManifestError, match=SCENARIOS_FILE):
         read_scenarios(exports)
@@ -137,37 +151,21 @@ def hash_of(exports: Path, name: str) -> str:
     return read_manifest(exports).artifact(name).sha256
 
 
-@pytest.mark.parametrize(("text", "rate"), [("1/s", 1.0), ("0.5/s", 0.5), ("20", 20.0)])
-def test_a_duty_cycle_is_read(text: str, rate: float) -> None:
-    assert duty_cycle_config(text).rate == rate
-
-
-@pytest.mark.parametrize("text", ["", "often", "1/min", "0/s", "-1/s", "1.2.3/s"])
-def test_a_duty_cycle_that_makes_no_sense_is_wrong_usage(text: str) -> None:
-    with pytest.raises(UsageError):
-        duty_cycle_config(text)
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"name": "sever"}, "did you mean 'server'"),
-        ({"name": "server", "rate": 0.0}, "rate of 0"),
-        ({"name": "offline", "rate": 5.0}, "--rate is for"),
-        ({"name": None, "rate": 5.0}, "--rate is for"),
+        ({"name": "server", "rate": 0.0}, "--rate must be more than 0"),
+        ({"name": "duty-cycle", "rate": -1.0}, "--rate must be more than 0"),
+        ({"name": "offline", "rate": 5.0}, "offline has no --rate"),
         ({"name": "server", "p99_limit_ms": -1.0}, "--p99-limit"),
-        ({"name": "server", "p99_limit_ms": math.nan}, "--p99-limit nan"),
-        ({"name": "server", "rate": math.inf}, "rate of inf"),
-        ({"name": "offline", "p99_limit_ms": 3.0}, "--p99-limit is for"),
-        ({"name": None, "p99_limit_ms": 3.0}, "--p99-limit is for"),
-        ({"name": None, "p99_limit_ms": math.nan}, "--p99-limit is for"),
-        ({"name": None, "duty_cycle": "1/s", "p99_limit_ms": 3.0}, "--p99-limit is for"),
-        ({"name": None, "duty_cycle": "1/s", "rate": 3.0}, "--rate is for"),
-        ({"name": "server", "duty_cycle": "1/s"}, "Choose one"),
+        ({"name": "server", "p99_limit_ms": math.nan}, "--p99-limit"),
+        ({"name": "server", "rate": math.inf}, "--rate"),
+        ({"name": "offline", "p99_limit_ms": 3.0}, "offline has no --p99-limit"),
+        ({"name": "duty-cycle", "p99_limit_ms": 3.0}, "duty-cycle has no --p99-limit"),
     ],
 )
-def test_options_that_make_no_sense_together_are_wrong_usage(options: dict[str, object], said: str) -> None:
-    given = {"rate": None, "p99_limit_ms": None, "duty_cycle": None, **options}
+def test_a_setting_that_a_scenario_does_not_have_is_wrong_usage(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        choose_scenario(**given)  # type: ignore[arg-type]  # the names and kinds are those above
+        ScenarioConfig(**options)
     assert said in f"{caught.value.message} {caught.value.hint}"
