@@ -22,10 +22,10 @@ import typer.main
 
 import edgemnist
 from edgemnist import errors
-from edgemnist.cli import app
-from edgemnist.export import FORMATS
-from edgemnist.results import Result
-from edgemnist.runtimes import RUNTIMES
+from edgemnist.app import app
+from edgemnist.formats import FORMATS
+from edgemnist.results.base import Result
+from edgemnist.runtimes import RUNTIMES, runtimes_of
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml
 
@@ -54,7 +54,8 @@ def commands() -> str:
 
 def _named_commands() -> dict[str, Any]:
     group: Any = typer.main.get_command(app)
-    return {name: group.commands[name] for name in group.list_commands(typer.Context(group))}
+    context = typer.Context(group)
+    return {name: group.get_command(context, name) for name in group.list_commands(context)}
 
 
 def _command(name: str, command: Any) -> str:  # noqa: ANN401 - of click, or of Typer's copy of it
@@ -114,11 +115,7 @@ def artifacts() -> str:
     for name, entry in FORMATS.items():
         for quantization in entry.quantizations:
             artifact = f"{name}-{quantization}"
-            runtimes = [
-                runtime
-                for runtime, one in RUNTIMES.items()
-                if entry.suffix in one.suffixes or artifact in one.artifacts
-            ]
+            runtimes = runtimes_of(artifact + entry.suffix, artifact)
             rows.append([f"`{artifact}`", entry.summary, ", ".join(f"`{runtime}`" for runtime in runtimes)])
     return "\n".join(_table(["Artifact", "Format", "Runtimes, the default first"], rows))
 
@@ -126,7 +123,7 @@ def artifacts() -> str:
 def runtimes() -> str:
     """Return every runtime, and how to install it."""
     rows = [
-        [f"`{name}`", entry.summary, f"`{entry.install_line()}`" if entry.extra else "always there"]
+        [f"`{name}`", entry.summary, f"`{entry.install_line()}`" if entry.requires else "always there"]
         for name, entry in RUNTIMES.items()
     ]
     return "\n".join(_table(["Runtime", "What it is", "Install"], rows))

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line. Ctrl-C ends it without a traceback, also while the command line is imported."""
     try:
-        from edgemnist.cli import main as run
+        from edgemnist.app import main as run
 
         run()
     except KeyboardInterrupt:

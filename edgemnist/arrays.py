@@ -15,3 +15,8 @@ Labels: TypeAlias = npt.NDArray[np.int64]
 """int64 [N], indices of classes."""
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 """float32 [N, C], each row adding up to 1."""
+
+
+def as_digit(label: str) -> int | str:
+    """Return a label as a number where it is one."""
+    return int(label) if label.isdecimal() else label

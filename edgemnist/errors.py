@@ -23,6 +23,7 @@ The message is one sentence that says what is wrong and where; the hint, printed
 from __future__ import annotations
 
 import difflib
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -129,3 +130,21 @@ class MissingDependencyError(EdgemnistError):
             f"{what} needs {names}, which is not installed",
             hint=f"Install it with: {install_line}",
         )
+
+
+def check_range(
+    option: str, value: float | None, *, least: float = -math.inf, most: float = math.inf, above: float = -math.inf
+) -> None:
+    """Raise UsageError, with the one sentence for it, where an option is out of its range; None is not given.
+
+    `least` and `most` belong to the range, `above` does not. What is not a finite number is out of every range.
+    """
+    if value is None or (math.isfinite(value) and least <= value <= most and value > above):
+        return
+    if above > -math.inf:
+        wanted = f"more than {above:g}"
+    elif least > -math.inf and most < math.inf:
+        wanted = f"between {least:,g} and {most:,g}"
+    else:
+        wanted = f"at least {least:,g}" if least > -math.inf else f"at most {most:,g}"
+    raise UsageError(f"{option} must be {wanted} (got {value:g})")

@@ -12,25 +12,19 @@ import stat
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgemnist.errors import EdgemnistError
-from edgemnist.results import ArtifactParity, Latency, Result
+from edgemnist.results.bench import Latency
+from edgemnist.results.boards import SelfTestResult
+
+if TYPE_CHECKING:
+    from edgemnist.exports.directory import Exports
 
 _SAMPLES = 1000
 """Timed calls behind a 99th percentile."""
-
-
-class SelfTestResult(Result, frozen=True, kw_only=True):
-    """What the board found out about its new release."""
-
-    passed: bool
-    reasons: list[str]
-    images: int
-    artifacts: list[ArtifactParity]
-    latencies: list[Latency]
-    """Empty where neither latency nor memory is limited."""
 
 
 def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: float | None = None) -> SelfTestResult:
@@ -38,16 +32,17 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
 
     Raises what `verify` and `bench` raise; an artifact whose runtime is not installed is an error here.
     """
-    from edgemnist.manifest import read_manifest
-    from edgemnist.verify.run import save_verification, verify
+    from edgemnist.exports.directory import Exports
+    from edgemnist.verify.run import verify
 
-    names = [artifact.name for artifact in read_manifest(exports).artifacts]
-    verified = verify(exports, names)
-    save_verification(exports, verified)
+    opened = Exports.open(exports)
+    names = [artifact.name for artifact in opened.manifest.artifacts]
+    verified = verify(opened, names)
+    opened.findings.save_verification(verified)
     reasons = [f"{parity.name}: {reason}" for parity in verified.artifacts for reason in parity.reasons]
     latencies: list[Latency] = []
     if max_p99_us is not None or max_rss_mb is not None:
-        latencies = measure(exports, names)
+        latencies = measure(opened, names)
         reasons += exceeded(latencies, max_p99_us, max_rss_mb)
     return SelfTestResult(
         passed=not reasons,
@@ -58,7 +53,7 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
     )
 
 
-def measure(exports: Path, names: list[str]) -> list[Latency]:
+def measure(exports: Exports, names: list[str]) -> list[Latency]:
     """Return what each artifact costs here, in one short round."""
     from edgemnist.bench.config import BenchConfig
     from edgemnist.bench.run import bench

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from edgemnist.cli import PIPELINE, app
-from edgemnist.manifest import read_manifest
+from edgemnist.app import COMMANDS
+from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY, Run, run_edgemnist
 
+PACKAGE = REPOSITORY / "edgemnist"
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "matplotlib", "numpy", "PIL", "mlxtend")
-COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # a group, as it has several commands
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:
-    code = f"import sys, edgemnist.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    code = f"import sys, edgemnist.app; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
 
@@ -41,9 +40,9 @@ def test_every_command_has_help_with_an_example_and_json(command: str, edgemnist
 
 
 def test_every_command_is_listed_in_the_order_of_the_pipeline(edgemnist: Run) -> None:
-    assert sorted(PIPELINE) == COMMANDS
+    assert all((PACKAGE / command / "cli.py").exists() for command in COMMANDS)
     text = edgemnist("--help").stdout
-    places = [text.index(f"│ {command} ") for command in PIPELINE]
+    places = [text.index(f"│ {command} ") for command in COMMANDS]
     assert places == sorted(places)
 
 
@@ -83,8 +82,8 @@ def test_an_unknown_command_or_option_is_wrong_usage(edgemnist: Run) -> None:
         (["predict", "--index", "0", "--on", "a.invalid", "--on", "b.invalid"], "a.invalid, b.invalid"),
         (["releases", "--to", "a.invalid", "--to", "b.invalid"], "a.invalid, b.invalid"),
         (["rollback", "--to", "a.invalid", "--to", "b.invalid"], "a.invalid, b.invalid"),
-        (["rollback", "--to", "a.invalid", "--wait", "nan"], "--wait nan"),
-        (["deploy", "bundle.zip", "--to", "a.invalid", "--max-p99-us", "nan"], "--max-p99-us nan"),
+        (["rollback", "--to", "a.invalid", "--wait", "nan"], "--wait must be"),
+        (["deploy", "bundle.zip", "--to", "a.invalid", "--max-p99-us", "nan"], "--max-p99-us must be"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
@@ -233,7 +232,7 @@ def test_a_manifest_of_a_newer_version_asks_for_a_newer_edgemnist(exports: Path)
     assert "--upgrade edgemnist" in done.stderr
 
 
-@pytest.mark.parametrize("module", ["edgemnist.runtimes", "edgemnist.cli", "edgemnist.predict", "numpy"])
+@pytest.mark.parametrize("module", ["edgemnist.runtimes", "edgemnist.app", "edgemnist.predict.run", "numpy"])
 @pytest.mark.parametrize("program", ["module", "script"])
 def test_ctrl_c_during_the_imports_is_exit_130_without_a_traceback(module: str, program: str, tmp_path: Path) -> None:
     # A finder that finds nothing, and is interrupted where the module is looked for.
@@ -308,7 +307,7 @@ def test_a_pipe_that_closes_early_is_no_traceback(exports: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounts a small disk, as root")
+@pytest.mark.needs("root")
 def test_a_full_disk_keeps_the_old_artifacts(made_exports: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -350,7 +349,7 @@ def test_runtimes_tells_which_artifacts_of_a_directory_can_run_here(made_exports
     assert all(one["installed"] for one in document["artifacts"])
     assert "can run here" in edgemnist("runtimes", "--exports", made_exports).stdout
     nowhere = edgemnist("runtimes", "--exports", "nowhere")
-    assert (nowhere.returncode, "nowhere holds no manifest.json" in nowhere.stderr) == (2, True)
+    assert (nowhere.returncode, "nowhere has no manifest.json" in nowhere.stderr) == (2, True)
 
 
 def test_runtimes_answers_where_the_users_own_record_is_broken(edgemnist: Run, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgemnist.all.run import run_pipeline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.sources import find_dataset
-from edgemnist.export.config import ExportConfig
-from edgemnist.pipeline import run_pipeline
+from edgemnist.export.interface import ExportConfig
+from edgemnist.exports.directory import Exports
 from edgemnist.report.facts import read_facts
-from edgemnist.train.config import TrainConfig
+from edgemnist.train.recipes import TrainConfig
 
 
 def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:
         export_config=ExportConfig.of(format="tflite", quantizations=["int8", "float32"]),
         bench_config=BenchConfig(samples=10, seconds=0.0, rounds=1, keras=False),
     )
-    facts = read_facts(tmp_path)
+    facts = read_facts(Exports.open(tmp_path))
     assert facts.missing() == []
     assert facts.verified is not None
     assert facts.verified.layers == result.verify.layers

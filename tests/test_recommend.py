@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgemnist.recommend import cache_bytes, fitting_cache, weigh
-from edgemnist.results import Limit
+from edgemnist.recommend.weigh import cache_bytes, fitting_cache, weigh
+from edgemnist.results.verify import Limit
 from tests.bench.test_recommend import benched, latency, parity, verified
 from tests.conftest import Run
 

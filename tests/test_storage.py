@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import ArtifactError, StorageError
-from edgemnist.manifest import GoldenRecord, Manifest, ModelRecord, read_manifest, read_recorded, sha256
+from edgemnist.exports.manifest import GoldenRecord, Manifest, ModelRecord, read_manifest, read_recorded, sha256
 from edgemnist.storage import ABANDONED_AFTER_S, JOURNAL_FILE, TEMPORARY_PREFIX, commit_files, recover, write_file
 
 COMMITTED = ("model.keras", "golden.npz", "manifest.json")
@@ -320,7 +320,7 @@ def on_its_own_file_system(directory: Path, scenario: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.needs("namespaces")
 def test_a_full_disk_leaves_the_old_files(tmp_path: Path) -> None:
     found = on_its_own_file_system(
         tmp_path / "full",
@@ -344,7 +344,7 @@ assert recorded_word(directory) == "new"
     assert found.count("No space left on device | Free some space there.") == 5
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.needs("namespaces")
 def test_a_read_only_directory_can_be_read_and_refuses_commits(tmp_path: Path) -> None:
     found = on_its_own_file_system(
         tmp_path / "read-only",
@@ -359,7 +359,7 @@ assert recorded_word(directory) == "old"
     assert "read-only cannot be written: Read-only file system | Choose another place with --exports DIR." in found
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.needs("namespaces")
 def test_an_interrupted_commit_in_a_read_only_directory_is_an_error_until_it_is_completed(tmp_path: Path) -> None:
     found = on_its_own_file_system(
         tmp_path / "read-only",

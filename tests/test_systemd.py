@@ -37,6 +37,7 @@ WATCH = Service(
 )
 
 
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("service", [SERVE, WATCH], ids=lambda service: service.name)
 def test_systemd_takes_the_units_and_finds_little_exposed(service: Service, tmp_path: Path) -> None:
     unit = tmp_path / f"{service.name}.service"

@@ -6,7 +6,7 @@ import pytest
 
 import edgemnist
 from benchmarks.vision.synthetic.digits import Digits, evaluation_digits
-from edgemnist.exports import reference_directory
+from edgemnist.exports.directory import reference_directory
 from edgemnist.runtimes.interface import Classifier
 
 

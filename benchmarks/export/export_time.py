@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgemnist.bench.host import host_facts
+from edgemnist.machine.facts import host_facts
 from edgemnist.verify.run import verify
 
 RESULTS = Path(__file__).with_suffix(".json")

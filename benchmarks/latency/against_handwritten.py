@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.cpus import choose_cpus, usable_cpus
-from edgemnist.bench.host import host_facts
 from edgemnist.bench.run import bench
+from edgemnist.machine.cpus import choose_cpus, usable_cpus
+from edgemnist.machine.facts import host_facts
 
 RESULTS = Path(__file__).with_suffix(".json")
 TURNS = 7

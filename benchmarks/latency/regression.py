@@ -15,11 +15,11 @@ import statistics
 import time
 from pathlib import Path
 
-from edgemnist.bench.compare import DEFAULT_MAX_SLOWDOWN, ROUNDS, compare_with_baseline
+from edgemnist.bench.baseline import DEFAULT_MAX_SLOWDOWN, ROUNDS, compare_with_baseline
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.host import host_facts
 from edgemnist.bench.run import bench
-from edgemnist.results import BenchResult, Change
+from edgemnist.machine.facts import host_facts
+from edgemnist.results.bench import BenchResult, Change
 
 RESULTS = Path(__file__).with_suffix(".json")
 RUNS = 20

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgemnist.bench.host import host_facts
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.machine.facts import host_facts
 
 RESULTS = Path(__file__).with_suffix(".json")
 REFERENCE = Path(__file__).parents[2] / "exports" / "reference"

@@ -25,9 +25,9 @@ import numpy as np
 
 import edgemnist
 from edgemnist.arrays import Images
-from edgemnist.bench.host import host_facts
-from edgemnist.golden import read_golden
-from edgemnist.manifest import MODEL_FILE, read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import MODEL_FILE, read_manifest
+from edgemnist.machine.facts import host_facts
 
 RESULTS = Path(__file__).with_suffix(".json")
 FLOOR = "bare"

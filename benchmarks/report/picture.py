@@ -2,7 +2,7 @@
 
     python benchmarks/report/picture.py exports/report.html
 
-It needs Chromium and its driver, which `tests/install-chromium.sh` installs.
+It needs Chromium and its driver, which `tests/install-programs.sh` installs.
 """
 
 from __future__ import annotations

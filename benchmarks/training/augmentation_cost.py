@@ -25,17 +25,17 @@ from pathlib import Path
 
 import numpy as np
 
-from edgemnist.bench.host import host_facts
-from edgemnist.data.interface import Split
+from edgemnist.data.dataset import Split
 from edgemnist.data.sources import find_dataset
-from edgemnist.train.lessons import Lesson, Lessons
+from edgemnist.machine.facts import host_facts
+from edgemnist.train.course import Lesson, Lessons
 from edgemnist.train.loop import fit
 from edgemnist.train.model import Weights, build_model, logits
 from edgemnist.train.plan import Plan
 from edgemnist.train.pool import distorted
 from edgemnist.train.recipes import FAR, RECIPES, TEACHER, Noise, Recipe, Rounding
 from edgemnist.train.step import Forward
-from edgemnist.train.teacher import answers, build_teacher, first_weights, teacher_logits
+from edgemnist.train.teachers import answers, build_teacher, first_weights, teacher_logits
 
 RESULTS = Path(__file__).with_suffix(".json")
 IMAGES = 12_000

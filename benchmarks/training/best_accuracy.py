@@ -23,15 +23,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgemnist.bench.host import host_facts
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
-from edgemnist.export.config import RANGES, ExportConfig
+from edgemnist.export.interface import RANGES, ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.results import TrainResult, read_result
+from edgemnist.machine.facts import host_facts
+from edgemnist.results.base import read_result
+from edgemnist.results.train import TrainResult
 from edgemnist.runtimes import load
 from edgemnist.train.calibration import calibration_error
-from edgemnist.train.config import TrainConfig
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from edgemnist.train.teachers import Teachers
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from edgemnist.data.sources import find_dataset
-from edgemnist.runtimes.kerasfile import decode_keras_model
-from edgemnist.train.config import TrainConfig
+from edgemnist.runtimes.keras import decode_keras_model
+from edgemnist.train.checks import conditions
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.record import accuracy
-from edgemnist.train.robustness import conditions
 from edgemnist.train.run import train
 
 RESULTS = Path(__file__).with_suffix(".json")

@@ -15,13 +15,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgemnist.bench.host import host_facts
-from edgemnist.data.cache import cache_directory
+from edgemnist.data.dataset import identified
+from edgemnist.data.download import cache_directory
 from edgemnist.data.embedded import embedded_dataset
-from edgemnist.data.identity import identified
 from edgemnist.data.sources import find_dataset
+from edgemnist.machine.facts import host_facts
 from edgemnist.progress import SILENT
-from edgemnist.train.config import TrainConfig
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 
 RESULTS = Path(__file__).with_suffix(".json")

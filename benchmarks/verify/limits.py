@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from edgemnist.results import ArtifactParity
+from edgemnist.results.verify import ArtifactParity
 from edgemnist.verify.gate import GATES, Gate
 from edgemnist.verify.run import verify
 

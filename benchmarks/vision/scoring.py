@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.vision.synthetic.page import Truth
-from edgemnist.read.results import ReadDigit
+from edgemnist.results.pictures import ReadDigit
 
 Box = tuple[float, float, float, float]
 

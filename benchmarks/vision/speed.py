@@ -18,8 +18,8 @@ from PIL import Image
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from benchmarks.vision.synthetic.page import Page, PageStyle, compose_page
-from edgemnist.bench.memory import peak_rss
 from edgemnist.images import open_image
+from edgemnist.machine.conditions import peak_rss
 from edgemnist.read import read_page
 
 PAGE: Final = PageStyle(width=3000, height=4000, perspective=0.01, ruled=True)

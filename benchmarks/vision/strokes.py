@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.vision.predict import DRAWINGS, SEED, normalized
 from benchmarks.vision.report import save
 from benchmarks.vision.synthetic.digits import VALIDATION, Digits
-from edgemnist.data.interface import Split
+from edgemnist.data.dataset import Split
 from edgemnist.data.sources import find_dataset
 from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits

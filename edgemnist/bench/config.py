@@ -1,18 +1,53 @@
-"""What a benchmark run is asked for."""
+"""Starting as after a boot: with the files of the runtime and the model out of the page cache."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from edgemnist.bench.coldcache import can_evict
-from edgemnist.bench.cpus import usable_cpus
-from edgemnist.errors import UsageError
+from edgemnist.errors import UsageError, check_range
+from edgemnist.machine.cpus import usable_cpus
+from edgemnist.runtimes import RUNTIMES
+
+
+def can_evict() -> bool:
+    """Return whether this system lets a program take files out of the page cache."""
+    return hasattr(os, "posix_fadvise")
+
+
+def evict(paths: Iterable[Path]) -> None:
+    """Take files out of the page cache, as far as no process has them mapped; what cannot be read stays."""
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            # Pages that have not been written yet would stay.
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def files_of(model: Path, runtime: str) -> Iterator[Path]:
+    """Yield the model file and every file of the packages that its runtime stands on."""
+    yield model
+    for package in RUNTIMES[runtime].requires:
+        spec = importlib.util.find_spec(package.module)
+        for directory in (spec.submodule_search_locations or []) if spec else []:
+            yield from (path for path in Path(directory).rglob("*") if path.is_file())
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """Options of `edgemnist bench`. Raises UsageError for a value that makes no sense."""
+    """Options of `edgemnist bench`. Raises UsageError for a value out of its range."""
 
     threads: int = 1
     """Threads a runtime may use for one call, and CPUs that its process is pinned to where the system can do that."""
@@ -44,23 +79,20 @@ class BenchConfig:
             ("--batch-size", self.batch_size),
             ("--samples", self.samples),
             ("--rounds", self.rounds),
+            ("--slow-down", self.slowdown),
         ):
-            if value < 1:
-                raise UsageError(f"{option} {value} makes no sense", hint="It is at least 1.")
-        if self.repeats < 0:
-            raise UsageError(f"--repeats {self.repeats} makes no sense", hint="It is 0 or more.")
-        if not (math.isfinite(self.slowdown) and self.slowdown >= 1):
-            raise UsageError(f"--slow-down {self.slowdown:g} makes no sense", hint="It is 1 or more.")
+            check_range(option, value, least=1)
+        for option, value in (("--repeats", self.repeats), ("--seconds", self.seconds)):
+            check_range(option, value, least=0)
         if self.cold_cache and not can_evict():
             raise UsageError("--cold-cache needs a system that lets a program empty its cache, such as Linux")
         if self.threads_to is not None and self.threads_to < self.threads:
-            raise UsageError(f"--threads {self.threads}-{self.threads_to} makes no sense", hint="It goes up: 1-4.")
+            raise UsageError(f"--threads {self.threads}-{self.threads_to} goes down", hint="Write it upwards: 1-4.")
         if (most := self.thread_counts[-1]) > (cpus := len(usable_cpus())):
             raise UsageError(
-                f"--threads {most} is more than this process may use", hint=f"There are {cpus} CPUs for it."
+                f"--threads {most} is more than this process may use",
+                hint=f"It may use {cpus} CPU{'s' if cpus > 1 else ''}.",
             )
-        if not (math.isfinite(self.seconds) and self.seconds >= 0):
-            raise UsageError(f"--seconds {self.seconds:g} makes no sense", hint="It is 0 or more.")
 
     @staticmethod
     def parse_threads(text: str) -> tuple[int, int | None]:
@@ -69,9 +101,7 @@ class BenchConfig:
         try:
             return int(first), int(last) if dash else None
         except ValueError:
-            raise UsageError(
-                f"--threads {text} makes no sense", hint="It is a number, or a range such as 1-4."
-            ) from None
+            raise UsageError(f"--threads must be a number, or a range such as 1-4 (got {text})") from None
 
     @property
     def thread_counts(self) -> range:

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import msgspec
 
-from edgemnist.bench.doubt import quieter, slowness_taints, taints
 from edgemnist.bench.protocol import Failure, Outcome, Report, Request, ScenarioReport
+from edgemnist.bench.quality import quieter, slowness_taints, taints
 from edgemnist.errors import MeasurementError
 
 # What a signal that ended a process usually means here.

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from edgemnist.bench.conditions import Watch
+from edgemnist.machine.conditions import Watch
 
 
 class Offline(msgspec.Struct, frozen=True, kw_only=True, tag="offline"):
@@ -82,7 +82,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     watch: Watch
     """What went on during the timed calls of a single image."""
     reference: list[float]
-    """Medians of the fixed work, right before and right after the timed calls, see `edgemnist.bench.reference`."""
+    """Medians of the fixed work, right before and right after the timed calls, see `edgemnist.bench.timing`."""
     batches: list[int]
     """Timed calls of a whole batch."""
     steps: dict[str, list[int]]

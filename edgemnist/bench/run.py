@@ -1,35 +1,55 @@
-"""Every artifact in its runtime against the clock, each measurement in a fresh process."""
+"""In which order the processes of a benchmark run take their turns."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.bench.coldcache import evict, files_of
-from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.cpus import busy_cpus, choose_cpus, usable_cpus
-from edgemnist.bench.doubt import doubts, host_doubts, quieter
-from edgemnist.bench.host import host_facts
+from edgemnist.bench.baseline import DEFAULT_MAX_SLOWDOWN, check_in_common, check_max_slowdown, compare_with_baseline
+from edgemnist.bench.config import BenchConfig, evict, files_of
+from edgemnist.bench.models import NULL, Subject, select_subjects
 from edgemnist.bench.process import Measured, measure, measure_undisturbed
 from edgemnist.bench.protocol import Report, Request, Scenario
-from edgemnist.bench.record import read_bench, save_bench
-from edgemnist.bench.schedule import interleave
+from edgemnist.bench.quality import doubts, host_doubts, quieter
 from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
-from edgemnist.bench.subjects import KERAS, NULL, Subject, select_subjects
-from edgemnist.errors import ArtifactError
-from edgemnist.golden import read_golden
-from edgemnist.manifest import Manifest, read_manifest
+from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import read_baseline
+from edgemnist.machine.cpus import busy_cpus, choose_cpus, usable_cpus
+from edgemnist.machine.facts import host_facts
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results import BenchResult, Block, Latency
+from edgemnist.results.bench import KERAS, BenchResult, Block, Latency
+from edgemnist.storage import write_file
 
-__all__ = ["bench", "latency", "measure_all", "read_bench", "save_bench", "spread"]
+T = TypeVar("T")
+
+SEED = 0
+
+
+def interleave(subjects: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
+    """Yield (round, subject): each subject once a round, in another place of the order each time.
+
+    So a machine that slows down as it warms up slows down all subjects alike, and none of them always runs after the
+    same neighbour has emptied the caches. The order is drawn with a fixed seed: two runs take the same course.
+    """
+    order = list(subjects)
+    generator = random.Random(SEED)  # noqa: S311 - an order, no secret
+    generator.shuffle(order)
+    for number in range(rounds):
+        # Turned by an equal part of the order, so that after all rounds each subject has run early and late.
+        turn = number * len(order) // rounds
+        yield from ((number, subject) for subject in order[turn:] + order[:turn])
+
 
 IMAGES_FILE = "images.npy"
 BATCH_NANOSECONDS = 450_000_000
@@ -41,23 +61,19 @@ SAMPLE_IMAGES = 256
 
 
 def bench(
-    exports: Path,
+    exports: Exports,
     names: Sequence[str] | None = None,
     config: BenchConfig | None = None,
     reporter: Reporter = SILENT,
 ) -> BenchResult:
-    """Measure artifacts of an export directory: those named (`keras` is a name too), or all that can be run, and Keras.
+    """Measure models of an export directory: those named (`keras` is a name too), or all that can be run, and Keras.
 
-    Raises UnknownNameError for a name that is not recorded, ManifestError and ArtifactError where a file is missing,
-    damaged or not the recorded one, MissingDependencyError where no runtime is installed for what was asked, and
-    MeasurementError where a process that measures dies.
+    Raises what `select_subjects` and `Exports.read_golden` raise, and MeasurementError where a process that measures
+    dies.
     """
     config = config or BenchConfig()
-    manifest = read_manifest(exports)
-    subjects = choose_subjects(exports, manifest, names, config, reporter)
-    images = read_golden(exports, manifest).images
-    if len(images) == 0:
-        raise ArtifactError(f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export")
+    subjects = choose_subjects(exports, names, config, reporter)
+    images = evaluation_images(exports)
     measured = measure_all([NULL, *subjects], images, config, reporter)
     baselines = {
         subject.threads: summarise([one.report.samples for one in measured[subject.key]]).p50
@@ -79,12 +95,61 @@ def bench(
     )
 
 
+def bench_against(
+    exports: Exports,
+    names: Sequence[str] | None,
+    config: BenchConfig,
+    *,
+    baseline: Path | None = None,
+    max_slowdown: float | None = None,
+    save: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> BenchResult:
+    """Measure as `bench` does, compare with the run that `baseline` holds, and save what was found out.
+
+    `save` gets the raw samples; the result that is returned, and kept in the export directory, has none. Raises
+    UsageError for a limit without a baseline, or where the two runs have nothing in common, and StorageError where
+    `save` cannot be written.
+    """
+    check_max_slowdown(max_slowdown)
+    if max_slowdown is not None and baseline is None:
+        raise UsageError("--max-slowdown has nothing to compare with", hint="Name an earlier run with --baseline.")
+    earlier = None
+    if baseline is not None:
+        # Before the measurement, which takes a while.
+        earlier = read_baseline(baseline)
+        measured = [(one.name, one.runtime, one.threads) for one in choose_subjects(exports, names, config)]
+        check_in_common(measured, earlier, file=baseline)
+    result = bench(exports, names, config, reporter)
+    if earlier is not None and baseline is not None:
+        comparison = compare_with_baseline(
+            result, earlier, file=baseline, max_slowdown=max_slowdown or DEFAULT_MAX_SLOWDOWN
+        )
+        result = msgspec.structs.replace(result, baseline=comparison)
+    if save is not None:
+        write_file(save, result.to_json().encode())
+    result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
+    if config.slowdown == 1 and not exports.is_reference:
+        exports.findings.save_bench(result, reporter)
+    return result
+
+
 def choose_subjects(
-    exports: Path, manifest: Manifest, names: Sequence[str] | None, config: BenchConfig, reporter: Reporter = SILENT
+    exports: Exports, names: Sequence[str] | None, config: BenchConfig, reporter: Reporter = SILENT
 ) -> list[Subject]:
     """Return what `bench` measures, with each number of threads. Raises what `select_subjects` raises."""
-    selected = select_subjects(exports, manifest, names, keras=config.keras, reporter=reporter)
+    selected = select_subjects(exports, names, keras=config.keras, reporter=reporter)
     return [replace(subject, threads=count) for subject in selected for count in config.thread_counts]
+
+
+def evaluation_images(exports: Exports) -> Images:
+    """Return the images of the golden pack, uint8 [N, 28, 28]. Raises ArtifactError where it has none."""
+    images = exports.read_golden().images
+    if len(images) == 0:
+        raise ArtifactError(
+            f"The golden pack of {exports.directory} has no images", hint="Write it again with: edgemnist export"
+        )
+    return images
 
 
 def measure_all(
@@ -126,7 +191,7 @@ def cold_cache_starts(
     with scratch_directory(images) as scratch, reporter.task("Starting cold", len(subjects)) as task:
         for done, subject in enumerate(subjects):
             task.update(done, subject.key)
-            evict(files_of(subject.path, subject.runtime))
+            evict(files_of(subject.model.path, subject.runtime))
             found[subject.key] = measure(subject.key, request_for(subject, short, scratch)).cold_start / 1e6
     return found
 
@@ -143,7 +208,7 @@ def request_for(subject: Subject, config: BenchConfig, scratch: Path, scenario: 
     """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`."""
     return Request(
         runtime=subject.runtime,
-        path=str(subject.path),
+        path=str(subject.model.path),
         threads=subject.threads,
         cpus=choose_cpus(subject.threads, usable_cpus(), busy=busy_cpus()),
         images=str(scratch / IMAGES_FILE),
@@ -196,7 +261,7 @@ def latency(
         load_ms=median([one.report.load for one in rounds]) / 1e6,
         cold_start_ms=median([one.cold_start for one in rounds]) / 1e6,
         peak_rss_mb=max(peaks) / 1e6 if peaks else None,
-        bytes=subject.bytes,
+        bytes=subject.model.bytes,
         speedup=None if baseline is None else baseline / single.p50,
         cv=single.cv,
         first_call_us=median([one.report.warmup[0] for one in rounds]) / 1e3,
@@ -205,7 +270,7 @@ def latency(
         histogram=histogram(samples),
         blocks=blocks,
         warnings=doubts(single, blocks),
-        sha256=subject.sha256,
+        sha256=subject.model.sha256,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.results import CallSteps, Histogram
+from edgemnist.results.bench import CallSteps, Histogram
 
 SAMPLES_FOR: Final = {"p90": 100, "p99": 1_000, "p99.9": 10_000}
 """Samples that a percentile needs: ten beyond it. With fewer it is a matter of luck, and is not given."""

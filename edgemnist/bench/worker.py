@@ -16,23 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgemnist.bench.conditions import Sleeper, watched
-from edgemnist.bench.cpus import pin
-from edgemnist.bench.memory import peak_rss
-from edgemnist.bench.protocol import (
-    Failure,
-    Offline,
-    Outcome,
-    Report,
-    Request,
-    Scenario,
-    ScenarioReport,
-    Server,
-    Trial,
-)
-from edgemnist.bench.reference import time_fixed_work
-from edgemnist.bench.timing import slowed, timed_calls
+from edgemnist.bench.protocol import Failure, Offline, Outcome, Report, Request, Scenario, ScenarioReport, Server, Trial
+from edgemnist.bench.timing import slowed, time_fixed_work, timed_calls
 from edgemnist.errors import EdgemnistError, MeasurementError
+from edgemnist.machine.conditions import Sleeper, peak_rss, watched
+from edgemnist.machine.cpus import pin
 from edgemnist.runtimes import RUNTIMES
 
 if TYPE_CHECKING:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from edgemnist.answers import ANSWERS_FILE, answers_record, encode_answers, only, read_answers
-from edgemnist.bundle.archive import write_contents
-from edgemnist.bundle.package import package_wheel, pinned, read_metadata
-from edgemnist.bundle.record import (
+from edgemnist.agent.archive import write_contents
+from edgemnist.agent.record import (
     ANY_MACHINE,
     EXPORTS,
     RECORD_FILE,
@@ -24,15 +22,17 @@ from edgemnist.bundle.record import (
     BundledFile,
     BundleRecord,
 )
-from edgemnist.bundle.results import BundleResult
-from edgemnist.bundle.signature import sign
+from edgemnist.agent.signature import sign
+from edgemnist.bundle.package import package_wheel, pinned, read_metadata
 from edgemnist.bundle.wheels import WheelsConfig, fetch_wheels
 from edgemnist.errors import ArtifactError
-from edgemnist.manifest import MANIFEST_FILE, Artifact, Manifest, present_model, read_manifest, read_recorded
+from edgemnist.exports.answers import ANSWERS_FILE, answers_record, encode_answers, only, read_answers
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.runtimes import RUNTIMES, runtime_for
+from edgemnist.results.boards import BundleResult
+from edgemnist.runtimes import RUNTIMES, default_runtime
 from edgemnist.storage import write_file
-from edgemnist.verify.identity import outdated_notice
 
 SERVE_EXTRAS: Final = ("serve", "vision")
 
@@ -42,7 +42,7 @@ class BundleConfig:
     """What goes into a bundle."""
 
     artifacts: tuple[str, ...] = ()
-    """Names; all of the export directory by default."""
+    """`NAME[@RUNTIME]`; all of the export directory by default. The board gets the runtimes that are named."""
     wheels: WheelsConfig | None = None
     """For boards without network."""
     key: Path | None = None
@@ -51,34 +51,40 @@ class BundleConfig:
     """Whether the board gets what `edgemnist serve` needs, `read` included."""
 
 
-def make_bundle(exports: Path, output: Path, config: BundleConfig, reporter: Reporter = SILENT) -> BundleResult:
+def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: Reporter = SILENT) -> BundleResult:
     """Write the bundle; the same export directory, options and package give the same bytes.
 
     Raises ManifestError, ArtifactError and UnknownNameError for an export directory or a name that cannot be used,
     BundleError where wheels or a signature cannot be had, and StorageError where `output` cannot be written.
     """
-    manifest = narrow(read_manifest(exports), config.artifacts)
+    models = exports.select(config.artifacts, reporter) if config.artifacts else None
+    chosen = [model.artifact for model in models] if models is not None else []
+    manifest = narrow(exports.manifest, chosen)
     if manifest.golden is None:
         raise ArtifactError(
-            f"{exports} has no golden pack, without which a board cannot test itself",
+            f"{exports.directory} has no golden pack, without which a board cannot test itself",
             hint="Write one with: edgemnist export",
         )
-    model = present_model(exports, manifest)
-    for artifact in manifest.artifacts:
-        # The board cannot notice: the golden pack is of that model, too.
-        if notice := outdated_notice(exports, artifact, model):
-            reporter.notice(notice)
+    if models is None:
+        for artifact in manifest.artifacts:
+            # The board cannot notice: the golden pack is of that model, too.
+            if notice := exports.notice(artifact.name):
+                reporter.notice(notice)
+    directory = exports.directory
     files = {
-        f"{EXPORTS}{record.file}": read_recorded(exports, record) for record in (manifest.golden, *manifest.artifacts)
+        f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
     }
     if manifest.answers is not None:
-        answers = encode_answers(only(read_answers(exports, manifest), manifest.artifacts))
+        answers = encode_answers(only(read_answers(directory, manifest), manifest.artifacts))
         manifest = msgspec.structs.replace(manifest, answers=answers_record(answers))
         files[f"{EXPORTS}{ANSWERS_FILE}"] = answers
     files[f"{EXPORTS}{MANIFEST_FILE}"] = manifest.encode()
 
     metadata = read_metadata()
-    extras = sorted({*extras_of(manifest.artifacts), *(SERVE_EXTRAS if config.serve else ())})
+    runtimes = [model.runtime for model in models or ()] or [
+        default_runtime(one.file, one.name) for one in manifest.artifacts
+    ]
+    extras = sorted({*extras_of(runtimes), *(SERVE_EXTRAS if config.serve else ())})
     constraints = pinned(metadata, extras)
     name, wheel = package_wheel(metadata)
     files[f"{WHEELS}{name}"] = wheel
@@ -132,6 +138,6 @@ def narrow(manifest: Manifest, names: Sequence[str]) -> Manifest:
     return msgspec.structs.replace(manifest, artifacts=chosen, model=None)
 
 
-def extras_of(artifacts: Sequence[Artifact]) -> list[str]:
-    """Return the extras of edgemnist that bring the runtimes of `artifacts`."""
-    return sorted({RUNTIMES[runtime_for(Path(artifact.file))].extra for artifact in artifacts})
+def extras_of(runtimes: Iterable[str]) -> set[str]:
+    """Return the extras of edgemnist that bring some runtimes; NumPy alone needs none."""
+    return {RUNTIMES[name].extra for name in runtimes} - {""}

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import edgemnist
-from edgemnist.bundle.archive import write_contents
+from edgemnist.agent.archive import write_contents
 from edgemnist.errors import BundleError
-from edgemnist.exports import reference_directory
+from edgemnist.exports.directory import reference_directory
 
 NAME = "edgemnist"
 _DATA = (".py", ".typed", ".json", ".npz", ".html", ".css", ".js", ".svg", ".webmanifest")

@@ -8,10 +8,9 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE, Images, Labels
-from edgemnist.data.cache import keep
-from edgemnist.data.identity import identified
+from edgemnist.data.dataset import Dataset, Split, identified
+from edgemnist.data.download import keep
 from edgemnist.data.idx import decode_images, decode_labels, encode_idx
-from edgemnist.data.interface import Dataset, Split
 from edgemnist.data.sampling import stratified_split
 from edgemnist.errors import DataError, MissingDependencyError
 from edgemnist.progress import Reporter

@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE, Labels
-from edgemnist.data.identity import identified
-from edgemnist.data.interface import Dataset, Split
+from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.data.sampling import random_order, stratified_split
 from edgemnist.errors import DataError
 from edgemnist.progress import Reporter, Task

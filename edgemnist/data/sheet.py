@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Images
-from edgemnist.data.interface import Split
+from edgemnist.data.dataset import Split
 
 _SCALE: Final = 2
 _TILE: Final = IMAGE_SIDE * _SCALE

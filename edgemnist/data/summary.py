@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgemnist.data.identity import split_sha256
-from edgemnist.data.interface import Dataset, Split
-from edgemnist.results import DataResult, SplitSummary
+from edgemnist.data.dataset import Dataset, Split, split_sha256
+from edgemnist.results.data import DataResult, SplitSummary
 
 
 def describe(dataset: Dataset) -> DataResult:

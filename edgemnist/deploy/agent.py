@@ -1,4 +1,4 @@
-"""The part that runs on the board, as one file: a ZIP archive of `board/` and what that imports, for Python 3.9+."""
+"""The part that runs on the board, as one file: a ZIP archive of `edgemnist.agent` and the errors, for Python 3.9+."""
 
 from __future__ import annotations
 
@@ -9,19 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import edgemnist
-from edgemnist.bundle.archive import write_contents
+from edgemnist.agent.archive import write_contents
 
-_MODULES = (
-    "errors.py",
-    "bench/cpuinfo.py",
-    "bundle/archive.py",
-    "bundle/record.py",
-    "bundle/signature.py",
-    "doctor/facts.py",
-    "doctor/probes.py",
-)
-"""Of the package, besides `deploy/board/`: standard library only, all of them."""
-_MAIN = b"import edgemnist.deploy.board.__main__\n"
+_MAIN = b"import edgemnist.agent.__main__\n"
 
 
 @dataclass(frozen=True)
@@ -40,11 +30,10 @@ class Agent:
 def make_agent() -> Agent:
     """Return the file; the same package gives the same bytes."""
     package = Path(edgemnist.__file__).parent
-    paths = [package / module for module in _MODULES] + sorted((package / "deploy" / "board").glob("*.py"))
+    paths = [package / "errors.py", *sorted((package / "agent").glob("*.py"))]
     files = {f"edgemnist/{path.relative_to(package).as_posix()}": path.read_bytes() for path in paths}
     # The package's own __init__ imports what a board need not have.
-    for name in ("", "bench/", "bundle/", "doctor/", "deploy/"):
-        files[f"edgemnist/{name}__init__.py"] = b""
+    files["edgemnist/__init__.py"] = b""
     files["__main__.py"] = _MAIN
     stream = io.BytesIO()
     write_contents(stream, files)

@@ -10,9 +10,19 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from edgemnist.bench.results import ScenarioResult
-from edgemnist.deploy.results import (
+from edgemnist.agent.facts import Facts
+from edgemnist.agent.probes import Probe
+from edgemnist.deploy.sequence import as_fault
+from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
+from edgemnist.deploy.target import Target, open_board
+from edgemnist.doctor.artifacts import arguments
+from edgemnist.doctor.checks import throttle_names
+from edgemnist.doctor.run import examine
+from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, EdgemnistError, ImageError
+from edgemnist.results.bench import BenchResult, ScenarioResult
+from edgemnist.results.boards import (
     BenchOnBoard,
+    DoctorResult,
     Fault,
     FleetBenchResult,
     FleetScenarioResult,
@@ -22,17 +32,8 @@ from edgemnist.deploy.results import (
     RollbackResult,
     ScenarioOnBoard,
 )
-from edgemnist.deploy.sequence import as_fault
-from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
-from edgemnist.deploy.target import Target, open_board
-from edgemnist.doctor.artifacts import arguments
-from edgemnist.doctor.checks import throttle_names
-from edgemnist.doctor.facts import Facts
-from edgemnist.doctor.probes import Probe
-from edgemnist.doctor.results import DoctorResult
-from edgemnist.doctor.run import examine
-from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, EdgemnistError, ImageError
-from edgemnist.results import BenchResult, PredictResult, VerifyResult
+from edgemnist.results.pictures import PredictResult
+from edgemnist.results.verify import VerifyResult
 
 OnStep = Callable[[str], None]
 EXPORTS = "{exports}"
@@ -133,7 +134,7 @@ def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResul
     """
 
     def one(target: Target, stop: Stop) -> BenchOnBoard:
-        run, throttled = _measure_on(target, words, stop)
+        run, throttled = _measure_on(target, "bench", words, stop)
         result = _as(BenchResult, target, run.document)
         return BenchOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
 
@@ -141,10 +142,10 @@ def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResul
 
 
 def scenario_on(targets: Sequence[Target], words: Sequence[str]) -> FleetScenarioResult:
-    """Run `edgemnist bench WORDS`, which ask for a scenario, on several boards at once; fails as `bench_on` does."""
+    """Run `edgemnist scenario WORDS` on several boards at once; fails as `bench_on` does."""
 
     def one(target: Target, stop: Stop) -> ScenarioOnBoard:
-        run, throttled = _measure_on(target, words, stop)
+        run, throttled = _measure_on(target, "scenario", words, stop)
         result = _as(ScenarioResult, target, run.document)
         return ScenarioOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
 
@@ -179,9 +180,9 @@ def _on_each(
     return rows
 
 
-def _measure_on(target: Target, words: Sequence[str], stop: Stop) -> tuple[RemoteRun, list[str]]:
-    """Return what `edgemnist bench WORDS` said on a board, and what its firmware said right after."""
-    run = run_on(target, ["bench", *words], stop=stop)
+def _measure_on(target: Target, command: str, words: Sequence[str], stop: Stop) -> tuple[RemoteRun, list[str]]:
+    """Return what `edgemnist COMMAND WORDS` said on a board, and what its firmware said right after."""
+    run = run_on(target, [command, *words], stop=stop)
     with open_board(target, stop) as board:
         facts = msgspec.convert(board.ask("doctor", {"imports": False})["facts"], Facts)
     return run, throttle_names(facts.throttled or 0)

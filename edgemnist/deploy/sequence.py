@@ -1,28 +1,55 @@
-"""One board, from the first question to the last answer: preflight, transfer, and what the board does by itself."""
+"""What has to be right on a board before a bundle is sent there: a pure function over the doctor's findings."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from edgemnist.bundle.archive import Archive
-from edgemnist.bundle.record import BundleRecord, read_record
-from edgemnist.deploy.board.apply import DamagedTransferError, StoppedError
-from edgemnist.deploy.board.request import SelfTestLimits
-from edgemnist.deploy.preflight import require_fit
-from edgemnist.deploy.results import FAILED, BoardResult, Fault, Step
+from edgemnist.agent.apply import DamagedTransferError, StoppedError
+from edgemnist.agent.archive import Archive
+from edgemnist.agent.facts import Facts
+from edgemnist.agent.record import ANY_MACHINE, BundleRecord, read_record
+from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.stop import Stop
 from edgemnist.deploy.target import Target, open_board
 from edgemnist.deploy.transport import ConnectionLostError
-from edgemnist.doctor.checks import judge
-from edgemnist.doctor.facts import Facts
-from edgemnist.doctor.results import Level
-from edgemnist.errors import EdgemnistError, UsageError
-from edgemnist.selftest import SelfTestResult
+from edgemnist.doctor.checks import INSTALL_BYTES, judge
+from edgemnist.errors import BundleError, DeployError, EdgemnistError, UsageError
+from edgemnist.results.boards import FAILED, BoardResult, Fault, Finding, Level, SelfTestResult, Step
+
+
+def require_fit(host: str, facts: Facts, findings: Sequence[Finding], record: BundleRecord, size: int) -> None:
+    """Raise where a bundle of `size` bytes cannot end well on a board.
+
+    DeployError for a board that is not fit, BundleError for wheels of another processor or Python.
+    """
+    for finding in findings:
+        if finding.level is Level.FAILURE:
+            raise DeployError(
+                f"{host}: {finding.name} {finding.value}: {finding.meaning}".rstrip("."), hint=finding.mend
+            )
+    if record.machine not in (ANY_MACHINE, facts.kernel_machine):
+        raise BundleError(
+            f"{host} is {facts.kernel_machine}, and the bundle has wheels for {record.machine}",
+            hint=f"Make one with: edgemnist bundle --wheels --machine {facts.kernel_machine}",
+        )
+    python = ".".join(facts.python.split(".")[:2])
+    if record.pythons and python not in record.pythons:
+        raise BundleError(
+            f"{host} has Python {python}, and the bundle has wheels for {', '.join(record.pythons)}",
+            hint=f"Make one with: edgemnist bundle --wheels --python {python}",
+        )
+    # The bundle as it comes, and once more unpacked.
+    if facts.disk_free_bytes is not None and facts.disk_free_bytes < 2 * size:
+        raise DeployError(
+            f"{host} has {facts.disk_free_bytes / 1e6:,.1f} MB free, and the bundle needs {2 * size / 1e6:,.1f} MB",
+            hint=f"Free some space there: sudo apt clean   A first install takes {INSTALL_BYTES / 1e6:.0f} MB more.",
+        )
+
 
 OnStep = Callable[[str], None]
 

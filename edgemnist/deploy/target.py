@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgemnist.agent.apply import DamagedTransferError, StoppedError
+from edgemnist.agent.request import MARK
 from edgemnist.deploy.agent import make_agent
-from edgemnist.deploy.board.apply import DamagedTransferError, StoppedError
-from edgemnist.deploy.board.request import MARK
 from edgemnist.deploy.stop import Stop
 from edgemnist.deploy.transport import Connection, ConnectionLostError, Host, connect, parse_host, remote_path
-from edgemnist.doctor.means import Means
+from edgemnist.doctor.checks import Means
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError
 
 DEFAULT_ROOT = ".local/share/edgemnist"

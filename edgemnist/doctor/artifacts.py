@@ -17,16 +17,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgemnist.answers import read_answers
-from edgemnist.doctor.checks import RUNTIME_PACKAGES, crash_meaning, tested
-from edgemnist.doctor.means import HERE, Means
-from edgemnist.doctor.results import Finding
+from edgemnist.doctor.checks import HERE, RUNTIME_PACKAGES, Means, crash_meaning, tested
 from edgemnist.errors import EdgemnistError, MissingDependencyError
-from edgemnist.golden import read_golden
-from edgemnist.manifest import Artifact, read_manifest, read_recorded
-from edgemnist.runtimes import load
-from edgemnist.verify.answers import ask_one_at_a_time
-from edgemnist.verify.replay import DRIFT, FLIPS, replay
+from edgemnist.exports.answers import ask_one_at_a_time, read_answers
+from edgemnist.exports.directory import OUTDATED, Exports
+from edgemnist.exports.manifest import Artifact
+from edgemnist.results.boards import Finding
+from edgemnist.verify.vote import DRIFT, FLIPS, replay
 
 IMAGES = 32
 _MOST_FLIPS = 3
@@ -36,13 +33,13 @@ _MOST_FLIPS = 3
 def examine_artifacts(exports: Path, means: Means = HERE) -> list[Finding]:
     """Return a finding for each artifact, or one that says why there is none."""
     try:
-        manifest = read_manifest(exports)
-        read_golden(exports, manifest)
-        read_answers(exports, manifest)
+        opened = Exports.open(exports)
+        opened.read_golden()
+        read_answers(exports, opened.manifest)
     except EdgemnistError as error:
         mend = means.renew(error.hint)
         return [Finding.failure("artifacts", error.message, "Nothing can be served from there.", mend)]
-    return [_examine_apart(exports, artifact, means) for artifact in manifest.artifacts]
+    return [_examine_apart(exports, artifact, means) for artifact in opened.manifest.artifacts]
 
 
 def _examine_apart(exports: Path, artifact: Artifact, means: Means) -> Finding:
@@ -75,25 +72,22 @@ def _runtime_package(artifact: Artifact) -> str:
 
 def examine_artifact(exports: Path, name: str, means: Means = HERE) -> Finding:
     """Return the finding about one artifact, tried in this process."""
-    manifest = read_manifest(exports)
-    artifact, golden, exported = (
-        manifest.artifact(name),
-        read_golden(exports, manifest),
-        read_answers(exports, manifest),
-    )
+    opened = Exports.open(exports)
+    artifact, golden = opened.artifact(name), opened.read_golden()
+    exported = read_answers(exports, opened.manifest)
     chosen = np.linspace(0, len(golden.images) - 1, min(IMAGES, len(golden.images))).round().astype(np.int64)
     try:
-        read_recorded(exports, artifact)
+        (model,) = opened.select([name])
         # One at a time, as the exporting machine was asked: a dynamic ONNX artifact answers a batch differently.
-        here = ask_one_at_a_time(load(exports / artifact.file), golden.images[chosen])
+        here = ask_one_at_a_time(model.load(), golden.images[chosen])
     except MissingDependencyError as error:
-        mend = means.install(_runtime_package(artifact)) if means.board else error.hint
-        return Finding.warning(artifact.name, "not tried", f"{error.message}.", mend)
+        mend = means.install(_runtime_package(artifact.record)) if means.board else error.hint
+        return Finding.warning(name, "not tried", f"{error.message}.", mend)
     except EdgemnistError as error:
-        return Finding.failure(artifact.name, error.message, "It cannot answer.", means.renew(error.hint))
-    there = exported.get(artifact.sha256)
+        return Finding.failure(name, error.message, "It cannot answer.", means.renew(error.hint))
+    there = exported.get(artifact.record.sha256)
     if there is not None:
-        found = replay(here, there[chosen], artifact.output.scale)
+        found = replay(here, there[chosen], artifact.record.output.scale)
         value = f"{found.verdict} on {found.images} images"
         wrong = found.verdict in (FLIPS, DRIFT)
     else:
@@ -102,8 +96,10 @@ def examine_artifact(exports: Path, name: str, means: Means = HERE) -> Finding:
         wrong = flips > _MOST_FLIPS
     if wrong:
         meaning = "It does not answer here as where it was exported."
-        return Finding.failure(artifact.name, value, meaning, means.verify(artifact.name))
-    return Finding.ok(artifact.name, value)
+        return Finding.failure(name, value, meaning, means.verify(name))
+    if artifact.status == OUTDATED:
+        return Finding.warning(name, value, f"It is of an earlier model: {artifact.reason}.", means.renew(""))
+    return Finding.ok(name, value)
 
 
 def judge_artifacts(printed: str | None) -> Iterator[Finding]:

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgemnist.agent.facts import Facts, collect_facts
+from edgemnist.agent.probes import Probe, probe_all
 from edgemnist.doctor.artifacts import judge_artifacts
-from edgemnist.doctor.checks import judge, worst
-from edgemnist.doctor.facts import Facts, collect_facts
-from edgemnist.doctor.means import HERE, Means
-from edgemnist.doctor.probes import Probe, probe_all
-from edgemnist.doctor.results import DoctorResult, Level
+from edgemnist.doctor.checks import HERE, Means, judge, worst
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.results.boards import DoctorResult, Level
 
 
 def doctor(exports: Path, reporter: Reporter = SILENT) -> DoctorResult:

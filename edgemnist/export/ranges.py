@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Images, Labels
-from edgemnist.export import FORMATS
-from edgemnist.export.config import Target
-from edgemnist.export.interface import Exporter
+from edgemnist.export.interface import Exporter, Target
 from edgemnist.export.source import Source
+from edgemnist.formats import FORMATS
 
 PERCENTILES: Final = (99.5, 98.0, 95.0, 90.0, 80.0)
 """Images whose activations go beyond this percentile of all are left out."""

@@ -10,17 +10,14 @@ from typing import Final
 
 import msgspec
 
-from edgemnist.answers import ANSWERS_FILE, answers_of_export, answers_record
 from edgemnist.arrays import Labels
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
-from edgemnist.export import FORMATS, artifact_names
-from edgemnist.export.config import FLIPS, ExportConfig, Target
-from edgemnist.export.interface import Exported, Exporter
-from edgemnist.export.origin import Origin, find_origin
-from edgemnist.export.source import Source
-from edgemnist.golden import GoldenPack
-from edgemnist.manifest import (
+from edgemnist.export.interface import FLIPS, ExportConfig, Exported, Exporter, Target
+from edgemnist.export.source import Origin, Source, find_origin
+from edgemnist.exports.answers import ANSWERS_FILE, answers_of_export, answers_record
+from edgemnist.exports.golden import GoldenPack
+from edgemnist.exports.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
@@ -31,8 +28,9 @@ from edgemnist.manifest import (
     ModelRecord,
     sha256,
 )
+from edgemnist.formats import FORMATS, artifact_names
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results import ExportedArtifact, ExportResult
+from edgemnist.results.pipeline import ExportedArtifact, ExportResult
 from edgemnist.storage import check_writable, commit_files
 
 CALIBRATION_SEED: Final = 0

@@ -1,19 +1,155 @@
-"""`edgemnist frontier`: a list of sizes, from training to latency, in one table and one picture."""
+"""What `edgemnist frontier` was asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgemnist.data.interface import Dataset
-from edgemnist.frontier.config import FrontierConfig
-from edgemnist.frontier.network import NAMES, Network, make_network
-from edgemnist.frontier.pareto import undominated
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.run import bench
+from edgemnist.data.dataset import Dataset
+from edgemnist.errors import ManifestError, StorageError, UsageError
+from edgemnist.export.interface import ExportConfig
+from edgemnist.export.run import export_model
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.manifest import Artifact, read_manifest
 from edgemnist.frontier.picture import frontier_png
-from edgemnist.frontier.results import FrontierResult, FrontierRow
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.results.base import read_result
+from edgemnist.results.bench import BenchResult
+from edgemnist.results.pipeline import FrontierResult, FrontierRow
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import VerifyResult
 from edgemnist.storage import commit_files
+from edgemnist.train.model import parameters_of
+from edgemnist.train.plan import plan_for
+from edgemnist.train.recipes import TrainConfig
+from edgemnist.train.record import TRAINING_FILE
+from edgemnist.train.run import can_resume, train
+from edgemnist.verify.run import verify
+
+if TYPE_CHECKING:
+    from edgemnist.train.teachers import Teachers
+
+
+DEFAULT_SIZES = ((16,), (32,), (64,), (128,), (256,), (512,))
+"""Units of the hidden layers of each network."""
+QUANTIZATIONS = ("int8", "int4")
+"""What of each network is exported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontierConfig:
+    """The options of a frontier. Raises UsageError and UnknownNameError as `TrainConfig` does, and for no sizes."""
+
+    sizes: tuple[tuple[int, ...], ...] = DEFAULT_SIZES
+    recipe: str = "standard"
+    epochs: int | None = None
+    seed: int = 0
+    bench: BenchConfig = field(default_factory=lambda: BenchConfig(keras=False))
+
+    def __post_init__(self) -> None:
+        if not self.sizes:
+            raise UsageError("A frontier needs sizes", hint="Name some, such as --size 64 --size 128,64.")
+        if len(set(self.sizes)) < len(self.sizes):
+            raise UsageError("A size is named twice", hint="Name each --size once.")
+        for hidden in self.sizes:
+            self.training(hidden)
+
+    def training(self, hidden: tuple[int, ...]) -> TrainConfig:
+        """Return the training of one size."""
+        return TrainConfig(recipe=self.recipe, hidden=hidden, epochs=self.epochs, seed=self.seed)
+
+
+FORMAT = "tflite"
+NAMES = tuple(f"{FORMAT}-{quantization}" for quantization in QUANTIZATIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """What is known about one network."""
+
+    directory: Path
+    trained: TrainResult
+    verified: VerifyResult
+    benched: BenchResult
+
+
+def make_network(
+    dataset: Dataset,
+    config: FrontierConfig,
+    hidden: tuple[int, ...],
+    directory: Path,
+    *,
+    teachers: Teachers,
+    reporter: Reporter,
+) -> Network:
+    """Do what is not done yet for one size, in a directory of its own.
+
+    A training that was interrupted goes on from its checkpoint, where that is whole and of this very training. Raises
+    what the stages raise, and KeyboardInterrupt after a training that is interrupted now.
+    """
+    trained = _finished_training(dataset, config, hidden, directory)
+    if trained is None:
+        training = config.training(hidden)
+        resume = can_resume(dataset, training, directory, teachers, reporter)
+        trained = train(dataset, training, directory, reporter, resume=resume, teachers=teachers)
+        if trained.interrupted:
+            raise KeyboardInterrupt
+    if _artifacts(directory, trained) is None:
+        exported = ExportConfig.of(format=FORMAT, quantizations=QUANTIZATIONS)
+        export_model(exported, dataset, directory, reporter)
+    exports = Exports.open(directory)
+    if not all(exports.findings.parity(name) for name in NAMES):
+        exports.findings.save_verification(verify(exports, NAMES, reporter=reporter), reporter)
+    if not all(exports.findings.latency(name) for name in NAMES):
+        exports.findings.save_bench(bench(exports, NAMES, config.bench, reporter), reporter)
+    verified, benched = exports.findings.verify, exports.findings.bench
+    if verified is None or benched is None:
+        raise StorageError(f"What was found out cannot be kept in {directory}", hint="Choose another --directory.")
+    return Network(directory=directory, trained=trained, verified=verified.result, benched=benched.result)
+
+
+def _finished_training(
+    dataset: Dataset, config: FrontierConfig, hidden: tuple[int, ...], directory: Path
+) -> TrainResult | None:
+    """Return the record of the training, where the one that was asked for is done."""
+    try:
+        trained = read_result(TrainResult, (directory / TRAINING_FILE).read_bytes())
+        model = read_manifest(directory).model
+    except (OSError, msgspec.MsgspecError, ManifestError):
+        return None
+    parameters = parameters_of(hidden, len(dataset.labels))
+    plan = plan_for(config.training(hidden), images=len(dataset.train), parameters=parameters)
+    asked = (config.recipe, plan.recipe_version, list(hidden), config.seed, dataset.identity.sha256)
+    found = (trained.recipe, trained.recipe_version, trained.hidden, trained.seed, trained.data.sha256)
+    done = not trained.interrupted and (config.epochs is None or config.epochs == trained.epochs)
+    return trained if done and found == asked and model is not None and model.sha256 == trained.sha256 else None
+
+
+def _artifacts(directory: Path, trained: TrainResult) -> list[Artifact] | None:
+    """Return the artifacts of the trained model, or None where one of them is missing."""
+    recorded = {artifact.name: artifact for artifact in read_manifest(directory).artifacts}
+    found = [recorded[name] for name in NAMES if name in recorded and (directory / recorded[name].file).exists()]
+    fresh = [artifact for artifact in found if artifact.model_sha256 == trained.sha256]
+    return fresh if len(fresh) == len(NAMES) else None
+
+
+def undominated(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
+    """Return for each choice whether none costs as little and is worth as much, and is better in one of the two."""
+    choices = list(zip(costs, values, strict=True))
+    return [
+        not any(
+            other_cost <= cost and other_value >= value and (other_cost < cost or other_value > value)
+            for other_cost, other_value in choices
+        )
+        for cost, value in choices
+    ]
+
 
 PICTURE_FILE = "frontier.png"
 RESULT_FILE = "frontier.json"

@@ -6,6 +6,6 @@ in a row, on a picture in memory.
 
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import read_page
-from edgemnist.read.results import ReadDigit, ReadNumber, ReadResult
+from edgemnist.results.pictures import ReadDigit, ReadNumber, ReadResult
 
 __all__ = ["ReadConfig", "ReadDigit", "ReadNumber", "ReadResult", "read_page"]

@@ -8,7 +8,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from edgemnist.images.grey import to_grey
-from edgemnist.read.results import ReadDigit, ReadResult
+from edgemnist.results.pictures import ReadDigit, ReadResult
 
 ANSWERED: Final = (0, 114, 178)
 REFUSED: Final = (213, 94, 0)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.read.results import Box
+from edgemnist.results.pictures import Box
 
 STEEPEST: Final = 0.25
 """Steepest slope of a line, up or down: 14°."""

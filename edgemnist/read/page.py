@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from edgemnist.arrays import as_digit
 from edgemnist.images.grey import Grey, to_grey
-from edgemnist.labels import as_digit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.layout import around, arrange, numbers_in
 from edgemnist.read.piece import Pieces
 from edgemnist.read.recognize import Reading, Recognizer
-from edgemnist.read.results import Box, ReadDigit, ReadNumber, ReadResult, StageTimes
 from edgemnist.registry import Entry, Package
+from edgemnist.results.pictures import Box, ReadDigit, ReadNumber, ReadResult, StageTimes
 from edgemnist.runtimes.interface import Classifier
 
 REFUSED: Final = "?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgemnist.images.paper import Ink
-from edgemnist.read.results import Box
+from edgemnist.results.pictures import Box
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import Final
 import msgspec
 
 from edgemnist.errors import ImageError, UsageError
+from edgemnist.exports.directory import Exports
 from edgemnist.images.decode import open_image
-from edgemnist.predict import resolve_artifact
+from edgemnist.predict.run import model_for
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.boxes import draw_boxes
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import FINDER, read_page
-from edgemnist.read.results import ReadResult
-from edgemnist.runtimes import load, runtime_for
+from edgemnist.results.pictures import ReadResult
 from edgemnist.storage import write_file
 
 KINDS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -23,7 +23,7 @@ KINDS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 def read_file(
-    exports: Path,
+    exports: Exports | None,
     page: Path,
     config: ReadConfig,
     *,
@@ -44,8 +44,8 @@ def read_file(
         raise UsageError(f"--boxes {boxes} is no name of a PNG or JPEG", hint="Let it end in .png or .jpg.")
     FINDER.load()
     picture = open_image(page)
-    name, path, labels = resolve_artifact(exports, artifact, reporter=reporter)
-    classifier = load(path, threads=threads, labels=labels)
+    model, labels = model_for(exports, artifact, reporter)
+    classifier = model.load(threads=threads, labels=labels)
     try:
         result = read_page(picture, classifier, config)
     except ImageError as error:
@@ -56,4 +56,4 @@ def read_file(
         reporter.notice(f"There is more ink on {page} than on any page of digits, so not all of it was tried.")
     if boxes is not None:
         write_file(boxes, draw_boxes(picture, result, KINDS[boxes.suffix.lower()]))
-    return msgspec.structs.replace(result, source=str(page), artifact=name, runtime=runtime_for(path))
+    return msgspec.structs.replace(result, source=str(page), artifact=model.name, runtime=model.runtime)

@@ -7,14 +7,15 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-from edgemnist.bench.results import ScenarioResult
-from edgemnist.bench.scenarios import DUTY_CYCLE
-from edgemnist.bench.subjects import KERAS
-from edgemnist.export import FORMATS, artifact_names
-from edgemnist.export.config import MINMAX
-from edgemnist.manifest import MODEL_FILE, Artifact, Manifest
+from edgemnist.export.interface import MINMAX
+from edgemnist.exports.manifest import MODEL_FILE, Artifact, Manifest
+from edgemnist.formats import FORMATS, artifact_names
 from edgemnist.report.facts import Facts
-from edgemnist.results import ArtifactParity, BenchResult, DataIdentity, TrainResult, VerifyResult
+from edgemnist.results.bench import KERAS, BenchResult, ScenarioResult
+from edgemnist.results.data import DataIdentity
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import ArtifactParity, VerifyResult
+from edgemnist.scenario.run import DUTY_CYCLE
 
 COMMENT = "# "
 """How a line begins that says what no command line can."""

@@ -6,25 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from edgemnist.bench.record import current as current_bench
-from edgemnist.bench.record import read_bench
-from edgemnist.bench.results import ScenarioResult
-from edgemnist.bench.scenario_record import read_scenarios
-from edgemnist.errors import ArtifactError
-from edgemnist.golden import GoldenPack, read_golden
-from edgemnist.manifest import Artifact, Manifest, check_recorded, present_model, read_manifest
-from edgemnist.recommend import weigh
-from edgemnist.results import ArtifactParity, BenchResult, Latency, RecommendResult, TrainResult, VerifyResult
-from edgemnist.saved import read_saved
+from edgemnist.console.tables import kilobytes, microseconds, percent, ratio
+from edgemnist.exports.directory import CURRENT, Exports
+from edgemnist.exports.golden import GoldenPack
+from edgemnist.exports.manifest import Artifact, Manifest
+from edgemnist.recommend.weigh import weigh
+from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
+from edgemnist.results.pipeline import RecommendResult
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.verify.gatefile import own_gates
-from edgemnist.verify.identity import outdated
 from edgemnist.verify.layers import FLOAT_TWIN
-from edgemnist.verify.record import current as current_verification
-from edgemnist.verify.record import read_verification
-
-TRAINING_FILE = "training.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,59 +87,90 @@ class Facts:
         return {artifact.name for artifact in self.manifest.artifacts}
 
 
-def read_facts(exports: Path) -> Facts:
+def read_facts(exports: Exports) -> Facts:
     """Return what is known about an export directory; figures of files that have changed since are left out.
 
     So are those of artifacts that are damaged or were made from another model than the present one, and what was
-    verified against another model. Raises ManifestError and ArtifactError where its record, a result or the golden pack
-    is broken.
+    verified against another model. Raises ManifestError and ArtifactError where a result or the golden pack is broken.
     """
-    manifest = read_manifest(exports)
-    model = present_model(exports, manifest)
-    unfit = {one.name: reason for one in manifest.artifacts if (reason := _unfit(exports, one, model))}
-    fit = msgspec.structs.replace(manifest, artifacts=[one for one in manifest.artifacts if one.name not in unfit])
-    training = read_saved(exports / TRAINING_FILE, TrainResult, hint="Make it anew with: edgemnist train")
-    if training is not None and model not in (None, training.sha256):
-        training = None
-    verified, benched = read_verification(exports), read_bench(exports)
-    if verified is not None:
-        verified = current_verification(verified, fit)
-        verified = verified if verified.artifacts and model in (None, verified.model_sha256) else None
-    if benched is not None:
-        benched = current_bench(benched, fit, model)
-        benched = benched if benched.results else None
-    golden = read_golden(exports, manifest) if manifest.golden else None
-    if golden is not None and model not in (None, golden.model_sha256):
-        golden = None
-    advice = None
-    if verified is not None and benched is not None:
-        # What a board is worth is known where it was measured, which need not be where the report is written.
-        advice = weigh(verified, benched, benched.host)
+    findings = exports.findings
+    verified = findings.verify.result if findings.verify is not None and findings.verify.current else None
+    benched = findings.bench.result if findings.bench is not None and findings.bench.current else None
+    training = findings.training.result if findings.training is not None and findings.training.current else None
+    has_golden = exports.manifest.golden is not None and not exports.mismatch
     return Facts(
-        exports=exports,
-        manifest=manifest,
+        exports=exports.directory,
+        manifest=exports.manifest,
         training=training,
-        golden=golden,
+        golden=exports.read_golden() if has_golden else None,
         verified=verified,
         benched=benched,
-        scenarios=_scenarios(exports, unfit),
-        advice=advice,
-        unfit=unfit,
+        scenarios=findings.scenarios,
+        # What a board is worth is known where it was measured, which need not be where the report is written.
+        advice=weigh(verified, benched, benched.host) if verified is not None and benched is not None else None,
+        unfit={one.name: one.reason for one in exports.artifacts if one.status != CURRENT},
     )
 
 
-def _unfit(exports: Path, artifact: Artifact, model: str | None) -> str:
-    """Return why an artifact cannot be shipped, or nothing where it may be; `model` is the present one's SHA-256."""
-    try:
-        check_recorded(exports, artifact)
-    except ArtifactError as error:
-        return error.message
-    return outdated(artifact, model)
+UNKNOWN = "–"
 
 
-def _scenarios(exports: Path, unfit: Mapping[str, str]) -> list[ScenarioResult]:
-    fit = [
-        msgspec.structs.replace(one, results=[played for played in one.results if played.name not in unfit])
-        for one in read_scenarios(exports)
-    ]
-    return [one for one in fit if one.results]
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What is known about one artifact, in words for a person."""
+
+    name: str
+    file: str
+    chosen: bool
+    size: str
+    accuracy: str
+    drop: str
+    flips: str
+    max_diff: str
+    p50: str
+    p99: str
+    speedup: str
+    throughput: str
+    memory: str
+    cold_start: str
+    gate: str
+    """`pass`, `fail` (also where it is unfit) or unknown."""
+    reasons: tuple[str, ...]
+    """Why the gate was missed."""
+
+
+def rows(facts: Facts) -> list[Row]:
+    """Return a row for each artifact of the manifest, the fastest first, and those that were not measured last."""
+    artifacts = sorted(facts.manifest.artifacts, key=lambda one: _speed(facts.latency(one)))
+    return [_row(artifact, facts.parity(artifact), facts.latency(artifact), facts) for artifact in artifacts]
+
+
+def _speed(latency: Latency | None) -> float:
+    return latency.p50_us if latency else float("inf")
+
+
+def _row(artifact: Artifact, parity: ArtifactParity | None, latency: Latency | None, facts: Facts) -> Row:
+    return Row(
+        name=artifact.name,
+        file=artifact.file,
+        chosen=artifact.name == facts.recommended,
+        size=kilobytes(artifact.bytes),
+        accuracy=percent(parity.accuracy) if parity else UNKNOWN,
+        drop=f"{parity.accuracy_drop_points:+.2f}" if parity else UNKNOWN,
+        flips=str(parity.flips) if parity else UNKNOWN,
+        max_diff=f"{parity.max_abs_diff:.1e}" if parity else UNKNOWN,
+        p50=microseconds(latency.p50_us) if latency else UNKNOWN,
+        p99=microseconds(latency.p99_us) if latency else UNKNOWN,
+        speedup=ratio(latency.speedup) if latency and latency.speedup else UNKNOWN,
+        throughput=f"{latency.throughput_per_s:,.0f}" if latency else UNKNOWN,
+        memory=f"{latency.peak_rss_mb:.0f} MB" if latency and latency.peak_rss_mb else UNKNOWN,
+        cold_start=f"{latency.cold_start_ms:,.0f} ms" if latency else UNKNOWN,
+        gate=_gate(parity, unfit=artifact.name in facts.unfit),
+        reasons=tuple(parity.reasons) if parity else (),
+    )
+
+
+def _gate(parity: ArtifactParity | None, *, unfit: bool) -> str:
+    if unfit:
+        return "fail"
+    return ("pass" if parity.passed else "fail") if parity else UNKNOWN

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edgemnist.report.commands import COMMENT, reproduce
-from edgemnist.report.facts import Facts
-from edgemnist.report.rows import rows
+from edgemnist.report.facts import Facts, rows
 
 
 def markdown_page(facts: Facts) -> str:

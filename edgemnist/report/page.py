@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgemnist.bench.subjects import KERAS
 from edgemnist.errors import MissingDependencyError
 from edgemnist.registry import Package
-from edgemnist.render.scenario_table import scenario_table
 from edgemnist.report.commands import reproduce
-from edgemnist.report.facts import Facts
-from edgemnist.report.pictures import Cell, confusion, pictures
+from edgemnist.report.facts import Facts, rows
+from edgemnist.report.figures import Cell, confusion, pictures
 from edgemnist.report.plots import curves_svg, distributions_svg, layers_svg, trade_off_svg
-from edgemnist.report.rows import rows
-from edgemnist.results import BenchResult, Flip, Latency
+from edgemnist.results.bench import KERAS, BenchResult, Latency
+from edgemnist.results.verify import Flip
+from edgemnist.scenario.table import scenario_table
 
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgemnist.bench.statistics import BINS_AN_OCTAVE
-from edgemnist.render.tables import microseconds
-from edgemnist.report.svg import BAD, GOOD, GRID, INK, SERIES, STYLE, inline_svg
-from edgemnist.results import ArtifactLayers, Candidate, Latency, TrainResult
+from edgemnist.console.tables import microseconds
+from edgemnist.report.figures import BAD, GOOD, GRID, INK, SERIES, STYLE, inline_svg
+from edgemnist.results.bench import Latency
+from edgemnist.results.pipeline import Candidate
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import ArtifactLayers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

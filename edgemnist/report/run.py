@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgemnist.exports import keeps_results
+from edgemnist.exports.directory import Exports
 from edgemnist.report.facts import Facts, read_facts
 from edgemnist.report.markdown import markdown_page
 from edgemnist.report.page import html_page
-from edgemnist.report.results import ReportResult
+from edgemnist.results.pipeline import ReportResult
 from edgemnist.storage import write_file
 
 HTML_FILE = "report.html"
 MARKDOWN_FILE = "report.md"
 
 
-def write_report(exports: Path, output: Path | None = None, *, markdown: bool = False) -> ReportResult:
+def write_report(exports: Exports, output: Path | None = None, *, markdown: bool = False) -> ReportResult:
     """Write the report of an export directory, into that directory where no `output` is named.
 
     The report of the reference, which nothing is written to, goes to the current directory.
@@ -37,5 +37,5 @@ def write_report(exports: Path, output: Path | None = None, *, markdown: bool = 
     )
 
 
-def _usual_place(exports: Path) -> Path:
-    return exports if keeps_results(exports) else Path()
+def _usual_place(exports: Exports) -> Path:
+    return Path() if exports.is_reference else exports.directory

@@ -8,6 +8,19 @@ import msgspec
 
 from edgemnist.results.base import Part, Result
 
+KERAS = "keras"
+"""Name of the Keras model, which is no artifact: it is the thing to beat."""
+
+
+def subject_key(name: str, runtime: str, threads: int) -> str:
+    """Return the name under which raw samples are kept.
+
+    It is the artifact's; for Keras the runtime's, because that is measured in two ways. `@N` follows where a call may
+    use N threads and N is not 1.
+    """
+    key = runtime if name == KERAS else name
+    return key if threads == 1 else f"{key}@{threads}"
+
 
 class Block(Part, frozen=True, kw_only=True):
     """One round of one artifact: the timed calls of one process."""
@@ -16,7 +29,7 @@ class Block(Part, frozen=True, kw_only=True):
     p50_us: float
     reference_us: float | None = None
     """What the same fixed work took beside the calls: it tells how fast the machine was, see
-    `edgemnist.bench.reference`."""
+    `edgemnist.bench.timing`."""
     mhz: float | None = None
     """Clock of the CPU it ran on, after the calls; None where the system does not tell."""
     celsius: float | None = None
@@ -117,8 +130,8 @@ class Change(Part, frozen=True, kw_only=True):
     machine: float | None = None
     """How much longer the fixed work took in this run than in the earlier one; None where one of them lacks it."""
     noise: float
-    """Share by which the p50 of the rounds of one run differ, see `edgemnist.bench.doubt.spread_of_rounds`; the larger
-    of both runs."""
+    """Share by which the p50 of the rounds of one run differ, see
+    `edgemnist.bench.quality`; the larger of both runs."""
 
 
 class BaselineComparison(Part, frozen=True, kw_only=True):
@@ -150,3 +163,77 @@ class BenchResult(Result, frozen=True, kw_only=True):
     """Raw samples by artifact and round, in microseconds; only in a file written by `--save`."""
     warmup_us: dict[str, list[list[float]]] | None = None
     """The warm-up calls before them, kept apart."""
+
+
+class PairResult(Result, frozen=True, kw_only=True):
+    """`edgemnist compare A B`."""
+
+    host: dict[str, Any]
+    first: Latency
+    second: Latency
+    ratio: Ratio
+    """p50 of the first over that of the second."""
+    max_slowdown: float | None
+    """Ratio up to which the first may be slower; None where there is no gate."""
+    passed: bool
+    """Whether the first is not slower than that by more than the noise; always so without a gate."""
+    rounds: int
+    warnings: list[str]
+    samples_us: dict[str, list[list[float]]] | None = None
+    """Raw samples of both sides by round, in microseconds; only in a file written by `--save`."""
+
+
+class Point(Part, frozen=True, kw_only=True):
+    """What was measured at one setting of a scenario."""
+
+    setting: float
+    """offline: the batch size; server: queries a second; duty-cycle: calls a second, 0 for calls without a pause."""
+    samples: int
+    p50_us: float
+    """Of a call, a whole batch in the offline scenario; in the server scenario from the arrival of the query on."""
+    p90_us: float | None
+    p99_us: float | None
+    """None, like the 90th percentile, where there are too few samples."""
+    throughput_per_s: float
+    """Images a second: offline from the median batch, elsewhere 1 / mean or, for a server, the rate."""
+    holds: bool | None = None
+    """server: whether the 99th percentile is within the limit."""
+    samples_us: list[float] | None = None
+    """Raw samples in microseconds; only in a file written by `--save`."""
+
+
+class Played(Part, frozen=True, kw_only=True):
+    """One artifact in a scenario."""
+
+    name: str
+    runtime: str
+    threads: int
+    points: list[Point]
+    p90_bound_us: float | None = None
+    """single-stream: MLPerf's early-stopping estimate of the 90th percentile; None below 64 samples."""
+    best: float | None = None
+    """offline: the batch size with the highest throughput; server: the highest rate that holds the limit, None where
+    even the lowest that was tried does not."""
+    warnings: list[str]
+    sha256: str
+    """Of the file that was measured: the figures count for this very file only."""
+
+
+class ScenarioResult(Result, frozen=True, kw_only=True):
+    """`edgemnist scenario NAME`."""
+
+    scenario: str
+    host: dict[str, Any]
+    results: list[Played]
+    p99_limit_us: float | None = None
+    """server only."""
+    rate: float | None = None
+    """duty-cycle: calls a second; server: the queries a second that were asked for, if any."""
+    warnings: list[str]
+
+
+class ScenariosResult(Result, frozen=True, kw_only=True):
+    """The contents of `scenarios.json`."""
+
+    scenarios: list[ScenarioResult] = msgspec.field(default_factory=list)
+    """The latest of each kind and setting, in the order in which they were first played."""

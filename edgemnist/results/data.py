@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edgemnist.results.base import Part, Result
 
 
@@ -46,3 +48,49 @@ class DataResult(Result, frozen=True, kw_only=True):
     """The export directory that was compared; None where nothing was exported yet."""
     exported: DataIdentity | None = None
     """Which images the model there was made from."""
+
+
+class RuntimeStatus(Part, frozen=True, kw_only=True):
+    """One runtime, and whether it can be used here."""
+
+    name: str
+    summary: str
+    suffixes: list[str]
+    installed: bool
+    versions: dict[str, str]
+    install: str | None
+    """The pip line that brings what is missing."""
+
+
+class FormatStatus(Part, frozen=True, kw_only=True):
+    """One export format, and whether it can be written here."""
+
+    name: str
+    summary: str
+    suffix: str
+    quantizations: list[str]
+    """The first is the default."""
+    installed: bool
+    versions: dict[str, str]
+    install: str | None
+
+
+class ArtifactSupport(Part, frozen=True, kw_only=True):
+    """One model of an export directory, and whether it can run here."""
+
+    name: str
+    runtime: str
+    installed: bool
+    """Whether its runtime is."""
+    status: str = "current"
+    """Of its file: `current`, `outdated` (of an earlier model), `damaged` or `missing`."""
+
+
+class RuntimesResult(Result, frozen=True, kw_only=True):
+    """`edgemnist runtimes`."""
+
+    formats: list[FormatStatus]
+    runtimes: list[RuntimeStatus]
+    exports: str | None = None
+    """The export directory that was looked at; None where it cannot be read."""
+    artifacts: list[ArtifactSupport] = msgspec.field(default_factory=list)

@@ -1,12 +1,39 @@
-"""What `edgemnist all` prints."""
+"""What `edgemnist export` prints."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from edgemnist.results.base import Part, Result
 from edgemnist.results.bench import BenchResult
-from edgemnist.results.export import ExportResult
+from edgemnist.results.data import DataIdentity
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import VerifyResult
+
+
+class ExportedArtifact(Part, frozen=True, kw_only=True):
+    """One file that an export wrote."""
+
+    name: str
+    format: str
+    quantization: str
+    file: str
+    """Path of the file."""
+    bytes: int
+    sha256: str
+
+
+class ExportResult(Result, frozen=True, kw_only=True):
+    """`edgemnist export`."""
+
+    model: str
+    model_sha256: str
+    golden: str
+    """Path of the golden pack."""
+    golden_images: int
+    artifacts: list[ExportedArtifact]
 
 
 class PipelineRow(Part, frozen=True, kw_only=True):
@@ -32,3 +59,86 @@ class PipelineResult(Result, frozen=True, kw_only=True):
     recommended: str | None
     """Name of the artifact to ship; None where none passed its gate."""
     reason: str
+
+
+class Candidate(Part, frozen=True, kw_only=True):
+    """One artifact that was verified and measured."""
+
+    name: str
+    bytes: int
+    accuracy: float
+    passed: bool
+    """Whether it met its parity gate: only then it can be recommended."""
+    p50_us: float
+    fits_in: str | None
+    """The smallest cache that holds its file, such as `L2`; None where none does or none is known."""
+
+
+class RecommendResult(Result, frozen=True, kw_only=True):
+    """`edgemnist recommend`."""
+
+    recommended: str | None
+    """Name of the artifact to ship; None where there is none."""
+    reason: str
+    facts: list[str]
+    """What of this board matters for the choice, a sentence each."""
+    candidates: list[Candidate]
+    """Fastest first."""
+    host: dict[str, Any]
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """Reasons to doubt the choice, in words."""
+
+
+class ReportResult(Result, frozen=True, kw_only=True):
+    """`edgemnist report`."""
+
+    file: str
+    """Path of the page."""
+    bytes: int
+    recommended: str | None
+    missing: list[str]
+    """Commands that would complete the report: what they find out is not in it."""
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """Artifacts that cannot be shipped, being damaged or of an earlier model, and why."""
+
+
+class FrontierRow(Part, frozen=True, kw_only=True):
+    """One artifact of one network."""
+
+    hidden: list[int]
+    """Units of each hidden layer."""
+    parameters: int
+    name: str
+    """Of the artifact, such as `tflite-int8`."""
+    directory: str
+    """Where it lies, within that of the frontier."""
+    bytes: int
+    accuracy: float
+    reference_accuracy: float
+    """Of the Keras model."""
+    flips: int
+    """Images with another label than the Keras model's."""
+    passed: bool
+    """Whether it passed its parity gate."""
+    p50_us: float
+    smallest: bool
+    """No artifact is both as small and as accurate, and better in one of the two."""
+    fastest: bool
+    """The same of its p50."""
+
+
+class FrontierResult(Result, frozen=True, kw_only=True):
+    """`edgemnist frontier`, and the contents of `frontier.json`."""
+
+    recipe: str
+    seed: int
+    data: DataIdentity
+    images: int
+    """Evaluation images that the accuracies stand on."""
+    rows: list[FrontierRow]
+    """From the smallest file to the largest."""
+    picture: str
+    """PNG file of accuracy against bytes and against p50."""
+    host: dict[str, Any]
+    warnings: list[str]
+    """Reasons to doubt the latencies, in words."""

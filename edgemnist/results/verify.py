@@ -101,6 +101,8 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """Largest difference of a probability between a batch of 1 and a batch of N."""
     batch_flips: int
     """Labels that differ between a batch of 1 and a batch of N."""
+    ties: int = 0
+    """Flips that are ties: the artifact finds the Keras model's label as likely as its own. They miss no gate."""
     passed: bool
     reasons: list[str]
     """Each gate that was missed, in words; empty where all were met."""
@@ -123,6 +125,15 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """For a full-int8 TFLite file of dense layers; None for any other."""
     gate: dict[str, Limit] = msgspec.field(default_factory=dict)
     """The limits it was held against, by their names in a gate file; empty in what an earlier edgemnist saved."""
+
+
+class Unusable(Part, frozen=True, kw_only=True):
+    """A recorded artifact that could not be verified."""
+
+    name: str
+    status: str
+    """`damaged` or `missing`."""
+    reason: str
 
 
 class Voter(Part, frozen=True, kw_only=True):
@@ -193,11 +204,13 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     data: DataIdentity
     model_sha256: str
     artifacts: list[ArtifactParity]
+    unusable: list[Unusable] = msgspec.field(default_factory=list)
+    """Recorded artifacts whose files are damaged or missing; only where nothing was named."""
     seconds: float
     reference: str = KERAS_MODEL
     """What the artifacts were held against: the Keras model, or the file that `--reference` named."""
     vote: Vote | None = None
-    """None unless LiteRT, ONNX Runtime and the integer reference all answered for int8."""
+    """None unless three runtimes answered with one int8 file."""
     layers: list[ArtifactLayers] = msgspec.field(default_factory=list)
     """Only with `--layers`."""
     flip_sheet: str | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgemnist.errors import ArtifactError
+from edgemnist.native import BUILD, NativeLibrary
 from edgemnist.registry import Entry, Package, Registry
 
 if TYPE_CHECKING:
@@ -20,9 +21,24 @@ class RuntimeEntry(Entry):
     """A runtime, and the files it executes."""
 
     suffixes: tuple[str, ...] = ()
-    """Endings of the model files that this runtime is chosen for."""
-    artifacts: tuple[str, ...] = ()
-    """Artifacts that it executes where it is asked for by name, beside the files that it is chosen for."""
+    """Endings of the model files that it executes."""
+    quantizations: tuple[str, ...] = ()
+    """Of an artifact that it executes; empty for all."""
+    by_name: bool = False
+    """Whether it executes a file only where a user asks for it by name: it is no choice for a board."""
+
+    install: str = ""
+    """The command that brings what is required, where that is no extra."""
+
+    def install_line(self) -> str:
+        """Return the command that brings what is required."""
+        return self.install or super().install_line()
+
+    def executes(self, path: Path | str, artifact: str = "") -> bool:
+        """Return whether this runtime takes a model file; `artifact` is its name, empty for a file from elsewhere."""
+        quantization = artifact.partition("-")[2]
+        fits = not self.quantizations or not quantization or quantization in self.quantizations
+        return Path(path).suffix in self.suffixes and fits
 
 
 RUNTIMES: Registry[RuntimeEntry] = Registry(
@@ -35,11 +51,26 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             extra="tflite",
             suffixes=(".tflite",),
         ),
+        "native": RuntimeEntry(
+            target="edgemnist.runtimes.native:NativeClassifier",
+            summary="edgemnist's own engine for full-int8 TFLite",
+            requires=(NativeLibrary("edgemnist-native", "edgemnist.native.engine"),),
+            suffixes=(".tflite",),
+            quantizations=("int8",),
+            install=BUILD,
+        ),
         "onnxruntime": RuntimeEntry(
             target="edgemnist.runtimes.onnxruntime:ONNXRuntimeClassifier",
             summary="ONNX Runtime, CPU provider",
             requires=(Package("onnxruntime", "onnxruntime"),),
             extra="onnx",
+            suffixes=(".onnx",),
+        ),
+        "openvino": RuntimeEntry(
+            target="edgemnist.runtimes.openvino:OpenVINOClassifier",
+            summary="OpenVINO, on the CPU, in float32 precision",
+            requires=(Package("openvino", "openvino"),),
+            extra="openvino",
             suffixes=(".onnx",),
         ),
         "keras": RuntimeEntry(
@@ -54,38 +85,57 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             summary="Keras model.predict, on TensorFlow",
             requires=(Package("tensorflow", "tensorflow"),),
             extra="train",
+            suffixes=(".keras", ".h5"),
+            by_name=True,
         ),
         "integer": RuntimeEntry(
             target="edgemnist.runtimes.integer:IntegerClassifier",
             summary="NumPy reference of full-int8 TFLite, where no runtime has a wheel",
-            artifacts=("tflite-int8",),
+            suffixes=(".tflite",),
+            quantizations=("int8",),
+            by_name=True,
         ),
         "null": RuntimeEntry(
             target="edgemnist.runtimes.null:NullClassifier",
             summary="Answers without computing: the cost of the harness itself",
+            by_name=True,
         ),
     },
 )
 
 
-def runtime_for(path: Path) -> str:
-    """Return the name of the runtime for a model file. Raises ArtifactError for an ending that no runtime takes."""
-    for name, entry in RUNTIMES.items():
-        if path.suffix in entry.suffixes:
-            return name
-    known = [suffix for entry in RUNTIMES.values() for suffix in entry.suffixes]
-    raise ArtifactError(f"{path} has an ending that no runtime takes", hint=f"Model files end in {', '.join(known)}.")
+def runtimes_of(path: Path | str, artifact: str = "") -> list[str]:
+    """Return the runtimes that execute a model file, the default first; those that are asked for by name come last.
+
+    The default is the first that is installed. `artifact` is the name of the artifact, empty for a file from elsewhere.
+    Raises ArtifactError for an ending that no runtime takes.
+    """
+    found = [name for name, entry in RUNTIMES.items() if entry.executes(path, artifact)]
+    if not found:
+        known = dict.fromkeys(suffix for entry in RUNTIMES.values() for suffix in entry.suffixes)
+        raise ArtifactError(f"No runtime takes {path}", hint=f"Model files end in {', '.join(known)}.")
+    return sorted(found, key=lambda name: (RUNTIMES[name].by_name, bool(RUNTIMES[name].missing())))
+
+
+def default_runtime(path: Path | str, artifact: str = "") -> str:
+    """Return the first of `runtimes_of`. Raises ArtifactError as it does."""
+    return runtimes_of(path, artifact)[0]
+
+
+def is_model_file(name: str | Path) -> bool:
+    """Return whether a name is that of a model file, by its ending, and not that of an artifact."""
+    return any(Path(name).suffix in entry.suffixes for entry in RUNTIMES.values())
 
 
 def load(
     path: str | Path, *, runtime: str | None = None, threads: int = 1, labels: Sequence[str] | None = None
 ) -> Classifier:
-    """Return a classifier for a model file, in the runtime that its ending asks for.
+    """Return a classifier for a model file, in the default runtime for its ending, or in the one that is named.
 
     Raises ArtifactError where the file cannot be used, and MissingDependencyError, with the pip line, where the
-    runtime is not installed. The hash in a manifest is not looked at here: see `edgemnist.manifest.read_recorded`.
+    runtime is not installed. The hash in a manifest is not looked at here: `Exports.load` does that.
     """
     path = Path(path)
-    entry = RUNTIMES[runtime or runtime_for(path)]
+    entry = RUNTIMES[runtime or default_runtime(path)]
     classifier: Classifier = entry.load().load(path, threads=threads, labels=labels)
     return classifier

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
 from edgemnist.errors import ArtifactError
+from edgemnist.formats import FORMATS
 
-TFLITE: Final = "TFLite"
-ONNX: Final = "ONNX"
+TFLITE: Final = FORMATS["tflite"].title
+ONNX: Final = FORMATS["onnx"].title
 KERAS: Final = "Keras"
 KERAS_H5: Final = "Keras HDF5"
 
+_MAGIC: Final = {
+    **{entry.title: re.compile(entry.magic) for entry in FORMATS.values()},
+    KERAS: re.compile(rb"PK\x03\x04"),  # a zip archive
+    KERAS_H5: re.compile(rb"\x89HDF\r\n\x1a\n"),
+}
 _TOO_SHORT = 32
 """Bytes below which no model of any format fits."""
 
 
 def identify(head: bytes) -> str | None:
     """Return the format of a file that begins with these bytes (8 or more), or None for an unknown one."""
-    if head[4:8] == b"TFL3":  # file_identifier in the TFLite schema
-        return TFLITE
-    if head.startswith(b"PK\x03\x04"):  # a zip archive
-        return KERAS
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return KERAS_H5
-    # A ModelProto starts with field 1, the version of the representation, in every writer's files: tag 0x08, then 3..
-    if head[:1] == b"\x08" and 0 < head[1] < 0x80:  # noqa: PLR2004 - a varint of one byte
-        return ONNX
-    return None
+    return next((title for title, magic in _MAGIC.items() if magic.match(head)), None)
 
 
 def read_model(path: Path, *formats: str) -> bytes:

@@ -1,8 +1,10 @@
-"""Keras on TensorFlow: what the artifacts are compared with, in answers and in speed."""
+"""Keras model files: loaded safely, and refused with a reason where they are no classifier of 28×28 images."""
 
 from __future__ import annotations
 
 import contextlib
+import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,79 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, ModelError
-from edgemnist.runtimes.chunked import ChunkedClassifier
-from edgemnist.runtimes.files import KERAS, KERAS_H5, read_model
-from edgemnist.runtimes.kerasfile import check_model, decode_keras_model
+from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
+from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
+
+_CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'|Unknown layer: '?(?P<old>[^'.]+)")
+
+
+def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras has no types
+    """Return the model in the contents of a `.keras` or `.h5` file, uncompiled; `path` names it in messages.
+
+    Code in the file, such as that of a Lambda layer, is not run. Raises ModelError for a damaged file, and for layers
+    that Keras does not know.
+    """
+    import keras
+
+    suffix = ".h5" if identify(data[:64]) == KERAS_H5 else ".keras"
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
+        # Keras reads files only; what is read here is what was hashed, whatever happens to the original.
+        copy = Path(directory) / f"model{suffix}"
+        copy.write_bytes(data)
+        try:
+            return keras.saving.load_model(copy, compile=False, safe_mode=True)
+        except Exception as error:
+            # Whatever a damaged file makes of the zip, HDF5 and JSON readers.
+            raise _unloadable(path, str(error).replace(str(copy), path.name)) from error
+
+
+def check_model(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
+    """Raise ModelError where a Keras model does not map 28×28 images to scores, and say which layer is to blame."""
+    inputs, outputs = (getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or [])
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise _unfit(path, f"it has {len(inputs)} inputs and {len(outputs)} outputs")
+    batch, *image = inputs[0].shape
+    if tuple(image) not in INPUT_SHAPES:
+        raise _unfit(path, f"its layer {_name(inputs[0])!r} takes {_words(inputs[0].shape)}")
+    if batch is not None:
+        raise _unfit(path, f"its layer {_name(inputs[0])!r} takes exactly {batch} images at a time")
+    answer = tuple(outputs[0].shape)
+    if len(answer) != 2 or answer[1] is None or answer[1] < 2:  # noqa: PLR2004 - images and classes
+        raise _unfit(path, f"its layer {_name(outputs[0])!r} answers with {_words(answer)}")
+
+
+def _unloadable(path: Path, reason: str) -> ModelError:
+    if match := _CLASS_NOT_FOUND.search(reason):
+        return ModelError(
+            f"{path} has a layer or function of its own, {match['name'] or match['old']!r}, which Keras does not know",
+            hint="Only what Keras brings along can be exported: rebuild the model from its layers.",
+        )
+    if "Lambda" in reason or "safe_mode" in reason or "unsafe" in reason:
+        return ModelError(
+            f"{path} has a Lambda layer, whose code is not run",
+            hint="Rebuild the model with layers of Keras in its place.",
+        )
+    first = reason.strip().split("\n", 1)[0]
+    return ModelError(
+        f"{path} is damaged, or no Keras model: {first}", hint="Make a new one with: edgemnist train, or model.save()"
+    )
+
+
+def _unfit(path: Path, reason: str) -> ModelError:
+    return ModelError(
+        f"{path} does not map 28×28 images to class scores: {reason}",
+        hint="It takes [N, 28, 28] or [N, 28, 28, 1], for any N, and answers with [N, classes].",
+    )
+
+
+def _name(tensor: Any) -> str:  # noqa: ANN401 - Keras has no types
+    """Return the name of the layer that a symbolic tensor comes from."""
+    return str(tensor._keras_history.operation.name)  # noqa: SLF001 - there is no public way
+
+
+def _words(shape: Any) -> str:  # noqa: ANN401 - Keras has no types
+    return f"[{', '.join('N' if size is None else str(size) for size in shape)}]"
 
 
 class KerasClassifier(ChunkedClassifier):

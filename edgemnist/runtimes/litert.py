@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
-from edgemnist.runtimes.chunked import INPUT_SHAPES, SINGLE, ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.files import TFLITE, read_model
-from edgemnist.runtimes.interface import Steps
+from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, can_express, decoder, encoder
 
 

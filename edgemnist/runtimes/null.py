@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
-from edgemnist.runtimes.chunked import check_images
-from edgemnist.runtimes.interface import Classifier, Steps
+from edgemnist.runtimes.interface import Classifier, Steps, check_images
 
 DIGITS = tuple("0123456789")
 

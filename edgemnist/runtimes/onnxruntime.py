@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,8 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
-from edgemnist.runtimes.chunked import INPUT_SHAPES, SINGLE, ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.files import ONNX, read_model
-from edgemnist.runtimes.interface import Steps
+from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, decoder, encoder
 
 LABELS_KEY: Final = "labels"
@@ -53,7 +52,7 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
         self._batch = self._input.batch
         self._encode, self._decode = encoder(self._input.numbers), decoder(self._output.numbers)
         self._steps: Steps | None = None
-        self._set_up(path, labels if labels is not None else _stored_labels(properties))
+        self._set_up(path, labels if labels is not None else decode_labels(properties.get(LABELS_KEY, "")))
         if self._batch in {None, 1}:
             self._one, self._steps = self._bound_call()
 
@@ -144,10 +143,10 @@ def _only(path: Path, role: str, tensors: Sequence[Any]) -> _Tensor:
     return _Tensor(name=tensor.name, shape=shape, batch=batch, numbers=Numbers(np.dtype(dtype)))
 
 
-def _stored_labels(properties: Mapping[str, str]) -> list[str] | None:
-    """Return the names of the classes that a file carries, or None."""
+def decode_labels(stored: str) -> list[str] | None:
+    """Return the names of the classes that a file carries under `LABELS_KEY`, or None."""
     try:
-        return msgspec.json.decode(properties.get(LABELS_KEY, ""), type=list[str])
+        return msgspec.json.decode(stored, type=list[str])
     except msgspec.MsgspecError:
         # Other tools may keep something else under this name.
         return None

@@ -15,7 +15,7 @@ from edgemnist.errors import (
     UnknownNameError,
     UsageError,
 )
-from edgemnist.serve.results import ErrorResponse
+from edgemnist.results.serve import ErrorResponse
 
 
 class RefusedError(Exception):

@@ -1,4 +1,4 @@
-"""What happens to every request before and after it is answered."""
+"""Headers that keep a browser from doing more with an answer than it should."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import hmac
 import logging
 import math
 from http import HTTPStatus
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
 
-from edgemnist.errors import EdgemnistError
+from edgemnist.errors import EdgemnistError, UsageError
 from edgemnist.serve.body import GoneError
+from edgemnist.serve.config import MIN_TOKEN
 from edgemnist.serve.faults import RefusedError, fault_of, stopping
-from edgemnist.serve.headers import NO_STORE, RAW_SECURITY
 from edgemnist.serve.limits import RateLimiter
 from edgemnist.serve.metrics import OTHER, Metrics
 
@@ -26,6 +27,62 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from edgemnist.serve.config import ServeConfig
+
+
+CONTENT_SECURITY_POLICY: Final = "; ".join([  # noqa: FLY002 - read line by line
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    # What was drawn or photographed is shown from memory.
+    "img-src 'self' blob: data:",
+    "connect-src 'self'",
+    "manifest-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+])  # fmt: skip
+
+SECURITY: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+"""On every answer. A file input that opens the phone's camera needs no permission of the page."""
+
+RAW_SECURITY: Final = [(name.encode(), value.encode()) for name, value in SECURITY.items()]
+NO_STORE: Final = (b"cache-control", b"no-store")
+"""For answers that are made for one request; the page's files say how long they keep themselves."""
+
+
+def read_token(token: str | None, file: Path | None) -> str | None:
+    """Return the first line of `file` where one was named, else `token`. Raises UsageError where it cannot be read."""
+    if file is None:
+        return token
+    try:
+        return file.read_text(encoding="utf-8").strip().partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(
+            f"The token file {file} cannot be read: {reason}", hint=f"Make it with: openssl rand -hex 16 > {file}"
+        ) from error
+
+
+def unit_token(token: str | None, file: Path | None) -> str | None:
+    """Return something in the place of the token, which systemd reads later, and perhaps only root may read now.
+
+    Raises UsageError for a token that would have to stand in the unit, where everybody can read it.
+    """
+    if file is None and token is not None:
+        raise UsageError(
+            "A unit is no place for a token: everybody on the machine can read it",
+            hint="Put it into a file that only root can read, and name that with --token-file.",
+        )
+    return None if file is None else "0" * MIN_TOKEN
+
 
 CLIENT_CLOSED: Final = 499
 """As nginx counts a request whose client went away."""

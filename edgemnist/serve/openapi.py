@@ -6,9 +6,8 @@ from typing import Any, Final
 
 from edgemnist import __version__
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.read.results import ReadResult
-from edgemnist.serve.config import Limits
-from edgemnist.serve.results import (
+from edgemnist.results.pictures import ReadResult
+from edgemnist.results.serve import (
     ArtifactsResponse,
     ErrorResponse,
     HealthResponse,
@@ -16,6 +15,7 @@ from edgemnist.serve.results import (
     PredictResponse,
     schemas,
 )
+from edgemnist.serve.config import Limits
 
 VERSION: Final = "3.1.0"
 _PICTURES: Final = (

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edgemnist.serve.config import Limits
 from edgemnist.serve.faults import RefusedError, bad_request, busy, too_slow
-from edgemnist.serve.headers import RAW_SECURITY
+from edgemnist.serve.guard import RAW_SECURITY
 
 MAX_HEADER: Final = 16 * 1024
 """Bytes of a request's header: browsers send less than 1 KB here."""

@@ -14,13 +14,21 @@ from starlette.routing import Route, Router
 from edgemnist import __version__
 from edgemnist.errors import UsageError
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
-from edgemnist.serve.body import JSON, Body, content_type, decode_batch
+from edgemnist.results.serve import HealthResponse
+from edgemnist.serve.body import (
+    JSON,
+    LARGE_BYTES,
+    Body,
+    content_type,
+    decode_batch,
+    forget_locals,
+    give_back_memory,
+    weigh,
+)
 from edgemnist.serve.faults import bad_request
 from edgemnist.serve.limits import Held, Memory, Pool
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
-from edgemnist.serve.results import HealthResponse
-from edgemnist.serve.weight import LARGE_BYTES, forget_locals, give_back_memory, weigh
 from edgemnist.serve.work import READING_BYTES, PredictJob, predict, read
 
 if TYPE_CHECKING:
@@ -28,12 +36,12 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from edgemnist.read.results import ReadResult
-    from edgemnist.results import Result
+    from edgemnist.results.base import Result
+    from edgemnist.results.pictures import ReadResult
+    from edgemnist.results.serve import PredictResponse
     from edgemnist.serve.config import Limits
+    from edgemnist.serve.models import LoadedModel, ModelStore
     from edgemnist.serve.page_files import PageFile
-    from edgemnist.serve.results import PredictResponse
-    from edgemnist.serve.shelf import Loaded, Shelf
 
 PICTURE: Final = "body"
 """What messages call a picture that is all of a request; those of a batch are `images[0]` and so on."""
@@ -58,15 +66,15 @@ class Endpoints:
     """Answers requests; what they have in common is done by `Guard`."""
 
     def __init__(
-        self, shelf: Shelf, limits: Limits, metrics: Metrics, pools: Pools, files: Mapping[str, PageFile]
+        self, store: ModelStore, limits: Limits, metrics: Metrics, pools: Pools, files: Mapping[str, PageFile]
     ) -> None:
-        self._shelf, self._limits, self._metrics, self._pools, self._files = shelf, limits, metrics, pools, files
+        self._store, self._limits, self._metrics, self._pools, self._files = store, limits, metrics, pools, files
         self._held = Held(limits.max_held_bytes)
         self._memory = Memory(limits.decoded_bytes)
         self._observe_predict = functools.partial(metrics.stage, "predict")
         metrics.jobs.set_function(lambda: pools.pictures.jobs)
         metrics.held.set_function(lambda: self._held.bytes)
-        self._health = HealthResponse(status="ok", release=shelf.release, artifact=shelf.default, version=__version__)
+        self._health = HealthResponse(status="ok", release=store.release, artifact=store.default, version=__version__)
         self._openapi = msgspec.json.encode(document(limits))
 
     def router(self) -> Router:
@@ -101,7 +109,7 @@ class Endpoints:
         """Tell whether a picture is answered sooner than a thread could be found for it."""
         return len(data) <= SMALL_BYTES and weigh([data], self._limits).pixels <= SMALL_PIXELS
 
-    def _predict_large(self, data: bytes, artifacts: list[Loaded], *, kind: str, show: bool) -> PredictResponse:
+    def _predict_large(self, data: bytes, artifacts: list[LoadedModel], *, kind: str, show: bool) -> PredictResponse:
         """Answer for a large picture, or a batch, in a thread."""
         pictures = decode_batch(data, self._limits.max_images) if kind == JSON else [data]
         sources = [PICTURE] if kind != JSON else [f"images[{index}]" for index in range(len(pictures))]
@@ -123,7 +131,7 @@ class Endpoints:
         self._metrics.answered("read", artifact.name, 1)
         return _json(result)
 
-    def _read_large(self, data: bytes, artifact: Loaded, config: ReadConfig) -> ReadResult:
+    def _read_large(self, data: bytes, artifact: LoadedModel, config: ReadConfig) -> ReadResult:
         """Read a page in a thread."""
         weight = weigh([data], self._limits)
         with self._room(max(weight.bytes, READING_BYTES * min(weight.pixels, config.max_side**2))):
@@ -145,7 +153,7 @@ class Endpoints:
     async def artifacts(self, request: Request) -> Response:
         """Tell what can be asked for."""
         del request
-        return _json(await self._pools.files.run(self._shelf.describe))
+        return _json(await self._pools.files.run(self._store.describe))
 
     async def health(self, request: Request) -> Response:
         """Tell that the service is well, and which release it answers from."""
@@ -169,9 +177,9 @@ class Endpoints:
             return Response(status_code=304, headers=file.headers)
         return Response(file.data, headers=file.headers)
 
-    async def _loaded(self, name: str | None) -> Loaded:
-        ready = self._shelf.ready(name)
-        return ready if ready is not None else await self._pools.files.run(self._shelf.get, name)
+    async def _loaded(self, name: str | None) -> LoadedModel:
+        ready = self._store.ready(name)
+        return ready if ready is not None else await self._pools.files.run(self._store.get, name)
 
 
 def _json(result: Result) -> Response:

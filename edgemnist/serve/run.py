@@ -1,25 +1,55 @@
-"""`edgemnist serve`: from options to a running service, and its end."""
+"""The two agreements with systemd that a service needs: a socket that is handed over, and a word when it is ready."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgemnist.errors import EXIT_INTERRUPTED, UsageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
+from edgemnist.results.serve import ServeResult
 from edgemnist.serve.config import BACKLOG, Limits, ServeConfig
-from edgemnist.serve.notify import inherited_socket
-from edgemnist.serve.results import ServeResult
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from edgemnist.exports.directory import Exports
+
+
+FIRST_DESCRIPTOR: Final = 3
+"""SD_LISTEN_FDS_START, see sd_listen_fds(3)."""
+
+
+def inherited_socket() -> socket.socket | None:
+    """Return the listening socket that a `.socket` unit handed over, or None.
+
+    It stays open while the service restarts, so that whoever asks meanwhile waits for an answer and gets it.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+        return None
+    # No program that is started from here shall take it for its own.
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(name, None)
+    os.set_inheritable(FIRST_DESCRIPTOR, False)  # noqa: FBT003 - takes it by position only
+    return socket.socket(fileno=FIRST_DESCRIPTOR)
+
+
+def tell_systemd(state: str) -> None:
+    """Send a word such as `READY=1`, see sd_notify(3); do nothing where nobody waits for it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
+        messenger.connect("\0" + address[1:] if address.startswith("@") else address)
+        messenger.sendall(state.encode())
+
 
 SERVER: Final = Entry(
     target="edgemnist.serve.app:make_app",
@@ -53,7 +83,7 @@ class Service:
 
         Ends the process where work does not end in time. Raises KeyboardInterrupt where it was SIGINT.
         """
-        from edgemnist.serve.server import run_server
+        from edgemnist.serve.app import run_server
 
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         try:
@@ -70,26 +100,28 @@ class Service:
             raise KeyboardInterrupt
 
 
-def open_service(exports: Path, config: ServeConfig, reporter: Reporter = SILENT) -> Service:
+def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporter = SILENT) -> Service:
     """Open the socket, or take over systemd's, and load what answers where no artifact is named.
+
+    `exports` is None where a model file answers alone.
 
     Raises MissingDependencyError where a package is missing, ManifestError and ArtifactError where the artifacts cannot
     be used, and UsageError where the address cannot be listened on.
     """
     make_app = SERVER.load()
-    from edgemnist.serve.shelf import Shelf
+    from edgemnist.serve.models import ModelStore
 
     listener = inherited_socket() or _listen(config.host, config.port)
     try:
         # Whoever wrote the `.socket` unit may have chosen another address than --host.
         config.require_token(listener.getsockname()[0])
-        shelf = Shelf(exports, config.artifact, threads=config.threads, reporter=reporter)
-        app, close = make_app(shelf, config)
+        store = ModelStore(exports, config.artifact, threads=config.threads, reporter=reporter)
+        app, close = make_app(store, config)
     except BaseException:
         listener.close()
         raise
     result = ServeResult(
-        url=_url(listener), artifact=shelf.default, release=shelf.release, token=config.token is not None
+        url=_url(listener), artifact=store.default, release=store.release, token=config.token is not None
     )
     return Service(app, close, config.limits, listener, result)
 

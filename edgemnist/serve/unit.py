@@ -7,6 +7,7 @@ import pwd
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from edgemnist.exports.models import absolute_name
 from edgemnist.serve.config import ServeConfig
 from edgemnist.systemd import Service, python_for, shown
 
@@ -17,20 +18,17 @@ def describe_service(
     exports: Path,
     config: ServeConfig,
     *,
-    model: Path | None,
     token_file: Path | None,
     user_unit: bool,
     options: Sequence[str],
 ) -> Service:
-    """Return the service that runs this command, from this environment, with `options` beside host and directory.
-
-    `model` is the model file that answers, where one was named.
-    """
+    """Return the service that runs this command, from this environment, with `options` beside host and directory."""
     # Not resolved: where it leads through `current`, the unit outlives the release.
     exports = exports.absolute()
     command = [str(python_for(exports)), "-I", "-m", "edgemnist", "serve", "--exports", str(exports)]
     command += ["--host", config.host, "--port", str(config.port), *options]
-    command += [] if model is None else ["--artifact", str(model.absolute())]
+    name, model = absolute_name(config.artifact)
+    command += [] if name is None else ["--artifact", name]
     credentials: list[tuple[str, PurePosixPath]] = []
     if token_file is not None:
         command += ["--token-file", f"%d/{TOKEN_CREDENTIAL}"]

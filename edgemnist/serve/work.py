@@ -14,18 +14,18 @@ import numpy as np
 from edgemnist.errors import ImageError
 from edgemnist.images import normalize_digit
 from edgemnist.images.decode import decode_image
-from edgemnist.predict import Sourced, tell
+from edgemnist.predict.run import Sourced, tell
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import read_page
-from edgemnist.read.results import ReadResult
-from edgemnist.serve.results import Comparison, PredictResponse, PredictTimes
-from edgemnist.serve.shelf import Loaded
+from edgemnist.results.pictures import ReadResult
+from edgemnist.results.serve import Comparison, PredictResponse, PredictTimes
+from edgemnist.serve.models import LoadedModel
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from edgemnist.images.normalize import Normalized
-    from edgemnist.results import Prediction
+    from edgemnist.results.pictures import Prediction
 
 READING_BYTES: Final = 24
 """Of memory, for each pixel of a page as it is read; measured."""
@@ -45,7 +45,7 @@ class PredictJob:
     """Whether the answer has the 28×28 pixels that the model was given."""
 
 
-def predict(job: PredictJob, artifacts: Sequence[Loaded], observe: Observe) -> PredictResponse:
+def predict(job: PredictJob, artifacts: Sequence[LoadedModel], observe: Observe) -> PredictResponse:
     """Answer for pictures with one artifact, and let the others be compared with it.
 
     Raises ImageError for a picture that cannot be read as a digit.
@@ -85,7 +85,7 @@ def predict(job: PredictJob, artifacts: Sequence[Loaded], observe: Observe) -> P
     )
 
 
-def read(picture: bytes, name: str, artifact: Loaded, config: ReadConfig, observe: Observe) -> ReadResult:
+def read(picture: bytes, name: str, artifact: LoadedModel, config: ReadConfig, observe: Observe) -> ReadResult:
     """Read a page. Raises ImageError where it cannot be read, and MissingDependencyError where OpenCV is missing."""
     result = read_page(_decoded(picture, name, observe), artifact.classifier, config)
     for stage in ("find", "normalize", "classify", "arrange"):
@@ -107,7 +107,7 @@ def _normalized(image: Image.Image, name: str) -> Normalized:
         raise ImageError(f"{name} cannot be read as a digit: {error.message}", hint=error.hint) from error
 
 
-def _timed(artifact: Loaded, sourced: Sequence[Sourced], *, show: bool) -> tuple[list[Prediction], float]:
+def _timed(artifact: LoadedModel, sourced: Sequence[Sourced], *, show: bool) -> tuple[list[Prediction], float]:
     """Return the predictions of an artifact, and the seconds that its runtime took for them."""
     if not sourced:
         return [], 0.0

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgemnist.errors import TrainingError
 from edgemnist.progress import Reporter
-from edgemnist.results import Epoch
+from edgemnist.results.train import Epoch
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:

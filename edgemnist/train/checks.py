@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
-from edgemnist.data.interface import Dataset, Split
-from edgemnist.errors import TrainingError
+from edgemnist.arrays import Images
+from edgemnist.data.dataset import Dataset, Split
+from edgemnist.data.sampling import stratified_indices
+from edgemnist.errors import ImageError, TrainingError
+from edgemnist.images.normalize import to_mnist
 from edgemnist.progress import Reporter
-from edgemnist.results import Epoch
+from edgemnist.results.train import Epoch
 
 EARLIEST_STEPS = 25
 """Steps after which a working training is beyond guessing: the classic is at 70 % after 25 batches of MNIST."""
@@ -68,3 +75,66 @@ class ChanceWatch:
                 f"After epoch {epoch.epoch} the accuracy is {epoch.accuracy:.1%}, and guessing gives "
                 f"{self._guessing:.1%}: are the labels right? Ctrl-C stops the training"
             )
+
+
+ANGLE: Final = 10
+"""Degrees, either way."""
+SHIFT: Final = 2
+"""Pixels, along each axis."""
+SIGMA: Final = 0.1
+"""Standard deviation of the noise, of pixels in 0..1."""
+SEED: Final = 0
+INVERTED: Final = 1_000
+"""Images, evenly of each class, that are photographed: finding the digit takes a millisecond each."""
+PAPER, INK, ENLARGED = 225, 40, 4
+"""Of such a photograph: grey of its ground, grey of its strokes, and how many pixels it has for one of MNIST's."""
+
+
+def conditions(test: Split) -> Iterator[tuple[str, Split]]:
+    """Yield the test images under each condition, by name, as images of the same kind, uint8 [N, 28, 28]."""
+    images = test.images
+    for angle in (-ANGLE, ANGLE):
+        yield f"rotated by {angle:+}°", Split(_rotated(images, angle), test.labels)
+    for y, x in ((-SHIFT, 0), (SHIFT, 0), (0, -SHIFT), (0, SHIFT), (SHIFT, SHIFT)):
+        yield f"shifted by {x:+}, {y:+} px", Split(_shifted(images, y, x), test.labels)
+    yield "thicker strokes", Split(_extreme(images, thicker=True), test.labels)
+    yield "thinner strokes", Split(_extreme(images, thicker=False), test.labels)
+    noise = np.random.default_rng(SEED).normal(0, 255 * SIGMA, images.shape)
+    yield f"noise, σ {SIGMA}", Split(_pixels(images + noise), test.labels)
+    chosen = stratified_indices(test.labels, min(INVERTED, len(test)), SEED)
+    inverted = np.stack([_read_from_paper(image) for image in images[chosen]])
+    yield f"dark on light, normalized ({len(chosen):,} images)", Split(inverted, test.labels[chosen])
+
+
+def _rotated(images: Images, angle: float) -> Images:
+    turned = [Image.fromarray(image).rotate(angle, Image.Resampling.BILINEAR) for image in images]
+    return np.stack([np.asarray(image) for image in turned])
+
+
+def _shifted(images: Images, y: int, x: int) -> Images:
+    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
+    height, width = images.shape[1:]
+    return padded[:, SHIFT - y : SHIFT - y + height, SHIFT - x : SHIFT - x + width]
+
+
+def _extreme(images: Images, *, thicker: bool) -> Images:
+    """Return the brightest, or darkest, of each 2×2 pixels: strokes a pixel thicker or thinner, as far as there are."""
+    pick = np.maximum if thicker else np.minimum
+    padded = np.pad(images, ((0, 0), (1, 0), (1, 0)))
+    rows = pick(padded[:, 1:], padded[:, :-1])
+    return np.asarray(pick(rows[:, :, 1:], rows[:, :, :-1]))
+
+
+def _read_from_paper(image: npt.NDArray[np.uint8]) -> Images:
+    """Return what `predict` makes of a photograph of the digit, dark ink on light paper."""
+    large = Image.fromarray(image).resize([side * ENLARGED for side in image.shape[::-1]], Image.Resampling.BICUBIC)
+    paper = PAPER - np.asarray(large, np.float64) / 255 * (PAPER - INK)
+    try:
+        return to_mnist(Image.fromarray(_pixels(paper)))[0]
+    except ImageError:
+        # Nothing was found on it, which is a wrong answer for every class but one.
+        return np.zeros_like(image)
+
+
+def _pixels(values: npt.NDArray[np.float64]) -> Images:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from edgemnist.data.interface import Split
+from edgemnist.data.dataset import Split
 from edgemnist.errors import TrainingError
-from edgemnist.results import Epoch
+from edgemnist.results.train import Epoch
+from edgemnist.train.calibration import clipped, clipping_limits
+from edgemnist.train.course import Lesson, Lessons, unchanged
 from edgemnist.train.draws import Draws, draw_epoch
-from edgemnist.train.lessons import Lesson, Lessons, unchanged
 from edgemnist.train.plan import Plan
 from edgemnist.train.recipes import Noise, Recipe, Rounding
-from edgemnist.train.rounding import clipped, clipping_limits
 from edgemnist.train.step import Batch, Forward, Objective, distort, losses_of, with_noise
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from edgemnist.train.augment import Distortion
 from edgemnist.train.checkpoint import digest
-from edgemnist.train.config import TrainConfig
-from edgemnist.train.recipes import Noise, Recipe, Rounding
+from edgemnist.train.recipes import Noise, Recipe, Rounding, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

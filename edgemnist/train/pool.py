@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from edgemnist.arrays import Images
 from edgemnist.train.augment import Distortion, restroke, warp
-from edgemnist.train.lessons import Lesson, Lessons
+from edgemnist.train.course import Lesson, Lessons
 from edgemnist.train.recipes import Distillation
-from edgemnist.train.teacher import answers
+from edgemnist.train.teachers import answers
 
 if TYPE_CHECKING:
     import keras

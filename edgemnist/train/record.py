@@ -1,32 +1,83 @@
-"""What a training leaves behind: the files, and their place in the manifest."""
+"""The Keras model as bytes, the same for the same model, whenever and by whichever process they are made."""
 
 from __future__ import annotations
 
+import io
+import json
 import platform
+import tempfile
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
-from edgemnist.data.interface import Dataset, Split
-from edgemnist.manifest import MANIFEST_FILE, MODEL_FILE, FileRecord, Manifest, ModelRecord, read_manifest, sha256
-from edgemnist.results import TrainResult
+from edgemnist.data.dataset import Dataset, Split
+from edgemnist.exports.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    FileRecord,
+    Manifest,
+    ModelRecord,
+    read_manifest,
+    sha256,
+)
+from edgemnist.results.train import TrainResult
 from edgemnist.storage import recover
-from edgemnist.train.config import TrainConfig
+from edgemnist.train.checks import conditions
 from edgemnist.train.course import Course
 from edgemnist.train.model import weights_sha256
-from edgemnist.train.pictures.confusion import confusion_png
-from edgemnist.train.pictures.curves import curves_png
-from edgemnist.train.pictures.filters import filters_png
-from edgemnist.train.pictures.mistakes import mistakes_png
+from edgemnist.train.pictures import confusion_png, curves_png, filters_png, mistakes_png
 from edgemnist.train.plan import Plan
-from edgemnist.train.robustness import conditions
-from edgemnist.train.saving import model_bytes
+from edgemnist.train.recipes import TrainConfig
 
 if TYPE_CHECKING:
     import keras
+
+
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest date that the ZIP format can express."""
+
+
+def model_bytes(model: keras.Model) -> bytes:
+    """Return the contents of a `.keras` file, without date and memory addresses.
+
+    Raises OSError where the system's temporary directory cannot hold it.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.keras"
+        model.save(path)
+        saved = path.read_bytes()
+    normalized = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(saved)) as source, zipfile.ZipFile(normalized, "w") as target:
+        for name in sorted(source.namelist()):
+            data = source.read(name)
+            if name.endswith(".json"):
+                data = _normalized_json(data)
+            target.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), data)
+    return normalized.getvalue()
+
+
+def _normalized_json(data: bytes) -> bytes:
+    document = json.loads(data)
+    document.pop("date_saved", None)
+    _number_shared_objects(document, {})
+    return json.dumps(document).encode()
+
+
+def _number_shared_objects(node: Any, numbers: dict[int, int]) -> None:  # noqa: ANN401 - any part of a JSON document
+    """Replace the addresses by which Keras marks shared objects with 1, 2, 3 …, in order of appearance."""
+    if isinstance(node, dict):
+        if "shared_object_id" in node:
+            node["shared_object_id"] = numbers.setdefault(node["shared_object_id"], len(numbers) + 1)
+        for child in node.values():
+            _number_shared_objects(child, numbers)
+    elif isinstance(node, list):
+        for child in node:
+            _number_shared_objects(child, numbers)
+
 
 TRAINING_FILE = "training.json"
 PICTURES = {

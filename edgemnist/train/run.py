@@ -9,25 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.data.identity import split_sha256
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset, split_sha256
 from edgemnist.errors import MissingDependencyError
-from edgemnist.manifest import MANIFEST_FILE, MODEL_FILE
+from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
-from edgemnist.results import TrainResult
+from edgemnist.results.train import TrainResult
 from edgemnist.storage import check_writable, commit_files
 from edgemnist.train.calibration import calibrated
 from edgemnist.train.checkpoint import Checkpoint
 from edgemnist.train.checks import check_learnable
-from edgemnist.train.config import TrainConfig
 from edgemnist.train.course import Training, follow
 from edgemnist.train.model import build_model, logits, parameters_of
 from edgemnist.train.plan import Plan, plan_for
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.record import describe, read_or_none, updated_manifest
 
 if TYPE_CHECKING:
-    from edgemnist.train.lessons import Lessons
+    from edgemnist.train.course import Lessons
     from edgemnist.train.teachers import Teachers
 
 CHECKPOINT_FILE = "checkpoint.npz"

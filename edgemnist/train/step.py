@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeAlias
 import tensorflow as tf
 
 from edgemnist.train.augment import Distortion, restroke, warp
+from edgemnist.train.calibration import rounded_activations, rounded_weights
 from edgemnist.train.draws import Draws
 from edgemnist.train.recipes import Distillation, Rounding
-from edgemnist.train.rounding import rounded_activations, rounded_weights
 
 Forward: TypeAlias = Callable[..., tf.Tensor]
 """Weights and images, float32 [N, 28, 28] in 0..1, to logits, float32 [N, C]; where a recipe rounds, with what to do

@@ -4,78 +4,115 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from edgemnist.arrays import Images, Labels
+from edgemnist.data.sources import find_dataset
 from edgemnist.errors import ArtifactError
-from edgemnist.golden import GoldenPack
-from edgemnist.manifest import sha256
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.golden import GoldenPack
+from edgemnist.exports.manifest import MANIFEST_FILE
+from edgemnist.exports.models import Model, file_model
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results import ArtifactParity, DataIdentity, VerifyResult
-from edgemnist.runtimes import RUNTIMES, load, runtime_for
-from edgemnist.runtimes.tflite_graph import Graph, read_graph
-from edgemnist.verify.answers import ask, no_answers
+from edgemnist.results.data import DataIdentity
+from edgemnist.results.verify import ArtifactParity, VerifyResult
+from edgemnist.runtimes import RUNTIMES
+from edgemnist.runtimes.tflite import Graph, read_graph
+from edgemnist.verify.assess import assess
 from edgemnist.verify.gate import Gate, LimitOverrides
 from edgemnist.verify.gatefile import GateTable
-from edgemnist.verify.judge import judge
+from edgemnist.verify.parity import Answers, ask
 from edgemnist.verify.statistics import load_statistics
-from edgemnist.verify.vote import integer_answers
+from edgemnist.verify.vote import INTEGER, integer_answers
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation:
+    """Images with known classes, that no model was trained on."""
+
+    images: Images
+    """uint8 [N, 28, 28]."""
+    labels: Labels
+    """int64 [N]."""
+    class_labels: Sequence[str]
+    identity: DataIdentity
+
+
+def find_evaluation(
+    exports: Path, data: Path | None = None, *, download: bool = True, reporter: Reporter = SILENT
+) -> Evaluation:
+    """Return the test images of a data set that was named, else those of the golden pack, else those of MNIST.
+
+    Raises DataError where there are none, ManifestError and ArtifactError where the golden pack is damaged.
+    """
+    if data is None and (exports / MANIFEST_FILE).exists():
+        opened = Exports.open(exports)
+        if opened.manifest.golden is not None:
+            pack = opened.read_golden()
+            return Evaluation(
+                images=pack.images, labels=pack.labels, class_labels=pack.class_labels, identity=pack.data
+            )
+    dataset = find_dataset(data, download=download, reporter=reporter)
+    return Evaluation(
+        images=dataset.test.images, labels=dataset.test.labels, class_labels=dataset.labels, identity=dataset.identity
+    )
+
 
 _LAYERS: Final = frozenset({"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "BATCH_MATMUL"})
 
 
 def verify_files(
-    reference: Path,
-    files: Sequence[Path],
+    reference: str,
+    files: Sequence[str],
+    evaluation: Evaluation,
     *,
-    images: Images,
-    labels: Labels,
-    class_labels: Sequence[str],
-    data: DataIdentity,
     limits: LimitOverrides | None = None,
     gates: GateTable | None = None,
     quantization: str | None = None,
     reporter: Reporter = SILENT,
 ) -> VerifyResult:
-    """Hold model files against a reference file, over all `images`, uint8 [N, 28, 28], with true classes int64 [N].
+    """Hold model files against a reference file, each `FILE[@RUNTIME]`, over all images of an evaluation.
 
     `quantization` says whose gate applies; by default each file tells, see `guess_quantization`. Any file will do that
-    some runtime takes and that maps 28×28 images to as many classes as `class_labels` has.
+    some runtime takes and that maps 28×28 images to as many classes as the evaluation has.
 
     Raises ArtifactError where a file cannot be used, and MissingDependencyError where its runtime is not installed.
     """
-    names = [quantization or guess_quantization(file) for file in files]
+    yardstick_model, *models = (file_model(file) for file in (reference, *files))
+    names = [quantization or guess_quantization(model.path) for model in models]
     table, overrides = gates or GateTable(), limits or LimitOverrides()
-    limited = [overrides.apply(table.of(file.stem, name)) for file, name in zip(files, names, strict=True)]
-    for file in (reference, *files):
-        RUNTIMES[runtime_for(file)].load()
+    limited = [overrides.apply(table.of(model.path.stem, name)) for model, name in zip(models, names, strict=True)]
+    for model in (yardstick_model, *models):
+        model.entry.load()
     load_statistics()
     started = time.perf_counter()
-    yardstick = load(reference)
-    if len(yardstick.classes_) != len(class_labels):
+    yardstick = yardstick_model.load()
+    if len(yardstick.classes_) != len(evaluation.class_labels):
         raise ArtifactError(
-            f"{reference} knows {len(yardstick.classes_)} classes, and the images have {len(class_labels)}"
+            f"{reference} knows {len(yardstick.classes_)} classes, and the images have {len(evaluation.class_labels)}"
         )
     pack = GoldenPack(
-        images=images,
-        labels=labels,
-        probabilities=yardstick.predict_proba(images),
-        class_labels=tuple(class_labels),
-        data=data,
-        model_sha256=sha256(reference.read_bytes()),
+        images=evaluation.images,
+        labels=evaluation.labels,
+        probabilities=yardstick.predict_proba(evaluation.images),
+        class_labels=tuple(evaluation.class_labels),
+        data=evaluation.identity,
+        model_sha256=yardstick_model.sha256,
     )
     found = [
-        _verify_file(pack, file, name, gate, reporter) for file, name, gate in zip(files, names, limited, strict=True)
+        _verify_file(pack, model, name, gate, reporter)
+        for model, name, gate in zip(models, names, limited, strict=True)
     ]
     return VerifyResult(
         passed=all(parity.passed for parity in found),
-        images=len(images),
+        images=len(evaluation.images),
         reference_accuracy=pack.accuracy(),
-        data=data,
+        data=evaluation.identity,
         model_sha256=pack.model_sha256,
         artifacts=found,
-        reference=str(reference),
+        reference=reference,
         seconds=time.perf_counter() - started,
     )
 
@@ -117,27 +154,28 @@ def _of_onnx(data: bytes) -> str:
     return "int8" if b"QuantizeLinear" in data or b"QLinear" in data else "float32"
 
 
-def _verify_file(pack: GoldenPack, file: Path, quantization: str, gate: Gate, reporter: Reporter) -> ArtifactParity:
-    classifier = load(file)
-    count, classes = pack.probabilities.shape
+def _verify_file(pack: GoldenPack, model: Model, quantization: str, gate: Gate, reporter: Reporter) -> ArtifactParity:
+    classifier = model.load()
+    classes = pack.probabilities.shape[1]
     mistakes: list[str] = []
     integer = None
+    answers: Answers | None
     if len(classifier.classes_) == classes:
-        with reporter.task(f"Verifying {file.name}", total=count) as task:
+        with reporter.task(f"Verifying {model.name}", total=len(pack.labels)) as task:
             answers = ask(classifier, pack, task)
-        if quantization == "int8":
-            integer = integer_answers(file, pack, reporter)
+        if quantization == "int8" and model.runtime != INTEGER:
+            integer = integer_answers(model.path, pack, reporter)
     else:
-        answers = no_answers(count, classes)
+        answers = None
         mistakes.append(f"it knows {len(classifier.classes_)} classes where the reference has {classes}")
-    return judge(
+    return assess(
         pack,
         answers,
-        name=str(file),
-        format=file.suffix.lstrip("."),
+        name=model.name,
+        format=model.path.suffix.lstrip("."),
         quantization=quantization,
-        runtime=runtime_for(file),
-        sha256=sha256(file.read_bytes()),
+        runtime=model.runtime,
+        sha256=model.sha256,
         gate=gate,
         mistakes=mistakes,
         integer=integer,

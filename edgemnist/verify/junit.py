@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from edgemnist.results import ArtifactParity, VerifyResult
+from edgemnist.results.verify import ArtifactParity, VerifyResult
 
 
 def junit_xml(result: VerifyResult) -> bytes:
     """Return the contents of a JUnit file: one test case for each artifact, failed with every gate that it missed."""
     failed = sum(not parity.passed for parity in result.artifacts)
-    counts = {"tests": str(len(result.artifacts)), "failures": str(failed), "errors": "0", "skipped": "0"}
+    tests = len(result.artifacts) + len(result.unusable)
+    errors = str(len(result.unusable))
+    counts = {"tests": str(tests), "failures": str(failed), "errors": errors, "skipped": "0"}
     counts["time"] = f"{result.seconds:.3f}"
     suites = ET.Element("testsuites", {"name": "edgemnist verify", **counts})
     suite = ET.SubElement(suites, "testsuite", {"name": "parity", **counts})
@@ -19,6 +21,9 @@ def junit_xml(result: VerifyResult) -> bytes:
         ET.SubElement(properties, "property", name=name, value=value)
     for parity in result.artifacts:
         _add_case(suite, parity)
+    for one in result.unusable:
+        case = ET.SubElement(suite, "testcase", name=one.name, classname="edgemnist.verify")
+        ET.SubElement(case, "error", type=one.status, message=one.reason)
     ET.indent(suites)
     document: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
     return document + b"\n"

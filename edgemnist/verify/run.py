@@ -1,4 +1,4 @@
-"""Every artifact in its runtime against the Keras model, over every evaluation image."""
+"""Every model against the Keras model, over every evaluation image."""
 
 from __future__ import annotations
 
@@ -8,154 +8,165 @@ from pathlib import Path
 
 import msgspec
 
-from edgemnist.answers import read_answers_of
-from edgemnist.arrays import Probabilities
+from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, UsageError
-from edgemnist.golden import Golden, open_golden
-from edgemnist.manifest import Artifact, Manifest, present_model, read_manifest, read_recorded
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.golden import Golden
+from edgemnist.exports.manifest import check_recorded
+from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results import ArtifactLayers, ArtifactParity, VerifyResult
-from edgemnist.runtimes import RUNTIMES, load, runtime_for
-from edgemnist.selection import select_artifacts, select_for_runtime
-from edgemnist.verify.answers import ask, no_answers
+from edgemnist.results.verify import ArtifactLayers, ArtifactParity, Unusable, VerifyResult
+from edgemnist.storage import write_file
+from edgemnist.verify.assess import assess, mismatches
 from edgemnist.verify.gate import Gate, LimitOverrides
-from edgemnist.verify.gatefile import GateTable
-from edgemnist.verify.identity import mistaken
-from edgemnist.verify.judge import judge
+from edgemnist.verify.gatefile import GateTable, own_gates
 from edgemnist.verify.layers import FLOAT_TWIN, compare_layers
-from edgemnist.verify.record import read_verification, save_verification, verified_names
+from edgemnist.verify.parity import Answers, ask
+from edgemnist.verify.sheet import flips_png
 from edgemnist.verify.statistics import load_statistics
 from edgemnist.verify.vote import INTEGER, Ballot, count_votes, integer_answers
 
-__all__ = ["read_verification", "save_verification", "verified_names", "verify"]
-
 
 def verify(
-    exports: Path,
+    exports: Exports,
     names: Sequence[str] | None = None,
     limits: LimitOverrides | None = None,
     reporter: Reporter = SILENT,
     *,
     gates: GateTable | None = None,
-    runtime: str | None = None,
     layers: bool = False,
 ) -> VerifyResult:
-    """Hold artifacts against the golden pack of an export directory: those named, or all that can be run here.
+    """Hold models against the golden pack of an export directory: those named, or all that can be run here.
 
-    `gates` take the place of the built-in limits, and `limits` of both. `runtime` executes the artifacts instead of the
-    one that each is made for. `layers` also compares each TFLite file with its float32 twin, layer by layer. A gate
-    that is missed raises nothing: the result says so, with the reasons.
+    `gates` take the place of the built-in limits, and `limits` of both. `layers` also compares each TFLite file with
+    its float32 twin, layer by layer. A gate that is missed raises nothing: the result says so, with the reasons. Where
+    nothing is named, a damaged or missing artifact is a missed gate, too.
 
-    Raises UnknownNameError for a name that is not recorded, ManifestError and ArtifactError where a file is missing,
-    damaged or not the recorded one, UsageError where `runtime` cannot execute what was named, and
-    MissingDependencyError where no runtime is installed for what was asked.
+    Raises what `Exports.select` and `Exports.open_golden` raise, and UsageError where `layers` has no float32 twin.
     """
-    manifest = read_manifest(exports)
-    artifacts = (
-        select_artifacts(exports, manifest, names, reporter)
-        if runtime is None
-        else select_for_runtime(manifest, runtime, names, reporter)
-    )
+    models = exports.select(names, reporter)
     table, overrides = gates or GateTable(), limits or LimitOverrides()
-    limited = [overrides.apply(table.of(artifact.name, artifact.quantization)) for artifact in artifacts]
-    for artifact in artifacts:
-        read_recorded(exports, artifact)
+    limited = [overrides.apply(table.of(model.artifact, _quantization(model))) for model in models]
+    for model in models:
         # Imported before the clock starts: what takes time below is the work.
-        RUNTIMES[runtime or runtime_for(exports / artifact.file)].load()
+        model.entry.load()
     load_statistics()
-    with open_golden(exports, manifest) as golden:
+    unusable = (
+        []
+        if names
+        else [
+            Unusable(name=one.name, status=one.status, reason=one.reason) for one in exports.artifacts if not one.usable
+        ]
+    )
+    with exports.open_golden() as golden:
         if len(golden.labels) == 0:
             raise ArtifactError(
-                f"The golden pack of {exports} has no images", hint="Write it anew with: edgemnist export"
+                f"The golden pack of {exports.directory} has no images", hint="Write it again with: edgemnist export"
             )
-        model = present_model(exports, manifest)
         started = time.perf_counter()
         found: list[ArtifactParity] = []
         ballots: list[Ballot] = []
-        for artifact, gate in zip(artifacts, limited, strict=True):
-            parity, cast = _verify_one(
-                exports, manifest, golden, artifact, gate=gate, model=model, runtime=runtime, reporter=reporter
-            )
+        for model, gate in zip(models, limited, strict=True):
+            parity, cast = _verify_one(exports, golden, model, gate, reporter)
             found.append(parity)
             ballots += cast
         return VerifyResult(
-            passed=all(parity.passed for parity in found),
+            passed=all(parity.passed for parity in found) and not unusable,
             images=len(golden.labels),
             reference_accuracy=golden.accuracy(),
             data=golden.data,
             model_sha256=golden.model_sha256,
             artifacts=found,
+            unusable=unusable,
             vote=count_votes(ballots),
-            layers=_compare_layers(exports, manifest, artifacts, golden, reporter) if layers else [],
+            layers=_compare_layers(exports, models, golden, reporter) if layers else [],
             seconds=time.perf_counter() - started,
         )
 
 
+def keep_verdict(exports: Exports, result: VerifyResult, reporter: Reporter = SILENT) -> None:
+    """Save a result in its export directory, for the commands that choose by it; the reference keeps none."""
+    kept = not exports.is_reference and exports.findings.save_verification(result, reporter)
+    if kept and own_gates(result.artifacts):
+        reporter.notice(
+            "The verdict is kept with the limits that were asked for, and recommend, report and predict go by it; "
+            "to go back to the built-in ones: edgemnist verify"
+        )
+
+
+def write_flips(result: VerifyResult, images: Images, sheet: Path) -> VerifyResult:
+    """Write a PNG with every flip among `images`, uint8 [N, 28, 28], and return the result with its name.
+
+    Raises StorageError where the file cannot be written.
+    """
+    write_file(sheet, flips_png(result, images))
+    return msgspec.structs.replace(result, flip_sheet=str(sheet))
+
+
 def _verify_one(
-    exports: Path,
-    manifest: Manifest,
-    golden: Golden,
-    artifact: Artifact,
-    *,
-    gate: Gate,
-    model: str | None,
-    runtime: str | None,
-    reporter: Reporter,
+    exports: Exports, golden: Golden, model: Model, gate: Gate, reporter: Reporter
 ) -> tuple[ArtifactParity, list[Ballot]]:
-    """Return what is said about an artifact, and the votes for int8 that come with it."""
-    path = exports / artifact.file
-    runtime = runtime or runtime_for(path)
-    classifier = load(path, runtime=runtime)
+    """Return what is said about a model, and the votes for int8 that come with it."""
+    if model.record is None:
+        raise ValueError(f"{model.name} is not recorded")
+    classifier = model.load()
     count, classes = golden.probabilities.shape
+    is_int8 = model.record.quantization == "int8"
     integer: Probabilities | None = None
+    answers: Answers | None = None
     if len(classifier.classes_) == classes:
-        with reporter.task(f"Verifying {artifact.name}", total=count) as task:
+        with reporter.task(f"Verifying {model.name}", total=count) as task:
             answers = ask(classifier, golden, task)
-        if artifact.quantization == "int8" and runtime != INTEGER:
-            integer = integer_answers(path, golden, reporter)
-    else:
-        answers = no_answers(count, classes)
-    parity = judge(
+        if is_int8 and model.runtime != INTEGER:
+            integer = integer_answers(model.path, golden, reporter)
+    parity = assess(
         golden,
         answers,
-        name=artifact.name,
-        format=artifact.format,
-        quantization=artifact.quantization,
-        runtime=runtime,
-        sha256=artifact.sha256,
+        name=model.name,
+        format=model.record.format,
+        quantization=model.record.quantization,
+        runtime=model.runtime,
+        sha256=model.sha256,
         gate=gate,
-        mistakes=mistaken(manifest, artifact, classifier, golden, model),
+        mistakes=mismatches(exports, model.record, classifier, golden),
         integer=integer,
-        exported=read_answers_of(artifact, exports, manifest),
-        output_scale=artifact.output.scale,
+        exported=exports.reference_answers(model),
+        output_scale=model.record.output.scale,
     )
-    if artifact.quantization != "int8":
+    if not is_int8 or answers is None:
         return parity, []
-    ballots = [Ballot(artifact=artifact.name, runtime=runtime, labels=answers.single.argmax(axis=1))]
+    ballots = [Ballot(artifact=model.artifact, runtime=model.runtime, labels=answers.single.argmax(axis=1))]
     if integer is not None:
-        ballots.append(Ballot(artifact=artifact.name, runtime=INTEGER, labels=integer.argmax(axis=1)))
+        ballots.append(Ballot(artifact=model.artifact, runtime=INTEGER, labels=integer.argmax(axis=1)))
     return parity, ballots
 
 
 def _compare_layers(
-    exports: Path, manifest: Manifest, artifacts: Sequence[Artifact], golden: Golden, reporter: Reporter
+    exports: Exports, models: Sequence[Model], golden: Golden, reporter: Reporter
 ) -> list[ArtifactLayers]:
-    recorded = {artifact.name: artifact for artifact in manifest.artifacts}
+    recorded = {artifact.name: artifact for artifact in exports.manifest.artifacts}
     if FLOAT_TWIN not in recorded:
         raise UsageError(
-            f"--layers compares with {FLOAT_TWIN}, which {exports} does not have",
+            f"--layers compares with {FLOAT_TWIN}, which {exports.directory} does not have",
             hint="Make it with: edgemnist export --format tflite --quantize float32",
         )
     twin = recorded[FLOAT_TWIN]
-    read_recorded(exports, twin)
-    comparable = [artifact for artifact in artifacts if artifact.format == twin.format and artifact.name != twin.name]
+    check_recorded(exports.directory, twin)
+    chosen = {model.artifact: recorded[model.artifact] for model in models}
+    comparable = [one for one in chosen.values() if one.format == twin.format and one.name != twin.name]
     if not comparable:
         reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
+    directory = exports.directory
+    compared = (
+        (one, compare_layers(one.name, directory / one.file, directory / twin.file, golden, reporter))
+        for one in comparable
+    )
     return [
-        msgspec.structs.replace(
-            compare_layers(artifact.name, exports / artifact.file, exports / twin.file, golden, reporter),
-            sha256=artifact.sha256,
-            reference_sha256=twin.sha256,
-        )
-        for artifact in comparable
+        msgspec.structs.replace(layers, sha256=one.sha256, reference_sha256=twin.sha256)
+        for one, layers in compared
+        if layers is not None
     ]
+
+
+def _quantization(model: Model) -> str:
+    return model.record.quantization if model.record is not None else ""

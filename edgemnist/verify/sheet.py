@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from edgemnist.arrays import IMAGE_SIDE, Images
-from edgemnist.results import ArtifactParity, Flip, VerifyResult
-from edgemnist.verify.flips import BROKEN, CHANGED, FIXED, KINDS, count_kind
+from edgemnist.results.verify import ArtifactParity, Flip, VerifyResult
+from edgemnist.verify.parity import BROKEN, CHANGED, FIXED, KINDS, count_kind
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import Labels, Probabilities
-from edgemnist.results import Interval
+from edgemnist.results.verify import Interval
 
 CONFIDENCE: Final = 0.95
 ECE_BINS: Final = 15

@@ -4,8 +4,8 @@
 that in a loop.
 """
 
+from edgemnist.results.pictures import WatchNumber, WatchReading
 from edgemnist.watch.config import WatchConfig
-from edgemnist.watch.results import WatchNumber, WatchReading
 from edgemnist.watch.run import watch
 
 __all__ = ["WatchConfig", "WatchNumber", "WatchReading", "watch"]

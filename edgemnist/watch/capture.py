@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -107,3 +107,40 @@ def read_grey(capture: cv2.VideoCapture) -> Grey | None:
     if not received or picture is None or not 0 < picture.shape[0] * picture.shape[1] <= MAX_PIXELS:
         return None
     return np.asarray(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)  # noqa: PLR2004 - axes
+
+
+SIZE: Final = (640, 480)
+"""Width and height of the frames: digits of a fortieth of the width are large enough to be read."""
+
+
+class PicameraGrabber:
+    """An open camera module."""
+
+    def __init__(self) -> None:
+        # Not typed, and only there on a Raspberry Pi.
+        from picamera2 import Picamera2  # type: ignore[import-not-found]  # comes with Raspberry Pi OS, from no index
+
+        self._camera: Any = Picamera2()
+        # The first plane of YUV420 is the grey levels themselves: nothing has to be converted.
+        self._camera.configure(self._camera.create_video_configuration(main={"size": SIZE, "format": "YUV420"}))
+        self._camera.start()
+
+    def read(self) -> Grey:
+        """Return the latest frame; waits for it."""
+        width, height = SIZE
+        # Rows are padded to what the hardware likes.
+        return np.ascontiguousarray(self._camera.capture_array("main")[:height, :width])
+
+    def close(self) -> None:
+        """Stop the camera, and let others use it."""
+        self._camera.stop()
+        self._camera.close()
+
+
+def open_picamera() -> PicameraGrabber | None:
+    """Open the camera module, or return None where there is none or another program has it."""
+    try:
+        return PicameraGrabber()
+    except (IndexError, RuntimeError):
+        # picamera2 finds no camera; libcamera cannot acquire it.
+        return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 
 from PIL import Image
 
+from edgemnist.images.decode import open_image
 from edgemnist.images.grey import Grey
 from edgemnist.progress import Reporter
 
@@ -42,3 +45,17 @@ class Source(ABC):
 
         Raises SourceError where the source cannot be read, or was away for too long.
         """
+
+
+class PictureSource(Source):
+    """A picture file: it is believed at once, since there is no other frame to agree with it."""
+
+    connected = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
+        """Give the picture. Raises ImageError where it cannot be read."""
+        del stop, reporter
+        yield Frame(picture=open_image(self._path), arrived=time.time(), source=str(self._path), index=0)

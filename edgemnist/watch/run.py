@@ -1,24 +1,119 @@
-"""The loop: take a frame, read it, tell."""
+"""Which frames show something new."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
+from typing import Final
 
+import cv2
 import numpy as np
 
 from edgemnist.errors import ImageError
+from edgemnist.images.grey import Grey
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.page import FINDER, read_page
-from edgemnist.read.results import ReadResult
+from edgemnist.results.pictures import Box, ReadNumber, ReadResult, WatchNumber, WatchReading, WatchTimes
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.watch.config import WatchConfig
 from edgemnist.watch.frame import Frame
-from edgemnist.watch.results import WatchNumber, WatchReading, WatchTimes
 from edgemnist.watch.sources import open_source
-from edgemnist.watch.steady import Steadier
+
+CELLS: Final = (64, 48)
+"""Columns and rows of cells that a frame is compared by: their means are free of the sensor's noise."""
+LEAST_CHANGE: Final = 4.0
+"""Grey levels by which a cell differs where something moved. The mean of the 100 pixels of a cell of a 640×480 frame
+varies by less than 1 with the noise of a dim room; a pen's stroke changes it by 10 and more."""
+
+
+class ChangeDetector:
+    """Compares each frame with the latest that was read."""
+
+    def __init__(self) -> None:
+        self._seen: Grey | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def changed(self, grey: Grey) -> bool:
+        """Tell whether a frame, uint8 [h, w], differs from the latest that did, and remember it if so."""
+        cells = np.asarray(cv2.resize(grey, CELLS, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        if self._seen is not None and grey.shape == self._shape:
+            difference = cells.astype(np.float32) - self._seen
+            # The camera's own exposure makes all cells brighter or darker alike.
+            difference -= np.median(difference)
+            if np.abs(difference).max() < LEAST_CHANGE:
+                return False
+        self._seen, self._shape = cells, grey.shape
+        return True
+
+
+SAME_PLACE: Final = 0.3
+"""A number is the one of the frame before where their boxes share this much of their union."""
+
+
+@dataclass
+class _Track:
+    """One number, followed from frame to frame."""
+
+    sightings: deque[ReadNumber | None]
+    """The latest frames; None where it was not seen."""
+    box: Box = (0, 0, 0, 0)
+    line: int = 0
+    rank: int = 0
+    """Its place in the reading order of the latest frame that showed it."""
+
+
+class Steadier:
+    """Takes the readings of frames in turn, and tells what is certain by now."""
+
+    def __init__(self, agreeing: int) -> None:
+        self._agreeing = agreeing
+        self._window = 2 * agreeing - 1
+        self._tracks: list[_Track] = []
+
+    def add(self, numbers: Sequence[ReadNumber]) -> list[WatchNumber]:
+        """Add what one frame shows, and return the numbers that enough of the latest frames agree on."""
+        free = list(self._tracks)
+        for rank, number in enumerate(numbers):
+            track = max(free, key=lambda one: _overlap(one.box, number.box), default=None)
+            if track is None or _overlap(track.box, number.box) < SAME_PLACE:
+                track = _Track(deque(maxlen=self._window))
+                self._tracks.append(track)
+            else:
+                free.remove(track)
+            track.sightings.append(number)
+            track.box, track.line, track.rank = number.box, number.line, rank
+        for track in free:
+            track.sightings.append(None)
+        self._tracks = [track for track in self._tracks if any(track.sightings)]
+        steady = [(track, answer) for track in self._tracks if (answer := self._answer(track)) is not None]
+        steady.sort(key=lambda entry: (entry[0].line, entry[0].rank))
+        return [
+            WatchNumber(text=text, confidence=confidence, line=track.line, box=track.box)
+            for track, (text, confidence) in steady
+        ]
+
+    def _answer(self, track: _Track) -> tuple[str, float] | None:
+        votes: dict[str, list[float]] = defaultdict(list)
+        for sighting in track.sightings:
+            if sighting is not None:
+                votes[sighting.text].append(sighting.confidence)
+        text = max(votes, key=lambda one: (len(votes[one]), sum(votes[one])))
+        if len(votes[text]) < self._agreeing:
+            return None
+        return text, sum(votes[text]) / len(votes[text])
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Return the intersection of two boxes by their union."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / (one[2] * one[3] + other[2] * other[3] - width * height)
 
 
 def watch(
@@ -37,7 +132,6 @@ def watch(
     """
     FINDER.load()
     # Here, since it imports OpenCV.
-    from edgemnist.watch.change import ChangeDetector
 
     frames = open_source(source, config)
     steadier = Steadier(config.steady if frames.connected else 1)

@@ -12,9 +12,8 @@ from typing import Final
 from edgemnist.errors import MissingDependencyError, SourceError, UsageError
 from edgemnist.watch.config import WatchConfig
 from edgemnist.watch.directory import SUFFIXES, DirectorySource
-from edgemnist.watch.frame import Source
+from edgemnist.watch.frame import PictureSource, Source
 from edgemnist.watch.live import Grabber, LiveSource
-from edgemnist.watch.picture import PictureSource
 
 PICAMERA: Final = "picamera"
 URL: Final = re.compile(r"(rtsps?|https?|rtmp|udp|tcp|srt)://", re.IGNORECASE)
@@ -78,6 +77,6 @@ def _picamera() -> Callable[[], Grabber | None]:
             ["picamera2"],
             "sudo apt install python3-picamera2   (and make the virtual environment with --system-site-packages)",
         )
-    from edgemnist.watch.picamera import open_picamera
+    from edgemnist.watch.capture import open_picamera
 
     return open_picamera

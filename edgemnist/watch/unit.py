@@ -8,17 +8,18 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from edgemnist.errors import UsageError
+from edgemnist.exports.models import absolute_name
 from edgemnist.systemd import Service, python_for, service_unit, shown
 from edgemnist.watch.sources import CREDENTIALS, PICAMERA, URL
 
 SOURCE_CREDENTIAL: Final = "source"
 
 
-def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, model: Path | None = None) -> str:
+def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, artifact: str | None = None) -> str:
     """Return the unit that runs `edgemnist watch` on a source, as the present user.
 
     A `Path` is a file that keeps a URL: systemd reads it later, and perhaps only root may read it now. `exports` is
-    where the artifacts are, and `model` the model file that answers, where one was named.
+    where the artifacts are, and `artifact` the model that answers, where one was named.
 
     Raises UsageError for a URL with a password, which would have to stand in the unit, where everybody can read it.
     """
@@ -26,7 +27,8 @@ def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, mod
     devices = _devices(source)
     named, reads = _named(source)
     words = [*named, *options, "--exports", str(exports.absolute())]
-    words += [] if model is None else ["--artifact", str(model.absolute())]
+    name, model = absolute_name(artifact)
+    words += [] if name is None else ["--artifact", name]
     return service_unit(
         Service(
             name="edgemnist-watch",

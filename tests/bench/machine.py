@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgemnist.bench.conditions import Conditions, Watch
 from edgemnist.bench.statistics import summarise
-from edgemnist.results import BenchResult, Block, Latency
+from edgemnist.machine.conditions import Conditions, Watch
+from edgemnist.results.bench import BenchResult, Block, Latency
 
 SECOND = 1_000_000_000
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.cpus import usable_cpus
 from edgemnist.errors import UsageError
+from edgemnist.machine.cpus import usable_cpus
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.bench.conditions import Conditions, Sleeper, Watch, read_conditions, watched
-from edgemnist.bench.doubt import doubts, host_doubts, quieter, slowness_taints, taints
+from edgemnist.bench.quality import doubts, host_doubts, quieter, slowness_taints, taints
 from edgemnist.bench.statistics import summarise
 from edgemnist.bench.timing import timed_calls
-from edgemnist.results import Block
+from edgemnist.machine.conditions import Conditions, Sleeper, Watch, read_conditions, watched
+from edgemnist.results.bench import Block
 from tests.bench.machine import SECOND, watch
 
 QUIET = Conditions(khz=2_400_000, throttle_events=3, firmware=0x50000, celsius=61.0, limit_celsius=80.0)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgemnist import __version__
-from edgemnist.bench.cpuinfo import parse_cpuinfo
-from edgemnist.bench.cpus import usable_cpus
-from edgemnist.bench.host import host_facts, linux_facts
+from edgemnist.agent.facts import parse_cpuinfo
+from edgemnist.machine.cpus import usable_cpus
+from edgemnist.machine.facts import host_facts, linux_facts
 
 PI_5 = """\
 processor	: 0

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.bench.cpus import usable_cpus
 from edgemnist.bench.process import Measured, measure, play_undisturbed
 from edgemnist.bench.protocol import DutyCycle, Offline, Request, Scenario, Server
 from edgemnist.errors import MeasurementError
+from edgemnist.machine.cpus import usable_cpus
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from edgemnist.bench.recommend import recommend
-from edgemnist.results import ArtifactParity, BenchResult, DataIdentity, Latency, VerifyResult
+from edgemnist.exports.findings import choose
+from edgemnist.results.bench import BenchResult, Latency
+from edgemnist.results.data import DataIdentity
+from edgemnist.results.verify import ArtifactParity, VerifyResult
 
 
 def parity(name: str, accuracy: float = 0.98, *, passed: bool = True) -> ArtifactParity:
@@ -64,6 +66,10 @@ def verified(*artifacts: ArtifactParity) -> VerifyResult:
 
 def benched(*latencies: Latency) -> BenchResult:
     return BenchResult(host={}, results=list(latencies))
+
+
+def recommend(verified: VerifyResult, benched: BenchResult) -> tuple[str | None, str]:
+    return choose(verified.artifacts, benched.results)
 
 
 def test_the_fastest_that_passed_is_recommended() -> None:

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.record import BENCH_FILE, read_bench, save_bench
 from edgemnist.bench.run import bench
 from edgemnist.errors import ManifestError
-from edgemnist.manifest import read_manifest
-from edgemnist.results import BenchResult
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import BENCH_FILE
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.results.bench import BenchResult
 from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
 
@@ -22,13 +23,22 @@ QUICK = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keep_sample
 @pytest.fixture(scope="module")
 def int8(made_exports: Path) -> BenchResult:
     """The measurement of one artifact."""
-    return bench(made_exports, ["tflite-int8"], QUICK)
+    return bench(Exports.open(made_exports), ["tflite-int8"], QUICK)
 
 
 @pytest.fixture(scope="module")
 def int4(made_exports: Path) -> BenchResult:
     """The measurement of another artifact, later."""
-    return bench(made_exports, ["tflite-int4"], QUICK)
+    return bench(Exports.open(made_exports), ["tflite-int4"], QUICK)
+
+
+def read_bench(exports: Path) -> BenchResult | None:
+    found = Exports.open(exports).findings.bench
+    return None if found is None else found.result
+
+
+def save_bench(exports: Path, result: BenchResult, notices: Notices | None = None) -> bool:
+    return Exports.open(exports).findings.save_bench(result, notices or Notices())
 
 
 def saved_names(exports: Path) -> list[str]:

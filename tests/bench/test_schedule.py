@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgemnist.bench.schedule import interleave
+from edgemnist.bench.run import interleave
 
 NAMES = ["a", "b", "c", "d", "e", "f"]
 

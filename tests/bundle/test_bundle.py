@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.bundle.archive import Archive, write_archive, write_contents
+from edgemnist.agent.archive import Archive, write_archive, write_contents
+from edgemnist.agent.record import EXPORTS, RECORD_FILE, decode_record, read_record
+from edgemnist.agent.signature import sign, verify
+from edgemnist.agent.venv import venv_key
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.package import package_wheel, read_metadata
-from edgemnist.bundle.record import EXPORTS, RECORD_FILE, decode_record, read_record
-from edgemnist.bundle.signature import sign, verify
 from edgemnist.bundle.wheels import WheelsConfig
 from edgemnist.deploy.agent import make_agent
-from edgemnist.deploy.board.venv import venv_key
 from edgemnist.deploy.sequence import LocalBundle, open_bundle
 from edgemnist.errors import BundleError, UsageError
-from edgemnist.manifest import MODEL_FILE, read_manifest
+from edgemnist.exports.manifest import MODEL_FILE, read_manifest
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import make_key
@@ -47,7 +47,7 @@ def test_the_same_exports_give_the_same_bytes(made_exports: Path, tmp_path: Path
 def test_every_python_writes_the_same_container(python: str, tmp_path: Path) -> None:
     program = shutil.which(python, path="/usr/bin") or sys.executable
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from edgemnist.bundle.archive import write_archive\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from edgemnist.agent.archive import write_archive\n"
         "print(write_archive(None, {'b/ü': lambda: b'x' * 99, 'a': lambda: b''}))"
     )
     # The part for the board, which any Python can import.
@@ -165,6 +165,7 @@ def test_the_wheel_in_the_bundle_is_one_that_pip_installs(tmp_path: Path) -> Non
     assert "from edgemnist.__main__ import main" in (target / "bin" / "edgemnist").read_text()
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_signature_holds_for_its_signer_and_contents_only(tmp_path: Path) -> None:
     mine, other = make_key(tmp_path / "mine"), make_key(tmp_path / "other")
     allowed = tmp_path / "allowed_signers"
@@ -183,6 +184,7 @@ def test_a_signature_holds_for_its_signer_and_contents_only(tmp_path: Path) -> N
         verify(b"data", sign(b"data", mine), allowed)
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_signature_for_another_purpose_does_not_count(tmp_path: Path) -> None:
     mine = make_key(tmp_path / "mine")
     allowed = tmp_path / "allowed_signers"
@@ -193,6 +195,7 @@ def test_a_signature_for_another_purpose_does_not_count(tmp_path: Path) -> None:
         verify(b"data", signature, allowed)
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_key_that_cannot_sign_is_told(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be signed"):
         sign(b"data", tmp_path / "missing")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.data.download import MAX_ATTEMPTS, UnreachableError, content_sha256, fetch
-from edgemnist.data.mnist import RemoteFile
+from edgemnist.data.sources import RemoteFile
 from edgemnist.errors import DataError
 from edgemnist.progress import SILENT, Reporter
 from tests.data.conftest import Listener

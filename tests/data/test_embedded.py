@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.embedded import embedded_dataset
-from edgemnist.data.idxset import read_idx_directory
-from edgemnist.data.interface import Dataset
+from edgemnist.data.idx import read_idx_directory
 from tests.conftest import MNIST
 from tests.data.conftest import Listener
 
@@ -37,7 +37,7 @@ def test_no_image_is_in_both_splits(embedded: Dataset) -> None:
     assert not train & test
 
 
-@pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository")
+@pytest.mark.needs("EDGEMNIST_DATA")
 def test_none_of_its_images_is_among_the_test_images_of_mnist(embedded: Dataset) -> None:
     full = read_idx_directory(MNIST)
     assert full is not None

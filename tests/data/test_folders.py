@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.folders import read_image_directory
-from edgemnist.data.interface import Dataset
 from edgemnist.errors import DataError, ImageError
 from edgemnist.progress import SILENT
 from tests.data.conftest import Listener

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgemnist.data.idx import encode_idx
-from edgemnist.data.idxset import find_idx_files, read_idx_directory
+from edgemnist.data.idx import encode_idx, find_idx_files, read_idx_directory
 from edgemnist.errors import DataError
 from tests.conftest import MNIST
 from tests.data.conftest import WriteSet, small_set
@@ -155,7 +154,7 @@ def test_a_file_that_is_a_directory_is_named(write_set: WriteSet) -> None:
         read_idx_directory(directory)
 
 
-@pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository")
+@pytest.mark.needs("EDGEMNIST_DATA")
 def test_the_whole_of_mnist_is_read_and_recognized_whatever_holds_it(tmp_path: Path) -> None:
     dataset = read_idx_directory(MNIST)
     assert dataset is not None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.data.interface import Dataset, Split
+from edgemnist.data.dataset import Dataset, Split
 from edgemnist.data.sheet import sheet_png, terminal_rows
 
 

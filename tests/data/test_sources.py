@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
 from edgemnist.errors import DataError
 from tests.conftest import MNIST, REPOSITORY
@@ -21,7 +21,7 @@ from tests.data.mirror import Mirror
 from tests.data.test_download import REFUSED, UNKNOWN
 from tests.data.test_folders import write_pictures
 
-needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository")
+needs_mnist = pytest.mark.needs("EDGEMNIST_DATA")
 
 
 def test_a_directory_of_idx_files_is_taken_and_named(write_set: WriteSet, listener: Listener) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgemnist.data.identity import identified
-from edgemnist.data.interface import Dataset, Split
+from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.data.summary import describe
-from edgemnist.results import DataResult, read_result
+from edgemnist.results.base import read_result
+from edgemnist.results.data import DataResult
 
 
 def test_counts_ranges_and_checksums_are_those_of_the_arrays() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgemnist.answers import answer_all, answers_record, encode_answers
+from edgemnist.agent.request import Apply, SelfTestLimits
 from edgemnist.bundle.pack import BundleConfig, make_bundle
-from edgemnist.deploy.board.request import Apply, SelfTestLimits
 from edgemnist.deploy.sequence import LocalBundle, open_bundle
-from edgemnist.golden import GoldenPack, read_golden
-from edgemnist.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, sha256
+from edgemnist.exports.answers import answer_all, answers_record, encode_answers
+from edgemnist.exports.golden import GoldenPack, read_golden
+from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, sha256
 
 IMAGES = 100
 """Of the golden pack: a self-test is to take no time here."""

@@ -67,8 +67,8 @@ def main() -> None:
     # All but `__main__`, which runs when it is imported.
     import urllib.request
 
-    import edgemnist.deploy.board.apply
-    import edgemnist.doctor.probes
+    import edgemnist.agent.apply
+    import edgemnist.agent.probes
 
     del urllib, edgemnist
     answers = os.fdopen(os.dup(1), "w")

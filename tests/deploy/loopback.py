@@ -17,9 +17,9 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from edgemnist.agent.request import MARK
+from edgemnist.agent.store import Store
 from edgemnist.deploy.agent import make_agent
-from edgemnist.deploy.board.request import MARK
-from edgemnist.deploy.board.store import Store
 from edgemnist.deploy.target import Target
 
 SSHD = "/usr/sbin/sshd"
@@ -54,7 +54,8 @@ class Sshd:
         session = directory / "session"
         session.write_text(f'#!/bin/sh\nexport PATH={programs}:/usr/bin:/bin\neval "$SSH_ORIGINAL_COMMAND"\n')
         session.chmod(0o755)
-        Path("/run/sshd").mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
         # Bash reads its start-up files in a session of level 1 only. They belong to this machine and not to a board,
         # and killing them, as tests do, may leave their locks behind.
         self.config = directory / "sshd_config"

@@ -14,16 +14,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgemnist.bundle.record import BundledFile, BundleRecord
-from edgemnist.deploy.board.request import SelfTestLimits
-from edgemnist.deploy.board.store import COMPLETE_FILE, Store
-from edgemnist.deploy.board.venv import find_venv, needs
+from edgemnist.agent.record import BundledFile, BundleRecord
+from edgemnist.agent.request import SelfTestLimits
+from edgemnist.agent.store import COMPLETE_FILE, Store
+from edgemnist.agent.venv import find_venv, needs
+from edgemnist.bench.screen import fleet_bench_page
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
-from edgemnist.deploy.results import BoardResult, FleetBenchResult
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
-from edgemnist.doctor.results import Level
 from edgemnist.errors import DeployError, UsageError
-from edgemnist.render.bench import fleet_bench_page
+from edgemnist.results.boards import BoardResult, FleetBenchResult, Level
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import LoopbackBoard, Sshd, drawn, make_key
@@ -245,8 +244,8 @@ def test_a_picture_is_read_on_the_board(board: LoopbackBoard, tmp_path: Path) ->
     from PIL import Image
 
     from edgemnist.deploy.remote import predict_pictures_on
-    from edgemnist.golden import read_golden
-    from edgemnist.manifest import read_manifest
+    from edgemnist.exports.golden import read_golden
+    from edgemnist.exports.manifest import read_manifest
 
     exports = board.store.link / "exports"
     golden = read_golden(exports, read_manifest(exports))

@@ -12,13 +12,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
-from edgemnist.deploy.inventory import read_inventory
-from edgemnist.deploy.results import Fault
+from edgemnist.deploy.fleet import FleetConfig, deploy_fleet, read_inventory
+from edgemnist.deploy.screen import FleetTable, deploy_page, fault_line
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle
 from edgemnist.deploy.target import Target
 from edgemnist.errors import UsageError
-from edgemnist.render.deploy import FleetTable, deploy_page, fault_line
+from edgemnist.results.boards import Fault
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard, drawn
 
@@ -76,7 +75,7 @@ def test_no_board_is_begun_after_too_many_failures(boards: list[LoopbackBoard], 
 
 def test_on_a_terminal_one_table_tells_what_each_board_is_doing(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=60)
-    monkeypatch.setattr("edgemnist.render.deploy.err", lambda: console)
+    monkeypatch.setattr("edgemnist.deploy.screen.err", lambda: console)
     with FleetTable(["kitchen", "door"]) as table:
         table.step("door", "self-test")
         shown = drawn(table._draw())

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from edgemnist.bundle.archive import hash_file
-from edgemnist.deploy.board.apply import apply
-from edgemnist.deploy.board.request import Answers, Apply, SelfTestLimits
-from edgemnist.deploy.board.store import Store
+from edgemnist.agent.apply import apply
+from edgemnist.agent.archive import hash_file
+from edgemnist.agent.request import Answers, Apply, SelfTestLimits
+from edgemnist.agent.store import Store
 from edgemnist.deploy.sequence import LocalBundle
 from tests.deploy.bundles import request_for
 from tests.deploy.conftest import put_bundle

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.deploy.board.service import UNIT, find_service
+from edgemnist.agent.service import UNIT, find_service
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from tests.deploy.answering import answering, ask
 from tests.deploy.bundles import bundled, small_exports

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
 
@@ -27,7 +27,7 @@ exec {python} -m edgemnist "$@\""""
 """Runs the command line as it is; a benchmark times less, since no figure is looked at."""
 PARSE = """exec {python} - "$@" <<'END'
 import sys, typer, typer.main
-from edgemnist.cli import app
+from edgemnist.app import app
 
 group = typer.main.get_command(app)
 context = typer.Context(group, info_name="edgemnist")

@@ -15,14 +15,18 @@ from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import run_agent
 from tests.docs.blocks import Block, all_blocks
 from tests.docs.place import BACKGROUND, PARSE, PARSED, Place
+from tests.needs import require
 
 BLOCKS = all_blocks()
+PROGRAMS = {"service": ["curl"], "background": ["openssl"], "ssh-key": ["sshd"]}
+"""What a need cannot do without, by its name in tests/programs.py."""
 FILES = {"digits": Place.with_digits, "my-model": Place.with_model, "ssh-key": Place.with_key}
 NEEDS = {"board", "fleet", "two-releases", "service", "background", "on-board", *FILES, *PARSED}
 
 
 def prepare(place: Place, needs: frozenset[str], request: pytest.FixtureRequest) -> None:
     """Provide what a block needs."""
+    require(*(program for need in needs for program in PROGRAMS.get(need, ())))
     if needs & PARSED:
         place.program("edgemnist", PARSE)
     if "background" in needs:

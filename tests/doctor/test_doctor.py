@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from edgemnist.agent.facts import Facts, collect_facts
+from edgemnist.agent.probes import MODULES, Probe, probe, probe_all
 from edgemnist.deploy.agent import make_agent
 from edgemnist.deploy.target import Target
 from edgemnist.doctor.artifacts import examine_artifacts
 from edgemnist.doctor.checks import TESTED, judge, throttle_names, worst
-from edgemnist.doctor.facts import Facts, collect_facts
-from edgemnist.doctor.probes import MODULES, Probe, probe, probe_all
-from edgemnist.doctor.results import Finding, Level
+from edgemnist.results.boards import Finding, Level
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.bundles import small_exports
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
 
 

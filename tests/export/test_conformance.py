@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
 from edgemnist.errors import ArtifactError, DataError, EdgemnistError, ModelError, UnknownNameError, UsageError
-from edgemnist.export import FORMATS, artifact_names
-from edgemnist.export.config import ExportConfig
+from edgemnist.formats import FORMATS, artifact_names
+from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
 from edgemnist.export.source import read_source
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest, read_recorded
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest, read_recorded
 from edgemnist.runtimes import load
 
 TARGETS = [(name, quantization) for name, entry in FORMATS.items() for quantization in entry.quantizations]

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ArtifactError, ModelError
-from edgemnist.export.config import ExportConfig
-from edgemnist.export.onnxgraph import canonicalize
+from edgemnist.export.interface import ExportConfig
+from edgemnist.export.onnx import canonicalize
 from edgemnist.export.run import export_model
 from edgemnist.export.source import read_source
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from edgemnist.data.sources import find_dataset
-from edgemnist.export.config import ExportConfig
+from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.results import ArtifactParity
-from edgemnist.train.config import TrainConfig
+from edgemnist.results.verify import ArtifactParity
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from edgemnist.verify.run import verify
 from tests.conftest import MNIST
 
 pytestmark = [
     pytest.mark.full_data,
-    pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository"),
+    pytest.mark.needs("EDGEMNIST_DATA"),
 ]
 
 

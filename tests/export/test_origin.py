@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ManifestError, ModelError, StorageError
-from edgemnist.export.config import ExportConfig
+from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.golden import read_golden
-from edgemnist.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, read_recorded
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, read_recorded
 from edgemnist.progress import Reporter, Task
 
 ONE = ExportConfig.of(format="tflite", quantizations=["float32"], golden=50)

@@ -9,17 +9,16 @@ import keras
 import numpy as np
 import pytest
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
-from edgemnist.export.config import ExportConfig, Target
-from edgemnist.export.int4 import CLIPPING, _outputs, _quantized, to_int4
+from edgemnist.export.interface import ExportConfig, Target
 from edgemnist.export.ranges import _answers, fewest_flips
 from edgemnist.export.run import export_model
 from edgemnist.export.source import Source, decode_source
-from edgemnist.export.tflite import TFLiteExporter
-from edgemnist.manifest import read_manifest
-from edgemnist.train.rounding import clipped, clipping_limits
-from edgemnist.train.saving import model_bytes
+from edgemnist.export.tflite import CLIPPING, TFLiteExporter, _outputs, _quantized, to_int4
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.train.calibration import clipped, clipping_limits
+from edgemnist.train.record import model_bytes
 
 INT8 = Target("tflite", "int8")
 

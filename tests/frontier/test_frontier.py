@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.data.interface import Dataset, Split
+from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError, UsageError
-from edgemnist.frontier.config import FrontierConfig
-from edgemnist.frontier.pareto import undominated
-from edgemnist.frontier.results import FrontierResult
-from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, frontier
-from edgemnist.manifest import read_manifest
-from edgemnist.results import TrainResult, read_result
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, frontier, undominated
+from edgemnist.results.base import read_result
+from edgemnist.results.pipeline import FrontierResult
+from edgemnist.results.train import TrainResult
 from edgemnist.train.record import TRAINING_FILE
 from edgemnist.train.run import CHECKPOINT_FILE
 from tests.train.conftest import Listener, of, small_dataset

@@ -19,14 +19,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from edgemnist.agent.request import SelfTestLimits
+from edgemnist.agent.venv import venv_key
 from edgemnist.bundle.wheels import WheelsConfig
-from edgemnist.deploy.board.request import SelfTestLimits
-from edgemnist.deploy.board.venv import venv_key
 from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, run_on, verify_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import Target
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import descendants, free_port, kill, make_key
 from tests.pi.conftest import HERE, MODELS, REPOSITORY

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from tests.deploy.loopback import descendants, kill
 from tests.pi.conftest import HERE, MODELS, REPOSITORY, RunOnPi, run
 from tests.serve.service import Service, first_document, png, seven

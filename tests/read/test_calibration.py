@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.vision.refuse import FONTS
 from benchmarks.vision.synthetic.digits import Digits
 from benchmarks.vision.synthetic.strokes import draw_letter, scribble
-from edgemnist.exports import reference_directory
+from edgemnist.exports.directory import reference_directory
 from edgemnist.images import normalize_digit
 from edgemnist.read.config import CALIBRATION_FILE, DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.read.judge import judge

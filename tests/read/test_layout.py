@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgemnist.read.layout import around, arrange, numbers_in
-from edgemnist.read.results import Box
+from edgemnist.results.pictures import Box
 
 
 def grid(rows: int, columns: int, slope: float, pitch: int = 60) -> list[Box]:

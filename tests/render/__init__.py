@@ -1,1 +1,1 @@
-"""Tests of edgemnist.render."""
+"""Tests of edgemnist.console."""

@@ -16,11 +16,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from edgemnist.deploy.results import DEPLOYED, UNCHANGED, BoardResult, DeployResult, ReleaseRow, ReleasesResult
-from edgemnist.doctor.results import DoctorResult, Finding
-from edgemnist.render.deploy import deploy_page, releases_page
-from edgemnist.render.doctor import doctor_page
-from edgemnist.selftest import SelfTestResult
+from edgemnist.deploy.screen import deploy_page
+from edgemnist.doctor.screen import doctor_page
+from edgemnist.releases.screen import releases_page
+from edgemnist.results.boards import (
+    DEPLOYED,
+    UNCHANGED,
+    BoardResult,
+    DeployResult,
+    DoctorResult,
+    Finding,
+    ReleaseRow,
+    ReleasesResult,
+    SelfTestResult,
+)
 from tests.conftest import run_edgemnist
 
 RELEASES = [f"{number}-0a7c2a8d0f7{number}" for number in (1, 2)]

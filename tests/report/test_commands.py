@@ -10,19 +10,21 @@ import msgspec
 import pytest
 import typer.main
 
-from edgemnist.cli import app
-from edgemnist.exports import reference_directory
-from edgemnist.manifest import Manifest
+from edgemnist.app import app
+from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports.manifest import Manifest
 from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.facts import Facts, read_facts
-from edgemnist.results import DataIdentity, Limit, TrainResult
+from edgemnist.results.data import DataIdentity
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import Limit
 from edgemnist.verify.gate import LimitOverrides
 from edgemnist.verify.gatefile import GateTable, held_limits
 
 
 @pytest.fixture(scope="module")
 def facts(known_exports: Path) -> Facts:
-    return read_facts(known_exports)
+    return read_facts(Exports.open(known_exports))
 
 
 def line_of(facts: Facts, command: str) -> str:
@@ -160,7 +162,7 @@ def test_the_benchmark_is_as_long_and_as_wide_as_it_was(facts: Facts) -> None:
 
 
 def test_the_commands_for_the_reference_are_those_that_made_it() -> None:
-    lines = reproduce(read_facts(reference_directory()))
+    lines = reproduce(read_facts(Exports.open(reference_directory())))
     assert "edgemnist export --format tflite --calibration 500 --golden 1000 --data mnist/" in lines
 
 

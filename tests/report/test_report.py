@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from edgemnist.errors import MissingDependencyError
+from edgemnist.exports.directory import Exports
 from edgemnist.report.facts import read_facts
 from edgemnist.report.page import html_page
 from edgemnist.report.plots import apart
 from edgemnist.report.run import write_report
-from edgemnist.verify.record import read_verification, save_verification
 from tests.conftest import Run, run_edgemnist
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
 
@@ -23,9 +23,9 @@ from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_
 def test_figures_of_a_file_that_has_changed_since_are_left_out(known_exports: Path, exports: Path) -> None:
     for name in ("verify.json", "bench.json"):
         (exports / name).write_bytes((known_exports / name).read_bytes())
-    before = read_facts(exports)
+    before = read_facts(Exports.open(exports))
     replace_artifact(exports, "onnx-int8", flip_bits_in_the_middle((exports / "onnx-int8.onnx").read_bytes()))
-    after = read_facts(exports)
+    after = read_facts(Exports.open(exports))
     for facts, known in ((before, True), (after, False)):
         artifact = facts.manifest.artifact("onnx-int8")
         assert (facts.parity(artifact) is not None) == known
@@ -35,22 +35,22 @@ def test_figures_of_a_file_that_has_changed_since_are_left_out(known_exports: Pa
 def test_where_the_error_comes_from_is_asked_for_unless_there_is_nothing_to_compare(
     known_exports: Path, exports: Path
 ) -> None:
-    saved = read_verification(known_exports)
-    assert saved is not None
-    assert "Where the error comes from" in html_page(read_facts(known_exports))
-    assert "edgemnist verify --layers" not in read_facts(known_exports).missing()
-    save_verification(exports, msgspec.structs.replace(saved, layers=[]))
-    assert "edgemnist verify --layers" in read_facts(exports).missing()
+    found = Exports.open(known_exports).findings.verify
+    assert found is not None
+    assert "Where the error comes from" in html_page(read_facts(Exports.open(known_exports)))
+    assert "edgemnist verify --layers" not in read_facts(Exports.open(known_exports)).missing()
+    Exports.open(exports).findings.save_verification(msgspec.structs.replace(found.result, layers=[]))
+    assert "edgemnist verify --layers" in read_facts(Exports.open(exports)).missing()
     edit_manifest(
         exports,
         lambda manifest: msgspec.structs.replace(manifest, artifacts=[manifest.artifact("tflite-int8")]),
     )
-    assert not [command for command in read_facts(exports).missing() if "verify" in command]
+    assert not [command for command in read_facts(Exports.open(exports)).missing() if "verify" in command]
 
 
 def test_the_same_facts_give_the_same_page(known_exports: Path, tmp_path: Path) -> None:
     for name in ("one.html", "two.html"):
-        write_report(known_exports, tmp_path / name)
+        write_report(Exports.open(known_exports), tmp_path / name)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
@@ -63,9 +63,9 @@ def test_the_page_is_written_beside_the_artifacts_and_says_so(exports: Path, edg
 
 
 def test_markdown_has_a_table_that_github_draws(known_exports: Path, tmp_path: Path) -> None:
-    write_report(known_exports, tmp_path / "report.md", markdown=True)
+    write_report(Exports.open(known_exports), tmp_path / "report.md", markdown=True)
     text = (tmp_path / "report.md").read_text()
-    facts = read_facts(known_exports)
+    facts = read_facts(Exports.open(known_exports))
     assert text.startswith(f"## edgemnist: Ship {facts.recommended}\n")
     rows = [line for line in text.split("<details>")[0].splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(facts.manifest.artifacts)
@@ -79,9 +79,9 @@ def test_markdown_needs_neither_jinja_nor_matplotlib_and_the_page_says_how_to_ge
 ) -> None:
     for package in ("jinja2", "matplotlib"):
         monkeypatch.setitem(sys.modules, package, None)
-    write_report(known_exports, tmp_path / "report.md", markdown=True)
+    write_report(Exports.open(known_exports), tmp_path / "report.md", markdown=True)
     with pytest.raises(MissingDependencyError) as caught:
-        write_report(known_exports, tmp_path / "report.html")
+        write_report(Exports.open(known_exports), tmp_path / "report.html")
     assert 'pip install "edgemnist[report]"' in caught.value.hint
 
 
@@ -89,7 +89,7 @@ def test_names_and_labels_are_shown_as_text_and_never_become_markup(exports: Pat
     for name in ("verify.json", "bench.json"):
         text = (known_exports / name).read_text()
         (exports / name).write_text(text.replace('"os": "', '"os": "<script>alert(1)</script>'))
-    page = Path(write_report(exports).file).read_text()
+    page = Path(write_report(Exports.open(exports)).file).read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 

@@ -12,9 +12,9 @@ import pytest
 import edgemnist
 from edgemnist.arrays import Images
 from edgemnist.errors import ArtifactError
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
-from edgemnist.runtimes import RUNTIMES, load, runtime_for
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.runtimes import RUNTIMES, default_runtime, load
 from edgemnist.runtimes.interface import Classifier
 
 
@@ -30,9 +30,8 @@ def classifiers(request: pytest.FixtureRequest, made_exports: Path) -> list[Clas
     """One classifier for each file that the runtime takes."""
     runtime = request.param
     entry = RUNTIMES[runtime]
-    # A runtime that no ending asks for takes what it names, or else the model that was trained.
-    suffixes = entry.suffixes or (() if entry.artifacts else (".keras",))
-    taken = [path for path in files(made_exports) if path.suffix in suffixes or path.stem in entry.artifacts]
+    # The null runtime takes no file, and any.
+    taken = [path for path in files(made_exports) if entry.executes(path, path.stem) or not entry.suffixes]
     assert taken, f"no exported file tests {runtime}"
     return [load(path, runtime=runtime) for path in taken]
 
@@ -118,9 +117,9 @@ def test_every_thread_count_gives_the_same_labels(made_exports: Path, images: Im
 
 
 def test_load_picks_the_runtime_from_the_ending(made_exports: Path, tmp_path: Path) -> None:
-    assert {runtime_for(path) for path in files(made_exports)} == {"keras", "litert", "onnxruntime"}
+    assert {default_runtime(path) for path in files(made_exports)} == {"keras", "litert", "onnxruntime"}
     assert edgemnist.load(str(made_exports / "onnx-int8.onnx")).labels
-    with pytest.raises(ArtifactError, match="no runtime takes"):
+    with pytest.raises(ArtifactError, match="No runtime takes"):
         load(tmp_path / "model.pt")
 
 

@@ -11,7 +11,7 @@ import pytest
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import load
-from edgemnist.runtimes.scores import softmax
+from edgemnist.runtimes.interface import softmax
 
 SHAPES = [("n", 28, 28), (None, 1, 28, 28), ("n", 784), (1, 28, 28, 1), (8, 1, 28, 28)]
 KERNEL = np.random.default_rng(0).normal(0, 0.1, (784, 10)).astype(np.float32)

@@ -12,7 +12,7 @@ import pytest
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import load
-from edgemnist.runtimes.scores import softmax
+from edgemnist.runtimes.interface import softmax
 
 Convert = Callable[..., Path]
 

@@ -16,12 +16,12 @@ from filelock import FileLock
 from edgemnist.arrays import Images
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import ArtifactError
-from edgemnist.exports import reference_directory
-from edgemnist.golden import read_golden
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.directory import reference_directory
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load
 from edgemnist.runtimes.integer import IntegerClassifier
-from edgemnist.runtimes.tflite_graph import read_graph
+from edgemnist.runtimes.tflite import read_graph
 from tests.conftest import MNIST, REPOSITORY, Run
 
 ODD = ("per-channel", "per-tensor", "uint8", "logits", "fused")
@@ -85,7 +85,7 @@ def test_the_optimized_kernels_are_at_most_one_step_off(name: str, odd_models: P
 
 
 @pytest.mark.full_data
-@pytest.mark.skipif(not MNIST.exists(), reason="the full MNIST is not here")
+@pytest.mark.needs("EDGEMNIST_DATA")
 def test_all_10_000_test_images_get_the_bits_of_the_reference_kernels_from_the_shipped_artifact() -> None:
     path, images = reference_directory() / "tflite-int8.tflite", read_directory(MNIST).test.images
     found = IntegerClassifier.load(path).quantized(images)

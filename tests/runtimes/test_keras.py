@@ -12,7 +12,7 @@ import pytest
 
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import load
-from edgemnist.runtimes.scores import softmax
+from edgemnist.runtimes.interface import softmax
 
 
 def classifier(*layers: Any, shape: tuple[int, ...] = (28, 28), batch: int | None = None) -> Any:

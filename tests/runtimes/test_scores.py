@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemnist.runtimes.scores import are_probabilities, softmax
+from edgemnist.runtimes.interface import are_probabilities, softmax
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -97,7 +97,7 @@ def serving(exports: Path, *options: str, **popen: Any) -> Iterator[Service]:
 LIMITED = """
 import json, sys
 from pathlib import Path
-from edgemnist.render.serve import log_to_stderr, show_started
+from edgemnist.serve.screen import log_to_stderr, show_started
 from edgemnist.serve.config import Limits, ServeConfig
 from edgemnist.serve.run import open_service
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from edgemnist.manifest import read_manifest
+from edgemnist.exports.manifest import read_manifest
 from tests.conftest import Run
 from tests.serve.service import Answer, Service, png, serving, seven
 

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.exports import reference_directory
+from edgemnist.exports.directory import reference_directory
 from tests.serve.service import Answer, Service, limited, png, serving
 
 CLIENTS = 50

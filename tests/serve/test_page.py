@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from edgemnist.exports import reference_directory
+from edgemnist.exports.directory import reference_directory
 from tests.browser import WINDOWS, console, show
 from tests.conftest import REPOSITORY
 from tests.serve.service import TOKEN, Service, serving

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.data.embedded import embedded_dataset
-from edgemnist.data.identity import identified
-from edgemnist.data.interface import Dataset, Split
 from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.train.recipes import RECIPES, Recipe
 

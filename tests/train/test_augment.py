@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.train.augment import AFFINE_FIELDS, Coefficients, Distortion, basis, restroke, warp
 
 PLAIN = Distortion()

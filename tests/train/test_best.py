@@ -12,18 +12,16 @@ import keras
 import numpy as np
 import pytest
 
-from edgemnist.data.interface import Dataset, Split
+from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError
 from edgemnist.progress import SILENT
-from edgemnist.results import TrainResult
-from edgemnist.train.config import TrainConfig
+from edgemnist.results.train import TrainResult
 from edgemnist.train.draws import draw_epoch
 from edgemnist.train.plan import plan_for
 from edgemnist.train.pool import Pool
-from edgemnist.train.recipes import RECIPES, Distillation, Recipe
-from edgemnist.train.record import predict_proba
+from edgemnist.train.recipes import RECIPES, Distillation, Recipe, TrainConfig
+from edgemnist.train.record import model_bytes, predict_proba
 from edgemnist.train.run import train
-from edgemnist.train.saving import model_bytes
 from edgemnist.train.teachers import RECORD, Teachers
 from tests.train.conftest import Listener, quick
 

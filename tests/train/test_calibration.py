@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.train.augment import Distortion
 from edgemnist.train.calibration import LEAST, MOST, calibrated, calibration_error, temperature
 from edgemnist.train.model import logits

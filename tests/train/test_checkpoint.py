@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.errors import TrainingError
-from edgemnist.manifest import read_manifest, read_recorded
-from edgemnist.results import Epoch, TrainResult, read_result
+from edgemnist.exports.manifest import read_manifest, read_recorded
+from edgemnist.results.base import read_result
+from edgemnist.results.train import Epoch, TrainResult
 from edgemnist.train.checkpoint import Checkpoint
-from edgemnist.train.config import TrainConfig
 from edgemnist.train.loop import Fitted, State
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import CHECKPOINT_FILE, can_resume, train
 from edgemnist.train.teachers import Teachers
 from tests.train.conftest import Listener

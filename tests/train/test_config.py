@@ -8,11 +8,9 @@ import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.train.augment import Distortion
-from edgemnist.train.config import TrainConfig
-from edgemnist.train.model import parameters_of
-from edgemnist.train.optimizers import RMSprop
+from edgemnist.train.model import RMSprop, parameters_of
 from edgemnist.train.plan import plan_for
-from edgemnist.train.recipes import FAR, MAX_COPIES, MAX_EPOCHS, RECIPES, Recipe
+from edgemnist.train.recipes import FAR, MAX_COPIES, MAX_EPOCHS, RECIPES, Recipe, TrainConfig
 
 
 @pytest.mark.parametrize(

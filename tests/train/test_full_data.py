@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgemnist.data.dataset import Dataset, identified
 from edgemnist.data.embedded import embedded_dataset
-from edgemnist.data.identity import identified
 from edgemnist.data.idx import encode_idx
-from edgemnist.data.interface import Dataset
 from edgemnist.data.sources import find_dataset
 from edgemnist.progress import SILENT
-from edgemnist.train.config import TrainConfig
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from tests.conftest import MNIST, REPOSITORY, run_edgemnist
 from tests.data.conftest import NAMES
 
 pytestmark = [
     pytest.mark.full_data,
-    pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository"),
+    pytest.mark.needs("EDGEMNIST_DATA"),
 ]
 
 

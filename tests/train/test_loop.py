@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from edgemnist.data.interface import Dataset, Split
+from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError
 from edgemnist.train.draws import draw_epoch
 from edgemnist.train.loop import fit

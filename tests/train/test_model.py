@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgemnist.data.interface import Dataset
+from edgemnist.data.dataset import Dataset
 from edgemnist.train.model import build_model, logits, weights_sha256
-from edgemnist.train.saving import model_bytes
+from edgemnist.train.record import model_bytes
 
 
 def test_784_512_10_is_exactly_the_classic() -> None:

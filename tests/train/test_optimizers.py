@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgemnist.train.optimizers import Adam, Optimizer, RMSprop
+from edgemnist.train.model import Adam, Optimizer, RMSprop
 
 
 @pytest.mark.parametrize(

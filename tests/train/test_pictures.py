@@ -8,11 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.data.interface import Dataset, Split
-from edgemnist.train.pictures.confusion import confusion_png
-from edgemnist.train.pictures.filters import COLUMNS, filters_png
-from edgemnist.train.pictures.mistakes import COLUMNS as ACROSS
-from edgemnist.train.pictures.mistakes import GAP, HEADING, MARGIN, MOST, ROW, SCALE, TILE, mistakes_png
+from edgemnist.data.dataset import Dataset, Split
+from edgemnist.train.pictures import COLUMNS as ACROSS
+from edgemnist.train.pictures import (
+    FILTER_COLUMNS,
+    GAP,
+    HEADING,
+    MARGIN,
+    MOST,
+    ROW,
+    SCALE,
+    TILE,
+    confusion_png,
+    filters_png,
+    mistakes_png,
+)
 
 LABELS = [str(digit) for digit in range(10)]
 
@@ -70,7 +80,7 @@ def test_a_unit_that_looks_for_one_pixel_shows_it_in_red_and_what_speaks_against
     kernel[28 * 10 + 14, 7], kernel[28 * 20 + 3, 7] = 1, -1
     kernel[:, 8] = 0.001
     sheet = np.asarray(opened(filters_png([kernel, np.zeros(40, np.float32)]))).astype(int)
-    assert sheet.shape[1] > COLUMNS * 28
+    assert sheet.shape[1] > FILTER_COLUMNS * 28
     # The unit with the largest weights comes first.
     first = sheet[:60, :60]
     assert ((first[..., 0] > 200) & (first[..., 2] < 120)).any()

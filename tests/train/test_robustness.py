@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgemnist.data.interface import Dataset, Split
-from edgemnist.train.robustness import conditions
+from edgemnist.data.dataset import Dataset, Split
+from edgemnist.train.checks import conditions
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from edgemnist.train.rounding import clipped, clipping_limits, rounded_activations, rounded_weights
+from edgemnist.train.calibration import clipped, clipping_limits, rounded_activations, rounded_weights
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.data.identity import identified
-from edgemnist.data.interface import Dataset, Split
+from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.errors import ManifestError, StorageError, TrainingError
-from edgemnist.manifest import Artifact, TensorSpec, read_manifest, read_recorded, sha256
-from edgemnist.results import TrainResult, read_result
+from edgemnist.exports.manifest import Artifact, TensorSpec, read_manifest, read_recorded, sha256
+from edgemnist.results.base import read_result
+from edgemnist.results.train import TrainResult
 from edgemnist.storage import commit_files
 from edgemnist.train import recipes
-from edgemnist.train.config import TrainConfig
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from tests.conftest import REPOSITORY
 from tests.train.conftest import Listener, of
@@ -285,7 +285,7 @@ assert [path.name for path in directory.iterdir()] == ["model.keras"]
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.needs("namespaces")
 @pytest.mark.parametrize(("mode", "told"), [("rw", "No space left on device"), ("ro", "Read-only file system")])
 def test_a_full_or_read_only_disk_is_told_before_the_training_starts(
     mode: str, told: str, cache: Path, dataset: Dataset, tmp_path: Path

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.golden import read_golden
-from edgemnist.manifest import MANIFEST_FILE, GoldenRecord, Manifest, read_manifest, sha256
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, Manifest, read_manifest, sha256
 
 Damage = Callable[[bytes], bytes]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
-from edgemnist.export import FORMATS
+from edgemnist.formats import FORMATS
 from edgemnist.verify.gate import GATES, Gate, LimitOverrides, Share, gate_for, missed, poisson_quantile
 from edgemnist.verify.parity import Parity
 

@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 
 from edgemnist.errors import SourceError
-from edgemnist.exports import reference_directory
+from edgemnist.exports.directory import reference_directory
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.watch import WatchConfig
+from edgemnist.watch.config import WatchConfig
 from tests.conftest import Run
 from tests.watch.conftest import Film, Show
 from tests.watch.watcher import Watcher

@@ -14,7 +14,7 @@ from edgemnist.errors import SourceError
 from edgemnist.images.grey import Grey
 from edgemnist.progress import SILENT
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.watch import WatchConfig
+from edgemnist.watch.config import WatchConfig
 from edgemnist.watch.live import LiveSource
 from edgemnist.watch.sources import open_source
 from tests.watch.conftest import Show

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgemnist.read.results import Box, ReadNumber
-from edgemnist.watch.steady import Steadier
+from edgemnist.results.pictures import Box, ReadNumber
+from edgemnist.watch.run import Steadier
 
 PLACE: Box = (100, 50, 60, 30)
 

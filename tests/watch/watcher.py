@@ -8,8 +8,10 @@ from threading import Event, Thread
 from typing import Self
 
 from edgemnist.progress import Reporter
+from edgemnist.results.pictures import WatchReading
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.watch import WatchConfig, WatchReading, watch
+from edgemnist.watch.config import WatchConfig
+from edgemnist.watch.run import watch
 
 
 class Notices(Reporter):

@@ -1,0 +1,166 @@
+"""`python3 board.pyz COMMAND DIRECTORY`, with a JSON document on stdin: what the other side calls over ssh."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edgemnist.agent.apply import StoppedError, apply, find_release, rollback, sweep_if_idle
+from edgemnist.agent.durable import holder
+from edgemnist.agent.facts import collect_facts
+from edgemnist.agent.probes import probe_all
+from edgemnist.agent.request import Answers, Apply, SelfTestLimits
+from edgemnist.agent.selftest import end_with_the_line, finish
+from edgemnist.agent.store import Store
+from edgemnist.errors import EXIT_INTERRUPTED, DeployError, EdgemnistError
+
+
+def prepare(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Return the facts about the board, and how much of a bundle it has already."""
+    del answers
+    # What a power cut left of an installation may be all that keeps the disk full.
+    sweep_if_idle(store)
+    facts = collect_facts(store.root).document()
+    known = bool(request["identity"]) and find_release(store, request["identity"]) is not None
+    offset = 0
+    if not known and facts["writable"]:
+        store.create()
+        part = store.incoming / request["sha256"]
+        part.touch()
+        offset = part.stat().st_size
+        if offset > request["bytes"]:
+            os.truncate(part, 0)
+            offset = 0
+    return {"facts": facts, "known": known, "offset": offset, "incoming": str(store.incoming),
+            "signed_only": store.signed_only}  # fmt: skip
+
+
+def do_apply(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Make a transferred bundle the release that serves."""
+    limits = SelfTestLimits(**request.pop("limits"))
+    return apply(store, Apply(limits=limits, **request), answers)
+
+
+def do_rollback(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Let an older release serve again."""
+    return rollback(store, request["release"], request["wait_s"], answers)
+
+
+def releases(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Return every release, after reading every file of it."""
+    del request, answers
+    current = store.current()
+    rows = []
+    for release in store.releases():
+        record = release.record()
+        rows.append({
+            "release": release.name,
+            "current": release == current,
+            "problems": release.problems(),
+            "edgemnist": record.edgemnist if record else None,
+            "artifacts": record.artifacts if record else [],
+            "signed": release.signature() is not None,
+            "deployed_at": release.deployed().get("deployed_at"),
+        })  # fmt: skip
+    pending = store.pending()
+    return {"releases": rows, "pending": pending["to"] if pending else None, "busy": holder(store.lock)}
+
+
+def doctor(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Return the facts, and what loads here: with the current release's packages, or else the system's."""
+    python = store.link / "venv" / "bin" / "python"
+    installed = store.current() is not None and python.exists()
+    facts = collect_facts(store.root)
+    probes = []
+    if request["imports"]:
+        answers.step("imports")
+        probes = probe_all(python if installed else Path(sys.executable))
+    return {"facts": facts.document(), "probes": [one.document() for one in probes], "installed": installed}
+
+
+def run(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """Run a command of the installed edgemnist on the current release, with files that were sent along."""
+    del answers
+    if store.current() is None:
+        raise DeployError("No release serves on this board", hint="Bring one with: edgemnist deploy BUNDLE --to HOST")
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
+        for name, data in request["files"].items():
+            (Path(directory) / name).write_bytes(base64.b64decode(data))
+        # The real path: a switch in the meantime does not change what is looked at half way.
+        release = store.link.resolve()
+        command = [str(release / "venv" / "bin" / "python"), "-I", "-m", *request["module"]]
+        command = [word.replace("{exports}", str(release / "exports")) for word in command]
+        child = subprocess.Popen(
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        # Nobody is there to read the answer then, and a board that measures is busy.
+        end_with_the_line(child)
+        output, errors = finish(child)
+    return {"exit_code": child.returncode, "release": release.name, "stdout": output.decode(errors="replace"),
+            "stderr": errors.decode(errors="replace")}  # fmt: skip
+
+
+COMMANDS = {
+    "prepare": prepare, "apply": do_apply, "rollback": do_rollback, "releases": releases, "doctor": doctor, "run": run,
+}  # fmt: skip
+
+_REFUSALS = {
+    errno.ENOSPC: "Free some space there: sudo apt clean",
+    errno.EDQUOT: "Free some space there: sudo apt clean",
+    errno.EROFS: "Make it writable there: sudo mount -o remount,rw /",
+    errno.EACCES: "Choose a directory that this user may write, with --root.",
+    errno.EPERM: "Choose a directory that this user may write, with --root.",
+}
+_REASONS = {errno.ENOSPC: "the disk of the board is full", errno.EROFS: "the file system of the board is read-only"}
+
+
+def _end(*_: object) -> None:
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _stop(answers: Answers) -> None:
+    if answers.stoppable:
+        # Once is enough: what is put in order now is not to be stopped again.
+        answers.stoppable = False
+        raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Do what is asked, and answer on stdout."""
+    command, directory = sys.argv[1:]
+    answers = Answers()
+    # A cut connection hangs up; what changes the board and has begun is finished here.
+    signal.signal(signal.SIGHUP, _end if command == "run" else signal.SIG_IGN)
+    signal.signal(signal.SIGINT, lambda *_: _stop(answers))
+    answers.process()
+    store = Store(Path(directory).expanduser().absolute())
+    try:
+        answers.result(COMMANDS[command](store, json.load(sys.stdin), answers))
+    except EdgemnistError as error:
+        answers.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        answers.error(StoppedError("It was stopped, and what served before serves as before"))
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        code = error.errno or 0
+        reason = _REASONS.get(code, error.strerror or str(error))
+        answers.error(DeployError(f"{store.root} cannot be changed: {reason}", hint=_REFUSALS.get(code, "")))
+        return DeployError.exit_code
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,294 @@
+"""From a transferred bundle to the release that serves, and back.
+
+Every step can be cut off: the next holder of the lock sweeps up what was unfinished, and ends or undoes a switch whose
+service had not been seen healthy yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from edgemnist.agent.archive import Archive, hash_file
+from edgemnist.agent.durable import exclusive, sync_directory, sync_tree, write_synced
+from edgemnist.agent.record import ANY_MACHINE, RECORD_FILE, SIGNATURE_FILE, WHEELS, BundleRecord, read_record
+from edgemnist.agent.selftest import run_selftest
+from edgemnist.agent.service import Service, find_service
+from edgemnist.agent.signature import verify
+from edgemnist.agent.store import DEPLOYED_FILE, Release, Store
+from edgemnist.agent.venv import find_venv, make_venv
+from edgemnist.errors import EXIT_INTERRUPTED, BundleError, DeployError, GateMissedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgemnist.agent.request import Answers, Apply
+
+
+class DamagedTransferError(DeployError):
+    """What arrived is not what was sent; it has been removed, and sending it again may help."""
+
+
+class StoppedError(DeployError):
+    """The user stopped it."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
+    """Deploy a bundle and return what came of it.
+
+    Raises BundleError for a bundle that is not to be taken, DeployError where the board cannot, GateMissedError where
+    the self-test or the service says no. The old release then serves as before.
+    """
+    with _turn(store, request.wait_s, answers) as service:
+        old = store.current()
+        release = find_release(store, request.identity)
+        fresh = release is None
+        if release is None:
+            try:
+                staged, report = _stage(store, request, answers)
+            except BundleError:
+                # It is not to be taken, and so not to be kept.
+                (store.incoming / request.sha256).unlink(missing_ok=True)
+                raise
+            answers.stoppable = False
+            release = store.adopt(staged, store.next_name(request.identity))
+        else:
+            answers.step("self-test")
+            report = run_selftest(release.path, request.limits)
+        if old is not None and release.name == old.name:
+            status = "unchanged"
+        else:
+            status = "deployed"
+            if old is not None and release.sequence < old.sequence:
+                # The newest number says what was deployed last, and so what `rollback` comes back to.
+                release = store.adopt(release.path, store.next_name(request.identity))
+            try:
+                switch(store, service, old, release, answers)
+            except GateMissedError:
+                if fresh:
+                    # It has never served, so no `rollback` may come to it.
+                    store.remove(release)
+                raise
+        answers.step("tidy")
+        pruned = store.prune(request.keep, request.sha256)
+        return {
+            "status": status,
+            "release": release.name,
+            "previous": old.name if old else None,
+            "removed": pruned,
+            "selftest": report,
+        }
+
+
+def rollback(store: Store, name: str | None, wait_s: float, answers: Answers) -> dict[str, Any]:
+    """Let an older release serve again: the named one, or the newest whole one before the current.
+
+    Raises DeployError where there is none, BundleError where the board does not trust it, GateMissedError where the
+    service does not come up with it.
+    """
+    with _turn(store, wait_s, answers) as service:
+        current = store.current()
+        target = _rollback_target(store, current, name)
+        answers.step("check")
+        if problems := target.problems():
+            raise DeployError(f"Release {target.name} is not whole: {problems[0]}", hint="Deploy its bundle again.")
+        _check_release(store, target)
+        switch(store, service, current, target, answers)
+        return {"release": target.name, "previous": current.name if current else None}
+
+
+def switch(store: Store, service: Service, old: Release | None, new: Release, answers: Answers) -> None:
+    """Let `new` serve, and `old` again where its service does not come up.
+
+    Raises GateMissedError in the latter case.
+    """
+    answers.stoppable = False
+    answers.step("switch")
+    store.begin_switch(old.name if old else None, new.name)
+    store.switch(new.name)
+    try:
+        if service.restart:
+            answers.step("service")
+        service.activate(new.name)
+    except GateMissedError as error:
+        answers.step("going back")
+        raise _go_back(store, service, old, error) from error
+    store.end_switch()
+
+
+def _go_back(store: Store, service: Service, old: Release | None, error: GateMissedError) -> GateMissedError:
+    store.switch(old.name if old else None)
+    state = "no release serves, as before" if old is None else f"release {old.name} serves again"
+    if old is not None:
+        try:
+            service.activate(old.name)
+        except GateMissedError as other:
+            state = f"the service does not come up with the old release {old.name} either ({other.message})"
+    store.end_switch()
+    return GateMissedError(f"{error.message}; {state}", hint="Look at the service's log on the board.")
+
+
+def settle(store: Store, service: Service, answers: Answers) -> None:
+    """End a switch that was cut off: it stands where the service is well, and is undone where it is not."""
+    pending = store.pending()
+    if pending is None:
+        return
+    answers.step("ending an interrupted switch")
+    current = store.current()
+    if current is None:
+        store.end_switch()
+        return
+    try:
+        service.activate(current.name)
+    except GateMissedError as error:
+        old = next((release for release in store.releases() if release.name == pending["from"]), None)
+        if current.name == pending["to"]:
+            _go_back(store, service, old, error)
+            return
+    store.end_switch()
+
+
+@contextlib.contextmanager
+def _turn(store: Store, wait_s: float, answers: Answers) -> Iterator[Service]:
+    """Hold the lock, with everything that was left unfinished put in order."""
+    store.create()
+    with exclusive(store.lock, wait_s=wait_s, waiting=answers.step):
+        store.sweep()
+        service = find_service(store.settings)
+        settle(store, service, answers)
+        try:
+            yield service
+        except BaseException:
+            # Half of an installation may have filled the disk.
+            with contextlib.suppress(OSError):
+                store.sweep()
+            raise
+
+
+def _stage(store: Store, request: Apply, answers: Answers) -> tuple[Path, dict[str, Any]]:
+    """Unpack the transferred bundle in `staging/`, install what it needs, and let it test itself."""
+    path = store.incoming / request.sha256
+    answers.step("check")
+    with _open_transferred(path, request.sha256) as archive:
+        record = read_record(archive)
+        raw = archive.read(RECORD_FILE)
+        signature = archive.read(SIGNATURE_FILE) if SIGNATURE_FILE in archive.names() else None
+        _check_signature(store, raw, signature)
+        check_fits(record)
+        answers.step("unpack")
+        staged = store.staging / request.identity[:12]
+        for file in record.files:
+            if not file.path.startswith(WHEELS):
+                write_synced(staged / file.path, archive.read(file.path))
+        write_synced(staged / RECORD_FILE, raw)
+        if signature is not None:
+            write_synced(staged / SIGNATURE_FILE, signature)
+        venv = find_venv(store, record)
+        if venv is None:
+            answers.step("install")
+            venv = make_venv(store, record, archive)
+    (staged / "venv").symlink_to(f"../../venvs/{venv}")
+    answers.step("self-test")
+    report = run_selftest(staged, request.limits)
+    deployed = {"deployed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "selftest": report,
+                "limits": asdict(request.limits)}  # fmt: skip
+    write_synced(staged / DEPLOYED_FILE, json.dumps(deployed).encode())
+    sync_tree(staged)
+    sync_directory(store.staging)
+    return staged, report
+
+
+def _open_transferred(path: Path, sha256: str) -> Archive:
+    """Open a bundle that was transferred; what came damaged is removed, so that the next transfer starts afresh."""
+    try:
+        whole = hash_file(path) == sha256
+    except FileNotFoundError:
+        whole = False
+    if not whole:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        raise DamagedTransferError(
+            "The bundle did not reach the board as it was sent", hint="Run the same command again."
+        )
+    return Archive(path)
+
+
+def find_release(store: Store, identity: str) -> Release | None:
+    """Return the newest release of a bundle that is whole and, where the board wants that, well signed.
+
+    The signature is no part of the identity: the same contents may be here unsigned.
+    """
+    return store.find(identity, lambda release: _is_trusted(store, release))
+
+
+def sweep_if_idle(store: Store) -> None:
+    """Remove what an interrupted deployment left behind, unless another one is at work."""
+    with contextlib.suppress(DeployError, OSError), exclusive(store.lock, wait_s=0, waiting=lambda _: None):
+        store.sweep()
+
+
+def _is_trusted(store: Store, release: Release) -> bool:
+    try:
+        _check_release(store, release)
+    except BundleError:
+        return False
+    return True
+
+
+def _check_release(store: Store, release: Release) -> None:
+    _check_signature(store, (release.path / RECORD_FILE).read_bytes(), release.signature())
+
+
+def _check_signature(store: Store, record: bytes, signature: bytes | None) -> None:
+    if not store.signed_only:
+        return
+    try:
+        store.allowed_signers.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{store.allowed_signers} on the board cannot be read, so nobody is trusted: {error.strerror}",
+            hint="Mend it there, or remove it for a board that takes unsigned bundles.",
+        ) from error
+    verify(record, signature, store.allowed_signers)
+
+
+def check_fits(record: BundleRecord) -> None:
+    """Raise BundleError where a bundle's wheels are for another processor or another Python than this board's."""
+    if record.machine == ANY_MACHINE:
+        return
+    if record.machine != platform.machine():
+        raise BundleError(
+            f"The bundle has wheels for {record.machine}, and this board is {platform.machine()}",
+            hint=f"Make one with: edgemnist bundle --wheels --machine {platform.machine()}",
+        )
+    python = ".".join(str(part) for part in sys.version_info[:2])
+    if python not in record.pythons:
+        raise BundleError(
+            f"The bundle has wheels for Python {', '.join(record.pythons)}, and this board has {python}",
+            hint=f"Make one with: edgemnist bundle --wheels --python {python}",
+        )
+
+
+def _rollback_target(store: Store, current: Release | None, name: str | None) -> Release:
+    releases = store.releases()
+    if name is not None:
+        for release in releases:
+            if release.name == name:
+                return release
+        raise DeployError(
+            f"There is no release {name} on this board", hint=f"There are: {', '.join(one.name for one in releases)}."
+        )
+    older = [one for one in releases if current is None or one.sequence < current.sequence]
+    whole = [one for one in older if not one.problems()]
+    if not whole:
+        raise DeployError("There is no older release on this board to go back to", hint="Deploy a bundle.")
+    trusted = [one for one in whole if _is_trusted(store, one)]
+    return (trusted or whole)[-1]

@@ -1,0 +1,79 @@
+"""What this side asks the board to do, and how the board answers: one JSON document in, one JSON line a step out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional, TextIO
+
+if TYPE_CHECKING:
+    from edgemnist.errors import EdgemnistError
+
+
+MARK = "@edgemnist "
+"""Begins every line of an answer, so that a login script that greets does no harm."""
+
+
+@dataclass(frozen=True)
+class SelfTestLimits:
+    """What a release has to reach on the board, besides parity."""
+
+    timeout_s: float = 300.0
+    max_p99_us: Optional[float] = None
+    """Latency of one image; not measured where None."""
+    max_rss_mb: Optional[float] = None
+    """Peak memory of a process that answers; not measured where None."""
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Make a transferred bundle the release that serves."""
+
+    sha256: str
+    """Of the bundle file."""
+    identity: str
+    """Of its contents."""
+    limits: SelfTestLimits
+    keep: int = 3
+    """How many releases to keep."""
+    wait_s: float = 60.0
+    """How long to wait for another deployment."""
+
+
+class Answers:
+    """Tells the other side what is going on; goes on alone where nobody listens any more."""
+
+    def __init__(self, stream: TextIO = sys.stdout) -> None:
+        self._stream = stream
+        self._gone = False
+        self.stoppable = True
+        """False from where on stopping half way would not leave things as they were."""
+
+    def process(self) -> None:
+        """Tell which process is at work, for the other side to stop it."""
+        self._send({"process": os.getpid()})
+
+    def step(self, name: str) -> None:
+        """Tell which step begins."""
+        self._send({"step": name})
+
+    def result(self, document: dict[str, Any]) -> None:
+        """Tell how it ended."""
+        self._send({"result": document})
+
+    def error(self, error: EdgemnistError) -> None:
+        """Tell why it failed."""
+        self._send({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
+
+    def _send(self, document: dict[str, Any]) -> None:
+        if self._gone:
+            return
+        try:
+            print(f"{MARK}{json.dumps(document)}", file=self._stream, flush=True)
+        except OSError:
+            # The connection was cut. What has begun is finished here, where it has to be whole.
+            self._gone = True
+            # Python would try to flush the rest at its end, and complain.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until the process ends

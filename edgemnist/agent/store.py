@@ -1,0 +1,214 @@
+"""The releases on a board, which of them serves, and the one rename that changes that.
+
+Whatever stands in `releases/` is complete and has passed its self-test on this board: it was prepared in `staging/` and
+moved here by one rename. The order is that of the numbers in the names, never that of the clock, which may be wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgemnist.agent.durable import discard, replace_file, replace_link, sync_directory
+from edgemnist.agent.record import RECORD_FILE, SIGNATURE_FILE, WHEELS, BundleRecord, decode_record
+from edgemnist.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+_NAME = re.compile(r"(\d+)-([0-9a-f]{12})")
+DEPLOYED_FILE = "deployed.json"
+COMPLETE_FILE = ".complete"
+"""Marks a virtual environment whose installation came to its end."""
+
+_ABANDONED_S = 86_400
+"""A transfer that nobody took up again for a day."""
+
+
+def is_release_name(name: str) -> bool:
+    """Return whether a directory of `releases/` could have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
+@dataclass(frozen=True)
+class Release:
+    """A directory in `releases/`."""
+
+    path: Path
+    sequence: int
+
+    @property
+    def name(self) -> str:
+        """Return `<sequence>-<identity>`."""
+        return self.path.name
+
+    def record(self) -> BundleRecord | None:
+        """Return the record of the bundle it came from, or None where that cannot be read."""
+        with contextlib.suppress(OSError, BundleError):
+            return decode_record((self.path / RECORD_FILE).read_bytes())
+        return None
+
+    def signature(self) -> bytes | None:
+        """Return the signature of the bundle it came from."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.path / SIGNATURE_FILE).read_bytes()
+        return None
+
+    def deployed(self) -> dict[str, Any]:
+        """Return what was written down when it was deployed."""
+        with contextlib.suppress(OSError, ValueError):
+            document = json.loads((self.path / DEPLOYED_FILE).read_bytes())
+            if isinstance(document, dict):
+                return document
+        return {}
+
+    def problems(self) -> list[str]:
+        """Return what keeps the release from being whole, after reading every file of it."""
+        record = self.record()
+        if record is None:
+            return [f"{RECORD_FILE} is missing or damaged"]
+        found = []
+        if record.identity()[:12] != self.name.partition("-")[2]:
+            found.append(f"{RECORD_FILE} is another release's")
+        for file in record.files:
+            if file.path.startswith(WHEELS):
+                continue
+            try:
+                data = (self.path / file.path).read_bytes()
+            except OSError as error:
+                found.append(f"{file.path}: {error.strerror}")
+                continue
+            if hashlib.sha256(data).hexdigest() != file.sha256:
+                found.append(f"{file.path} is damaged")
+        if not (self.path / "venv" / COMPLETE_FILE).is_file():
+            found.append("its virtual environment is missing")
+        return found
+
+
+class Store:
+    """What edgemnist keeps on a board, below one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.releases_directory = root / "releases"
+        self.venvs = root / "venvs"
+        self.staging = root / "staging"
+        self.incoming = root / "incoming"
+        self.link = root / "current"
+        self.lock = root / "lock"
+        self.allowed_signers = root / "allowed_signers"
+        self.settings = root / "board.toml"
+        self._pending = root / "pending.json"
+
+    @property
+    def signed_only(self) -> bool:
+        """Return whether the board takes signed bundles only. A link that leads nowhere was meant to say so, too."""
+        return os.path.lexists(self.allowed_signers)
+
+    def create(self) -> None:
+        """Make the directories that are missing."""
+        for directory in (self.releases_directory, self.venvs, self.staging, self.incoming):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def releases(self) -> list[Release]:
+        """Return the releases, the oldest first."""
+        try:
+            entries = list(self.releases_directory.iterdir())
+        except FileNotFoundError:
+            return []
+        named = ((entry, _NAME.fullmatch(entry.name)) for entry in entries)
+        return sorted((Release(entry, int(name[1])) for entry, name in named if name), key=lambda one: one.sequence)
+
+    def current(self) -> Release | None:
+        """Return the release that serves."""
+        try:
+            name = os.path.basename(os.readlink(self.link))  # noqa: PTH119, PTH115 - the text of the link is wanted
+        except FileNotFoundError:
+            return None
+        return next((release for release in self.releases() if release.name == name), None)
+
+    def find(self, identity: str, taken: Callable[[Release], bool]) -> Release | None:
+        """Return the newest release of a bundle that is whole and `taken`."""
+        same = [release for release in self.releases() if release.name.endswith(f"-{identity[:12]}")]
+        return next((release for release in reversed(same) if not release.problems() and taken(release)), None)
+
+    def next_name(self, identity: str) -> str:
+        """Return the name for a release that is newer than all others."""
+        last = max((release.sequence for release in self.releases()), default=0)
+        return f"{last + 1}-{identity[:12]}"
+
+    def adopt(self, path: Path, name: str) -> Release:
+        """Move a finished directory to `releases/`, at once."""
+        target = self.releases_directory / name
+        path.rename(target)
+        sync_directory(self.releases_directory)
+        sync_directory(path.parent)
+        return Release(target, int(name.partition("-")[0]))
+
+    def switch(self, name: str | None) -> None:
+        """Let another release serve, by one rename; None for none at all."""
+        if name is not None:
+            replace_link(self.link, f"releases/{name}")
+        elif os.path.lexists(self.link):
+            self.link.unlink()
+            sync_directory(self.root)
+
+    def pending(self) -> dict[str, str | None] | None:
+        """Return the switch, `from` and `to`, whose service has not been seen healthy yet."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            document: dict[str, str | None] = json.loads(self._pending.read_bytes())
+            return document
+        return None
+
+    def begin_switch(self, old: str | None, new: str) -> None:
+        """Write down that a switch begins, so that whoever finds it can finish or undo it."""
+        replace_file(self._pending, json.dumps({"from": old, "to": new}).encode())
+
+    def end_switch(self) -> None:
+        """Write down that the switch is done, or undone."""
+        self._pending.unlink()
+        sync_directory(self.root)
+
+    def remove(self, release: Release) -> None:
+        """Remove a release; half of it is never seen in `releases/`."""
+        discard(release.path, self.staging)
+
+    def sweep(self) -> None:
+        """Remove what an interrupted deployment left behind. Only for the holder of the lock."""
+        for leftover in [*self.staging.iterdir(), *self._unfinished_venvs()]:
+            if leftover.is_dir() and not leftover.is_symlink():
+                discard(leftover, self.staging)
+            else:
+                leftover.unlink()
+
+    def prune(self, keep: int, sha256: str) -> list[str]:
+        """Remove all but the newest `keep` releases, the one that serves, and what nobody needs. Return their names.
+
+        `sha256` is the bundle that was deployed just now, whose file is not needed any more.
+        """
+        current = self.current()
+        releases = self.releases()
+        old = [release for release in releases[: max(0, len(releases) - keep)] if release != current]
+        for release in old:
+            self.remove(release)
+        used = {os.path.basename(os.path.realpath(release.path / "venv")) for release in self.releases()}  # noqa: PTH119 - a loop of links is no error here
+        for venv in self.venvs.iterdir():
+            if venv.name not in used:
+                discard(venv, self.staging)
+        now = time.time()
+        for bundle in self.incoming.iterdir():
+            # Another bundle may be on its way at this moment, or wait for its transfer to be resumed.
+            if bundle.name == sha256 or now - bundle.stat().st_mtime > _ABANDONED_S:
+                bundle.unlink()
+        return [release.name for release in old]
+
+    def _unfinished_venvs(self) -> list[Path]:
+        return [venv for venv in self.venvs.iterdir() if not (venv / COMPLETE_FILE).is_file()]

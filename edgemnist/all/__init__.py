@@ -1,0 +1,1 @@
+"""Everything once: train, export, verify, bench, and which model to ship."""

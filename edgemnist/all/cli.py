@@ -1,0 +1,56 @@
+"""`edgemnist all`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+from edgemnist.errors import EXIT_GATE_MISSED
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist all --recipe baseline --seed 1")
+def all_(
+    *,
+    recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
+    hidden: options.Hidden = None,
+    epochs: options.Epochs = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
+    samples: Annotated[int, typer.Option("--samples", help="Timed calls of each artifact, at the least.")] = 1000,
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds over all artifacts, in new processes each time.")] = 3,
+    data: options.Data = None,
+    offline: options.Offline = False,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Train, export to every format, verify, bench, and say which artifact to ship and why."""
+    from edgemnist.all.run import run_pipeline
+    from edgemnist.all.screen import pipeline_page
+    from edgemnist.bench.config import BenchConfig
+    from edgemnist.console import show
+    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.data.sources import find_dataset
+    from edgemnist.export.interface import ExportConfig
+    from edgemnist.exports.directory import DEFAULT_EXPORTS
+    from edgemnist.train.recipes import TrainConfig
+
+    train_config = TrainConfig(recipe=recipe, hidden=options.units(hidden), epochs=epochs, seed=seed)
+    bench_config = BenchConfig(samples=samples, rounds=rounds)
+    reporter = TerminalReporter()
+    dataset = find_dataset(data, download=not offline, reporter=reporter)
+    directory = exports or DEFAULT_EXPORTS
+    with quiet_libraries():
+        result = run_pipeline(
+            dataset,
+            directory,
+            train_config=train_config,
+            export_config=ExportConfig.of(),
+            bench_config=bench_config,
+            reporter=reporter,
+        )
+    show(result, lambda: pipeline_page(result, directory), json=json)
+    if not result.verify.passed:
+        raise typer.Exit(EXIT_GATE_MISSED)

@@ -1,0 +1,140 @@
+"""The command line: every command by name, and the one place where errors become a message and an exit code.
+
+A command is imported when it is asked for. `--help` imports all of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UsageError
+
+COMMANDS: Final = (
+    "all",
+    "data",
+    "train",
+    "export",
+    "verify",
+    "bench",
+    "compare",
+    "scenario",
+    "recommend",
+    "frontier",
+    "report",
+    "predict",
+    "read",
+    "watch",
+    "serve",
+    "bundle",
+    "deploy",
+    "rollback",
+    "releases",
+    "doctor",
+    "runtimes",
+)
+"""The commands in the order in which `--help` lists them. Each has its options in `edgemnist/<name>/cli.py`."""
+
+
+class Commands(TyperGroup):
+    """Imports the command that was asked for, and turns errors into a message, a hint and an exit code."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the commands in the order of the pipeline, not of the alphabet."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """Import a command; None for one that does not exist."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = typer.main.get_command(importlib.import_module(f"edgemnist.{cmd_name}.cli").app)
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it
+        """Run the command that was asked for."""
+        debug = bool(ctx.params.get("debug"))
+        try:
+            return super().invoke(ctx)
+        except (EdgemnistError, OSError) as error:
+            failure = _failure(error)
+            if failure is None:
+                raise
+            from edgemnist.console.terminal import show_error
+
+            show_error(failure)
+            if debug:
+                traceback.print_exc()
+            raise typer.Exit(failure.exit_code) from None
+        except KeyboardInterrupt:
+            from edgemnist.console.terminal import show_interrupted
+
+            show_interrupted()
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _failure(error: EdgemnistError | OSError) -> EdgemnistError | None:
+    """Return what to tell the user, or None where that is not for us to tell.
+
+    A path may be one that cannot even be looked at: too long a name, a loop of links, a directory of somebody else's.
+    """
+    if isinstance(error, EdgemnistError):
+        return error
+    if error.filename is None:
+        return None
+    return UsageError(f"{error.filename} cannot be used: {error.strerror}")
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="edgemnist",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
+    if wanted:
+        from edgemnist import __version__
+        from edgemnist.console.terminal import out
+
+        out().print(f"edgemnist {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Exit codes: 0 done · 1 a gate was missed · 2 wrong usage or input · 3 a dependency is missing · "
+    "130 interrupted."
+)
+def edgemnist(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take a digit classifier from Keras to a Raspberry Pi, quantized, and prove that nothing was lost.
+
+    Start with `edgemnist all`, which does everything once and says which artifact to ship, or with
+    `edgemnist predict digit.png`, which reads a digit with the artifact that comes with the package.
+    """
+    del debug, version
+
+
+def main() -> None:
+    """Run the command line."""
+    # Digits and bars are drawn with characters that a terminal without UTF-8 cannot show: replaced, not a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()

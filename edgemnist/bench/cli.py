@@ -1,0 +1,139 @@
+"""`edgemnist bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+from edgemnist.errors import EXIT_GATE_MISSED
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist bench tflite-int8@litert tflite-int8@integer --save bench.json")
+def bench(
+    context: typer.Context,
+    artifacts: options.Models = None,
+    *,
+    threads: options.ThreadRange = "1",
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Images a call, for the throughput.")] = 1000,
+    samples: Annotated[int, typer.Option("--samples", help="Timed calls, at the least.")] = 1000,
+    seconds: Annotated[float, typer.Option("--seconds", help="Timed seconds, at the least.")] = 1.0,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--rounds",
+            show_default="3; 15 with --save and --baseline",
+            help="Rounds over all models, each in fresh processes.",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option("--repeats", help="How often to measure a disturbed round again before it is marked.")
+    ] = 1,
+    keras: Annotated[
+        bool | None,
+        typer.Option(
+            "--keras/--no-keras",
+            show_default="where it is installed and no artifact is named",
+            help="Measure Keras too, which gives the speed-up over it.",
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Write the result with its raw samples.")
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline",
+            metavar="FILE",
+            help="Compare with a result of --save; exit 1 where slower.",
+            rich_help_panel="Comparing",
+        ),
+    ] = None,
+    max_slowdown: Annotated[
+        float | None,
+        typer.Option(
+            "--max-slowdown",
+            metavar="RATIO",
+            show_default="1.05",
+            help="Ratio of p50 up to which a slowdown is let pass; one within the noise always is.",
+            rich_help_panel="Comparing",
+        ),
+    ] = None,
+    cold_cache: Annotated[
+        bool, typer.Option("--cold-cache", help="Measure a cold start from the disk, too (Linux).")
+    ] = False,
+    slow_down: Annotated[
+        float,
+        typer.Option(
+            "--slow-down",
+            metavar="RATIO",
+            help="Slow every call down, to see that --baseline notices it on this machine.",
+            rich_help_panel="Comparing",
+        ),
+    ] = 1.0,
+    on: Annotated[
+        list[str] | None,
+        typer.Option("--on", metavar="HOST", help="Run on a board, over ssh; repeat to put several side by side."),
+    ] = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Time one image and a batch, for each artifact in its runtime and for Keras, each in a fresh process."""
+    from edgemnist.bench.baseline import ROUNDS
+    from edgemnist.bench.config import BenchConfig
+    from edgemnist.bench.run import bench_against
+    from edgemnist.bench.screen import bench_page, fleet_bench_page
+    from edgemnist.console import show
+    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.exports.directory import Exports
+
+    if on:
+        options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
+        from edgemnist.deploy.remote import bench_on
+        from edgemnist.deploy.target import Target
+        from edgemnist.storage import write_file
+
+        # The board checks the words: it may have more CPUs than this machine.
+        words = options.given_words(context, without=options.HERE)
+        fleet = bench_on([Target.of(host, root=root, ssh_config=ssh_config) for host in on], words)
+        if save is not None:
+            write_file(save, fleet.to_json().encode())
+        show(fleet, lambda: fleet_bench_page(fleet), json=json)
+        if codes := [board.fault.exit_code for board in fleet.boards if board.fault is not None]:
+            raise typer.Exit(max(codes))
+        return
+    first, last = BenchConfig.parse_threads(threads)
+    compared = save is not None or baseline is not None
+    config = BenchConfig(
+        threads=first,
+        threads_to=last,
+        batch_size=batch_size,
+        samples=samples,
+        seconds=seconds,
+        # To tell two runs apart takes more than to look at one.
+        rounds=rounds if rounds is not None else ROUNDS if compared else BenchConfig().rounds,
+        repeats=repeats,
+        keras=keras,
+        slowdown=slow_down,
+        cold_cache=cold_cache,
+        keep_samples=compared,
+    )
+    reporter = TerminalReporter()
+    result = bench_against(
+        Exports.open(exports, reporter),
+        artifacts,
+        config,
+        baseline=baseline,
+        max_slowdown=max_slowdown,
+        save=save,
+        reporter=reporter,
+    )
+    show(result, lambda: bench_page(result), json=json)
+    if result.baseline is not None and not result.baseline.passed:
+        raise typer.Exit(EXIT_GATE_MISSED)

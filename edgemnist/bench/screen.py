@@ -1,0 +1,141 @@
+"""The page of `edgemnist bench`."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgemnist.console.tables import (
+    doubts,
+    fault_line,
+    host_line,
+    kilobytes,
+    microseconds,
+    ratio,
+    table,
+    throttle_note,
+    with_interval,
+)
+from edgemnist.results.bench import BaselineComparison, BenchResult, Latency, subject_key
+from edgemnist.results.boards import FleetBenchResult
+
+
+def bench_page(result: BenchResult) -> RenderableType:
+    """Draw latency, throughput and cost of each artifact, fastest first."""
+    # No column for the runtime, which the name tells: on a terminal of 80 columns the figures need the room.
+    compared = any(one.speedup is not None for one in result.results)
+    latency = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", *(["vs Keras"] if compared else []))
+    cost = table("artifact", "images/s", "first call", "load", "cold start", "peak RSS", "size")
+    for one in sorted(result.results, key=lambda one: one.p50_us):
+        latency.add_row(
+            _name(one),
+            f"[bold]{microseconds(one.p50_us)}[/]",
+            microseconds(one.p90_us),
+            microseconds(one.p99_us),
+            microseconds(one.p999_us),
+            microseconds(one.mean_us),
+            microseconds(one.min_us),
+            *([ratio(one.speedup)] if compared else []),
+        )
+        cost.add_row(
+            _name(one),
+            f"{one.throughput_per_s:,.0f}",
+            microseconds(one.first_call_us),
+            f"{one.load_ms:.1f} ms",
+            f"{one.cold_start_ms:,.0f} ms",
+            "–" if one.peak_rss_mb is None else f"{one.peak_rss_mb:.0f} MB",
+            kilobytes(one.bytes),
+        )
+    heading = (
+        f"One image, {_threads(result.results)}, fresh processes, "
+        f"at least {min(one.samples for one in result.results):,} timed calls each."
+    )
+    parts: list[RenderableType] = [
+        Text(heading),
+        latency,
+        Text(f"Images a second in batches of {result.results[0].batch_size:,}."),
+        cost,
+    ]
+    parts += _steps(result)
+    if result.harness_us is not None:
+        parts.append(Text(f"Of each latency, {result.harness_us:.2f} µs are the measuring itself.", style="dim"))
+    parts += [host_line(result.host), *doubts(_warnings(result))]
+    if result.baseline is not None:
+        parts.append(_baseline(result.baseline))
+    return Group(*parts)
+
+
+def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
+    """Draw the boards side by side: p50 and p99 of each artifact, a column a board."""
+    measured = [(board.host, board.result) for board in result.boards if board.result is not None]
+    faults = [fault_line(board.host, board.host, board.fault) for board in result.boards if board.fault is not None]
+    if not measured:
+        return Group(*faults)
+    page = table("artifact", "", *(host for host, _ in measured), left=[""])
+    figures = [{_name(one): one for one in found.results} for _, found in measured]
+    for name in dict.fromkeys(name for found in figures for name in found):
+        for label, value in (("p50", attrgetter("p50_us")), ("p99", attrgetter("p99_us"))):
+            cells = [microseconds(value(found[name])) if name in found else "" for found in figures]
+            page.add_row(name if label == "p50" else "", label, *cells)
+    notes = [throttle_note(board.host, board.throttled) for board in result.boards if board.throttled]
+    warnings = [f"{host}: {warning}" for host, found in measured for warning in _warnings(found)]
+    hosts_facts = [Text.assemble(f"{host}: ", host_line(found.host)) for host, found in measured]
+    return Group(Text("One image, each board on its own."), page, *faults, *notes, *hosts_facts, *doubts(warnings))
+
+
+def _steps(result: BenchResult) -> list[RenderableType]:
+    """Return where the time goes, and cold starts from the disk, where that was measured."""
+    parts: list[RenderableType] = []
+    page = table("artifact", "prepare", "invoke", "finish", "Python")
+    for one in sorted(result.results, key=lambda one: one.p50_us):
+        if one.steps is not None:
+            times = (one.steps.prepare_us, one.steps.invoke_us, one.steps.finish_us, one.steps.overhead_us)
+            page.add_row(_name(one), *(microseconds(time) for time in times))
+    if page.row_count:
+        parts += [Text("Where the time of a call goes: each step alone, and what is left."), page]
+    starts = [
+        f"{_name(one)} {one.cold_cache_start_ms:,.0f} ms"
+        for one in result.results
+        if one.cold_cache_start_ms is not None
+    ]
+    if starts:
+        parts.append(Text(f"Cold start from the disk: {', '.join(starts)}."))
+    return parts
+
+
+def _baseline(comparison: BaselineComparison) -> RenderableType:
+    page = table("artifact", "then", "now", "machine", "ratio [95 %]", "verdict", left=["verdict"])
+    colours = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
+    for change in comparison.changes:
+        page.add_row(
+            change.name,
+            microseconds(change.baseline_p50_us),
+            microseconds(change.p50_us),
+            "–" if change.machine is None else f"{change.machine:.3f}×",
+            with_interval(change.ratio),
+            Text(change.ratio.verdict, style=colours[change.ratio.verdict]),
+        )
+    heading = (
+        f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise. "
+        "The ratio is that of p50, corrected for the machine: what the same fixed work took, now over then."
+    )
+    noise = ", ".join(f"{one.name} ± {(one.ratio.high - one.ratio.low) / 2:.1%}" for one in comparison.changes)
+    return Group(Text(heading), page, Text(f"Noise: {noise}."), *doubts(comparison.warnings))
+
+
+def _warnings(result: BenchResult) -> list[str]:
+    """Return every reason to doubt a run: disturbed and throttled blocks are among them."""
+    return [*result.warnings, *(f"{_name(one)}: {warning}" for one in result.results for warning in one.warnings)]
+
+
+def _name(one: Latency) -> str:
+    return subject_key(one.name, one.runtime, one.threads)
+
+
+def _threads(results: list[Latency]) -> str:
+    counts = sorted({one.threads for one in results})
+    if len(counts) > 1:
+        return f"{counts[0]} to {counts[-1]} threads"
+    return f"{counts[0]} thread{'s' if counts[0] > 1 else ''}"

@@ -1,0 +1,59 @@
+"""`edgemnist bundle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist bundle tflite-int8 --output digits.zip")
+def bundle(
+    artifacts: options.Models = None,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")] = Path(
+        "bundle.zip"
+    ),
+    sign: Annotated[
+        Path | None,
+        typer.Option("--sign", metavar="KEY", help="Sign with an SSH key, or the .pub of one in the agent."),
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Let the board have what `edgemnist serve` needs beyond the runtimes.")
+    ] = False,
+    wheels: Annotated[bool, typer.Option("--wheels", help="Add all wheels, for boards without network.")] = False,
+    python: Annotated[
+        list[str] | None,
+        typer.Option("--python", metavar="VERSION", show_default="3.11 and 3.13", help="Pythons of the boards."),
+    ] = None,
+    machine: Annotated[
+        str | None, typer.Option("--machine", show_default="aarch64", help="Processor of the boards, for the wheels.")
+    ] = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Pack artifacts, golden pack and the package itself into one file for `edgemnist deploy`.
+
+    The same export directory and package give the same bytes.
+    """
+    from edgemnist.bundle.pack import BundleConfig, make_bundle
+    from edgemnist.bundle.screen import bundle_page
+    from edgemnist.bundle.wheels import RASPBERRY_PI_MACHINE, RASPBERRY_PI_PYTHONS, WheelsConfig
+    from edgemnist.console import show
+    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.errors import UsageError
+    from edgemnist.exports.directory import Exports
+
+    for option, given in (("--python", python), ("--machine", machine)):
+        if given and not wheels:
+            raise UsageError(f"{option} is for --wheels", hint="Add --wheels.")
+    reporter = TerminalReporter()
+    boards = WheelsConfig(machine=machine or RASPBERRY_PI_MACHINE, pythons=tuple(python or RASPBERRY_PI_PYTHONS))
+    config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=boards if wheels else None, key=sign, serve=serve)
+    result = make_bundle(Exports.open(exports, reporter), output, config, reporter)
+    show(result, lambda: bundle_page(result), json=json)

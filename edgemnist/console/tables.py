@@ -1,0 +1,154 @@
+"""Tables and number formats that the pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from edgemnist.results.bench import Ratio
+from edgemnist.results.boards import Fault
+
+LONGEST_WORD = 16
+"""Characters of a word that folding leaves whole, such as `tflite-dynamic`; a longer one, such as a path, is broken."""
+_ANY_WIDTH = 10_000
+
+
+class _UncutTable(Table):
+    """A table that is wider than the terminal where it would otherwise lose a part of a name or a figure."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unlimited = options.update(width=_ANY_WIDTH)
+        sizes = [
+            [Measurement.get(console, unlimited, cell) for cell in (column.header, *column.cells)]
+            for column in self.columns
+        ]
+        natural = [max(1, *(size.maximum for size in cells)) for cells in sizes]
+        least = [
+            width if column.no_wrap else max(min(size.minimum, LONGEST_WORD) for size in cells)
+            for column, width, cells in zip(self.columns, natural, sizes, strict=True)
+        ]
+        self._set_widths(natural)
+        between = Measurement.get(console, unlimited, self).maximum - sum(natural)
+        # Rich itself would take from figures as well, and from words more than it needs.
+        self._set_widths(narrowed(natural, least, options.max_width - between))
+        yield from super().__rich_console__(console, unlimited)
+
+    def _set_widths(self, widths: Iterable[int]) -> None:
+        for column, width in zip(self.columns, widths, strict=True):
+            column.width = width
+
+
+def narrowed(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Return column widths that fit into `room` together, as far as none has to go below its least one.
+
+    The widest of those that can be narrowed is narrowed first.
+    """
+    widths = list(natural)
+    while sum(widths) > room:
+        wider = [place for place, width in enumerate(widths) if width > least[place]]
+        if not wider:
+            break
+        widths[max(wider, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def table(*columns: str, title: str | None = None, left: Iterable[str] = (), prose: Iterable[str] = ()) -> Table:
+    """Return an empty table of numbers, but for the first column and those in `left`, which hold names or words.
+
+    The columns in `prose` are folded where the terminal is too narrow; all others are never broken. Where even
+    that does not fit, the table is wider than the terminal.
+    """
+    made = _UncutTable(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        # With the box's own blank that makes two columns, so that eight figures fit into a terminal of 80.
+        padding=(0, 1, 0, 0),
+    )
+    folded = set(prose)
+    words = {columns[0], *left, *folded}
+    for column in columns:
+        made.add_column(
+            column,
+            justify="left" if column in words else "right",
+            overflow="fold",
+            no_wrap=column not in folded,
+        )
+    return made
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """Return a share between 0 and 1 as `97.91 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def kilobytes(count: int) -> str:
+    """Return a number of bytes as `424 KB`, 1 KB being 1,000 bytes."""
+    return f"{count / 1000:,.0f} KB"
+
+
+def microseconds(value: float | None) -> str:
+    """Return a latency with three figures: `6.05 µs`, `352 µs`, `35.1 ms`; a dash where it is not known."""
+    if value is None:
+        return "–"
+    if value >= 1000:  # noqa: PLR2004 - µs in a ms
+        return f"{value / 1000:,.1f} ms"
+    digits = 2 if value < 10 else 1 if value < 100 else 0  # noqa: PLR2004 - three figures
+    return f"{value:.{digits}f} µs"
+
+
+def ratio(value: float | None) -> str:
+    """Return how many times as fast something is: `2,380×`, `1.42×`; empty where it is not known."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}×" if value >= 100 else f"{value:.2f}×"  # noqa: PLR2004 - three figures
+
+
+def verdict(*, passed: bool) -> str:
+    """Return the mark of a gate."""
+    return "[green]pass[/]" if passed else "[bold red]FAIL[/]"
+
+
+def quality(warnings: Iterable[str]) -> list[Text]:
+    """Return what is to be said about the quality of a measurement, a line each."""
+    return [Text.assemble(("quality: ", "bold yellow"), warning) for warning in warnings]
+
+
+def closing(verdict: str, step: str, *, passed: bool = True) -> Text:
+    """Return the last line of a page: the verdict in one sentence, and the command that comes next."""
+    return Text.assemble((verdict, "bold green" if passed else "bold red"), f" Next: {step}" if step else "")
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 label`, `1,024 labels`."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
+
+
+def host_line(host: Mapping[str, Any]) -> Text:
+    """Return the facts about a host that are a word or a number, on one line."""
+    facts = [f"{name} {value}" for name, value in host.items() if isinstance(value, str | int) and value]
+    return Text("Host: " + ", ".join(facts), style="dim")
+
+
+def throttle_note(host: str, throttled: Sequence[str]) -> Text:
+    """Return what a board's firmware means for its figures."""
+    return Text(f"{host}: {', '.join(throttled)} while it measured, so its figures are too slow.", style="bold red")
+
+
+def fault_line(name: str, host: str, fault: Fault) -> Text:
+    """Return what went wrong on a board; a message that begins with the host has it replaced by the board's name."""
+    message = fault.message.removeprefix(host)
+    return Text.assemble((name, "bold red"), message if message != fault.message else f": {message}", ". ", fault.hint)
+
+
+def with_interval(value: Ratio) -> str:
+    """Return a ratio with its interval, such as `1.18× [1.16, 1.21]`."""
+    return f"{value.ratio:.3f}× [{value.low:.3f}, {value.high:.3f}]"

@@ -1,0 +1,107 @@
+"""The two streams that reach the user: results on stdout, progress and notices on stderr.
+
+TensorFlow, XLA and the converters write to the file descriptors 1 and 2 from C++, past Python. So the consoles here
+write to copies of those descriptors, and `quiet_libraries` sends the originals to a file while a library is at work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from typing import TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from edgemnist.errors import EdgemnistError
+from edgemnist.progress import Reporter, Task
+
+
+@cache
+def out() -> Console:
+    """Return the console for results."""
+    return _console(sys.__stdout__, 1)
+
+
+@cache
+def err() -> Console:
+    """Return the console for progress and notices."""
+    return _console(sys.__stderr__, 2)
+
+
+def _console(stream: TextIO | None, descriptor: int) -> Console:
+    try:
+        copy = os.dup(descriptor)
+    except OSError:
+        return Console(file=io.StringIO())
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    file = io.TextIOWrapper(os.fdopen(copy, "wb", 0), encoding=encoding, errors="replace", write_through=True)
+    return Console(file=file, highlight=False, soft_wrap=not file.isatty())
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the chatter of libraries, C++ included, away from the terminal.
+
+    What they wrote is shown on stderr only where the body ends in an exception that is a defect of ours.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    out(), err()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as stack:
+        for descriptor in (1, 2):
+            saved = os.dup(descriptor)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, descriptor)
+            os.dup2(log.fileno(), descriptor)
+        yield
+
+
+class TerminalReporter(Reporter):
+    """Draws bars where stderr is a terminal; elsewhere only notices are written."""
+
+    def notice(self, message: str) -> None:
+        """Write one line."""
+        err().print(f"[yellow]note:[/] {escape(message)}")
+
+    @contextlib.contextmanager
+    def task(self, description: str, total: float | None = None) -> Iterator[Task]:
+        """Draw a bar with the time left."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as progress:
+            yield _Bar(progress, progress.add_task(description, total=total, detail=""))
+
+
+class _Bar(Task):
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def update(self, completed: float, detail: str = "") -> None:
+        self._progress.update(self._task, completed=completed, detail=detail)
+
+
+def show_error(error: EdgemnistError) -> None:
+    """Print the message and the hint on stderr."""
+    stop = "" if error.message.endswith("?") else "."
+    err().print(f"[bold red]error:[/] {escape(error.message)}{stop}")
+    if error.hint:
+        err().print(f"       {escape(error.hint)}")
+
+
+def show_interrupted() -> None:
+    """Print that the user stopped the command."""
+    err().print("[bold]interrupted[/]")

@@ -1,0 +1,78 @@
+"""`edgemnist deploy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+from edgemnist.errors import EXIT_INTERRUPTED
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist deploy bundle.zip --to pi@raspberrypi.local")
+def deploy(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What `edgemnist bundle` wrote.")],
+    *,
+    to: options.To = None,
+    inventory: Annotated[
+        Path | None,
+        typer.Option("--inventory", metavar="FILE", help="Boards from a fleet.toml, besides those of --to."),
+    ] = None,
+    max_p99_us: Annotated[
+        float | None, typer.Option("--max-p99-us", metavar="µs", help="Latency limit of the self-test, for one image.")
+    ] = None,
+    max_rss_mb: Annotated[
+        float | None, typer.Option("--max-rss-mb", metavar="MB", help="Memory limit of the self-test.")
+    ] = None,
+    selftest_timeout: Annotated[
+        float, typer.Option("--selftest-timeout", metavar="SECONDS", help="A self-test that takes longer has failed.")
+    ] = 300.0,
+    keep: Annotated[int, typer.Option("--keep", help="Releases to keep on a board.")] = 3,
+    parallel: Annotated[int, typer.Option("--parallel", help="Boards at the same time.")] = 20,
+    canary: Annotated[int, typer.Option("--canary", metavar="N", help="Boards that go first, before all others.")] = 0,
+    max_failures: Annotated[
+        int | None,
+        typer.Option(
+            "--max-failures", metavar="N", show_default="no limit", help="Begin no board after more failures."
+        ),
+    ] = None,
+    wait: options.Wait = 60.0,
+    retries: Annotated[int, typer.Option("--retries", help="Times to take up again what a cut line stopped.")] = 3,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
+    json: options.Json = False,
+) -> None:
+    """Bring a bundle to boards: preflight, transfer, self-test there, then one atomic switch, and back if it fails.
+
+    Exit 1 where a self-test or a service said no; the old release then serves as before.
+    Ctrl-C stops it on every board where the switch has not begun.
+    """
+    from edgemnist.agent.request import SelfTestLimits
+    from edgemnist.console import show
+    from edgemnist.console.terminal import show_interrupted
+    from edgemnist.deploy.fleet import FleetConfig, deploy_fleet, read_inventory
+    from edgemnist.deploy.screen import FleetTable, deploy_page
+    from edgemnist.deploy.sequence import DeployConfig, open_bundle
+    from edgemnist.deploy.target import Target
+    from edgemnist.results.boards import labels
+
+    targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in to or ()]
+    if inventory is not None:
+        targets += read_inventory(inventory, root=root, ssh_config=ssh_config)
+    limits = SelfTestLimits(timeout_s=selftest_timeout, max_p99_us=max_p99_us, max_rss_mb=max_rss_mb)
+    config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries)
+    fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
+    checked = open_bundle(bundle)
+    with FleetTable(labels([(target.host.name, target.root) for target in targets])) as table:
+        result = deploy_fleet(targets, checked, config, fleet, table.step)
+    show(result, lambda: deploy_page(result), json=json)
+    if result.interrupted:
+        show_interrupted()
+        raise typer.Exit(EXIT_INTERRUPTED)
+    codes = [board.fault.exit_code for board in result.boards if board.fault is not None]
+    if codes:
+        raise typer.Exit(max(codes))

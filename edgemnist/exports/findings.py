@@ -1,0 +1,370 @@
+"""What the commands have found out about an export directory, kept beside its manifest for those that come later.
+
+`verify.json`, `bench.json`, `scenarios.json` and `training.json`: each counts for the very files that it was found out
+about, and says so by their hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import msgspec
+
+from edgemnist.errors import ManifestError, StorageError, UsageError
+from edgemnist.exports.models import model_name, split_name
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.results.base import SCHEMA_VERSION, Result, ResultT, read_result
+from edgemnist.results.bench import KERAS, BenchResult, Latency, Played, ScenarioResult, ScenariosResult, subject_key
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import ArtifactParity, VerifyResult
+from edgemnist.storage import write_file
+
+if TYPE_CHECKING:
+    from edgemnist.exports.directory import Exports
+
+VERIFY_FILE: Final = "verify.json"
+BENCH_FILE: Final = "bench.json"
+SCENARIOS_FILE: Final = "scenarios.json"
+TRAINING_FILE: Final = "training.json"
+NOISE: Final = 0.05
+"""Share by which two runs of one model differ on a quiet machine: a smaller lead is no reason to prefer one."""
+
+_T = TypeVar("_T")
+_Row = TypeVar("_Row", ArtifactParity, Latency, Played)
+
+
+@dataclass(frozen=True)
+class Finding(Generic[ResultT]):
+    """A saved result, as far as it is of the files that are there now."""
+
+    result: ResultT
+    """Without what it says about files that have changed since."""
+    reason: str = ""
+    """Why it does not count any more, in words; empty where it does."""
+
+    @property
+    def current(self) -> bool:
+        """Whether it was made of these very bytes."""
+        return not self.reason
+
+
+class Findings:
+    """The findings of one export directory. Raises ManifestError where a file is broken or of a newer version."""
+
+    def __init__(self, exports: Exports) -> None:
+        self._exports = exports
+        self._directory = exports.directory
+
+    @cached_property
+    def verify(self) -> Finding[VerifyResult] | None:
+        """What `edgemnist verify` found out; None where it was never run."""
+        saved = read_saved(self._directory / VERIFY_FILE, VerifyResult, hint=self._again("verify"))
+        if saved is None:
+            return None
+        current = _narrowed_verification(self._renamed_verification(saved), self._hashes(usable=True))
+        golden = self._exports.manifest.golden
+        of_golden = golden is not None and golden.model_sha256 == saved.model_sha256
+        if not of_golden or self._exports.mismatch or not current.artifacts:
+            return Finding(current, f"{self._directory} has not been verified since the export")
+        return Finding(current)
+
+    @cached_property
+    def bench(self) -> Finding[BenchResult] | None:
+        """What `edgemnist bench` found out; None where it was never run."""
+        saved = read_saved(self._directory / BENCH_FILE, BenchResult, hint=self._again("bench"))
+        if saved is None:
+            return None
+        hashes = self._hashes(usable=True) | {KERAS: self._exports.model_sha256 or ""}
+        rows = [row for row in map(self._renamed, saved.results) if _hash_of(row, hashes) == row.sha256]
+        reason = "" if rows else f"{self._directory} has not been measured since the export"
+        return Finding(msgspec.structs.replace(saved, results=rows), reason)
+
+    @cached_property
+    def scenarios(self) -> list[ScenarioResult]:
+        """What `edgemnist scenario` found out about the artifacts that are there now."""
+        return [one for one in (self._played(one, usable=True) for one in self._saved_scenarios()) if one.results]
+
+    @cached_property
+    def training(self) -> Finding[TrainResult] | None:
+        """What `edgemnist train` found out; None where the model comes from elsewhere."""
+        saved = read_saved(self._directory / TRAINING_FILE, TrainResult, hint=self._again("train"))
+        if saved is None:
+            return None
+        same = self._exports.model_sha256 in {None, saved.sha256}
+        return Finding(saved, "" if same else f"{TRAINING_FILE} is of another model")
+
+    def parity(self, name: str) -> ArtifactParity | None:
+        """Return what `verify` found out about a model; None where that does not count for what is there now."""
+        found = self.verify
+        rows = found.result.artifacts if found is not None and found.current else []
+        return next((row for row in rows if row.name == name), None)
+
+    def latency(self, name: str) -> Latency | None:
+        """Return what `bench` found out about a model; None where that does not count for what is there now."""
+        rows = self.bench.result.results if self.bench is not None else []
+        return next((row for row in rows if row.name == name), None)
+
+    def is_verified(self, name: str) -> bool:
+        """Return whether these very bytes have passed `edgemnist verify` in this runtime."""
+        parity = self.parity(name)
+        return parity is not None and parity.passed
+
+    def fastest(self, names: Collection[str] | None = None) -> tuple[str | None, str]:
+        """Return which model to ship, of those that are named or of all, and the reason; see `choose`."""
+        verified = self.verify.result.artifacts if self.verify is not None and self.verify.current else []
+        benched = self.bench.result.results if self.bench is not None else []
+        return choose([one for one in verified if names is None or one.name in names], benched)
+
+    def save_verification(self, result: VerifyResult, reporter: Reporter = SILENT) -> bool:
+        """Save a result, and return whether that was possible; where not, a notice says so.
+
+        Models that were not verified this time keep their earlier result, as long as they are the same files and were
+        held against the same golden pack.
+        """
+        earlier = self._earlier(self._recorded_verification, reporter)
+        if earlier is not None and (earlier.model_sha256, earlier.data) == (result.model_sha256, result.data):
+            result = _merged_verification(earlier, result, self._hashes(usable=False))
+        return self._write(VERIFY_FILE, result, reporter)
+
+    def save_bench(self, result: BenchResult, reporter: Reporter = SILENT) -> bool:
+        """Save a result, without raw samples, and return whether that was possible; where not, a notice says so.
+
+        Of a run over several numbers of threads, the smallest is kept. What was not measured this time keeps its
+        earlier figures, as long as they are of the same files, the same host and as many threads.
+        """
+        fewest = min(latency.threads for latency in result.results)
+        rows = [row for row in result.results if row.threads == fewest]
+        result = msgspec.structs.replace(result, results=rows, samples_us=None, warmup_us=None, baseline=None)
+        earlier = self._earlier(self._recorded_bench, reporter)
+        if earlier is not None and earlier.host == result.host:
+            measured = {(row.name, row.runtime) for row in rows}
+            kept = [row for row in earlier.results if (row.name, row.runtime) not in measured and row.threads == fewest]
+            rows = [_with_speedup(row, [*kept, *rows]) for row in [*kept, *rows]]
+            result = msgspec.structs.replace(result, results=rows)
+        return self._write(BENCH_FILE, result, reporter)
+
+    def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
+        """Save a result, without raw samples, and return whether that was possible; where not, a notice says so.
+
+        It takes the place of the same scenario with the same setting; models that were not played this time keep their
+        figures, as long as they are of the same files and the same host.
+        """
+        earlier = self._earlier(lambda: [self._played(one, usable=False) for one in self._saved_scenarios()], reporter)
+        scenarios = {_setting(one): one for one in earlier or () if one.results}
+        before = scenarios.get(_setting(result))
+        if before is not None and before.host == result.host:
+            played = {(one.name, one.runtime, one.threads) for one in result.results}
+            kept = [one for one in before.results if (one.name, one.runtime, one.threads) not in played]
+            result = msgspec.structs.replace(result, results=[*kept, *result.results])
+        scenarios[_setting(result)] = without_samples(result)
+        return self._write(SCENARIOS_FILE, ScenariosResult(scenarios=list(scenarios.values())), reporter)
+
+    def _again(self, words: str) -> str:
+        return f"Make it again with: {self._exports.command(words)}"
+
+    def _hashes(self, *, usable: bool) -> dict[str, str]:
+        """Return the recorded hash of each artifact; with `usable`, of those only that are current."""
+        if usable:
+            return {one.name: one.record.sha256 for one in self._exports.artifacts if one.status == "current"}
+        return {one.name: one.sha256 for one in self._exports.manifest.artifacts}
+
+    def _renamed(self, row: _Row) -> _Row:
+        """Return a row under the name that its artifact and runtime have here: defaults differ between machines."""
+        artifact, _ = split_name(row.name)
+        files = {one.name: one.file for one in self._exports.manifest.artifacts}
+        if artifact not in files:
+            return row
+        return msgspec.structs.replace(row, name=model_name(artifact, row.runtime, files[artifact]))
+
+    def _renamed_verification(self, result: VerifyResult) -> VerifyResult:
+        return msgspec.structs.replace(result, artifacts=[self._renamed(row) for row in result.artifacts])
+
+    def _recorded_verification(self) -> VerifyResult | None:
+        saved = read_saved(self._directory / VERIFY_FILE, VerifyResult, hint=self._again("verify"))
+        return None if saved is None else self._renamed_verification(saved)
+
+    def _recorded_bench(self) -> BenchResult | None:
+        saved = read_saved(self._directory / BENCH_FILE, BenchResult, hint=self._again("bench"))
+        if saved is None:
+            return None
+        model = self._exports.manifest.model
+        hashes = self._hashes(usable=False) | {KERAS: model.sha256 if model is not None else ""}
+        rows = [row for row in map(self._renamed, saved.results) if _hash_of(row, hashes) == row.sha256]
+        return msgspec.structs.replace(saved, results=rows)
+
+    def _saved_scenarios(self) -> list[ScenarioResult]:
+        saved = read_saved(self._directory / SCENARIOS_FILE, ScenariosResult, hint=self._again("scenario NAME"))
+        return [] if saved is None else saved.scenarios
+
+    def _played(self, scenario: ScenarioResult, *, usable: bool) -> ScenarioResult:
+        hashes = self._hashes(usable=usable)
+        rows = [row for row in map(self._renamed, scenario.results) if _hash_of(row, hashes) == row.sha256]
+        return msgspec.structs.replace(scenario, results=rows)
+
+    def _earlier(self, read: Callable[[], _T], reporter: Reporter) -> _T | None:
+        try:
+            return read()
+        except ManifestError as error:
+            reporter.notice(f"{error.message}: it is replaced.")
+            return None
+
+    def _write(self, name: str, result: Result, reporter: Reporter) -> bool:
+        # The directory may be one that nobody can write to. The result itself is on its way to the user.
+        try:
+            write_file(self._directory / name, result.to_json().encode() + b"\n")
+        except StorageError as error:
+            reporter.notice(f"{name} was not saved: {error.message}.")
+            return False
+        for cached in ("verify", "bench", "scenarios", "training"):
+            self.__dict__.pop(cached, None)
+        return True
+
+
+def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tuple[str | None, str]:
+    """Return the name of the model to ship, and the reason in one sentence.
+
+    It is the fastest (p50) of those that passed their gate. Those that are slower by no more than `NOISE` count as
+    equally fast: among them the more accurate one is taken, then the smaller one. The name is None where none passed,
+    or none of those that passed was measured.
+    """
+    passed = [parity for parity in verified if parity.passed]
+    latencies = {(latency.name, latency.sha256): latency for latency in benched}
+    candidates = [(parity, latencies[key]) for parity in passed if (key := (parity.name, parity.sha256)) in latencies]
+    if not passed:
+        return None, "No artifact passed its gate."
+    if not candidates:
+        return None, "None of the artifacts that passed their gate has been measured."
+    candidates.sort(key=lambda one: one[1].p50_us)
+    limit = candidates[0][1].p50_us * (1.0 + NOISE)
+    equal = [one for one in candidates if one[1].p50_us <= limit]
+    chosen = min(equal, key=lambda one: (-one[0].accuracy, one[1].bytes))
+    return chosen[0].name, _reason(chosen, equal, candidates[len(equal) :])
+
+
+_Candidate = tuple[ArtifactParity, Latency]
+
+
+def _reason(chosen: _Candidate, equal: list[_Candidate], slower: list[_Candidate]) -> str:
+    """Explain the choice; `equal` contains the chosen one, and both lists are sorted by p50."""
+    parity, latency = chosen
+    figures = f"{latency.p50_us:.1f} µs a call (p50), {parity.accuracy:.2%} accurate, {latency.bytes / 1000:,.0f} KB"
+    others = [one for one in equal if one is not chosen]
+    if others:
+        more_accurate = all(parity.accuracy > other.accuracy for other, _ in others)
+        merit = "the most accurate" if more_accurate else "the smallest of the most accurate"
+        rivals = " and ".join(f"{other.name} ({theirs.p50_us:.1f} µs)" for other, theirs in others)
+        return f"{parity.name} is as fast as {rivals} within {NOISE:.0%}, and {merit}: {figures}."
+    if slower:
+        following = f"{slower[0][0].name} follows with {slower[0][1].p50_us:.1f} µs"
+        return f"{parity.name} is the fastest that passed its gate: {figures}; {following}."
+    return f"{parity.name} is the only one that passed its gate and was measured: {figures}."
+
+
+def read_baseline(path: Path) -> BenchResult:
+    """Return the result of an earlier run that `--save` wrote.
+
+    Raises UsageError where there is no such file or it lacks raw samples, and ManifestError where it is broken.
+    """
+    hint = "Write one with: edgemnist bench --save FILE"
+    baseline = read_saved(path, BenchResult, hint=hint)
+    if baseline is None:
+        raise UsageError(f"{path} does not exist", hint=hint)
+    if not baseline.samples_us:
+        raise UsageError(f"{path} has no raw samples to compare with", hint=hint)
+    for latency in baseline.results:
+        key = subject_key(latency.name, latency.runtime, latency.threads)
+        rounds = baseline.samples_us.get(key, [])
+        if not rounds or not all(rounds) or len(rounds) != len(latency.blocks or rounds):
+            raise UsageError(f"{path} lacks raw samples of {key}", hint=hint)
+        if min(map(min, rounds)) <= 0:
+            raise UsageError(f"{path} has samples of {key} that are not above 0", hint=hint)
+    return baseline
+
+
+def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
+    """Return the result that a file holds, or None where there is no file.
+
+    Raises ManifestError, with `hint`, where the file cannot be read, is broken or has a newer schema version.
+    """
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).schema_version
+        if version <= SCHEMA_VERSION:
+            return read_result(kind, data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} is broken: {error}", hint=hint) from error
+    raise ManifestError(
+        f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}", hint=hint
+    )
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
+
+
+def _hash_of(row: ArtifactParity | Latency | Played, hashes: dict[str, str]) -> str | None:
+    return hashes.get(split_name(row.name)[0])
+
+
+def _narrowed_verification(result: VerifyResult, hashes: dict[str, str]) -> VerifyResult:
+    """Return what a result says about the artifacts with these hashes, in their order."""
+    order = {name: place for place, name in enumerate(hashes)}
+    rows = [row for row in result.artifacts if _hash_of(row, hashes) == row.sha256]
+    rows.sort(key=lambda row: order[split_name(row.name)[0]])
+    layers = [
+        one
+        for one in result.layers
+        if (hashes.get(one.name), hashes.get(one.reference)) == (one.sha256, one.reference_sha256)
+    ]
+    voters = {voter.artifact for voter in result.vote.voters} if result.vote else set()
+    # An earlier edgemnist had the runtimes of two files vote on one another.
+    known = len(voters) == 1 and voters <= {split_name(row.name)[0] for row in rows}
+    return msgspec.structs.replace(result, artifacts=rows, layers=layers, vote=result.vote if known else None)
+
+
+def _merged_verification(earlier: VerifyResult, result: VerifyResult, hashes: dict[str, str]) -> VerifyResult:
+    before = _narrowed_verification(earlier, hashes)
+    new = {row.name for row in result.artifacts}
+    compared = {one.name for one in result.layers}
+    merged = _narrowed_verification(
+        msgspec.structs.replace(
+            result,
+            artifacts=[*(row for row in before.artifacts if row.name not in new), *result.artifacts],
+            layers=[*(one for one in before.layers if one.name not in compared), *result.layers],
+            # One voter alone says nothing about the others, whose files are as they were.
+            vote=result.vote or before.vote,
+        ),
+        hashes,
+    )
+    return msgspec.structs.replace(merged, passed=all(row.passed for row in merged.artifacts) and not result.unusable)
+
+
+def _with_speedup(latency: Latency, all_of_them: list[Latency]) -> Latency:
+    """Return the figures with the speed-up over Keras, which may have been measured in another run."""
+    keras = next((one for one in all_of_them if one.runtime == KERAS and one.threads == latency.threads), None)
+    if latency.speedup is not None or keras is None:
+        return latency
+    return msgspec.structs.replace(latency, speedup=keras.p50_us / latency.p50_us)
+
+
+def _setting(result: ScenarioResult) -> tuple[str, float | None]:
+    """Return what tells a scenario from others: two limits, or two rates of a duty cycle, are two questions."""
+    return result.scenario, result.p99_limit_us or result.rate
+
+
+def without_samples(result: ScenarioResult) -> ScenarioResult:
+    """Return a result without its raw samples, of which there may be millions."""
+    rows = [
+        msgspec.structs.replace(row, points=[msgspec.structs.replace(point, samples_us=None) for point in row.points])
+        for row in result.results
+    ]
+    return msgspec.structs.replace(result, results=rows)

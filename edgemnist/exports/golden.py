@@ -1,0 +1,187 @@
+"""The golden pack: evaluation images, their labels, and the Keras model's probabilities for them.
+
+With it, `verify` needs neither TensorFlow nor the data set, and so runs on the board. There it reads the images from
+the file a batch at a time, so that its memory does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import msgspec
+import numpy as np
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.errors import ArtifactError
+from edgemnist.exports.manifest import command, open_recorded, read_recorded
+from edgemnist.results.data import DataIdentity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgemnist.arrays import Images, Labels, Probabilities
+    from edgemnist.exports.manifest import GoldenRecord, Manifest
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Golden(ABC):
+    """What the Keras model answers, to hold every artifact against."""
+
+    labels: Labels
+    """int64 [N], the true classes."""
+    probabilities: Probabilities
+    """float32 [N, C], of the Keras model."""
+    class_labels: tuple[str, ...]
+    """Name of each class."""
+    data: DataIdentity
+    model_sha256: str
+    """Of the Keras model file."""
+
+    def accuracy(self) -> float:
+        """Return the Keras model's accuracy, 0 to 1."""
+        return float(np.mean(self.probabilities.argmax(axis=1) == self.labels))
+
+    @abstractmethod
+    def batches(self, size: int) -> Iterator[Images]:
+        """Yield the images, uint8 [size, 28, 28], the last ones fewer, from the first on each time it is called."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GoldenPack(Golden):
+    """With the images in memory."""
+
+    images: Images
+    """uint8 [N, 28, 28]."""
+
+    def batches(self, size: int) -> Iterator[Images]:
+        """Yield the images, uint8 [size, 28, 28], the last ones fewer."""
+        for start in range(0, len(self.images), size):
+            yield self.images[start : start + size]
+
+    def encode(self) -> bytes:
+        """Return the contents of the file: the same pack gives the same bytes."""
+        stream = io.BytesIO()
+        np.savez_compressed(
+            stream,
+            images=self.images,
+            labels=self.labels,
+            probabilities=self.probabilities,
+            class_labels=np.array(self.class_labels, dtype=np.str_),
+            data=np.frombuffer(msgspec.json.encode(self.data), dtype=np.uint8),
+            model_sha256=np.array(self.model_sha256, dtype=np.str_),
+        )
+        return stream.getvalue()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GoldenFile(Golden):
+    """With the images in an open file."""
+
+    archive: zipfile.ZipFile
+
+    def batches(self, size: int) -> Iterator[Images]:
+        """Yield the images, uint8 [size, 28, 28], the last ones fewer. Raises ArtifactError where they are damaged."""
+        with _damage_told(), self.archive.open(_IMAGES) as member:
+            _header(member)
+            for start in range(0, len(self.labels), size):
+                shape = min(size, len(self.labels) - start), IMAGE_SIDE, IMAGE_SIDE
+                yield np.frombuffer(member.read(math.prod(shape)), np.uint8).reshape(shape)
+
+
+_AGAIN = "Write it again with: edgemnist export"
+_IMAGES = "images.npy"
+_DECODED_AT_A_TIME = 1000
+
+
+def decode_golden(data: bytes) -> GoldenPack:
+    """Read the contents of a golden pack. Raises ArtifactError where they are none."""
+    with _decoded(io.BytesIO(data)) as golden:
+        images = np.empty((len(golden.labels), IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+        done = 0
+        for batch in golden.batches(_DECODED_AT_A_TIME):
+            images[done : (done := done + len(batch))] = batch
+        return GoldenPack(images=images, **{one.name: getattr(golden, one.name) for one in fields(Golden)})
+
+
+@contextmanager
+def _decoded(stream: BinaryIO) -> Iterator[GoldenFile]:
+    with _damage_told():
+        arrays, archive = np.load(stream, allow_pickle=False), zipfile.ZipFile(stream)
+    with arrays, archive:
+        with _damage_told():
+            golden = GoldenFile(
+                labels=arrays["labels"].astype(np.int64),
+                probabilities=arrays["probabilities"],
+                class_labels=tuple(str(label) for label in arrays["class_labels"]),
+                data=msgspec.json.decode(arrays["data"].tobytes(), type=DataIdentity),
+                model_sha256=str(arrays["model_sha256"]),
+                archive=archive,
+            )
+            with archive.open(_IMAGES) as member:
+                reason = _inconsistency(golden, _header(member))
+        if reason:
+            raise ArtifactError(f"The golden pack is damaged: {reason}", hint=_AGAIN)
+        yield golden
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong.
+        raise ArtifactError(f"The golden pack is damaged: {error}", hint=_AGAIN) from error
+
+
+class _Header(NamedTuple):
+    """What an array file says before its values."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[Any]
+
+
+def _header(member: IO[bytes]) -> _Header:
+    if (version := np.lib.format.read_magic(member)) != (1, 0):
+        raise ValueError(f"its images are in version {version} of the format of NumPy's arrays")
+    return _Header(*np.lib.format.read_array_header_1_0(member))
+
+
+def _inconsistency(golden: Golden, images: _Header) -> str:
+    """Return what is wrong with the arrays, or nothing."""
+    count, classes = len(golden.labels), len(golden.class_labels)
+    if images != ((count, IMAGE_SIDE, IMAGE_SIDE), False, np.dtype(np.uint8)):
+        return f"its images are {images.dtype} {list(images.shape)} for {count} labels"
+    if golden.probabilities.dtype != np.float32 or golden.probabilities.shape != (count, classes):
+        found = f"{golden.probabilities.dtype} {list(golden.probabilities.shape)}"
+        return f"its probabilities are {found} for {count} images and {classes} classes"
+    if count and not 0 <= golden.labels.min() <= golden.labels.max() < classes:
+        return "it has labels without a class"
+    return ""
+
+
+def read_golden(directory: Path, manifest: Manifest) -> GoldenPack:
+    """Return the golden pack of an export directory, hash checked. Raises ArtifactError where there is none."""
+    return decode_golden(read_recorded(directory, _recorded(directory, manifest)))
+
+
+@contextmanager
+def open_golden(directory: Path, manifest: Manifest) -> Iterator[GoldenFile]:
+    """Open the golden pack of an export directory, hash checked. Raises ArtifactError where there is none."""
+    with open_recorded(directory, _recorded(directory, manifest)) as file, _decoded(file) as golden:
+        yield golden
+
+
+def _recorded(directory: Path, manifest: Manifest) -> GoldenRecord:
+    if manifest.golden is None:
+        raise ArtifactError(
+            f"{directory} has no golden pack", hint=f"Write one with: {command('export', directory)}"
+        )
+    return manifest.golden

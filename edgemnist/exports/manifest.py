@@ -1,0 +1,242 @@
+"""`manifest.json`: the record of one export directory, and the only way in.
+
+The manifest says which files belong together: the Keras model, the golden pack and every artifact, each with size and
+SHA-256. Nothing is read from an export directory whose hash does not match its record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import msgspec
+
+from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
+from edgemnist.results.data import DataIdentity
+from edgemnist.storage import recover
+
+MANIFEST_FILE = "manifest.json"
+DEFAULT_EXPORTS = Path("exports")
+MODEL_FILE = "model.keras"
+GOLDEN_FILE = "golden.npz"
+SCHEMA_VERSION = 1
+
+PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]
+"""A name within the directory: a record must not reach beyond it."""
+
+
+class NewerManifestError(ManifestError):
+    """A manifest that a newer edgemnist wrote."""
+
+
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One input or output tensor of an artifact."""
+
+    name: str
+    dtype: str
+    """NumPy's name, such as `int8` or `float32`."""
+    shape: list[int | str]
+    """-1 or a name for a dimension that is free, such as the batch."""
+    scale: float | None = None
+    zero_point: int | None = None
+    """real = scale * (quantized - zero_point); None for a tensor that is not quantized."""
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Which images the activation ranges of an int8 artifact were taken from."""
+
+    images: int
+    indices_sha256: str
+    """Hash of the int64 indices into the training split."""
+    data_sha256: str
+    """Identity of the data set, see `DataIdentity.sha256`."""
+    method: str = "minmax"
+    drawn: int | None = None
+    """How many images were asked for, some of which `flips` may have left out; None in an earlier record."""
+
+
+class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the export directory."""
+
+    file: PlainName
+    """Name within the directory."""
+    bytes: int
+    sha256: str
+
+
+class ModelRecord(FileRecord, frozen=True, kw_only=True):
+    """The Keras model that everything else was made from."""
+
+    parameters: int
+
+
+class GoldenRecord(FileRecord, frozen=True, kw_only=True):
+    """The golden pack: evaluation images, labels and the Keras model's probabilities."""
+
+    images: int
+    model_sha256: str
+
+
+class Artifact(FileRecord, frozen=True, kw_only=True):
+    """One converted model."""
+
+    name: str
+    """`<format>-<quantization>`."""
+    format: str
+    quantization: str
+    input: TensorSpec
+    output: TensorSpec
+    calibration: Calibration | None = None
+    model_sha256: str
+    """Of the Keras model that it was converted from."""
+    versions: dict[str, str]
+    """Of everything that made it."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of one export directory."""
+
+    schema_version: int = SCHEMA_VERSION
+    labels: list[str]
+    """Name of each class, in the order of the model's outputs."""
+    data: DataIdentity | None = None
+    model: ModelRecord | None = None
+    golden: GoldenRecord | None = None
+    answers: FileRecord | None = None
+    """What each artifact answered for the golden pack on the machine that exported it."""
+    artifacts: list[Artifact] = msgspec.field(default_factory=list)
+
+    def artifact(self, name: str) -> Artifact:
+        """Return the record of an artifact; an unknown name raises UnknownNameError."""
+        for artifact in self.artifacts:
+            if artifact.name == name:
+                return artifact
+        raise UnknownNameError("artifact", name, [artifact.name for artifact in self.artifacts])
+
+    def with_artifacts(self, new: list[Artifact]) -> Manifest:
+        """Return a manifest in which `new` take the place of artifacts of the same names, and the rest comes last."""
+        by_name = {artifact.name: artifact for artifact in [*self.artifacts, *new]}
+        return msgspec.structs.replace(self, artifacts=list(by_name.values()))
+
+    def encode(self) -> bytes:
+        """Return the file's contents: indented JSON in a stable order."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read the record of an export directory, after completing a commit that was cut short.
+
+    Raises ManifestError where it is missing or broken, NewerManifestError where its schema version is newer, and
+    StorageError where that commit cannot be completed.
+    """
+    path = directory / MANIFEST_FILE
+    recover(directory)
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ManifestError(
+            _nothing_there(directory),
+            hint=f"Make one with: {command('all', directory)}; the one that comes with edgemnist is: --exports reference",
+        ) from None
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
+    return _decode(path, data)
+
+
+def command(words: str, directory: Path) -> str:
+    """Return a command line for an export directory, such as `edgemnist verify --exports DIR`; `words` begin with it."""
+    named = "" if directory == DEFAULT_EXPORTS else f" --exports {shlex.quote(str(directory))}"
+    return f"edgemnist {words}{named}"
+
+
+def _nothing_there(directory: Path) -> str:
+    """Say why there is no manifest in a directory."""
+    if not directory.exists():
+        return f"The export directory {directory} does not exist"
+    if not directory.is_dir():
+        return f"{directory} is a file, not an export directory"
+    if not any(directory.iterdir()):
+        return f"The export directory {directory} is empty"
+    return f"{directory} has no {MANIFEST_FILE}, so it is not an export directory"
+
+
+def _decode(path: Path, data: bytes) -> Manifest:
+    again = f"Write it again with: {command('export', path.parent)}"
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).schema_version
+    except msgspec.MsgspecError as error:
+        raise ManifestError(f"{path} is not a manifest: {error}", hint=again) from error
+    if version > SCHEMA_VERSION:
+        raise NewerManifestError(
+            f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",
+            hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+        )
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise ManifestError(f"{path} is not a manifest: {error}", hint=again) from error
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of `data` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str | None:
+    """Return the SHA-256 of a file, or None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def read_recorded(directory: Path, record: FileRecord) -> bytes:
+    """Return the contents of a recorded file. Raises what `open_recorded` raises."""
+    with open_recorded(directory, record) as file:
+        return file.read()
+
+
+def check_recorded(directory: Path, record: FileRecord) -> None:
+    """Make sure that a recorded file is as recorded. Raises what `open_recorded` raises."""
+    with open_recorded(directory, record):
+        pass
+
+
+@contextmanager
+def open_recorded(directory: Path, record: FileRecord) -> Iterator[BinaryIO]:
+    """Open a recorded file to read from its beginning, its hash checked.
+
+    Raises ArtifactError where the file is missing, or its size or hash is not the recorded one.
+    """
+    path = directory / record.file
+    again = f"Write it again with: {command('export', directory)}"
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing, although the manifest names it", hint=again) from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    with file:
+        try:
+            found, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+        if size != record.bytes:
+            raise ArtifactError(
+                f"{path} has {size:,} bytes where the manifest says {record.bytes:,}: it is damaged", hint=again
+            )
+        if found != record.sha256:
+            raise ArtifactError(
+                f"{path} is not the file that the manifest describes: its SHA-256 differs from the record", hint=again
+            )
+        file.seek(0)
+        yield file

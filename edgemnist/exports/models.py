@@ -1,0 +1,102 @@
+"""A model is a file × a runtime: `tflite-int8`, `tflite-int8@integer`, `mine.onnx@openvino`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError
+from edgemnist.exports.manifest import Artifact, sha256
+from edgemnist.runtimes import RUNTIMES, RuntimeEntry, default_runtime, is_model_file, load, runtimes_of
+from edgemnist.runtimes.interface import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model file in the runtime that executes it."""
+
+    artifact: str
+    """Name of the artifact, or the path of a model file from elsewhere."""
+    runtime: str
+    path: Path
+    bytes: int
+    sha256: str
+    record: Artifact | None = None
+    """What the manifest says about the file; None for one from elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called everywhere: `tflite-int8`, or `tflite-int8@integer` in a runtime of its own."""
+        return model_name(self.artifact, self.runtime, self.path)
+
+    @property
+    def entry(self) -> RuntimeEntry:
+        """The runtime's entry in the registry."""
+        return RUNTIMES[self.runtime]
+
+    def load(self, *, threads: int = 1, labels: Sequence[str] | None = None) -> Classifier:
+        """Return the classifier; the file is taken as it is. Raises what `edgemnist.load` raises."""
+        return load(self.path, runtime=self.runtime, threads=threads, labels=labels)
+
+
+def model_name(artifact: str, runtime: str, path: Path | str) -> str:
+    """Return `artifact`, and `@runtime` where that is not the default for the file at `path`."""
+    return artifact if runtime == default_runtime(path, artifact) else f"{artifact}@{runtime}"
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """Return the artifact or file that `NAME[@RUNTIME]` names, and the runtime, None for the default.
+
+    Raises UnknownNameError for an unknown runtime. An `@` within a path belongs to the path.
+    """
+    artifact, at, runtime = name.rpartition("@")
+    if not at or "/" in runtime or is_model_file(runtime):
+        return name, None
+    _ = RUNTIMES[runtime]
+    return artifact, runtime
+
+
+def absolute_name(name: str | None) -> tuple[str | None, Path | None]:
+    """Return the name of a model as another working directory spells it, and the model file that it names, if any."""
+    if name is None or not is_model_file(split_name(name)[0]):
+        return name, None
+    text, runtime = split_name(name)
+    path = Path(text).absolute()
+    return f"{path}@{runtime}" if runtime else str(path), path
+
+
+def file_model(name: str) -> Model:
+    """Return the model that `FILE[@RUNTIME]` names.
+
+    Raises ArtifactError where the file cannot be read or no runtime takes it, UsageError where the named one does not,
+    and MissingDependencyError where the runtime is not installed.
+    """
+    text, runtime = split_name(name)
+    path = Path(text)
+    chosen = runtime or default_runtime(path)
+    require_runtime(chosen)
+    if chosen not in runtimes_of(path):
+        raise cannot_execute(chosen, text)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist", hint="Make artifacts with: edgemnist export") from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
+    return Model(artifact=text, runtime=chosen, path=path, bytes=len(data), sha256=sha256(data))
+
+
+def cannot_execute(runtime: str, name: str) -> UsageError:
+    """Return the error for a runtime that was named and does not take what it was named for."""
+    entry = RUNTIMES[runtime]
+    only = f"{' and '.join(entry.quantizations)} " if entry.quantizations else ""
+    takes = f"{only}files ending in {' or '.join(entry.suffixes)}" if entry.suffixes else "no files"
+    return UsageError(f"The runtime {runtime} does not execute {name}", hint=f"It executes {takes}.")
+
+
+def require_runtime(name: str) -> None:
+    """Raise MissingDependencyError, with the pip line, where a runtime is not installed. Imports nothing."""
+    entry = RUNTIMES[name]
+    if missing := entry.missing():
+        raise MissingDependencyError(entry.summary, missing, entry.install_line())

@@ -1,0 +1,66 @@
+"""The formats that a Keras model can be exported to, each with its exporter, its ending and its first bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgemnist.registry import Entry, Package, Registry
+
+_KERAS = Package("tensorflow", "tensorflow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatEntry(Entry):
+    """An export format."""
+
+    title: str
+    """What messages call a file of it."""
+    suffix: str
+    """Ending of its files."""
+    magic: bytes
+    """Regular expression that the first bytes of every file match, and those of no other format."""
+    quantizations: tuple[str, ...]
+    """What can be asked for, the default first."""
+
+
+FORMATS: Registry[FormatEntry] = Registry(
+    "format",
+    {
+        "tflite": FormatEntry(
+            target="edgemnist.export.tflite:TFLiteExporter",
+            summary="TFLite flatbuffer, for LiteRT",
+            title="TFLite",
+            requires=(
+                _KERAS,
+                Package("ai-edge-litert", "ai_edge_litert"),
+                Package("ai-edge-quantizer", "ai_edge_quantizer"),
+            ),
+            extra="train",
+            suffix=".tflite",
+            # file_identifier in the TFLite schema
+            magic=rb"(?s:....)TFL3",
+            quantizations=("int8", "int4", "dynamic", "float16", "float32"),
+        ),
+        "onnx": FormatEntry(
+            target="edgemnist.export.onnx:ONNXExporter",
+            summary="ONNX, for ONNX Runtime and OpenVINO",
+            title="ONNX",
+            requires=(
+                _KERAS,
+                Package("tf2onnx", "tf2onnx"),
+                Package("onnx", "onnx"),
+                Package("onnxruntime", "onnxruntime"),
+            ),
+            extra="train",
+            suffix=".onnx",
+            # Every writer's ModelProto starts with field 1, the version of the representation: tag 0x08, then a varint.
+            magic=rb"\x08[\x01-\x7f]",
+            quantizations=("float32", "int8", "dynamic"),
+        ),
+    },
+)
+
+
+def artifact_names() -> list[str]:
+    """Return `<format>-<quantization>` of everything that can be exported."""
+    return [f"{name}-{quantization}" for name, entry in FORMATS.items() for quantization in entry.quantizations]

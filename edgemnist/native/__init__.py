@@ -1,0 +1,26 @@
+"""The engine in C that executes full-int8 networks: its sources, its shared library, and what a network is to it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edgemnist.registry import Package
+
+SUFFIX: Final = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+LIBRARY: Final = Path(__file__).with_name(f"engine{SUFFIX}")
+"""The shared library, which a wheel brings and `python -m edgemnist.native.build` makes."""
+BUILD: Final = "python -m edgemnist.native.build"
+
+
+@dataclass(frozen=True)
+class NativeLibrary(Package):
+    """The shared library, as the registry asks for packages."""
+
+    def version(self) -> str | None:
+        """Return this package's version, which the library came with, or None where it is missing."""
+        from edgemnist import __version__
+
+        return __version__ if LIBRARY.exists() else None

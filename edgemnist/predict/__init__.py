@@ -1,0 +1,1 @@
+"""Pictures of one digit each, and what a model answers."""

@@ -1,0 +1,75 @@
+"""`edgemnist predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist predict digit.png --show · edgemnist predict --index 0 --index 1")
+def predict(
+    context: typer.Context,
+    sources: Annotated[
+        list[Path] | None,
+        # What cannot be read is told when it is read: asking beforehand is wrong on network and emulated file systems.
+        typer.Argument(metavar="[SOURCE]...", help="Pictures of one digit each.", show_default=False, readable=False),
+    ] = None,
+    *,
+    index: Annotated[
+        list[int] | None,
+        typer.Option("--index", metavar="N", help="Evaluation image N; repeatable."),
+    ] = None,
+    artifact: options.Model = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Draw what the model was given: it explains nearly every wrong answer.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE", help="Write what the model was given as a PNG.")
+    ] = None,
+    threads: options.Threads = 1,
+    on: options.On = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Read a digit from each picture: digit, confidence, and a bar for each class.
+
+    Any picture of one digit will do: a photograph, a scan, a drawing. For several digits, see `edgemnist read`.
+    """
+    from edgemnist.console import show as show_result
+    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.predict.screen import predict_page
+
+    shown = show or sheet is not None
+    if on:
+        from edgemnist.deploy.remote import predict_pictures_on
+        from edgemnist.deploy.target import Target
+
+        options.refuse_with_on(context, "exports")
+        words = options.given_words(context, without=options.HERE | {"sources", "sheet", "show"})
+        target = Target.of(options.only("--on", on), root=root, ssh_config=ssh_config)
+        result = predict_pictures_on(target, sources or [], [*words, *(["--show"] if shown else [])])
+    else:
+        from edgemnist.exports.directory import open_for_answers
+        from edgemnist.predict.run import predict_sources
+
+        reporter = TerminalReporter()
+        # The evaluation images are the directory's, whoever answers.
+        opened = open_for_answers(exports, None if index else artifact, reporter)
+        with quiet_libraries():
+            result = predict_sources(
+                opened, sources or [], index or [], artifact=artifact, threads=threads, show=shown, reporter=reporter
+            )
+    if sheet is not None:
+        from edgemnist.images.sheet import strip_png
+        from edgemnist.storage import write_file
+
+        write_file(sheet, strip_png([prediction.image or [] for prediction in result.predictions]))
+    show_result(result, lambda: predict_page(result), json=json)

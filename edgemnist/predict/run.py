@@ -1,0 +1,123 @@
+"""Pictures in, digits out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgemnist.arrays import Images, Probabilities, as_digit
+from edgemnist.errors import UsageError
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.models import Model, file_model
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.results.pictures import Prediction, PredictResult
+from edgemnist.runtimes.interface import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sourced:
+    """One image on its way to the model."""
+
+    source: str
+    image: Images
+    """uint8 [28, 28], white digit on black: what the model is given."""
+    inverted: bool = False
+    label: int | None = None
+    """The true class, where it is known."""
+
+
+def predict_sources(
+    exports: Exports | None,
+    pictures: Sequence[Path],
+    indices: Sequence[int],
+    *,
+    artifact: str | None = None,
+    threads: int = 1,
+    show: bool = False,
+    reporter: Reporter = SILENT,
+) -> PredictResult:
+    """Answer for picture files and for evaluation images of the golden pack, in that order.
+
+    `artifact` is `NAME[@RUNTIME]` or a model file; by default the best model answers, see `Exports.best`. `exports` may
+    be None where a model file answers for pictures. With `show`, each prediction carries the image that the model was
+    given.
+
+    Raises ImageError for a picture that cannot be read, UsageError where there is nothing to answer for, and what
+    `Exports.model` raises.
+    """
+    if not pictures and not indices:
+        raise UsageError("There is nothing to predict", hint="Name a picture, or an evaluation image with --index N.")
+    model, labels = model_for(exports, artifact, reporter)
+    sourced = [_open_picture(picture) for picture in pictures] + _golden_images(exports, indices)
+    classifier = model.load(threads=threads, labels=labels)
+    return PredictResult(
+        artifact=model.name,
+        runtime=model.runtime,
+        labels=list(classifier.labels),
+        predictions=answer(classifier, sourced, show=show),
+    )
+
+
+def model_for(
+    exports: Exports | None, artifact: str | None, reporter: Reporter = SILENT
+) -> tuple[Model, list[str] | None]:
+    """Return the model that answers, and its class names, None for those of its own file.
+
+    Without an export directory `artifact` is a model file. Raises what `Exports.model` and `file_model` raise.
+    """
+    if exports is None:
+        return file_model(artifact or ""), None
+    model = exports.model(artifact, reporter)
+    return model, exports.labels_for(model)
+
+
+def answer(classifier: Classifier, sourced: Sequence[Sourced], *, show: bool = False) -> list[Prediction]:
+    """Return one prediction for each image; with `show`, the image is part of it."""
+    probabilities = classifier.predict_proba(np.stack([one.image for one in sourced]))
+    return tell(classifier, sourced, probabilities, show=show)
+
+
+def tell(
+    classifier: Classifier, sourced: Sequence[Sourced], probabilities: Probabilities, *, show: bool = False
+) -> list[Prediction]:
+    """Return what a classifier's probabilities, float32 [N, C], say about each image."""
+    return [
+        Prediction(
+            source=one.source,
+            digit=as_digit(classifier.labels[int(row.argmax())]),
+            confidence=float(row.max()),
+            probabilities=[float(value) for value in row],
+            inverted=one.inverted,
+            label=None if one.label is None else as_digit(classifier.labels[one.label]),
+            image=one.image.tolist() if show else None,
+        )
+        for one, row in zip(sourced, probabilities, strict=True)
+    ]
+
+
+def _open_picture(path: Path) -> Sourced:
+    # Here, since Pillow takes a while to import, and evaluation images do without.
+    from edgemnist.images import read_digit
+
+    normalized = read_digit(path)
+    return Sourced(source=str(path), image=normalized.image, inverted=normalized.inverted)
+
+
+def _golden_images(exports: Exports | None, indices: Sequence[int]) -> list[Sourced]:
+    if not indices or exports is None:
+        return []
+    golden = exports.read_golden()
+    count = len(golden.labels)
+    for index in indices:
+        if not 0 <= index < count:
+            raise UsageError(
+                f"--index {index} is not an evaluation image of {exports.directory}",
+                hint=f"They are numbered 0 to {count - 1:,}.",
+            )
+    return [
+        Sourced(source=f"evaluation image {index}", image=golden.images[index], label=int(golden.labels[index]))
+        for index in indices
+    ]

@@ -1,0 +1,52 @@
+"""`edgemnist read`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist read page.jpg --boxes boxes.png")
+def read(
+    page: Annotated[
+        Path,
+        # As with `predict`: what cannot be read is told when it is read.
+        typer.Argument(metavar="PAGE", help="A picture with any number of digits.", readable=False),
+    ],
+    *,
+    boxes: Annotated[
+        Path | None,
+        typer.Option("--boxes", metavar="FILE", help="Write a PNG or JPEG of the page with a box around each digit."),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", metavar="P", show_default="calibrated", help="Below this a digit is refused with a ?."
+        ),
+    ] = None,
+    artifact: options.Model = None,
+    threads: options.Threads = 1,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Read every digit on a page, line by line, and the numbers that neighbours form."""
+    options.limit_numpy_threads()
+    from edgemnist.console import show
+    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
+    from edgemnist.read.run import read_file
+    from edgemnist.read.screen import read_page_view
+
+    reporter = TerminalReporter()
+    config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
+    opened = open_for_answers(exports, artifact, reporter)
+    with quiet_libraries():
+        result = read_file(opened, page, config, artifact=artifact, threads=threads, boxes=boxes, reporter=reporter)
+    show(result, lambda: read_page_view(result), json=json)

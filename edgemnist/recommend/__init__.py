@@ -1,0 +1,1 @@
+"""Which model to ship to this board, and why."""

@@ -1,0 +1,181 @@
+"""`edgemnist recommend`: which artifact to ship to this board, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from edgemnist.bench.quality import host_doubts
+from edgemnist.errors import UsageError
+from edgemnist.exports.directory import CURRENT, Exports
+from edgemnist.exports.findings import NOISE, choose
+from edgemnist.machine.facts import host_facts
+from edgemnist.results.bench import BenchResult, Latency
+from edgemnist.results.pipeline import Candidate, RecommendResult
+from edgemnist.results.verify import VerifyResult
+from edgemnist.verify.gatefile import own_gates
+
+DOT_PRODUCTS: Final = {
+    "asimddp": "Arm dot products",
+    "i8mm": "Arm matrix products of int8",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX-512 VNNI",
+    "amx_int8": "AMX",
+}
+"""CPU flags of the instructions that multiply and add several int8 at once: with them int8 is as fast as it can be."""
+SIGNIFICANT: Final = 0.05
+"""Chance below which a difference is taken to mean something, as is usual."""
+_UNITS: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def recommend(exports: Exports) -> RecommendResult:
+    """Weigh what `verify` and `bench` found out about the models of a directory.
+
+    The packaged reference, which keeps no measurements, has one artifact to recommend. Raises UsageError where one of
+    the two has not been run yet for the model and the artifacts that are there now, and ManifestError where what they
+    wrote there cannot be read.
+    """
+    place, verified, benched = exports.directory, exports.findings.verify, exports.findings.bench
+    if exports.mismatch:
+        raise UsageError(f"Nothing in {place} can be recommended: {exports.mismatch}")
+    if verified is None or not verified.current:
+        reason = f"{place} has not been verified" if verified is None else verified.reason
+        raise UsageError(reason, hint=f"Run: {exports.command('verify')}")
+    if exports.is_reference:
+        return _of_reference(exports)
+    if benched is None or not benched.current:
+        reason = f"{place} has not been measured on this machine" if benched is None else benched.reason
+        raise UsageError(reason, hint=f"Run: {exports.command('bench')}")
+    result = weigh(verified.result, benched.result, host_facts())
+    unusable = [f"{one.name} is no candidate: {one.reason}" for one in exports.artifacts if one.status != CURRENT]
+    return msgspec.structs.replace(result, warnings=[*unusable, *result.warnings])
+
+
+def _of_reference(exports: Exports) -> RecommendResult:
+    """Return the one artifact that comes with the package, in whose directory no measurement is kept."""
+    choice, host = exports.best(), host_facts()
+    return RecommendResult(
+        recommended=choice.model.name if choice.verified else None,
+        reason=f"{choice.model.name} comes with edgemnist and has passed its gate. To choose among several, make your "
+        f"own: edgemnist all. To see its latency here: {exports.command('bench')}.",
+        facts=[_instruction_fact(host)],
+        candidates=[],
+        host=dict(host),
+        warnings=host_doubts(host),
+    )
+
+
+def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any]) -> RecommendResult:
+    """Return the artifact to ship from a host, what speaks for it, and what all the candidates cost."""
+    name, reason = choose(verified.artifacts, benched.results)
+    latencies = {(one.name, one.sha256): one for one in benched.results}
+    candidates = [
+        Candidate(
+            name=parity.name,
+            bytes=latency.bytes,
+            accuracy=parity.accuracy,
+            passed=parity.passed,
+            p50_us=latency.p50_us,
+            fits_in=fitting_cache(latency.bytes, host.get("caches", {})),
+        )
+        for parity in verified.artifacts
+        if (latency := latencies.get((parity.name, parity.sha256)))
+    ]
+    candidates.sort(key=lambda one: one.p50_us)
+    return RecommendResult(
+        recommended=name,
+        reason=reason,
+        facts=[
+            *_accuracy_facts(verified, name),
+            *own_gates(verified.artifacts),
+            *_cache_facts(candidates, name),
+            _instruction_fact(host),
+            *_quantization_facts(benched),
+        ],
+        candidates=candidates,
+        host=dict(host),
+        warnings=[*_host_warnings(benched, host), *host_doubts(host), *_doubts(benched, name)],
+    )
+
+
+def cache_bytes(size: str) -> int | None:
+    """Return how many bytes a size is that Linux writes as `512K`, or None where it is none."""
+    found = re.fullmatch(r"(\d+)([KMG]?)", size)
+    return int(found[1]) * _UNITS.get(found[2], 1) if found else None
+
+
+def fitting_cache(size: int, caches: Mapping[str, str]) -> str | None:
+    """Return the smallest cache that holds `size` bytes, such as `L2`; None where none does or none is known."""
+    sizes = {name: cache_bytes(text) for name, text in caches.items() if "instruction" not in name}
+    fitting = [(limit, name) for name, limit in sizes.items() if limit is not None and limit >= size]
+    return min(fitting)[1] if fitting else None
+
+
+def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:
+    """Say what the quantization cost in accuracy, and whether that means anything."""
+    chosen = next((one for one in verified.artifacts if one.name == name), None)
+    if chosen is None:
+        return []
+    lost = chosen.accuracy_drop_points
+    against = (
+        "as accurate as" if lost == 0 else f"{abs(lost):.2f} points {'less' if lost > 0 else 'more'} accurate than"
+    )
+    chance = ""
+    if lost and chosen.mcnemar_p is not None:
+        chance = ", no more than chance explains" if chosen.mcnemar_p >= SIGNIFICANT else ", more than chance explains"
+        chance += f" (McNemar's exact test, p {chosen.mcnemar_p:.2g})"
+    changed = f"{chosen.flips} of {verified.images:,} labels changed"
+    return [f"It is {against} the {verified.reference}{chance}: {changed}."]
+
+
+def _cache_facts(candidates: list[Candidate], name: str | None) -> list[str]:
+    chosen = next((one for one in candidates if one.name == name), None)
+    if chosen is None:
+        return []
+    if chosen.fits_in is None:
+        return ["No cache that was found holds its file: its weights come from memory at every call."]
+    larger = [one.name for one in candidates if one.bytes > chosen.bytes and one.fits_in != chosen.fits_in]
+    comparison = f", which {', '.join(larger)} do{'es' if len(larger) == 1 else ''} not" if larger else ""
+    return [f"Its {chosen.bytes / 1000:,.0f} KB fit in the {chosen.fits_in} cache{comparison}."]
+
+
+def _instruction_fact(host: Mapping[str, Any]) -> str:
+    found = [words for flag, words in DOT_PRODUCTS.items() if flag in host.get("flags", [])]
+    if found:
+        return f"This CPU has instructions for int8 ({', '.join(found)})."
+    return "This CPU has no dot-product instructions for int8 that edgemnist knows of: int8 gains from its size only."
+
+
+def _quantization_facts(benched: BenchResult) -> list[str]:
+    """Say for each format how int8 compares with float32, and plainly where it does not pay."""
+    by_name = {one.name: one for one in benched.results}
+    facts = []
+    for format_name in dict.fromkeys(one.name.partition("-")[0] for one in benched.results):
+        int8, float32 = by_name.get(f"{format_name}-int8"), by_name.get(f"{format_name}-float32")
+        if int8 is not None and float32 is not None:
+            facts.append(_gain(int8, float32))
+    return facts
+
+
+def _gain(int8: Latency, float32: Latency) -> str:
+    gain = float32.p50_us / int8.p50_us
+    times = f"{int8.p50_us:.1f} µs against {float32.p50_us:.1f} µs"
+    if gain > 1 + NOISE:
+        return f"{int8.name} is {gain:.1f} times as fast as {float32.name} here ({times})."
+    if gain > 1 / (1 + NOISE):
+        return f"int8 does not pay here: {int8.name} is only as fast as {float32.name} ({times}), if smaller."
+    return f"int8 does not pay here: {int8.name} is slower than {float32.name} ({times})."
+
+
+def _host_warnings(benched: BenchResult, host: Mapping[str, Any]) -> list[str]:
+    then, now = benched.host.get("cpu"), host.get("cpu")
+    if then == now:
+        return []
+    return [f"the latencies were measured on another machine ({then}, this is {now}): run edgemnist bench here"]
+
+
+def _doubts(benched: BenchResult, name: str | None) -> list[str]:
+    return [f"{one.name}: {warning}" for one in benched.results if one.name == name for warning in one.warnings]

@@ -1,0 +1,1 @@
+"""What is on a board, and what serves."""

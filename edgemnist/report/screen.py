@@ -1,0 +1,18 @@
+"""The page of `edgemnist report`: where the real one is."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgemnist.console.tables import kilobytes
+from edgemnist.results.pipeline import ReportResult
+
+
+def report_page(result: ReportResult) -> RenderableType:
+    """Say what was written, and what is not in it."""
+    lines = [Text.assemble((result.file, "bold"), f", {kilobytes(result.bytes)}")]
+    lines += [Text(warning, style="bold red") for warning in result.warnings]
+    if result.missing:
+        lines.append(Text(f"Not in it, as nobody has found it out yet: {', '.join(result.missing)}."))
+    return Group(*lines)

@@ -1,0 +1,239 @@
+"""What `edgemnist bundle` prints."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from edgemnist.results.base import Part, Result
+from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
+from edgemnist.results.verify import ArtifactParity
+
+
+class BundleResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bundle`."""
+
+    bundle: str
+    """Path of the file."""
+    bytes: int
+    sha256: str
+    """Of the file."""
+    identity: str
+    """Of the contents, signed or not: what `edgemnist releases` shows."""
+    edgemnist: str
+    """Version of the package in it."""
+    artifacts: list[str]
+    extras: list[str]
+    machine: str
+    """What its wheels are for; `any` where the board fetches its own."""
+    pythons: list[str]
+    files: int
+    signed: bool
+
+
+class Level(enum.Enum):
+    """How grave a finding is, the mildest first."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+class Finding(Part, frozen=True, kw_only=True):
+    """One line of the examination."""
+
+    name: str
+    level: Level
+    value: str
+    meaning: str = ""
+    mend: str = ""
+    """The command, or the deed, that mends it."""
+
+    @classmethod
+    def ok(cls, name: str, value: str, meaning: str = "", mend: str = "") -> Finding:
+        """Return a finding that is as it should be."""
+        return cls(name=name, level=Level.OK, value=value, meaning=meaning, mend=mend)
+
+    @classmethod
+    def unknown(cls, name: str) -> Finding:
+        """Return a finding about something that this machine does not tell."""
+        return cls.ok(name, "unknown", "This machine does not tell.")
+
+    @classmethod
+    def warning(cls, name: str, value: str, meaning: str, mend: str) -> Finding:
+        """Return a finding that one can live with."""
+        return cls(name=name, level=Level.WARNING, value=value, meaning=meaning, mend=mend)
+
+    @classmethod
+    def failure(cls, name: str, value: str, meaning: str, mend: str) -> Finding:
+        """Return a finding with which edgemnist does not work."""
+        return cls(name=name, level=Level.FAILURE, value=value, meaning=meaning, mend=mend)
+
+
+class DoctorResult(Result, frozen=True, kw_only=True):
+    """`edgemnist doctor`."""
+
+    host: str
+    """As it was named with `--on`, or `this machine`."""
+    healthy: bool
+    """True where no finding is a failure."""
+    findings: list[Finding]
+    facts: dict[str, Any]
+
+
+DEPLOYED = "deployed"
+UNCHANGED = "unchanged"
+FAILED = "failed"
+SKIPPED = "skipped"
+
+
+def labels(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what tells boards apart for a reader, given host and root of each: the root where a host stands twice."""
+    hosts = [host for host, _ in places]
+    return [host if hosts.count(host) == 1 else f"{host} {root}" for host, root in places]
+
+
+class Step(Part, frozen=True, kw_only=True):
+    """One step of a deployment."""
+
+    name: str
+    seconds: float
+
+
+class Fault(Part, frozen=True, kw_only=True):
+    """Why a board does not have the new release."""
+
+    type: str
+    message: str
+    hint: str
+    exit_code: int
+
+
+class SelfTestResult(Result, frozen=True, kw_only=True):
+    """What the board found out about its new release."""
+
+    passed: bool
+    reasons: list[str]
+    images: int
+    artifacts: list[ArtifactParity]
+    latencies: list[Latency]
+    """Empty where neither latency nor memory is limited."""
+
+
+class BoardResult(Part, frozen=True, kw_only=True):
+    """How it went on one board."""
+
+    host: str
+    root: str
+    """Where edgemnist is on it."""
+    status: str
+    """`deployed`, `unchanged` (it serves this release already), `failed` or `skipped`."""
+    release: str | None = None
+    """What was deployed, as `edgemnist releases` names it."""
+    previous: str | None = None
+    """What served before."""
+    removed: list[str] = msgspec.field(default_factory=list)
+    """Old releases that were removed."""
+    attempts: int = 0
+    """More than 1 where the connection was cut and the work taken up again."""
+    steps: list[Step] = msgspec.field(default_factory=list)
+    seconds: float = 0.0
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    """What the preflight found, as far as it is not as it should be."""
+    selftest: SelfTestResult | None = None
+    """What the board found out about the release."""
+    fault: Fault | None = None
+
+
+class DeployResult(Result, frozen=True, kw_only=True):
+    """`edgemnist deploy`."""
+
+    bundle: str
+    identity: str
+    passed: bool
+    """True where every board serves the release."""
+    interrupted: bool = False
+    """True where the user stopped it; each board says how far it came."""
+    boards: list[BoardResult]
+
+
+class RollbackResult(Result, frozen=True, kw_only=True):
+    """`edgemnist rollback`."""
+
+    host: str
+    release: str
+    previous: str | None
+
+
+class ReleaseRow(Part, frozen=True, kw_only=True):
+    """One release on a board."""
+
+    release: str
+    current: bool
+    """True for the one that serves."""
+    problems: list[str]
+    """What keeps it from being whole; empty where all its files have the recorded hashes."""
+    edgemnist: str | None
+    artifacts: list[str]
+    signed: bool
+    deployed_at: str | None
+    """By the clock of the board, which may have been wrong: the number in the name gives the order."""
+
+
+class ReleasesResult(Result, frozen=True, kw_only=True):
+    """`edgemnist releases`."""
+
+    host: str
+    releases: list[ReleaseRow]
+    """The oldest first."""
+    pending: str | None
+    """A release that was switched to and whose service has not been seen healthy: a deployment was cut off there."""
+    busy: str | None
+    """The process of a deployment that is at work."""
+
+
+class BenchOnBoard(Part, frozen=True, kw_only=True):
+    """What a board measured, or why it did not."""
+
+    host: str
+    release: str | None = None
+    throttled: list[str] = msgspec.field(default_factory=list)
+    """What the firmware said right after: `under-voltage`, `throttled` …; such figures are too slow."""
+    result: BenchResult | None = None
+    """None where there is a fault."""
+    fault: Fault | None = None
+
+
+class FleetBenchResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench --on HOST`."""
+
+    boards: list[BenchOnBoard]
+
+
+class ScenarioOnBoard(Part, frozen=True, kw_only=True):
+    """What a board found out in a scenario, or why it did not."""
+
+    host: str
+    release: str | None = None
+    throttled: list[str] = msgspec.field(default_factory=list)
+    """As in `BenchOnBoard`."""
+    result: ScenarioResult | None = None
+    """None where there is a fault."""
+    fault: Fault | None = None
+
+
+class FleetScenarioResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench --on HOST --scenario …` and `--duty-cycle …`."""
+
+    boards: list[ScenarioOnBoard]
+
+
+class RemoteRun(Part, frozen=True, kw_only=True):
+    """A command that ran on a board."""
+
+    release: str
+    exit_code: int
+    document: dict[str, Any]

@@ -1,0 +1,137 @@
+"""What `edgemnist predict` prints."""
+
+from __future__ import annotations
+
+from edgemnist.results.base import Part, Result
+
+
+class Prediction(Part, frozen=True, kw_only=True):
+    """The answer for one picture."""
+
+    source: str
+    digit: int | str
+    """The label: a number where the labels are numbers, as in MNIST."""
+    confidence: float
+    probabilities: list[float]
+    """In the order of `labels`."""
+    inverted: bool = False
+    """True where a dark digit on a light ground was turned round for the model."""
+    label: int | str | None = None
+    """The true label, where the image is one of the evaluation images."""
+    image: list[list[int]] | None = None
+    """28 rows of 28 pixels, 0 to 255: what the model was given; only with `--show`."""
+
+
+class PredictResult(Result, frozen=True, kw_only=True):
+    """`edgemnist predict`."""
+
+    artifact: str
+    runtime: str
+    labels: list[str]
+    predictions: list[Prediction]
+
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the picture; x to the right, y down."""
+
+
+class ReadDigit(Part, frozen=True, kw_only=True):
+    """One digit on a page."""
+
+    digit: int | str | None
+    """The label; None where it was refused, because the confidence is below the threshold."""
+    confidence: float
+    """Probability that it is this digit: that of the classifier, times that of the likeness network."""
+    box: Box
+    line: int
+    """From 0, top to bottom."""
+
+
+class ReadNumber(Part, frozen=True, kw_only=True):
+    """Neighbouring digits."""
+
+    text: str
+    """With `?` for each digit that was refused."""
+    confidence: float
+    """That of its least certain digit."""
+    line: int
+    box: Box
+
+
+class StageTimes(Part, frozen=True, kw_only=True):
+    """Milliseconds of each stage."""
+
+    find: float
+    """From the picture to pieces of ink."""
+    normalize: float
+    """From pieces to 28×28, those of tried splits and joins included."""
+    classify: float
+    """The classifier itself, and the judgement whether it is a digit."""
+    arrange: float
+    """Lines and numbers."""
+
+
+class ReadResult(Result, frozen=True, kw_only=True):
+    """`edgemnist read`."""
+
+    source: str = ""
+    artifact: str = ""
+    runtime: str = ""
+    width: int
+    height: int
+    """Of the picture, in pixels, upright."""
+    min_confidence: float
+    digits: list[ReadDigit]
+    """In reading order: lines, then left to right."""
+    numbers: list[ReadNumber]
+    complete: bool = True
+    """False where there was more ink than on any page of digits, so that not all of it was tried."""
+    milliseconds: StageTimes
+
+
+class WatchNumber(Part, frozen=True, kw_only=True):
+    """A number that several frames agree on."""
+
+    text: str
+    """With `?` for each digit that was refused."""
+    confidence: float
+    """Mean of the frames that say so."""
+    line: int
+    """From 0, top to bottom."""
+    box: Box
+    """x, y, width, height in pixels of the latest frame."""
+
+
+class WatchTimes(Part, frozen=True, kw_only=True):
+    """Milliseconds of each stage."""
+
+    wait: float
+    """From the arrival of the frame until it was taken up."""
+    find: float
+    normalize: float
+    classify: float
+    arrange: float
+    total: float
+    """From the arrival of the frame to its reading."""
+
+
+class WatchReading(Result, frozen=True, kw_only=True):
+    """What was read in one frame, steadied by those before it."""
+
+    timestamp: str
+    """When the frame arrived: ISO 8601, UTC."""
+    source: str
+    """The camera, the URL or the file."""
+    frame: int
+    """Which frame of the source it is, from 0; frames that were dropped count."""
+    position: float | None = None
+    """Seconds from the start of a video file."""
+    numbers: list[WatchNumber]
+    """In reading order."""
+    confidence: float | None
+    """That of the least certain number; None where there is none."""
+    dropped: int
+    """Frames since the last reading that came faster than they could be read."""
+    skipped: int
+    """Frames since the last reading that showed nothing new."""
+    milliseconds: WatchTimes

@@ -1,0 +1,114 @@
+"""What the service answers. A reading is answered with `edgemnist.results.pictures.ReadResult`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edgemnist.results.base import Part, Result
+from edgemnist.results.pictures import Prediction, PredictResult
+
+
+class PredictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A batch: the body of `POST /v1/predict` as JSON."""
+
+    images: list[bytes]
+    """Picture files, in Base64."""
+
+
+class PredictTimes(Part, frozen=True, kw_only=True):
+    """Microseconds of each stage, for all pictures of the request."""
+
+    decode: float
+    normalize: float
+    """From the picture to 28×28."""
+    classify: float
+    """The artifact that was asked first."""
+
+
+class Comparison(Part, frozen=True, kw_only=True):
+    """What another artifact says about the same 28×28 pixels."""
+
+    artifact: str
+    runtime: str
+    agrees: bool
+    """Whether it gives every picture the digit that the first artifact gives it."""
+    predictions: list[Prediction]
+    microseconds: float
+    """Of its classification."""
+
+
+class PredictResponse(PredictResult, frozen=True, kw_only=True):
+    """The document of `edgemnist predict --json`, and what the request asked for beyond it."""
+
+    microseconds: PredictTimes
+    compared: list[Comparison] = msgspec.field(default_factory=list)
+    """One for each further artifact, in the order in which they were asked for."""
+
+
+class ArtifactStatus(Part, frozen=True, kw_only=True):
+    """An artifact that can be asked for."""
+
+    name: str
+    format: str
+    quantization: str
+    runtime: str
+    bytes: int
+    default: bool
+    """Whether it answers where none is named."""
+    usable: bool
+    """Whether its file is whole and its runtime installed."""
+    verified: bool
+    """Whether this very file, of the present model, has passed `edgemnist verify`."""
+    accuracy: float | None = None
+    """On the evaluation images, 0 to 1; None where it was not verified."""
+    status: str = "current"
+    """`current`, `outdated` (of an earlier model), `damaged` or `missing`."""
+
+
+class ArtifactsResponse(Result, frozen=True, kw_only=True):
+    """`GET /v1/artifacts`."""
+
+    labels: list[str]
+    artifacts: list[ArtifactStatus]
+
+
+class HealthResponse(Result, frozen=True, kw_only=True):
+    """`GET /healthz`."""
+
+    status: str
+    release: str | None
+    """The release of `edgemnist deploy` that answers; None for any other directory."""
+    artifact: str
+    """That answers where none is named."""
+    version: str
+
+
+class ErrorResponse(Result, frozen=True, kw_only=True):
+    """Any answer that is no success."""
+
+    error: str
+    """A word for programs, such as `unknown-artifact`."""
+    message: str
+    """What is wrong, and where."""
+    hint: str = ""
+    """What to do."""
+    nearest: str | None = None
+    """The artifact whose name is most like the one that was asked for."""
+
+
+class ServeResult(Result, frozen=True, kw_only=True):
+    """`edgemnist serve --json`, printed when the service answers."""
+
+    url: str
+    artifact: str
+    release: str | None
+    token: bool
+    """Whether one is needed."""
+
+
+def schemas(*types: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON schemas have any shape
+    """Return the JSON schemas of structs, by name, as OpenAPI's components."""
+    _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    return components

@@ -1,0 +1,1 @@
+"""Let an older release of a board serve again."""

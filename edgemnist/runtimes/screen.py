@@ -1,0 +1,40 @@
+"""The page of `edgemnist runtimes`."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+
+from edgemnist.console.tables import table
+from edgemnist.results.data import RuntimesResult
+
+_WORDS = ("quantizations, the default first", "what it is", "files", "installed")
+
+
+def runtimes_page(result: RuntimesResult) -> RenderableType:
+    """Draw the formats and the runtimes, and how to get what is missing."""
+    formats = table("format", "quantizations, the default first", "installed", prose=_WORDS)
+    for one in result.formats:
+        formats.add_row(one.name, ", ".join(one.quantizations), _state(one.versions, one.install))
+    runtimes = table("runtime", "what it is", "files", "installed", prose=_WORDS)
+    for runtime in result.runtimes:
+        runtimes.add_row(
+            runtime.name, runtime.summary, " ".join(runtime.suffixes), _state(runtime.versions, runtime.install)
+        )
+    parts = [formats, runtimes]
+    if result.artifacts:
+        artifacts = table(
+            f"model of {result.exports}", "runtime", "file", "can run here", left=["runtime", "file", "can run here"]
+        )
+        for artifact in result.artifacts:
+            whole = artifact.status in {"current", "outdated"}
+            status = artifact.status if artifact.status == "current" else f"[red]{artifact.status}[/]"
+            usable = "yes" if artifact.installed and whole else "[red]no[/]"
+            artifacts.add_row(artifact.name, artifact.runtime, status, usable)
+        parts.append(artifacts)
+    return Group(*parts)
+
+
+def _state(versions: dict[str, str], install: str | None) -> str:
+    if install is not None:
+        return f"[red]no[/]: {install.replace('[', chr(92) + '[')}"
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) or "yes"

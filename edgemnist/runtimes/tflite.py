@@ -1,0 +1,255 @@
+"""Reading tables out of a FlatBuffer, such as a `.tflite` file, with nothing but the standard library and NumPy.
+
+Why not the `flatbuffers` package and generated code: the integer runtime must work where no wheel but NumPy's is to be
+had, and it looks at a dozen fields. The layout is the published one
+(https://flatbuffers.dev/internals/): a table starts with the signed distance back to its vtable, which has the table's
+offset of each field, 0 for a field that is not there; vectors, strings and other tables are reached by an unsigned
+distance forward. Everything is little-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_VTABLE_HEAD = 4
+"""Bytes of a vtable before the first field: its own size and the table's, two uint16."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a FlatBuffer; fields are asked for by their number in the schema, from 0."""
+
+    data: bytes
+    position: int
+
+    @classmethod
+    def root(cls, data: bytes, identifier: bytes) -> Table:
+        """Return the outermost table. Raises ValueError where `data` does not carry the file identifier."""
+        if data[4:8] != identifier:
+            raise ValueError(f"the file identifier {identifier.decode()} is missing")
+        return cls(data, _unpack("<I", data, 0))
+
+    def scalar(self, field: int, code: str, default: float = 0) -> int | float:
+        """Return a number; `code` is its `struct` format, such as `b` for int8."""
+        where = self._offset(field)
+        return default if where is None else _number(f"<{code}", self.data, where)
+
+    def integer(self, field: int, code: str = "i", default: int = 0) -> int:
+        """Return an integer; `code` is its `struct` format."""
+        return int(self.scalar(field, code, default))
+
+    def table(self, field: int) -> Table | None:
+        """Return another table, or None where the field is not set."""
+        where = self._offset(field)
+        return None if where is None else Table(self.data, where + _unpack("<I", self.data, where))
+
+    def tables(self, field: int) -> list[Table]:
+        """Return a vector of tables, empty where the field is not set."""
+        start, count = self._vector(field)
+        places = range(start, start + 4 * count, 4)
+        return [Table(self.data, place + _unpack("<I", self.data, place)) for place in places]
+
+    def array(self, field: int, dtype: str) -> npt.NDArray[np.generic]:
+        """Return a vector of numbers as a read-only array of `dtype`, such as `<f4`; empty where it is not set."""
+        start, count = self._vector(field)
+        return np.frombuffer(self.data, dtype=dtype, count=count, offset=start)
+
+    def text(self, field: int) -> str:
+        """Return a string, empty where it is not set."""
+        start, count = self._vector(field)
+        return self.data[start : start + count].decode()
+
+    def _vector(self, field: int) -> tuple[int, int]:
+        """Return where the elements of a vector start, and how many there are."""
+        where = self._offset(field)
+        if where is None:
+            return 0, 0
+        start = where + _unpack("<I", self.data, where)
+        return start + 4, _unpack("<I", self.data, start)
+
+    def _offset(self, field: int) -> int | None:
+        vtable = self.position - _unpack("<i", self.data, self.position)
+        entry = _VTABLE_HEAD + 2 * field
+        # A file written with an older schema has a shorter vtable.
+        if entry >= _unpack("<H", self.data, vtable):
+            return None
+        offset = _unpack("<H", self.data, vtable + entry)
+        return self.position + offset if offset else None
+
+
+def _unpack(code: str, data: bytes, position: int) -> int:
+    return int(_number(code, data, position))
+
+
+def _number(code: str, data: bytes, position: int) -> int | float:
+    # struct takes a negative offset for one from the end, which would read something else without a word.
+    if position < 0:
+        raise ValueError("an offset points before the start of the file")
+    value: int | float = struct.unpack_from(code, data, position)[0]
+    return value
+
+
+IDENTIFIER = b"TFL3"
+
+TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8", 17: "int4"}
+"""TensorType, as far as classifiers have them."""
+
+OPERATORS = {
+    0: "ADD",
+    1: "AVERAGE_POOL_2D",
+    2: "CONCATENATION",
+    3: "CONV_2D",
+    4: "DEPTHWISE_CONV_2D",
+    6: "DEQUANTIZE",
+    9: "FULLY_CONNECTED",
+    14: "LOGISTIC",
+    17: "MAX_POOL_2D",
+    18: "MUL",
+    19: "RELU",
+    21: "RELU6",
+    22: "RESHAPE",
+    25: "SOFTMAX",
+    28: "TANH",
+    34: "PAD",
+    40: "MEAN",
+    43: "SQUEEZE",
+    45: "STRIDED_SLICE",
+    70: "EXPAND_DIMS",
+    77: "SHAPE",
+    83: "PACK",
+    114: "QUANTIZE",
+    117: "HARD_SWISH",
+    126: "BATCH_MATMUL",
+}
+"""BuiltinOperator, as far as they have a name here."""
+
+ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
+"""ActivationFunctionType: what an operator does to its own output."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tensor:
+    """One tensor: a constant, or a place that an operator writes to."""
+
+    name: str
+    dtype: str
+    """NumPy's name, or `int4`, or `type <n>` for one that is not known here."""
+    shape: tuple[int, ...]
+    scales: npt.NDArray[np.float32]
+    """Empty where the tensor is not quantized, one value for the whole tensor, or one a channel."""
+    zero_points: npt.NDArray[np.int64]
+    channel_axis: int
+    """Which axis has one scale for each index, where there are several."""
+    content: npt.NDArray[np.uint8]
+    """The bytes of a constant; empty otherwise."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether the file carries the values."""
+        return self.content.size > 0
+
+    def values(self) -> npt.NDArray[np.generic]:
+        """Return a constant's values as they are stored, in its shape; int4 as int8."""
+        if self.dtype != "int4":
+            return self.content.view(np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
+        # Two's complement in 4 bits, the first of a pair in the low half: shifted up and down again for the sign.
+        pairs = np.stack([self.content << 4, self.content & 0xF0], axis=-1).view(np.int8) >> 4
+        return pairs.reshape(-1)[: int(np.prod(self.shape))].reshape(self.shape)
+
+    def real(self) -> npt.NDArray[np.float32]:
+        """Return a constant's values as real numbers: scale * (quantized - zero point)."""
+        values = self.values().astype(np.float32)
+        if not self.scales.size:
+            return values
+        along = [1] * len(self.shape)
+        if self.scales.size > 1:
+            along[self.channel_axis] = self.scales.size
+        return self.scales.reshape(along) * (values - self.zero_points.astype(np.float32).reshape(along))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One step of the graph."""
+
+    kind: str
+    """Name in capitals, as in the schema, or `operator <n>`, or a custom operator's own name."""
+    inputs: tuple[int, ...]
+    """Indices of tensors, -1 for one that is left out."""
+    outputs: tuple[int, ...]
+    options: Table | None
+    """The operator's own settings, see the schema."""
+
+    @property
+    def activation(self) -> str:
+        """What a FULLY_CONNECTED does to its own output, see `ACTIVATIONS`."""
+        code = 0 if self.options is None else self.options.integer(0, "b")
+        return ACTIVATIONS.get(code, f"activation {code}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """The one subgraph of a model."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def read_graph(data: bytes) -> Graph:
+    """Read the contents of a `.tflite` file. Raises ValueError, with a few words, where they make no sense."""
+    try:
+        model = Table.root(data, IDENTIFIER)
+        # model: version, operator_codes, subgraphs, description, buffers
+        codes = [_operator_name(code) for code in model.tables(1)]
+        buffers = model.tables(4)
+        subgraph = model.tables(2)[0]
+        # subgraph: tensors, inputs, outputs, operators
+        return Graph(
+            tensors=tuple(_tensor(tensor, buffers) for tensor in subgraph.tables(0)),
+            operators=tuple(_operator(operator, codes) for operator in subgraph.tables(3)),
+            inputs=_indices(subgraph, 1),
+            outputs=_indices(subgraph, 2),
+        )
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise ValueError(f"the flatbuffer is damaged ({error})") from error
+
+
+def _tensor(table: Table, buffers: list[Table]) -> Tensor:
+    # tensor: shape, type, buffer, name, quantization; quantization: min, max, scale, zero_point, details…, axis
+    code = table.integer(1, "b")
+    quantization = table.table(4)
+    nothing = np.empty(0, dtype=np.float32)
+    return Tensor(
+        name=table.text(3),
+        dtype=TYPES.get(code, f"type {code}"),
+        shape=_indices(table, 0),
+        scales=nothing if quantization is None else quantization.array(2, "<f4").astype(np.float32),
+        zero_points=nothing.astype(np.int64) if quantization is None else quantization.array(3, "<i8").astype(np.int64),
+        channel_axis=0 if quantization is None else quantization.integer(6),
+        content=buffers[table.integer(2, "I")].array(0, "u1").astype(np.uint8, copy=False),
+    )
+
+
+def _operator_name(table: Table) -> str:
+    # operator_code: deprecated_builtin_code, custom_code, version, builtin_code; the first was outgrown at 127
+    code = max(table.integer(0, "b"), table.integer(3, "i"))
+    return table.text(1) or OPERATORS.get(code, f"operator {code}")
+
+
+def _operator(table: Table, codes: list[str]) -> Operator:
+    # operator: opcode_index, inputs, outputs, builtin_options_type, builtin_options
+    return Operator(
+        kind=codes[table.integer(0, "I")],
+        inputs=_indices(table, 1),
+        outputs=_indices(table, 2),
+        options=table.table(4),
+    )
+
+
+def _indices(table: Table, field: int) -> tuple[int, ...]:
+    return tuple(int(value) for value in table.array(field, "<i4"))

@@ -1,0 +1,1 @@
+"""Models under a load, in the terms of MLPerf Inference."""

@@ -1,0 +1,85 @@
+"""`edgemnist scenario`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist scenario server tflite-int8 --p99-limit 0.5 · edgemnist scenario offline")
+def scenario(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="In MLPerf's terms: single-stream (p90 with its early-stopping bound), offline (batches of 1 to "
+            "1,024), server (the highest rate within a p99 limit); and duty-cycle (asleep between calls).",
+        ),
+    ],
+    models: options.Models = None,
+    *,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate",
+            metavar="R",
+            show_default="1 for duty-cycle",
+            help="duty-cycle: calls a second. server: try this many queries a second, too.",
+        ),
+    ] = None,
+    p99_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--p99-limit", metavar="MS", show_default="1", help="server: how long 99 % of the queries may take."
+        ),
+    ] = None,
+    threads: options.ThreadRange = "1",
+    samples: Annotated[int, typer.Option("--samples", help="Timed calls, at the least.")] = 1000,
+    seconds: Annotated[float, typer.Option("--seconds", help="Timed seconds, at the least.")] = 1.0,
+    rounds: Annotated[int, typer.Option("--rounds", help="single-stream: rounds, each in fresh processes.")] = 3,
+    repeats: Annotated[
+        int, typer.Option("--repeats", help="How often to measure a disturbed round again before it is marked.")
+    ] = 1,
+    save: options.Save = None,
+    on: options.OnEach = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Put models under a load, each in a process of its own, and say what they hold."""
+    from edgemnist.bench.config import BenchConfig
+    from edgemnist.console import show
+    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.exports.directory import Exports
+    from edgemnist.scenario.run import ScenarioConfig, run_scenario
+    from edgemnist.scenario.screen import fleet_scenario_page, scenario_page
+
+    played = ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit)
+    if on:
+        options.refuse_with_on(context, "exports")
+        from edgemnist.deploy.remote import scenario_on
+        from edgemnist.deploy.target import Target
+        from edgemnist.storage import write_file
+
+        words = options.given_words(context, without=options.HERE)
+        fleet = scenario_on([Target.of(host, root=root, ssh_config=ssh_config) for host in on], words)
+        if save is not None:
+            write_file(save, fleet.to_json().encode())
+        show(fleet, lambda: fleet_scenario_page(fleet), json=json)
+        if codes := [board.fault.exit_code for board in fleet.boards if board.fault is not None]:
+            raise typer.Exit(max(codes))
+        return
+    first, last = BenchConfig.parse_threads(threads)
+    config = BenchConfig(
+        threads=first, threads_to=last, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
+    )
+    reporter = TerminalReporter()
+    result = run_scenario(Exports.open(exports, reporter), models, config, played, save=save, reporter=reporter)
+    show(result, lambda: scenario_page(result), json=json)

@@ -1,0 +1,253 @@
+"""Scenarios in the terms of MLPerf Inference, and one of ours, each model in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from edgemnist.arrays import Images
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.models import Subject, select_subjects
+from edgemnist.bench.process import play_undisturbed
+from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, Trial
+from edgemnist.bench.quality import host_doubts, quieter
+from edgemnist.bench.run import evaluation_images, latency, measure_all, request_for, scratch_directory
+from edgemnist.bench.statistics import summarise
+from edgemnist.errors import UnknownNameError, UsageError, check_range
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import without_samples
+from edgemnist.machine.facts import host_facts
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.results.bench import Played, Point, ScenarioResult
+from edgemnist.storage import write_file
+
+PERCENTILE: Final = 0.90
+"""What MLPerf Inference reports for its single-stream scenario."""
+CONFIDENCE: Final = 0.99
+
+
+def early_stopping_bound(
+    samples: Sequence[float], percentile: float = PERCENTILE, confidence: float = CONFIDENCE
+) -> float | None:
+    """Return MLPerf's early-stopping estimate of a percentile, in the unit of the samples.
+
+    It is the sample that the true percentile lies below with this confidence, whatever the distribution: the one with
+    t - 1 samples above it, where t is the largest number of which P(Binomial(n, 1 - percentile) ≤ t) ≤ 1 - confidence.
+    None where even t = 1 is too many: the 90th percentile needs 64 samples, the 99th 662. (MLCommons, Inference Rules,
+    appendix "Early Stopping Criterion", and loadgen's results.cc.)
+    """
+    tolerated = tolerated_misses(len(samples), percentile, confidence)
+    return float(np.sort(np.asarray(samples))[len(samples) - tolerated]) if tolerated else None
+
+
+def tolerated_misses(count: int, percentile: float = PERCENTILE, confidence: float = CONFIDENCE) -> int:
+    """Return t of `early_stopping_bound` for `count` samples; 0 where there are too few."""
+    misses = np.arange(count + 1)
+    # log(k!), so that 100,000 samples are as exact as 100.
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])
+    logarithms = (
+        factorials[count]
+        - factorials
+        - factorials[::-1]
+        + misses * np.log(1 - percentile)
+        + (count - misses) * np.log(percentile)
+    )
+    at_most = np.cumsum(np.exp(logarithms))
+    return max(0, int(np.searchsorted(at_most, 1 - confidence, side="right")) - 1)
+
+
+SINGLE_STREAM: Final = "single-stream"
+OFFLINE: Final = "offline"
+SERVER: Final = "server"
+DUTY_CYCLE: Final = "duty-cycle"
+SCENARIOS: Final = {
+    SINGLE_STREAM: "one query after the other: the 90th percentile, and its early-stopping bound",
+    OFFLINE: "all images at once: throughput over batch sizes from 1 to 1,024",
+    SERVER: "queries at random times: the highest rate at which the 99th percentile stays within a limit",
+    DUTY_CYCLE: "calls at a fixed rate, asleep in between: what waking up costs",
+}
+"""What can be played, and what it tells."""
+RATED: Final = (SERVER, DUTY_CYCLE)
+BATCH_SIZES: Final = tuple(2**power for power in range(11))
+SEED: Final = 0
+DEFAULT_P99_LIMIT_MS: Final = 1.0
+LEAST_CALLS: Final = 10
+"""Of a duty cycle, however slow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioConfig:
+    """What to play. Raises UnknownNameError and UsageError for a name or a setting that does not exist."""
+
+    name: str
+    """One of SCENARIOS."""
+    rate: float | None = None
+    """server: queries a second to try, too; duty-cycle: calls a second, 1 for None."""
+    p99_limit_ms: float | None = None
+    """server: from the arrival of a query to its answer; None for `DEFAULT_P99_LIMIT_MS`."""
+
+    def __post_init__(self) -> None:
+        if self.name not in SCENARIOS:
+            raise UnknownNameError("scenario", self.name, SCENARIOS)
+        check_range("--rate", self.rate, above=0)
+        check_range("--p99-limit", self.p99_limit_ms, above=0)
+        if self.rate is not None and self.name not in RATED:
+            raise UsageError(f"{self.name} has no --rate", hint=f"It is for {' and '.join(RATED)}.")
+        if self.p99_limit_ms is not None and self.name != SERVER:
+            raise UsageError(f"{self.name} has no --p99-limit", hint=f"It is for {SERVER}.")
+
+    @property
+    def limit_us(self) -> float | None:
+        """Limit of the 99th percentile in microseconds; None where the scenario has none."""
+        if self.name != SERVER:
+            return None
+        return 1e3 * (DEFAULT_P99_LIMIT_MS if self.p99_limit_ms is None else self.p99_limit_ms)
+
+    @property
+    def resolved_rate(self) -> float | None:
+        """Calls a second, where the scenario has a rate."""
+        return 1.0 if self.name == DUTY_CYCLE and self.rate is None else self.rate
+
+
+def run_scenario(
+    exports: Exports,
+    names: Sequence[str] | None,
+    config: BenchConfig,
+    scenario: ScenarioConfig,
+    *,
+    save: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> ScenarioResult:
+    """Play a scenario with models of an export directory: those named, or all that can be run, but not Keras.
+
+    `save` gets the raw samples; the result that is returned, and kept in the export directory, has none. Raises what
+    `edgemnist.bench.run.bench` and `write_file` raise.
+    """
+    subjects = [
+        replace(subject, threads=count)
+        for subject in select_subjects(exports, names, keras=False, reporter=reporter)
+        for count in config.thread_counts
+    ]
+    images = evaluation_images(exports)
+    played = (
+        _single_stream(subjects, images, config, reporter)
+        if scenario.name == SINGLE_STREAM
+        else _play_all(subjects, images, config, scenario, reporter)
+    )
+    host = host_facts()
+    result = ScenarioResult(
+        scenario=scenario.name,
+        host=host,
+        results=played,
+        p99_limit_us=scenario.limit_us,
+        rate=scenario.resolved_rate,
+        warnings=host_doubts(host),
+    )
+    if save is not None:
+        write_file(save, result.to_json().encode())
+    if config.slowdown == 1 and not exports.is_reference:
+        exports.findings.save_scenario(result, reporter)
+    return without_samples(result)
+
+
+def _single_stream(
+    subjects: Sequence[Subject], images: Images, config: BenchConfig, reporter: Reporter
+) -> list[Played]:
+    measured = measure_all(subjects, images, config, reporter)
+    played = []
+    for subject in subjects:
+        samples = [sample for one in measured[subject.key] for sample in one.report.samples]
+        bound = early_stopping_bound(samples)
+        played.append(
+            Played(
+                name=subject.name,
+                runtime=subject.runtime,
+                threads=subject.threads,
+                points=[_point(Trial(setting=1, samples=samples))],
+                p90_bound_us=None if bound is None else bound / 1e3,
+                warnings=latency(subject, measured[subject.key], config).warnings,
+                sha256=subject.model.sha256,
+            )
+        )
+    return played
+
+
+def _play_all(
+    subjects: Sequence[Subject], images: Images, config: BenchConfig, scenario: ScenarioConfig, reporter: Reporter
+) -> list[Played]:
+    orders = _orders(config, scenario)
+    played = []
+    quietest: float | None = None
+    with scratch_directory(images) as scratch, reporter.task("Measuring", len(subjects)) as task:
+        for done, subject in enumerate(subjects):
+            task.update(done, subject.key)
+            request = request_for(subject, config, scratch, orders)
+            performance = play_undisturbed(subject.key, request, config.repeats, quietest)
+            report = performance.report
+            quietest = quieter(report.reference, quietest)
+            points = [
+                _point(trial, server_limit_us=scenario.limit_us, batch=scenario.name == OFFLINE)
+                for trial in report.trials
+            ]
+            played.append(
+                Played(
+                    name=subject.name,
+                    runtime=subject.runtime,
+                    threads=subject.threads,
+                    points=sorted(points, key=lambda point: point.setting),
+                    best=_best(points, scenario.name),
+                    warnings=[*overload(scenario.resolved_rate, report.typical), *performance.taints],
+                    sha256=subject.model.sha256,
+                )
+            )
+    return played
+
+
+def _orders(config: BenchConfig, scenario: ScenarioConfig) -> Scenario:
+    """Return what the measuring process is told."""
+    nanoseconds = round(1e9 * config.seconds)
+    if scenario.name == OFFLINE:
+        return Offline(batch_sizes=list(BATCH_SIZES), nanoseconds=round(nanoseconds / len(BATCH_SIZES)))
+    if scenario.name == SERVER:
+        limit = round(1e3 * (scenario.limit_us or 0.0))
+        return Server(rate=scenario.rate, limit=limit, samples=config.samples, nanoseconds=nanoseconds, seed=SEED)
+    return DutyCycle(rate=scenario.resolved_rate or 1.0, samples=LEAST_CALLS, nanoseconds=nanoseconds)
+
+
+def overload(rate: float | None, typical: float) -> list[str]:
+    """Return in words whether a rate, in calls a second, is beyond that of calls of `typical` nanoseconds each."""
+    most = 1e9 / typical
+    if rate is None or rate <= most:
+        return []
+    return [f"{rate:,.0f} a second cannot be reached: calls without a pause achieve {most:,.0f}"]
+
+
+def _point(trial: Trial, *, server_limit_us: float | None = None, batch: bool = False) -> Point:
+    single = summarise([trial.samples])
+    throughput = 1e6 / single.mean if single.mean else 0.0
+    if server_limit_us is not None:
+        throughput = trial.setting
+    elif batch:
+        throughput = trial.setting / (single.p50 / 1e6)
+    return Point(
+        setting=trial.setting,
+        samples=single.samples,
+        p50_us=single.p50,
+        p90_us=single.p90,
+        p99_us=single.p99,
+        throughput_per_s=throughput,
+        holds=None if server_limit_us is None else bool(np.percentile(trial.samples, 99) <= 1e3 * server_limit_us),
+        samples_us=[sample / 1e3 for sample in trial.samples],
+    )
+
+
+def _best(points: Sequence[Point], scenario: str) -> float | None:
+    if scenario == OFFLINE:
+        return max(points, key=lambda point: point.throughput_per_s).setting
+    if scenario == SERVER:
+        return max((point.setting for point in points if point.holds), default=None)
+    return None

@@ -1,0 +1,133 @@
+"""`edgemnist serve`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+
+_LIMITS = "Limits"
+_SYSTEMD = "systemd"
+
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist serve · edgemnist serve --host 0.0.0.0 --token-file token")
+def serve(
+    context: typer.Context,
+    *,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; any but a loopback one needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes any free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", metavar="SECRET", envvar="EDGEMNIST_TOKEN", help="What clients have to send."),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="The same, from a file that others cannot read.")
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="Without a token: another name to be asked by, beside localhost."),
+    ] = None,
+    artifact: Annotated[
+        str | None,
+        typer.Option(
+            "--artifact",
+            metavar="NAME|FILE",
+            show_default="the fastest verified one",
+            help="Answers where a request names none. A file is the only one that answers.",
+        ),
+    ] = None,
+    threads: options.Threads = 1,
+    exports: options.Exports = None,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", metavar="R", help="Requests a second of one client; 0: any.", rich_help_panel=_LIMITS),
+    ] = 100.0,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency",
+            metavar="N",
+            show_default="one for each CPU",
+            help="Large pictures that are worked on at once.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    max_bytes: Annotated[
+        int, typer.Option("--max-bytes", metavar="N", help="Of a request.", rich_help_panel=_LIMITS)
+    ] = 16 * 2**20,
+    max_pixels: Annotated[
+        int, typer.Option("--max-pixels", metavar="N", help="Of a request's pictures.", rich_help_panel=_LIMITS)
+    ] = 2**25,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Print a unit that runs this command, and end.", rich_help_panel=_SYSTEMD)
+    ] = False,
+    socket: Annotated[
+        bool,
+        typer.Option(
+            "--socket",
+            help="With --systemd: print the socket's unit, with which no request is lost while the service restarts.",
+            rich_help_panel=_SYSTEMD,
+        ),
+    ] = False,
+    user: Annotated[
+        bool,
+        typer.Option(
+            "--user", help="With --systemd: for your own manager, not the system's.", rich_help_panel=_SYSTEMD
+        ),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Answer over HTTP: a page to draw on, and `predict` and `read` for other programs.
+
+    Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json tells how to ask.
+    """
+    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.errors import UsageError
+    from edgemnist.serve.config import Limits, ServeConfig
+    from edgemnist.serve.guard import read_token, unit_token
+
+    for option, asked in (("--socket", socket), ("--user", user)):
+        if asked and not systemd:
+            raise UsageError(f"{option} says which unit to print, and --systemd is missing", hint="Add --systemd.")
+    limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
+    if concurrency is not None:
+        limits = dataclasses.replace(limits, concurrency=concurrency)
+    config = ServeConfig(
+        host=host,
+        port=port,
+        token=unit_token(token, token_file) if systemd else read_token(token, token_file),
+        names=tuple(name or ()),
+        artifact=artifact,
+        threads=threads,
+        limits=limits,
+    )
+    if systemd:
+        from edgemnist.exports.directory import find_exports
+        from edgemnist.serve.screen import show_unit
+        from edgemnist.serve.unit import describe_service
+
+        here = {"host", "port", "token", "token_file", "artifact", "exports", "systemd", "socket", "user", "json"}
+        words = options.given_words(context, without=here)
+        unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
+        show_unit(unit, socket=socket, json=json)
+        return
+    from edgemnist.console.terminal import quiet_libraries
+    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.serve.run import open_service
+    from edgemnist.serve.screen import log_to_stderr, show_started
+
+    log_to_stderr()
+    reporter = TerminalReporter()
+    opened = open_for_answers(exports, artifact, reporter)
+    with quiet_libraries():
+        service = open_service(opened, config, reporter)
+    service.run(lambda result: show_started(result, json=json))

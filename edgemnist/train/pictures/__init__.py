@@ -1,1 +1,0 @@
-"""Looking at a training: PNG files for the export directory."""

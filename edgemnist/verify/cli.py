@@ -1,0 +1,143 @@
+"""`edgemnist verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+from edgemnist.errors import EXIT_GATE_MISSED
+
+app = command_app()
+
+
+@app.command(
+    epilog="Example: edgemnist verify tflite-int8 --max-flips 0.1 · "
+    "edgemnist verify --reference theirs.onnx mine.tflite · edgemnist verify --show-gate > gate.toml"
+)
+def verify(
+    context: typer.Context,
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL|FILE]...",
+            help="Names such as tflite-int8 or tflite-int8@integer, by default all; with --reference, model files.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    max_flips: Annotated[
+        float | None,
+        typer.Option("--max-flips", metavar="PERCENT", show_default="by quantization", help="Labels that may change."),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option("--max-drop", metavar="POINTS", show_default="by quantization", help="Accuracy that may be lost."),
+    ] = None,
+    max_diff: Annotated[
+        float | None,
+        typer.Option(
+            "--max-diff", metavar="P", show_default="by quantization", help="How far off probabilities may be."
+        ),
+    ] = None,
+    gate: Annotated[
+        Path | None, typer.Option("--gate", metavar="FILE", help="Limits in TOML; options above take their place.")
+    ] = None,
+    show_gate: Annotated[
+        bool, typer.Option("--show-gate", help="Print the limits as a gate file, and verify nothing.")
+    ] = False,
+    flips: Annotated[bool, typer.Option("--flips", help="List every image whose label changed.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE", help="Write a PNG with every such image.")
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Compare each TFLite file with tflite-float32, layer by layer.")
+    ] = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the result as JUnit XML, for CI.")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="FILE", help="Compare model files with this one; no manifest is needed."),
+    ] = None,
+    quantization: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="QUANTIZATION", show_default="what each file tells", help="Whose limits hold for files."
+        ),
+    ] = None,
+    data: options.Data = None,
+    offline: options.Offline = False,
+    on: options.On = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Hold every artifact against the Keras model, over every evaluation image. Exit 1 where a gate is missed."""
+    from edgemnist.console import show
+    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.errors import UsageError
+    from edgemnist.results.verify import GateResult
+    from edgemnist.storage import write_file
+    from edgemnist.verify.gate import LimitOverrides, gate_for
+    from edgemnist.verify.gatefile import GateTable, read_gates
+    from edgemnist.verify.junit import junit_xml
+    from edgemnist.verify.screen import gate_page, verify_page
+
+    gates = read_gates(gate) if gate is not None else GateTable()
+    if show_gate:
+        show(GateResult(gate=gates.document()), lambda: gate_page(gates), json=json)
+        return
+    limits = LimitOverrides.of(max_flips_percent=max_flips, max_drop_points=max_drop, max_abs_diff=max_diff)
+    reporter = TerminalReporter()
+    step = ""
+    if on:
+        from edgemnist.deploy.remote import verify_on
+        from edgemnist.deploy.target import Target
+
+        options.refuse_with_on(context, "reference", "quantization", "sheet", "exports")
+        words = options.given_words(context, without=options.HERE | {"gate", "junit", "data", "offline", "flips"})
+        result = verify_on(Target.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate)
+    elif reference is not None:
+        options.refuse(context, "layers", reason="--reference compares model files")
+        if not artifacts:
+            raise UsageError(
+                "Name a model file to compare with the reference",
+                hint="For example: edgemnist verify --reference a.onnx b.tflite",
+            )
+        if quantization is not None:
+            gate_for(quantization)
+        with quiet_libraries():
+            from edgemnist.exports.directory import find_exports
+            from edgemnist.verify.files import find_evaluation, verify_files
+            from edgemnist.verify.run import write_flips
+
+            place = find_exports(exports, fall_back=False)
+            evaluation = find_evaluation(place, data, download=not offline, reporter=reporter)
+            result = verify_files(
+                reference, artifacts, evaluation, limits=limits, gates=gates, quantization=quantization,
+                reporter=reporter,
+            )  # fmt: skip
+            if sheet is not None:
+                result = write_flips(result, evaluation.images, sheet)
+    else:
+        options.refuse(context, "quantization", "data", reason="Artifacts are held against the golden pack")
+        with quiet_libraries():
+            from edgemnist.exports.directory import Exports
+            from edgemnist.verify.run import keep_verdict, write_flips
+            from edgemnist.verify.run import verify as run
+
+            opened = Exports.open(exports, reporter)
+            result = run(opened, artifacts, limits, reporter, gates=gates, layers=layers)
+            keep_verdict(opened, result, reporter)
+            step = opened.command("bench")
+            if sheet is not None:
+                result = write_flips(result, opened.read_golden().images, sheet)
+    if junit is not None:
+        write_file(junit, junit_xml(result))
+    show(result, lambda: verify_page(result, flips=flips, step=step), json=json)
+    if not result.passed:
+        raise typer.Exit(EXIT_GATE_MISSED)

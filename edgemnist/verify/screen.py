@@ -1,0 +1,208 @@
+"""The page of `edgemnist verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from edgemnist.console.tables import closing, count, percent, table, verdict
+from edgemnist.results.verify import KERAS_MODEL, ArtifactLayers, ArtifactParity, VerifyResult, Vote
+from edgemnist.verify.gatefile import GateTable, gate_toml, own_gates
+from edgemnist.verify.parity import BROKEN, FIXED, count_kind
+from edgemnist.verify.statistics import has_scipy
+from edgemnist.verify.vote import IDENTICAL
+
+SIGNIFICANT = 0.05
+"""A p-value below this is printed in bold: chance alone would do it once in 20 times."""
+
+
+def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") -> RenderableType:
+    """Draw the parity table, and below it why gates were missed, and which are the user's own.
+
+    With `flips`, each changed label follows. The last line is the verdict, with the command that comes next, `step`.
+    """
+    columns = ("artifact", "accuracy", "drop", "flips", "+ −", "p", "max |Δp|", "1 vs N")
+    # Files may have long paths; the names of artifacts are short.
+    page = table(*columns, "gate", left=["gate"], prose=[] if result.reference == KERAS_MODEL else ["artifact"])
+    for parity in result.artifacts:
+        page.add_row(
+            escape(parity.name),
+            percent(parity.accuracy),
+            f"{parity.accuracy_drop_points:+.2f}",
+            str(parity.flips),
+            _balance(parity),
+            _p_value(parity.mcnemar_p),
+            f"{parity.max_abs_diff:.1e}",
+            f"{parity.max_batch_diff:.0e}",
+            verdict(passed=parity.passed),
+        )
+    heading = (
+        f"{result.images:,} evaluation images; the reference ({result.reference}) is right on "
+        f"{percent(result.reference_accuracy)}. Drop in points; "
+        "+ −: flips that fixed and broke; p: McNemar's exact test; 1 vs N: batch of one against a large batch."
+    )
+    reasons = [
+        Text.assemble((f"{parity.name}: ", "bold red"), reason)
+        for parity in result.artifacts
+        for reason in parity.reasons
+    ]
+    reasons += [Text.assemble((f"{one.name}: ", "bold red"), one.reason) for one in result.unusable]
+    reasons += map(Text, own_gates(result.artifacts))
+    details = [*_replays(result.artifacts), *_statistics(result), *_voters(result)]
+    drawn = [_flip_table(parity) for parity in result.artifacts if parity.flipped] if flips else []
+    layers: list[RenderableType] = [_layer_table(one) for one in result.layers]
+    if layers:
+        layers.append(
+            Text(
+                "SQNR: of everything up to this output; range: what its own calibration costs; "
+                "clipped: values that its range cannot hold.",
+                style="dim",
+            )
+        )
+    return Group(Text(heading), page, *details, *layers, *drawn, *reasons, _closing(result, step))
+
+
+def _closing(result: VerifyResult, step: str) -> Text:
+    missed = [parity.name for parity in result.artifacts if not parity.passed]
+    missed += [one.name for one in result.unusable]
+    total = len(result.artifacts) + len(result.unusable)
+    if missed:
+        return closing(f"{len(missed)} of {count(total, 'model')} missed the gate: {', '.join(missed)}.", "", passed=False)
+    return closing(f"{'It passes' if total == 1 else f'All {total} models pass'} the gate.", step)
+
+
+def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
+    """Say how the models answer here, against how their artifacts answered on the machine that exported them."""
+    replayed = [(parity.name, parity.replay) for parity in artifacts if parity.replay is not None]
+    same = [name for name, replay in replayed if replay.verdict == IDENTICAL]
+    if same:
+        names = "all models" if len(same) == len(artifacts) > 1 else ", ".join(same)
+        yield Text(f"As on the exporting machine, to the last bit: {names}.", style="dim")
+    for name, replay in replayed:
+        if name in same:
+            continue
+        steps = "" if replay.max_steps is None else f"{count(replay.max_steps, 'step')} of the output"
+        differ = f"{count(replay.differing, 'value differs', 'values differ')} by up to {steps or f'{replay.max_abs_diff:.1e}'}"
+        flips = f"{count(replay.flips, 'label')} and " if replay.flips else ""
+        more = f", {replay.beyond_rounding:,} of them by more than rounding" if replay.beyond_rounding else ""
+        yield Text(f"{name} against the exporting machine: {flips}{differ}{more}.", style="dim")
+
+
+def gate_page(gates: GateTable) -> RenderableType:
+    """Draw the limits as the file that `--gate` reads."""
+    # Text wraps nothing away and takes [int8] for what it is, not for markup.
+    return Text(gate_toml(gates).rstrip())
+
+
+def _balance(parity: ArtifactParity) -> str:
+    if not parity.flipped:
+        return ""
+    return f"+{count_kind(parity.flipped, FIXED)} −{count_kind(parity.flipped, BROKEN)}"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "–"
+    text = f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"  # noqa: PLR2004 - two digits show nothing below
+    return f"[bold]{text}[/]" if value < SIGNIFICANT else text
+
+
+def _statistics(result: VerifyResult) -> Iterator[Text]:
+    if not has_scipy():
+        yield Text(
+            "McNemar's test and confidence intervals need SciPy, which is not installed; the counts do not.",
+            style="dim",
+        )
+    eces = [parity.ece for parity in result.artifacts if parity.ece is not None]
+    before = next((parity.reference_ece for parity in result.artifacts if parity.reference_ece is not None), None)
+    if eces and before is not None:
+        intervals = [parity.accuracy_interval for parity in result.artifacts if parity.accuracy_interval is not None]
+        spread = (
+            f"; accuracies are ± {percent(max((one.high - one.low) / 2 for one in intervals))}" if intervals else ""
+        )
+        after = f"{percent(min(eces))} to {percent(max(eces))}" if len(eces) > 1 else percent(eces[0])
+        yield Text(f"Calibration error (ECE) {percent(before)} before, {after} after{spread}.", style="dim")
+
+
+def _voters(result: VerifyResult) -> Iterator[Text]:
+    for parity in result.artifacts:
+        if parity.integer is None:
+            continue
+        if parity.integer.differing:
+            differ = count(parity.integer.differing, "probability differs", "probabilities differ")
+            steps = f"{differ} by up to {parity.integer.max_abs_diff:.2g}"
+        else:
+            steps = "no probability differs"
+        yield Text(f"{parity.runtime} against the integer reference on {parity.name}: {steps}.", style="dim")
+    for parity in result.artifacts:
+        if parity.ties:
+            yield Text(
+                f"{parity.ties} of the {count(parity.flips, 'flip')} of {parity.name} "
+                f"{'is a tie' if parity.ties == 1 else 'are ties'}: both labels are equally likely, so the gate lets "
+                f"{'it' if parity.ties == 1 else 'them'} pass.",
+                style="dim",
+            )
+    if result.vote is not None:
+        yield Text(vote_sentence(result.vote, result.images), style="dim")
+
+
+def vote_sentence(vote: Vote, images: int) -> str:
+    """Return who is the odd one out among the runtimes of one file, and on how many images."""
+    artifact, voters = vote.voters[0].artifact, len(vote.voters)
+    if vote.agreed == images:
+        return f"The {voters} runtimes of {artifact} agree on every label."
+    alone = ", ".join(f"{voter.runtime} {voter.alone:,}" for voter in vote.voters)
+    odd = "none is the odd one out" if vote.odd_one_out is None else f"the odd one out is {vote.odd_one_out}"
+    return (
+        f"The {voters} runtimes of {artifact} agree on {vote.agreed:,} of {images:,} labels; {odd}. "
+        f"Alone against the others: {alone}."
+    )
+
+
+def _layer_table(layers: ArtifactLayers) -> Table:
+    hurt = f"; layer {layers.hurt} is hurt by its calibration" if layers.hurt else ""
+    title = f"{layers.name} against {layers.reference}, {layers.images:,} images{hurt}"
+    page = table("layer", "output", "SQNR", "cosine", "range", "clipped", "weights", title=title, prose=["output"])
+    for one in layers.layers:
+        style = "bold red" if one.layer == layers.hurt else ""
+        page.add_row(
+            f"{one.layer} {one.operator}",
+            escape(_last(one.tensor)),
+            _decibels(one.sqnr_db),
+            f"{one.cosine:.5f}",
+            _decibels(one.range_sqnr_db),
+            percent(one.clipped),
+            _decibels(one.weight_sqnr_db),
+            style=style,
+        )
+    return page
+
+
+def _flip_table(parity: ArtifactParity) -> Table:
+    page = table("image", "label", "reference", "artifact", "margins", "", title=parity.name, left=[""])
+    for flip in parity.flipped:
+        page.add_row(
+            str(flip.index),
+            str(flip.label),
+            str(flip.reference),
+            "none" if flip.artifact is None else str(flip.artifact),
+            f"{flip.reference_margin:.3f} → {flip.artifact_margin:.3f}",
+            flip.kind,
+        )
+    return page
+
+
+def _decibels(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} dB"
+
+
+def _last(name: str) -> str:
+    """Return what is telling in the name of a tensor, such as `dense_1/MatMul`."""
+    # What TensorFlow calls the output of a whole model.
+    if name.startswith("StatefulPartitionedCall"):
+        return "output"
+    return "/".join(name.split(";", 1)[0].split("/")[-2:])

@@ -1,0 +1,110 @@
+"""`edgemnist watch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist watch 0 · edgemnist watch rtsp://camera/stream · edgemnist watch scans --once")
+def watch(
+    context: typer.Context,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A camera's number, `picamera`, an RTSP or HTTP URL, a video or picture file, or a directory.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    source_option: Annotated[
+        str | None, typer.Option("--source", metavar="SOURCE", help="The same, as an option.")
+    ] = None,
+    source_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--source-file", metavar="FILE", help="The same, from a file: for a URL whose password is not to be seen."
+        ),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", metavar="P", show_default="calibrated", help="Below this a digit is refused with a ?."
+        ),
+    ] = None,
+    steady: Annotated[
+        int, typer.Option("--steady", metavar="N", help="Frames that have to agree on a number; 1 tells each at once.")
+    ] = 3,
+    every: Annotated[bool, typer.Option("--every", help="Read every frame, whether or not anything changed.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Read what is in the directory now, and end.")] = False,
+    give_up: Annotated[
+        float, typer.Option("--give-up", metavar="SECONDS", help="End when the source was away for so long.")
+    ] = 60,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Print a hardened systemd unit for this command, and end.")
+    ] = False,
+    artifact: options.Model = None,
+    threads: options.Threads = 1,
+    exports: options.Exports = None,
+    json: Annotated[bool, typer.Option("--json", help="Lines of JSON, which they are without it, too.")] = True,
+) -> None:
+    """Read a camera, a stream, a video or a directory as it goes on: one line of JSON for each frame that was read.
+
+    Frames that come too fast are dropped, those that show nothing new are skipped, and a camera that goes away is
+    opened anew. SIGTERM and Ctrl-C end it with exit code 0.
+    """
+    del json
+    options.limit_numpy_threads()
+    from edgemnist.errors import UsageError
+    from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
+    from edgemnist.watch.config import WatchConfig
+    from edgemnist.watch.screen import print_reading, print_unit
+
+    given = [one for one in (source, source_option, source_file) if one is not None]
+    if not given:
+        raise UsageError("There is nothing to watch", hint="Give a camera's number, a URL, a video or a directory.")
+    if len(given) > 1:
+        raise UsageError("SOURCE, --source and --source-file are the same: give one of them")
+    config = WatchConfig(
+        read=ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence),
+        steady=steady,
+        every=every,
+        once=once,
+        give_up_s=give_up,
+    )
+    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+
+    reporter = TerminalReporter()
+    if systemd:
+        from edgemnist.exports.directory import find_exports
+        from edgemnist.watch.unit import watch_unit
+
+        here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}
+        words = options.given_words(context, without=here)
+        print_unit(watch_unit(given[0], words, exports=find_exports(exports, reporter), artifact=artifact))
+        return
+
+    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.predict.run import model_for
+    from edgemnist.signals import stopped_by_signals
+    from edgemnist.watch.run import watch as watch_source
+    from edgemnist.watch.sources import read_source
+
+    watched = read_source(given[0])
+    with stopped_by_signals() as stop:
+        # Only while it loads: what libraries write is kept in a file, which must not grow for months.
+        with quiet_libraries():
+            model, labels = model_for(open_for_answers(exports, artifact, reporter), artifact, reporter)
+            classifier = model.load(threads=threads, labels=labels)
+        try:
+            watch_source(watched, classifier, config, emit=print_reading, stop=stop, reporter=reporter)
+        except BrokenPipeError:
+            # Whoever read the lines has had enough, as `head` does.
+            return
