@@ -65,7 +65,7 @@ def test_the_block_runs_as_written(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == block.exit_code, f"{script}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr
