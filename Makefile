@@ -3,6 +3,7 @@
 # make test-fast   what needs no training, browser, ssh or emulation: a minute
 # make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
 # make lint   style, types and the direction of imports
+# make docs   the book, into site/index.html
 # make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
 #                qemu-user and proot)
 # make setup  only the virtual environment
@@ -15,7 +16,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-fast test-full-data test-pi lint format setup clean
+.PHONY: demo test test-fast test-full-data test-pi lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -67,9 +68,13 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The book is in site/index.html"
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[1]
 MNIST = Path(DATA or "not-given").resolve()
 """The full MNIST; a test that reads it is marked with `needs("EDGEMNIST_DATA")`."""
 
-LONGEST = ("test_readme.py", "test_kills.py")
+LONGEST = ("test_blocks.py", "test_kills.py")
 """Files that take minutes."""
 
 SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh"}
