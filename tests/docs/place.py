@@ -20,7 +20,7 @@ PARSED = frozenset({"example", "minutes", "hardware"})
 """Needs of blocks whose command lines are parsed and not run: they train for minutes, or ask for a camera."""
 
 EDGEMNIST = """case "$1 $*" in
-"bench "*--seconds* | "bench "*--scenario*) ;;
+"bench "*--seconds*) ;;
 "bench "*) set -- "$@" --samples 100 --seconds 0.1 --rounds 5 ;;
 esac
 exec {python} -m edgemnist "$@\""""

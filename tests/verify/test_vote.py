@@ -17,7 +17,6 @@ from edgemnist.verify.run import verify
 from edgemnist.verify.vote import Ballot, check_integer, count_votes, integer_answers
 from tests.notices import Notices
 from tests.verify import damage
-from tests.verify.damage import damage_artifact
 
 
 def ballots(**labels: list[int]) -> list[Ballot]:
