@@ -329,10 +329,12 @@ def test_a_commit_holds_the_lock_from_its_first_byte_to_its_last_rename(
 
 
 @pytest.mark.parametrize("lost", COMMITTED)
+@pytest.mark.parametrize("is_first", [False, True])
 def test_a_file_that_a_power_cut_took_is_told_and_is_no_finished_rename(
-    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_first: bool
 ) -> None:
-    commit_files(tmp_path, generation("old"))
+    if not is_first:
+        commit_files(tmp_path, generation("old"))
     with monkeypatch.context() as patch:
         patch.setattr("edgemnist.storage._complete", lambda _directory: None)
         commit_files(tmp_path, generation("new"))
@@ -344,7 +346,10 @@ def test_a_file_that_a_power_cut_took_is_told_and_is_no_finished_rename(
             attempt(tmp_path)
     # Nothing was moved: what is there is the old generation, whole.
     (tmp_path / JOURNAL_FILE).unlink()
-    assert recorded_word(tmp_path) == "old"
+    if is_first:
+        assert not (tmp_path / "manifest.json").exists()
+    else:
+        assert recorded_word(tmp_path) == "old"
 
 
 def test_a_commit_that_was_cut_short_between_two_renames_is_completed(
