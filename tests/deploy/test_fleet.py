@@ -12,8 +12,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from edgemnist.console.tables import fault_line
 from edgemnist.deploy.fleet import FleetConfig, deploy_fleet, read_inventory
-from edgemnist.deploy.screen import FleetTable, deploy_page, fault_line
+from edgemnist.deploy.screen import FleetTable, deploy_page
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle
 from edgemnist.deploy.target import Target
 from edgemnist.errors import UsageError
