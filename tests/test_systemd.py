@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from edgemnist.systemd import Service, quote, service_unit, shown, socket_unit
+from edgemnist.systemd import Unit, quote, service_unit, shown, socket_unit
 from tests.conftest import Run
 
 MOST_EXPOSED = 2.0
 """Of systemd-analyze's 10: nginx as Debian has it is at 9.6."""
-SERVE = Service(
+SERVE = Unit(
     name="digits",
     description="reads digits",
     command=["/usr/bin/python3", "-m", "edgemnist", "serve", "--exports", "/home/pi/my digits"],
@@ -25,7 +25,7 @@ SERVE = Service(
     listens="127.0.0.1:8000",
     credentials=[("token", PurePosixPath("/etc/digits/token"))],
 )
-WATCH = Service(
+WATCH = Unit(
     name="watching",
     description="watches a camera",
     command=["/usr/bin/python3", "-m", "edgemnist", "watch", "0"],
@@ -38,7 +38,7 @@ WATCH = Service(
 
 
 @pytest.mark.parametrize("service", [SERVE, WATCH], ids=lambda service: service.name)
-def test_systemd_takes_the_units_and_finds_little_exposed(service: Service, tmp_path: Path) -> None:
+def test_systemd_takes_the_units_and_finds_little_exposed(service: Unit, tmp_path: Path) -> None:
     unit = tmp_path / f"{service.name}.service"
     unit.write_text(service_unit(service))
     units = [unit]

@@ -42,7 +42,7 @@ class Apply:
     """How long to wait for another deployment."""
 
 
-class Answers:
+class Responder:
     """Tells the other side what is going on; goes on alone where nobody listens any more."""
 
     def __init__(self, stream: TextIO = sys.stdout) -> None:

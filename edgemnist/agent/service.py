@@ -25,7 +25,7 @@ _REQUEST_S = 5
 
 
 @dataclass(frozen=True)
-class Service:
+class BoardService:
     """How to restart the service and how to see that it is well."""
 
     restart: list[str]
@@ -54,12 +54,12 @@ class Service:
             lines = (done.stderr or done.stdout).strip().splitlines()
             raise GateMissedError(f"The service cannot be restarted: {lines[-1] if lines else done.returncode}")
         deadline = time.monotonic() + self.timeout_s
-        while reason := self._ailment(release):
+        while reason := self._why_unhealthy(release):
             if time.monotonic() >= deadline:
                 raise GateMissedError(f"The service did not come up within {self.timeout_s:g} s: {reason}")
             time.sleep(_POLL_S)
 
-    def _ailment(self, release: str) -> str:
+    def _why_unhealthy(self, release: str) -> str:
         """Return why the service is not well, or nothing."""
         try:
             with urllib.request.urlopen(self.health, timeout=_REQUEST_S) as response:  # noqa: S310 - the board's owner names it
@@ -75,7 +75,7 @@ class Service:
         return ""
 
 
-def find_service(settings: Path) -> Service:
+def find_service(settings: Path) -> BoardService:
     """Return the service that `board.toml` describes, else the systemd unit `edgemnist`, the user's own first.
 
     Raises DeployError where `board.toml` cannot be used.
@@ -89,11 +89,11 @@ def find_service(settings: Path) -> Service:
                 [*command, "is-enabled", UNIT], check=False, capture_output=True, timeout=_REQUEST_S
             )
             if enabled.returncode == 0:
-                return Service([*command, "restart", UNIT])
-    return Service([])
+                return BoardService([*command, "restart", UNIT])
+    return BoardService([])
 
 
-def _configured(settings: Path) -> Service:
+def _configured(settings: Path) -> BoardService:
     import tomllib
 
     try:
@@ -104,7 +104,7 @@ def _configured(settings: Path) -> Service:
         restart = table.get("restart", [])
         if not isinstance(restart, list) or not all(isinstance(word, str) for word in restart):
             raise ValueError("restart is not a list of words")  # noqa: TRY301 - as above
-        return Service(restart, str(table.get("health", HEALTH)), float(table.get("timeout", TIMEOUT_S)))
+        return BoardService(restart, str(table.get("health", HEALTH)), float(table.get("timeout", TIMEOUT_S)))
     except (ValueError, TypeError, AttributeError, OSError) as error:
         raise DeployError(
             f"{settings} on the board cannot be used: {error}",

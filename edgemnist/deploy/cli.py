@@ -57,10 +57,10 @@ def deploy(
     from edgemnist.deploy.fleet import FleetConfig, deploy_fleet, read_inventory
     from edgemnist.deploy.screen import FleetTable, deploy_page
     from edgemnist.deploy.sequence import DeployConfig, open_bundle
-    from edgemnist.deploy.target import Target
+    from edgemnist.deploy.target import BoardAddress
     from edgemnist.results.boards import labels
 
-    targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in to or ()]
+    targets = [BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in to or ()]
     if inventory is not None:
         targets += read_inventory(inventory, root=root, ssh_config=ssh_config)
     limits = SelfTestLimits(timeout_s=selftest_timeout, max_p99_us=max_p99_us, max_rss_mb=max_rss_mb)

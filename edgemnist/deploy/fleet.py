@@ -22,7 +22,7 @@ import msgspec
 
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
-from edgemnist.deploy.target import Target
+from edgemnist.deploy.target import BoardAddress
 from edgemnist.errors import UsageError
 from edgemnist.results.boards import FAILED, SKIPPED, BoardResult, DeployResult, Fault, labels
 
@@ -37,7 +37,7 @@ class _Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root: str | None = None
 
 
-def read_inventory(path: Path, *, root: str | None = None, ssh_config: Path | None = None) -> list[Target]:
+def read_inventory(path: Path, *, root: str | None = None, ssh_config: Path | None = None) -> list[BoardAddress]:
     """Return the boards of an inventory; `root` takes the place of the file's own.
 
     Raises UsageError where the file cannot be read or says something that makes no sense.
@@ -51,7 +51,7 @@ def read_inventory(path: Path, *, root: str | None = None, ssh_config: Path | No
     except ValueError as error:
         raise UsageError(f"The inventory {path} makes no sense: {error}", hint=hint) from error
     return [
-        Target.of(board.host, root=root or board.root or inventory.root, ssh_config=ssh_config)
+        BoardAddress.of(board.host, root=root or board.root or inventory.root, ssh_config=ssh_config)
         for board in inventory.board
     ]
 
@@ -86,7 +86,7 @@ class FleetConfig:
 
 
 def deploy_fleet(
-    targets: Sequence[Target],
+    targets: Sequence[BoardAddress],
     bundle: LocalBundle,
     config: DeployConfig,
     fleet: FleetConfig,
@@ -145,7 +145,7 @@ def deploy_fleet(
 class _Job:
     """The deployment to one board."""
 
-    target: Target
+    target: BoardAddress
     label: str
     stop: Stop = field(default_factory=Stop)
     working: bool = False
@@ -180,7 +180,7 @@ def _skipped(job: _Job, reason: str) -> BoardResult:
     return BoardResult(host=host, root=job.target.root, status=SKIPPED, fault=fault)
 
 
-def _require_distinct(targets: Sequence[Target]) -> None:
+def _require_distinct(targets: Sequence[BoardAddress]) -> None:
     if not targets:
         raise UsageError("No board is named", hint="Name one with --to user@host, or several with --inventory FILE.")
     seen = set()

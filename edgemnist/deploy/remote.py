@@ -10,14 +10,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from edgemnist.agent.facts import Facts
-from edgemnist.agent.probes import Probe
+from edgemnist.agent.facts import BoardFacts, Probe, throttle_names
 from edgemnist.deploy.sequence import as_fault
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
-from edgemnist.deploy.target import Target, open_board
+from edgemnist.deploy.target import BoardAddress, open_board
 from edgemnist.doctor.artifacts import arguments
-from edgemnist.doctor.checks import throttle_names
-from edgemnist.doctor.run import examine
+from edgemnist.doctor.checks import examine
 from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, EdgemnistError, ImageError
 from edgemnist.results.bench import BenchResult, ScenarioResult
 from edgemnist.results.boards import (
@@ -49,7 +47,7 @@ def _silent(step: str) -> None:
 
 
 def run_on(
-    target: Target, words: Sequence[str], files: Mapping[str, bytes] | None = None, stop: Stop | None = None
+    target: BoardAddress, words: Sequence[str], files: Mapping[str, bytes] | None = None, stop: Stop | None = None
 ) -> RemoteRun:
     """Run `edgemnist WORDS --json` on the current release of a board, in a directory that holds `files`.
 
@@ -77,7 +75,7 @@ def run_on(
     return RemoteRun(release=answer["release"], exit_code=answer["exit_code"], document=document)
 
 
-def verify_on(target: Target, words: Sequence[str], *, gate: Path | None = None) -> VerifyResult:
+def verify_on(target: BoardAddress, words: Sequence[str], *, gate: Path | None = None) -> VerifyResult:
     """Run `edgemnist verify WORDS` on a board, with a gate file that is sent along."""
     files = {}
     if gate is not None:
@@ -86,7 +84,7 @@ def verify_on(target: Target, words: Sequence[str], *, gate: Path | None = None)
     return _as(VerifyResult, target, run_on(target, ["verify", *words], files).document)
 
 
-def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:
+def predict_pictures_on(target: BoardAddress, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:
     """Run `edgemnist predict WORDS` on a board, with pictures that are sent along.
 
     Raises ImageError where a picture cannot be read here.
@@ -116,7 +114,7 @@ def _renamed(text: str, names: Mapping[str, Path]) -> str:
     return text
 
 
-def _as(kind: type[_Document], target: Target, document: dict[str, Any]) -> _Document:
+def _as(kind: type[_Document], target: BoardAddress, document: dict[str, Any]) -> _Document:
     """Read the answer of a command. Raises DeployError where another version answers in another way."""
     try:
         return msgspec.convert(document, kind)
@@ -127,13 +125,13 @@ def _as(kind: type[_Document], target: Target, document: dict[str, Any]) -> _Doc
         ) from None
 
 
-def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResult:
+def bench_on(targets: Sequence[BoardAddress], words: Sequence[str]) -> FleetBenchResult:
     """Run `edgemnist bench WORDS` on several boards at once; each measures alone on its own processor.
 
     What goes wrong on one of several boards is in its result; on a single one it is raised.
     """
 
-    def one(target: Target, stop: Stop) -> BenchOnBoard:
+    def one(target: BoardAddress, stop: Stop) -> BenchOnBoard:
         run, throttled = _measure_on(target, "bench", words, stop)
         result = _as(BenchResult, target, run.document)
         return BenchOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
@@ -141,10 +139,10 @@ def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResul
     return FleetBenchResult(boards=_on_each(targets, one, lambda host, fault: BenchOnBoard(host=host, fault=fault)))
 
 
-def scenario_on(targets: Sequence[Target], words: Sequence[str]) -> FleetScenarioResult:
+def scenario_on(targets: Sequence[BoardAddress], words: Sequence[str]) -> FleetScenarioResult:
     """Run `edgemnist scenario WORDS` on several boards at once; fails as `bench_on` does."""
 
-    def one(target: Target, stop: Stop) -> ScenarioOnBoard:
+    def one(target: BoardAddress, stop: Stop) -> ScenarioOnBoard:
         run, throttled = _measure_on(target, "scenario", words, stop)
         result = _as(ScenarioResult, target, run.document)
         return ScenarioOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
@@ -155,13 +153,13 @@ def scenario_on(targets: Sequence[Target], words: Sequence[str]) -> FleetScenari
 
 
 def _on_each(
-    targets: Sequence[Target], one: Callable[[Target, Stop], _Row], failed: Callable[[str, Fault], _Row]
+    targets: Sequence[BoardAddress], one: Callable[[BoardAddress, Stop], _Row], failed: Callable[[str, Fault], _Row]
 ) -> list[_Row]:
     """Do the same on several boards at once; Ctrl-C leaves them all."""
     if len(targets) == 1:
         return [one(targets[0], Stop())]
 
-    def tried(target: Target, stop: Stop) -> _Row:
+    def tried(target: BoardAddress, stop: Stop) -> _Row:
         try:
             return one(target, stop)
         except EdgemnistError as error:
@@ -180,33 +178,33 @@ def _on_each(
     return rows
 
 
-def _measure_on(target: Target, command: str, words: Sequence[str], stop: Stop) -> tuple[RemoteRun, list[str]]:
+def _measure_on(target: BoardAddress, command: str, words: Sequence[str], stop: Stop) -> tuple[RemoteRun, list[str]]:
     """Return what `edgemnist COMMAND WORDS` said on a board, and what its firmware said right after."""
     run = run_on(target, [command, *words], stop=stop)
     with open_board(target, stop) as board:
-        facts = msgspec.convert(board.ask("doctor", {"imports": False})["facts"], Facts)
+        facts = msgspec.convert(board.ask("doctor", {"imports": False})["facts"], BoardFacts)
     return run, throttle_names(facts.throttled or 0)
 
 
-def doctor_on(target: Target, on_step: OnStep = _silent) -> DoctorResult:
+def doctor_on(target: BoardAddress, on_step: OnStep = _silent) -> DoctorResult:
     """Examine a board, whether edgemnist is installed there or not."""
     with open_board(target) as board:
         answer = board.ask("doctor", {"imports": True}, on_step)
-        means = target.means(installed=answer["installed"])
+        repair = target.repair(installed=answer["installed"])
         selftest = None
         if answer["installed"]:
-            words = ["edgemnist.doctor.artifacts", EXPORTS, *arguments(means)]
+            words = ["edgemnist.doctor.artifacts", EXPORTS, *arguments(repair)]
             selftest = board.ask("run", {"module": words, "files": {}})
     return examine(
         target.host.name,
-        msgspec.convert(answer["facts"], Facts),
+        msgspec.convert(answer["facts"], BoardFacts),
         [msgspec.convert(one, Probe) for one in answer["probes"]],
         selftest["stdout"] if selftest else None,
-        means,
+        repair,
     )
 
 
-def releases_on(target: Target) -> ReleasesResult:
+def releases_on(target: BoardAddress) -> ReleasesResult:
     """List the releases of a board, after the board has read every file of them."""
     with open_board(target) as board:
         answer = board.ask("releases")
@@ -214,7 +212,7 @@ def releases_on(target: Target) -> ReleasesResult:
     return ReleasesResult(host=target.host.name, releases=rows, pending=answer["pending"], busy=answer["busy"])
 
 
-def rollback_on(target: Target, release: str | None, wait_s: float, on_step: OnStep = _silent) -> RollbackResult:
+def rollback_on(target: BoardAddress, release: str | None, wait_s: float, on_step: OnStep = _silent) -> RollbackResult:
     """Let an older release serve again: the named one, or the one before the current."""
     with open_board(target) as board:
         answer = board.ask("rollback", {"release": release, "wait_s": wait_s}, on_step)

@@ -11,18 +11,18 @@ import msgspec
 
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
 from edgemnist.agent.archive import Archive
-from edgemnist.agent.facts import Facts
+from edgemnist.agent.facts import BoardFacts
 from edgemnist.agent.record import ANY_MACHINE, BundleRecord, read_record
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.stop import Stop
-from edgemnist.deploy.target import Target, open_board
+from edgemnist.deploy.target import BoardAddress, open_board
 from edgemnist.deploy.transport import ConnectionLostError
-from edgemnist.doctor.checks import INSTALL_BYTES, judge
+from edgemnist.doctor.checks import INSTALL_BYTES, check_board
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, UsageError
-from edgemnist.results.boards import FAILED, BoardResult, Fault, Finding, Level, SelfTestResult, Step
+from edgemnist.results.boards import FAILED, BoardResult, Check, Fault, Level, SelfTestResult, Step
 
 
-def require_fit(host: str, facts: Facts, findings: Sequence[Finding], record: BundleRecord, size: int) -> None:
+def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record: BundleRecord, size: int) -> None:
     """Raise where a bundle of `size` bytes cannot end well on a board.
 
     DeployError for a board that is not fit, BundleError for wheels of another processor or Python.
@@ -98,7 +98,7 @@ def open_bundle(path: Path) -> LocalBundle:
 
 
 def deploy_to(
-    target: Target, bundle: LocalBundle, config: DeployConfig, on_step: OnStep, stop: Stop | None = None
+    target: BoardAddress, bundle: LocalBundle, config: DeployConfig, on_step: OnStep, stop: Stop | None = None
 ) -> BoardResult:
     """Deploy to one board and say how it went; failures are results here, and raise nothing.
 
@@ -128,7 +128,7 @@ def deploy_to(
 
 
 def _attempt(
-    target: Target, bundle: LocalBundle, config: DeployConfig, course: _Course, result: BoardResult
+    target: BoardAddress, bundle: LocalBundle, config: DeployConfig, course: _Course, result: BoardResult
 ) -> BoardResult:
     identity = bundle.record.identity()
     course.step("connect")
@@ -136,8 +136,8 @@ def _attempt(
         course.step("preflight")
         wanted = {"identity": identity, "sha256": bundle.sha256, "bytes": bundle.bytes}
         ready = board.ask("prepare", wanted)
-        facts = msgspec.convert(ready["facts"], Facts)
-        findings = judge(facts, [])
+        facts = msgspec.convert(ready["facts"], BoardFacts)
+        findings = check_board(facts, [])
         notable = [finding for finding in findings if finding.level is not Level.OK]
         result = msgspec.structs.replace(result, findings=notable)
         missing = 0 if ready["known"] else bundle.bytes - ready["offset"]
@@ -170,7 +170,7 @@ def _attempt(
     )
 
 
-def _stopped(target: Target, course: _Course) -> StoppedError:
+def _stopped(target: BoardAddress, course: _Course) -> StoppedError:
     """Return what a stop that cut the line leaves behind."""
     name = target.host.name
     if course.handed_over:

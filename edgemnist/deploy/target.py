@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import edgemnist
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
+from edgemnist.agent.archive import write_contents
 from edgemnist.agent.request import MARK
-from edgemnist.deploy.agent import make_agent
 from edgemnist.deploy.stop import Stop
 from edgemnist.deploy.transport import Connection, ConnectionLostError, Host, connect, parse_host, remote_path
-from edgemnist.doctor.checks import Means
+from edgemnist.doctor.checks import RepairCommands
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError
 
 DEFAULT_ROOT = ".local/share/edgemnist"
@@ -29,8 +33,37 @@ _REPORTED: dict[str, type[EdgemnistError]] = {
 """Errors of the board that are the same here; all others are a board that refused."""
 
 
+_MAIN = b"import edgemnist.agent.__main__\n"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The part that runs on the board: one file, a ZIP archive of `edgemnist.agent` and the errors."""
+
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the file, which is its name on the board: another version is another file."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@cache
+def make_agent() -> Agent:
+    """Return the file that is sent to a board; the same package gives the same bytes."""
+    package = Path(edgemnist.__file__).parent
+    paths = [package / "errors.py", *sorted((package / "agent").glob("*.py"))]
+    files = {f"edgemnist/{path.relative_to(package).as_posix()}": path.read_bytes() for path in paths}
+    # The package's own __init__ imports what a board need not have.
+    files["edgemnist/__init__.py"] = b""
+    files["__main__.py"] = _MAIN
+    stream = io.BytesIO()
+    write_contents(stream, files)
+    return Agent(stream.getvalue())
+
+
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class BoardAddress:
     """Where a board is, and where edgemnist is on it."""
 
     host: Host
@@ -39,24 +72,24 @@ class Target:
     """Instead of the user's own configuration."""
 
     @classmethod
-    def of(cls, text: str, *, root: str | None = None, ssh_config: Path | None = None) -> Target:
+    def of(cls, text: str, *, root: str | None = None, ssh_config: Path | None = None) -> BoardAddress:
         """Return the board that `[user@]host[:port]` names. Raises UsageError where it names none."""
         return cls(host=parse_host(text), root=root or DEFAULT_ROOT, ssh_config=ssh_config)
 
-    def means(self, *, installed: bool) -> Means:
-        """Return the commands that mend the software there, as a user would type them."""
+    def repair(self, *, installed: bool) -> RepairCommands:
+        """Return the commands that fix the software there, as a user would type them."""
         words = ["--root", self.root] if self.root != DEFAULT_ROOT else []
         words += ["--ssh-config", str(self.ssh_config)] if self.ssh_config is not None else []
         # Whoever logs in to type it may have gone to another directory.
         home = "" if self.root.startswith("/") else "~/"
         pip = home + remote_path(self.root, "current", "venv", "bin", "pip")
-        return Means(pip=pip if installed else None, board=shlex.join([self.host.name, *words]))
+        return RepairCommands(pip=pip if installed else None, board=shlex.join([self.host.name, *words]))
 
 
 class Board:
     """A board that one is logged in to. Made by `open_board`."""
 
-    def __init__(self, target: Target, connection: Connection) -> None:
+    def __init__(self, target: BoardAddress, connection: Connection) -> None:
         self._target = target
         self._connection = connection
         self._interrupted = threading.Event()
@@ -155,7 +188,7 @@ class Board:
 
 
 @contextmanager
-def open_board(target: Target, stop: Stop | None = None) -> Iterator[Board]:
+def open_board(target: BoardAddress, stop: Stop | None = None) -> Iterator[Board]:
     """Log in to a board; `stop` cuts the line. Raises what `connect` raises."""
     with connect(target.host, target.ssh_config, stop) as connection:
         yield Board(target, connection)

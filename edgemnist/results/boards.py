@@ -42,7 +42,7 @@ class Level(enum.Enum):
     FAILURE = "failure"
 
 
-class Finding(Part, frozen=True, kw_only=True):
+class Check(Part, frozen=True, kw_only=True):
     """One line of the examination."""
 
     name: str
@@ -53,22 +53,22 @@ class Finding(Part, frozen=True, kw_only=True):
     """The command, or the deed, that mends it."""
 
     @classmethod
-    def ok(cls, name: str, value: str, meaning: str = "", mend: str = "") -> Finding:
+    def ok(cls, name: str, value: str, meaning: str = "", mend: str = "") -> Check:
         """Return a finding that is as it should be."""
         return cls(name=name, level=Level.OK, value=value, meaning=meaning, mend=mend)
 
     @classmethod
-    def unknown(cls, name: str) -> Finding:
+    def unknown(cls, name: str) -> Check:
         """Return a finding about something that this machine does not tell."""
         return cls.ok(name, "unknown", "This machine does not tell.")
 
     @classmethod
-    def warning(cls, name: str, value: str, meaning: str, mend: str) -> Finding:
+    def warning(cls, name: str, value: str, meaning: str, mend: str) -> Check:
         """Return a finding that one can live with."""
         return cls(name=name, level=Level.WARNING, value=value, meaning=meaning, mend=mend)
 
     @classmethod
-    def failure(cls, name: str, value: str, meaning: str, mend: str) -> Finding:
+    def failure(cls, name: str, value: str, meaning: str, mend: str) -> Check:
         """Return a finding with which edgemnist does not work."""
         return cls(name=name, level=Level.FAILURE, value=value, meaning=meaning, mend=mend)
 
@@ -80,7 +80,7 @@ class DoctorResult(Result, frozen=True, kw_only=True):
     """As it was named with `--on`, or `this machine`."""
     healthy: bool
     """True where no finding is a failure."""
-    findings: list[Finding]
+    findings: list[Check]
     facts: dict[str, Any]
 
 
@@ -141,7 +141,7 @@ class BoardResult(Part, frozen=True, kw_only=True):
     """More than 1 where the connection was cut and the work taken up again."""
     steps: list[Step] = msgspec.field(default_factory=list)
     seconds: float = 0.0
-    findings: list[Finding] = msgspec.field(default_factory=list)
+    findings: list[Check] = msgspec.field(default_factory=list)
     """What the preflight found, as far as it is not as it should be."""
     selftest: SelfTestResult | None = None
     """What the board found out about the release."""

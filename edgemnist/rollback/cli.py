@@ -30,10 +30,10 @@ def rollback(
     """Let an older release serve again, by one atomic switch."""
     from edgemnist.console import show
     from edgemnist.deploy.remote import rollback_on
-    from edgemnist.deploy.target import Target
+    from edgemnist.deploy.target import BoardAddress
 
     # The board would wait for ever for what is not a number.
     check_range("--wait", wait, least=0)
-    result = rollback_on(Target.of(options.only("--to", to), root=root, ssh_config=ssh_config), release, wait)
+    result = rollback_on(BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config), release, wait)
     before = result.previous or "nothing"
     show(result, lambda: f"{result.host} serves {result.release} again (before: {before}).", json=json)

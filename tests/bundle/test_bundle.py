@@ -21,8 +21,8 @@ from edgemnist.agent.venv import venv_key
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.package import package_wheel, read_metadata
 from edgemnist.bundle.wheels import WheelsConfig
-from edgemnist.deploy.agent import make_agent
 from edgemnist.deploy.sequence import LocalBundle, open_bundle
+from edgemnist.deploy.target import make_agent
 from edgemnist.errors import BundleError, UsageError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.manifest import MODEL_FILE, read_manifest

@@ -142,7 +142,7 @@ def test_a_release_that_was_damaged_is_deployed_anew(board: LoopbackBoard, old_b
 
 
 def test_the_doctors_commands_mend_a_board(board: LoopbackBoard, new_board: Callable[[str], LoopbackBoard]) -> None:
-    pip = str(board.target.means(installed=True).pip)
+    pip = str(board.target.repair(installed=True).pip)
     assert subprocess.run([*shlex.split(pip), "--version"], check=True, capture_output=True).stdout
     artifact = board.store.link / "exports" / "tflite-int8.tflite"
     artifact.write_bytes(artifact.read_bytes()[:-1] + b"x")
