@@ -140,6 +140,8 @@ def _stop(responder: Responder) -> None:
 def main() -> int:
     """Do what is asked, and answer on stdout."""
     command, directory = sys.argv[1:]
+    # What serves belongs to this user alone, whatever the login says: nobody else may write to it.
+    os.umask(os.umask(0o022) | 0o022)
     responder = Responder()
     # A cut connection hangs up; what changes the board and has begun is finished here.
     signal.signal(signal.SIGHUP, _end if command == "run" else signal.SIG_IGN)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
+import re
 import sys
 import time
 from dataclasses import asdict
@@ -16,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from edgemnist.agent.archive import Archive, hash_file
 from edgemnist.agent.durable import exclusive, sync_directory, sync_tree, write_synced
-from edgemnist.agent.record import ANY_MACHINE, RECORD_FILE, SIGNATURE_FILE, WHEELS, BundleRecord, read_record
+from edgemnist.agent.record import (
+    ANY_MACHINE,
+    RECORD_FILE,
+    SIGNATURE_FILE,
+    WHEELS,
+    BundleRecord,
+    read_raw_record,
+    read_record,
+    read_signature,
+)
 from edgemnist.agent.selftest import run_selftest
 from edgemnist.agent.service import BoardService, find_service
 from edgemnist.agent.signature import verify
@@ -55,12 +66,14 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
             try:
                 staged, report = _stage(store, request, responder)
             except BundleError:
-                # It is not to be taken, and so not to be kept.
+                # A bundle that is refused is not kept.
                 (store.incoming / request.sha256).unlink(missing_ok=True)
                 raise
             responder.stoppable = False
             release = store.adopt(staged, store.next_name(request.identity))
         else:
+            if not request.allow_downgrade and (old is None or release.name != old.name):
+                _check_order(store, release.record(), request.identity)
             responder.step("self-test")
             report = run_selftest(release.path, request.limits)
         if old is not None and release.name == old.name:
@@ -78,6 +91,8 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
                     store.remove(release)
                 raise
         responder.step("tidy")
+        if store.signed_only:
+            store.remember(release.name.partition("-")[2])
         pruned = store.prune(request.keep, request.sha256)
         return {
             "status": status,
@@ -99,7 +114,7 @@ def rollback(store: Store, name: str | None, wait_s: float, responder: Responder
         target = _rollback_target(store, current, name)
         responder.step("check")
         if problems := target.problems():
-            raise DeployError(f"Release {target.name} is not whole: {problems[0]}", hint="Deploy its bundle again.")
+            raise DeployError(f"Release {target.name} is damaged: {problems[0]}", hint="Deploy its bundle again.")
         _check_release(store, target)
         switch(store, service, current, target, responder)
         return {"release": target.name, "previous": current.name if current else None}
@@ -118,9 +133,10 @@ def switch(store: Store, service: BoardService, old: Release | None, new: Releas
         if service.restart:
             responder.step("service")
         service.activate(new.name)
-    except GateMissedError as error:
+    except Exception as error:
+        # Whatever it is, nobody has seen the service healthy.
         responder.step("going back")
-        raise _go_back(store, service, old, error) from error
+        raise _go_back(store, service, old, _as_missed(error)) from error
     store.end_switch()
 
 
@@ -130,10 +146,14 @@ def _go_back(store: Store, service: BoardService, old: Release | None, error: Ga
     if old is not None:
         try:
             service.activate(old.name)
-        except GateMissedError as other:
-            state = f"the service does not come up with the old release {old.name} either ({other.message})"
+        except Exception as other:  # noqa: BLE001 - as in `switch`
+            state = f"the service does not come up with the old release {old.name} either ({_as_missed(other).message})"
     store.end_switch()
     return GateMissedError(f"{error.message}; {state}", hint="Look at the service's log on the board.")
+
+
+def _as_missed(error: Exception) -> GateMissedError:
+    return error if isinstance(error, GateMissedError) else GateMissedError(f"The service cannot be checked: {error!r}")
 
 
 def settle(store: Store, service: BoardService, responder: Responder) -> None:
@@ -143,14 +163,16 @@ def settle(store: Store, service: BoardService, responder: Responder) -> None:
         return
     responder.step("ending an interrupted switch")
     current = store.current()
-    if current is None:
-        store.end_switch()
+    old = next((release for release in store.releases() if release.name == pending["from"]), None)
+    if current is None and os.path.lexists(store.link):
+        # The link was durable, and what it leads to was not.
+        _go_back(store, service, old, GateMissedError(f"Release {pending['to']} is missing"))
         return
     try:
-        service.activate(current.name)
+        if current is not None:
+            service.activate(current.name)
     except GateMissedError as error:
-        old = next((release for release in store.releases() if release.name == pending["from"]), None)
-        if current.name == pending["to"]:
+        if current is not None and current.name == pending["to"]:
             _go_back(store, service, old, error)
             return
     store.end_switch()
@@ -178,11 +200,15 @@ def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, di
     path = store.incoming / request.sha256
     responder.step("check")
     with _open_transferred(path, request.sha256) as archive:
-        record = read_record(archive)
-        raw = archive.read(RECORD_FILE)
-        signature = archive.read(SIGNATURE_FILE) if SIGNATURE_FILE in archive.names() else None
+        raw, signature = read_raw_record(archive), read_signature(archive)
+        # Before a stranger's bundle costs more than a glance.
         _check_signature(store, raw, signature)
+        record = read_record(archive)
+        if not request.allow_downgrade:
+            _check_order(store, record, request.identity)
         check_fits(record)
+        if record.identity() != request.identity:
+            raise BundleError("The bundle is not the one that was announced", hint="Run the same command again.")
         responder.step("unpack")
         staged = store.staging / request.identity[:12]
         for file in record.files:
@@ -255,9 +281,33 @@ def _check_signature(store: Store, record: bytes, signature: bytes | None) -> No
     except OSError as error:
         raise BundleError(
             f"{store.allowed_signers} on the board cannot be read, so nobody is trusted: {error.strerror}",
-            hint="Mend it there, or remove it for a board that takes unsigned bundles.",
+            hint="Restore it on the board, or remove it if the board may take unsigned bundles.",
         ) from error
     verify(record, signature, store.allowed_signers)
+
+
+def _check_order(store: Store, record: BundleRecord | None, identity: str) -> None:
+    """Raise BundleError if a board that takes signed bundles only would go back to an earlier one.
+
+    Who can replay an old bundle could otherwise bring back a fault that was fixed: its signature still holds. Bundles
+    have no date, so earlier is one of an earlier edgemnist, or one that another has replaced on this board.
+    """
+    if not store.signed_only or record is None:
+        return
+    hint = "If that is intended, add --allow-downgrade. To an earlier release on the board leads: edgemnist rollback"
+    trusted = [one for one in store.releases() if _is_trusted(store, one)]
+    newest = max((_version(known.edgemnist) for one in trusted if (known := one.record())), default=())
+    if _version(record.edgemnist) < newest:
+        text = ".".join(str(part) for part in newest)
+        raise BundleError(f"The bundle has edgemnist {record.edgemnist}, and this board had {text}", hint=hint)
+    *replaced, last = store.history() or [one.name.partition("-")[2] for one in trusted] or [""]
+    if _version(record.edgemnist) == newest and identity[:12] in set(replaced) - {last}:
+        raise BundleError("The bundle is older than the one that was deployed on this board last", hint=hint)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    found = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def check_fits(record: BundleRecord) -> None:

@@ -40,6 +40,8 @@ class Apply:
     """How many releases to keep."""
     wait_s: float = 60.0
     """How long to wait for another deployment."""
+    allow_downgrade: bool = False
+    """Whether a signed bundle may be older than what was deployed under a signature before."""
 
 
 class Responder:

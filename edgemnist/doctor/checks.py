@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -133,7 +134,7 @@ def _memory(facts: BoardFacts) -> Check:
 
 
 def _python(facts: BoardFacts) -> Check:
-    version = tuple(int(part) for part in facts.python.split(".")[:2])
+    version = tuple(int(part) for part in re.findall(r"\d{1,4}", facts.python)[:2])
     value = f"{facts.python} ({facts.python_path})"
     if version < MINIMUM_PYTHON:
         return Check.failure(
@@ -196,7 +197,10 @@ def _throttling(facts: BoardFacts) -> Check:
 
 
 def _clock(facts: BoardFacts) -> Check:
-    value = dt.datetime.fromtimestamp(facts.clock, tz=dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        value = dt.datetime.fromtimestamp(facts.clock, tz=dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        value = f"{facts.clock:g} s since 1970"
     if facts.clock < CREDIBLE_CLOCK:
         return Check.warning(
             "clock", value, "The clock is not set, so pip would reject every certificate; a bundle with wheels works.",

@@ -115,7 +115,7 @@ def test_an_ordinary_archive_is_no_bundle(tmp_path: Path) -> None:
     file = tmp_path / "some.zip"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a", "b")
-    with pytest.raises(BundleError, match="damaged, or no bundle"):
+    with pytest.raises(BundleError, match="damaged, or not a bundle"):
         open_bundle(file)
     with pytest.raises(BundleError, match="There is no bundle"):
         open_bundle(tmp_path / "missing.zip")
