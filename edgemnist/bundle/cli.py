@@ -29,7 +29,7 @@ def bundle(
         typer.Option("--sign", metavar="KEY", help="Sign with an SSH key, or the .pub of one in the agent."),
     ] = None,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Let the board have what `edgemnist serve` needs beyond the runtimes.")
+        bool, typer.Option("--serve", help="Include what `edgemnist serve` needs beyond the runtimes.")
     ] = False,
     wheels: Annotated[bool, typer.Option("--wheels", help="Add all wheels, for boards without network.")] = False,
     python: Annotated[

@@ -70,6 +70,9 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
             # The board cannot notice: the golden pack is of that model, too.
             if notice := exports.notice(artifact.name):
                 reporter.notice(notice)
+    for artifact in manifest.artifacts:
+        if reason := gate_missed(exports, artifact.name):
+            reporter.notice(reason)
     directory = exports.directory
     files = {
         f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
@@ -125,6 +128,16 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         files=len(files),
         signed=config.key is not None,
     )
+
+
+def gate_missed(exports: Exports, name: str) -> str:
+    """Return a sentence for an artifact that missed its gate in `edgemnist verify`, which the board checks again."""
+    found = exports.findings.verify
+    rows = [] if found is None or not found.current else found.result.artifacts
+    reasons = [reason for row in rows if row.name == name and not row.passed for reason in row.reasons]
+    if not reasons:
+        return ""
+    return f"{name} missed its gate ({reasons[0]}), so a board that tests itself will refuse this bundle."
 
 
 def narrow(manifest: Manifest, names: Sequence[str]) -> Manifest:

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -75,14 +75,14 @@ def run_on(
         hint = said[1] if len(said) > 1 else ""
         raise DeployError(f"{target.host.name}: {said[0].removeprefix('error: ').rstrip('.')}", hint=hint)
     try:
-        document = cleaned(msgspec.json.decode(answer.stdout))
+        document = cleaned(msgspec.json.decode(answer.stdout, type=dict[str, Any]))
     except (ValueError, RecursionError):
         # Python ends with the same code where it crashes, and its reason stands last.
         raise DeployError(
             f"{target.host.name}: edgemnist {words[0]} crashed there: {said[-1].rstrip('.')}",
             hint=f"See what loads there: edgemnist doctor --on {target.host.name}",
         ) from None
-    return RemoteRun(release=answer.release, exit_code=answer.exit_code, document=document)
+    return RemoteRun(release=answer.release, exit_code=answer.exit_code, document=cast("dict[str, Any]", document))
 
 
 def verify_on(target: BoardAddress, words: Sequence[str], *, gate: Path | None = None) -> VerifyResult:
@@ -241,4 +241,4 @@ def rollback_on(target: BoardAddress, release: str | None, wait_s: float, on_ste
                 f"{name} was left alone in the middle, and goes on by itself",
                 hint=f"See what became of it: edgemnist releases --to {name}",
             ) from error
-    return RollbackResult(host=name, release=answer.release, previous=answer.previous)
+    return RollbackResult(host=name, release=answer.release, previous=answer.previous, interrupted=stop.asked)
