@@ -50,11 +50,11 @@ def predict(
     shown = show or sheet is not None
     if on:
         from edgemnist.deploy.remote import predict_pictures_on
-        from edgemnist.deploy.target import Target
+        from edgemnist.deploy.target import BoardAddress
 
         options.refuse_with_on(context, "exports")
         words = options.given_words(context, without=options.HERE | {"sources", "sheet", "show"})
-        target = Target.of(options.only("--on", on), root=root, ssh_config=ssh_config)
+        target = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config)
         result = predict_pictures_on(target, sources or [], [*words, *(["--show"] if shown else [])])
     else:
         from edgemnist.exports.directory import open_for_answers

@@ -13,7 +13,7 @@ from edgemnist.systemd import service_unit, socket_unit
 
 if TYPE_CHECKING:
     from edgemnist.results.serve import ServeResult
-    from edgemnist.systemd import Service
+    from edgemnist.systemd import Unit
 
 
 class UnitResult(Result, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ def show_started(result: ServeResult, *, json: bool) -> None:
     err().print(Text(f"{result.artifact}{release} answers at {result.url}{token}. Stop it with Ctrl-C."))
 
 
-def show_unit(service: Service, *, socket: bool, json: bool) -> None:
+def show_unit(service: Unit, *, socket: bool, json: bool) -> None:
     """Print a unit as a file that can be installed."""
     text = socket_unit(service) if socket else service_unit(service)
     file = f"{service.name}.{'socket' if socket else 'service'}"

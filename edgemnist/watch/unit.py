@@ -9,7 +9,7 @@ from typing import Final
 
 from edgemnist.errors import UsageError
 from edgemnist.exports.models import absolute_name
-from edgemnist.systemd import Service, python_for, service_unit, shown
+from edgemnist.systemd import Unit, python_for, service_unit, shown
 from edgemnist.watch.sources import CREDENTIALS, PICAMERA, URL
 
 SOURCE_CREDENTIAL: Final = "source"
@@ -30,7 +30,7 @@ def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, art
     name, model = absolute_name(artifact)
     words += [] if name is None else ["--artifact", name]
     return service_unit(
-        Service(
+        Unit(
             name="edgemnist-watch",
             description=f"edgemnist watch {'a stream' if is_stream else source}",
             command=[str(python_for(exports)), "-m", "edgemnist", "watch", *words],
