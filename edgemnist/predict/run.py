@@ -12,6 +12,7 @@ from edgemnist.arrays import Images, Probabilities, as_digit
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.models import Model, file_model
+from edgemnist.predict.refusal import DIGITS, Assessment, assess, verdict
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pictures import Prediction, PredictResult
 from edgemnist.runtimes.interface import Classifier
@@ -27,6 +28,8 @@ class Sourced:
     inverted: bool = False
     label: int | None = None
     """The true class, where it is known."""
+    assessment: Assessment | None = None
+    """Whether it is a digit at all, where that was asked."""
 
 
 def predict_sources(
@@ -51,8 +54,9 @@ def predict_sources(
     if not pictures and not indices:
         raise UsageError("There is nothing to predict", hint="Name a picture, or an evaluation image with --index N.")
     model, labels = model_for(exports, artifact, reporter)
-    sourced = [_open_picture(picture) for picture in pictures] + _golden_images(exports, indices)
     classifier = model.load(threads=threads, labels=labels)
+    digits = tuple(classifier.labels) == DIGITS
+    sourced = [_open_picture(picture, digits=digits) for picture in pictures] + _golden_images(exports, indices)
     return PredictResult(
         artifact=model.name,
         runtime=model.runtime,
@@ -93,17 +97,23 @@ def tell(
             inverted=one.inverted,
             label=None if one.label is None else as_digit(classifier.labels[one.label]),
             image=one.image.tolist() if show else None,
+            verdict=verdict(one.assessment, [float(value) for value in row]),
         )
         for one, row in zip(sourced, probabilities, strict=True)
     ]
 
 
-def _open_picture(path: Path) -> Sourced:
+def _open_picture(path: Path, *, digits: bool) -> Sourced:
     # Here, since Pillow takes a while to import, and evaluation images do without.
     from edgemnist.images import read_digit
 
     normalized = read_digit(path)
-    return Sourced(source=str(path), image=normalized.image, inverted=normalized.inverted)
+    return Sourced(
+        source=str(path),
+        image=normalized.image,
+        inverted=normalized.inverted,
+        assessment=assess(normalized) if digits else None,
+    )
 
 
 def _golden_images(exports: Exports | None, indices: Sequence[int]) -> list[Sourced]:

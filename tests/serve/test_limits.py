@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.serve.faults import RefusedError
+from edgemnist.serve.refusals import RefusedError
 from edgemnist.serve.limits import MAX_CLIENTS, Held, Memory, Pool, RateLimiter
 from tests.serve.service import TOKEN, Service, everything, serving, together
 
