@@ -21,8 +21,14 @@ MAX_SIDE: Final = 2**16 - 1
 TILE_WIDTH, TILE_HEIGHT = 322, 323
 """Tags of a TIFF."""
 
+MAX_BYTES: Final = 2**28
+"""Of a picture that comes on standard input."""
+
 FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """What is read; Pillow's other decoders are not needed, and each is one more to attack."""
+
+SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Of picture files in a directory, in lower case."""
 
 _SAVE_AS: Final = "Save it as PNG or JPEG."
 

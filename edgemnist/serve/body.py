@@ -73,7 +73,7 @@ class Body:
 
 
 def content_type(request: Request, *, batches: bool) -> str:
-    """Return the media type of a body, without parameters. Raises RefusedError for one that is neither picture nor JSON."""
+    """Return the media type of a body, without parameters. Raises RefusedError for neither a picture nor JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == ANY_BYTES or (batches and kind == JSON):
         return kind

@@ -85,8 +85,8 @@ class Endpoints:
         with Body(request, self._limits, self._bodies) as body:
             data = await body.read()
             models = [await self._loaded(name) for name in names]
-            job = PredictJob(body=data, batch=kind == JSON, digits=models[0].classifier.labels == DIGITS)
-            found = await self._until_gone(request, self._normalized(job, models[0]))
+            job = PredictJob(batch=kind == JSON, digits=models[0].classifier.labels == DIGITS)
+            found = await self._until_gone(request, self._normalized(job, data, models[0]))
         if job.batch or len(models) > 1:
             result = await asyncio.to_thread(_predictions, found, models, show=show)
         else:
@@ -97,13 +97,13 @@ class Endpoints:
             self._metrics.answered("predict", one.name, len(result.predictions))
         return _json(result)
 
-    async def _normalized(self, job: PredictJob, model: LoadedModel) -> Normalized | Page:
-        if not job.batch and len(job.body) <= SMALL_BYTES:
+    async def _normalized(self, job: PredictJob, data: bytes, model: LoadedModel) -> Normalized | Page:
+        if not job.batch and len(data) <= SMALL_BYTES:
             try:
-                return await self._drawings.run(job, model.classifier, most_pixels=SMALL_PIXELS)
+                return await self._drawings.run(job, data, model.classifier, most_pixels=SMALL_PIXELS)
             except NotSmallError:
                 pass
-        return await self._pictures.run(job, model.classifier)
+        return await self._pictures.run(job, data, model.classifier)
 
     async def read(self, request: Request) -> Response:
         """Read a page."""
@@ -115,8 +115,8 @@ class Endpoints:
         with Body(request, self._limits, self._bodies) as body:
             data = await body.read()
             model = await self._loaded(names[0])
-            job = ReadJob(body=data, min_confidence=confidence, labels=tuple(model.classifier.labels))
-            page = await self._until_gone(request, self._pictures.run(job, model.classifier))
+            job = ReadJob(min_confidence=confidence, labels=tuple(model.classifier.labels))
+            page = await self._until_gone(request, self._pictures.run(job, data, model.classifier))
         if not isinstance(page, Page):
             raise TypeError("a page was to be read")
         observe = functools.partial(self._metrics.stage, "read")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -39,9 +40,11 @@ READING_BYTES: Final = 24
 """Of memory, for each pixel of a page as it is read; measured."""
 _STORED: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Bytes of a pixel in Pillow's memory by mode; 4 in any other."""
-SLACK_BYTES: Final = 48 * 2**20
-"""Of memory, beside the decoded picture: the body, and what the normalization of 512×512 pixels takes."""
-LARGE_BYTES: Final = 2**24
+SLACK_BYTES: Final = 20 * 2**20
+"""Of memory, beside the body and the decoded picture: what the normalization of 512×512 pixels takes."""
+NICENESS: Final = 10
+"""The event loop goes before: it has little to do, and everybody waits for it."""
+LARGE_BYTES: Final = 2**22
 """After a picture of so many bytes the process ends, which gives its memory back at once."""
 
 
@@ -57,9 +60,8 @@ class PictureLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictJob(msgspec.Struct, frozen=True, kw_only=True, tag="predict"):
-    """A request for `predict`."""
+    """A request for `predict`; its body follows as a message of its own."""
 
-    body: bytes
     batch: bool
     """Whether the body is JSON with several pictures, instead of a picture."""
     digits: bool
@@ -67,9 +69,8 @@ class PredictJob(msgspec.Struct, frozen=True, kw_only=True, tag="predict"):
 
 
 class ReadJob(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
-    """A request for `read`."""
+    """A request for `read`; its body follows as a message of its own."""
 
-    body: bytes
     min_confidence: float
     labels: tuple[str, ...]
     """Of the model that answers."""
@@ -128,17 +129,21 @@ def work(connection: Connection, limits: PictureLimits) -> None:
     # Of the terminal and of systemd, which sends it to all processes: the service says when it is over.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    os.nice(NICENESS)
     # The stacks of more threads would count against the memory of the pictures.
     with contextlib.suppress(ImportError):
         import cv2
 
         cv2.setNumThreads(1)
     memory = _Memory(limits)
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(EOFError, OSError, MemoryError):
         while True:
-            memory.allow(0)
             job: Job = msgspec.msgpack.decode(connection.recv_bytes(), type=Job)
-            connection.send_bytes(msgspec.msgpack.encode(_done(job, connection, limits, memory)))
+            memory.lift()
+            body = connection.recv_bytes()
+            memory.allow(len(body))
+            connection.send_bytes(msgspec.msgpack.encode(_done(job, body, connection, limits, memory)))
+            del body
 
 
 class _Memory:
@@ -148,13 +153,20 @@ class _Memory:
         self._before = _data_bytes()
         self._most = limits.decoded_bytes
 
-    def allow(self, size: int) -> None:
-        """Allow a picture that takes so many bytes to decode. Elsewhere than on Linux, nothing limits it."""
-        if self._before:
-            import resource
+    def lift(self) -> None:
+        """Let the next body in, whose size the service has limited."""
+        self._set(-1)
 
-            most = self._before + min(size, self._most) + SLACK_BYTES
-            resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    def allow(self, body: int, picture: int = 0) -> None:
+        """Allow a body and a picture of so many bytes. Elsewhere than on Linux, nothing limits it."""
+        if self._before:
+            self._set(self._before + body + min(picture, self._most) + SLACK_BYTES)
+
+    @staticmethod
+    def _set(size: int) -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def _data_bytes() -> int:
@@ -166,11 +178,11 @@ def _data_bytes() -> int:
     return 1024 * int(status.partition("VmData:")[2].split()[0])
 
 
-def _done(job: Job, connection: Connection, limits: PictureLimits, memory: _Memory) -> Reply:
+def _done(job: Job, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory) -> Reply:
     try:
         if isinstance(job, PredictJob):
-            return _normalized(job, connection, limits, memory)
-        return _read(job, connection, limits, memory)
+            return _normalized(job, body, connection, limits, memory)
+        return _read(job, body, connection, limits, memory)
     except MemoryError:
         return _refusal(_too_much_memory())
     except ImageError as error:
@@ -182,10 +194,14 @@ def _done(job: Job, connection: Connection, limits: PictureLimits, memory: _Memo
         return _refusal(refused)
 
 
-def _normalized(job: PredictJob, connection: Connection, limits: PictureLimits, memory: _Memory) -> Normalized:
-    pictures = _batch(job.body, limits.max_images) if job.batch else [job.body]
+def _normalized(
+    job: PredictJob, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory
+) -> Normalized:
+    if job.batch:
+        memory.allow(2 * len(body))
+    pictures = _batch(body, limits.max_images) if job.batch else [body]
     names = [f"images[{index}]" for index in range(len(pictures))] if job.batch else [PICTURE]
-    _ask(connection, _needs(pictures, limits), memory)
+    _ask(connection, _needs(pictures, limits), memory, body=len(body) * (1 + job.batch))
     decoding = normalizing = 0.0
     images, inverted, assessments = [], [], []
     # One after the other, so that only one is in memory.
@@ -212,13 +228,13 @@ def _normalized(job: PredictJob, connection: Connection, limits: PictureLimits, 
     )
 
 
-def _read(job: ReadJob, connection: Connection, limits: PictureLimits, memory: _Memory) -> Page:
+def _read(job: ReadJob, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory) -> Page:
     config = ReadConfig(min_confidence=job.min_confidence)
-    needs = _needs([job.body], limits)
+    needs = _needs([body], limits)
     reading = READING_BYTES * min(needs.pixels, config.max_side**2)
-    _ask(connection, Needs(pixels=needs.pixels, bytes=max(needs.bytes, reading)), memory)
+    _ask(connection, Needs(pixels=needs.pixels, bytes=max(needs.bytes, reading)), memory, body=len(body))
     started = perf_counter()
-    image = decode_image(io.BytesIO(job.body), PICTURE)
+    image = decode_image(io.BytesIO(body), PICTURE)
     decoded = perf_counter()
     result = read_page(image, _Remote(connection, job.labels), config)
     return Page(result=msgspec.structs.replace(result, source=PICTURE), decode_s=decoded - started)
@@ -248,12 +264,12 @@ def images_of(data: bytes) -> Images:
     return np.frombuffer(data, dtype=np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
 
 
-def _ask(connection: Connection, needs: Needs, memory: _Memory) -> None:
-    """Wait until the service has room for the pictures. Raises EOFError where they are not to be decoded here."""
+def _ask(connection: Connection, needs: Needs, memory: _Memory, *, body: int) -> None:
+    """Wait until the service has room for the pictures. Raises RefusedError where they are not to be decoded here."""
     connection.send_bytes(msgspec.msgpack.encode(needs))
     if not connection.recv_bytes():
-        raise EOFError
-    memory.allow(needs.bytes)
+        raise too_large("The picture belongs to another worker", "")
+    memory.allow(body, needs.bytes)
 
 
 def _batch(body: bytes, limit: int) -> list[bytes]:

@@ -136,24 +136,29 @@ class Worker:
             self._process.join(EXIT_S)
         self._process = self._pipe = None
 
-    def do(self, job: Job, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None) -> Reply:
+    def do(
+        self, job: Job, body: bytes, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
+    ) -> Reply:
         """Return the end of a job.
 
         Raises RefusedError where it takes too long, or ends the process; and NotSmallError where the pictures have more
         than `most_pixels`.
         """
         process, pipe = self.start()
-        done = large = False
+        done = large = elsewhere = False
         try:
             with call.on(process), contextlib.ExitStack() as reserved:
                 pipe.send_bytes(msgspec.msgpack.encode(job))
+                pipe.send_bytes(body)
                 deadline = monotonic() + self._timeout_s
                 while isinstance(reply := self._reply(pipe, deadline), Needs | Classify):
                     if isinstance(reply, Classify):
                         pipe.send_bytes(classifier.predict_proba(worker.images_of(reply.images)).tobytes())
                         continue
                     if most_pixels is not None and reply.pixels > most_pixels:
-                        raise NotSmallError
+                        elsewhere = True
+                        pipe.send_bytes(b"")
+                        continue
                     # To wait for others is not the picture's fault.
                     waiting = monotonic()
                     reserved.enter_context(memory.reserve(reply.bytes))
@@ -167,6 +172,8 @@ class Worker:
         except (EOFError, OSError, msgspec.MsgspecError) as error:
             raise _unreadable("The picture could not be decoded: it is damaged, or takes too much memory") from error
         else:
+            if elsewhere:
+                raise NotSmallError
             return reply
         finally:
             if not done:
@@ -198,7 +205,9 @@ class Lane:
         """Return how many run or wait."""
         return self._threads.jobs
 
-    async def run(self, job: Job, classifier: Classifier, *, most_pixels: int | None = None) -> Normalized | Page:
+    async def run(
+        self, job: Job, body: bytes, classifier: Classifier, *, most_pixels: int | None = None
+    ) -> Normalized | Page:
         """Return what a job comes to; to cancel this ends the work.
 
         Raises RefusedError where it cannot be done, and NotSmallError where it belongs elsewhere.
@@ -206,7 +215,7 @@ class Lane:
         call = Call()
         self._calls.add(call)
         try:
-            reply = await self._threads.run(self._do, job, call, classifier, most_pixels)
+            reply = await self._threads.run(self._do, job, body, call, classifier, most_pixels)
         finally:
             self._calls.discard(call)
             call.cancel()
@@ -220,8 +229,8 @@ class Lane:
         """Start a process before the first picture comes."""
         self._threads.submit(lambda: self._worker().start())
 
-    def _do(self, job: Job, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
-        return self._worker().do(job, call, classifier, self._memory, most_pixels=most_pixels)
+    def _do(self, job: Job, body: bytes, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
+        return self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)
 
     def _worker(self) -> Worker:
         if not hasattr(self._own, "worker"):

@@ -76,11 +76,6 @@ class Service:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGESIZE")
 
-    def peak_rss(self) -> int:
-        """Return the most bytes of memory that the process has had."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
     def processes(self) -> list[int]:
         """Return the numbers of the process and of all that it has started."""
         found = [self.process.pid]
@@ -97,6 +92,23 @@ class Service:
             with contextlib.suppress(OSError):
                 total += 1024 * int(Path(f"/proc/{pid}/smaps_rollup").read_text().partition("Pss:")[2].split()[0])
         return total
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[int]]:
+        """Keep the most bytes of memory that all processes have while the body runs, in a list of one."""
+        most, over = [0], threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.02):
+                most[0] = max(most[0], self.memory())
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield most
+        finally:
+            over.set()
+            watcher.join()
 
 
 @contextlib.contextmanager
