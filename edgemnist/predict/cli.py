@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -62,13 +61,11 @@ def predict(
 
         options.refuse_with_on(context, "exports")
         words = options.given_words(context, without=options.HERE | {"sources", "sheet", "show"})
-        from edgemnist.predict.run import STANDARD_INPUT, pictures_in
+        from edgemnist.predict.run import STANDARD_INPUT, expanded
 
         if STANDARD_INPUT in (sources or []):
             raise UsageError("--on cannot send standard input", hint="Save the picture to a file, and name that.")
-        named = [
-            one for source in sources or [] for one in (pictures_in(source) if os.path.isdir(source) else [source])
-        ]
+        named = [one for source in sources or [] for one in expanded(source)]
         target = Target.of(options.only("--on", on), root=root, ssh_config=ssh_config)
         result = predict_pictures_on(target, named, [*words, *(["--show"] if shown else [])])
     else:

@@ -113,8 +113,17 @@ def tell(
     ]
 
 
-def pictures_in(directory: Path) -> list[Path]:
-    """Return the picture files of a directory by name. Raises ImageError where it has none, or cannot be read."""
+def expanded(source: Path) -> list[Path]:
+    """Return the picture files of a directory by name, or the only one that is named.
+
+    Raises ImageError where a directory has none, or cannot be read.
+    """
+    if not os.path.isdir(source):  # noqa: PTH112 - unlike `Path.is_dir`, it says no where it cannot look
+        return [source]
+    return _pictures_in(source)
+
+
+def _pictures_in(directory: Path) -> list[Path]:
     from edgemnist.images.decode import SUFFIXES
 
     try:
@@ -128,10 +137,11 @@ def pictures_in(directory: Path) -> list[Path]:
 
 
 def _open_pictures(path: Path, reporter: Reporter, *, digits: bool) -> list[Sourced]:
-    if not os.path.isdir(path):  # noqa: PTH112 - unlike `Path.is_dir`, it says no where the path cannot be looked at
+    pictures = expanded(path)
+    if pictures == [path]:
         return [_open_picture(path, digits=digits)]
     opened = []
-    for picture in pictures_in(path):
+    for picture in pictures:
         try:
             opened.append(_open_picture(picture, digits=digits))
         except ImageError as error:

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import logging
 import math
+import traceback
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
@@ -96,8 +97,8 @@ class Guard:
         try:
             self._check(scope)
             await self._app(scope, receive, send_guarded)
-        except GoneError:
-            pass
+        except GoneError as error:
+            _forget_locals(error)
         except asyncio.CancelledError:
             # The service stops, and has waited for as long as it may.
             if not begun:
@@ -105,7 +106,9 @@ class Guard:
         except Exception as error:
             if begun:
                 raise
-            await _send(_refusal(error, scope), send_guarded)
+            refused = _refusal(error, scope)
+            _forget_locals(error)
+            await _send(refused, send_guarded)
         finally:
             self._metrics.in_flight.dec()
             self._metrics.request(self._label(scope["path"]), status, perf_counter() - started)
@@ -147,6 +150,13 @@ class Guard:
                 "Send the header Authorization: Bearer TOKEN, with the token that the service was started with.",
                 headers={"www-authenticate": "Bearer"},
             )
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Let go of the bodies in the functions that an error has come through: the futures it has passed keep it alive."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _bearer(authorization: bytes) -> bytes:

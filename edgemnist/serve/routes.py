@@ -97,7 +97,7 @@ class Endpoints:
             self._metrics.answered("predict", one.name, len(result.predictions))
         return _json(result)
 
-    async def _normalized(self, job: PredictJob, data: bytes, model: LoadedModel) -> Normalized | Page:
+    async def _normalized(self, job: PredictJob, data: bytearray, model: LoadedModel) -> Normalized | Page:
         if not job.batch and len(data) <= SMALL_BYTES:
             try:
                 return await self._drawings.run(job, data, model.classifier, most_pixels=SMALL_PIXELS)

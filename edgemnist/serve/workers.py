@@ -137,7 +137,7 @@ class Worker:
         self._process = self._pipe = None
 
     def do(
-        self, job: Job, body: bytes, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
+        self, job: Job, body: bytearray, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
     ) -> Reply:
         """Return the end of a job.
 
@@ -206,7 +206,7 @@ class Lane:
         return self._threads.jobs
 
     async def run(
-        self, job: Job, body: bytes, classifier: Classifier, *, most_pixels: int | None = None
+        self, job: Job, body: bytearray, classifier: Classifier, *, most_pixels: int | None = None
     ) -> Normalized | Page:
         """Return what a job comes to; to cancel this ends the work.
 
@@ -229,7 +229,7 @@ class Lane:
         """Start a process before the first picture comes."""
         self._threads.submit(lambda: self._worker().start())
 
-    def _do(self, job: Job, body: bytes, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
+    def _do(self, job: Job, body: bytearray, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
         return self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)
 
     def _worker(self) -> Worker:

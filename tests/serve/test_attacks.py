@@ -135,19 +135,19 @@ def _base64(data: bytes) -> str:
 
 
 def test_one_client_cannot_hold_all_connections() -> None:
-    with limited(reference_directory(), rate=0, max_connections=40, max_connections_of_client=30) as service:
-        with contextlib.ExitStack() as stack:
-            mine = [stack.enter_context(service.connect()) for _ in range(35)]
-            refused = 0
-            for connection in mine:
-                connection.settimeout(0.2)
-                with contextlib.suppress(TimeoutError):
-                    refused += b"HTTP/1.1 503 " in connection.recv(4096)
-            assert refused == 5
-            other = http.client.HTTPConnection(*service.address, timeout=5, source_address=("127.0.0.2", 0))
-            with contextlib.closing(other):
-                other.request("GET", "/healthz")
-                assert other.getresponse().status == 200
+    limits = {"max_connections": 40, "max_connections_of_client": 30}
+    with limited(reference_directory(), rate=0, **limits) as service, contextlib.ExitStack() as stack:
+        mine = [stack.enter_context(service.connect()) for _ in range(35)]
+        refused = 0
+        for connection in mine:
+            connection.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                refused += b"HTTP/1.1 503 " in connection.recv(4096)
+        assert refused == 5
+        other = http.client.HTTPConnection(*service.address, timeout=5, source_address=("127.0.0.2", 0))
+        with contextlib.closing(other):
+            other.request("GET", "/healthz")
+            assert other.getresponse().status == 200
 
 
 @pytest.mark.parametrize("make", [lambda: attacks.png_chunks(5000), attacks.speckles])
