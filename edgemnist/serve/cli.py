@@ -92,8 +92,7 @@ def serve(
     """
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.errors import UsageError
-    from edgemnist.serve.config import Limits, ServeConfig
-    from edgemnist.serve.guard import read_token, unit_token
+    from edgemnist.serve.config import Limits, ServeConfig, read_token, unit_token
 
     for option, asked in (("--socket", socket), ("--user", user)):
         if asked and not systemd:

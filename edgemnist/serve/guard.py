@@ -1,4 +1,4 @@
-"""Headers that keep a browser from doing more with an answer than it should."""
+"""What every request passes: host name, rate, token, security headers, errors as JSON, and the count."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import asyncio
 import hmac
 import logging
 import math
+import traceback
 from http import HTTPStatus
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
 
-from edgemnist.errors import EdgemnistError, UsageError
+from edgemnist.errors import EdgemnistError
 from edgemnist.serve.body import GoneError
-from edgemnist.serve.config import MIN_TOKEN
-from edgemnist.serve.faults import RefusedError, fault_of, stopping
 from edgemnist.serve.limits import RateLimiter
 from edgemnist.serve.metrics import OTHER, Metrics
+from edgemnist.serve.refusals import RefusedError, refusal_of, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -58,32 +57,6 @@ NO_STORE: Final = (b"cache-control", b"no-store")
 """For answers that are made for one request; the page's files say how long they keep themselves."""
 
 
-def read_token(token: str | None, file: Path | None) -> str | None:
-    """Return the first line of `file` where one was named, else `token`. Raises UsageError where it cannot be read."""
-    if file is None:
-        return token
-    try:
-        return file.read_text(encoding="utf-8").strip().partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageError(
-            f"The token file {file} cannot be read: {reason}", hint=f"Make it with: openssl rand -hex 16 > {file}"
-        ) from error
-
-
-def unit_token(token: str | None, file: Path | None) -> str | None:
-    """Return something in the place of the token, which systemd reads later, and perhaps only root may read now.
-
-    Raises UsageError for a token that would have to stand in the unit, where everybody can read it.
-    """
-    if file is None and token is not None:
-        raise UsageError(
-            "A unit is no place for a token: everybody on the machine can read it",
-            hint="Put it into a file that only root can read, and name that with --token-file.",
-        )
-    return None if file is None else "0" * MIN_TOKEN
-
-
 CLIENT_CLOSED: Final = 499
 """As nginx counts a request whose client went away."""
 PATHS: Final = frozenset({"/v1/predict", "/v1/read", "/v1/artifacts", "/healthz", "/metrics", "/openapi.json"})
@@ -96,7 +69,7 @@ _log = logging.getLogger(__name__)
 
 
 class Guard:
-    """Refuses strangers and those who ask too often, turns failures into JSON, and counts."""
+    """Refuses strangers and clients that ask too often, turns failures into JSON, and counts requests."""
 
     def __init__(self, app: ASGIApp, config: ServeConfig, metrics: Metrics, pages: Collection[str]) -> None:
         """`pages` are the paths of the page's own files, which are counted as one."""
@@ -124,16 +97,18 @@ class Guard:
         try:
             self._check(scope)
             await self._app(scope, receive, send_guarded)
-        except GoneError:
-            pass
+        except GoneError as error:
+            _forget_locals(error)
         except asyncio.CancelledError:
             # The service stops, and has waited for as long as it may.
             if not begun:
-                await _refuse(stopping(), send_guarded)
+                await _send(stopping(), send_guarded)
         except Exception as error:
             if begun:
                 raise
-            await _refuse(_fault(error, scope), send_guarded)
+            refused = _refusal(error, scope)
+            _forget_locals(error)
+            await _send(refused, send_guarded)
         finally:
             self._metrics.in_flight.dec()
             self._metrics.request(self._label(scope["path"]), status, perf_counter() - started)
@@ -150,21 +125,24 @@ class Guard:
             raise RefusedError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "wrong-host",
-                f"This service is not {name!r}" if name else "The request names no host",
-                "Ask for localhost, or start the service with --name HOST.",
+                f"This service does not answer to the name {name!r}" if name else "The request has no Host header",
+                "Ask for localhost, or let the operator allow the name.",
             )
-        if path not in UNLIMITED and (seconds := self._rate.wait((scope.get("client") or ("",))[0])):
+        needs_token = self._token is not None and path not in OPEN and path not in self._pages
+        # Compared in constant time: how long it takes tells nothing about the token.
+        allowed = not needs_token or hmac.compare_digest(
+            _bearer(headers.get(b"authorization", b"")), self._token or b""
+        )
+        # A guess counts wherever it is made.
+        if not (allowed and path in UNLIMITED) and (seconds := self._rate.wait((scope.get("client") or ("",))[0])):
             raise RefusedError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "too-many-requests",
-                "This client asks more often than it may",
-                f"Wait for {seconds:.2f} s, send several pictures in one request, or raise --rate.",
+                "This client sends too many requests",
+                f"Wait {seconds:.2f} seconds, or send several pictures in one request.",
                 headers={"retry-after": str(math.ceil(seconds))},
             )
-        if self._token is None or path in OPEN or path in self._pages:
-            return
-        # Compared in constant time: how long it takes tells nothing about the token.
-        if not hmac.compare_digest(_bearer(headers.get(b"authorization", b"")), self._token):
+        if not allowed:
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "unauthorized",
@@ -172,6 +150,13 @@ class Guard:
                 "Send the header Authorization: Bearer TOKEN, with the token that the service was started with.",
                 headers={"www-authenticate": "Bearer"},
             )
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Let go of the bodies in the functions that an error has come through: the futures it has passed keep it alive."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _bearer(authorization: bytes) -> bytes:
@@ -186,7 +171,7 @@ def _host_name(host: bytes) -> str:
     return text.partition("]")[0] + "]" if text.startswith("[") else text.partition(":")[0]
 
 
-def _fault(error: Exception, scope: Scope) -> RefusedError:
+def _refusal(error: Exception, scope: Scope) -> RefusedError:
     if isinstance(error, RefusedError):
         return error
     if isinstance(error, HTTPException):
@@ -195,31 +180,34 @@ def _fault(error: Exception, scope: Scope) -> RefusedError:
             return RefusedError(
                 HTTPStatus.METHOD_NOT_ALLOWED,
                 "method-not-allowed",
-                f"{scope['path']} takes no {scope['method']}",
+                f"{scope['path']} does not take {scope['method']}",
                 f"Use {allowed}.",
                 headers={"allow": allowed},
             )
         return RefusedError(
-            HTTPStatus.NOT_FOUND, "not-found", f"There is nothing at {scope['path']}", "See /openapi.json for what is."
+            HTTPStatus.NOT_FOUND,
+            "not-found",
+            f"Nothing is served at {scope['path']}",
+            "See /openapi.json for all paths.",
         )
     if isinstance(error, EdgemnistError):
-        fault = fault_of(error)
-        if fault.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            _log.error("%s: %s", scope["path"], error.message)
-        return fault
-    _log.error("A defect of edgemnist: %s %s", scope["method"], scope["path"], exc_info=error)
+        refused = refusal_of(error)
+        if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("%s: %s %s", scope["path"], error.message, error.hint)
+        return refused
+    _log.error("A bug in edgemnist: %s %s", scope["method"], scope["path"], exc_info=error)
     return RefusedError(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "This is a defect of edgemnist", "Its log says more."
+        HTTPStatus.INTERNAL_SERVER_ERROR, "defect", "This is a bug in edgemnist", "The log of the service says more."
     )
 
 
-async def _refuse(fault: RefusedError, send: Send) -> None:
-    body = msgspec.json.encode(fault.document)
+async def _send(refused: RefusedError, send: Send) -> None:
+    body = msgspec.json.encode(refused.document)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         NO_STORE,
-        *((name.encode(), value.encode()) for name, value in fault.headers.items()),
+        *((name.encode(), value.encode()) for name, value in refused.headers.items()),
     ]
-    await send({"type": "http.response.start", "status": int(fault.status), "headers": headers})
+    await send({"type": "http.response.start", "status": int(refused.status), "headers": headers})
     await send({"type": "http.response.body", "body": body})

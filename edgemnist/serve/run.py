@@ -52,7 +52,7 @@ def tell_systemd(state: str) -> None:
 
 
 SERVER: Final = Entry(
-    target="edgemnist.serve.app:make_app",
+    target="edgemnist.serve.server:make_app",
     summary="The service",
     requires=(
         Package("starlette", "starlette"),
@@ -83,7 +83,7 @@ class Service:
 
         Ends the process where work does not end in time. Raises KeyboardInterrupt where it was SIGINT.
         """
-        from edgemnist.serve.app import run_server
+        from edgemnist.serve.server import run_server
 
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         try:

@@ -7,15 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
-from typing import Final
 
 from edgemnist.errors import ImageError, SourceError
-from edgemnist.images.decode import open_image
+from edgemnist.images.decode import SUFFIXES, open_image
 from edgemnist.progress import Reporter
 from edgemnist.watch.frame import Frame, Source
-
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-"""What else lies in the directory is nobody's concern."""
 
 Stamp = tuple[int, int]
 """Size in bytes, and time of the last change in nanoseconds."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from edgemnist.errors import MissingDependencyError, SourceError, UsageError
+from edgemnist.images.decode import SUFFIXES
 from edgemnist.watch.config import WatchConfig
-from edgemnist.watch.directory import SUFFIXES, DirectorySource
+from edgemnist.watch.directory import DirectorySource
 from edgemnist.watch.frame import PictureSource, Source
 from edgemnist.watch.live import Grabber, LiveSource
 

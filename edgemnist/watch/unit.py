@@ -33,7 +33,7 @@ def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, art
         Unit(
             name="edgemnist-watch",
             description=f"edgemnist watch {'a stream' if is_stream else source}",
-            command=[str(python_for(exports)), "-m", "edgemnist", "watch", *words],
+            command=[str(python_for(exports)), "-I", "-m", "edgemnist", "watch", *words],
             reads=shown(exports, *reads, *([] if model is None else [model])),
             user=getpass.getuser(),
             network=is_stream,

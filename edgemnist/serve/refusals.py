@@ -1,4 +1,4 @@
-"""Everything a request can be refused for, as a status code and a JSON document."""
+"""Why a request is refused, as a status code and a JSON document."""
 
 from __future__ import annotations
 
@@ -31,23 +31,31 @@ class RefusedError(Exception):
         self.headers = headers or {}
 
 
-def fault_of(error: EdgemnistError) -> RefusedError:
-    """Return how a failure is told over HTTP."""
-    status, word = next((row[1:] for row in _STATUS if isinstance(error, row[0])), _FAILED)
+def refusal_of(error: EdgemnistError) -> RefusedError:
+    """Return how a failure is told over HTTP: what the client can do something about in full, the rest in a word.
+
+    What is wrong on the server's disk may name its paths; that is for the log.
+    """
+    status, word, message = next((row[1:] for row in _STATUS if isinstance(error, row[0])), _FAILED)
     nearest = error.nearest if isinstance(error, UnknownNameError) else None
-    return RefusedError(status, word, error.message, error.hint, nearest=nearest)
+    hint = "" if message else error.hint
+    return RefusedError(status, word, message or error.message, hint, nearest=nearest)
 
 
-_FAILED: Final = (HTTPStatus.INTERNAL_SERVER_ERROR, "failed")
+_FAILED: Final = (HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The service could not answer; its log says why")
+_DAMAGED: Final = (
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "damaged-artifact",
+    "The artifact cannot be used: its files have changed since the service started; the service's log says how",
+)
 _STATUS: Final = (
-    (UnknownNameError, HTTPStatus.NOT_FOUND, "unknown-artifact"),
-    (UsageError, HTTPStatus.BAD_REQUEST, "wrong-usage"),
-    (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-picture"),
-    # What was recorded has changed on the disk: nothing that the client could mend.
-    (ArtifactError, HTTPStatus.SERVICE_UNAVAILABLE, "damaged-artifact"),
-    (ManifestError, HTTPStatus.SERVICE_UNAVAILABLE, "damaged-artifact"),
-    (StorageError, HTTPStatus.SERVICE_UNAVAILABLE, "damaged-artifact"),
-    (MissingDependencyError, HTTPStatus.NOT_IMPLEMENTED, "missing-dependency"),
+    (UnknownNameError, HTTPStatus.NOT_FOUND, "unknown-artifact", ""),
+    (UsageError, HTTPStatus.BAD_REQUEST, "wrong-usage", ""),
+    (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-picture", ""),
+    (ArtifactError, *_DAMAGED),
+    (ManifestError, *_DAMAGED),
+    (StorageError, *_DAMAGED),
+    (MissingDependencyError, HTTPStatus.NOT_IMPLEMENTED, "missing-dependency", ""),
 )
 
 
@@ -64,15 +72,15 @@ def too_large(message: str, hint: str) -> RefusedError:
 def too_slow(message: str) -> RefusedError:
     """Return the refusal of a body that does not arrive."""
     return RefusedError(
-        HTTPStatus.REQUEST_TIMEOUT, "too-slow", message, "Send it anew.", headers={"connection": "close"}
+        HTTPStatus.REQUEST_TIMEOUT, "too-slow", message, "Send it again.", headers={"connection": "close"}
     )
 
 
 def busy(message: str) -> RefusedError:
-    """Return the refusal of what there is no room for at the moment."""
+    """Return the refusal of what the service has no room for at the moment."""
     return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", message, "Try again.", headers={"retry-after": "1"})
 
 
 def stopping() -> RefusedError:
     """Return the refusal of what is not done when the service has to end."""
-    return busy("The service stops, and this would have taken too long")
+    return busy("The service is stopping")
