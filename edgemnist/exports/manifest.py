@@ -21,6 +21,8 @@ from edgemnist.storage import recover
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.keras"
 GOLDEN_FILE = "golden.npz"
+PREVIOUS_MODEL_FILE = "previous.keras"
+"""The Keras model that the last training or export replaced."""
 SCHEMA_VERSION = 1
 
 PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]
@@ -178,6 +180,20 @@ def file_sha256(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
+
+
+def kept_model(directory: Path, new: bytes) -> dict[str, bytes]:
+    """Return the file, by name, that keeps the Keras model of a directory when `new` replaces it; none if it is equal.
+
+    Raises ManifestError if the model that is there cannot be read.
+    """
+    try:
+        old = (directory / MODEL_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise ManifestError(f"{directory / MODEL_FILE} cannot be read: {error.strerror}") from error
+    return {} if old == new else {PREVIOUS_MODEL_FILE: old}
 
 
 def read_recorded(directory: Path, record: FileRecord) -> bytes:

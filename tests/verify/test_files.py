@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.formats import artifact_names
 from edgemnist.exports.golden import GoldenPack, read_golden
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.formats import artifact_names
 from edgemnist.results.verify import VerifyResult
 from edgemnist.verify.files import guess_quantization, verify_files
 from tests.verify import damage

@@ -13,9 +13,9 @@ import pytest
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, UnknownNameError
-from edgemnist.formats import artifact_names
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.formats import artifact_names
 from edgemnist.progress import Task
 from edgemnist.results.verify import ArtifactParity
 from edgemnist.runtimes import load
