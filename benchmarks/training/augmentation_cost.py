@@ -29,7 +29,7 @@ from edgemnist.data.dataset import Split
 from edgemnist.data.sources import find_dataset
 from edgemnist.machine.facts import host_facts
 from edgemnist.train.augment import distorted
-from edgemnist.train.loop import fit
+from edgemnist.train.loop import DataSchedule, EpochData, fit
 from edgemnist.train.model import Weights, build_model, logits
 from edgemnist.train.recipes import FAR, RECIPES, TEACHER, Noise, Plan, Recipe, Rounding
 from edgemnist.train.step import Forward

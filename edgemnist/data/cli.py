@@ -35,6 +35,7 @@ def data(
     from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports.directory import peek
+    from edgemnist.exports.training import count_seen
     from edgemnist.images.sheet import class_sheet_png, terminal_rows
     from edgemnist.storage import write_file
 
@@ -44,7 +45,12 @@ def data(
     opened = peek(exports, reporter)
     # The reference is of interest to those who ask for it: nobody here made it.
     if opened is not None and (exports is not None or not opened.is_reference):
-        result = msgspec.structs.replace(result, exports=str(opened.directory), exported=opened.manifest.data)
+        result = msgspec.structs.replace(
+            result,
+            exports=str(opened.directory),
+            exported=opened.manifest.data,
+            seen=count_seen(opened.directory, opened.manifest, dataset.test.images),
+        )
     if sheet is not None:
         write_file(sheet, class_sheet_png(dataset.train.images, dataset.train.labels, dataset.labels))
         result = msgspec.structs.replace(result, sheet=str(sheet))
@@ -73,6 +79,10 @@ def data_page(result: DataResult, digits: Sequence[str]) -> RenderableType:
         lines.append(Text(f"Sheet of digits: {result.sheet}"))
     if result.exported:
         same = result.exported.sha256 == result.data.sha256
+        done = "exported" if result.seen is None else "trained"
         made = "with these images" if same else f"with other images: {result.exported.source}"
-        lines.append(Text(f"The model in {result.exports} was trained {made}."))
+        lines.append(Text(f"The model in {result.exports} was {done} {made}."))
+    if result.seen:
+        seen = f"{result.seen:,} of the {result.test.images:,} evaluation images"
+        lines.append(Text(f"It was trained on {seen}: they say nothing about its accuracy.", style="bold red"))
     return Group(*lines)

@@ -42,6 +42,8 @@ class Dataset:
     labels: tuple[str, ...]
     """Name of each class, `0` to `9` for MNIST."""
     identity: DataIdentity
+    directory: str | None = None
+    """Absolute path of the directory that a user named; None for the cache, a download or the embedded images."""
 
 
 def split_sha256(split: Split) -> str:

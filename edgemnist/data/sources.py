@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -82,6 +83,7 @@ def find_dataset(
     """
     if directory is not None:
         dataset, where = read_directory(directory, reporter), str(directory)
+        dataset = replace(dataset, directory=str(directory.resolve()))
     else:
         dataset, where = _mnist(cache or cache_directory(), mirrors if download else None, reporter)
     identity = dataset.identity

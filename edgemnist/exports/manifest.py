@@ -72,6 +72,8 @@ class ModelRecord(FileRecord, frozen=True, kw_only=True):
     """The Keras model that everything else was made from."""
 
     parameters: int
+    input_range: str | None = None
+    """What a black pixel and a white one are to it, such as `0..255`; None for 0..1, and in an earlier record."""
 
 
 class GoldenRecord(FileRecord, frozen=True, kw_only=True):
@@ -91,6 +93,8 @@ class Artifact(FileRecord, frozen=True, kw_only=True):
     input: TensorSpec
     output: TensorSpec
     calibration: Calibration | None = None
+    input_range: str | None = None
+    """As in `ModelRecord`."""
     model_sha256: str
     """Of the Keras model that it was converted from."""
     versions: dict[str, str]
@@ -106,6 +110,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: DataIdentity | None = None
     model: ModelRecord | None = None
     golden: GoldenRecord | None = None
+    training_images: FileRecord | None = None
+    """Hashes of the images that the model was trained on, on which it must not be evaluated."""
     answers: FileRecord | None = None
     """What each artifact answered for the golden pack on the machine that exported it."""
     artifacts: list[Artifact] = msgspec.field(default_factory=list)

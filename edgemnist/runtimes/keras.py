@@ -19,6 +19,7 @@ from edgemnist.errors import ArtifactError, ModelError
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
+from edgemnist.runtimes.untrusted import check_contents
 
 _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'|Unknown layer: '?(?P<old>[^'.]+)")
 
@@ -36,6 +37,8 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
         # Keras reads files only; what is read here is what was hashed, whatever happens to the original.
         copy = Path(directory) / f"model{suffix}"
         copy.write_bytes(data)
+        if wrong := check_contents(copy):
+            raise _unloadable(path, wrong.replace(str(copy), path.name))
         try:
             return keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:
@@ -71,7 +74,7 @@ def _unloadable(path: Path, reason: str) -> ModelError:
         )
     first = reason.strip().split("\n", 1)[0]
     return ModelError(
-        f"{path} is damaged, or no Keras model: {first}", hint="Make a new one with: edgemnist train, or model.save()"
+        f"{path} is damaged or not a Keras model: {first}", hint="Make a new one with: edgemnist train, or model.save()"
     )
 
 
@@ -98,16 +101,25 @@ class KerasClassifier(ChunkedClassifier):
     that TensorFlow does in it, and has no effect later.
     """
 
-    def __init__(self, model: Any, path: Path, *, labels: Sequence[str] | None = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - Keras has no types
+        path: Path,
+        *,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+    ) -> None:
         """`model` is a Keras model, `path` its name in messages. Raises ModelError for one that is no classifier."""
         check_model(model, path)
         self._model = model
         self._shape = tuple(model.inputs[0].shape[1:])
-        self._encode = encoder(Numbers(np.dtype(np.float32)))
+        self._encode = encoder(Numbers(np.dtype(np.float32)), input_range)
         self._set_up(path, labels)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> KerasClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> KerasClassifier:
         """Read a Keras model file; see `Classifier.load`."""
         import tensorflow as tf
 
@@ -117,7 +129,7 @@ class KerasClassifier(ChunkedClassifier):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         try:
-            return cls(decode_keras_model(data, path), path, labels=labels)
+            return cls(decode_keras_model(data, path), path, labels=labels, input_range=input_range)
         except ModelError as error:
             raise ArtifactError(error.message, hint=error.hint) from error
 

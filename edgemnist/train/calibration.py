@@ -5,8 +5,8 @@ negative log-likelihood. It goes into kernel and bias of the last layer: the mod
 changes.
 
 The paper takes held-out images. Here all images are trained on, and those have confidences that unseen ones do not
-deserve. So it is fitted on training images that are distorted again, and strongly: that comes nearest to the temperature
-of held-out images, where some were held out to compare (`benchmarks/training/choices.md`).
+deserve. So it is fitted on training images with new, strong distortions: that comes nearest to the temperature of
+held-out images (`benchmarks/training/choices.md`).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from edgemnist.exports.manifest import (
     read_manifest,
     sha256,
 )
+from edgemnist.exports.training import encode_training_images, training_images_record
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes.keras import model_bytes
 from edgemnist.storage import recover
@@ -123,6 +124,7 @@ def updated_manifest(exports: Path, dataset: Dataset, result: TrainResult, model
         labels=list(dataset.labels),
         data=dataset.identity,
         model=ModelRecord(file=MODEL_FILE, bytes=len(model), sha256=result.sha256, parameters=result.parameters),
+        training_images=training_images_record(encode_training_images(dataset.train.images)),
         golden=previous.golden if previous.golden and exists(previous.golden) else None,
         artifacts=[artifact for artifact in previous.artifacts if exists(artifact)],
     )

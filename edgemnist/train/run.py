@@ -13,6 +13,7 @@ from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.data.dataset import Dataset, split_sha256
 from edgemnist.errors import MissingDependencyError
 from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, kept_model
+from edgemnist.exports.training import IMAGES_FILE, SOURCE_FILE, DataSource, encode_training_images
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.base import read_result
@@ -107,8 +108,13 @@ def train(
     model.set_weights(fitted.weights)
     result, files = describe(model, fitted, dataset, config, plan=plan, teacher=teacher)
     manifest = updated_manifest(exports, dataset, result, files[MODEL_FILE])
+    source = DataSource(directory=dataset.directory, sha256=dataset.identity.sha256)
+    training_data = {
+        SOURCE_FILE: msgspec.json.encode(source) + b"\n",
+        IMAGES_FILE: encode_training_images(dataset.train.images),
+    }
     kept = kept_model(exports, files[MODEL_FILE])
-    commit_files(exports, {**kept, **files, MANIFEST_FILE: manifest.encode()})
+    commit_files(exports, {**kept, **files, **training_data, MANIFEST_FILE: manifest.encode()})
     if not fitted.interrupted:
         checkpoint.remove()
     return result

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
-from edgemnist.formats import FORMATS, artifact_names
 from edgemnist.export.interface import ExportConfig, Target, targets
+from edgemnist.formats import FORMATS, artifact_names
 
 
 def names(*arguments: object) -> list[str]:

@@ -12,12 +12,12 @@ import pytest
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
 from edgemnist.errors import ArtifactError, DataError, EdgemnistError, ModelError, UnknownNameError, UsageError
-from edgemnist.formats import FORMATS, artifact_names
 from edgemnist.export.interface import ExportConfig
+from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
-from edgemnist.export.source import read_source
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest, read_recorded
+from edgemnist.formats import FORMATS, artifact_names
 from edgemnist.runtimes import load
 
 TARGETS = [(name, quantization) for name, entry in FORMATS.items() for quantization in entry.quantizations]

@@ -7,13 +7,13 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from edgemnist.train.plan import Plan
 
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError
 from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits
-from edgemnist.train.recipes import RECIPES
+from edgemnist.train.recipes import RECIPES, Plan
+from edgemnist.train.step import draw_randomness
 
 
 def plan(*, recipe: str = "baseline", epochs: int = 2, batch_size: int = 32, seed: int = 0) -> Plan:
