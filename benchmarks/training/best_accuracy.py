@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from edgemnist.train.teachers import Teachers
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
@@ -34,7 +35,6 @@ from edgemnist.runtimes import load
 from edgemnist.train.calibration import calibration_error
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
-from edgemnist.train.teachers import Teachers
 
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (512, 128, 64)

@@ -72,7 +72,7 @@ class TFLiteExporter(Exporter):
 
     def _representative(self) -> Iterator[list[Any]]:
         for image in self.calibration:
-            yield [(image / np.float32(255)).reshape(1, *self.source.input_shape)]
+            yield [self.source.pixels(image[None])]
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:

@@ -128,14 +128,24 @@ def is_model_file(name: str | Path) -> bool:
 
 
 def load(
-    path: str | Path, *, runtime: str | None = None, threads: int = 1, labels: Sequence[str] | None = None
+    path: str | Path,
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    labels: Sequence[str] | None = None,
+    input_range: str | None = None,
 ) -> Classifier:
     """Return a classifier for a model file, in the default runtime for its ending, or in the one that is named.
 
-    Raises ArtifactError where the file cannot be used, and MissingDependencyError, with the pip line, where the
-    runtime is not installed. The hash in a manifest is not looked at here: `Exports.load` does that.
+    `input_range` is what a black pixel and a white one are to the model: `0..1`, `0..255` or `-1..1`; None for what
+    the file says, or 0..1. The hash in a manifest is not looked at here: `Exports.load` does that.
+
+    Raises ArtifactError if the file cannot be used, and MissingDependencyError, with the pip line, if the runtime is
+    not installed.
     """
     path = Path(path)
     entry = RUNTIMES[runtime or default_runtime(path)]
-    classifier: Classifier = entry.load().load(path, threads=threads, labels=labels)
+    classifier: Classifier = entry.load().load(
+        path, threads=threads, labels=labels, **({} if input_range is None else {"input_range": input_range})
+    )
     return classifier

@@ -49,7 +49,9 @@ _SOFTMAX_SCALE = 1 / 256
 class IntegerClassifier(ChunkedClassifier):
     """A full-int8 `.tflite` file, computed in integers."""
 
-    def __init__(self, graph: Graph, path: Path, *, labels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, path: Path, *, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> None:
         """`graph` is the contents of the file, `path` its name in messages.
 
         Raises ValueError, with a few words, for a graph that cannot be computed in integers.
@@ -59,14 +61,16 @@ class IntegerClassifier(ChunkedClassifier):
         source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
         if math.prod(size for size in source.shape if size > 0) != IMAGE_SIDE**2:
             raise not_a_classifier(path, f"its input is an array of {list(source.shape)}")
-        self._encode = quantize_pixels(numbers_of(source)).astype(np.int64)
+        self._encode = quantize_pixels(numbers_of(source), input_range).astype(np.int64)
         self._steps = [_step(graph, operator) for operator in chain(graph)]
         self._output = numbers_of(target)
         self._decode = decoder(self._output)
         self._set_up(path, labels)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> IntegerClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> IntegerClassifier:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
         `threads` makes no difference: NumPy's BLAS has a setting of its own. Raises ArtifactError, too, where the file
@@ -75,7 +79,7 @@ class IntegerClassifier(ChunkedClassifier):
         del threads
         data = read_model(path, TFLITE)
         try:
-            return cls(read_graph(data), path, labels=labels)
+            return cls(read_graph(data), path, labels=labels, input_range=input_range)
         except ValueError as error:
             raise ArtifactError(
                 f"{path} cannot be computed in integers: {error}",

@@ -13,8 +13,8 @@ from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
 from edgemnist.errors import ArtifactError, DataError, EdgemnistError, ModelError, UnknownNameError, UsageError
 from edgemnist.export.interface import ExportConfig
+from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
-from edgemnist.export.source import read_source
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest, read_recorded
 from edgemnist.formats import FORMATS, artifact_names

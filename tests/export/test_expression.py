@@ -12,9 +12,9 @@ import pytest
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ArtifactError, ModelError
 from edgemnist.export.interface import ExportConfig
+from edgemnist.export.model import read_source
 from edgemnist.export.onnx import canonicalize
 from edgemnist.export.run import export_model
-from edgemnist.export.source import read_source
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load

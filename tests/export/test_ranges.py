@@ -12,9 +12,9 @@ import pytest
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
 from edgemnist.export.interface import ExportConfig, Target
+from edgemnist.export.model import Source, decode_source
 from edgemnist.export.ranges import _answers, fewest_flips
 from edgemnist.export.run import export_model
-from edgemnist.export.source import Source, decode_source
 from edgemnist.export.tflite import CLIPPING, TFLiteExporter, _outputs, _quantized, to_int4
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.train.calibration import clipped, clipping_limits

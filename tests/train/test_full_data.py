@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from edgemnist.data.dataset import Dataset, identified
-from edgemnist.data.embedded import embedded_dataset
 from edgemnist.data.idx import encode_idx
-from edgemnist.data.sources import find_dataset
+from edgemnist.data.sources import embedded_dataset, find_dataset
 from edgemnist.progress import SILENT
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
