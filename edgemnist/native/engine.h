@@ -32,6 +32,7 @@ typedef struct {
     uint16_t inputs;
     uint16_t outputs;
     uint16_t block;              /* outputs whose weights lie side by side */
+    uint16_t blocks;             /* of outputs, the last perhaps not full */
     uint8_t zero_point;          /* of the outputs */
     uint8_t low;                 /* least output: the zero point where a ReLU is fused */
     uint8_t high;

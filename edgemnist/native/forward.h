@@ -3,7 +3,7 @@
  *   KERNEL(name)       the name of a function of its own
  *   TARGET             attributes of its functions, such as the instruction set
  *   GROUP              inputs whose weights for one output lie side by side
- *   WIDE               outputs that are computed at once for a single image, at least a block
+ *   BLOCK, AT_ONCE     outputs of a block, and blocks that are computed at once for a single image
  *   TOGETHER           images whose lists are made at once, so that a block of weights is read once for all of them
  *   KERNEL(list)       writes the groups that are not zero to a kernel_list, and returns how many
  *   KERNEL(sums)       adds up bias and weights * inputs of a list for some blocks of outputs
@@ -63,7 +63,7 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
     /* Layers write to the two halves in turn: image by image, first the one half, then the other. */
     uint8_t *const levels = scratch + count * list_bytes;
     size_t found[TOGETHER];
-    int32_t sums[WIDE];
+    int32_t sums[AT_ONCE * BLOCK];
     const uint8_t *inputs = images;
     size_t input_step = EDGEMNIST_PIXELS;
 
@@ -78,9 +78,9 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
     for (size_t index = 0; index < model->layer_count; ++index) {
         const edgemnist_layer *const layer = &model->layers[index];
         uint8_t *const outputs = levels + (index % 2U) * levels_bytes;
-        const size_t blocks = ((size_t)layer->outputs + layer->block - 1U) / layer->block;
+        const size_t blocks = layer->blocks;
         /* A single image is fastest with as many sums as there are registers, several with few weights at a time. */
-        const size_t step = count > 1U ? 1U : WIDE / layer->block;
+        const size_t step = count > 1U ? 1U : AT_ONCE;
 
         for (size_t image = 0; image < count; ++image) {
             found[image] = KERNEL(list)(inputs + image * input_step, layer->inputs, lists + image * list_bytes);

@@ -34,7 +34,7 @@ class Layer(ctypes.Structure):
     _fields_: ClassVar = [
         *((name, ctypes.c_void_p) for name in ("weights", "bias", "wide_bias", "multiplier", "shift")),
         *((name, ctypes.c_void_p) for name in ("map", "exponentials", "softmax_map")),
-        *((name, ctypes.c_uint16) for name in ("exponential_count", "inputs", "outputs", "block")),
+        *((name, ctypes.c_uint16) for name in ("exponential_count", "inputs", "outputs", "block", "blocks")),
         *((name, ctypes.c_uint8) for name in ("zero_point", "low", "high")),
     ]
 
@@ -112,6 +112,7 @@ class PreparedModel:
             inputs=inputs,
             outputs=outputs,
             block=block,
+            blocks=room // block,
             zero_point=layer.zero_point,
             low=layer.low,
             high=layer.high,
