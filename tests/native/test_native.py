@@ -106,7 +106,7 @@ def test_a_layer_beyond_the_limit_is_refused_by_name(monkeypatch: pytest.MonkeyP
     # A layer of 65,505 units takes half a minute to draw.
     monkeypatch.setattr("edgemnist.native.network.MAX_UNITS", 1_500)
     assert read_network(wide_graph(1_500)).classes == 256
-    with pytest.raises(ValueError, match="'tensor 1' has 1,501 units, and up to 1,500 are possible"):
+    with pytest.raises(ValueError, match="'tensor 2' has 1,501 units, and up to 1,500 are possible"):
         read_network(wide_graph(1_501))
 
 
