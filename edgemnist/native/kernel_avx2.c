@@ -9,6 +9,7 @@
 #define BLOCK 32U
 #define SMALL 16U
 #define AT_ONCE 1U
+#define ALIGNMENT 64U
 #define TOGETHER 16U
 
 #include "list.h"

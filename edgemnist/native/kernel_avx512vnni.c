@@ -14,6 +14,7 @@
 #define LANES 16U
 #define BLOCK 32U
 #define AT_ONCE 8U
+#define ALIGNMENT 64U
 #define TOGETHER 16U
 /* The list: the numbers of the groups, then their inputs. The last store may reach LANES beyond what is there. */
 #define LIST_HALF(groups) ((groups) + LANES)

@@ -6,6 +6,7 @@
 #define BLOCK 32U
 #define SMALL 16U
 #define AT_ONCE 2U
+#define ALIGNMENT 64U
 #define TOGETHER 16U
 
 #include "list.h"

@@ -20,6 +20,7 @@
 #endif
 #define SMALL 16U
 #define AT_ONCE 1U
+#define ALIGNMENT 64U
 #define TOGETHER 16U
 
 #include "list.h"

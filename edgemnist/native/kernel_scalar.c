@@ -14,6 +14,7 @@
 #define GROUP 1U
 #define BLOCK EDGEMNIST_SCALAR_BLOCK
 #define AT_ONCE 1U
+#define ALIGNMENT 4U
 #define TOGETHER 1U
 #define LIST_BYTES(groups) ((groups) * sizeof(uint16_t))
 
@@ -61,6 +62,8 @@ static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_
 
 #include "forward.h"
 
+#ifndef EDGEMNIST_AMALGAMATION
 const edgemnist_kernel edgemnist_scalar = {
     "scalar", GROUP, 0, BLOCK, BLOCK, KERNEL(scratch_bytes), KERNEL(run),
 };
+#endif /* EDGEMNIST_AMALGAMATION */

@@ -46,7 +46,8 @@ class Model(ctypes.Structure):
         ("pixel_map", ctypes.c_void_p),
         ("layers", ctypes.POINTER(Layer)),
         ("layer_count", ctypes.c_uint16),
-        ("widest", ctypes.c_uint16),
+        ("most_inputs", ctypes.c_uint16),
+        ("most_outputs", ctypes.c_uint16),
     ]
 
 
@@ -80,12 +81,12 @@ class PreparedModel:
     def __init__(self, network: Network, kernel: Kernel) -> None:
         self._kept: list[object] = []
         layers = (Layer * len(network.layers))(*(self._layer(one, kernel) for one in network.layers))
-        widest = max(max(one.weights.shape) for one in network.layers)
         self.structure = Model(
-            self._address(network.pixel_map),
-            layers,
-            len(layers),
-            -(-widest // kernel.block) * kernel.block,
+            pixel_map=self._address(network.pixel_map),
+            layers=layers,
+            layer_count=len(layers),
+            most_inputs=max(layer.inputs for layer in layers),
+            most_outputs=max(layer.blocks * layer.block for layer in layers),
         )
 
     def _layer(self, layer: Dense, kernel: Kernel) -> Layer:

@@ -142,7 +142,6 @@ int main(int argc, char **argv)
     for (uint32_t layers = number(2); layers != 0; layers = number(2)) {
         uint8_t *const pixel_map = number(1) ? take(256) : NULL;
         plain_layer *const plain = room(layers * sizeof *plain);
-        uint32_t widest = 0;
         for (uint32_t i = 0; i < layers; ++i) {
             plain_layer *const one = &plain[i];
             one->inputs = number(2);
@@ -159,20 +158,21 @@ int main(int argc, char **argv)
             one->exponential_count = number(2);
             one->exponentials = one->exponential_count ? take(one->exponential_count * sizeof(int32_t)) : NULL;
             one->softmax_map = number(1) ? take(256) : NULL;
-            widest = one->inputs > widest ? one->inputs : widest;
-            widest = one->outputs > widest ? one->outputs : widest;
         }
         const size_t count = number(4), classes = plain[layers - 1].outputs;
         uint8_t *const images = take(count * EDGEMNIST_PIXELS);
         uint8_t *const expected = take(count * classes);
         const edgemnist_kernel *kernel;
         for (size_t k = 0; (kernel = edgemnist_kernel_at(k)) != NULL; ++k) {
+            uint16_t most_inputs = 0, most_outputs = 0;
             edgemnist_layer *const ready = room(layers * sizeof *ready);
             for (uint32_t i = 0; i < layers; ++i) {
                 prepare(&plain[i], kernel, &ready[i]);
+                const size_t outputs = (size_t)ready[i].blocks * ready[i].block;
+                most_inputs = ready[i].inputs > most_inputs ? ready[i].inputs : most_inputs;
+                most_outputs = outputs > most_outputs ? (uint16_t)outputs : most_outputs;
             }
-            const edgemnist_model model = {pixel_map, ready, (uint16_t)layers,
-                                           (uint16_t)((widest + kernel->block - 1U) / kernel->block * kernel->block)};
+            const edgemnist_model model = {pixel_map, ready, (uint16_t)layers, most_inputs, most_outputs};
             wrong[k] += differing(kernel, &model, images, count, expected, classes, 1);
             wrong[k] += differing(kernel, &model, images, count, expected, classes, 21);
             for (uint32_t i = 0; i < layers; ++i) {

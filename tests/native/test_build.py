@@ -30,8 +30,8 @@ def test_a_compiler_that_fails_is_named_with_its_first_error(tmp_path: Path) -> 
 
 def test_without_a_compiler_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(build.shutil, "which", lambda _: None)
-    monkeypatch.setattr(build.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("edgemnist.native.build.shutil.which", lambda _: None)
+    monkeypatch.setattr("edgemnist.native.build.importlib.util.find_spec", lambda _: None)
     with pytest.raises(build.CompilerError, match="sudo apt install gcc"):
         build.compile_library(tmp_path / "engine.so")
 
