@@ -6,6 +6,8 @@
 # make docs   the book, into site/index.html
 # make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
 #                qemu-user and proot)
+# make test-native  thousands of random networks through the C engine, and emulated processors (Debian: qemu-user)
+# make wheels a wheel for every system, cross-compiled here
 # make setup  only the virtual environment
 
 VENV := .venv
@@ -16,7 +18,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-fast test-full-data test-pi lint docs format setup clean
+.PHONY: demo test test-fast test-full-data test-pi test-native wheels lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -61,6 +63,17 @@ test-full-data: $(STAMP)
 
 test-pi: $(STAMP)
 	$(BIN)/python -m pytest -m pi tests/pi
+
+test-native: $(STAMP)
+	@tests/install-programs.sh
+	$(BIN)/python -m pytest -m native tests/native
+
+WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/targets.py)
+
+wheels: $(STAMP)
+	@for target in $(WHEEL_TARGETS); do \
+		EDGEMNIST_WHEEL_TARGET=$$target $(BIN)/python -m hatchling build -t wheel || exit; done
+	$(BIN)/python -m hatchling build -t sdist
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

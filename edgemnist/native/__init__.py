@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edgemnist.native.build import library_name
 from edgemnist.registry import Package
 
-SUFFIX: Final = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-LIBRARY: Final = Path(__file__).with_name(f"engine{SUFFIX}")
-"""The shared library, which a wheel brings and `python -m edgemnist.native.build` makes."""
-BUILD: Final = "python -m edgemnist.native.build"
+LIBRARY: Final = Path(__file__).with_name(library_name())
+"""The shared library, which a wheel brings and `python -m edgemnist.native` makes."""
+BUILD: Final = "python -m edgemnist.native"
 
 
 @dataclass(frozen=True)

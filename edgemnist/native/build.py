@@ -1,4 +1,4 @@
-"""Compiles the engine: `python -m edgemnist.native.build`.
+"""Compiles the engine: `python -m edgemnist.native`.
 
 Takes $CC, cc, gcc or clang, whichever comes first, or else the compiler in the `ziglang` package. Needs the standard
 library alone and nothing of edgemnist, because the build hook runs it before edgemnist is installed.
@@ -37,6 +37,11 @@ def find_compiler() -> list[str] | None:
     return list(ZIG) if importlib.util.find_spec("ziglang") is not None else None
 
 
+def library_name() -> str:
+    """Return the name of the shared library on this system."""
+    return f"engine{SUFFIXES.get(sys.platform, '.so')}"
+
+
 def engine_sources() -> list[Path]:
     """Return the C files of the shared library."""
     return [SOURCES / "engine.c", SOURCES / "library.c", *sorted(SOURCES.glob("kernel_*.c"))]
@@ -71,7 +76,7 @@ def first_error(output: str) -> str:
 
 def main() -> int:
     """Compile the library where it belongs; return the exit code."""
-    target = SOURCES / f"engine{SUFFIXES.get(sys.platform, '.so')}"
+    target = SOURCES / library_name()
     try:
         compile_library(target)
     except (CompilerError, OSError) as error:
@@ -79,7 +84,3 @@ def main() -> int:
         return 3
     print(target)  # noqa: T201
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

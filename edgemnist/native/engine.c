@@ -3,12 +3,12 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#elif defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#elif defined(__arm__) && defined(__linux__)
-#include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(_WIN32)
 #include <windows.h>
+#elif (defined(__aarch64__) || defined(__arm__)) && defined(__linux__)
+/* What the kernel says of the processor, see <sys/auxv.h>: declared here, as not every compiler has that at hand. */
+extern unsigned long getauxval(unsigned long type);
+#define AT_HWCAP 16UL
 #endif
 
 extern const edgemnist_kernel edgemnist_scalar;
@@ -78,7 +78,7 @@ static size_t candidates(candidate *found)
     found[2] = (candidate){&edgemnist_scalar, 1};
     return 3;
 }
-#elif defined(__arm__) && defined(__linux__) && __ARM_ARCH >= 7
+#elif defined(__arm__) && defined(__linux__) && __ARM_ARCH >= 7 && __ARM_ARCH_PROFILE == 'A'
 extern const edgemnist_kernel edgemnist_neon;
 
 static size_t candidates(candidate *found)

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EDGEMNIST_PIXELS 784U
+#define EDGEMNIST_PIXELS 784U /* 28 * 28 */
 /* Inputs or outputs of a layer: so many products of 255 and -128 fit an int32, and a uint16 counts whole blocks. */
 #define EDGEMNIST_MAX_UNITS 65504U
 
@@ -32,6 +32,7 @@ typedef struct {
     uint16_t inputs;
     uint16_t outputs;
     uint16_t block;              /* outputs whose weights lie side by side */
+    uint16_t blocks;             /* of outputs, the last perhaps not full */
     uint8_t zero_point;          /* of the outputs */
     uint8_t low;                 /* least output: the zero point where a ReLU is fused */
     uint8_t high;
@@ -41,9 +42,11 @@ typedef struct {
     const uint8_t *pixel_map;    /* [256], input number of each pixel value; or NULL where they are the same */
     const edgemnist_layer *layers;
     uint16_t layer_count;
-    uint16_t widest;             /* most inputs or outputs of a layer, padded to whole blocks */
+    uint16_t most_inputs;        /* of a layer */
+    uint16_t most_outputs;       /* of a layer, in whole blocks */
 } edgemnist_model;
 
+#ifndef EDGEMNIST_AMALGAMATION
 /* Where a kernel wants its weights: [block of outputs][group of inputs][output in the block][input in the group]. */
 typedef struct {
     const char *name;
@@ -58,5 +61,6 @@ typedef struct {
 
 /* Kernels that this processor can run, the fastest first; NULL beyond the last. The portable one is always there. */
 const edgemnist_kernel *edgemnist_kernel_at(size_t index);
+#endif /* EDGEMNIST_AMALGAMATION */
 
 #endif

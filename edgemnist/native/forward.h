@@ -3,7 +3,8 @@
  *   KERNEL(name)       the name of a function of its own
  *   TARGET             attributes of its functions, such as the instruction set
  *   GROUP              inputs whose weights for one output lie side by side
- *   WIDE               outputs that are computed at once for a single image, at least a block
+ *   BLOCK, AT_ONCE     outputs of a block, and blocks that are computed at once for a single image
+ *   ALIGNMENT          of the numbers and of the lists, in bytes
  *   TOGETHER           images whose lists are made at once, so that a block of weights is read once for all of them
  *   KERNEL(list)       writes the groups that are not zero to a kernel_list, and returns how many
  *   KERNEL(sums)       adds up bias and weights * inputs of a list for some blocks of outputs
@@ -14,23 +15,24 @@
 #include "softmax.h"
 
 #define ROUND_UP(value, step) (((value) + (step)-1U) / (step) * (step))
-#define ALIGNMENT 64U
+/* Bytes of the numbers of one layer, and of one list. */
+#define LEVELS_BYTES(inputs_or_outputs) ROUND_UP((size_t)(inputs_or_outputs), ALIGNMENT)
+#define WHOLE_LIST_BYTES(inputs) ROUND_UP((size_t)LIST_BYTES(ROUND_UP((size_t)(inputs), GROUP) / GROUP), ALIGNMENT)
 
+/* Room for the outputs of any layer, or for an image whose pixels become other numbers. */
 static size_t KERNEL(levels_bytes)(const edgemnist_model *model)
 {
-    return ROUND_UP((size_t)model->widest, ALIGNMENT);
+    const size_t outputs = model->most_outputs;
+    return LEVELS_BYTES(model->pixel_map != NULL && outputs < EDGEMNIST_PIXELS ? EDGEMNIST_PIXELS : outputs);
 }
 
-static size_t KERNEL(list_bytes)(const edgemnist_model *model)
-{
-    return ROUND_UP(LIST_BYTES(ROUND_UP((size_t)model->widest, GROUP) / GROUP), ALIGNMENT);
-}
-
+#ifndef EDGEMNIST_AMALGAMATION
 static size_t KERNEL(scratch_bytes)(const edgemnist_model *model, size_t images)
 {
     const size_t together = images < TOGETHER ? images : TOGETHER;
-    return together * (2U * KERNEL(levels_bytes)(model) + KERNEL(list_bytes)(model));
+    return together * (2U * KERNEL(levels_bytes)(model) + WHOLE_LIST_BYTES(model->most_inputs));
 }
+#endif /* EDGEMNIST_AMALGAMATION */
 
 static void KERNEL(look_up)(const uint8_t *map, const uint8_t *from, uint8_t *to, size_t count)
 {
@@ -58,12 +60,12 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
                                    uint8_t *scratch)
 {
     const size_t levels_bytes = KERNEL(levels_bytes)(model);
-    const size_t list_bytes = KERNEL(list_bytes)(model);
+    const size_t list_bytes = WHOLE_LIST_BYTES(model->most_inputs);
     uint8_t *const lists = scratch;
     /* Layers write to the two halves in turn: image by image, first the one half, then the other. */
     uint8_t *const levels = scratch + count * list_bytes;
     size_t found[TOGETHER];
-    int32_t sums[WIDE];
+    int32_t sums[AT_ONCE * BLOCK];
     const uint8_t *inputs = images;
     size_t input_step = EDGEMNIST_PIXELS;
 
@@ -78,9 +80,9 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
     for (size_t index = 0; index < model->layer_count; ++index) {
         const edgemnist_layer *const layer = &model->layers[index];
         uint8_t *const outputs = levels + (index % 2U) * levels_bytes;
-        const size_t blocks = ((size_t)layer->outputs + layer->block - 1U) / layer->block;
+        const size_t blocks = layer->blocks;
         /* A single image is fastest with as many sums as there are registers, several with few weights at a time. */
-        const size_t step = count > 1U ? 1U : WIDE / layer->block;
+        const size_t step = count > 1U ? 1U : AT_ONCE;
 
         for (size_t image = 0; image < count; ++image) {
             found[image] = KERNEL(list)(inputs + image * input_step, layer->inputs, lists + image * list_bytes);
@@ -108,6 +110,7 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
     }
 }
 
+#ifndef EDGEMNIST_AMALGAMATION
 static void KERNEL(run)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
                         void *scratch)
 {
@@ -117,3 +120,4 @@ static void KERNEL(run)(const edgemnist_model *model, const uint8_t *images, siz
         KERNEL(forward)(model, images + first * EDGEMNIST_PIXELS, some, scores + first * classes, scratch);
     }
 }
+#endif /* EDGEMNIST_AMALGAMATION */

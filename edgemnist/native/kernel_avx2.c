@@ -8,7 +8,8 @@
 #define LANES 4U /* outputs in a vector: two sums of two products each */
 #define BLOCK 32U
 #define SMALL 16U
-#define WIDE 32U
+#define AT_ONCE 1U
+#define ALIGNMENT 64U
 #define TOGETHER 16U
 
 #include "list.h"

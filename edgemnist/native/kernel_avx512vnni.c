@@ -13,7 +13,8 @@
 #define GROUP 4U
 #define LANES 16U
 #define BLOCK 32U
-#define WIDE 256U
+#define AT_ONCE 8U
+#define ALIGNMENT 64U
 #define TOGETHER 16U
 /* The list: the numbers of the groups, then their inputs. The last store may reach LANES beyond what is there. */
 #define LIST_HALF(groups) ((groups) + LANES)

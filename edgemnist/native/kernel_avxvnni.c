@@ -5,7 +5,8 @@
 #define LANES 8U
 #define BLOCK 32U
 #define SMALL 16U
-#define WIDE 64U
+#define AT_ONCE 2U
+#define ALIGNMENT 64U
 #define TOGETHER 16U
 
 #include "list.h"

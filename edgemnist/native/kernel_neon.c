@@ -3,9 +3,15 @@
  * Both are unsigned here, as inputs reach 255, so the weights are stored as w + 128:
  * sum of w * u = sum of (w + 128) * u - 128 * sum of u, modulo 2^32, which the result fits.
  */
-#if defined(__aarch64__) || defined(__ARM_NEON)
+#if defined(__aarch64__) || (defined(__arm__) && __ARM_ARCH >= 7 && __ARM_ARCH_PROFILE == 'A')
 #define KERNEL(name) edgemnist_neon_##name
+#if defined(__aarch64__)
 #define TARGET
+#elif defined(__clang__)
+#define TARGET __attribute__((target("neon")))
+#else
+#define TARGET __attribute__((target("fpu=neon")))
+#endif
 #define LANES 2U /* outputs in a vector: two sums of two products each */
 #if defined(__aarch64__)
 #define BLOCK 32U
@@ -13,14 +19,15 @@
 #define BLOCK 16U /* ARMv7 has 16 registers instead of 32 */
 #endif
 #define SMALL 16U
-#define WIDE BLOCK
+#define AT_ONCE 1U
+#define ALIGNMENT 64U
 #define TOGETHER 16U
 
 #include "list.h"
 #include "requantize_neon.h"
 
 /* Sums of a block of `vectors` times 2 outputs; `vectors` is a constant where this is inlined. */
-static inline __attribute__((always_inline)) void
+TARGET static inline __attribute__((always_inline)) void
 KERNEL(add)(const uint8_t *weights, unsigned vectors, const uint32_t *numbers, const uint32_t *values, size_t count,
             const int32_t *bias, int32_t *sums)
 {
@@ -53,7 +60,7 @@ KERNEL(add)(const uint8_t *weights, unsigned vectors, const uint32_t *numbers, c
     }
 }
 
-static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t blocks, const uint8_t *inputs,
+TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t blocks, const uint8_t *inputs,
                          const void *list, size_t count, int32_t *sums)
 {
     const size_t groups = ((size_t)layer->inputs + GROUP - 1U) / GROUP;

@@ -12,7 +12,9 @@
 #define KERNEL(name) edgemnist_scalar_##name
 #define TARGET
 #define GROUP 1U
-#define WIDE EDGEMNIST_SCALAR_BLOCK
+#define BLOCK EDGEMNIST_SCALAR_BLOCK
+#define AT_ONCE 1U
+#define ALIGNMENT 4U
 #define TOGETHER 1U
 #define LIST_BYTES(groups) ((groups) * sizeof(uint16_t))
 
@@ -32,22 +34,22 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
                          const void *list, size_t count, int32_t *sums)
 {
     const uint16_t *const places = list;
-    const int8_t *const weights = layer->weights + block * layer->inputs * EDGEMNIST_SCALAR_BLOCK;
-    const int32_t *const bias = layer->bias + block * EDGEMNIST_SCALAR_BLOCK;
-    int32_t total[EDGEMNIST_SCALAR_BLOCK];
+    const int8_t *const weights = layer->weights + block * layer->inputs * BLOCK;
+    const int32_t *const bias = layer->bias + block * BLOCK;
+    int32_t total[BLOCK];
     (void)blocks;
-    for (size_t o = 0; o < EDGEMNIST_SCALAR_BLOCK; ++o) {
+    for (size_t o = 0; o < BLOCK; ++o) {
         total[o] = bias[o];
     }
     for (size_t i = 0; i < count; ++i) {
-        const int8_t *const row = weights + (size_t)places[i] * EDGEMNIST_SCALAR_BLOCK;
+        const int8_t *const row = weights + (size_t)places[i] * BLOCK;
         const int16_t input = inputs[places[i]];
-        for (size_t o = 0; o < EDGEMNIST_SCALAR_BLOCK; ++o) {
+        for (size_t o = 0; o < BLOCK; ++o) {
             /* 255 * -128 fits an int16, which vector units multiply faster. */
             total[o] += (int16_t)(row[o] * input);
         }
     }
-    for (size_t o = 0; o < EDGEMNIST_SCALAR_BLOCK; ++o) {
+    for (size_t o = 0; o < BLOCK; ++o) {
         sums[o] = total[o];
     }
 }
@@ -60,6 +62,8 @@ static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_
 
 #include "forward.h"
 
+#ifndef EDGEMNIST_AMALGAMATION
 const edgemnist_kernel edgemnist_scalar = {
-    "scalar", GROUP, 0, EDGEMNIST_SCALAR_BLOCK, EDGEMNIST_SCALAR_BLOCK, KERNEL(scratch_bytes), KERNEL(run),
+    "scalar", GROUP, 0, BLOCK, BLOCK, KERNEL(scratch_bytes), KERNEL(run),
 };
+#endif /* EDGEMNIST_AMALGAMATION */

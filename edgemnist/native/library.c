@@ -11,6 +11,11 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
+/* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
+#ifndef EDGEMNIST_ABI
+#define EDGEMNIST_ABI 2
+#endif
+
 typedef struct python_object python_object;
 
 /* Py_buffer, whose layout is part of the stable ABI since Python 3.11. */
@@ -67,10 +72,9 @@ EXPORT void edgemnist_use_python(const python_functions *functions);
 
 static const python_functions *python;
 
-/* Changes with the structures above and in engine.h, so that a library of another version is told apart. */
 EXPORT int edgemnist_abi(void)
 {
-    return 1;
+    return EDGEMNIST_ABI;
 }
 
 EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index)

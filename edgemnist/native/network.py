@@ -180,7 +180,7 @@ def _dense(graph: Graph, operator: Operator, width: int) -> Dense:
     if inputs != width:
         raise ValueError(f"its layer {weights.name!r} has {inputs} inputs, and there are {width}")
     if not 1 <= outputs <= MAX_UNITS:
-        raise ValueError(f"its layer {weights.name!r} has {outputs} units, and up to {MAX_UNITS} are possible")
+        raise ValueError(f"its layer {weights.name!r} has {outputs:,} units, and up to {MAX_UNITS:,} are possible")
     bias = np.zeros(outputs, dtype=np.int64)
     if operator.inputs[2:3] not in {(), (-1,)}:
         bias += graph.tensors[operator.inputs[2]].values().astype(np.int64).reshape(-1)

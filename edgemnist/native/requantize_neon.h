@@ -1,11 +1,11 @@
-/* edgemnist_requantize with NEON, eight outputs at a time. Included after KERNEL is defined. */
+/* edgemnist_requantize with NEON, eight outputs at a time. Included after KERNEL and TARGET are defined. */
 #include <arm_neon.h>
 
 #include "engine.h"
 #include "requantize.h"
 
 /* Four sums, rescaled. vrshlq shifts to the left; by a negative number to the right, with halves rounded up. */
-static inline int32x4_t KERNEL(scale)(const int32_t *sums, const int32_t *multiplier, int32x4_t left)
+TARGET static inline int32x4_t KERNEL(scale)(const int32_t *sums, const int32_t *multiplier, int32x4_t left)
 {
     const int32x4_t sum = vld1q_s32(sums);
     const int32x4_t by = vld1q_s32(multiplier);
@@ -16,7 +16,7 @@ static inline int32x4_t KERNEL(scale)(const int32_t *sums, const int32_t *multip
     return vcombine_s32(vqmovn_s64(vrshlq_s64(low, low_shift)), vqmovn_s64(vrshlq_s64(high, high_shift)));
 }
 
-static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
+TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                                uint8_t *outputs)
 {
     if (layer->wide_bias != NULL) {

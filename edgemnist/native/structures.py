@@ -34,7 +34,7 @@ class Layer(ctypes.Structure):
     _fields_: ClassVar = [
         *((name, ctypes.c_void_p) for name in ("weights", "bias", "wide_bias", "multiplier", "shift")),
         *((name, ctypes.c_void_p) for name in ("map", "exponentials", "softmax_map")),
-        *((name, ctypes.c_uint16) for name in ("exponential_count", "inputs", "outputs", "block")),
+        *((name, ctypes.c_uint16) for name in ("exponential_count", "inputs", "outputs", "block", "blocks")),
         *((name, ctypes.c_uint8) for name in ("zero_point", "low", "high")),
     ]
 
@@ -46,7 +46,8 @@ class Model(ctypes.Structure):
         ("pixel_map", ctypes.c_void_p),
         ("layers", ctypes.POINTER(Layer)),
         ("layer_count", ctypes.c_uint16),
-        ("widest", ctypes.c_uint16),
+        ("most_inputs", ctypes.c_uint16),
+        ("most_outputs", ctypes.c_uint16),
     ]
 
 
@@ -80,12 +81,12 @@ class PreparedModel:
     def __init__(self, network: Network, kernel: Kernel) -> None:
         self._kept: list[object] = []
         layers = (Layer * len(network.layers))(*(self._layer(one, kernel) for one in network.layers))
-        widest = max(max(one.weights.shape) for one in network.layers)
         self.structure = Model(
-            self._address(network.pixel_map),
-            layers,
-            len(layers),
-            -(-widest // kernel.block) * kernel.block,
+            pixel_map=self._address(network.pixel_map),
+            layers=layers,
+            layer_count=len(layers),
+            most_inputs=max(layer.inputs for layer in layers),
+            most_outputs=max(layer.blocks * layer.block for layer in layers),
         )
 
     def _layer(self, layer: Dense, kernel: Kernel) -> Layer:
@@ -112,6 +113,7 @@ class PreparedModel:
             inputs=inputs,
             outputs=outputs,
             block=block,
+            blocks=room // block,
             zero_point=layer.zero_point,
             low=layer.low,
             high=layer.high,
