@@ -125,8 +125,9 @@ def bench(
         keep_samples=compared,
     )
     reporter = TerminalReporter()
+    opened = Exports.open(exports, reporter)
     result = bench_against(
-        Exports.open(exports, reporter),
+        opened,
         artifacts,
         config,
         baseline=baseline,
@@ -134,6 +135,6 @@ def bench(
         save=save,
         reporter=reporter,
     )
-    show(result, lambda: bench_page(result), json=json)
+    show(result, lambda: bench_page(result, opened.command("recommend")), json=json)
     if result.baseline is not None and not result.baseline.passed:
         raise typer.Exit(EXIT_GATE_MISSED)

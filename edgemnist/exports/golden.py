@@ -181,7 +181,5 @@ def open_golden(directory: Path, manifest: Manifest) -> Iterator[GoldenFile]:
 
 def _recorded(directory: Path, manifest: Manifest) -> GoldenRecord:
     if manifest.golden is None:
-        raise ArtifactError(
-            f"{directory} has no golden pack", hint=f"Write one with: {command('export', directory)}"
-        )
+        raise ArtifactError(f"{directory} has no golden pack", hint=f"Write one with: {command('export', directory)}")
     return manifest.golden

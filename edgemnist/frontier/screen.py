@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import doubts, kilobytes, microseconds, percent, table, verdict
+from edgemnist.console.tables import quality, kilobytes, microseconds, percent, table, verdict
 from edgemnist.results.pipeline import FrontierResult
 
 
@@ -32,4 +32,4 @@ def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
         f"{result.images:,} test images · {directory / result.picture}",
         style="dim",
     )
-    return Group(page, *doubts(result.warnings), legend)
+    return Group(page, *quality(result.warnings), legend)

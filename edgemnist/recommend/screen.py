@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import doubts, kilobytes, microseconds, percent, table, verdict
+from edgemnist.console.tables import kilobytes, microseconds, percent, quality, table, verdict
 from edgemnist.results.pipeline import RecommendResult
 
 
@@ -24,5 +24,5 @@ def recommend_page(result: RecommendResult) -> RenderableType:
         )
     advice = Text.assemble("Ship ", (result.recommended or "nothing", "bold green"), ".")
     return Group(
-        advice, Text(result.reason), *(Text(f"- {fact}") for fact in result.facts), page, *doubts(result.warnings)
+        advice, Text(result.reason), *(Text(f"- {fact}") for fact in result.facts), page, *quality(result.warnings)
     )

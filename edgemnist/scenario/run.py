@@ -14,7 +14,7 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.models import Subject, select_subjects
 from edgemnist.bench.process import play_undisturbed
 from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, Trial
-from edgemnist.bench.quality import host_doubts, quieter
+from edgemnist.bench.quality import host_warnings, quieter
 from edgemnist.bench.run import evaluation_images, latency, measure_all, request_for, scratch_directory
 from edgemnist.bench.statistics import summarise
 from edgemnist.errors import UnknownNameError, UsageError, check_range
@@ -145,7 +145,7 @@ def run_scenario(
         results=played,
         p99_limit_us=scenario.limit_us,
         rate=scenario.resolved_rate,
-        warnings=host_doubts(host),
+        warnings=host_warnings(host),
     )
     if save is not None:
         write_file(save, result.to_json().encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import doubts, fault_line, host_line, table, throttle_note
+from edgemnist.console.tables import fault_line, host_line, quality, table, throttle_note
 from edgemnist.results.bench import ScenarioResult
 from edgemnist.results.boards import FleetScenarioResult
 from edgemnist.scenario.table import played_name, scenario_table
@@ -21,7 +21,7 @@ def scenario_page(result: ScenarioResult) -> RenderableType:
         *result.warnings,
         *(f"{played_name(one)}: {warning}" for one in result.results for warning in one.warnings),
     ]
-    return Group(Text(f"{found.title}: {found.text}"), page, host_line(result.host), *doubts(warnings))
+    return Group(Text(f"{found.title}: {found.text}"), page, host_line(result.host), *quality(warnings))
 
 
 def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:

@@ -192,9 +192,7 @@ def find_hurt(layers: Sequence[LayerError]) -> int | None:
     return min(bad, key=lambda one: one.range_sqnr_db or 0.0).layer if bad else None
 
 
-def _add_up(
-    probe: _Probe, twin: _Probe, golden: Golden, task: Task, classifier: Classifier
-) -> list[_Sums] | None:
+def _add_up(probe: _Probe, twin: _Probe, golden: Golden, task: Task, classifier: Classifier) -> list[_Sums] | None:
     sums = [_Sums() for _ in probe.layers]
     tensors = [probe.graph.tensors[layer.outputs[0]] for layer in probe.layers]
     done = 0

@@ -71,7 +71,9 @@ def _closing(result: VerifyResult, step: str) -> Text:
     missed += [one.name for one in result.unusable]
     total = len(result.artifacts) + len(result.unusable)
     if missed:
-        return closing(f"{len(missed)} of {count(total, 'model')} missed the gate: {', '.join(missed)}.", "", passed=False)
+        return closing(
+            f"{len(missed)} of {count(total, 'model')} missed the gate: {', '.join(missed)}.", "", passed=False
+        )
     return closing(f"{'It passes' if total == 1 else f'All {total} models pass'} the gate.", step)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from PIL import Image
 
 import edgemnist as package
 from edgemnist.errors import ArtifactError
@@ -81,7 +80,9 @@ def without_a_model(exports: Path) -> Path:
 
 STATES = {
     "as exported": State(lambda exports: exports, "current", verified=True),
-    "another model": State(another_model, "outdated", verified=False, reason="model.keras has changed since the export"),
+    "another model": State(
+        another_model, "outdated", verified=False, reason="model.keras has changed since the export"
+    ),
     "damaged": State(damaged, "damaged", verified=False, reason=f"{NAME}.tflite is not the file"),
     "missing": State(missing, "missing", verified=False, reason=f"{NAME}.tflite is missing"),
     "verified before the export": State(verified_before_the_export, "current", verified=False),

@@ -112,7 +112,9 @@ def test_layers_that_show_in_other_kernels_only_are_not_measured(
     monkeypatch.setattr("edgemnist.verify.layers.load", lambda *_, **__: classifier)
     monkeypatch.setattr(interpreter, "Interpreter", without_delegates)
     notices = Notices()
-    found = compare_layers("tflite-int4", files / "tflite-int4.tflite", files / "tflite-float32.tflite", golden, notices)
+    found = compare_layers(
+        "tflite-int4", files / "tflite-int4.tflite", files / "tflite-float32.tflite", golden, notices
+    )
     assert found is None
     assert notices.messages == [
         "The layers of tflite-int4 cannot be measured: with their outputs exposed, LiteRT computes in other kernels."
