@@ -36,6 +36,7 @@ def data(
     from edgemnist.exports.directory import peek
     from edgemnist.storage import write_file
 
+    options.check_png(sheet)
     reporter = TerminalReporter()
     dataset = find_dataset(directory, download=not offline, reporter=reporter)
     result = describe(dataset)

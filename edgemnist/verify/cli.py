@@ -56,7 +56,10 @@ def verify(
         bool, typer.Option("--layers", help="Compare each TFLite file with tflite-float32, layer by layer.")
     ] = False,
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write the result as JUnit XML, for CI.")
+        Path | None,
+        typer.Option(
+            "--junit", metavar="FILE", help="Write the result as JUnit XML, for CI.", rich_help_panel=options.ADVANCED
+        ),
     ] = None,
     reference: Annotated[
         str | None,
@@ -65,7 +68,11 @@ def verify(
     quantization: Annotated[
         str | None,
         typer.Option(
-            "--as", metavar="QUANTIZATION", show_default="what each file tells", help="Whose limits hold for files."
+            "--as",
+            metavar="QUANTIZATION",
+            show_default="what each file tells",
+            help="Whose limits hold for files.",
+            rich_help_panel=options.ADVANCED,
         ),
     ] = None,
     data: options.Data = None,
@@ -87,6 +94,7 @@ def verify(
     from edgemnist.verify.junit import junit_xml
     from edgemnist.verify.screen import gate_page, verify_page
 
+    options.check_png(sheet)
     gates = read_gates(gate) if gate is not None else GateTable()
     if show_gate:
         show(GateResult(gate=gates.document()), lambda: gate_page(gates), json=json)
