@@ -326,7 +326,7 @@ def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(
 
 def test_commands_are_listed_in_groups_and_completed(tmp_path: Path) -> None:
     text = run_edgemnist("--help", cwd=tmp_path).stdout
-    places = [text.index(word) for word in ("─ Pipeline", " verify ", "─ Pictures", " predict ", "─ Boards", " deploy ")]
+    places = [text.index(word) for word in ("─ Pipeline", "│ verify ", "─ Pictures", "│ predict ", "─ Boards", "│ deploy ")]
     assert places == sorted(places)
     asked = {"_EDGEMNIST_COMPLETE": "complete_bash", "COMP_WORDS": "edgemnist ve", "COMP_CWORD": "1"}
     assert run_edgemnist(cwd=tmp_path, env=asked).stdout.split() == ["verify"]
