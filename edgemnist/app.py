@@ -58,7 +58,7 @@ class Commands(TyperGroup):
             return None
         command = typer.main.get_command(importlib.import_module(f"edgemnist.{cmd_name}.cli").app)
         command.name = cmd_name
-        command.rich_help_panel = COMMANDS[cmd_name]
+        command.rich_help_panel = COMMANDS[cmd_name]  # type: ignore[attr-defined]  # Typer's own class has it
         return command
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -
     picture = seven(mode="RGB")
     picture.save(tmp_path / "seven.png")
     classifier = edgemnist.Exports.open("reference").load()
-    forms = [
+    forms: list[Any] = [
         tmp_path / "seven.png",
         str(tmp_path / "seven.png"),
         png(picture),

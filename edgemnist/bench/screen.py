@@ -25,7 +25,7 @@ from edgemnist.results.boards import FleetBenchResult
 
 
 def bench_page(result: BenchResult, step: str = "") -> RenderableType:
-    """Draw latency, throughput and cost of each model, fastest first, and at the end which that is, and what is next."""
+    """Draw latency, throughput and cost of each model, fastest first; the last line names it, and the next `step`."""
     # No column for the runtime, which the name tells: on a terminal of 80 columns the figures need the room.
     compared = any(one.speedup is not None for one in result.results)
     latency = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", *(["vs Keras"] if compared else []))

@@ -22,7 +22,7 @@ Exports: TypeAlias = Annotated[
         "--exports",
         metavar="DIR",
         show_default="exports",
-        help="Directory of the model, the artifacts and their manifest; `reference`: the one that comes with edgemnist.",
+        help="Directory of the model, the artifacts and their manifest; `reference` is the one of the package.",
     ),
 ]
 

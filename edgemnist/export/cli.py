@@ -64,7 +64,7 @@ def export(
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
     from edgemnist.export.screen import export_page
-    from edgemnist.exports.directory import DEFAULT_EXPORTS
+    from edgemnist.exports.manifest import DEFAULT_EXPORTS
 
     config = ExportConfig.of(
         format=format_, quantizations=quantize, model=model, calibration=calibration, ranges=ranges, golden=golden

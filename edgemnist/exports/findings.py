@@ -18,7 +18,15 @@ from edgemnist.errors import ManifestError, StorageError, UsageError
 from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.base import SCHEMA_VERSION, Result, ResultT, read_result
-from edgemnist.results.bench import KERAS, BenchResult, Latency, Played, ScenarioResult, ScenariosResult, subject_key
+from edgemnist.results.bench import (
+    KERAS,
+    BenchResult,
+    Latency,
+    ScenarioResult,
+    ScenarioRun,
+    ScenariosResult,
+    subject_key,
+)
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.storage import write_file
@@ -37,7 +45,7 @@ NOISE: Final = 0.05
 """Share by which two runs of one model differ on a quiet machine: a smaller lead is no reason to prefer one."""
 
 _T = TypeVar("_T")
-_Row = TypeVar("_Row", ArtifactParity, Latency, Played)
+_Row = TypeVar("_Row", ArtifactParity, Latency, ScenarioRun)
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,8 @@ class Findings:
         if earlier is not None and earlier.results and _machine(earlier.host) != _machine(result.host):
             if self._write(BENCH_BEFORE_FILE, earlier, reporter):
                 reporter.notice(
-                    f"{BENCH_FILE} was measured on another machine, or with other versions: it is now {BENCH_BEFORE_FILE}."
+                    f"{BENCH_FILE} was measured on another machine, or with other versions: "
+                    f"it is now {BENCH_BEFORE_FILE}."
                 )
         elif earlier is not None:
             result = msgspec.structs.replace(
@@ -322,7 +331,7 @@ class _Versioned(msgspec.Struct):
     schema_version: int
 
 
-def _hash_of(row: ArtifactParity | Latency | Played, hashes: dict[str, str]) -> str | None:
+def _hash_of(row: ArtifactParity | Latency | ScenarioRun, hashes: dict[str, str]) -> str | None:
     return hashes.get(split_name(row.name)[0])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgemnist.console.tables import kilobytes, microseconds, percent, ratio
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
-from edgemnist.exports.manifest import Artifact, Manifest
+from edgemnist.exports.manifest import Artifact, Manifest, command
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.pipeline import RecommendResult
@@ -66,12 +66,12 @@ class Facts:
         """Return the commands that would complete the report."""
         verified, layered = self.verified, self._has_layers()
         absent = {
-            "edgemnist train": self.training is None,
-            "edgemnist export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
-            f"edgemnist verify{' --layers' if layered else ''}": verified is None or (layered and not verified.layers),
-            "edgemnist bench": self.benched is None,
+            "train": self.training is None,
+            "export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
+            f"verify{' --layers' if layered else ''}": verified is None or (layered and not verified.layers),
+            "bench": self.benched is None,
         }
-        return [command for command, missing in absent.items() if missing]
+        return [command(words, self.exports) for words, missing in absent.items() if missing]
 
     def gates(self) -> list[str]:
         """Return a sentence for each gate that is not the built-in one, unless the advice has it already."""

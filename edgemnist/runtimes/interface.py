@@ -214,7 +214,8 @@ def as_images(images: npt.ArrayLike) -> Images:
         raise ValueError(f"pixels must be between 0 and {WHITE}, or between 0 and 1 (got {low:g} to {high:g})")
     if found.dtype.kind == "f" and high <= 1:
         found = found * WHITE
-    return np.rint(found).astype(np.uint8)
+    rounded: Images = np.rint(found).astype(np.uint8)
+    return rounded
 
 
 def not_a_classifier(path: Path, reason: str) -> ArtifactError:

@@ -79,5 +79,6 @@ def scenario(
         threads=first, threads_to=last, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
     )
     reporter = TerminalReporter()
-    result = run_scenario(Exports.open(exports, reporter), models, config, played, save=save, reporter=reporter)
-    show(result, lambda: scenario_page(result), json=json)
+    opened = Exports.open(exports, reporter)
+    result = run_scenario(opened, models, config, played, save=save, reporter=reporter)
+    show(result, lambda: scenario_page(result, opened.command("report")), json=json)

@@ -22,7 +22,7 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import without_samples
 from edgemnist.machine.facts import host_facts
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.bench import Played, Point, ScenarioResult
+from edgemnist.results.bench import Point, ScenarioResult, ScenarioRun
 from edgemnist.storage import write_file
 
 PERCENTILE: Final = 0.90
@@ -156,14 +156,14 @@ def run_scenario(
 
 def _single_stream(
     subjects: Sequence[Subject], images: Images, config: BenchConfig, reporter: Reporter
-) -> list[Played]:
+) -> list[ScenarioRun]:
     measured = measure_all(subjects, images, config, reporter)
     played = []
     for subject in subjects:
         samples = [sample for one in measured[subject.key] for sample in one.report.samples]
         bound = early_stopping_bound(samples)
         played.append(
-            Played(
+            ScenarioRun(
                 name=subject.name,
                 runtime=subject.runtime,
                 threads=subject.threads,
@@ -178,7 +178,7 @@ def _single_stream(
 
 def _play_all(
     subjects: Sequence[Subject], images: Images, config: BenchConfig, scenario: ScenarioConfig, reporter: Reporter
-) -> list[Played]:
+) -> list[ScenarioRun]:
     orders = _orders(config, scenario)
     played = []
     quietest: float | None = None
@@ -194,7 +194,7 @@ def _play_all(
                 for trial in report.trials
             ]
             played.append(
-                Played(
+                ScenarioRun(
                     name=subject.name,
                     runtime=subject.runtime,
                     threads=subject.threads,

@@ -17,7 +17,7 @@ app = command_app()
     epilog="Example: edgemnist verify tflite-int8 --max-flips 0.1 · "
     "edgemnist verify --reference theirs.onnx mine.tflite · edgemnist verify --show-gate > gate.toml"
 )
-def verify(
+def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     context: typer.Context,
     artifacts: Annotated[
         list[str] | None,
