@@ -99,6 +99,16 @@ def exports(made_exports: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made_exports, tmp_path / "exports"))
 
 
+OLD_EXPORTS = Path(__file__).parent / "exports" / "made_by_0.1.0"
+"""An export directory that edgemnist 0.1.0 made: small, verified and measured, and free of any training."""
+
+
+@pytest.fixture
+def old_exports(tmp_path: Path) -> Path:
+    """A copy of what edgemnist 0.1.0 exported, to break."""
+    return Path(shutil.copytree(OLD_EXPORTS, tmp_path / "old"))
+
+
 @pytest.fixture
 def edgemnist(tmp_path: Path) -> Run:
     """Run the command line in an empty directory: `edgemnist("verify", "--json")`."""

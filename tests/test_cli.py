@@ -301,10 +301,56 @@ def read_or_nothing(reader: int) -> bytes:
         return b""
 
 
-def test_a_pipe_that_closes_early_is_no_traceback(exports: Path) -> None:
-    command = f"{sys.executable} -m edgemnist verify tflite-int8 | head -n 1"
-    done = subprocess.run(["sh", "-c", command], cwd=exports.parent, check=True, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("(sleep 2; {}) | true", "The result cannot be written to stdout: Broken pipe."),
+        ("{} > /dev/full", "The result cannot be written to stdout: No space left on device."),
+        ("{} >&-", "The result has nowhere to go: stdout is closed."),
+    ],
+    ids=["a pipe that closes early", "a full disk", "closed"],
+)
+def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(command: str, said: str, tmp_path: Path) -> None:
+    program = f"{sys.executable} -m edgemnist runtimes"
+    line = command.replace("{}", f"{program}; echo code $? >&2") if "|" in command else command.format(program)
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.stderr.splitlines()[0] == f"error: {said}"
     assert "Traceback" not in done.stderr
+    if "|" in command:
+        assert done.stderr.splitlines()[-1] == "code 2"
+    else:
+        assert done.returncode == 2
+
+
+def test_commands_are_listed_in_groups_and_completed(tmp_path: Path) -> None:
+    text = run_edgemnist("--help", cwd=tmp_path).stdout
+    places = [
+        text.index(word) for word in ("─ Pipeline", "│ verify ", "─ Pictures", "│ predict ", "─ Boards", "│ deploy ")
+    ]
+    assert places == sorted(places)
+    asked = {"_EDGEMNIST_COMPLETE": "complete_bash", "COMP_WORDS": "edgemnist ve", "COMP_CWORD": "1"}
+    assert run_edgemnist(cwd=tmp_path, env=asked).stdout.split() == ["verify"]
+    assert "─ Advanced" in run_edgemnist("bench", "--help", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("command", [["verify"], ["predict", "--index", "0"], ["data", "--offline"]])
+def test_a_sheet_is_a_png_and_no_other_ending_is_taken(command: list[str], edgemnist: Run, tmp_path: Path) -> None:
+    done = edgemnist(*command, "--sheet", "x.jpg")
+    assert done.returncode == 2
+    assert "--sheet writes a PNG, and x.jpg does not end in .png." in " ".join(done.stderr.split())
+    assert not (tmp_path / "x.jpg").exists()
+
+
+def test_predict_imports_few_modules(tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.argv[1:] = ['predict', '--index', '0']\n"
+        "try: runpy.run_module('edgemnist', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print(sum(name.partition('.')[0] == 'edgemnist' for name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert int(done.stdout.split()[-1]) <= 45
 
 
 @pytest.mark.needs("root")
@@ -344,12 +390,15 @@ def test_runtimes_tells_which_artifacts_of_a_directory_can_run_here(made_exports
     document = json.loads(edgemnist("runtimes", "--exports", made_exports, "--json").stdout)
     assert document["exports"] == str(made_exports)
     recorded = json.loads((made_exports / "manifest.json").read_text())["artifacts"]
-    assert [one["name"] for one in document["artifacts"]] == [one["name"] for one in recorded]
-    assert {one["runtime"] for one in document["artifacts"]} == {"litert", "onnxruntime"}
+    assert {one["name"].partition("@")[0] for one in document["artifacts"]} == {one["name"] for one in recorded}
+    assert {one["runtime"] for one in document["artifacts"]} == {"litert", "integer", "onnxruntime", "openvino"}
     assert all(one["installed"] for one in document["artifacts"])
     assert "can run here" in edgemnist("runtimes", "--exports", made_exports).stdout
     nowhere = edgemnist("runtimes", "--exports", "nowhere")
-    assert (nowhere.returncode, "nowhere has no manifest.json" in nowhere.stderr) == (2, True)
+    assert (nowhere.returncode, "The export directory nowhere does not exist" in " ".join(nowhere.stderr.split())) == (
+        2,
+        True,
+    )
 
 
 def test_runtimes_answers_where_the_users_own_record_is_broken(edgemnist: Run, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from edgemnist.bench.config import BenchConfig, evict, files_of
 from edgemnist.bench.models import NULL, Subject, select_subjects
 from edgemnist.bench.process import Measured, measure, measure_undisturbed
 from edgemnist.bench.protocol import Report, Request, Scenario
-from edgemnist.bench.quality import doubts, host_doubts, quieter
+from edgemnist.bench.quality import host_warnings, quality_warnings, quieter
 from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.exports.directory import Exports
@@ -88,7 +88,7 @@ def bench(
             latency(subject, measured[subject.key], config, baselines.get(subject.threads), cold.get(subject.key))
             for subject in subjects
         ],
-        warnings=host_doubts(host),
+        warnings=host_warnings(host),
         harness_us=median([time for one in measured[NULL.key] for time in one.report.steps["nothing"]]) / 1e3,
         samples_us=_raw(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
         warmup_us=_raw(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
@@ -269,7 +269,7 @@ def latency(
         steps=call_steps([one.report.steps for one in rounds], single.p50),
         histogram=histogram(samples),
         blocks=blocks,
-        warnings=doubts(single, blocks),
+        warnings=quality_warnings(single, blocks),
         sha256=subject.model.sha256,
     )
 

@@ -11,7 +11,7 @@ import msgspec
 from edgemnist.bench.baseline import check_max_slowdown, compare_rounds
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.models import Subject
-from edgemnist.bench.quality import host_doubts
+from edgemnist.bench.quality import host_warnings
 from edgemnist.bench.run import evaluation_images, latency, measure_all
 from edgemnist.errors import check_range
 from edgemnist.exports.directory import Exports, find_exports, reference_directory
@@ -64,7 +64,7 @@ def compare(
         max_slowdown=max_slowdown,
         passed=max_slowdown is None or ratio.verdict != "slower",
         rounds=config.rounds,
-        warnings=host_doubts(host),
+        warnings=host_warnings(host),
         samples_us={
             side.key: [[sample / 1e3 for sample in one] for one in taken]
             for side, taken in zip(sides, samples, strict=True)

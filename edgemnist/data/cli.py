@@ -39,6 +39,7 @@ def data(
     from edgemnist.images.sheet import class_sheet_png, terminal_rows
     from edgemnist.storage import write_file
 
+    options.check_png(sheet)
     reporter = TerminalReporter()
     dataset = find_dataset(directory, download=not offline, reporter=reporter)
     result = describe(dataset)

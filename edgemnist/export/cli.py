@@ -89,7 +89,7 @@ def export(
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
-    from edgemnist.exports.directory import DEFAULT_EXPORTS
+    from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.exports.training import source_of_training
 
     config = ExportConfig.of(

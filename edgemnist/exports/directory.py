@@ -50,7 +50,7 @@ class RecordedArtifact:
 
     record: Artifact
     status: str
-    """`current`; `outdated` where the Keras model or the golden pack beside it is of another model than it was made from;
+    """`current`; `outdated` where the Keras model or the golden pack beside it is another one than it was made from;
     `damaged` where its contents are not the recorded ones; `missing` where its file is gone."""
     reason: str = ""
     """Why it is not current, in words that go on after a colon; empty where it is."""
@@ -326,7 +326,8 @@ def peek(directory: str | Path | None, reporter: Reporter = SILENT) -> Exports |
     """Open the export directory for a command that says something about it beside its own matter.
 
     A notice says which of its artifacts are not current. Where no directory was named, None stands for one that is not
-    there, and for one whose record is missing or broken, which a notice says. Raises what `Exports.open` raises where one was named.
+    there, and for one whose record is missing or broken, which a notice says. Raises what `Exports.open` raises where
+    one was named.
     """
     if directory is None and not _has_exports(DEFAULT_EXPORTS):
         return None

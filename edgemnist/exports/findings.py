@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -19,7 +19,15 @@ from edgemnist.errors import ManifestError, StorageError, UsageError
 from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.base import SCHEMA_VERSION, Result, ResultT, read_result
-from edgemnist.results.bench import KERAS, BenchResult, Latency, Played, ScenarioResult, ScenariosResult, subject_key
+from edgemnist.results.bench import (
+    KERAS,
+    BenchResult,
+    Latency,
+    ScenarioResult,
+    ScenarioRun,
+    ScenariosResult,
+    subject_key,
+)
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.storage import write_file
@@ -29,13 +37,16 @@ if TYPE_CHECKING:
 
 VERIFY_FILE: Final = "verify.json"
 BENCH_FILE: Final = "bench.json"
+BENCH_BEFORE_FILE: Final = "bench-before.json"
+BETTER: Final = 2
+"""Times as many calls as a later measurement has, from which on the earlier one is the better of the two."""
 SCENARIOS_FILE: Final = "scenarios.json"
 TRAINING_FILE: Final = "training.json"
 NOISE: Final = 0.05
 """Share by which two runs of one model differ on a quiet machine: a smaller lead is no reason to prefer one."""
 
 _T = TypeVar("_T")
-_Row = TypeVar("_Row", ArtifactParity, Latency, Played)
+_Row = TypeVar("_Row", ArtifactParity, Latency, ScenarioRun)
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,9 @@ class Findings:
             return None
         hashes = self._hashes(usable=True) | {KERAS: self._exports.model_sha256 or ""}
         rows = [row for row in map(self._renamed, saved.results) if _hash_of(row, hashes) == row.sha256]
+        fewest = min((row.threads for row in rows), default=1)
+        # Models are held against one another with the same number of threads.
+        rows = [row for row in rows if row.threads == fewest]
         reason = "" if rows else f"{self._directory} has not been measured since the export"
         return Finding(msgspec.structs.replace(saved, results=rows), reason)
 
@@ -134,18 +148,22 @@ class Findings:
     def save_bench(self, result: BenchResult, reporter: Reporter = SILENT) -> bool:
         """Save a result, without raw samples, and return whether that was possible; where not, a notice says so.
 
-        Of a run over several numbers of threads, the smallest is kept. What was not measured this time keeps its
-        earlier figures, as long as they are of the same files, the same host and as many threads.
+        What was not measured this time keeps its earlier figures, as long as they are of the same files and the same
+        machine; so does what was measured much better before, which a notice says. The figures of another machine, or
+        of other versions of the runtimes, are kept once more, in `bench-before.json`.
         """
-        fewest = min(latency.threads for latency in result.results)
-        rows = [row for row in result.results if row.threads == fewest]
-        result = msgspec.structs.replace(result, results=rows, samples_us=None, warmup_us=None, baseline=None)
+        result = msgspec.structs.replace(result, samples_us=None, warmup_us=None, baseline=None)
         earlier = self._earlier(self._recorded_bench, reporter)
-        if earlier is not None and earlier.host == result.host:
-            measured = {(row.name, row.runtime) for row in rows}
-            kept = [row for row in earlier.results if (row.name, row.runtime) not in measured and row.threads == fewest]
-            rows = [_with_speedup(row, [*kept, *rows]) for row in [*kept, *rows]]
-            result = msgspec.structs.replace(result, results=rows)
+        if earlier is not None and earlier.results and _machine(earlier.host) != _machine(result.host):
+            if self._write(BENCH_BEFORE_FILE, earlier, reporter):
+                reporter.notice(
+                    f"{BENCH_FILE} was measured on another machine, or with other versions: "
+                    f"it is now {BENCH_BEFORE_FILE}."
+                )
+        elif earlier is not None:
+            result = msgspec.structs.replace(
+                result, results=_merged_latencies(earlier.results, result.results, reporter)
+            )
         return self._write(BENCH_FILE, result, reporter)
 
     def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
@@ -252,13 +270,15 @@ _Candidate = tuple[ArtifactParity, Latency]
 def _reason(chosen: _Candidate, equal: list[_Candidate], slower: list[_Candidate]) -> str:
     """Explain the choice; `equal` contains the chosen one, and both lists are sorted by p50."""
     parity, latency = chosen
-    figures = f"{latency.p50_us:.1f} µs a call (p50), {parity.accuracy:.2%} accurate, {latency.bytes / 1000:,.0f} KB"
+    figures = (
+        f"{latency.p50_us:.1f} µs a call (p50), {100 * parity.accuracy:.2f} % accurate, {latency.bytes / 1000:,.0f} KB"
+    )
     others = [one for one in equal if one is not chosen]
     if others:
         more_accurate = all(parity.accuracy > other.accuracy for other, _ in others)
         merit = "the most accurate" if more_accurate else "the smallest of the most accurate"
         rivals = " and ".join(f"{other.name} ({theirs.p50_us:.1f} µs)" for other, theirs in others)
-        return f"{parity.name} is as fast as {rivals} within {NOISE:.0%}, and {merit}: {figures}."
+        return f"{parity.name} is as fast as {rivals} within {100 * NOISE:.0f} %, and {merit}: {figures}."
     if slower:
         following = f"{slower[0][0].name} follows with {slower[0][1].p50_us:.1f} µs"
         return f"{parity.name} is the fastest that passed its gate: {figures}; {following}."
@@ -312,7 +332,7 @@ class _Versioned(msgspec.Struct):
     schema_version: int
 
 
-def _hash_of(row: ArtifactParity | Latency | Played, hashes: dict[str, str]) -> str | None:
+def _hash_of(row: ArtifactParity | Latency | ScenarioRun, hashes: dict[str, str]) -> str | None:
     return hashes.get(split_name(row.name)[0])
 
 
@@ -347,6 +367,26 @@ def _merged_verification(earlier: VerifyResult, result: VerifyResult, hashes: di
         hashes,
     )
     return msgspec.structs.replace(merged, passed=all(row.passed for row in merged.artifacts) and not result.unusable)
+
+
+def _machine(host: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts about a host that figures depend on."""
+    return {name: host.get(name) for name in ("machine", "cpu", "architecture", "governor", "python", "versions")}
+
+
+def _merged_latencies(earlier: list[Latency], now: list[Latency], reporter: Reporter) -> list[Latency]:
+    """Return the figures of two runs, of each model and number of threads the better ones."""
+    before = {(row.name, row.runtime, row.threads): row for row in earlier}
+    merged = dict(before)
+    for row in now:
+        key = (row.name, row.runtime, row.threads)
+        if key in before and before[key].samples >= BETTER * row.samples:
+            reporter.notice(
+                f"{row.name} keeps its earlier figures, of {before[key].samples:,} calls: this run had {row.samples:,}."
+            )
+            continue
+        merged[key] = row
+    return [_with_speedup(row, list(merged.values())) for row in merged.values()]
 
 
 def _with_speedup(latency: Latency, all_of_them: list[Latency]) -> Latency:

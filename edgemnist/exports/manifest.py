@@ -148,7 +148,7 @@ def read_manifest(directory: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(
             _nothing_there(directory),
-            hint=f"Make one with: {command('all', directory)}; the one that comes with edgemnist is: --exports reference",
+            hint=f"Make one with: {command('all', directory)}; the one of the package is: --exports reference",
         ) from None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
@@ -156,7 +156,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def command(words: str, directory: Path) -> str:
-    """Return a command line for an export directory, such as `edgemnist verify --exports DIR`; `words` begin with it."""
+    """Return a command line for an export directory: `verify` gives `edgemnist verify --exports DIR`."""
     named = "" if directory == DEFAULT_EXPORTS else f" --exports {shlex.quote(str(directory))}"
     return f"edgemnist {words}{named}"
 

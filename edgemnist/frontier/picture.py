@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from edgemnist.figures import new_figure, png
 from edgemnist.results.pipeline import FrontierResult, FrontierRow
-from edgemnist.train.pictures import new_figure, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

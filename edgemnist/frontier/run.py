@@ -209,12 +209,13 @@ def _rows(network: Network) -> list[FrontierRow]:
 
 
 def _compared(rows: list[FrontierRow]) -> list[FrontierRow]:
-    """Return the rows in the order of their bytes, each with whether another one dominates it."""
+    """Return the rows in the order of their bytes, and which of those that passed their gate no other dominates."""
     rows = sorted(rows, key=lambda row: row.bytes)
-    accuracies = [row.accuracy for row in rows]
-    smallest = undominated([row.bytes for row in rows], accuracies)
-    fastest = undominated([row.p50_us for row in rows], accuracies)
+    passed = [row for row in rows if row.passed]
+    accuracies = [row.accuracy for row in passed]
+    smallest = dict(zip(map(id, passed), undominated([row.bytes for row in passed], accuracies), strict=True))
+    fastest = dict(zip(map(id, passed), undominated([row.p50_us for row in passed], accuracies), strict=True))
     return [
-        msgspec.structs.replace(row, smallest=small, fastest=fast)
-        for row, small, fast in zip(rows, smallest, fastest, strict=True)
+        msgspec.structs.replace(row, smallest=smallest.get(id(row), False), fastest=fastest.get(id(row), False))
+        for row in rows
     ]

@@ -54,6 +54,7 @@ def predict(
     from edgemnist.errors import UsageError
     from edgemnist.predict.screen import predict_page
 
+    options.check_png(sheet)
     shown = show or sheet is not None
     if on:
         from edgemnist.deploy.remote import predict_pictures_on

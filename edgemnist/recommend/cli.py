@@ -22,7 +22,9 @@ def recommend(*, exports: options.Exports = None, json: options.Json = False) ->
     from edgemnist.recommend.screen import recommend_page
     from edgemnist.recommend.weigh import recommend as weigh
 
-    result = weigh(Exports.open(exports, TerminalReporter()))
-    show(result, lambda: recommend_page(result), json=json)
+    opened = Exports.open(exports, TerminalReporter())
+    result = weigh(opened)
+    step = opened.command(f"bundle {result.recommended} --output bundle.zip")
+    show(result, lambda: recommend_page(result, step if result.recommended else ""), json=json)
     if result.recommended is None:
         raise typer.Exit(EXIT_GATE_MISSED)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import doubts, kilobytes, microseconds, percent, table, verdict
+from edgemnist.console.tables import closing, kilobytes, microseconds, percent, quality, table, verdict
 from edgemnist.results.pipeline import RecommendResult
 
 
-def recommend_page(result: RecommendResult) -> RenderableType:
-    """Draw what to ship, the facts that speak for it, and what the candidates cost."""
+def recommend_page(result: RecommendResult, step: str = "") -> RenderableType:
+    """Draw the facts that speak for a model, what the candidates cost, and at the end what to ship."""
     page = table("artifact", "p50", "accuracy", "size", "fits in", "gate", left=["fits in", "gate"])
     for one in result.candidates:
         chosen = one.name == result.recommended
@@ -22,7 +22,7 @@ def recommend_page(result: RecommendResult) -> RenderableType:
             one.fits_in or "",
             verdict(passed=one.passed),
         )
-    advice = Text.assemble("Ship ", (result.recommended or "nothing", "bold green"), ".")
-    return Group(
-        advice, Text(result.reason), *(Text(f"- {fact}") for fact in result.facts), page, *doubts(result.warnings)
-    )
+    last = closing(f"Ship {result.recommended or 'nothing'}.", step, passed=result.recommended is not None)
+    facts = [Text(f"- {fact}") for fact in result.facts]
+    table_of_candidates = [page] if result.candidates else []
+    return Group(Text(result.reason), *facts, *table_of_candidates, *quality(result.warnings), last)

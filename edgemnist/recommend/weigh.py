@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from edgemnist.bench.quality import host_doubts
+from edgemnist.bench.quality import host_warnings
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.findings import NOISE, choose
@@ -64,7 +64,7 @@ def _of_reference(exports: Exports) -> RecommendResult:
         facts=[_instruction_fact(host)],
         candidates=[],
         host=dict(host),
-        warnings=host_doubts(host),
+        warnings=host_warnings(host),
     )
 
 
@@ -97,7 +97,7 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
         ],
         candidates=candidates,
         host=dict(host),
-        warnings=[*_host_warnings(benched, host), *host_doubts(host), *_doubts(benched, name)],
+        warnings=[*_host_warnings(benched, host), *host_warnings(host), *_chosen_warnings(benched, name)],
     )
 
 
@@ -177,5 +177,5 @@ def _host_warnings(benched: BenchResult, host: Mapping[str, Any]) -> list[str]:
     return [f"the latencies were measured on another machine ({then}, this is {now}): run edgemnist bench here"]
 
 
-def _doubts(benched: BenchResult, name: str | None) -> list[str]:
+def _chosen_warnings(benched: BenchResult, name: str | None) -> list[str]:
     return [f"{one.name}: {warning}" for one in benched.results if one.name == name for warning in one.warnings]

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgemnist.console.tables import kilobytes, microseconds, percent, ratio
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
-from edgemnist.exports.manifest import Artifact, Manifest
+from edgemnist.exports.manifest import Artifact, Manifest, command
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.pipeline import RecommendResult
@@ -40,6 +40,12 @@ class Facts:
         """Name of the artifact to ship."""
         return self.advice.recommended if self.advice else None
 
+    @property
+    def batch_size(self) -> int | None:
+        """Images a call behind all throughputs; None where they differ, or where nothing was measured."""
+        sizes = {one.batch_size for one in self.benched.results} if self.benched else set()
+        return sizes.pop() if len(sizes) == 1 else None
+
     def headline(self) -> str:
         """Return the answer in a few words."""
         if self.advice is None:
@@ -60,12 +66,12 @@ class Facts:
         """Return the commands that would complete the report."""
         verified, layered = self.verified, self._has_layers()
         absent = {
-            "edgemnist train": self.training is None,
-            "edgemnist export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
-            f"edgemnist verify{' --layers' if layered else ''}": verified is None or (layered and not verified.layers),
-            "edgemnist bench": self.benched is None,
+            "train": self.training is None,
+            "export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
+            f"verify{' --layers' if layered else ''}": verified is None or (layered and not verified.layers),
+            "bench": self.benched is None,
         }
-        return [command for command, missing in absent.items() if missing]
+        return [command(words, self.exports) for words, missing in absent.items() if missing]
 
     def gates(self) -> list[str]:
         """Return a sentence for each gate that is not the built-in one, unless the advice has it already."""
@@ -162,12 +168,17 @@ def _row(artifact: Artifact, parity: ArtifactParity | None, latency: Latency | N
         p50=microseconds(latency.p50_us) if latency else UNKNOWN,
         p99=microseconds(latency.p99_us) if latency else UNKNOWN,
         speedup=ratio(latency.speedup) if latency and latency.speedup else UNKNOWN,
-        throughput=f"{latency.throughput_per_s:,.0f}" if latency else UNKNOWN,
+        throughput=_throughput(latency, facts.batch_size) if latency else UNKNOWN,
         memory=f"{latency.peak_rss_mb:.0f} MB" if latency and latency.peak_rss_mb else UNKNOWN,
         cold_start=f"{latency.cold_start_ms:,.0f} ms" if latency else UNKNOWN,
         gate=_gate(parity, unfit=artifact.name in facts.unfit),
         reasons=tuple(parity.reasons) if parity else (),
     )
+
+
+def _throughput(latency: Latency, usual: int | None) -> str:
+    each = "" if usual is not None else f" in batches of {latency.batch_size:,}"
+    return f"{latency.throughput_per_s:,.0f}{each}"
 
 
 def _gate(parity: ArtifactParity | None, *, unfit: bool) -> str:

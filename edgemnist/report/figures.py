@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images
 from edgemnist.exports.golden import GoldenPack
+from edgemnist.figures import confusion_counts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ GRID: Final = "#030303"
 SURFACE: Final = "#040404"
 GOOD: Final = "#050505"
 BAD: Final = "#060606"
-SERIES: Final = ("#070707", "#080808", "#090909")
+SERIES: Final[tuple[str, str, str]] = ("#070707", "#080808", "#090909")
 VARIABLES: Final = {
     INK: "--ink",
     MUTED: "--muted",
@@ -103,7 +104,7 @@ def pictures(images: Images, indices: list[int]) -> dict[int, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class ConfusionCell:
     """One field of a confusion matrix."""
 
     count: int
@@ -112,19 +113,17 @@ class Cell:
     correct: bool
 
 
-def confusion(golden: GoldenPack) -> list[list[Cell]]:
+def confusion(golden: GoldenPack) -> list[list[ConfusionCell]]:
     """Return the confusion matrix of the Keras model: a row for each true class, a column for each answer.
 
     Mistakes are shaded by their number, up to the most frequent one; the right answers, which are a hundred times as
     many, have a colour of their own.
     """
-    classes = len(golden.class_labels)
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (golden.labels, golden.probabilities.argmax(axis=1)), 1)
-    most = max(1, int((counts - np.diag(np.diag(counts))).max()))
+    answers = golden.probabilities.argmax(axis=1)
+    counts, most = confusion_counts(golden.labels, answers, len(golden.class_labels))
     return [
         [
-            Cell(
+            ConfusionCell(
                 count=int(count),
                 shade=0 if row == column else round(100 * int(count) / most),
                 correct=row == column,

@@ -10,7 +10,7 @@ from edgemnist.errors import MissingDependencyError
 from edgemnist.registry import Package
 from edgemnist.report.commands import reproduce
 from edgemnist.report.facts import Facts, rows
-from edgemnist.report.figures import Cell, confusion, pictures
+from edgemnist.report.figures import ConfusionCell, confusion, pictures
 from edgemnist.report.plots import curves_svg, distributions_svg, layers_svg, trade_off_svg
 from edgemnist.results.bench import KERAS, BenchResult, Latency
 from edgemnist.results.verify import Flip
@@ -78,7 +78,7 @@ def view(facts: Facts) -> dict[str, Any]:
         "labels": list(facts.manifest.labels),
         "galleries": galleries,
         "pictures": pictures(facts.golden.images, shown) if facts.golden else {},
-        "doubts": _doubts(facts),
+        "quality": _quality(facts),
         "commands": reproduce(facts),
         "missing": facts.missing(),
         "versions": _versions(facts),
@@ -100,7 +100,7 @@ def _drawn(benched: BenchResult) -> list[Latency]:
     return [one for one in benched.results if one.name != KERAS] or benched.results
 
 
-def _confusion(facts: Facts) -> list[list[Cell]]:
+def _confusion(facts: Facts) -> list[list[ConfusionCell]]:
     return confusion(facts.golden) if facts.golden else []
 
 
@@ -122,19 +122,19 @@ def _galleries(facts: Facts) -> list[Gallery]:
     return sorted(galleries, key=lambda gallery: not gallery.chosen)
 
 
-def _doubts(facts: Facts) -> list[str]:
-    """Return the reasons to doubt the latencies."""
+def _quality(facts: Facts) -> list[str]:
+    """Return what is to be said about the quality of the measurements, a line for each model at most."""
     played = [
-        f"{scenario_table(scenario).title}: {one.name}: {warning}"
+        f"{scenario_table(scenario).title}: {one.name}: {'; '.join(one.warnings)}"
         for scenario in facts.scenarios
         for one in scenario.results
-        for warning in one.warnings
+        if one.warnings
     ]
     if facts.benched is None:
         return played
     return [
         *facts.benched.warnings,
-        *(f"{one.name} ({one.runtime}): {warning}" for one in facts.benched.results for warning in one.warnings),
+        *(f"{one.name} ({one.runtime}): {'; '.join(one.warnings)}" for one in facts.benched.results if one.warnings),
         *played,
     ]
 

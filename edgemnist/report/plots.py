@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edgemnist.bench.statistics import BINS_AN_OCTAVE
-from edgemnist.console.tables import microseconds
+from edgemnist.console.tables import count, microseconds, percent
+from edgemnist.figures import draw_curves
 from edgemnist.report.figures import BAD, GOOD, GRID, INK, SERIES, STYLE, inline_svg
 from edgemnist.results.bench import Latency
 from edgemnist.results.pipeline import Candidate
@@ -33,7 +34,7 @@ def trade_off_svg(candidates: Sequence[Candidate], recommended: str | None) -> s
     with _figure(3.4) as figure:
         axes = figure.subplots()
         _draw_trade_off(axes, candidates, recommended)
-        words = ", ".join(f"{one.name} {microseconds(one.p50_us)} {one.accuracy:.2%}" for one in candidates)
+        words = ", ".join(f"{one.name} {microseconds(one.p50_us)} {percent(one.accuracy)}" for one in candidates)
         return inline_svg(figure, "trade-off", f"Accuracy against latency: {words}")
 
 
@@ -120,36 +121,11 @@ def _draw_distribution(axes: Axes, row: int, one: Latency) -> None:
 
 def curves_svg(training: TrainResult) -> str:
     """Draw loss and accuracy over the epochs."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    epochs = [epoch.epoch for epoch in training.history]
-    marker = "o" if len(epochs) < 10 else ""  # noqa: PLR2004 - so few that each can be seen
     with _figure(3.9) as figure:
-        loss, accuracy = figure.subplots(2, 1, sharex=True)
-        loss.plot(epochs, [epoch.loss for epoch in training.history], color=SERIES[0], marker=marker, markersize=3)
-        loss.set(ylabel="loss while training", yscale="log")
-        loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        loss.yaxis.set_major_formatter("{x:g}")
-        loss.yaxis.set_minor_formatter(NullFormatter())
-        shares = [100 * epoch.accuracy for epoch in training.history]
-        accuracy.plot(epochs, shares, color=SERIES[0], marker=marker, markersize=3, label="while training")
-        tested = [(epoch.epoch, 100 * epoch.test_accuracy) for epoch in training.history if epoch.test_accuracy]
-        if tested:
-            accuracy.plot(*zip(*tested, strict=True), color=SERIES[1], marker=".", label="evaluation images")
-        accuracy.axhline(
-            100 * training.test_accuracy,
-            color=SERIES[1],
-            linestyle="--",
-            linewidth=1,
-            label=f"finished model: {training.test_accuracy:.2%} of the evaluation images",
-        )
-        accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
-        accuracy.legend(loc="lower right", fontsize=8.5)
-        for axes in (loss, accuracy):
-            axes.grid(axis="y")
-        last = training.history[-1]
-        words = f"{len(epochs)} epochs, loss {training.history[0].loss:.3f} to {last.loss:.3f}"
-        return inline_svg(figure, "curves", f"Training: {words}, test accuracy {training.test_accuracy:.2%}")
+        draw_curves(figure, training, above=True, colors=SERIES)
+        first, last = training.history[0], training.history[-1]
+        words = f"{count(len(training.history), 'epoch')}, loss {first.loss:.3f} to {last.loss:.3f}"
+        return inline_svg(figure, "curves", f"Training: {words}, test accuracy {percent(training.test_accuracy)}")
 
 
 def layers_svg(artifacts: Sequence[ArtifactLayers]) -> str:

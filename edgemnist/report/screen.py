@@ -5,14 +5,14 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import kilobytes
+from edgemnist.console.tables import closing, kilobytes
 from edgemnist.results.pipeline import ReportResult
 
 
 def report_page(result: ReportResult) -> RenderableType:
     """Say what was written, and what is not in it."""
-    lines = [Text.assemble((result.file, "bold"), f", {kilobytes(result.bytes)}")]
-    lines += [Text(warning, style="bold red") for warning in result.warnings]
+    lines = [Text(warning, style="bold red") for warning in result.warnings]
     if result.missing:
-        lines.append(Text(f"Not in it, as nobody has found it out yet: {', '.join(result.missing)}."))
+        lines.append(Text(f"Not in it, because it has not been run yet: {', '.join(result.missing)}."))
+    lines.append(closing(f"Wrote {result.file} ({kilobytes(result.bytes)}).", next(iter(result.missing), "")))
     return Group(*lines)

@@ -202,7 +202,7 @@ class Point(Part, frozen=True, kw_only=True):
     """Raw samples in microseconds; only in a file written by `--save`."""
 
 
-class Played(Part, frozen=True, kw_only=True):
+class ScenarioRun(Part, frozen=True, kw_only=True):
     """One artifact in a scenario."""
 
     name: str
@@ -224,7 +224,7 @@ class ScenarioResult(Result, frozen=True, kw_only=True):
 
     scenario: str
     host: dict[str, Any]
-    results: list[Played]
+    results: list[ScenarioRun]
     p99_limit_us: float | None = None
     """server only."""
     rate: float | None = None

@@ -136,7 +136,7 @@ class FrontierRow(Part, frozen=True, kw_only=True):
     """Whether it passed its parity gate."""
     p50_us: float
     smallest: bool
-    """No artifact is both as small and as accurate, and better in one of the two."""
+    """No artifact that passed is both as small and as accurate, and better in one of the two; nor did this one fail."""
     fastest: bool
     """The same of its p50."""
 

@@ -40,12 +40,10 @@ def scenario(
         ),
     ] = None,
     threads: options.ThreadRange = "1",
-    samples: Annotated[int, typer.Option("--samples", help="Timed calls, at the least.")] = 1000,
-    seconds: Annotated[float, typer.Option("--seconds", help="Timed seconds, at the least.")] = 1.0,
+    samples: options.Samples = 1000,
+    seconds: options.Seconds = 1.0,
     rounds: Annotated[int, typer.Option("--rounds", help="single-stream: rounds, each in fresh processes.")] = 3,
-    repeats: Annotated[
-        int, typer.Option("--repeats", help="How often to measure a disturbed round again before it is marked.")
-    ] = 1,
+    repeats: options.Repeats = 1,
     save: options.Save = None,
     on: options.OnEach = None,
     root: options.Root = None,
@@ -81,5 +79,6 @@ def scenario(
         threads=first, threads_to=last, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
     )
     reporter = TerminalReporter()
-    result = run_scenario(Exports.open(exports, reporter), models, config, played, save=save, reporter=reporter)
-    show(result, lambda: scenario_page(result), json=json)
+    opened = Exports.open(exports, reporter)
+    result = run_scenario(opened, models, config, played, save=save, reporter=reporter)
+    show(result, lambda: scenario_page(result, opened.command("report")), json=json)

@@ -14,7 +14,7 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.models import Subject, select_subjects
 from edgemnist.bench.process import play_undisturbed
 from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, Trial
-from edgemnist.bench.quality import host_doubts, quieter
+from edgemnist.bench.quality import host_warnings, quieter
 from edgemnist.bench.run import evaluation_images, latency, measure_all, request_for, scratch_directory
 from edgemnist.bench.statistics import summarise
 from edgemnist.errors import UnknownNameError, UsageError, check_range
@@ -22,7 +22,7 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import without_samples
 from edgemnist.machine.facts import host_facts
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.bench import Played, Point, ScenarioResult
+from edgemnist.results.bench import Point, ScenarioResult, ScenarioRun
 from edgemnist.storage import write_file
 
 PERCENTILE: Final = 0.90
@@ -145,7 +145,7 @@ def run_scenario(
         results=played,
         p99_limit_us=scenario.limit_us,
         rate=scenario.resolved_rate,
-        warnings=host_doubts(host),
+        warnings=host_warnings(host),
     )
     if save is not None:
         write_file(save, result.to_json().encode())
@@ -156,14 +156,14 @@ def run_scenario(
 
 def _single_stream(
     subjects: Sequence[Subject], images: Images, config: BenchConfig, reporter: Reporter
-) -> list[Played]:
+) -> list[ScenarioRun]:
     measured = measure_all(subjects, images, config, reporter)
     played = []
     for subject in subjects:
         samples = [sample for one in measured[subject.key] for sample in one.report.samples]
         bound = early_stopping_bound(samples)
         played.append(
-            Played(
+            ScenarioRun(
                 name=subject.name,
                 runtime=subject.runtime,
                 threads=subject.threads,
@@ -178,7 +178,7 @@ def _single_stream(
 
 def _play_all(
     subjects: Sequence[Subject], images: Images, config: BenchConfig, scenario: ScenarioConfig, reporter: Reporter
-) -> list[Played]:
+) -> list[ScenarioRun]:
     orders = _orders(config, scenario)
     played = []
     quietest: float | None = None
@@ -194,7 +194,7 @@ def _play_all(
                 for trial in report.trials
             ]
             played.append(
-                Played(
+                ScenarioRun(
                     name=subject.name,
                     runtime=subject.runtime,
                     threads=subject.threads,

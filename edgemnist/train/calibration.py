@@ -69,19 +69,6 @@ def temperature(logits: npt.NDArray[np.float32], labels: Labels) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def calibration_error(probabilities: npt.NDArray[np.float32], labels: Labels, bins: int = 15) -> float:
-    """Return the expected calibration error, 0 to 1 (Guo et al., 15 bins): how far confidences are off the share right.
-
-    `probabilities` are float32 [N, C], `labels` [N].
-    """
-    confidences = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
-    # |Σ confidence − Σ right| of a bin is its gap times its images.
-    gaps = np.bincount(places, confidences, bins) - np.bincount(places, right, bins)
-    return float(np.abs(gaps).sum() / len(labels))
-
-
 ACTIVATION_BITS = 8
 CANDIDATES = np.linspace(0.2, 1.0, 41, dtype=np.float32)
 """Clipping limits to try, as shares of the largest weight."""

@@ -53,7 +53,7 @@ def train(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
-    from edgemnist.exports.directory import DEFAULT_EXPORTS
+    from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.train.recipes import TrainConfig
 
     config = TrainConfig(

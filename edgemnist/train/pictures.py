@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -12,67 +11,20 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Labels, Probabilities
 from edgemnist.data.dataset import Split
+from edgemnist.figures import confusion_counts, draw_curves, new_figure, png
 from edgemnist.images.sheet import DETAIL, MOST, TEXT, Section, Tile, encoded, sheet_png, short
 from edgemnist.results.train import TrainResult
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from edgemnist.train.model import Weights
-
-
-DPI = 120
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches."""
-    # The object interface draws without a display, and leaves pyplot's global state alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as the contents of a PNG file."""
-    stream = io.BytesIO()
-    # Without the version of matplotlib in it, the same figure gives the same file.
-    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
-    return stream.getvalue()
-
-
-FEW_EPOCHS = 10
-"""Below this each epoch is marked by a dot."""
 
 
 def curves_png(result: TrainResult) -> bytes:
     """Return a PNG of loss and accuracy while training, with the accuracies of the finished model as lines."""
-    from matplotlib.ticker import MaxNLocator
-
-    epochs = [epoch.epoch for epoch in result.history]
-    losses, accuracies = [epoch.loss for epoch in result.history], [epoch.accuracy for epoch in result.history]
-    style = {"color": "tab:blue", "marker": "o" if len(epochs) < FEW_EPOCHS else ""}
     layers = "-".join(map(str, [*result.hidden, len(result.labels)]))
-
     figure = new_figure(9, 3.6)
     figure.suptitle(f"{result.recipe}, 784-{layers}, seed {result.seed}")
-    loss, accuracy = figure.subplots(1, 2)
-    loss.plot(epochs, losses, **style)
-    loss.set(xlabel="epoch", ylabel="loss while training", yscale="log")
-    accuracy.plot(epochs, accuracies, label="while training", **style)
-    for share, name, color in (
-        (result.train_accuracy, "training", "tab:green"),
-        (result.test_accuracy, "test", "tab:orange"),
-    ):
-        accuracy.axhline(share, color=color, linestyle="--", label=f"finished, {name} images: {share:.2%}")
-    accuracy.set(xlabel="epoch", ylabel="accuracy")
-    accuracy.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
-    accuracy.legend(loc="lower right")
-    for axes in (loss, accuracy):
-        axes.grid(alpha=0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    draw_curves(figure, result)
     return png(figure)
 
 
@@ -85,10 +37,8 @@ def confusion_png(truth: Labels, answers: Labels, labels: Sequence[str]) -> byte
 
     Mistakes are shaded by their number. The right answers, a hundred times as many, stay unshaded.
     """
-    counts = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(counts, (truth, answers), 1)
+    counts, most = confusion_counts(truth, answers, len(labels))
     mistakes = counts - np.diag(np.diag(counts))
-    most = max(1, int(mistakes.max()))
     side = max(4.0, 0.5 * len(labels) + 1.2)
     figure = new_figure(side, side)
     axes = figure.subplots()

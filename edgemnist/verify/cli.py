@@ -17,7 +17,7 @@ app = command_app()
     epilog="Example: edgemnist verify tflite-int8 --max-flips 0.1 · "
     "edgemnist verify --reference theirs.onnx mine.tflite · edgemnist verify --show-gate > gate.toml"
 )
-def verify(
+def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     context: typer.Context,
     artifacts: Annotated[
         list[str] | None,
@@ -56,7 +56,10 @@ def verify(
         bool, typer.Option("--layers", help="Compare each TFLite file with tflite-float32, layer by layer.")
     ] = False,
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write the result as JUnit XML, for CI.")
+        Path | None,
+        typer.Option(
+            "--junit", metavar="FILE", help="Write the result as JUnit XML, for CI.", rich_help_panel=options.ADVANCED
+        ),
     ] = None,
     reference: Annotated[
         str | None,
@@ -65,7 +68,11 @@ def verify(
     quantization: Annotated[
         str | None,
         typer.Option(
-            "--as", metavar="QUANTIZATION", show_default="what each file tells", help="Whose limits hold for files."
+            "--as",
+            metavar="QUANTIZATION",
+            show_default="what each file tells",
+            help="Whose limits hold for files.",
+            rich_help_panel=options.ADVANCED,
         ),
     ] = None,
     data: options.Data = None,
@@ -87,6 +94,7 @@ def verify(
     from edgemnist.verify.junit import junit_xml
     from edgemnist.verify.screen import gate_page, verify_page
 
+    options.check_png(sheet)
     gates = read_gates(gate) if gate is not None else GateTable()
     if show_gate:
         show(GateResult(gate=gates.document()), lambda: gate_page(gates), json=json)
@@ -100,7 +108,9 @@ def verify(
 
         options.refuse_with_on(context, "reference", "quantization", "sheet", "exports")
         words = options.given_words(context, without=options.HERE | {"gate", "junit", "data", "offline", "flips"})
-        result = verify_on(BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate)
+        result = verify_on(
+            BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
+        )
     elif reference is not None:
         options.refuse(context, "layers", reason="--reference compares model files")
         if not artifacts:

@@ -193,7 +193,9 @@ def gate_for(quantization: str) -> Gate:
     return GATES[quantization]
 
 
-def missed(gate: Gate, parity: Parity, integer: IntegerCheck | None = None) -> list[str]:
+def missed(  # noqa: C901 - one question after the other
+    gate: Gate, parity: Parity, integer: IntegerCheck | None = None
+) -> list[str]:
     """Return a sentence for each limit that is exceeded, the plainest fault first.
 
     Ties are flips, and miss no gate: nothing but the order of the classes decides them.

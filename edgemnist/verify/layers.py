@@ -1,8 +1,8 @@
 """Where the error comes from: a quantized TFLite file held against its float32 twin, layer by layer.
 
 Both files are executed by LiteRT, in the kernels that answer elsewhere, on the same images, and their layers are paired
-in order. A layer's own part in the error shows in two numbers that do not depend on the layers before it: what its calibration
-costs (the float output, put into the tensor's scale and back), and what its weights lost.
+in order. A layer's own part in the error shows in two numbers that do not depend on the layers before it: what its
+calibration costs (the float output, put into the tensor's scale and back), and what its weights lost.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def compare_layers(
 ) -> ArtifactLayers | None:
     """Hold each layer of a quantized TFLite file against the same layer of its float32 twin.
 
-    Both run in the kernels that answer elsewhere. Where LiteRT takes others as soon as the layers are looked at, so that
-    the answers are not those of `predict`, nothing is measured: a notice says so, and None is returned.
+    Both run in the kernels that answer elsewhere. Where LiteRT takes others as soon as the layers are looked at, so
+    that the answers are not those of `predict`, nothing is measured: a notice says so, and None is returned.
 
     Raises ArtifactError where one cannot be read or executed, or where their layers do not correspond, and
     MissingDependencyError where LiteRT is not installed.

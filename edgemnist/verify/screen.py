@@ -87,8 +87,9 @@ def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
     for name, replay in replayed:
         if name in same:
             continue
-        steps = "" if replay.max_steps is None else f"{count(replay.max_steps, 'step')} of the output"
-        differ = f"{count(replay.differing, 'value differs', 'values differ')} by up to {steps or f'{replay.max_abs_diff:.1e}'}"
+        steps = None if replay.max_steps is None else f"{count(replay.max_steps, 'step')} of the output"
+        size = steps or f"{replay.max_abs_diff:.1e}"
+        differ = f"{count(replay.differing, 'value differs', 'values differ')} by up to {size}"
         flips = f"{count(replay.flips, 'label')} and " if replay.flips else ""
         more = f", {replay.beyond_rounding:,} of them by more than rounding" if replay.beyond_rounding else ""
         yield Text(f"{name} against the exporting machine: {flips}{differ}{more}.", style="dim")

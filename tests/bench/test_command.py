@@ -6,13 +6,16 @@ import json
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.run import bench_against
+from edgemnist.bench.run import bench, bench_against
+from edgemnist.bench.screen import bench_page
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import Exports
 from tests.conftest import Run
+from tests.render.test_narrow import lines_of
 
 
 def test_a_limit_without_a_baseline_is_wrong_usage(made_exports: Path) -> None:
@@ -44,3 +47,19 @@ def test_the_command_line_catches_a_slowdown_with_exit_1(exports: Path, edgemnis
     assert change["ratio"]["verdict"] == "slower"
     assert change["ratio"]["low"] > 1.1
     assert edgemnist(*quick, "--baseline", saved, "--max-slowdown", "0.5").returncode == 2
+
+
+def test_each_model_has_one_line_about_its_quality_and_the_page_ends_with_the_next_step(made_exports: Path) -> None:
+    exports = Exports.open(made_exports)
+    result = bench(
+        exports, ["tflite-int8", "tflite-int4"], BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=10)
+    )
+    several = ["p99 is not given: it needs 1,000 samples, and there are 10", "the rounds differ by 30 % in p50"]
+    rows = [msgspec.structs.replace(one, warnings=several) for one in result.results]
+    lines = lines_of(bench_page(msgspec.structs.replace(result, results=rows), exports.command("recommend")), 200)
+    assert sum(line.startswith("quality: ") for line in lines) == 2 + len(result.warnings)
+    assert not any("doubt" in line for line in lines)
+    assert "Images a second in batches of 10." in lines
+    fastest = min(result.results, key=lambda one: one.p50_us).name
+    assert lines[-1].startswith(f"{fastest} is the fastest")
+    assert lines[-1].endswith(f"Next: edgemnist recommend --exports {made_exports}")

@@ -79,7 +79,7 @@ def test_the_fastest_that_passed_is_recommended() -> None:
     )
     assert name == "tflite-int4"
     assert reason == (
-        "tflite-int4 is the fastest that passed its gate: 5.1 µs a call (p50), 97.91% accurate, 214 KB; "
+        "tflite-int4 is the fastest that passed its gate: 5.1 µs a call (p50), 97.91 % accurate, 214 KB; "
         "tflite-int8 follows with 6.1 µs."
     )
 
@@ -108,8 +108,8 @@ def test_the_reason_names_those_that_are_as_fast() -> None:
         benched(latency("tflite-int8", 10.0), latency("onnx-int8", 10.4)),
     )
     assert reason == (
-        "onnx-int8 is as fast as tflite-int8 (10.0 µs) within 5%, and the most accurate: "
-        "10.4 µs a call (p50), 98.00% accurate, 400 KB."
+        "onnx-int8 is as fast as tflite-int8 (10.0 µs) within 5 %, and the most accurate: "
+        "10.4 µs a call (p50), 98.00 % accurate, 400 KB."
     )
 
 

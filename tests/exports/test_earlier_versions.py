@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgemnist.exports.directory import Exports
-from tests.conftest import Run
-from tests.exports.conftest import OLD
+from tests.conftest import OLD_EXPORTS, Run
 from tests.notices import Notices
 
 NAMES = ["tflite-int8", "tflite-float32", "onnx-float32"]
@@ -16,7 +15,7 @@ NAMES = ["tflite-int8", "tflite-float32", "onnx-float32"]
 
 def test_everything_in_them_counts_as_it_did() -> None:
     notices = Notices()
-    exports = Exports.open(OLD, notices)
+    exports = Exports.open(OLD_EXPORTS, notices)
     assert [(one.name, one.status) for one in exports.artifacts] == [(name, "current") for name in NAMES]
     assert [name for name in NAMES if exports.findings.is_verified(name)] == NAMES
     assert all(exports.findings.latency(name) is not None for name in NAMES)
@@ -32,7 +31,7 @@ def test_everything_in_them_counts_as_it_did() -> None:
 
 
 def test_their_artifacts_answer_as_they_did() -> None:
-    exports = Exports.open(OLD)
+    exports = Exports.open(OLD_EXPORTS)
     images = exports.read_golden().images
     for name in NAMES:
         there = exports.reference_answers(exports.model(name))

@@ -71,7 +71,7 @@ def test_a_report_mixes_no_two_models(retrained: Path, edgemnist: Run, tmp_path:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["recommended"] is None
-    assert result["missing"][0] == "edgemnist export"
+    assert result["missing"][0] == f"edgemnist export --exports {retrained}"
     assert CHANGED in result["warnings"][0]
     page = (tmp_path / "report.md").read_text()
     assert page.startswith("## edgemnist: Nothing to ship\n")
@@ -116,4 +116,4 @@ def test_a_damaged_artifact_is_not_recommended(damage: Damage | None, known: Pat
     assert facts.recommended not in (None, name)
     assert facts.parity(facts.manifest.artifact(name)) is None
     assert any(name in warning for warning in facts.warnings())
-    assert "edgemnist export" in facts.missing()
+    assert f"edgemnist export --exports {known}" in facts.missing()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from edgemnist.arrays import Images, Probabilities
+from edgemnist.arrays import Probabilities
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, UnknownNameError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
@@ -279,9 +280,9 @@ class Counting(Classifier):
         del labels
         return cls(load(path, threads=threads))
 
-    def predict_proba(self, images: Images) -> Probabilities:
+    def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
         """Count, and let the other answer."""
-        self.batches.append(len(images))
+        self.batches.append(len(np.asarray(images)))
         return self.inner.predict_proba(images)
 
 

@@ -79,4 +79,4 @@ def test_a_file_that_the_reference_cannot_compute_is_told_and_not_passed_over(ma
     pack = read_golden(made_exports, read_manifest(made_exports))
     notices = Notices()
     assert integer_answers(made_exports / "tflite-float32.tflite", pack, notices) is None
-    assert "no third voter" in notices.messages[0]
+    assert "the integer reference does not check it" in notices.messages[0]

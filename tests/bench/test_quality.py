@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from edgemnist.bench.quality import doubts, host_doubts, quieter, slowness_taints, taints
+from edgemnist.bench.quality import host_warnings, quality_warnings, quieter, slowness_taints, taints
 from edgemnist.bench.statistics import summarise
 from edgemnist.bench.timing import timed_calls
 from edgemnist.machine.conditions import Conditions, Sleeper, Watch, read_conditions, watched
@@ -54,7 +55,7 @@ def test_a_clock_that_wavers_a_little_is_no_reason_to_doubt() -> None:
 
 
 def test_a_process_that_had_to_share_its_cpu_is_tainted() -> None:
-    assert "8%" in taints(watch(QUIET, QUIET, share=0.92))[0]
+    assert "8 %" in taints(watch(QUIET, QUIET, share=0.92))[0]
     assert taints(watch(QUIET, QUIET, share=0.97)) == []
     # Several threads run for longer than the clock on the wall.
     assert taints(watch(QUIET, QUIET, share=2.0)) == []
@@ -72,7 +73,7 @@ def test_a_process_that_sleeps_leaves_the_cpu_to_others_and_may_say_so() -> None
     _, idle = watched([0], lambda: sleeper.sleep(0.1), sleeper)
     assert 0.1 * SECOND <= idle.slept <= idle.elapsed
     assert _said_of_others(idle) == []
-    for share, said in ((1.0, []), (0.6, ["other processes had the CPU for 40% of the time"])):
+    for share, said in ((1.0, []), (0.6, ["other processes had the CPU for 40 % of the time"])):
         assert taints(watch(QUIET, QUIET, slept=SECOND * 9 // 10, share=share)) == said
 
 
@@ -115,53 +116,54 @@ def test_a_tool_that_does_not_answer_is_no_error(command: list[str], tmp_path: P
 
 
 def test_a_machine_that_was_slower_than_in_another_round_taints_the_block() -> None:
-    assert slowness_taints([1.0, 1.45], 1.0) == ["fixed work took 45% longer than when the machine was quietest"]
+    assert slowness_taints([1.0, 1.45], 1.0) == ["fixed work took 45 % longer than when the machine was quietest"]
     assert slowness_taints([1.0, 1.05], 1.0) == []
     assert slowness_taints([1.0, 9.0], None) == [], "the first round has none to be held against"
     assert (quieter([1.2, 1.1], None), quieter([1.2, 1.1], 1.0), quieter([0.9, 1.1], 1.0)) == (1.1, 1.0, 0.9)
 
 
-def test_a_tail_of_rare_slow_calls_is_a_reason_to_doubt() -> None:
-    # One call in 200 takes 5 ms longer: neither the median nor the 99th percentile moves, the mean does.
+def test_a_tail_of_rare_slow_calls_is_no_fault_of_the_measurement() -> None:
+    # One call in 200 takes 5 ms longer: neither the median nor the 99th percentile moves, and p99.9 shows it.
     naps = [0.0002] * 199 + [0.005]
     slow = timed_calls(time.sleep, naps, samples=1_000, nanoseconds=0)
-    found = doubts(summarise([slow]), [])
-    assert any("the calls vary" in one for one in found)
+    assert quality_warnings(summarise([slow]), []) == []
 
 
-def test_steady_calls_are_not_doubted() -> None:
+def test_steady_calls_have_no_warning() -> None:
     steady = [6_000 + index % 100 for index in range(2_000)]
-    assert doubts(summarise([steady]), [Block(samples=2_000, p50_us=6.05)]) == []
+    assert quality_warnings(summarise([steady]), [Block(samples=2_000, p50_us=6.05)]) == []
 
 
 def test_too_few_samples_for_a_percentile_are_named() -> None:
     single = summarise([[6_000] * 999])
     assert single.p99 is None
     assert single.p90 == 6.0
-    assert doubts(single, []) == ["p99 is not given: it needs 1,000 samples, and there are 999"]
+    assert quality_warnings(single, []) == ["p99 is not given: it needs 1,000 samples, and there are 999"]
 
 
 def test_rounds_that_differ_are_named_and_so_are_tainted_ones() -> None:
     blocks = [
         Block(samples=1, p50_us=6.0),
-        Block(samples=1, p50_us=6.6, attempts=2, taints=["other processes had the CPU for 8% of the time"]),
-        Block(samples=1, p50_us=6.1, attempts=2, taints=["other processes had the CPU for 9% of the time"]),
+        Block(samples=1, p50_us=6.9, attempts=2, taints=["other processes had the CPU for 8 % of the time"]),
+        Block(samples=1, p50_us=6.1, attempts=2, taints=["other processes had the CPU for 9 % of the time"]),
     ]
-    found = doubts(summarise([[6_000] * 1000]), blocks)
-    assert found[0] == "the rounds differ by 10% in p50"
+    found = quality_warnings(summarise([[6_000] * 1000]), blocks)
+    assert found[0] == "the rounds differ by 15 % in p50"
     assert found[1].startswith("2 of 3 rounds are tainted: other processes")
     assert found[1].count("other processes") == 1
+    one = [msgspec.structs.replace(blocks[0], p50_us=6.1), *blocks[1:2], blocks[0]]
+    assert not any("tainted" in warning for warning in quality_warnings(summarise([[6_000] * 1000]), one))
 
 
-def test_one_slow_round_of_many_is_no_reason_to_doubt_and_rounds_that_differ_are() -> None:
+def test_one_slow_round_of_many_is_no_warning_and_rounds_that_differ_are() -> None:
     steady = summarise([[6_000] * 1000])
     rounds = [6.0 + 0.01 * number for number in range(15)]
     one_slow = [Block(samples=1, p50_us=8.0), *(Block(samples=1, p50_us=p50) for p50 in rounds[1:])]
-    assert doubts(steady, one_slow) == []
-    differing = [Block(samples=1, p50_us=p50 * (1.08 if number % 3 else 1)) for number, p50 in enumerate(rounds)]
-    assert "the rounds differ by 8% in p50" in doubts(steady, differing)
+    assert quality_warnings(steady, one_slow) == []
+    differing = [Block(samples=1, p50_us=p50 * (1.12 if number % 3 else 1)) for number, p50 in enumerate(rounds)]
+    assert "the rounds differ by 12 % in p50" in quality_warnings(steady, differing)
 
 
-def test_a_governor_that_saves_power_is_doubted() -> None:
-    assert "powersave" in host_doubts({"governor": "powersave"})[0]
-    assert host_doubts({"governor": "ondemand"}) == host_doubts({}) == []
+def test_a_governor_that_saves_power_is_told_with_what_to_do() -> None:
+    assert "powersave" in host_warnings({"governor": "powersave"})[0]
+    assert host_warnings({"governor": "ondemand"}) == host_warnings({}) == []
