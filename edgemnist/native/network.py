@@ -99,8 +99,8 @@ class Network:
         return self.layers[-1].exponentials is not None
 
 
-def read_network(graph: Graph) -> Network:
-    """Return the network of a `.tflite` file.
+def read_network(graph: Graph, input_range: str | None = None) -> Network:
+    """Return the network of a `.tflite` file; `input_range` is what pixels mean to it, see `quantize_pixels`.
 
     Raises ValueError, with a few words, for a graph that the integer reference does not take either, that is larger
     than the engine's limits, or whose biases or scales are beyond 64-bit arithmetic.
@@ -111,7 +111,7 @@ def read_network(graph: Graph) -> Network:
     pixels, output = numbers_of(source), numbers_of(target)
     if math.prod(size for size in source.shape if size > 0) != IMAGE_SIDE**2:
         raise ValueError(f"its input is an array of {list(source.shape)}, not one image of 28×28")
-    building = _Building(quantize_pixels(pixels).astype(np.int64) - _lowest(pixels))
+    building = _Building(quantize_pixels(pixels, input_range).astype(np.int64) - _lowest(pixels))
     width = IMAGE_SIDE**2
     for operator in chain(graph):
         if operator.kind == "FULLY_CONNECTED":

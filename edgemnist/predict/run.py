@@ -14,8 +14,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities, as_digit
 from edgemnist.errors import ImageError, UsageError
-from edgemnist.exports.directory import Exports
-from edgemnist.exports.models import Model, file_model
+from edgemnist.exports.directory import Exports, model_for
 from edgemnist.predict.refusal import DIGITS, Assessment, assess, verdict
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pictures import Prediction, PredictResult
@@ -73,19 +72,6 @@ def predict_sources(
         labels=list(classifier.labels),
         predictions=answer(classifier, sourced, show=show),
     )
-
-
-def model_for(
-    exports: Exports | None, artifact: str | None, reporter: Reporter = SILENT
-) -> tuple[Model, list[str] | None]:
-    """Return the model that answers, and its class names, None for those of its own file.
-
-    Without an export directory `artifact` is a model file. Raises what `Exports.model` and `file_model` raise.
-    """
-    if exports is None:
-        return file_model(artifact or ""), None
-    model = exports.model(artifact, reporter)
-    return model, exports.labels_for(model)
 
 
 def answer(classifier: Classifier, sourced: Sequence[Sourced], *, show: bool = False) -> list[Prediction]:

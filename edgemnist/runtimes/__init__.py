@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgemnist.errors import ArtifactError
-from edgemnist.native import BUILD, NativeLibrary
-from edgemnist.registry import Entry, Package, Registry
+from edgemnist.registry import CompiledLibrary, Entry, Package, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,12 +51,12 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             suffixes=(".tflite",),
         ),
         "native": RuntimeEntry(
-            target="edgemnist.runtimes.native:NativeClassifier",
+            target="edgemnist.native.classifier:NativeClassifier",
             summary="edgemnist's own engine for full-int8 TFLite",
-            requires=(NativeLibrary("edgemnist-native", "edgemnist.native.engine"),),
+            requires=(CompiledLibrary("edgemnist-native", "edgemnist.native.engine"),),
             suffixes=(".tflite",),
             quantizations=("int8",),
-            install=BUILD,
+            install="python -m edgemnist.native",
         ),
         "onnxruntime": RuntimeEntry(
             target="edgemnist.runtimes.onnxruntime:ONNXRuntimeClassifier",

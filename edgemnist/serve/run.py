@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
@@ -39,16 +38,6 @@ def inherited_socket() -> socket.socket | None:
         os.environ.pop(name, None)
     os.set_inheritable(FIRST_DESCRIPTOR, False)  # noqa: FBT003 - takes it by position only
     return socket.socket(fileno=FIRST_DESCRIPTOR)
-
-
-def tell_systemd(state: str) -> None:
-    """Send a word such as `READY=1`, see sd_notify(3); do nothing where nobody waits for it."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
-        messenger.connect("\0" + address[1:] if address.startswith("@") else address)
-        messenger.sendall(state.encode())
 
 
 SERVER: Final = Entry(

@@ -6,8 +6,11 @@ number of requests before the first is answered. `GuardedProtocol` limits all th
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
+import socket
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable
 from http import HTTPStatus
@@ -26,11 +29,9 @@ from edgemnist.serve.models import ModelStore
 from edgemnist.serve.page_files import page_files
 from edgemnist.serve.refusals import RefusedError, bad_request, busy, too_slow
 from edgemnist.serve.routes import Endpoints
-from edgemnist.serve.run import tell_systemd
 from edgemnist.serve.workers import Lane, Threads
 
 if TYPE_CHECKING:
-    import socket
     from types import FrameType
 
     from starlette.types import ASGIApp
@@ -264,3 +265,13 @@ def _header_too_large() -> RefusedError:
 def guarded(limits: Limits) -> type[GuardedProtocol]:
     """Return the protocol with these limits: uvicorn makes the instances itself."""
     return type("LimitedProtocol", (GuardedProtocol,), {"limits": limits})
+
+
+def tell_systemd(state: str) -> None:
+    """Send a word such as `READY=1`, see sd_notify(3); do nothing where nobody waits for it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
+        messenger.connect("\0" + address[1:] if address.startswith("@") else address)
+        messenger.sendall(state.encode())

@@ -96,8 +96,7 @@ def watch(
         print_unit(watch_unit(given[0], words, exports=find_exports(exports, reporter), artifact=artifact))
         return
 
-    from edgemnist.exports.directory import open_for_answers
-    from edgemnist.predict.run import model_for
+    from edgemnist.exports.directory import model_for, open_for_answers
     from edgemnist.signals import stopped_by_signals
     from edgemnist.watch.run import watch as watch_source
     from edgemnist.watch.sources import read_source

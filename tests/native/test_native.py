@@ -14,10 +14,10 @@ from edgemnist.errors import ArtifactError, UnknownNameError
 from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.native.classifier import NativeClassifier, kernel_names, read_network_file
 from edgemnist.native.network import read_network
 from edgemnist.runtimes import load
 from edgemnist.runtimes.integer import IntegerClassifier
-from edgemnist.runtimes.native import NativeClassifier, kernel_names, read_network_file
 from edgemnist.runtimes.tflite import Graph
 from tests.conftest import MNIST
 from tests.native.networks import GraphBuilder, expected_scores, random_case, random_images

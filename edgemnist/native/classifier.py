@@ -56,13 +56,20 @@ class NativeClassifier(ChunkedClassifier):
         self._set_up(path, labels)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> NativeClassifier:
+    def load(
+        cls,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+    ) -> NativeClassifier:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
         Raises ArtifactError, too, where the file is not a chain of fully connected layers, ReLU, softmax and
         requantization in 8 bits, and where the native library cannot be loaded.
         """
-        return cls(read_network_file(path), path, threads=threads, labels=labels)
+        return cls(read_network_file(path, input_range), path, threads=threads, labels=labels)
 
     @property
     def kernel(self) -> str:
@@ -137,11 +144,13 @@ def kernel_names() -> tuple[str, ...]:
     return tuple(kernel.name.decode() for kernel in open_library().kernels)
 
 
-def read_network_file(path: Path) -> Network:
-    """Read a full-int8 TFLite file for the engine. Raises ArtifactError where it cannot be computed in integers."""
+def read_network_file(path: Path, input_range: str | None = None) -> Network:
+    """Read a full-int8 TFLite file for the engine; see `quantize_pixels` for `input_range`.
+
+    Raises ArtifactError where it cannot be computed in integers."""
     data = read_model(path, TFLITE)
     try:
-        return read_network(read_graph(data))
+        return read_network(read_graph(data), input_range)
     except (ValueError, ArithmeticError, LookupError) as error:
         raise ArtifactError(
             f"{path} cannot be computed in integers: {error}",
