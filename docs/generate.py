@@ -25,7 +25,7 @@ from edgemnist import errors
 from edgemnist.app import app
 from edgemnist.formats import FORMATS
 from edgemnist.results.base import Result
-from edgemnist.runtimes import RUNTIMES, runtimes_of
+from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml
 
@@ -115,7 +115,11 @@ def artifacts() -> str:
     for name, entry in FORMATS.items():
         for quantization in entry.quantizations:
             artifact = f"{name}-{quantization}"
-            runtimes = runtimes_of(artifact + entry.suffix, artifact)
+            # Not `runtimes_of`, whose order depends on what is installed where the book is built.
+            executing = [
+                runtime for runtime, one in RUNTIMES.items() if one.executes(artifact + entry.suffix, artifact)
+            ]
+            runtimes = sorted(executing, key=lambda runtime: RUNTIMES[runtime].by_name)
             rows.append([f"`{artifact}`", entry.summary, ", ".join(f"`{runtime}`" for runtime in runtimes)])
     return "\n".join(_table(["Artifact", "Format", "Runtimes, the default first"], rows))
 
