@@ -129,7 +129,7 @@ def bench_against(
     if save is not None:
         write_file(save, result.to_json().encode())
     result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
-    if config.slowdown == 1 and not exports.is_reference:
+    if config.slowdown == 1:
         exports.findings.save_bench(result, reporter)
     return result
 

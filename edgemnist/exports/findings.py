@@ -134,7 +134,7 @@ class Findings:
         return choose([one for one in verified if names is None or one.name in names], benched)
 
     def save_verification(self, result: VerifyResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, and return whether that was possible; where not, a notice says so.
+        """Save a result, and return whether that was possible; where not, a notice says so. The reference keeps none.
 
         Models that were not verified this time keep their earlier result, as long as they are the same files and were
         held against the same golden pack.
@@ -231,6 +231,8 @@ class Findings:
             return None
 
     def _write(self, name: str, result: Result, reporter: Reporter) -> bool:
+        if self._exports.is_reference:
+            return False
         # The directory may be one that nobody can write to. The result itself is on its way to the user.
         try:
             write_file(self._directory / name, result.to_json().encode() + b"\n")

@@ -15,7 +15,6 @@ from edgemnist.results.bench import KERAS, BenchResult, ScenarioResult
 from edgemnist.results.data import DataIdentity
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
-from edgemnist.scenario.run import DUTY_CYCLE
 
 COMMENT = "# "
 """How a line begins that says what no command line can."""
@@ -182,8 +181,6 @@ def _bench(benched: BenchResult, manifest: Manifest) -> list[str]:
 def _scenario(result: ScenarioResult) -> str:
     threads = result.results[0].threads
     several = f" --threads {threads}" if threads != 1 else ""
-    if result.scenario == DUTY_CYCLE:
-        return f"edgemnist bench --duty-cycle {result.rate:g}/s{several}"
     rate = f" --rate {result.rate:g}" if result.rate else ""
     limit = f" --p99-limit {result.p99_limit_us / 1e3:g}" if result.p99_limit_us else ""
-    return f"edgemnist bench --scenario {result.scenario}{rate}{limit}{several}"
+    return f"edgemnist scenario {result.scenario}{rate}{limit}{several}"

@@ -124,7 +124,7 @@ def run_scenario(
 ) -> ScenarioResult:
     """Play a scenario with models of an export directory: those named, or all that can be run, but not Keras.
 
-    `save` gets the raw samples; the result that is returned, and kept in the export directory, has none. Raises what
+    `save` gets the raw samples; the result that is returned has none. Raises what
     `edgemnist.bench.run.bench` and `write_file` raise.
     """
     subjects = [
@@ -149,8 +149,6 @@ def run_scenario(
     )
     if save is not None:
         write_file(save, result.to_json().encode())
-    if config.slowdown == 1 and not exports.is_reference:
-        exports.findings.save_scenario(result, reporter)
     return without_samples(result)
 
 

@@ -86,7 +86,7 @@ def verify(
 
 def keep_verdict(exports: Exports, result: VerifyResult, reporter: Reporter = SILENT) -> None:
     """Save a result in its export directory, for the commands that choose by it; the reference keeps none."""
-    kept = not exports.is_reference and exports.findings.save_verification(result, reporter)
+    kept = exports.findings.save_verification(result, reporter)
     if kept and own_gates(result.artifacts):
         reporter.notice(
             "The verdict is kept with the limits that were asked for, and recommend, report and predict go by it; "

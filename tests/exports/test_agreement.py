@@ -35,6 +35,7 @@ class State:
 
     @property
     def usable(self) -> bool:
+        """Whether the file can be executed."""
         return self.status in {"current", "outdated"}
 
 
@@ -239,7 +240,7 @@ def test_no_command_but_those_that_answer_falls_back_to_the_reference(edgemnist:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda path: None, "The export directory mine does not exist"),
+        (lambda _: None, "The export directory mine does not exist"),
         (lambda path: path.touch(), "mine is a file, not an export directory"),
         (lambda path: path.mkdir(), "The export directory mine is empty"),
         (lambda path: (path.mkdir(), (path / "x.txt").touch()), "mine has no manifest.json"),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import typer.main
 
-from edgemnist.app import app
+from edgemnist.app import Commands, app
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.exports.manifest import Manifest
 from edgemnist.report.commands import COMMENT, reproduce
@@ -36,11 +36,11 @@ def line_of(facts: Facts, command: str) -> str:
 def lines_of(facts: Facts, command: str) -> list[str]:
     lines = [line for line in reproduce(facts) if line.startswith(f"edgemnist {command}")]
     known = typer.main.get_command(app)
-    assert hasattr(known, "commands")
+    assert isinstance(known, Commands)
     for line in lines:
         words = shlex.split(line)[1:]
         # It parses options and runs nothing.
-        known.commands[words[0]].make_context(words[0], words[1:])
+        known.get_command(typer.Context(known), words[0]).make_context(words[0], words[1:])
     return lines
 
 
