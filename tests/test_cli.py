@@ -310,9 +310,7 @@ def read_or_nothing(reader: int) -> bytes:
     ],
     ids=["a pipe that closes early", "a full disk", "closed"],
 )
-def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(
-    command: str, said: str, tmp_path: Path
-) -> None:
+def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(command: str, said: str, tmp_path: Path) -> None:
     program = f"{sys.executable} -m edgemnist runtimes"
     line = command.replace("{}", f"{program}; echo code $? >&2") if "|" in command else command.format(program)
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgemnist.bench.quality import spread_of_rounds
 from edgemnist.errors import UsageError, check_range
+from edgemnist.exports.findings import read_saved
 from edgemnist.results.bench import KERAS, BaselineComparison, BenchResult, Change, Latency, Ratio, subject_key
 
 Rounds: TypeAlias = Sequence[Sequence[float]]
@@ -95,6 +96,27 @@ def _medians(generator: np.random.Generator, rounds: Rounds, drawn: npt.NDArray[
         picked = generator.beta(half, half, size=int(places.sum())) * len(ordered)
         medians[places] = ordered[np.minimum(picked.astype(np.int64), len(ordered) - 1)]
     return medians
+
+
+def read_baseline(path: Path) -> BenchResult:
+    """Return the result of an earlier run that `--save` wrote.
+
+    Raises UsageError where there is no such file or it lacks raw samples, and ManifestError where it is broken.
+    """
+    hint = "Write one with: edgemnist bench --save FILE"
+    baseline = read_saved(path, BenchResult, hint=hint)
+    if baseline is None:
+        raise UsageError(f"{path} does not exist", hint=hint)
+    if not baseline.samples_us:
+        raise UsageError(f"{path} has no raw samples to compare with", hint=hint)
+    for latency in baseline.results:
+        key = subject_key(latency.name, latency.runtime, latency.threads)
+        rounds = baseline.samples_us.get(key, [])
+        if not rounds or not all(rounds) or len(rounds) != len(latency.blocks or rounds):
+            raise UsageError(f"{path} lacks raw samples of {key}", hint=hint)
+        if min(map(min, rounds)) <= 0:
+            raise UsageError(f"{path} has samples of {key} that are not above 0", hint=hint)
+    return baseline
 
 
 def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: Path) -> None:

@@ -15,16 +15,20 @@ import msgspec
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.bench.baseline import DEFAULT_MAX_SLOWDOWN, check_in_common, check_max_slowdown, compare_with_baseline
-from edgemnist.bench.config import BenchConfig, evict, files_of
-from edgemnist.bench.models import NULL, Subject, select_subjects
+from edgemnist.bench.baseline import (
+    DEFAULT_MAX_SLOWDOWN,
+    check_in_common,
+    check_max_slowdown,
+    compare_with_baseline,
+    read_baseline,
+)
+from edgemnist.bench.config import NULL, BenchConfig, Subject, evict, files_of, select_subjects
 from edgemnist.bench.process import Measured, measure, measure_undisturbed
 from edgemnist.bench.protocol import Report, Request, Scenario
 from edgemnist.bench.quality import host_warnings, quality_warnings, quieter
 from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.findings import read_baseline
 from edgemnist.machine.cpus import busy_cpus, choose_cpus, usable_cpus
 from edgemnist.machine.facts import host_facts
 from edgemnist.progress import SILENT, Reporter

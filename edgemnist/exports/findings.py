@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
-from edgemnist.errors import ManifestError, StorageError, UsageError
+from edgemnist.errors import ManifestError, StorageError
 from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.base import SCHEMA_VERSION, Result, ResultT, read_result
@@ -25,7 +25,6 @@ from edgemnist.results.bench import (
     ScenarioResult,
     ScenarioRun,
     ScenariosResult,
-    subject_key,
 )
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
@@ -284,27 +283,6 @@ def _reason(chosen: _Candidate, equal: list[_Candidate], slower: list[_Candidate
         following = f"{slower[0][0].name} follows with {slower[0][1].p50_us:.1f} µs"
         return f"{parity.name} is the fastest that passed its gate: {figures}; {following}."
     return f"{parity.name} is the only one that passed its gate and was measured: {figures}."
-
-
-def read_baseline(path: Path) -> BenchResult:
-    """Return the result of an earlier run that `--save` wrote.
-
-    Raises UsageError where there is no such file or it lacks raw samples, and ManifestError where it is broken.
-    """
-    hint = "Write one with: edgemnist bench --save FILE"
-    baseline = read_saved(path, BenchResult, hint=hint)
-    if baseline is None:
-        raise UsageError(f"{path} does not exist", hint=hint)
-    if not baseline.samples_us:
-        raise UsageError(f"{path} has no raw samples to compare with", hint=hint)
-    for latency in baseline.results:
-        key = subject_key(latency.name, latency.runtime, latency.threads)
-        rounds = baseline.samples_us.get(key, [])
-        if not rounds or not all(rounds) or len(rounds) != len(latency.blocks or rounds):
-            raise UsageError(f"{path} lacks raw samples of {key}", hint=hint)
-        if min(map(min, rounds)) <= 0:
-            raise UsageError(f"{path} has samples of {key} that are not above 0", hint=hint)
-    return baseline
 
 
 def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:

@@ -10,8 +10,15 @@ from edgemnist.errors import MissingDependencyError
 from edgemnist.registry import Package
 from edgemnist.report.commands import reproduce
 from edgemnist.report.facts import Facts, rows
-from edgemnist.report.figures import ConfusionCell, confusion, pictures
-from edgemnist.report.plots import curves_svg, distributions_svg, layers_svg, trade_off_svg
+from edgemnist.report.figures import (
+    ConfusionCell,
+    confusion,
+    curves_svg,
+    distributions_svg,
+    layers_svg,
+    pictures,
+    trade_off_svg,
+)
 from edgemnist.results.bench import KERAS, BenchResult, Latency
 from edgemnist.results.verify import Flip
 from edgemnist.scenario.table import scenario_table

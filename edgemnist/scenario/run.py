@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.models import Subject, select_subjects
+from edgemnist.bench.config import BenchConfig, Subject, select_subjects
 from edgemnist.bench.process import play_undisturbed
 from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, Trial
 from edgemnist.bench.quality import host_warnings, quieter

@@ -20,10 +20,10 @@ from edgemnist.results.data import DataIdentity
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.tflite import Graph, read_graph
-from edgemnist.verify.assess import assess
 from edgemnist.verify.gate import Gate, LimitOverrides
 from edgemnist.verify.gatefile import GateTable
 from edgemnist.verify.parity import Answers, ask
+from edgemnist.verify.run import assess
 from edgemnist.verify.statistics import load_statistics
 from edgemnist.verify.vote import INTEGER, integer_answers
 
