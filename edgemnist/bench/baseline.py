@@ -40,7 +40,7 @@ def compare_rounds(ours: Rounds, theirs: Rounds, *, limit: float, paired: bool =
     The median of an artifact is the median over its rounds of the rounds' medians: each round is a process of its own,
     and processes differ by more than the samples within one do. The bootstrap repeats both draws, of rounds and of
     samples within them (Davison and Hinkley, Bootstrap Methods and their Application, 3.8). `paired` rounds were
-    measured side by side and are drawn together; their number has to be the same. `limit` is the ratio up to which a
+    measured side by side and are drawn together; there must be as many of each. `limit` is the ratio up to which a
     difference does not matter, at least 1.
     """
     generator = np.random.default_rng(SEED)
@@ -101,7 +101,7 @@ def _medians(generator: np.random.Generator, rounds: Rounds, drawn: npt.NDArray[
 def read_baseline(path: Path) -> BenchResult:
     """Return the result of an earlier run that `--save` wrote.
 
-    Raises UsageError where there is no such file or it lacks raw samples, and ManifestError where it is broken.
+    Raises UsageError if there is no such file or it lacks raw samples, and ManifestError where it is broken.
     """
     hint = "Write one with: edgemnist bench --save FILE"
     baseline = read_saved(path, BenchResult, hint=hint)
@@ -130,7 +130,7 @@ def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: P
         ours, theirs = (", ".join(_words(key) for key in keys) for keys in (wanted, sorted(earlier)))
         raise UsageError(
             f"{file} has nothing to compare {ours} with: it holds {theirs or 'nothing'}",
-            hint="Name what it holds, or write it anew with: edgemnist bench --save FILE",
+            hint="Name what it holds, or write it again with: edgemnist bench --save FILE",
         )
 
 

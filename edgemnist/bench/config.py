@@ -182,7 +182,9 @@ def select_subjects(
 def _keras_models(exports: Exports) -> list[Model]:
     record = exports.manifest.model
     if record is None:
-        raise ArtifactError(f"{exports.directory} has no Keras model", hint="Make one with: edgemnist train")
+        raise ArtifactError(
+            f"{exports.directory} has no Keras model", hint=f"Make one with: {exports.command('train')}"
+        )
     for runtime in KERAS_RUNTIMES:
         require_runtime(runtime)
     check_recorded(exports.directory, record)

@@ -151,7 +151,8 @@ def evaluation_images(exports: Exports) -> Images:
     images = exports.read_golden().images
     if len(images) == 0:
         raise ArtifactError(
-            f"The golden pack of {exports.directory} has no images", hint="Write it again with: edgemnist export"
+            f"The golden pack of {exports.directory} has no images",
+            hint=f"Write it again with: {exports.command('export')}",
         )
     return images
 

@@ -124,7 +124,7 @@ def measure(request: Request, ready: Ready) -> Report:
 
 
 def time_batches(request: Request, ready: Ready) -> list[int]:
-    """Time whole batches. Raises MeasurementError where there is not enough memory for one."""
+    """Time whole batches. Raises MeasurementError if there is not enough memory for one."""
     import numpy as np
 
     try:

@@ -286,7 +286,7 @@ def _reason(chosen: _Candidate, equal: list[_Candidate], slower: list[_Candidate
 
 
 def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
-    """Return the result that a file holds, or None where there is no file.
+    """Return the result that a file holds, or None if there is no file.
 
     Raises ManifestError, with `hint`, where the file cannot be read, is broken or has a newer schema version.
     """

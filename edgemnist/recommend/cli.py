@@ -19,7 +19,7 @@ app = command_app()
 
 @app.command(epilog="Example: edgemnist recommend --json")
 def recommend(*, exports: options.Exports = None, json: options.Json = False) -> None:
-    """Say which artifact to ship to this board and why. Exit 1 where there is none.
+    """Say which artifact to ship to this board and why. Exit 1 if there is none.
 
     It weighs what `edgemnist verify` and `edgemnist bench` found out: run both first, on the board itself.
     """

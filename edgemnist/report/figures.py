@@ -1,4 +1,4 @@
-"""The drawings of the report as parts of a page: its colours, its fonts, readable by a screen reader."""
+"""The drawings of the report as parts of a page: its colors, its fonts, readable by a screen reader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Matplotlib knows no CSS variables, so it draws in colours that nobody would choose, and they are exchanged afterwards.
+# Matplotlib knows no CSS variables, so it draws in colors that nobody would choose, and they are exchanged afterwards.
 INK: Final = "#010101"
 MUTED: Final = "#020202"
 GRID: Final = "#030303"
@@ -45,7 +45,7 @@ VARIABLES: Final = {
     BAD: "--bad",
     **{color: f"--series-{number}" for number, color in enumerate(SERIES, start=1)},
 }
-"""The variable of the style sheet that takes the place of each colour."""
+"""The variable of the style sheet that takes the place of each color."""
 
 STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
@@ -118,7 +118,7 @@ class ConfusionCell:
 
     count: int
     shade: int
-    """How strong its colour is, 0 to 100."""
+    """How strong its color is, 0 to 100."""
     correct: bool
 
 
@@ -126,7 +126,7 @@ def confusion(golden: GoldenPack) -> list[list[ConfusionCell]]:
     """Return the confusion matrix of the Keras model: a row for each true class, a column for each answer.
 
     Mistakes are shaded by their number, up to the most frequent one; the right answers, which are a hundred times as
-    many, have a colour of their own.
+    many, have a color of their own.
     """
     answers = golden.probabilities.argmax(axis=1)
     counts, most = confusion_counts(golden.labels, answers, len(golden.class_labels))
@@ -274,7 +274,7 @@ def layers_svg(artifacts: Sequence[ArtifactLayers]) -> str:
 
 
 def color_of(name: str) -> str:
-    """Return the colour of a format: the same in every drawing."""
+    """Return the color of a format: the same in every drawing."""
     return {"tflite": SERIES[0], "onnx": SERIES[1]}.get(name.partition("-")[0], SERIES[2])
 
 

@@ -30,7 +30,7 @@ MOST_FLIPS: Final = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Drawings:
-    """The <svg> elements; empty where there is nothing to draw."""
+    """The <svg> elements; empty if there is nothing to draw."""
 
     trade_off: str
     distributions: str

@@ -54,7 +54,7 @@ class Classifier(ABC):
         ones stored in the file, or 0 to C-1.
 
         Raises ArtifactError where the file is missing, damaged, of another format than its name says, or does not map
-        28×28 images to class scores, or where there are more or fewer labels than classes.
+        28×28 images to class scores, or if there are more or fewer labels than classes.
         """
 
     @abstractmethod

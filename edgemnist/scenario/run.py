@@ -44,7 +44,7 @@ def early_stopping_bound(
 
 
 def tolerated_misses(count: int, percentile: float = PERCENTILE, confidence: float = CONFIDENCE) -> int:
-    """Return t of `early_stopping_bound` for `count` samples; 0 where there are too few."""
+    """Return t of `early_stopping_bound` for `count` samples; 0 if there are too few."""
     misses = np.arange(count + 1)
     # log(k!), so that 100,000 samples are as exact as 100.
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])

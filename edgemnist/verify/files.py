@@ -45,7 +45,7 @@ def find_evaluation(
 ) -> Evaluation:
     """Return the test images of a data set that was named, else those of the golden pack, else those of MNIST.
 
-    Raises DataError where there are none, ManifestError and ArtifactError where the golden pack is damaged.
+    Raises DataError if there are none, ManifestError and ArtifactError where the golden pack is damaged.
     """
     if data is None and (exports / MANIFEST_FILE).exists():
         opened = Exports.open(exports)

@@ -62,7 +62,8 @@ def verify(
     with exports.open_golden() as golden:
         if len(golden.labels) == 0:
             raise ArtifactError(
-                f"The golden pack of {exports.directory} has no images", hint="Write it again with: edgemnist export"
+                f"The golden pack of {exports.directory} has no images",
+                hint=f"Write it again with: {exports.command('export')}",
             )
         started = time.perf_counter()
         found: list[ArtifactParity] = []
@@ -149,7 +150,7 @@ def _compare_layers(
     if FLOAT_TWIN not in recorded:
         raise UsageError(
             f"--layers compares with {FLOAT_TWIN}, which {exports.directory} does not have",
-            hint="Make it with: edgemnist export --format tflite --quantize float32",
+            hint=f"Make it with: {exports.command('export --format tflite --quantize float32')}",
         )
     twin = recorded[FLOAT_TWIN]
     check_recorded(exports.directory, twin)
