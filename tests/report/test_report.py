@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgemnist.errors import MissingDependencyError
@@ -108,3 +110,28 @@ def test_labels_keep_their_order_and_their_distance() -> None:
     ordered = sorted(placed)
     assert all(above - below >= 0.1 - 1e-9 for below, above in itertools.pairwise(ordered))
     assert apart([0.2, 0.8], 0.1) == pytest.approx([0.2, 0.8])
+
+
+def test_throughputs_of_other_batch_sizes_say_so(known_exports: Path) -> None:
+    facts = read_facts(Exports.open(known_exports))
+    assert facts.benched is not None
+    assert "images/s in batches of 1,000" in html_page(facts)
+    first, *others = facts.benched.results
+    mixed = [msgspec.structs.replace(first, batch_size=10), *others]
+    page = html_page(replace(facts, benched=msgspec.structs.replace(facts.benched, results=mixed)))
+    assert "images/s in batches" not in page
+    assert f"{first.throughput_per_s:,.0f} in batches of 10<" in page
+
+
+def test_a_table_that_scrolls_says_so_and_a_matrix_of_many_classes_is_small(known_exports: Path) -> None:
+    page = html_page(read_facts(Exports.open(known_exports)))
+    assert "Scroll sideways for more" in page
+    assert 'class="confusion"' in page
+    facts = read_facts(Exports.open(known_exports))
+    assert facts.golden is not None
+    letters = tuple("abcdefghijklmnopqrstuvwxyz")
+    wide = np.zeros((len(facts.golden.labels), 26), np.float32)
+    wide[:, :10] = facts.golden.probabilities
+    golden = replace(facts.golden, class_labels=letters, probabilities=wide)
+    manifest = msgspec.structs.replace(facts.manifest, labels=list(letters))
+    assert 'class="confusion many"' in html_page(replace(facts, golden=golden, manifest=manifest))
