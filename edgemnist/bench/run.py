@@ -24,7 +24,7 @@ from edgemnist.bench.baseline import (
 )
 from edgemnist.bench.config import NULL, BenchConfig, Subject, evict, files_of, select_subjects
 from edgemnist.bench.process import Measured, measure, measure_undisturbed
-from edgemnist.bench.protocol import Report, Request, Scenario
+from edgemnist.bench.protocol import Scenario, WorkerReport, WorkerRequest
 from edgemnist.bench.quality import host_warnings, quality_warnings, quieter
 from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
 from edgemnist.errors import ArtifactError, UsageError
@@ -209,9 +209,11 @@ def scratch_directory(images: Images) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def request_for(subject: Subject, config: BenchConfig, scratch: Path, scenario: Scenario | None = None) -> Request:
+def request_for(
+    subject: Subject, config: BenchConfig, scratch: Path, scenario: Scenario | None = None
+) -> WorkerRequest:
     """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`."""
-    return Request(
+    return WorkerRequest(
         runtime=subject.runtime,
         path=str(subject.model.path),
         threads=subject.threads,
@@ -293,7 +295,9 @@ def _block(measured: Measured) -> Block:
 
 
 def _raw(
-    subjects: Sequence[Subject], measured: Mapping[str, Sequence[Measured]], series: Callable[[Report], Sequence[int]]
+    subjects: Sequence[Subject],
+    measured: Mapping[str, Sequence[Measured]],
+    series: Callable[[WorkerReport], Sequence[int]],
 ) -> dict[str, list[list[float]]]:
     return {
         subject.key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in measured[subject.key]]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from edgemnist.export.interface import MINMAX
 from edgemnist.exports.manifest import MODEL_FILE, Artifact, Manifest
 from edgemnist.formats import FORMATS, artifact_names
-from edgemnist.report.facts import Facts
+from edgemnist.report.data import ReportData
 from edgemnist.results.bench import KERAS, BenchResult, ScenarioResult
 from edgemnist.results.data import DataIdentity
 from edgemnist.results.train import TrainResult
@@ -22,7 +22,7 @@ _OPTIONS = {"max_flips_percent": "--max-flips", "max_drop_points": "--max-drop",
 """Limits of a gate that are options of `verify`, too."""
 
 
-def reproduce(facts: Facts) -> list[str]:
+def reproduce(facts: ReportData) -> list[str]:
     """Return the command lines, in their order; what the records do not tell is said in comments above them."""
     versions = facts.benched.host.get("versions", {}) if facts.benched else {}
     version = versions.get("edgemnist") or (facts.training.versions.get("edgemnist") if facts.training else None)
@@ -41,7 +41,7 @@ def reproduce(facts: Facts) -> list[str]:
     return [*lines, *map(_scenario, facts.scenarios), "edgemnist report"]
 
 
-def _exported_with(facts: Facts) -> DataIdentity | None:
+def _exported_with(facts: ReportData) -> DataIdentity | None:
     return facts.golden.data if facts.golden else facts.manifest.data
 
 
@@ -89,7 +89,7 @@ def _train(trained: TrainResult) -> list[str]:
     return lines
 
 
-def _export(facts: Facts) -> list[str]:
+def _export(facts: ReportData) -> list[str]:
     artifacts = facts.manifest.artifacts
     options, lines = "", []
     if facts.training is None and facts.manifest.model is not None:

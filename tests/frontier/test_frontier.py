@@ -81,7 +81,7 @@ def test_what_missed_its_gate_is_never_the_best_and_hides_nothing_that_passed() 
         "directory": "8",
         "reference_accuracy": 0.9,
     }
-    common |= {"flips": 0, "smallest": False, "fastest": False}
+    common |= {"reference_accuracy": 0.9, "flips": 0, "smallest": False, "fastest": False}
     failed = FrontierRow(bytes=10, accuracy=0.99, p50_us=1.0, passed=False, **common)
     passed = FrontierRow(bytes=20, accuracy=0.90, p50_us=2.0, passed=True, **common)
     found = _compared([passed, failed])

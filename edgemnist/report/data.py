@@ -21,7 +21,7 @@ from edgemnist.verify.layers import FLOAT_TWIN
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Facts:
+class ReportData:
     """What a report is made of; None for what no command has found out yet."""
 
     exports: Path
@@ -102,7 +102,7 @@ class Facts:
         return {artifact.name for artifact in self.manifest.artifacts}
 
 
-def read_facts(exports: Exports) -> Facts:
+def read_report_data(exports: Exports) -> ReportData:
     """Return what is known about an export directory; figures of files that have changed since are left out.
 
     So are those of artifacts that are damaged or were made from another model than the present one, and what was
@@ -113,7 +113,7 @@ def read_facts(exports: Exports) -> Facts:
     benched = findings.bench.result if findings.bench is not None and findings.bench.current else None
     training = findings.training.result if findings.training is not None and findings.training.current else None
     has_golden = exports.manifest.golden is not None and not exports.mismatch
-    return Facts(
+    return ReportData(
         exports=exports.directory,
         manifest=exports.manifest,
         training=training,
@@ -154,7 +154,7 @@ class Row:
     """Why the gate was missed."""
 
 
-def rows(facts: Facts) -> list[Row]:
+def rows(facts: ReportData) -> list[Row]:
     """Return a row for each model, the fastest first, and those that were not measured last."""
     models = sorted(facts.models(), key=lambda one: _speed(facts.latency(one[0])))
     return [_row(name, artifact, facts) for name, artifact in models]
@@ -164,7 +164,7 @@ def _speed(latency: Latency | None) -> float:
     return latency.p50_us if latency else float("inf")
 
 
-def _row(name: str, artifact: Artifact, facts: Facts) -> Row:
+def _row(name: str, artifact: Artifact, facts: ReportData) -> Row:
     parity, latency = facts.parity(name), facts.latency(name)
     return Row(
         name=name,
