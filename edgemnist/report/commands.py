@@ -9,12 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from edgemnist.export.interface import MINMAX
 from edgemnist.exports.manifest import MODEL_FILE, Artifact, Manifest
+from edgemnist.exports.models import split_name
 from edgemnist.formats import FORMATS, artifact_names
 from edgemnist.report.data import ReportData
 from edgemnist.results.bench import KERAS, BenchResult, ScenarioResult
 from edgemnist.results.data import DataIdentity
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
+from edgemnist.runtimes import RUNTIMES
 
 COMMENT = "# "
 """How a line begins that says what no command line can."""
@@ -139,10 +141,16 @@ def _verify(verified: VerifyResult, manifest: Manifest) -> list[str]:
     lines = []
     for (comment, options), those in groups.items():
         lines += [comment] if comment else []
-        named = "" if those == names else "".join(f" {name}" for name in those)
+        named = "" if _are_all(those, names) else "".join(f" {name}" for name in those)
         layers = "" if layered.isdisjoint(those) else " --layers"
         lines.append(f"edgemnist verify{named}{layers}{options}")
     return lines
+
+
+def _are_all(models: Sequence[str], artifacts: Sequence[str]) -> bool:
+    """Return whether these are what a command takes if nothing is named: every artifact, in every usual runtime."""
+    runtimes = [runtime for _, runtime in map(split_name, models) if runtime is not None]
+    return set(artifacts) <= set(models) and not any(RUNTIMES[name].by_name for name in runtimes)
 
 
 def _gate(parity: ArtifactParity, images: int) -> tuple[str, str]:
@@ -162,7 +170,9 @@ def _bench(benched: BenchResult, manifest: Manifest) -> list[str]:
     first = benched.results[0]
     measured = list(dict.fromkeys(one.name for one in benched.results))
     artifacts = [name for name in measured if name != KERAS]
-    named = "" if set(artifacts) == {one.name for one in manifest.artifacts} else "".join(f" {one}" for one in measured)
+    named = (
+        "" if _are_all(artifacts, [one.name for one in manifest.artifacts]) else "".join(f" {one}" for one in measured)
+    )
     options = f" --threads {first.threads} --batch-size {first.batch_size}"
     if rounds := max(len(one.blocks) for one in benched.results):
         options += f" --rounds {rounds}"

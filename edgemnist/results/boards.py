@@ -226,7 +226,7 @@ class ScenarioOnBoard(Part, frozen=True, kw_only=True):
 
 
 class FleetScenarioResult(Result, frozen=True, kw_only=True):
-    """`edgemnist bench --on HOST --scenario …` and `--duty-cycle …`."""
+    """`edgemnist scenario NAME --on HOST`."""
 
     boards: list[ScenarioOnBoard]
 

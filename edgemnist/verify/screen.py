@@ -145,8 +145,8 @@ def _voters(result: VerifyResult) -> Iterator[Text]:
         if parity.ties:
             some = f"{parity.ties:,} of {count(parity.flips, 'flip')} of {parity.name}"
             yield Text(
-                f"{some} {'is a tie' if parity.ties == 1 else 'are ties'}: both labels are equally likely, which misses "
-                "no gate.",
+                f"{some} {'is a tie' if parity.ties == 1 else 'are ties'}: both labels are equally likely, so no "
+                "gate is missed.",
                 style="dim",
             )
     if result.vote is not None:
