@@ -28,6 +28,7 @@ from edgemnist.results.bench import (
 )
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
+from edgemnist.runtimes import RUNTIMES
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:
@@ -248,9 +249,9 @@ def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tu
 
     It is the fastest (p50) of those that passed their gate. Those that are slower by no more than `NOISE` count as
     equally fast: among them the more accurate one is taken, then the smaller one. The name is None where none passed,
-    or none of those that passed was measured.
+    or none of those that passed was measured. Runtimes that are asked for by name only are no choice for a board.
     """
-    passed = [parity for parity in verified if parity.passed]
+    passed = [parity for parity in verified if parity.passed and not RUNTIMES[parity.runtime].by_name]
     latencies = {(latency.name, latency.sha256): latency for latency in benched}
     candidates = [(parity, latencies[key]) for parity in passed if (key := (parity.name, parity.sha256)) in latencies]
     if not passed:

@@ -201,6 +201,10 @@ def test_those_that_choose_or_list_say_it_as_the_others_do(
         found = json.loads(advice.stdout)
         names = [one["name"] for one in found["candidates"]] or [found["recommended"]]
         assert (NAME in names) == state.verified
+        best = package.Exports.open(directory).best()
+        assert best.verified
+        answered = edgemnist("predict", "--index", "0", "--exports", directory, "--json")
+        assert found["recommended"] == best.model.name == json.loads(answered.stdout)["artifact"]
         assert any(state.reason in warning for warning in found["warnings"]) or not state.reason
 
     written = json.loads(edgemnist("report", "--markdown", "--output", "r.md", "--exports", directory, "--json").stdout)
