@@ -324,9 +324,8 @@ def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(command: 
 
 def test_commands_are_listed_in_groups_and_completed(tmp_path: Path) -> None:
     text = run_edgemnist("--help", cwd=tmp_path).stdout
-    places = [
-        text.index(word) for word in ("─ Pipeline", "│ verify ", "─ Pictures", "│ predict ", "─ Boards", "│ deploy ")
-    ]
+    words = ("─ Pipeline", "│ verify ", "─ Pictures", "│ predict ", "─ Boards", "│ deploy ")
+    places = [text.index(word) for word in words]
     assert places == sorted(places)
     asked = {"_EDGEMNIST_COMPLETE": "complete_bash", "COMP_WORDS": "edgemnist ve", "COMP_CWORD": "1"}
     assert run_edgemnist(cwd=tmp_path, env=asked).stdout.split() == ["verify"]
@@ -395,10 +394,8 @@ def test_runtimes_tells_which_artifacts_of_a_directory_can_run_here(made_exports
     assert all(one["installed"] for one in document["artifacts"])
     assert "can run here" in edgemnist("runtimes", "--exports", made_exports).stdout
     nowhere = edgemnist("runtimes", "--exports", "nowhere")
-    assert (nowhere.returncode, "The export directory nowhere does not exist" in " ".join(nowhere.stderr.split())) == (
-        2,
-        True,
-    )
+    assert nowhere.returncode == 2
+    assert "The export directory nowhere does not exist" in " ".join(nowhere.stderr.split())
 
 
 def test_runtimes_answers_where_the_users_own_record_is_broken(edgemnist: Run, tmp_path: Path) -> None:

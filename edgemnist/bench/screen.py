@@ -119,7 +119,7 @@ def _steps(result: BenchResult) -> list[RenderableType]:
 
 def _baseline(comparison: BaselineComparison) -> RenderableType:
     page = table("artifact", "then", "now", "machine", "ratio [95 %]", "verdict", left=["verdict"])
-    colours = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
+    colors = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
     for change in comparison.changes:
         page.add_row(
             change.name,
@@ -127,7 +127,7 @@ def _baseline(comparison: BaselineComparison) -> RenderableType:
             microseconds(change.p50_us),
             "–" if change.machine is None else f"{change.machine:.3f}×",
             with_interval(change.ratio),
-            Text(change.ratio.verdict, style=colours[change.ratio.verdict]),
+            Text(change.ratio.verdict, style=colors[change.ratio.verdict]),
         )
     heading = (
         f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise. "

@@ -9,8 +9,7 @@ from typing import Final
 import msgspec
 
 from edgemnist.bench.baseline import check_max_slowdown, compare_rounds
-from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.models import Subject
+from edgemnist.bench.config import BenchConfig, Subject
 from edgemnist.bench.quality import host_warnings
 from edgemnist.bench.run import evaluation_images, latency, measure_all
 from edgemnist.errors import check_range

@@ -50,7 +50,7 @@ def read_answers(directory: Path, manifest: Manifest) -> AnswersBySha256:
 
 
 def read_answers_of(artifact: Artifact, directory: Path, manifest: Manifest) -> Probabilities | None:
-    """Return the recorded answers of one artifact, float32 [N, C], hash checked; None where there are none.
+    """Return the recorded answers of one artifact, float32 [N, C], hash checked; None if there are none.
 
     The others' are not read into memory. Raises ArtifactError where the file is not the recorded one.
     """

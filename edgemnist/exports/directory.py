@@ -235,7 +235,7 @@ class Exports:
         return command(words, Path(REFERENCE) if self.is_reference else self.directory)
 
     def read_golden(self) -> GoldenPack:
-        """Return the golden pack, hash checked. Raises ArtifactError where there is none, or a damaged one."""
+        """Return the golden pack, hash checked. Raises ArtifactError if there is none, or a damaged one."""
         from edgemnist.exports.golden import read_golden
 
         return read_golden(self.directory, self.manifest)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
-from edgemnist.errors import ManifestError, StorageError, UsageError
+from edgemnist.errors import ManifestError, StorageError
 from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.base import SCHEMA_VERSION, Result, ResultT, read_result
@@ -26,10 +26,10 @@ from edgemnist.results.bench import (
     ScenarioResult,
     ScenarioRun,
     ScenariosResult,
-    subject_key,
 )
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
+from edgemnist.runtimes import RUNTIMES
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Findings:
         return choose([one for one in verified if names is None or one.name in names], benched)
 
     def save_verification(self, result: VerifyResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, and return whether that was possible; where not, a notice says so.
+        """Save a result, and return whether that was possible; where not, a notice says so. The reference keeps none.
 
         Models that were not verified this time keep their earlier result, as long as they are the same files and were
         held against the same golden pack.
@@ -232,6 +232,8 @@ class Findings:
             return None
 
     def _write(self, name: str, result: Result, reporter: Reporter) -> bool:
+        if self._exports.is_reference:
+            return False
         # The directory may be one that nobody can write to. The result itself is on its way to the user.
         try:
             write_file(self._directory / name, result.to_json().encode() + b"\n")
@@ -248,9 +250,9 @@ def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tu
 
     It is the fastest (p50) of those that passed their gate. Those that are slower by no more than `NOISE` count as
     equally fast: among them the more accurate one is taken, then the smaller one. The name is None where none passed,
-    or none of those that passed was measured.
+    or none of those that passed was measured. Runtimes that are asked for by name only are no choice for a board.
     """
-    passed = [parity for parity in verified if parity.passed]
+    passed = [parity for parity in verified if parity.passed and not RUNTIMES[parity.runtime].by_name]
     latencies = {(latency.name, latency.sha256): latency for latency in benched}
     candidates = [(parity, latencies[key]) for parity in passed if (key := (parity.name, parity.sha256)) in latencies]
     if not passed:
@@ -285,29 +287,8 @@ def _reason(chosen: _Candidate, equal: list[_Candidate], slower: list[_Candidate
     return f"{parity.name} is the only one that passed its gate and was measured: {figures}."
 
 
-def read_baseline(path: Path) -> BenchResult:
-    """Return the result of an earlier run that `--save` wrote.
-
-    Raises UsageError where there is no such file or it lacks raw samples, and ManifestError where it is broken.
-    """
-    hint = "Write one with: edgemnist bench --save FILE"
-    baseline = read_saved(path, BenchResult, hint=hint)
-    if baseline is None:
-        raise UsageError(f"{path} does not exist", hint=hint)
-    if not baseline.samples_us:
-        raise UsageError(f"{path} has no raw samples to compare with", hint=hint)
-    for latency in baseline.results:
-        key = subject_key(latency.name, latency.runtime, latency.threads)
-        rounds = baseline.samples_us.get(key, [])
-        if not rounds or not all(rounds) or len(rounds) != len(latency.blocks or rounds):
-            raise UsageError(f"{path} lacks raw samples of {key}", hint=hint)
-        if min(map(min, rounds)) <= 0:
-            raise UsageError(f"{path} has samples of {key} that are not above 0", hint=hint)
-    return baseline
-
-
 def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
-    """Return the result that a file holds, or None where there is no file.
+    """Return the result that a file holds, or None if there is no file.
 
     Raises ManifestError, with `hint`, where the file cannot be read, is broken or has a newer schema version.
     """

@@ -168,13 +168,13 @@ def _inconsistency(golden: Golden, images: _Header) -> str:
 
 
 def read_golden(directory: Path, manifest: Manifest) -> GoldenPack:
-    """Return the golden pack of an export directory, hash checked. Raises ArtifactError where there is none."""
+    """Return the golden pack of an export directory, hash checked. Raises ArtifactError if there is none."""
     return decode_golden(read_recorded(directory, _recorded(directory, manifest)))
 
 
 @contextmanager
 def open_golden(directory: Path, manifest: Manifest) -> Iterator[GoldenFile]:
-    """Open the golden pack of an export directory, hash checked. Raises ArtifactError where there is none."""
+    """Open the golden pack of an export directory, hash checked. Raises ArtifactError if there is none."""
     with open_recorded(directory, _recorded(directory, manifest)) as file, _decoded(file) as golden:
         yield golden
 

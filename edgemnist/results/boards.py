@@ -228,7 +228,7 @@ class ScenarioOnBoard(Part, frozen=True, kw_only=True):
 
 
 class FleetScenarioResult(Result, frozen=True, kw_only=True):
-    """`edgemnist scenario --on HOST`."""
+    """`edgemnist scenario NAME --on HOST`."""
 
     boards: list[ScenarioOnBoard]
 

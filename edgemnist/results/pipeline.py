@@ -92,7 +92,7 @@ class RecommendResult(Result, frozen=True, kw_only=True):
     """`edgemnist recommend`."""
 
     recommended: str | None
-    """Name of the artifact to ship; None where there is none."""
+    """Name of the artifact to ship; None if there is none."""
     reason: str
     facts: list[str]
     """What of this board matters for the choice, a sentence each."""
@@ -100,7 +100,7 @@ class RecommendResult(Result, frozen=True, kw_only=True):
     """Fastest first."""
     host: dict[str, Any]
     warnings: list[str] = msgspec.field(default_factory=list)
-    """Reasons to doubt the choice, in words."""
+    """What speaks against relying on the choice, in words."""
 
 
 class ReportResult(Result, frozen=True, kw_only=True):
@@ -155,4 +155,4 @@ class FrontierResult(Result, frozen=True, kw_only=True):
     """PNG file of accuracy against bytes and against p50."""
     host: dict[str, Any]
     warnings: list[str]
-    """Reasons to doubt the latencies, in words."""
+    """What is to be said about the quality of the latencies, in words."""

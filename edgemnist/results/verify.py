@@ -72,7 +72,7 @@ class Limit(Part, frozen=True, kw_only=True):
     limit: float
     """In the unit that its name in a gate file says."""
     builtin: float | None
-    """What it is where nobody asks for another; None where there is none then."""
+    """What it is where nobody asks for another; None if there is none then."""
     allowed: int | None = None
     """Of the images that were there, how many it lets pass, chance on few images included; None where it does not
     count images."""
@@ -154,7 +154,7 @@ class Vote(Part, frozen=True, kw_only=True):
     undecided: int
     """Images on which they split otherwise than all against one."""
     odd_one_out: str | None
-    """`<runtime> (<artifact>)` of the voter that stands alone most often; None where there is no such one."""
+    """`<runtime> (<artifact>)` of the voter that stands alone most often; None if there is no such one."""
 
 
 class LayerError(Part, frozen=True, kw_only=True):
@@ -176,7 +176,7 @@ class LayerError(Part, frozen=True, kw_only=True):
     clipped: float
     """Share of the float model's values that lie outside what this tensor can hold, 0 to 1."""
     weight_sqnr_db: float | None
-    """The same ratio for the layer's weights; None where there are none, or where nothing differs."""
+    """The same ratio for the layer's weights; None if there are none, or where nothing differs."""
 
 
 class ArtifactLayers(Part, frozen=True, kw_only=True):

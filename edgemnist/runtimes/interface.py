@@ -57,7 +57,7 @@ class Classifier(ABC):
         of `pixels.INPUT_RANGES`; by default the file's own, or 0..1.
 
         Raises ArtifactError where the file is missing, damaged, of another format than its name says, or does not map
-        28×28 images to class scores, or where there are more or fewer labels than classes.
+        28×28 images to class scores, or if there are more or fewer labels than classes.
         """
 
     @abstractmethod

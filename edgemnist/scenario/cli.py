@@ -81,4 +81,5 @@ def scenario(
     reporter = TerminalReporter()
     opened = Exports.open(exports, reporter)
     result = run_scenario(opened, models, config, played, save=save, reporter=reporter)
+    opened.findings.save_scenario(result, reporter)
     show(result, lambda: scenario_page(result, opened.command("report")), json=json)

@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.models import Subject, select_subjects
+from edgemnist.bench.config import BenchConfig, Subject, select_subjects
 from edgemnist.bench.process import play_undisturbed
 from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, Trial
 from edgemnist.bench.quality import host_warnings, quieter
@@ -45,7 +44,7 @@ def early_stopping_bound(
 
 
 def tolerated_misses(count: int, percentile: float = PERCENTILE, confidence: float = CONFIDENCE) -> int:
-    """Return t of `early_stopping_bound` for `count` samples; 0 where there are too few."""
+    """Return t of `early_stopping_bound` for `count` samples; 0 if there are too few."""
     misses = np.arange(count + 1)
     # log(k!), so that 100,000 samples are as exact as 100.
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])
@@ -124,7 +123,7 @@ def run_scenario(
 ) -> ScenarioResult:
     """Play a scenario with models of an export directory: those named, or all that can be run, but not Keras.
 
-    `save` gets the raw samples; the result that is returned, and kept in the export directory, has none. Raises what
+    `save` gets the raw samples; the result that is returned has none. Raises what
     `edgemnist.bench.run.bench` and `write_file` raise.
     """
     subjects = [
@@ -149,8 +148,6 @@ def run_scenario(
     )
     if save is not None:
         write_file(save, result.to_json().encode())
-    if config.slowdown == 1 and not exports.is_reference:
-        exports.findings.save_scenario(result, reporter)
     return without_samples(result)
 
 

@@ -20,10 +20,10 @@ from edgemnist.results.data import DataIdentity
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.tflite import Graph, read_graph
-from edgemnist.verify.assess import assess
 from edgemnist.verify.gate import Gate, LimitOverrides
 from edgemnist.verify.gatefile import GateTable
 from edgemnist.verify.parity import Answers, ask
+from edgemnist.verify.run import assess
 from edgemnist.verify.statistics import load_statistics
 from edgemnist.verify.vote import INTEGER, integer_answers
 
@@ -45,7 +45,7 @@ def find_evaluation(
 ) -> Evaluation:
     """Return the test images of a data set that was named, else those of the golden pack, else those of MNIST.
 
-    Raises DataError where there are none, ManifestError and ArtifactError where the golden pack is damaged.
+    Raises DataError if there are none, ManifestError and ArtifactError where the golden pack is damaged.
     """
     if data is None and (exports / MANIFEST_FILE).exists():
         opened = Exports.open(exports)

@@ -78,7 +78,7 @@ class Gate:
     sum_error: float
     """Of one class's part in Σ|p|, which should be 1."""
     integer_diff: float | None = None
-    """Of one probability, between a runtime and the integer reference; None where there is no such reference."""
+    """Of one probability, between a runtime and the integer reference; None if there is no such reference."""
 
     def max_sum_error(self, classes: int) -> float:
         """Return how far from 1 the sum over `classes` may be.
@@ -187,7 +187,7 @@ def _share(option: str, percent: float | None) -> Share | None:
 
 
 def gate_for(quantization: str) -> Gate:
-    """Return the gate of a quantization. Raises UnknownNameError where there is none."""
+    """Return the gate of a quantization. Raises UnknownNameError if there is none."""
     if quantization not in GATES:
         raise UnknownNameError("parity gate for the quantization", quantization, GATES)
     return GATES[quantization]
@@ -200,7 +200,7 @@ def missed(  # noqa: C901 - one question after the other
 
     Ties are flips, and miss no gate: nothing but the order of the classes decides them.
 
-    `integer` is the comparison with the integer reference, where there is one.
+    `integer` is the comparison with the integer reference, if there is one.
     """
     images = parity.images
     reasons: list[str] = []

@@ -169,7 +169,7 @@ def compare_layers(
     if kinds != expected:
         raise ArtifactError(
             f"{quantized} has the layers {', '.join(kinds)}, and {reference} has {', '.join(expected)}",
-            hint="Layers are compared between files of one model: write both anew with: edgemnist export",
+            hint="Layers are compared between files of one model: write both again with: edgemnist export",
         )
     classifier = load(quantized, runtime=RUNTIME)
     with reporter.task(f"Comparing the layers of {name}", total=len(golden.labels)) as task:
@@ -231,7 +231,7 @@ def _errors(probe: _Probe, twin: _Probe, sums: Sequence[_Sums]) -> Iterator[Laye
 
 
 def decibels(signal: float, noise: float) -> float | None:
-    """Return 10 · log10(signal / noise), or None where there is no noise, or no signal to speak of it."""
+    """Return 10 · log10(signal / noise), or None if there is no noise, or no signal to speak of it."""
     return 10.0 * float(np.log10(signal / noise)) if signal > 0.0 and noise > 0.0 else None
 
 

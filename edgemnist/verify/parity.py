@@ -149,7 +149,7 @@ def tie(answers: Probabilities, labels: Labels) -> npt.NDArray[np.bool_]:
 
 
 def _settle(answers: Probabilities) -> tuple[Probabilities, Labels]:
-    """Return the answers without what is not finite, and their labels, -1 where there is none."""
+    """Return the answers without what is not finite, and their labels, -1 if there is none."""
     finite = np.all(np.isfinite(answers), axis=1, keepdims=True)
     settled = np.where(finite, answers, np.float32(0.0))
     return settled, np.where(finite[:, 0], settled.argmax(axis=1), -1)

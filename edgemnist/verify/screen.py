@@ -143,10 +143,10 @@ def _voters(result: VerifyResult) -> Iterator[Text]:
         yield Text(f"{parity.runtime} against the integer reference on {parity.name}: {steps}.", style="dim")
     for parity in result.artifacts:
         if parity.ties:
+            some = f"{parity.ties:,} of {count(parity.flips, 'flip')} of {parity.name}"
             yield Text(
-                f"{parity.ties} of the {count(parity.flips, 'flip')} of {parity.name} "
-                f"{'is a tie' if parity.ties == 1 else 'are ties'}: both labels are equally likely, so the gate lets "
-                f"{'it' if parity.ties == 1 else 'them'} pass.",
+                f"{some} {'is a tie' if parity.ties == 1 else 'are ties'}: both labels are equally likely, so no "
+                "gate is missed.",
                 style="dim",
             )
     if result.vote is not None:

@@ -14,12 +14,12 @@ from edgemnist.bench.baseline import (
     check_in_common,
     compare_rounds,
     compare_with_baseline,
+    read_baseline,
 )
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench_against
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.findings import read_baseline
 from edgemnist.results.bench import BenchResult
 from tests.bench.machine import run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from edgemnist.exports.findings import choose
@@ -138,4 +139,13 @@ def test_when_none_passed_there_is_no_recommendation() -> None:
 
 def test_keras_is_no_artifact_to_recommend() -> None:
     name, _ = recommend(verified(parity("tflite-int8")), benched(latency("keras", 1.0), latency("tflite-int8", 6.1)))
+    assert name == "tflite-int8"
+
+
+def test_a_runtime_that_is_asked_for_by_name_only_is_no_choice_for_a_board() -> None:
+    integer = msgspec.structs.replace(parity("tflite-int8@integer"), runtime="integer")
+    name, _ = recommend(
+        verified(integer, parity("tflite-int8")),
+        benched(latency("tflite-int8@integer", 0.1), latency("tflite-int8", 6.1)),
+    )
     assert name == "tflite-int8"

@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.bench.config import BenchConfig, can_evict, evict, files_of
-from edgemnist.bench.models import NULL, Subject, select_subjects
+from edgemnist.bench.config import NULL, BenchConfig, Subject, can_evict, evict, files_of, select_subjects
 from edgemnist.bench.run import bench, spread, takes_part
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
 from edgemnist.exports.directory import Exports

@@ -39,7 +39,7 @@ def test_two_files_need_no_export_directory(made_exports: Path, tmp_path: Path) 
     result = compare(open_for(tmp_path, (files[0], files[1]), notices), files[0], files[1], QUICK, reporter=notices)
     assert [result.first.name, result.second.name] == files
     assert notices.messages == [f"{tmp_path} has no manifest.json, so the images are those of the reference."]
-    with pytest.raises(ManifestError, match=r"has no manifest\.json"):
+    with pytest.raises(ManifestError, match="is empty"):
         open_for(tmp_path, (files[0], "tflite-int8"))
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ManifestError):

@@ -35,6 +35,7 @@ class State:
 
     @property
     def usable(self) -> bool:
+        """Whether the file can be executed."""
         return self.status in {"current", "outdated"}
 
 
@@ -200,6 +201,10 @@ def test_those_that_choose_or_list_say_it_as_the_others_do(
         found = json.loads(advice.stdout)
         names = [one["name"] for one in found["candidates"]] or [found["recommended"]]
         assert (NAME in names) == state.verified
+        best = package.Exports.open(directory).best()
+        assert best.verified
+        answered = edgemnist("predict", "--index", "0", "--exports", directory, "--json")
+        assert found["recommended"] == best.model.name == json.loads(answered.stdout)["artifact"]
         assert any(state.reason in warning for warning in found["warnings"]) or not state.reason
 
     written = json.loads(edgemnist("report", "--markdown", "--output", "r.md", "--exports", directory, "--json").stdout)
@@ -239,7 +244,7 @@ def test_no_command_but_those_that_answer_falls_back_to_the_reference(edgemnist:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda path: None, "The export directory mine does not exist"),
+        (lambda _: None, "The export directory mine does not exist"),
         (lambda path: path.touch(), "mine is a file, not an export directory"),
         (lambda path: path.mkdir(), "The export directory mine is empty"),
         (lambda path: (path.mkdir(), (path / "x.txt").touch()), "mine has no manifest.json"),

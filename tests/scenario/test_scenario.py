@@ -16,7 +16,7 @@ from edgemnist.errors import ManifestError, UsageError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import SCENARIOS_FILE
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.report.facts import read_facts
+from edgemnist.report.data import read_report_data
 from edgemnist.report.page import html_page
 from edgemnist.results.bench import ScenarioResult
 from edgemnist.scenario.run import ScenarioConfig, run_scenario
@@ -117,7 +117,7 @@ def test_the_command_line_plays_scenarios_keeps_them_and_the_report_shows_them(
     kept = read_scenarios(exports)
     assert [one.scenario for one in kept] == ["single-stream", "offline", "duty-cycle"]
     assert all(point.samples_us is None for one in kept for played in one.results for point in played.points)
-    page = html_page(read_facts(Exports.open(exports)))
+    page = html_page(read_report_data(Exports.open(exports)))
     assert all(f">{title}</h3>" in page for title in ("Single stream", "Offline", "Duty cycle"))
 
 

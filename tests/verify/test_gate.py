@@ -121,7 +121,7 @@ def test_the_reasons_are_sentences_with_both_numbers() -> None:
     parity = dataclasses.replace(PERFECT, flips=42, lost=31, max_abs_diff=0.5)
     assert missed(GATES["int8"], parity) == [
         "42 labels changed (0.42 %), 30 allowed (0.30 %)",
-        "accuracy fell by 0.31 points, 0.20 allowed",
+        "accuracy fell by 0.31 points, 0.2 allowed",
         "a probability is off by 0.5, 0.2 allowed",
     ]
     assert missed(GATES["float32"], dataclasses.replace(PERFECT, flips=1)) == ["1 label changed (0.01 %), none allowed"]

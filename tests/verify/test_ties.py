@@ -10,10 +10,9 @@ import pytest
 
 from edgemnist.arrays import Probabilities
 from edgemnist.exports.directory import Exports
-from edgemnist.verify.assess import assess
 from edgemnist.verify.gate import GATES, exceeded, missed
 from edgemnist.verify.parity import compare
-from edgemnist.verify.run import verify
+from edgemnist.verify.run import assess, verify
 from edgemnist.verify.screen import verify_page
 from tests.conftest import Run
 from tests.render.test_narrow import lines_of, unfolded

@@ -10,6 +10,7 @@ from edgemnist.console.tables import kilobytes, microseconds, percent, ratio
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import Artifact, Manifest, command
+from edgemnist.exports.models import split_name
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.pipeline import RecommendResult
@@ -20,7 +21,7 @@ from edgemnist.verify.layers import FLOAT_TWIN
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Facts:
+class ReportData:
     """What a report is made of; None for what no command has found out yet."""
 
     exports: Path
@@ -52,15 +53,23 @@ class Facts:
             return "Nothing to ship" if self.unfit.keys() >= self._names() > set() else "Not measured yet"
         return f"Ship {self.recommended}" if self.recommended else "Nothing to ship"
 
-    def parity(self, artifact: Artifact) -> ArtifactParity | None:
-        """Return what `verify` says about an artifact."""
-        return (
-            next((one for one in self.verified.artifacts if one.name == artifact.name), None) if self.verified else None
-        )
+    def parity(self, name: str) -> ArtifactParity | None:
+        """Return what `verify` says about a model."""
+        return next((one for one in self.verified.artifacts if one.name == name), None) if self.verified else None
 
-    def latency(self, artifact: Artifact) -> Latency | None:
-        """Return what `bench` says about an artifact."""
-        return next((one for one in self.benched.results if one.name == artifact.name), None) if self.benched else None
+    def latency(self, name: str) -> Latency | None:
+        """Return what `bench` says about a model."""
+        return next((one for one in self.benched.results if one.name == name), None) if self.benched else None
+
+    def models(self) -> list[tuple[str, Artifact]]:
+        """Return each artifact under its own name, and under that of each further runtime that was tried with it."""
+        tried = [one.name for one in (self.verified.artifacts if self.verified else [])]
+        tried += [one.name for one in (self.benched.results if self.benched else [])]
+        return [
+            (name, artifact)
+            for artifact in self.manifest.artifacts
+            for name in dict.fromkeys([artifact.name, *(one for one in tried if split_name(one)[0] == artifact.name)])
+        ]
 
     def missing(self) -> list[str]:
         """Return the commands that would complete the report."""
@@ -93,7 +102,7 @@ class Facts:
         return {artifact.name for artifact in self.manifest.artifacts}
 
 
-def read_facts(exports: Exports) -> Facts:
+def read_report_data(exports: Exports) -> ReportData:
     """Return what is known about an export directory; figures of files that have changed since are left out.
 
     So are those of artifacts that are damaged or were made from another model than the present one, and what was
@@ -104,7 +113,7 @@ def read_facts(exports: Exports) -> Facts:
     benched = findings.bench.result if findings.bench is not None and findings.bench.current else None
     training = findings.training.result if findings.training is not None and findings.training.current else None
     has_golden = exports.manifest.golden is not None and not exports.mismatch
-    return Facts(
+    return ReportData(
         exports=exports.directory,
         manifest=exports.manifest,
         training=training,
@@ -123,7 +132,7 @@ UNKNOWN = "–"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What is known about one artifact, in words for a person."""
+    """What is known about one model, in words for a person."""
 
     name: str
     file: str
@@ -145,21 +154,22 @@ class Row:
     """Why the gate was missed."""
 
 
-def rows(facts: Facts) -> list[Row]:
-    """Return a row for each artifact of the manifest, the fastest first, and those that were not measured last."""
-    artifacts = sorted(facts.manifest.artifacts, key=lambda one: _speed(facts.latency(one)))
-    return [_row(artifact, facts.parity(artifact), facts.latency(artifact), facts) for artifact in artifacts]
+def rows(facts: ReportData) -> list[Row]:
+    """Return a row for each model, the fastest first, and those that were not measured last."""
+    models = sorted(facts.models(), key=lambda one: _speed(facts.latency(one[0])))
+    return [_row(name, artifact, facts) for name, artifact in models]
 
 
 def _speed(latency: Latency | None) -> float:
     return latency.p50_us if latency else float("inf")
 
 
-def _row(artifact: Artifact, parity: ArtifactParity | None, latency: Latency | None, facts: Facts) -> Row:
+def _row(name: str, artifact: Artifact, facts: ReportData) -> Row:
+    parity, latency = facts.parity(name), facts.latency(name)
     return Row(
-        name=artifact.name,
+        name=name,
         file=artifact.file,
-        chosen=artifact.name == facts.recommended,
+        chosen=name == facts.recommended,
         size=kilobytes(artifact.bytes),
         accuracy=percent(parity.accuracy) if parity else UNKNOWN,
         drop=f"{parity.accuracy_drop_points:+.2f}" if parity else UNKNOWN,
