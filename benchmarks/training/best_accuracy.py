@@ -22,7 +22,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from edgemnist.train.teachers import Teachers
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
@@ -33,6 +32,7 @@ from edgemnist.results.base import read_result
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes import load
 from edgemnist.train.calibration import calibration_error
+from edgemnist.train.distillation import Teachers
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 

@@ -21,7 +21,7 @@ _PLACE: Final = re.compile(
 """Where in its own source a converter failed, which says nothing about the model."""
 
 LARGE: Final = 1024
-"""Values from which on a tensor of weights has to be quantized: TensorFlow's converter leaves smaller ones in float
+"""Values from which on a tensor of weights must be quantized: TensorFlow's converter leaves smaller ones in float
 (`kWeightsMinNumElementsDefault`), because that saves nothing."""
 
 
@@ -85,7 +85,7 @@ class Exporter(ABC):
 
     @abstractmethod
     def inspect(self, data: bytes, quantization: str) -> Exported:
-        """Open an artifact in its runtime and describe it. Raises ArtifactError where it is not what was asked for."""
+        """Open an artifact in its runtime and describe it. Raises ArtifactError if it is not what was asked for."""
 
     def _check(self, quantization: str, data: bytes, constants: Iterable[Constant], expected: str) -> None:
         """Raise ArtifactError for departures, and where no weights at all are of the expected dtype."""

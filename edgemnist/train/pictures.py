@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from edgemnist.images.sheet import DETAIL, MOST, TEXT, Section, Tile, encoded, s
 from edgemnist.results.train import TrainResult
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from edgemnist.train.model import Weights
@@ -49,35 +50,53 @@ FEW_EPOCHS = 10
 
 def curves_png(result: TrainResult) -> bytes:
     """Return a PNG of loss and accuracy while training, with the accuracies of the finished model as lines."""
-    from matplotlib.ticker import MaxNLocator
-
-    epochs = [epoch.epoch for epoch in result.history]
-    losses, accuracies = [epoch.loss for epoch in result.history], [epoch.accuracy for epoch in result.history]
-    style = {"color": "tab:blue", "marker": "o" if len(epochs) < FEW_EPOCHS else ""}
     layers = "-".join(map(str, [*result.hidden, len(result.labels)]))
-
     figure = new_figure(9, 3.6)
     figure.suptitle(f"{result.recipe}, 784-{layers}, seed {result.seed}")
     loss, accuracy = figure.subplots(1, 2)
-    loss.plot(epochs, losses, **style)
-    loss.set(xlabel="epoch", ylabel="loss while training", yscale="log")
-    accuracy.plot(epochs, accuracies, label="while training", **style)
+    draw_curves(loss, accuracy, result, ("tab:blue", "tab:orange", "tab:green"))
+    for axes in (loss, accuracy):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+    return png(figure)
+
+
+def draw_curves(loss: Axes, accuracy: Axes, result: TrainResult, colors: Sequence[str]) -> None:
+    """Draw loss and accuracy over the epochs, and the finished model's accuracies as lines, in at least three colors.
+
+    Titles, grids and the labels of the epochs are the caller's.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    while_training, on_test, on_training = colors[:3]
+    epochs = [epoch.epoch for epoch in result.history]
+    style: dict[str, Any] = {
+        "color": while_training,
+        "marker": "o" if len(epochs) < FEW_EPOCHS else "",
+        "markersize": 3,
+    }
+    loss.plot(epochs, [epoch.loss for epoch in result.history], **style)
+    loss.set(ylabel="loss while training", yscale="log")
+    accuracy.plot(epochs, [epoch.accuracy for epoch in result.history], label="while training", **style)
     for share, name, color in (
-        (result.train_accuracy, "training", "tab:green"),
-        (result.test_accuracy, "test", "tab:orange"),
+        (result.train_accuracy, "training", on_training),
+        (result.test_accuracy, "test", on_test),
     ):
         accuracy.axhline(share, color=color, linestyle="--", label=f"finished, {name} images: {share:.2%}")
-    accuracy.set(xlabel="epoch", ylabel="accuracy")
+    accuracy.set_ylabel("accuracy")
     accuracy.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
     accuracy.legend(loc="lower right")
     for axes in (loss, accuracy):
-        axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return png(figure)
 
 
 DARK = 0.6
 """Share of the most frequent mistake from which on a number is written in white."""
+
+
+def confusion_counts(truth: Labels, answers: Labels, classes: int) -> npt.NDArray[np.int64]:
+    """Return how often each true class, a row, got each answer, a column: int64 [C, C]; both are int64 [N]."""
+    return np.bincount(truth * classes + answers, minlength=classes**2).reshape(classes, classes)
 
 
 def confusion_png(truth: Labels, answers: Labels, labels: Sequence[str]) -> bytes:
@@ -85,8 +104,7 @@ def confusion_png(truth: Labels, answers: Labels, labels: Sequence[str]) -> byte
 
     Mistakes are shaded by their number. The right answers, a hundred times as many, stay unshaded.
     """
-    counts = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(counts, (truth, answers), 1)
+    counts = confusion_counts(truth, answers, len(labels))
     mistakes = counts - np.diag(np.diag(counts))
     most = max(1, int(mistakes.max()))
     side = max(4.0, 0.5 * len(labels) + 1.2)

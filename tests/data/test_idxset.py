@@ -183,5 +183,5 @@ def test_the_mapping_file_of_emnist_names_the_classes(write_set: WriteSet) -> No
 def test_a_damaged_mapping_file_is_an_error(write_set: WriteSet, line: str) -> None:
     directory = write_set(name="emnist-letters-{}")
     (directory / "emnist-letters-mapping.txt").write_text(f"0 65\n{line}\n")
-    with pytest.raises(DataError, match="mapping.txt is damaged"):
+    with pytest.raises(DataError, match=r"mapping\.txt is damaged"):
         read_idx_directory(directory)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
-from edgemnist.export.interface import ExportConfig, Target, targets
+from edgemnist.export.interface import ExportConfig, artifact_specs
 from edgemnist.formats import FORMATS, artifact_names
 
 
 def names(*arguments: object) -> list[str]:
-    return [target.name for target in targets(*arguments)]  # type: ignore[arg-type]  # given as a test has them
+    return [spec.name for spec in artifact_specs(*arguments)]  # type: ignore[arg-type]  # given as a test has them
 
 
 def test_no_option_stands_for_everything() -> None:

@@ -48,7 +48,7 @@ def test_a_small_archive_with_gigabytes_in_it_is_refused_before_it_is_unpacked(w
         for _ in range(1100):
             out.write(bytes(1 << 20))
     assert bomb.stat().st_size < 10_000_000
-    with pytest.raises(ModelError, match="takes more than 1 GB|take more than 1 GB"):
+    with pytest.raises(ModelError, match="take more than 1 GB"):
         read_source(bomb)
 
 
