@@ -79,6 +79,15 @@ class ONNXExporter(Exporter):
             found += [f"it has {operation}" for operation in sorted(operations & _QUANTIZING)]
         return found
 
+    def runs(self, data: bytes) -> bool:
+        """Return whether ONNX Runtime executes an ONNX file; see `Exporter.runs`."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        image = np.zeros((1, *self.source.input_shape), np.float32)
+        session.run(None, {session.get_inputs()[0].name: image})
+        return True
+
     def inspect(self, data: bytes, quantization: str) -> Exported:
         """Open an ONNX file in ONNX Runtime; see `Exporter.inspect`."""
         import onnx
