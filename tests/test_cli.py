@@ -415,10 +415,10 @@ def test_data_tells_whether_a_directory_was_made_from_these_images(
     exported = json.loads((made_exports / "manifest.json").read_text())["data"]
     found = json.loads(edgemnist("data", "--offline", "--exports", made_exports, "--json").stdout)
     assert found["exported"] == exported
-    assert "was made from these images" in done.stdout.replace("\n", " ")
+    assert "was trained with these images" in done.stdout.replace("\n", " ")
     # Another directory, made from other images.
     shutil.copytree(made_exports, tmp_path / "exports")
     manifest = json.loads((tmp_path / "exports" / "manifest.json").read_text())
     manifest["data"] |= {"sha256": "0" * 64, "source": "MY DIGITS"}
     (tmp_path / "exports" / "manifest.json").write_text(json.dumps(manifest))
-    assert "was made from others: MY DIGITS" in edgemnist("data", "--offline").stdout.replace("\n", " ")
+    assert "was trained with other images: MY DIGITS" in edgemnist("data", "--offline").stdout.replace("\n", " ")

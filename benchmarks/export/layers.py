@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,22 @@ def families() -> Mapping[str, Callable[[], list[Any]]]:
     """Return the layers between the input, [N, 28, 28], and the last Dense of ten, by the name of the row."""
     from keras import layers as k
 
-    def picture(*inner: Any) -> list[Any]:
+    def picture(*inner: Any) -> list[Any]:  # noqa: ANN401 - Keras has no types
         return [k.Reshape((28, 28, 1)), k.Conv2D(8, 3, strides=2), *inner, k.Flatten()]
 
-    def units(*inner: Any) -> list[Any]:
+    def units(*inner: Any) -> list[Any]:  # noqa: ANN401
         return [k.Flatten(), k.Dense(48), *inner]
+
+    def activated(name: str) -> list[Any]:
+        return units(k.Activation(name))
 
     activations = ("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid", "hard_silu")
     found: dict[str, Callable[[], list[Any]]] = {
-        "Dense": lambda: units(),
-        **{f"Activation {name}": lambda name=name: units(k.Activation(name)) for name in activations},
+        "Dense": units,
+        **{f"Activation {name}": partial(activated, name) for name in activations},
         "PReLU": lambda: units(k.PReLU()),
         "Softplus, Softsign": lambda: units(k.Activation("softplus"), k.Activation("softsign")),
-        "Conv2D": lambda: picture(),
+        "Conv2D": picture,
         "Conv2D, dilated": lambda: picture(k.Conv2D(8, 3, dilation_rate=2)),
         "Conv2D, groups": lambda: picture(k.Conv2D(8, 3, groups=2)),
         "Conv1D": lambda: [k.Conv1D(16, 3, activation="relu"), k.Flatten()],
@@ -163,7 +167,7 @@ def page(rows: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
             cells.append("no" if not found[name].startswith("WRONG") else found[name])
         lines.append(f"| {family} | {' | '.join(cells)} |")
     lines += ["", "## Why not", ""]
-    lines += [f"- {', '.join(where)}: {reason}" for reason, where in reasons.items()] or ["Everything can be exported."]
+    lines += [f"- {', '.join(where)}: {reason}" for reason, where in reasons.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -22,7 +22,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from edgemnist.train.teachers import Teachers
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
@@ -32,6 +31,7 @@ from edgemnist.machine.facts import host_facts
 from edgemnist.results.base import read_result
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes import load
+from edgemnist.train.distillation import Teachers
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from edgemnist.verify.statistics import expected_calibration_error as calibration_error

@@ -38,7 +38,7 @@ _TYPES = {
 _CONTENTS = {1: "labels", 3: "images"}
 # RFC 1951: the densest DEFLATE code is 2 bits for 258 bytes, so no file unpacks to more than this many times its size.
 _MAX_EXPANSION = 1032
-_AGAIN = "Get the file anew; the four files of a set belong together, gzipped or not."
+_AGAIN = "Get the file again; the four files of a set belong together, gzipped or not."
 
 
 def encode_idx(values: npt.NDArray[np.uint8]) -> bytes:
@@ -50,7 +50,7 @@ def encode_idx(values: npt.NDArray[np.uint8]) -> bytes:
 def decode_images(data: bytes, name: str) -> Images:
     """Return the images, uint8 [N, 28, 28] and read-only, of a file's contents.
 
-    `name` stands in the messages. Raises DataError where the contents are anything but such images.
+    `name` stands in the messages. Raises DataError if the contents are anything but such images.
     """
     images = decode_idx(data, name, rank=3)
     if images.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
@@ -65,7 +65,7 @@ def decode_images(data: bytes, name: str) -> Images:
 def decode_labels(data: bytes, name: str) -> npt.NDArray[np.uint8]:
     """Return the label values, uint8 [N] and read-only, of a file's contents.
 
-    `name` stands in the messages. Raises DataError where the contents are anything but labels.
+    `name` stands in the messages. Raises DataError if the contents are anything but labels.
     """
     return decode_idx(data, name, rank=1)
 
@@ -74,7 +74,7 @@ def decode_idx(data: bytes, name: str, rank: int) -> npt.NDArray[np.uint8]:
     """Return the values, uint8 with `rank` dimensions and read-only, of an IDX file's contents.
 
     Whether they are gzipped is seen from the contents. No more is allocated than the file can hold.
-    Raises DataError, naming the file, where the contents are empty, truncated, too long, damaged, of another type or
+    Raises DataError, naming the file, if the contents are empty, truncated, too long, damaged, of another type or
     of another number of dimensions.
     """
     if not data:
@@ -163,9 +163,9 @@ def role_of(name: str) -> str | None:
 
 
 def find_idx_files(directory: Path) -> dict[str, Path]:
-    """Return the four files of the set in a directory by role, such as `train-images`; empty where there are none.
+    """Return the four files of the set in a directory by role, such as `train-images`; empty if there are none.
 
-    Raises DataError where some are missing, or where there is more than one candidate.
+    Raises DataError if some are missing, or if there is more than one candidate.
     """
     found: dict[str, Path] = {}
     for path in sorted(directory.iterdir()):
@@ -195,9 +195,9 @@ def find_idx_files(directory: Path) -> dict[str, Path]:
 
 
 def read_idx_directory(directory: Path) -> Dataset | None:
-    """Read the four IDX files in a directory, or return None where there are none.
+    """Read the four IDX files in a directory, or return None if there are none.
 
-    Raises DataError, naming the file, where they are damaged or do not fit each other.
+    Raises DataError, naming the file, if they are damaged or do not fit each other.
     """
     files = find_idx_files(directory)
     if not files:
@@ -221,7 +221,7 @@ def decode_idx_set(
     The classes are the values among the training labels, in ascending order, whatever they start at; `names` has a name
     for some or all of them. `source` is where the files come from, in words.
 
-    Raises DataError, naming the file, where they are damaged or do not fit each other.
+    Raises DataError, naming the file, if they are damaged or do not fit each other.
     """
     images = {split: _images(contents[f"{split}-images"], transposed=transposed) for split in ("train", "test")}
     values = {split: _values(contents, split, len(images[split])) for split in ("train", "test")}

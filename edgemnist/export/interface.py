@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
 from edgemnist.arrays import Images
-from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, UnknownNameError, check_range
+from edgemnist.errors import (
+    ArtifactError,
+    EdgemnistError,
+    ModelError,
+    UnknownNameError,
+    check_range,
+    temporary_files_failed,
+)
 from edgemnist.export.model import KerasSource
 from edgemnist.exports.manifest import TensorSpec
 from edgemnist.formats import FORMATS, INPUT_RANGES
@@ -20,8 +27,10 @@ _PLACE: Final = re.compile(
 )
 """Where in its own source a converter failed, which says nothing about the model."""
 
+_OTHERWISE: Final = "Replace the layer, or choose another format with --format or another quantization with --quantize."
+
 LARGE: Final = 1024
-"""Values from which on a tensor of weights has to be quantized: TensorFlow's converter leaves smaller ones in float
+"""Values from which on a tensor of weights must be quantized: TensorFlow's converter leaves smaller ones in float
 (`kWeightsMinNumElementsDefault`), because that saves nothing."""
 
 
@@ -68,12 +77,31 @@ class Exporter(ABC):
             data = self.convert(self.source.model, quantization)
         except EdgemnistError:
             raise
+        except OSError as error:
+            # The converters work with files in the system's temporary directory.
+            raise temporary_files_failed(error) from error
         except Exception as error:
             # Each converter has its own exceptions, and many of them are bare.
             raise self._inexpressible(quantization, error) from error
         if found := self.departures(data, quantization):
             raise self._not_as_asked(quantization, f"{found[0]}{self._layer_at_fault(quantization)}")
-        return self.inspect(data, quantization)
+        try:
+            return self.inspect(data, quantization)
+        except ArtifactError as error:
+            found = first_failing_layer(
+                self.source.original, self.source.model, lambda part: self.runs(self.convert(part, quantization))
+            )
+            if not found:
+                raise
+            raise ModelError(
+                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its layer {found} cannot be "
+                f"executed ({error.message.rpartition(': ')[2]})",
+                hint=_OTHERWISE,
+            ) from error
+
+    @abstractmethod
+    def runs(self, data: bytes) -> bool:
+        """Return whether the runtime executes an artifact, of whatever shapes; its exceptions count as a no."""
 
     @abstractmethod
     def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
@@ -85,7 +113,7 @@ class Exporter(ABC):
 
     @abstractmethod
     def inspect(self, data: bytes, quantization: str) -> Exported:
-        """Open an artifact in its runtime and describe it. Raises ArtifactError where it is not what was asked for."""
+        """Open an artifact in its runtime and describe it. Raises ArtifactError if it is not what was asked for."""
 
     def _check(self, quantization: str, data: bytes, constants: Iterable[Constant], expected: str) -> None:
         """Raise ArtifactError for departures, and where no weights at all are of the expected dtype."""
@@ -124,7 +152,7 @@ class Exporter(ABC):
         detail = _first_words(error)
         return ModelError(
             f"{self.source.path} cannot be exported as {self.format}-{quantization}: {reason} ({detail})",
-            hint="Replace the layer, or choose another format with --format or another quantization with --quantize.",
+            hint=_OTHERWISE,
         )
 
 

@@ -2,7 +2,7 @@
 
 Minimum and maximum over all calibration images give every step of int8 the width that the most extreme image asks for.
 Without the most extreme ones the steps are finer, and what lies beyond is clipped. Which of the two costs less is
-tried: on the training images, since the evaluation images are there to judge, not to choose by.
+tried on the training images: the evaluation images must not be used to choose.
 """
 
 from __future__ import annotations

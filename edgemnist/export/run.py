@@ -14,7 +14,7 @@ import msgspec
 from edgemnist.arrays import Labels
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
-from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, StorageError
+from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
 from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
 from edgemnist.export.model import KerasSource, Origin, find_input_range, find_origin
 from edgemnist.exports.answers import ANSWERS_FILE, answers_of_export, answers_record
@@ -92,7 +92,7 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
     try:
         answers = answers_of_export(exports, origin.manifest, manifest, made, golden.images)
     except OSError as error:
-        raise StorageError(f"Temporary files cannot be written: {error.strerror}", hint="Free some space.") from error
+        raise temporary_files_failed(error) from error
     manifest = msgspec.structs.replace(manifest, answers=answers_record(answers))
     commit_files(
         exports,

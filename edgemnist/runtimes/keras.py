@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
-from edgemnist.errors import ArtifactError, ModelError
+from edgemnist.errors import ArtifactError, ModelError, temporary_files_failed
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
@@ -36,7 +36,10 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
         # Keras reads files only; what is read here is what was hashed, whatever happens to the original.
         copy = Path(directory) / f"model{suffix}"
-        copy.write_bytes(data)
+        try:
+            copy.write_bytes(data)
+        except OSError as error:
+            raise temporary_files_failed(error) from error
         if wrong := check_contents(copy):
             raise _unloadable(path, wrong.replace(str(copy), path.name))
         try:

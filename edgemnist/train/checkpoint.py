@@ -1,4 +1,4 @@
-"""Training that can be interrupted: a checkpoint after each epoch, from which it continues to the same weights."""
+"""Training that can be interrupted: checkpoints of whole epochs, from which it continues to the same weights."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LISTS = ("weights", "slots", "averages", "limits")
 """The fields of a state that are lists of tensors."""
 FRESH = "Train without --resume to start from the beginning."
+INTERVAL_S = 1.0
+"""Between two checkpoints: to write one durably may take as long as an epoch of a small data set."""
 MAX_BYTES = 1 << 32
 """Of the arrays in a checkpoint: ten times those of the largest network with its averages and two slots."""
 
@@ -198,6 +200,7 @@ def fit_resumably(job: FitJob, train: Split, *, resume: bool, reporter: Reporter
     watch = ChanceWatch(train, plan.batch_size, reporter)
     before = sum(epoch.seconds for epoch in resumed.history) if resumed else 0.0
     started, fitted, interrupted = time.perf_counter(), resumed, False
+    saved, saved_at = resumed, -INTERVAL_S
     with reporter.task(job.name, total=plan.epochs) as task:
         task.update(len(resumed.history) if resumed else 0, "compiling")
         try:
@@ -209,13 +212,17 @@ def fit_resumably(job: FitJob, train: Split, *, resume: bool, reporter: Reporter
                         f"The checkpoint of an interrupted training was kept as {checkpoint.previous}. "
                         "To continue that training, repeat its options with --resume."
                     )
-                checkpoint.save(fitted)
+                if time.monotonic() - saved_at >= INTERVAL_S:
+                    checkpoint.save(fitted)
+                    saved, saved_at = fitted, time.monotonic()
                 task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {last.accuracy:.2%}")
                 watch.see(last)
         except KeyboardInterrupt:
             if fitted is None:
                 raise
             interrupted = True
+    if interrupted and fitted is not None and fitted is not saved:
+        checkpoint.save(fitted)
     if fitted is None:
         raise ValueError("a training has at least one epoch")
     return FitResult(

@@ -25,12 +25,12 @@ LEAST_PROGRESS = 0.1
 
 
 def check_learnable(dataset: Dataset, batch_size: int) -> None:
-    """Raise TrainingError where there is nothing to learn from the images, or no way to tell whether it was learned."""
+    """Raise TrainingError if the images teach nothing, or if nobody could tell what was learned."""
     train, test = dataset.train, dataset.test
     present = {name: set(np.unique(split.labels).tolist()) for name, split in (("training", train), ("test", test))}
     for name, indices in present.items():
         if not indices:
-            raise TrainingError(f"The data set has no {name} images", hint="See what there is with: edgemnist data")
+            raise TrainingError(f"The data set has no {name} images", hint="List its images with: edgemnist data")
     if len(present["training"]) == 1:
         (only,) = present["training"]
         raise TrainingError(

@@ -73,7 +73,7 @@ class Teachers:
     ) -> tuple[Path, AugmentedCopies]:
         """Return the file of the teacher, trained first if it does not exist, and the copies that it labels.
 
-        Raises TrainingError where the file is damaged or belongs to another training, and what `fit_resumably` raises.
+        Raises TrainingError if the file is damaged or belongs to another training, and what `fit_resumably` raises.
         """
         record = _record(distillation, train, classes=classes, seed=seed)
         path = self.path_of(distillation, train, classes=classes, seed=seed)
@@ -135,7 +135,7 @@ def _record(distillation: Distillation, train: Split, *, classes: int, seed: int
 
 
 def read_teacher(data: bytes, path: Path, record: Mapping[str, str]) -> keras.Model:
-    """Return the teacher of a file's contents. Raises TrainingError where it is damaged, or not what `record` says."""
+    """Return the teacher of a file's contents. Raises TrainingError if it is damaged, or not what `record` says."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             found = msgspec.json.decode(file.read(RECORD), type=dict[str, str])

@@ -54,7 +54,7 @@ class State(NamedTuple):
     """At which kernels are clipped; empty where nothing is rounded yet."""
 
     def trained(self) -> Weights:
-        """Return the weights to keep: the averages where there are some, within the limits where there are some."""
+        """Return the weights to keep: the averages if the recipe takes them, clipped at the limits if it rounds."""
         weights = [np.asarray(weight) for weight in self.averages or self.weights]
         return clipped(weights, [np.asarray(limit) for limit in self.limits]) if self.limits else weights
 
@@ -73,7 +73,7 @@ class EpochData(NamedTuple):
     images: tf.Tensor
     """uint8 [N, 28, 28]."""
     targets: tf.Tensor
-    """float16 [N, C], a teacher's logits; empty where there is none."""
+    """float16 [N, C], a teacher's logits; empty without a teacher."""
 
 
 DataSchedule: TypeAlias = Callable[[int], EpochData]
@@ -112,7 +112,7 @@ def fit(
     `schedule` says what each epoch learns from, if not the images as they are; a recipe that distils needs it.
     `resumed` is an earlier training of the same plan to continue from.
 
-    Raises TrainingError where the loss is no longer a finite number.
+    Raises TrainingError if the loss is no longer a finite number.
     """
     schedule = schedule or unaugmented(train)
     labels, steps = tf.constant(train.labels, tf.int32), ceil(len(train) / plan.batch_size)

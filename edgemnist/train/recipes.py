@@ -145,7 +145,7 @@ class Recipe:
         if self.epochs is not None:
             return self.epochs
         if self.images_seen is None:
-            raise ValueError("a recipe says how long to train by its epochs or by its images seen")
+            raise ValueError("a recipe needs epochs or images_seen")
         return min(MAX_EPOCHS, ceil(self.images_seen / images))
 
     def distortion_for(self, parameters: int) -> Distortion | None:

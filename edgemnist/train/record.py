@@ -104,7 +104,7 @@ def accuracy(model: keras.Model, split: Split) -> float:
 
 
 def read_or_none(exports: Path) -> Manifest | None:
-    """Return the manifest of a directory, or None where it has none yet. Raises ManifestError where it is broken."""
+    """Return the manifest of a directory, or None where it has none yet. Raises ManifestError if it is broken."""
     recover(exports)
     return read_manifest(exports) if (exports / MANIFEST_FILE).exists() else None
 

@@ -55,8 +55,8 @@ def train(
     """Train a model, and write it with its record into the directory `exports`, all files or none.
 
     Artifacts of an earlier model stay; their records say which model they belong to. The earlier model itself is kept
-    as `previous.keras`. After each epoch a checkpoint is written, from which `resume` continues; the model is the same
-    as without the interruption. `teachers` are those to learn from if the recipe has a teacher; None for those of
+    as `previous.keras`. About every second a checkpoint is written, from which `resume` continues; the model is the
+    same as without the interruption. `teachers` are those to learn from if the recipe has a teacher; None for those of
     `exports`. The test images are looked at once, after the training.
 
     On KeyboardInterrupt the model of the last full epoch is kept, and the result says so; but a finished model is never

@@ -21,7 +21,7 @@ long as training on them."""
 
 
 class NoiseSamples(NamedTuple):
-    """Noise; all empty where there is none."""
+    """Noise; all arrays are empty without noise."""
 
     bank: npt.NDArray[np.float32]
     """float32 [M, noisy images, 28, 28], standard normal."""
@@ -91,7 +91,7 @@ class Batch(NamedTuple):
     labels: tf.Tensor
     """int32 [B]."""
     targets: tf.Tensor | None
-    """float32 [B, C], the teacher's logits; None where there is no teacher."""
+    """float32 [B, C], the teacher's logits; None without a teacher."""
     counted: tf.Tensor
     """float32 [B], 1 for each image and 0 for what fills up the last batch."""
 
@@ -117,7 +117,7 @@ def losses_of(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the logits, float32 [B, C], and the loss of each image, float32 [B].
 
-    Where there is rounding, the losses are the means over its widths, and the logits those of the last one.
+    With rounding, the losses are the means over its widths, and the logits those of the last width.
     """
     forward, distillation, rounding = objective
     if rounding is None:

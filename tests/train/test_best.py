@@ -16,9 +16,10 @@ from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError
 from edgemnist.progress import SILENT
 from edgemnist.results.train import TrainResult
+from edgemnist.runtimes.keras import model_bytes
 from edgemnist.train.distillation import RECORD, AugmentedCopies, Teachers
 from edgemnist.train.recipes import RECIPES, Distillation, Recipe, TrainConfig, plan_for
-from edgemnist.train.record import model_bytes, predict_proba
+from edgemnist.train.record import predict_proba
 from edgemnist.train.run import train
 from edgemnist.train.step import draw_randomness
 from tests.train.conftest import Listener, quick
