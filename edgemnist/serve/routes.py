@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from edgemnist.results.base import Result
     from edgemnist.results.pictures import Prediction
+    from edgemnist.serve.assets import PageFile
     from edgemnist.serve.config import Limits
     from edgemnist.serve.models import LoadedModel, ModelStore
-    from edgemnist.serve.page_files import PageFile
 
 MAX_COMPARED: Final = 16
 SMALL_BYTES: Final = 2**16
@@ -44,7 +44,7 @@ _NO_STORE = {"cache-control": "no-store"}
 
 
 class Endpoints:
-    """Answers requests; what they have in common is done by `Guard`."""
+    """Answers requests; what they have in common is done by `RequestMiddleware`."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The ASGI application, and uvicorn with what it leaves to a proxy in front of it, since here there may be none.
 
 uvicorn waits for a request's header as long as the client likes, holds as much of it as it is sent, and takes any
-number of requests before the first is answered. `GuardedProtocol` limits all three, so uvicorn's version is pinned.
+number of requests before the first is answered. `LimitedProtocol` limits all three, so uvicorn's version is pinned.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from prometheus_client import disable_created_metrics
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from edgemnist.serve.assets import page_files
 from edgemnist.serve.config import BACKLOG, Limits, ServeConfig
-from edgemnist.serve.guard import RAW_SECURITY, Guard
 from edgemnist.serve.limits import Memory, network_of
 from edgemnist.serve.metrics import Metrics
+from edgemnist.serve.middleware import RAW_SECURITY, RequestMiddleware
 from edgemnist.serve.models import ModelStore
-from edgemnist.serve.page_files import page_files
 from edgemnist.serve.refusals import RefusedError, bad_request, busy, too_slow
 from edgemnist.serve.routes import Endpoints
 from edgemnist.serve.workers import Lane, Threads
@@ -59,7 +59,7 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
     def close() -> bool:
         return all([drawings.close(STOP_S), pictures.close(STOP_S), disk.close(STOP_S)])
 
-    return Guard(endpoints.router(), config, metrics, files.keys()), close
+    return RequestMiddleware(endpoints.router(), config, metrics, files.keys()), close
 
 
 def run_server(app: ASGIApp, limits: Limits, listener: socket.socket, started: Callable[[], None]) -> bool:
@@ -68,7 +68,7 @@ def run_server(app: ASGIApp, limits: Limits, listener: socket.socket, started: C
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = Config(
         app,
-        http=guarded(limits),
+        http=protocol_with(limits),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -113,11 +113,11 @@ LAST_REQUEST_S: Final = 1.0
 """How long a new connection may take to ask when the service stops."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class LimitedProtocol(HttpToolsProtocol):
     """HTTP/1.1 with limits: connections, requests under way, a header's size, and the time for it and for an answer."""
 
     limits = Limits()
-    """Set by `guarded`."""
+    """Set by `protocol_with`."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin a connection, or refuse it where there are too many."""
@@ -137,7 +137,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._start_timer()
 
     def _connections_of_client(self) -> int:
-        return sum(isinstance(one, GuardedProtocol) and one.network == self.network for one in self.connections)
+        return sum(isinstance(one, LimitedProtocol) and one.network == self.network for one in self.connections)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection."""
@@ -262,9 +262,9 @@ def _header_too_large() -> RefusedError:
     )
 
 
-def guarded(limits: Limits) -> type[GuardedProtocol]:
+def protocol_with(limits: Limits) -> type[LimitedProtocol]:
     """Return the protocol with these limits: uvicorn makes the instances itself."""
-    return type("LimitedProtocol", (GuardedProtocol,), {"limits": limits})
+    return type("ServiceProtocol", (LimitedProtocol,), {"limits": limits})
 
 
 def tell_systemd(state: str) -> None:

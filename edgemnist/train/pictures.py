@@ -32,11 +32,6 @@ DARK = 0.6
 """Share of the most frequent mistake from which on a number is written in white."""
 
 
-def confusion_counts(truth: Labels, answers: Labels, classes: int) -> npt.NDArray[np.int64]:
-    """Return how often each true class, a row, got each answer, a column: int64 [C, C]; both are int64 [N]."""
-    return np.bincount(truth * classes + answers, minlength=classes**2).reshape(classes, classes)
-
-
 def confusion_png(truth: Labels, answers: Labels, labels: Sequence[str]) -> bytes:
     """Return a PNG with a row for each true class and a column for each answer; both are int64 [N].
 

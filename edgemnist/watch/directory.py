@@ -75,7 +75,7 @@ class DirectorySource(Source):
                 if time.monotonic() - away_since >= self._give_up_s:
                     raise SourceError(
                         f"{self._path} could not be watched for {self._give_up_s:g} seconds: {reason}",
-                        hint="Look whether it is still mounted, and may be read.",
+                        hint="Check that it is still mounted, and that you may read it.",
                     ) from error
                 stop.wait(self._poll_s)
                 continue

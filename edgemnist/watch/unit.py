@@ -50,7 +50,7 @@ def _named(source: str | Path) -> tuple[list[str], list[Path]]:
         return ["--source-file", f"%d/{SOURCE_CREDENTIAL}"], []
     if CREDENTIALS.search(source):
         raise UsageError(
-            "A unit is no place for the password in a URL: everybody on the machine can read it",
+            "The password of a URL must not be written into a unit: everybody on the machine can read it",
             hint="Put the URL into a file that only root can read, and name that with --source-file.",
         )
     path = Path(source)

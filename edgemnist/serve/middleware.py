@@ -68,7 +68,7 @@ UNLIMITED: Final = frozenset({"/healthz", "/metrics"})
 _log = logging.getLogger(__name__)
 
 
-class Guard:
+class RequestMiddleware:
     """Refuses strangers and clients that ask too often, turns failures into JSON, and counts requests."""
 
     def __init__(self, app: ASGIApp, config: ServeConfig, metrics: Metrics, pages: Collection[str]) -> None:
@@ -84,7 +84,7 @@ class Guard:
         status = CLIENT_CLOSED
         begun = False
 
-        async def send_guarded(message: Message) -> None:
+        async def send_secured(message: Message) -> None:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
@@ -96,19 +96,19 @@ class Guard:
         self._metrics.in_flight.inc()
         try:
             self._check(scope)
-            await self._app(scope, receive, send_guarded)
+            await self._app(scope, receive, send_secured)
         except GoneError as error:
             _forget_locals(error)
         except asyncio.CancelledError:
             # The service stops, and has waited for as long as it may.
             if not begun:
-                await _send(stopping(), send_guarded)
+                await _send(stopping(), send_secured)
         except Exception as error:
             if begun:
                 raise
             refused = _refusal(error, scope)
             _forget_locals(error)
-            await _send(refused, send_guarded)
+            await _send(refused, send_secured)
         finally:
             self._metrics.in_flight.dec()
             self._metrics.request(self._label(scope["path"]), status, perf_counter() - started)

@@ -32,7 +32,7 @@ def page_files() -> dict[str, PageFile]:
         if kind is None:
             continue
         data = entry.read_bytes()
-        # Asked for anew each time, and answered with 304 where it is the same: a new release shows at once.
+        # Asked for each time, and answered with 304 if it is the same: a new release shows at once.
         headers = {
             "content-type": kind,
             "cache-control": "no-cache",
