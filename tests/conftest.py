@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +30,10 @@ LONGEST = ("test_blocks.py", "test_kills.py")
 
 SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh"}
 """What trains, opens a browser, deploys over ssh or installs: a test that uses one of these is slow."""
+
+# A shell that runs something in the background lets it ignore Ctrl-C, and so everything that is started from there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -38,6 +38,18 @@ def test_a_run_that_must_leave_nothing_out_fails() -> None:
     assert "needs systemd-analyze: sudo apt install systemd" in done.stdout
 
 
+def test_ctrl_c_reaches_what_tests_start_although_the_shell_ignores_it() -> None:
+    code = "import tests.conftest, signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    done = subprocess.run(
+        ["sh", "-c", f"trap '' INT; exec {sys.executable} -c '{code}'"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "True\n"
+
+
 def test_the_packages_that_are_missing_are_printed_for_the_package_manager() -> None:
     command = [sys.executable, "tests/programs.py"]
     done = subprocess.run(command, cwd=REPOSITORY, env={"PATH": "/nowhere"}, check=True, capture_output=True, text=True)

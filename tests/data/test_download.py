@@ -27,7 +27,7 @@ UNKNOWN = "http://mirror.invalid/"
 
 
 def download(mirrors: Sequence[str], reporter: Reporter = SILENT, **options: float) -> bytes:
-    return fetch([FILE], mirrors, reporter, **{"reach_timeout": 5, "read_timeout": 0.5, **options})[FILE.name]
+    return fetch([FILE], mirrors, reporter, **{"reach_timeout": 30, "read_timeout": 0.5, **options})[FILE.name]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_first_mirror_to_answer_is_asked_and_the_dead_ones_cost_nothing() ->
     with Mirror(silent=True) as dead, Mirror(files={FILE.name: PACKED}) as good:
         started = time.monotonic()
         assert download([dead.url, good.url]) == PACKED
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 20, "it waited for the dead one"
         assert dead.fetched() == []
 
 

@@ -48,10 +48,10 @@ def test_none_of_its_images_is_among_the_test_images_of_mnist(embedded: Dataset)
 
 
 def test_the_second_time_nothing_is_parsed(embedded: Dataset, cache: Path, listener: Listener) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     again = embedded_dataset(cache, listener)
     assert listener.tasks == []
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert again.identity == embedded.identity
     np.testing.assert_array_equal(again.train.images, embedded.train.images)
 

@@ -53,7 +53,7 @@ def with_float_constant() -> bytes:
     return packed(model)
 
 
-def packed(model: Any) -> bytes:  # noqa: ANN401 - the generated classes have no types
+def packed(model: Any) -> bytes:
     model.signatureDefs = None
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
