@@ -47,6 +47,18 @@ FORMATS: Registry[FormatEntry] = Registry(
             suffix=".onnx",
             quantizations=("float32", "int8", "dynamic"),
         ),
+        "c": FormatEntry(
+            target="edgemnist.export.c:CExporter",
+            summary="one C file with network and engine, for microcontrollers",
+            requires=(
+                _KERAS,
+                Package("ai-edge-litert", "ai_edge_litert"),
+                Package("ai-edge-quantizer", "ai_edge_quantizer"),
+            ),
+            extra="train",
+            suffix=".c",
+            quantizations=("int8",),
+        ),
     },
 )
 

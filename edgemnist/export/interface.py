@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from edgemnist.arrays import Images
@@ -37,6 +37,8 @@ class Exported:
     """The contents of the file."""
     input: TensorSpec
     output: TensorSpec
+    companions: Mapping[str, bytes] = field(default_factory=dict)
+    """Contents of files that go with it, by name: what users need beside it, and no runtime reads."""
 
 
 class Exporter(ABC):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgemnist.native.build import library_name
+from edgemnist.native.build import find_compiler, library_name
 from edgemnist.registry import Package
 
 LIBRARY: Final = Path(__file__).with_name(library_name())
@@ -23,3 +23,13 @@ class NativeLibrary(Package):
         from edgemnist import __version__
 
         return __version__ if LIBRARY.exists() else None
+
+
+@dataclass(frozen=True)
+class Compiler(Package):
+    """A C compiler, as the registry asks for packages."""
+
+    def version(self) -> str | None:
+        """Return its name, or None where there is none."""
+        found = find_compiler()
+        return None if found is None else Path(found[0]).name

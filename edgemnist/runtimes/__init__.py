@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgemnist.errors import ArtifactError
-from edgemnist.native import BUILD, NativeLibrary
+from edgemnist.native import BUILD, Compiler, NativeLibrary
+from edgemnist.native.build import INSTALL
 from edgemnist.registry import Entry, Package, Registry
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class RuntimeEntry(Entry):
     """Endings of the model files that this runtime is chosen for."""
     artifacts: tuple[str, ...] = ()
     """Artifacts that it executes where it is asked for by name, beside the files that it is chosen for."""
+    exact: bool = False
+    """Whether it promises every bit of the integer reference."""
     install: str = ""
     """The command that brings what is required, where that is no extra."""
 
@@ -49,6 +52,14 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             extra="onnx",
             suffixes=(".onnx",),
         ),
+        "compiled": RuntimeEntry(
+            target="edgemnist.runtimes.compiled:CompiledClassifier",
+            summary="C file, compiled on this machine",
+            requires=(Compiler("a C compiler", "edgemnist.native.build"),),
+            suffixes=(".c",),
+            exact=True,
+            install=INSTALL,
+        ),
         "keras": RuntimeEntry(
             target="edgemnist.runtimes.keras:KerasClassifier",
             summary="Keras model(x), on TensorFlow",
@@ -67,6 +78,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             summary="edgemnist's own engine for full-int8 TFLite",
             requires=(NativeLibrary("edgemnist-native", "edgemnist.native.engine"),),
             artifacts=("tflite-int8",),
+            exact=True,
             install=BUILD,
         ),
         "integer": RuntimeEntry(

@@ -11,6 +11,7 @@ TFLITE: Final = "TFLite"
 ONNX: Final = "ONNX"
 KERAS: Final = "Keras"
 KERAS_H5: Final = "Keras HDF5"
+C_SOURCE: Final = "C"
 
 _TOO_SHORT = 32
 """Bytes below which no model of any format fits."""
@@ -24,6 +25,8 @@ def identify(head: bytes) -> str | None:
         return KERAS
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return KERAS_H5
+    if head.startswith(b"/* SPDX"):  # the licence, which begins each C file that is exported
+        return C_SOURCE
     # A ModelProto starts with field 1, the version of the representation, in every writer's files: tag 0x08, then 3..
     if head[:1] == b"\x08" and 0 < head[1] < 0x80:  # noqa: PLR2004 - a varint of one byte
         return ONNX

@@ -7,6 +7,7 @@ import numpy as np
 from edgemnist.arrays import Probabilities
 from edgemnist.golden import Golden
 from edgemnist.results import ArtifactParity
+from edgemnist.runtimes import RUNTIMES
 from edgemnist.verify.answers import Answers
 from edgemnist.verify.flips import list_flips
 from edgemnist.verify.gate import Gate, missed
@@ -41,6 +42,11 @@ def judge(
     parity = compare(golden.probabilities, golden.labels, answers.single, answers.batched)
     check = None if integer is None else check_integer(answers.single, integer)
     reasons = [*(mistakes or []), *missed(gate, parity, check)]
+    if integer is not None and check is not None and check.differing and RUNTIMES[runtime].exact:
+        reasons.append(
+            f"{check.differing:,} of {integer.size:,} probabilities differ from the integer reference, "
+            f"and {runtime} promises every bit of it"
+        )
     replayed = None
     if exported is not None and exported.shape == answers.single.shape:
         replayed = replay(answers.single, exported, output_scale)
