@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,8 +50,7 @@ class NativeClassifier(ChunkedClassifier):
         self._pool = ThreadPoolExecutor(threads, "edgemnist-native") if threads > 1 else None
         self._threads = threads
         image, answer = aligned(SINGLE[1] * SINGLE[2]).reshape(SINGLE), np.empty((1, self._classes), dtype=np.float32)
-        call, self._kept = self._prepare(image, answer)
-        self._single = _OneImage(self._library, call, image, answer)
+        self._single = _OneImage(self._library, *self._prepare(image, answer), image, answer)
         self._one = self._single.call
         self._set_up(path, labels)
 
@@ -86,7 +85,7 @@ class NativeClassifier(ChunkedClassifier):
         )
 
     def _prepare(self, images: Images, answers: Probabilities) -> tuple[Call, list[object]]:
-        """Return a call of the library that answers `images`, in order in memory, and what to keep for it as well."""
+        """Return a call of the library that answers `images`, in order in memory, and what it needs beside them."""
         count = len(images)
         model = ctypes.addressof(self._model.structure)
         scores = np.empty((count, self._classes), dtype=np.uint8)
@@ -101,7 +100,7 @@ class NativeClassifier(ChunkedClassifier):
             answers=answers.ctypes.data,
             scratch=scratch.ctypes.data,
         )
-        return call, [scores, scratch]
+        return call, [scores, scratch, self._model, self._decoded, self._kernel]
 
     def _scores(self, images: Images) -> Probabilities:
         answers = np.empty((len(images), self._classes), dtype=np.float32)
@@ -123,14 +122,21 @@ class NativeClassifier(ChunkedClassifier):
 class _OneImage:
     """Everything that a call with one image needs, prepared: such calls take turns."""
 
-    def __init__(self, library: Library, call: Call, images: Images, answers: Probabilities) -> None:
-        """`call` answers `images`, uint8 [1, 28, 28], in `answers`, float32 [1, C]."""
+    def __init__(
+        self, library: Library, call: Call, kept: list[object], images: Images, answers: Probabilities
+    ) -> None:
+        """`call` answers `images`, uint8 [1, 28, 28], in `answers`, float32 [1, C]; it needs what is `kept`."""
         self.images, self.answers = images, answers
+        # Steps may be used after their classifier is gone.
+        self._kept = kept
         self._single = Single(call, answers.copy, np.ascontiguousarray)
-        answer, reference = library.answer, ctypes.byref(self._single)
-        self.run: Callable[[], None] = lambda: answer(reference)
+        self._answer, self._reference = library.answer, ctypes.byref(self._single)
         self._lock = threading.Lock()
         self.call = library.single(self._single) if HAS_LOCK else self._in_turn
+
+    def run(self) -> None:
+        """Answer the image at `images`."""
+        self._answer(self._reference)
 
     def _in_turn(self, images: Images) -> Probabilities:
         with self._lock:
@@ -147,7 +153,8 @@ def kernel_names() -> tuple[str, ...]:
 def read_network_file(path: Path, input_range: str | None = None) -> Network:
     """Read a full-int8 TFLite file for the engine; see `quantize_pixels` for `input_range`.
 
-    Raises ArtifactError where it cannot be computed in integers."""
+    Raises ArtifactError where it cannot be computed in integers.
+    """
     data = read_model(path, TFLITE)
     try:
         return read_network(read_graph(data), input_range)

@@ -101,7 +101,8 @@ EXPORT void edgemnist_use_python(const python_functions *functions)
  * EDGEMNIST_PIXELS bytes. */
 EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *image)
 {
-    edgemnist_single *const single = python->pointer(capsule, NULL);
+    const edgemnist_single *const single = python->pointer(capsule, NULL);
+    edgemnist_call call;
     python_buffer buffer;
     python_object *copied = NULL;
     if (single == NULL) {
@@ -118,8 +119,9 @@ EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object
             return NULL;
         }
     }
-    single->call.images = buffer.memory;
-    edgemnist_answer(&single->call);
+    call = single->call;
+    call.images = buffer.memory;
+    edgemnist_answer(&call);
     python->release_buffer(&buffer);
     if (copied != NULL) {
         python->let_go(copied);

@@ -16,6 +16,7 @@ import numpy as np
 from edgemnist.arrays import Labels, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import Golden
+from edgemnist.exports.manifest import sha256
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import IntegerCheck, Replay, Vote, Voter
 from edgemnist.runtimes import RUNTIMES, load
@@ -42,6 +43,12 @@ def integer_answers(path: Path, golden: Golden, reporter: Reporter = SILENT) -> 
 
     None for a file of another format, and, with a notice, for one that it cannot compute, such as a convolution.
     """
+    if path.suffix in RUNTIMES["compiled"].suffixes:
+        twin = _twin(path)
+        if twin is None:
+            reporter.notice(f"{path} was made with a TFLite file that is not beside it, so there is no third voter.")
+            return None
+        path = twin
     if path.suffix not in RUNTIMES["litert"].suffixes:
         return None
     try:
@@ -50,6 +57,14 @@ def integer_answers(path: Path, golden: Golden, reporter: Reporter = SILENT) -> 
         reporter.notice(f"{error.message}, so the integer reference does not check it.")
         return None
     return np.concatenate([classifier.predict_proba(batch) for batch in golden.batches(BATCH_SIZE)])
+
+
+def _twin(path: Path) -> Path | None:
+    """Return the TFLite file beside a C file that holds the same network, or None."""
+    from edgemnist.native.amalgamation import tflite_sha256_of
+
+    wanted = tflite_sha256_of(path.read_bytes())
+    return next((one for one in path.parent.glob("*.tflite") if sha256(one.read_bytes()) == wanted), None)
 
 
 def check_integer(answers: Probabilities, reference: Probabilities) -> IntegerCheck:
