@@ -60,8 +60,8 @@ class CompiledClassifier(ChunkedClassifier):
     ) -> CompiledClassifier:
         """Compile a C file; see `Classifier.load`.
 
-        One thread executes it, whatever `threads` is, and what its pixels mean is part of it. Raises ArtifactError, too,
-        where the compiler fails, with its first error.
+        One thread executes it, whatever `threads` is, and what its pixels mean is part of it. Raises ArtifactError,
+        too, where the compiler fails, with its first error.
         """
         del threads, input_range
         read_model(path, C_SOURCE)

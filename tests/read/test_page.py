@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.vision.scoring import Score, score
-from benchmarks.vision.synthetic.digits import Digits
-from benchmarks.vision.synthetic.page import Page, PageStyle, compose_page
-from benchmarks.vision.synthetic.styles import STYLES, quarter
 from edgemnist.arrays import Probabilities
 from edgemnist.read import ReadConfig, ReadResult, read_page
 from edgemnist.read.pieces import MAX_PIECES
 from edgemnist.read.recognize import MAX_TRIED
 from edgemnist.runtimes import load
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Page, PageStyle, compose_page
+from edgemnist.train_likeness.synthetic.styles import STYLES, quarter
 
 
 def write(digits: Digits, style: PageStyle, seed: int = 0) -> Page:
