@@ -23,6 +23,13 @@ MANIFEST_FILE = "manifest.json"
 DEFAULT_EXPORTS = Path("exports")
 MODEL_FILE = "model.keras"
 GOLDEN_FILE = "golden.npz"
+RECORD_FILES = frozenset(
+    {
+        *(MANIFEST_FILE, GOLDEN_FILE, "answers.npz"),
+        *("verify.json", "bench.json", "bench-before.json", "scenarios.json", "training.json"),
+    }
+)
+"""What commands write into an export directory beside models, and nobody else."""
 SCHEMA_VERSION = 1
 
 PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]
