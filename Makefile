@@ -1,9 +1,13 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
-# make test   the whole test-suite
-# make test-full-data   the accuracies that are promised for the full MNIST, where ../shared/mnist is there
-# make lint   style and types
+# make test   the whole test-suite; what it leaves out for want of a program is named at the end
+# make test-fast   what needs no training, browser, ssh or emulation: a minute
+# make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
+# make lint   style, types and the direction of imports
+# make docs   the book, into site/index.html
 # make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
 #                qemu-user and proot)
+# make test-native  thousands of random networks through the C engine, and emulated processors (Debian: qemu-user)
+# make wheels a wheel for every system, cross-compiled here
 # make setup  only the virtual environment
 
 VENV := .venv
@@ -14,7 +18,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-full-data test-pi lint format setup clean
+.PHONY: demo test test-fast test-full-data test-pi test-native wheels lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -47,24 +51,43 @@ demo: $(STAMP)
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
 test: $(STAMP)
-	@tests/install-programs.sh
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not pi and not full_data"
+
 test-full-data: $(STAMP)
+	@if [ -z "$$EDGEMNIST_DATA" ]; then \
+		echo "Say where the four IDX files of MNIST are: make test-full-data EDGEMNIST_DATA=DIR" >&2; exit 2; fi
 	$(BIN)/python -m pytest -m full_data tests/train/test_full_data.py tests/export/test_full_data.py
 
 test-pi: $(STAMP)
-	@tests/install-programs.sh
 	$(BIN)/python -m pytest -m pi tests/pi
+
+test-native: $(STAMP)
+	@tests/install-programs.sh
+	$(BIN)/python -m pytest -m native tests/native
+
+WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/targets.py)
+
+wheels: $(STAMP)
+	@for target in $(WHEEL_TARGETS); do \
+		EDGEMNIST_WHEEL_TARGET=$$target $(BIN)/python -m hatchling build -t wheel || exit; done
+	$(BIN)/python -m hatchling build -t sdist
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The book is in site/index.html"
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

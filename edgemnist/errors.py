@@ -132,6 +132,16 @@ class MissingDependencyError(EdgemnistError):
         )
 
 
+def temporary_files_failed(error: OSError) -> StorageError:
+    """Return the error for a temporary directory that is full or cannot be written."""
+    import tempfile
+
+    return StorageError(
+        f"Temporary files cannot be written: {error.strerror or error}",
+        hint=f"Free some space in {tempfile.gettempdir()}, or name another directory with $TMPDIR.",
+    )
+
+
 def check_range(
     option: str, value: float | None, *, least: float = -math.inf, most: float = math.inf, above: float = -math.inf
 ) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from edgemnist.registry import Entry, Package, Registry
 
 _KERAS = Package("tensorflow", "tensorflow")
+
+UNIT: Final = "0..1"
+INPUT_RANGES: Final = {UNIT: (0.0, 1.0), "0..255": (0.0, 255.0), "-1..1": (-1.0, 1.0)}
+"""What a black pixel and a white one are to a model, by the name of the range, the default first."""
 
 
 @dataclass(frozen=True, kw_only=True)

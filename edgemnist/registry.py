@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from edgemnist.errors import MissingDependencyError, UnknownNameError
@@ -34,6 +35,18 @@ class Package:
         except importlib.metadata.PackageNotFoundError:
             # Some builds go by another name, such as tensorflow-cpu for tensorflow.
             return "unknown"
+
+
+@dataclass(frozen=True)
+class CompiledLibrary(Package):
+    """A shared library that lies beside a module of edgemnist's own: `module` is where it would be imported from."""
+
+    def version(self) -> str | None:
+        """Return edgemnist's version, which the library came with, or None where it was not compiled."""
+        from edgemnist import __version__
+
+        *folders, stem = self.module.split(".")[1:]
+        return __version__ if any(Path(__file__).parent.joinpath(*folders).glob(f"{stem}.[ds]*")) else None
 
 
 @dataclass(frozen=True, kw_only=True)

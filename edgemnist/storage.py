@@ -2,7 +2,8 @@
 
 One file is written to a temporary name in its directory, synced and renamed. Several files that belong together, such
 as artifacts and their manifest, are committed as one: a journal names the finished temporary files, and once the
-journal itself is in place the commit has happened; whoever comes next completes the renames (`recover`).
+journal itself is in place the commit has happened; whoever comes next completes the renames (`recover`). The name of
+each temporary file ends in the hash of its contents, so a file that a power cut took is told from one that is renamed.
 
 Commands that commit to one directory take turns through a lock on the directory. Windows cannot lock a directory:
 there, one command at a time is up to the user.
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import secrets
 import sys
 import time
@@ -25,6 +28,7 @@ from edgemnist.errors import StorageError
 
 JOURNAL_FILE = ".commit.json"
 TEMPORARY_PREFIX = ".tmp-"
+_HASHED = re.compile(r"-([0-9a-f]{64})$")
 ABANDONED_AFTER_S = 3600.0
 """Age at which a temporary file is taken for one that a killed command left: no command writes for an hour."""
 
@@ -32,8 +36,8 @@ ABANDONED_AFTER_S = 3600.0
 def write_file(path: Path, data: bytes) -> None:
     """Write one file atomically.
 
-    Raises StorageError where the directory is missing, read-only or full, or where `path` is a directory; the old file
-    is then untouched.
+    Raises StorageError if the directory is missing, read-only or full, or if `path` is a directory; the old file then
+    stays as it is.
     """
     with _explained(path.parent, "Choose another place."):
         if path.is_dir():
@@ -48,9 +52,9 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def commit_files(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write several files of one directory, all or none; the directory is made where it is missing.
+    """Write several files of one directory, all or none; the directory is created if it is missing.
 
-    The keys of `files` are plain names. Raises StorageError where that is impossible; the old files are then untouched.
+    The keys of `files` are plain names. Raises StorageError if that is impossible; the old files are then untouched.
     """
     for name in files:
         if not _is_plain(name):
@@ -69,9 +73,9 @@ def commit_files(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def check_writable(directory: Path, size: int) -> None:
-    """Make sure, before hours of work, that `size` bytes can be written; the directory is made where it is missing.
+    """Make sure, before hours of work, that `size` bytes can be written; the directory is created if it is missing.
 
-    Raises StorageError where they cannot.
+    Raises StorageError if they cannot.
     """
     with _explained(directory, "Choose another place with --exports DIR."):
         directory.mkdir(parents=True, exist_ok=True)
@@ -81,8 +85,8 @@ def check_writable(directory: Path, size: int) -> None:
 def recover(directory: Path) -> None:
     """Complete a commit that was cut short after its journal was in place.
 
-    Raises StorageError where the renames cannot be made, on a read-only directory for example, or where the journal is
-    damaged: what such a directory holds is neither the old files nor the new ones.
+    Raises StorageError if the renames cannot be made, on a read-only directory for example, or if the journal is
+    damaged or names a file that is lost: such a directory holds neither the old files nor the new ones.
     """
     try:
         if not (directory / JOURNAL_FILE).exists():
@@ -109,6 +113,8 @@ def _place_journal(directory: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, data in files.items():
             written[_write_temporary(directory, name, data).name] = name
+        # The journal must not outlive the names that it promises.
+        _sync_directory(directory)
         journal = _write_temporary(directory, JOURNAL_FILE, msgspec.json.encode(written))
         journal.replace(directory / JOURNAL_FILE)
     except BaseException:
@@ -126,6 +132,13 @@ def _complete(directory: Path) -> None:
     if renames is None:
         return
     pending = {temporary: name for temporary, name in renames.items() if (directory / temporary).exists()}
+    for temporary, name in renames.items():
+        if temporary not in pending and not _is_renamed(temporary, directory / name):
+            raise StorageError(
+                f"{directory} has lost the new {name}: the machine stopped while a command wrote it",
+                hint=f"Delete {directory / JOURNAL_FILE}, and write the files again with: "
+                f"edgemnist export --exports {directory}",
+            )
     for temporary, name in pending.items():
         (directory / temporary).replace(directory / name)
     if pending:
@@ -137,8 +150,18 @@ def _complete(directory: Path) -> None:
             (directory / JOURNAL_FILE).unlink()
 
 
+def _is_renamed(temporary: str, path: Path) -> bool:
+    """Return whether a file is the one that had a temporary name; journals of older versions do not record its hash."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    recorded = _HASHED.search(temporary)
+    return recorded is None or hashlib.sha256(data).hexdigest() == recorded[1]
+
+
 def _read_journal(directory: Path) -> dict[str, str] | None:
-    """Return the final name of each temporary file, or None where no commit is pending."""
+    """Return the final name of each temporary file, or None if no commit is pending."""
     path = directory / JOURNAL_FILE
     try:
         data = path.read_bytes()
@@ -155,7 +178,7 @@ def _read_journal(directory: Path) -> dict[str, str] | None:
     ):
         raise StorageError(
             f"{path} is damaged",
-            hint=f"Delete it, and write the files anew with: edgemnist export --exports {directory}",
+            hint=f"Delete it, and write the files again with: edgemnist export --exports {directory}",
         )
     return renames
 
@@ -171,7 +194,9 @@ def _remove_abandoned(directory: Path) -> None:
 
 
 def _write_temporary(directory: Path, name: str, data: bytes) -> Path:
-    temporary = directory / f"{TEMPORARY_PREFIX}{name.lstrip('.')}-{os.getpid()}-{secrets.token_hex(4)}"
+    sha256 = hashlib.sha256(data).hexdigest()
+    unique = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = directory / f"{TEMPORARY_PREFIX}{name.lstrip('.')}-{unique}-{sha256}"
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -219,7 +244,7 @@ def _sync_directory(directory: Path) -> None:
 _ADVICE = {
     errno.ENOSPC: "Free some space there. ",
     errno.EDQUOT: "Free some space there. ",
-    errno.ENOENT: "Make the directory first. ",
+    errno.ENOENT: "Create the directory first. ",
 }
 
 

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from filelock import FileLock
+
+from tests.needs import require
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
-INSTALL = Path(__file__).with_name("install-chromium.sh")
 WINDOWS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
 @pytest.fixture(scope="session")
-def browser(shared_directory: Path) -> Iterator[Chrome]:
+def browser() -> Iterator[Chrome]:
     """A headless Chromium that keeps what pages write to its console."""
+    require("chromium")
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 
-    with FileLock(shared_directory / "chromium.lock"):
-        subprocess.run([INSTALL], check=True)
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     # No sandbox: tests may run as root, and the pages are our own.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,24 @@ import pytest
 from filelock import FileLock
 
 from tests.browser import browser
+from tests.needs import pytest_runtest_setup, pytest_terminal_summary
+from tests.programs import DATA
 
-__all__ = ["browser"]
+__all__ = ["browser", "pytest_runtest_setup", "pytest_terminal_summary"]
 
 REPOSITORY = Path(__file__).parents[1]
-MNIST = REPOSITORY.parent / "shared" / "mnist"
-"""The full MNIST, where it is there."""
+MNIST = Path(DATA or "not-given").resolve()
+"""The full MNIST; a test that reads it is marked with `needs("EDGEMNIST_DATA")`."""
 
-LONGEST = ("test_readme.py", "test_kills.py")
+LONGEST = ("test_blocks.py", "test_kills.py")
 """Files that take minutes."""
+
+SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh"}
+"""What trains, opens a browser, deploys over ssh or installs: a test that uses one of these is slow."""
+
+# A shell that runs something in the background lets it ignore Ctrl-C, and so everything that is started from there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -43,16 +53,22 @@ def run_edgemnist(
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no worker is left alone with it at the end."""
+    """Mark what is slow, and begin with what takes longest, so that no worker is left alone with it at the end."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
-@pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """Keep the tests away from the user's own cache and data."""
-    monkeypatch.setenv("EDGEMNIST_CACHE", str(cache))
-    monkeypatch.delenv("EDGEMNIST_DATA", raising=False)
+@pytest.fixture(scope="session", autouse=True)
+def own_settings(cache: Path) -> Iterator[None]:
+    """Keep the tests, and what they share, away from the user's own cache and data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEMNIST_CACHE", str(cache))
+        patch.delenv("EDGEMNIST_DATA", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -238,7 +239,7 @@ def test_a_directory_is_no_place_to_write_a_file_to(tmp_path: Path) -> None:
 def test_a_missing_or_wrong_directory_is_explained(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="missing cannot be written") as caught:
         write_file(tmp_path / "missing" / "file", b"")
-    assert "Make the directory" in caught.value.hint
+    assert "Create the directory" in caught.value.hint
     (tmp_path / "file").write_bytes(b"")
     for directory in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(StorageError, match="cannot be written") as caught:
@@ -252,6 +253,117 @@ def test_write_file_replaces_a_file_and_leaves_no_other(tmp_path: Path) -> None:
         write_file(path, data)
         assert path.read_bytes() == data
     assert list(tmp_path.iterdir()) == [path]
+
+
+def watch_disk(monkeypatch: pytest.MonkeyPatch, seen: Callable[[str, str], None]) -> None:
+    """Tell `seen` of each `sync` of a file or directory, `replace` and `unlink`, by path, before it happens."""
+    real_sync, real_replace, real_unlink = os.fsync, os.replace, os.unlink
+
+    def sync(descriptor: int) -> None:
+        seen("sync", str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real_sync(descriptor)
+
+    def replace(source: str | Path, target: str | Path) -> None:
+        seen("replace", str(target))
+        real_replace(source, target)
+
+    def unlink(path: str | Path) -> None:
+        seen("unlink", str(path))
+        real_unlink(path)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "unlink", unlink)
+
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named in /proc")
+
+
+@linux_only
+def test_nothing_takes_effect_before_what_it_rests_on_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporary files, their names, the journal, its name, the renames, their names: each is synced before the next."""
+    events: list[str] = []
+
+    def seen(what: str, path: str) -> None:
+        place = Path(path).name
+        kind = "directory" if path == str(tmp_path) else "temporary" if place.startswith(TEMPORARY_PREFIX) else place
+        events.append(f"{what} {kind}")
+
+    watch_disk(monkeypatch, seen)
+    commit_files(tmp_path, {"a": b"1", "b": b"2"})
+    assert events == [
+        *("sync temporary", "sync temporary", "sync directory"),
+        *("sync temporary", f"replace {JOURNAL_FILE}", "sync directory"),
+        *("replace a", "replace b", "sync directory"),
+        f"unlink {JOURNAL_FILE}",
+    ]
+    events.clear()
+    write_file(tmp_path / "c", b"3")
+    assert events == ["sync temporary", "replace c", "sync directory"]
+
+
+@linux_only
+def test_a_commit_holds_the_lock_from_its_first_byte_to_its_last_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def is_locked() -> bool:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    locked = []
+    watch_disk(monkeypatch, lambda _what, _path: locked.append(is_locked()))
+    commit_files(tmp_path, generation("new"))
+    assert len(locked) > 5
+    assert all(locked)
+    assert not is_locked()
+
+
+@pytest.mark.parametrize("lost", COMMITTED)
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_file_that_a_power_cut_took_is_told_and_is_no_finished_rename(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_first: bool
+) -> None:
+    if not is_first:
+        commit_files(tmp_path, generation("old"))
+    with monkeypatch.context() as patch:
+        patch.setattr("edgemnist.storage._complete", lambda _directory: None)
+        commit_files(tmp_path, generation("new"))
+    journal: dict[str, str] = json.loads((tmp_path / JOURNAL_FILE).read_text())
+    temporary = next(name for name, final in journal.items() if final == lost)
+    (tmp_path / temporary).unlink()
+    for attempt in (recover, read_manifest):
+        with pytest.raises(StorageError, match=f"has lost the new {lost}"):
+            attempt(tmp_path)
+    # Nothing was moved: what is there is the old generation, whole.
+    (tmp_path / JOURNAL_FILE).unlink()
+    if is_first:
+        assert not (tmp_path / "manifest.json").exists()
+    else:
+        assert recorded_word(tmp_path) == "old"
+
+
+def test_a_commit_that_was_cut_short_between_two_renames_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_files(tmp_path, generation("old"))
+    with monkeypatch.context() as patch:
+        patch.setattr("edgemnist.storage._complete", lambda _directory: None)
+        commit_files(tmp_path, generation("new"))
+    journal: dict[str, str] = json.loads((tmp_path / JOURNAL_FILE).read_text())
+    temporary, name = next(iter(journal.items()))
+    (tmp_path / temporary).replace(tmp_path / name)
+    assert recorded_word(tmp_path) == "new"
+    assert leftovers(tmp_path) == []
 
 
 def test_commands_that_commit_at_once_take_turns(tmp_path: Path) -> None:
@@ -320,7 +432,7 @@ def on_its_own_file_system(directory: Path, scenario: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.needs("namespaces")
 def test_a_full_disk_leaves_the_old_files(tmp_path: Path) -> None:
     found = on_its_own_file_system(
         tmp_path / "full",
@@ -344,7 +456,7 @@ assert recorded_word(directory) == "new"
     assert found.count("No space left on device | Free some space there.") == 5
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.needs("namespaces")
 def test_a_read_only_directory_can_be_read_and_refuses_commits(tmp_path: Path) -> None:
     found = on_its_own_file_system(
         tmp_path / "read-only",
@@ -359,7 +471,7 @@ assert recorded_word(directory) == "old"
     assert "read-only cannot be written: Read-only file system | Choose another place with --exports DIR." in found
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's")
+@pytest.mark.needs("namespaces")
 def test_an_interrupted_commit_in_a_read_only_directory_is_an_error_until_it_is_completed(tmp_path: Path) -> None:
     found = on_its_own_file_system(
         tmp_path / "read-only",

@@ -24,8 +24,7 @@ from edgemnist.data.dataset import Split
 from edgemnist.data.sources import find_dataset
 from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits
-from edgemnist.train.plan import Plan
-from edgemnist.train.recipes import RECIPES
+from edgemnist.train.recipes import RECIPES, Plan
 from edgemnist.train.record import accuracy
 
 STROKES: Final = (0.0, 0.3, 0.6)

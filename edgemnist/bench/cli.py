@@ -95,12 +95,12 @@ def bench(
     if on:
         options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
         from edgemnist.deploy.remote import bench_on
-        from edgemnist.deploy.target import Target
+        from edgemnist.deploy.target import BoardAddress
         from edgemnist.storage import write_file
 
         # The board checks the words: it may have more CPUs than this machine.
         words = options.given_words(context, without=options.HERE)
-        fleet = bench_on([Target.of(host, root=root, ssh_config=ssh_config) for host in on], words)
+        fleet = bench_on([BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in on], words)
         if save is not None:
             write_file(save, fleet.to_json().encode())
         show(fleet, lambda: fleet_bench_page(fleet), json=json)

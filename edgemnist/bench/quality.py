@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from edgemnist.agent.facts import throttled_since
 from edgemnist.bench.statistics import SAMPLES_FOR, Distribution
 from edgemnist.machine.conditions import Conditions, Watch
 from edgemnist.results.bench import Block
@@ -24,14 +25,6 @@ MAX_SLOWER: Final = 0.10
 """Share by which the fixed work may take longer than at the quietest moment: on a quiet machine it varies by 2 %."""
 SHORTEST_NS: Final = 50_000_000
 """Blocks that are awake for less are not asked for their share: Windows counts in steps of 16 ms."""
-
-# Bits of `vcgencmd get_throttled`, from the Raspberry Pi documentation; the same 16 bits higher: since the start.
-_FIRMWARE: Final = {
-    0: "the voltage was too low (power supply or cable)",
-    1: "the firmware capped the clock",
-    2: "the firmware throttled the CPU",
-    3: "the soft temperature limit was active",
-}
 
 
 def taints(watch: Watch) -> list[str]:
@@ -67,9 +60,7 @@ def quieter(reference: Sequence[float], quietest: float | None) -> float:
 def _firmware_taints(before: int | None, after: int | None) -> list[str]:
     if before is None or after is None:
         return []
-    # The bits of the past stay set: only one that was not there before belongs to this block.
-    happened = (before | after) & 0xFFFF | (after & ~before) >> 16
-    return [words for bit, words in _FIRMWARE.items() if happened >> bit & 1]
+    return throttled_since(before, after)
 
 
 def _clock_taints(before: Conditions, after: Conditions) -> list[str]:

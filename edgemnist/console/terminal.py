@@ -90,7 +90,15 @@ class TerminalReporter(Reporter):
             TextColumn("{task.fields[detail]}"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as progress:
+        # Redirected streams would carry what libraries print past `quiet_libraries`, to the terminal.
+        with Progress(
+            *columns,
+            console=err(),
+            transient=True,
+            disable=not err().is_terminal,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as progress:
             yield _Bar(progress, progress.add_task(description, total=total, detail=""))
 
 

@@ -86,7 +86,10 @@ def answer_all(directory: Path, artifacts: Iterable[Artifact], images: Images) -
     """Return what artifacts of a directory answer here to images, uint8 [N, 28, 28], one at a time."""
     from edgemnist.runtimes import load
 
-    return {artifact.sha256: ask_one_at_a_time(load(directory / artifact.file), images) for artifact in artifacts}
+    return {
+        artifact.sha256: ask_one_at_a_time(load(directory / artifact.file, input_range=artifact.input_range), images)
+        for artifact in artifacts
+    }
 
 
 def ask_one_at_a_time(classifier: Classifier, images: Images) -> Probabilities:

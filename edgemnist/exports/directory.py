@@ -322,6 +322,19 @@ def open_for_answers(directory: str | Path | None, artifact: str | None, reporte
     return Exports.open(directory, reporter, fall_back=True)
 
 
+def model_for(
+    exports: Exports | None, artifact: str | None, reporter: Reporter = SILENT
+) -> tuple[Model, list[str] | None]:
+    """Return the model that answers, and its class names, None for those of its own file.
+
+    Without an export directory `artifact` is a model file. Raises what `Exports.model` and `file_model` raise.
+    """
+    if exports is None:
+        return file_model(artifact or ""), None
+    model = exports.model(artifact, reporter)
+    return model, exports.labels_for(model)
+
+
 def peek(directory: str | Path | None, reporter: Reporter = SILENT) -> Exports | None:
     """Open the export directory for a command that says something about it beside its own matter.
 

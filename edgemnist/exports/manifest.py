@@ -23,6 +23,8 @@ MANIFEST_FILE = "manifest.json"
 DEFAULT_EXPORTS = Path("exports")
 MODEL_FILE = "model.keras"
 GOLDEN_FILE = "golden.npz"
+PREVIOUS_MODEL_FILE = "previous.keras"
+"""The Keras model that the last training or export replaced."""
 RECORD_FILES = frozenset(
     {
         *(MANIFEST_FILE, GOLDEN_FILE, "answers.npz"),
@@ -79,6 +81,8 @@ class ModelRecord(FileRecord, frozen=True, kw_only=True):
     """The Keras model that everything else was made from."""
 
     parameters: int
+    input_range: str | None = None
+    """What a black pixel and a white one are to it, such as `0..255`; None for 0..1, and in an earlier record."""
 
 
 class GoldenRecord(FileRecord, frozen=True, kw_only=True):
@@ -98,6 +102,8 @@ class Artifact(FileRecord, frozen=True, kw_only=True):
     input: TensorSpec
     output: TensorSpec
     calibration: Calibration | None = None
+    input_range: str | None = None
+    """As in `ModelRecord`."""
     model_sha256: str
     """Of the Keras model that it was converted from."""
     versions: dict[str, str]
@@ -113,6 +119,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: DataIdentity | None = None
     model: ModelRecord | None = None
     golden: GoldenRecord | None = None
+    training_images: FileRecord | None = None
+    """Hashes of the images that the model was trained on, on which it must not be evaluated."""
     answers: FileRecord | None = None
     """What each artifact answered for the golden pack on the machine that exported it."""
     artifacts: list[Artifact] = msgspec.field(default_factory=list)
@@ -204,6 +212,20 @@ def file_sha256(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
+
+
+def kept_model(directory: Path, new: bytes) -> dict[str, bytes]:
+    """Return the file, by name, that keeps the Keras model of a directory when `new` replaces it; none if it is equal.
+
+    Raises ManifestError if the model that is there cannot be read.
+    """
+    try:
+        old = (directory / MODEL_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise ManifestError(f"{directory / MODEL_FILE} cannot be read: {error.strerror}") from error
+    return {} if old == new else {PREVIOUS_MODEL_FILE: old}
 
 
 def read_recorded(directory: Path, record: FileRecord) -> bytes:

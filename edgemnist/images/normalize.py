@@ -33,6 +33,8 @@ class Normalized:
     """True where the picture was dark on light."""
     box: Box
     """x, y, width, height of the digit, in pixels of the picture."""
+    several: bool = False
+    """Whether another piece of ink, as tall as a digit, stands beside it."""
 
 
 def normalize_digit(image: Image.Image) -> Normalized:
@@ -51,7 +53,7 @@ def normalize_digit(image: Image.Image) -> Normalized:
         raise _blank()
     scale = max(image.size) / max(grey.shape)
     left, top, width, height = (round(value * scale) for value in found.box)
-    return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height))
+    return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height), several=found.several)
 
 
 def read_digit(path: Path) -> Normalized:

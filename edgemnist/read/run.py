@@ -8,9 +8,8 @@ from typing import Final
 import msgspec
 
 from edgemnist.errors import ImageError, UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports.directory import Exports, model_for
 from edgemnist.images.decode import open_image
-from edgemnist.predict.run import model_for
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.boxes import draw_boxes
 from edgemnist.read.config import ReadConfig

@@ -20,6 +20,9 @@ class Prediction(Part, frozen=True, kw_only=True):
     """The true label, where the image is one of the evaluation images."""
     image: list[list[int]] | None = None
     """28 rows of 28 pixels, 0 to 255: what the model was given; only with `--show`."""
+    verdict: str | None = None
+    """`digit`; `no-digit`, where the picture does not look like the digit; `several`, where it shows more than one.
+    None where that is unknown: for evaluation images, and for models of other classes than the ten digits."""
 
 
 class PredictResult(Result, frozen=True, kw_only=True):

@@ -25,6 +25,16 @@ class ExportedArtifact(Part, frozen=True, kw_only=True):
     sha256: str
 
 
+class RefusedArtifact(Part, frozen=True, kw_only=True):
+    """One file that an export could not make."""
+
+    name: str
+    format: str
+    quantization: str
+    reason: str
+    """One sentence, with the name of the layer."""
+
+
 class ExportResult(Result, frozen=True, kw_only=True):
     """`edgemnist export`."""
 
@@ -34,6 +44,10 @@ class ExportResult(Result, frozen=True, kw_only=True):
     """Path of the golden pack."""
     golden_images: int
     artifacts: list[ExportedArtifact]
+    refused: list[RefusedArtifact] = msgspec.field(default_factory=list)
+    """What the model cannot become, where nothing was asked for by name."""
+    input_range: str = "0..1"
+    """What a black pixel and a white one are to the model."""
 
 
 class PipelineRow(Part, frozen=True, kw_only=True):

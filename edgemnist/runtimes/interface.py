@@ -47,11 +47,14 @@ class Classifier(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> Classifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> Classifier:
         """Read a model file.
 
         `threads` is how many the runtime may use for one call. `labels` names the classes; by default they are the
-        ones stored in the file, or 0 to C-1.
+        ones stored in the file, or 0 to C-1. `input_range` is what a black pixel and a white one are to the model, one
+        of `pixels.INPUT_RANGES`; by default the file's own, or 0..1.
 
         Raises ArtifactError where the file is missing, damaged, of another format than its name says, or does not map
         28×28 images to class scores, or if there are more or fewer labels than classes.
@@ -103,6 +106,23 @@ def are_probabilities(scores: npt.NDArray[Any]) -> bool:
     return bool(np.all(scores >= -ROUNDING) and np.all(np.abs(scores.sum(axis=1) - 1) <= slack))
 
 
+def are_sigmoids(scores: npt.NDArray[Any]) -> bool:
+    """Return whether all `scores` [N, C] lie between 0 and 1: each class has a probability of its own.
+
+    Logits of several unlike pictures are not all so.
+    """
+    return bool(np.all(scores >= -ROUNDING) and np.all(scores <= 1 + ROUNDING))
+
+
+def shares(scores: npt.NDArray[Any]) -> Probabilities:
+    """Return the scores of each row, 0 to 1, divided by their sum, float32 [N, C]; evenly if all are 0."""
+    values = np.maximum(scores.astype(np.float32), 0)
+    totals = values.sum(axis=1, keepdims=True)
+    even = np.full_like(values, 1 / values.shape[1])
+    result: Probabilities = np.divide(values, totals, out=even, where=totals > 0)
+    return result
+
+
 def softmax(logits: npt.NDArray[Any]) -> Probabilities:
     """Return exp(x) / Σ exp(x) of each row, float32 [N, C]."""
     # A broken model may answer with infinities: that is for the verification to notice, not for a warning.
@@ -141,6 +161,8 @@ class ChunkedClassifier(Classifier):
     _one: Callable[[Images], Probabilities] | None = None
     """Answers one proper image as `_scores` does, where the runtime has a faster way for that."""
     _has_logits = False
+    """Whether the scores have to be turned into probabilities, by `_probabilities`."""
+    _probabilities: Callable[[npt.NDArray[Any]], Probabilities]
 
     def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
         """Return the class probabilities; see `Classifier.predict_proba`."""
@@ -168,13 +190,14 @@ class ChunkedClassifier(Classifier):
         scores = self._one(images) if self._one is not None and len(images) == 1 else self._scores(images)
         if missing:
             scores = scores[:-missing]
-        return softmax(scores) if self._has_logits else scores
+        return self._probabilities(scores) if self._has_logits else scores
 
     def _set_up(self, path: Path, labels: Sequence[str] | None) -> None:
-        """Find out how many classes the model has, and whether it answers with probabilities or logits."""
+        """Find out how many classes the model has, and whether it answers with probabilities, sigmoids or logits."""
         scores = np.concatenate([self._answer(PROBES[index : index + 1]) for index in range(len(PROBES))])
         if scores.ndim != 2 or scores.shape[1] < 2 or len(scores) != len(PROBES):  # noqa: PLR2004 - rows and columns
             raise not_a_classifier(path, f"its answer to {len(PROBES)} images is an array of {list(scores.shape)}")
+        self._probabilities = shares if are_sigmoids(scores) else softmax
         self._has_logits = not are_probabilities(scores)
         classes = scores.shape[1]
         if labels is not None and len(labels) != classes:

@@ -22,9 +22,11 @@ class NullClassifier(Classifier):
         self.classes_ = np.arange(len(self.labels), dtype=np.int64)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> NullClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> NullClassifier:
         """Return a classifier for ten digits, or for `labels`. The file is not looked at and need not exist."""
-        del path, threads
+        del path, threads, input_range
         return cls(labels if labels is not None else DIGITS)
 
     def steps(self) -> Steps:

@@ -64,11 +64,11 @@ def scenario(
     if on:
         options.refuse_with_on(context, "exports")
         from edgemnist.deploy.remote import scenario_on
-        from edgemnist.deploy.target import Target
+        from edgemnist.deploy.target import BoardAddress
         from edgemnist.storage import write_file
 
         words = options.given_words(context, without=options.HERE)
-        fleet = scenario_on([Target.of(host, root=root, ssh_config=ssh_config) for host in on], words)
+        fleet = scenario_on([BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in on], words)
         if save is not None:
             write_file(save, fleet.to_json().encode())
         show(fleet, lambda: fleet_scenario_page(fleet), json=json)

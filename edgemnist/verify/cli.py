@@ -105,11 +105,13 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     step = ""
     if on:
         from edgemnist.deploy.remote import verify_on
-        from edgemnist.deploy.target import Target
+        from edgemnist.deploy.target import BoardAddress
 
         options.refuse_with_on(context, "reference", "quantization", "sheet", "exports")
         words = options.given_words(context, without=options.HERE | {"gate", "junit", "data", "offline", "flips"})
-        result = verify_on(Target.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate)
+        result = verify_on(
+            BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
+        )
     elif reference is not None:
         options.refuse(context, "layers", reason="--reference compares model files")
         if not artifacts:

@@ -21,7 +21,7 @@ from tests.data.mirror import Mirror
 from tests.data.test_download import REFUSED, UNKNOWN
 from tests.data.test_folders import write_pictures
 
-needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason="the full MNIST is not beside the repository")
+needs_mnist = pytest.mark.needs("EDGEMNIST_DATA")
 
 
 def test_a_directory_of_idx_files_is_taken_and_named(write_set: WriteSet, listener: Listener) -> None:
@@ -74,7 +74,7 @@ def test_nothing_is_downloaded_where_that_is_not_wanted(
     dataset = find_dataset(cache=cache, download=False, mirrors=[mirror.url], reporter=listener)
     assert dataset.identity == embedded.identity
     assert mirror.requests == []
-    assert "downloading is switched off" in listener.heard
+    assert "downloading is turned off" in listener.heard
 
 
 def test_the_cache_is_where_the_environment_says(
@@ -124,7 +124,7 @@ def test_a_damaged_cache_is_passed_over_said_and_replaced(
     else:
         labels.write_bytes(labels.read_bytes()[:-9] + b"\0" * 9)
     assert not find_dataset(cache=tmp_path, mirrors=[mirror.url], reporter=listener).identity.reduced
-    assert "The cache is damaged, and is passed over" in listener.heard
+    assert "The cache is damaged and was ignored" in listener.heard
     assert labels.read_bytes() == mirror.files[labels.name]
 
 

@@ -12,10 +12,12 @@ from filelock import FileLock
 from edgemnist.deploy.sequence import LocalBundle
 from tests.deploy.bundles import bundled, of_another_model, request_for, small_exports
 from tests.deploy.loopback import LoopbackBoard, Sshd, run_agent
+from tests.needs import require
 
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    require("sshd")
     server = Sshd(tmp_path_factory.mktemp("sshd"))
     yield server
     server.kill_sessions()

@@ -27,6 +27,7 @@ from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, Sshd, kill, processes_with, run_agent
 from tests.deploy.proxy import CuttingProxy
 from tests.deploy.trying import the_next_try_succeeds
+from tests.needs import require
 
 ONCE = DeployConfig(retries=0)
 STUBBORN = DeployConfig(retries=3, backoff_s=0.1)
@@ -222,8 +223,7 @@ def small_disk(
     new_board: Callable[[str], LoopbackBoard], old_bundle: LocalBundle, installed: Path
 ) -> Iterator[LoopbackBoard]:
     """A board with a disk of its own, that serves the old bundle."""
-    if os.geteuid() != 0:
-        pytest.fail("this test mounts a disk, which only root may do")
+    require("root")
     board = new_board("board")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16M", "tmpfs", board.root], check=True)
     try:
@@ -304,6 +304,7 @@ def test_a_read_only_file_system_is_told_and_changes_nothing(
     the_next_try_succeeds(small_disk, new_bundle)
 
 
+@pytest.mark.needs("faketime")
 def test_a_clock_in_1970_confuses_nothing(
     board: LoopbackBoard, sshd: Sshd, old_bundle: LocalBundle, new_bundle: LocalBundle, old: str, new: str
 ) -> None:

@@ -22,7 +22,7 @@ import pytest
 
 from edgemnist.agent.apply import apply
 from edgemnist.agent.archive import hash_file
-from edgemnist.agent.request import Answers, Apply, SelfTestLimits
+from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
 from edgemnist.deploy.sequence import LocalBundle
 from tests.deploy.bundles import request_for
@@ -113,7 +113,7 @@ def program(scenario: Scenario) -> Iterator[Program]:
 def deploy(root: Path, bundle: LocalBundle) -> None:
     put_bundle(root, bundle)
     wanted = Apply(sha256=bundle.sha256, identity=bundle.record.identity(), limits=SelfTestLimits())
-    apply(Store(root), wanted, Answers(io.StringIO()))
+    apply(Store(root), wanted, Responder(io.StringIO()))
 
 
 def state_of(root: Path) -> frozenset[tuple[str, str]]:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import MNIST
+from tests.needs import require
+
 REPOSITORY = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 CACHE = REPOSITORY / ".cache" / "pi"
@@ -41,8 +44,7 @@ def run(command: Sequence[str | Path], *, cwd: Path, env: dict[str, str] | None 
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All eight artifacts of the classic network, made on this machine."""
     directory = tmp_path_factory.mktemp("board")
-    mnist = REPOSITORY.parent / "shared" / "mnist"
-    data = ["--data", str(mnist)] if mnist.is_dir() else []
+    data = ["--data", str(MNIST)] if MNIST.is_dir() else []
     for command in (["train", "--recipe", "baseline"], ["export"]):
         run([sys.executable, "-m", "edgemnist", *command, *data, "--exports", "exports"], cwd=directory)
     return directory / "exports"
@@ -59,6 +61,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sysroot(wheel: Path) -> Path:
     """An arm64 user space with `edgemnist[pi]`; what it stands on is kept for the next run, the product is not."""
+    require("qemu")
     recipe = [HERE / "make-sysroot.sh", REPOSITORY / "constraints-light.txt", REPOSITORY / "pyproject.toml"]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:12]
     directory = CACHE / (SUITE or "host")

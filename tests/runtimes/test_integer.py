@@ -85,7 +85,7 @@ def test_the_optimized_kernels_are_at_most_one_step_off(name: str, odd_models: P
 
 
 @pytest.mark.full_data
-@pytest.mark.skipif(not MNIST.exists(), reason="the full MNIST is not here")
+@pytest.mark.needs("EDGEMNIST_DATA")
 def test_all_10_000_test_images_get_the_bits_of_the_reference_kernels_from_the_shipped_artifact() -> None:
     path, images = reference_directory() / "tflite-int8.tflite", read_directory(MNIST).test.images
     found = IntegerClassifier.load(path).quantized(images)

@@ -13,10 +13,11 @@ from PIL import Image
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.images.sheet import MOST
 from edgemnist.runtimes import load
 from edgemnist.verify.parity import BROKEN, CHANGED, FIXED, count_kind, list_flips, margin
 from edgemnist.verify.run import verify
-from edgemnist.verify.sheet import MOST, flips_png
+from edgemnist.verify.sheet import flips_png
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
 

@@ -289,9 +289,9 @@ class Counting(Classifier):
         self.batches: list[int] = []
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: object = None) -> Classifier:
+    def load(cls, path: Path, *, threads: int = 1, labels: object = None, input_range: str | None = None) -> Classifier:
         """Count the calls of the classifier of a file."""
-        del labels
+        del labels, input_range
         return cls(load(path, threads=threads))
 
     def predict_proba(self, images: npt.ArrayLike) -> Probabilities:

@@ -1,0 +1,31 @@
+"""What import-linter has no contract for."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from grimp import ImportGraph
+from importlinter import Contract, ContractCheck, fields, output
+
+
+class OwnImporter(Contract):
+    """Each module of one name is imported by the module of another name in its own package, and by nobody else."""
+
+    module = fields.StringField()
+    importer = fields.StringField()
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: FBT001 - as import-linter calls it
+        """Look at each module called `module`."""
+        del verbose
+        wrong = []
+        for imported in sorted(graph.modules):
+            package, _, name = imported.rpartition(".")
+            if name == cast("str", self.module):
+                importers = graph.find_modules_that_directly_import(imported)
+                wrong += [(importer, imported) for importer in importers if importer != f"{package}.{self.importer}"]
+        return ContractCheck(kept=not wrong, metadata={"wrong": wrong})
+
+    def render_broken_contract(self, check: ContractCheck) -> None:
+        """Print a line for each import."""
+        for importer, imported in check.metadata["wrong"]:
+            output.print_error(f"{importer} imports {imported}")

@@ -1,0 +1,76 @@
+"""What some tests need beside Python and its packages, whether it is here, and what brings it.
+
+As a script it prints the Debian packages that are missing, and so imports nothing that must be installed first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+DATA = os.environ.get("EDGEMNIST_DATA", "")
+"""The directory with the full MNIST. Read once, since the tests hide the variable from the product."""
+PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Something that a test cannot do without."""
+
+    found: Callable[[], bool]
+    packages: tuple[str, ...] = ()
+    """What brings it on Debian."""
+    otherwise: str = ""
+    """What brings it where no package does."""
+    everywhere: bool = True
+    """Whether a run that must leave nothing out, with EDGEMNIST_TESTS=all, fails without it."""
+
+
+def programs(*names: str) -> Callable[[], bool]:
+    """Return a function that tells whether all of these programs are installed."""
+    return lambda: all(shutil.which(name, path=PATH) for name in names)
+
+
+def has_namespaces() -> bool:
+    """Return whether this user may mount file systems in a namespace of their own."""
+    command = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return programs("unshare")() and subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def has_root() -> bool:
+    """Return whether this user may mount file systems for everybody."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0 and programs("mount")()
+
+
+NEEDS = {
+    "chromium": Need(
+        found=programs("chromium", "chromedriver"), packages=("chromium", "chromium-driver", "fonts-dejavu-core")
+    ),
+    "curl": Need(found=programs("curl"), packages=("curl",)),
+    "EDGEMNIST_DATA": Need(
+        found=lambda: bool(DATA),
+        otherwise="EDGEMNIST_DATA=DIR make test   (the four IDX files of MNIST)",
+        everywhere=False,
+    ),
+    "faketime": Need(found=programs("faketime"), packages=("faketime",)),
+    "namespaces": Need(found=has_namespaces, otherwise="a Linux that lets its users mount file systems in a namespace"),
+    "openssl": Need(found=programs("openssl"), packages=("openssl",)),
+    "qemu": Need(found=programs("qemu-aarch64", "proot", "dpkg-deb"), packages=("qemu-user", "proot")),
+    "root": Need(found=has_root, otherwise="sudo make test   (mounts small disks)"),
+    "ssh-keygen": Need(found=programs("ssh-keygen"), packages=("openssh-client",)),
+    "sshd": Need(found=programs("sshd", "ssh", "sftp", "ssh-keygen"), packages=("openssh-server", "openssh-client")),
+    "systemd-analyze": Need(found=programs("systemd-analyze"), packages=("systemd",)),
+}
+
+
+def missing_packages() -> list[str]:
+    """Return the Debian packages of everything that is not here."""
+    found = {package for need in NEEDS.values() if need.packages and not need.found() for package in need.packages}
+    return sorted(found)
+
+
+if __name__ == "__main__":
+    print(*missing_packages())  # noqa: T201 - this is what the script is for
