@@ -337,6 +337,28 @@ def test_a_sheet_is_a_png_and_no_other_ending_is_taken(command: list[str], edgem
     assert not (tmp_path / "x.jpg").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["bench", "tflite-int8", "--save"],
+        ["compare", "tflite-int8", "tflite-int8", "--save"],
+        ["scenario", "offline", "tflite-int8", "--save"],
+        ["verify", "--junit"],
+        ["report", "--output"],
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("file", ["model.keras", "tflite-int8.tflite", "manifest.json", "verify.json"])
+def test_no_output_replaces_a_model_or_a_record(
+    command: list[str], file: str, old_exports: Path, edgemnist: Run
+) -> None:
+    before = (old_exports / file).read_bytes()
+    done = edgemnist(*command, old_exports / file, "--exports", old_exports)
+    assert done.returncode == 2
+    assert f"{command[-1]} would replace" in " ".join(done.stderr.split())
+    assert (old_exports / file).read_bytes() == before
+
+
 def test_predict_imports_few_modules(tmp_path: Path) -> None:
     code = (
         "import runpy, sys\n"

@@ -91,6 +91,7 @@ def bench(
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
 
+    options.check_output("--save", save)
     if on:
         options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
         from edgemnist.deploy.remote import bench_on

@@ -42,6 +42,7 @@ def compare(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
 
+    options.check_output("--save", save)
     config = BenchConfig(
         threads=threads, batch_size=1, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
     )

@@ -167,11 +167,23 @@ def limit_numpy_threads() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def check_png(sheet: Path | None) -> Path | None:
-    """Return the file that `--sheet` names. Raises UsageError where its ending promises anything but a PNG."""
+def check_png(sheet: Path | None) -> None:
+    """Raise UsageError where the file that `--sheet` names does not end in `.png`."""
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UsageError(f"--sheet writes a PNG, and {sheet} does not end in .png")
-    return sheet
+
+
+def check_output(option: str, path: Path | None) -> None:
+    """Raise UsageError where an option would replace a model file, or a file of an export directory's record."""
+    from edgemnist.exports.manifest import MANIFEST_FILE, RECORD_FILES
+    from edgemnist.runtimes import is_model_file
+
+    if path is None or not path.exists():
+        return
+    recorded = path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists()
+    if recorded or is_model_file(path):
+        what = "a file of an export directory" if recorded else "a model"
+        raise UsageError(f"{option} would replace {path}, {what}", hint="Name another file.")
 
 
 def only(option: str, hosts: Sequence[str]) -> str:

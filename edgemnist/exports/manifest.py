@@ -25,6 +25,13 @@ MODEL_FILE = "model.keras"
 GOLDEN_FILE = "golden.npz"
 PREVIOUS_MODEL_FILE = "previous.keras"
 """The Keras model that the last training or export replaced."""
+RECORD_FILES = frozenset(
+    {
+        *(MANIFEST_FILE, GOLDEN_FILE, "answers.npz"),
+        *("verify.json", "bench.json", "bench-before.json", "scenarios.json", "training.json"),
+    }
+)
+"""What commands write into an export directory beside models, and nobody else."""
 SCHEMA_VERSION = 1
 
 PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]

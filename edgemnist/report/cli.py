@@ -38,6 +38,7 @@ def report(
     from edgemnist.exports.directory import Exports
     from edgemnist.report.run import write_report
 
+    options.check_output("--output", output)
     result = write_report(Exports.open(exports, TerminalReporter()), output, markdown=markdown)
     show(result, lambda: report_page(result), json=json)
 

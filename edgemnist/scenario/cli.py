@@ -60,6 +60,7 @@ def scenario(
     from edgemnist.scenario.screen import fleet_scenario_page, scenario_page
 
     played = ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit)
+    options.check_output("--save", save)
     if on:
         options.refuse_with_on(context, "exports")
         from edgemnist.deploy.remote import scenario_on

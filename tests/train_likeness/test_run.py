@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgemnist.data.sources import embedded_dataset
 from filelock import FileLock
 
 from edgemnist.data.dataset import Dataset, Split, identified
+from edgemnist.data.sources import embedded_dataset
 from edgemnist.errors import DataError, TrainingError, UsageError
 from edgemnist.progress import SILENT
 from edgemnist.read.likeness import shipped_network
