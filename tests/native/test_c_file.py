@@ -137,9 +137,9 @@ def test_the_program_reads_a_pgm_and_refuses_anything_else(source: Path, golden:
     assert piped.stdout.decode().splitlines()[0] == document["label"]
     for wrong in (b"", b"P6\n28 28\n255\n", b"P5\n29 28\n255\n", b"P5\n28 28\n255\n" + b"x" * 783, b"P5 99999999999"):
         picture.write_bytes(wrong)
-        refused = subprocess.run([program, picture], check=False, capture_output=True)
+        refused = subprocess.run([program, picture], check=False, capture_output=True, text=True)
         assert refused.returncode == 2
-        assert b"no binary PGM" in refused.stderr
+        assert "no binary PGM" in refused.stderr
 
 
 def test_a_c_file_that_does_not_compile_or_is_none_of_ours_is_an_error(source: Path, tmp_path: Path) -> None:

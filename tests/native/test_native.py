@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,24 @@ def test_steps_answer_when_their_classifier_is_gone(golden: Images) -> None:
         steps.invoke()
         np.testing.assert_array_equal(steps.finish(), expected[index : index + 1])
     assert others
+
+
+def test_a_method_answers_when_its_classifier_is_gone(golden: Images) -> None:
+    expected = load(SHIPPED, runtime="native").predict_proba(golden[:50])
+    ask = load(SHIPPED, runtime="native").predict_proba
+    gc.collect()
+    others = [load(SHIPPED, runtime="native") for _ in range(3)]
+    for index in range(50):
+        np.testing.assert_array_equal(ask(golden[index : index + 1]), expected[index : index + 1])
+    np.testing.assert_array_equal(ask(golden[:50]), expected)
+    assert others
+
+
+def test_classifiers_that_are_gone_leave_no_memory_behind() -> None:
+    """The prepared call refers to its classifier, which refers to it: the collector has to find that."""
+    kept = weakref.ref(load(SHIPPED, runtime="native"))
+    gc.collect()
+    assert kept() is None
 
 
 def test_calls_from_several_threads_do_not_mix(golden: Images) -> None:
