@@ -49,14 +49,14 @@ class NativeClassifier(ChunkedClassifier):
         self._pool = ThreadPoolExecutor(threads, "edgemnist-native") if threads > 1 else None
         self._threads = threads
         self._image = aligned(SINGLE[1] * SINGLE[2]).reshape(SINGLE)
-        self._probabilities = np.empty((1, self._classes), dtype=np.float32)
-        call = self._prepare(self._image, self._probabilities)
-        self._single = Single(call, self._probabilities.copy, super().predict_proba)
+        self._one_answer = np.empty((1, self._classes), dtype=np.float32)
+        call = self._prepare(self._image, self._one_answer)
+        self._single = Single(call, self._one_answer.copy, super().predict_proba)
         self._single.kept = call.kept
         self._set_up(path, labels)
         if HAS_LOCK and not self._has_logits:
             # What boards are asked for most, without a line of Python.
-            self.predict_proba = self._library.single(self._single)  # type: ignore[method-assign]
+            self.predict_proba = self._library.single(self._single)  # type: ignore[assignment, method-assign]
 
     @classmethod
     def load(
@@ -85,7 +85,7 @@ class NativeClassifier(ChunkedClassifier):
         return Steps(
             prepare=lambda images: image.__setitem__(..., images),
             invoke=lambda: answer(ctypes.byref(single)),
-            finish=self._probabilities.copy,
+            finish=self._one_answer.copy,
         )
 
     def _prepare(self, images: Images, answers: Probabilities) -> Call:
