@@ -5,8 +5,11 @@
 # make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
 #                that no test notices; `.venv/bin/mutmut show NAME` shows one
 # make lint   style, types and the direction of imports
+# make docs   the book, into site/index.html
 # make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
 #                qemu-user and proot)
+# make test-native  thousands of random networks through the C engine, and emulated processors (Debian: qemu-user)
+# make wheels a wheel for every system, cross-compiled here
 # make setup  only the virtual environment
 
 VENV := .venv
@@ -17,7 +20,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-fast test-full-data test-mutants test-pi lint format setup clean
+.PHONY: demo test test-fast test-full-data test-mutants test-pi test-native wheels lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -53,7 +56,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not pi and not full_data"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not pi and not full_data and not native"
 
 test-full-data: $(STAMP)
 	@if [ -z "$$EDGEMNIST_DATA" ]; then \
@@ -68,15 +71,30 @@ test-mutants: $(STAMP)
 test-pi: $(STAMP)
 	$(BIN)/python -m pytest -m pi tests/pi
 
+test-native: $(STAMP)
+	@tests/install-programs.sh
+	$(BIN)/python -m pytest -m native tests/native
+
+WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/targets.py)
+
+wheels: $(STAMP)
+	@for target in $(WHEEL_TARGETS); do \
+		EDGEMNIST_WHEEL_TARGET=$$target $(BIN)/python -m hatchling build -t wheel || exit; done
+	$(BIN)/python -m hatchling build -t sdist
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The book is in site/index.html"
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants
+	rm -rf $(VENV) build dist site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants

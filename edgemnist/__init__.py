@@ -1,32 +1,32 @@
 """Take a digit classifier from Keras to a Raspberry Pi, quantized, and prove that nothing was lost.
 
 import edgemnist
-classifier = edgemnist.Exports.open("exports").load("tflite-int8")    # only if its hash is the recorded one
-classifier = edgemnist.load("mine.onnx", runtime="openvino")          # any model file
-classifier.predict(images)                                            # uint8 [N, 28, 28] → int64 [N]
+exports = edgemnist.Exports.open("exports")                     # the artifacts, and what of them is still true
+classifier = exports.load("tflite-int8")                        # only if its hash is the recorded one
+classifier = edgemnist.load("mine.onnx", runtime="openvino")    # any model file
+classifier.predict(edgemnist.prepare("digit.png"))              # any picture of one digit → int64 [1]
+classifier.predict_proba(images)                                # uint8 [N, 28, 28], or 0 to 1 → float32 [N, C]
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from edgemnist.exports.directory import Exports
+    from edgemnist.images import prepare
     from edgemnist.runtimes import load
 
 __version__ = "0.1.0"
-__all__ = ["Exports", "__version__", "load"]
+__all__ = ["Exports", "__version__", "load", "prepare"]
 
 if not TYPE_CHECKING:
+    _HOMES = {"Exports": "edgemnist.exports.directory", "load": "edgemnist.runtimes", "prepare": "edgemnist.images"}
 
     def __getattr__(name: str) -> object:
         # Late, as `typing` would be early: Ctrl-C has no answer before `__main__` has been reached.
-        if name == "load":
-            from edgemnist.runtimes import load
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
 
-            return load
-        if name == "Exports":
-            from edgemnist.exports.directory import Exports
-
-            return Exports
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
     def __dir__() -> list[str]:
-        return sorted(__all__)
+        return sorted({*globals(), *__all__})

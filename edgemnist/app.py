@@ -13,32 +13,40 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UsageError
+from edgemnist.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EdgemnistError, UsageError
 
-COMMANDS: Final = (
-    "all",
-    "data",
-    "train",
-    "export",
-    "verify",
-    "bench",
-    "compare",
-    "scenario",
-    "recommend",
-    "frontier",
-    "report",
-    "predict",
-    "read",
-    "watch",
-    "serve",
-    "bundle",
-    "deploy",
-    "rollback",
-    "releases",
-    "doctor",
-    "runtimes",
-)
-"""The commands in the order in which `--help` lists them. Each has its options in `edgemnist/<name>/cli.py`."""
+COMMANDS: Final = {
+    "all": "Pipeline",
+    "data": "Pipeline",
+    "train": "Pipeline",
+    "train-likeness": "Pipeline",
+    "export": "Pipeline",
+    "verify": "Pipeline",
+    "bench": "Pipeline",
+    "compare": "Pipeline",
+    "scenario": "Pipeline",
+    "recommend": "Pipeline",
+    "frontier": "Pipeline",
+    "report": "Pipeline",
+    "predict": "Pictures",
+    "read": "Pictures",
+    "watch": "Pictures",
+    "serve": "Pictures",
+    "bundle": "Boards",
+    "deploy": "Boards",
+    "rollback": "Boards",
+    "releases": "Boards",
+    "doctor": "Boards",
+    "runtimes": "Boards",
+}
+"""The commands in the order in which `--help` lists them, each with the group that it stands in.
+
+Each has its options in `edgemnist/<name>/cli.py`."""
+
+
+def folder_of(command: str) -> str:
+    """Return the folder of a command."""
+    return command.replace("-", "_")
 
 
 class Commands(TyperGroup):
@@ -54,8 +62,9 @@ class Commands(TyperGroup):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(importlib.import_module(f"edgemnist.{cmd_name}.cli").app)
+        command = typer.main.get_command(importlib.import_module(f"edgemnist.{folder_of(cmd_name)}.cli").app)
         command.name = cmd_name
+        command.rich_help_panel = COMMANDS[cmd_name]  # type: ignore[attr-defined]  # Typer's own class has it
         return command
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it
@@ -81,7 +90,7 @@ class Commands(TyperGroup):
 
 
 def _failure(error: EdgemnistError | OSError) -> EdgemnistError | None:
-    """Return what to tell the user, or None where that is not for us to tell.
+    """Return what to tell the user, or None where it is a defect of ours.
 
     A path may be one that cannot even be looked at: too long a name, a loop of links, a directory of somebody else's.
     """
@@ -96,7 +105,6 @@ app = typer.Typer(
     cls=Commands,
     name="edgemnist",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -133,8 +141,14 @@ def edgemnist(
 
 def main() -> None:
     """Run the command line."""
+    if sys.stdout is None:
+        # Before any work is done: its result would be lost, or end up in the first file that is opened.
+        if sys.stderr is not None:
+            sys.stderr.write("error: The result has nowhere to go: stdout is closed.\n")
+        sys.exit(EXIT_BAD_INPUT)
     # Digits and bars are drawn with characters that a terminal without UTF-8 cannot show: replaced, not a traceback.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app()
+    # By its name however it was started: the shell's completion asks for it by that.
+    app(prog_name="edgemnist")

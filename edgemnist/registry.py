@@ -36,6 +36,17 @@ class Package:
             return "unknown"
 
 
+@dataclass(frozen=True)
+class Resource(Package):
+    """Something else that an entry stands on: `module` is `module:function`, which returns its version, or None."""
+
+    def version(self) -> str | None:
+        """Return the version, or None where it is missing."""
+        module, _, function = self.module.partition(":")
+        found: str | None = getattr(importlib.import_module(module), function)()
+        return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One name of a registry."""

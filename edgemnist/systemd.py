@@ -13,7 +13,7 @@ import edgemnist
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class Unit:
     """A command that systemd is to keep running. It needs to read some directories, and to write nothing."""
 
     name: str
@@ -85,7 +85,7 @@ _HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S1
 """Where a confined service sees nothing but what it is shown."""
 
 
-def service_unit(service: Service) -> str:
+def service_unit(service: Unit) -> str:
     """Return the text of the `.service` unit."""
     unit = [f"Description={service.description}"]
     if service.network:
@@ -113,7 +113,7 @@ def service_unit(service: Service) -> str:
     return _text(sections)
 
 
-def socket_unit(service: Service) -> str:
+def socket_unit(service: Unit) -> str:
     """Return the text of the `.socket` unit that listens for a service, also while that restarts."""
     if service.listens is None:
         raise ValueError(f"{service.name} listens nowhere")
@@ -124,7 +124,7 @@ def socket_unit(service: Service) -> str:
     ])  # fmt: skip
 
 
-def _confinement(service: Service) -> list[str]:
+def _confinement(service: Unit) -> list[str]:
     lines = list(HARDENING)
     if service.user is None:
         # The other namespaces of a user's manager need this one.

@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[1]
 MNIST = Path(DATA or "not-given").resolve()
 """The full MNIST; a test that reads it is marked with `needs("EDGEMNIST_DATA")`."""
 
-LONGEST = ("test_readme.py", "test_kills.py")
+LONGEST = ("test_blocks.py", "test_kills.py")
 """Files that take minutes."""
 
 SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh"}
@@ -102,6 +102,16 @@ def made_exports(shared_directory: Path, cache: Path) -> Path:
 def exports(made_exports: Path, tmp_path: Path) -> Path:
     """A copy of the artifacts, to break."""
     return Path(shutil.copytree(made_exports, tmp_path / "exports"))
+
+
+OLD_EXPORTS = Path(__file__).parent / "exports" / "made_by_0.1.0"
+"""An export directory that edgemnist 0.1.0 made: small, verified and measured, and free of any training."""
+
+
+@pytest.fixture
+def old_exports(tmp_path: Path) -> Path:
+    """A copy of what edgemnist 0.1.0 exported, to break."""
+    return Path(shutil.copytree(OLD_EXPORTS, tmp_path / "old"))
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgemnist.formats import artifact_names
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.formats import artifact_names
 from tests.conftest import Run
 
 

@@ -8,7 +8,8 @@ from edgemnist.all.run import run_pipeline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.sources import find_dataset
 from edgemnist.export.interface import ExportConfig
-from edgemnist.report.facts import read_facts
+from edgemnist.exports.directory import Exports
+from edgemnist.report.data import read_report_data
 from edgemnist.train.recipes import TrainConfig
 
 
@@ -20,7 +21,7 @@ def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:
         export_config=ExportConfig.of(format="tflite", quantizations=["int8", "float32"]),
         bench_config=BenchConfig(samples=10, seconds=0.0, rounds=1, keras=False),
     )
-    facts = read_facts(tmp_path)
+    facts = read_report_data(Exports.open(tmp_path))
     assert facts.missing() == []
     assert facts.verified is not None
     assert facts.verified.layers == result.verify.layers

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from edgemnist.exports.directory import Exports
 from edgemnist.machine.facts import host_facts
 from edgemnist.verify.run import verify
 
@@ -67,7 +68,7 @@ def main() -> None:
         for _ in range(options.rounds):
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             runs.append(json.loads(done.stdout.splitlines()[-1]))
-        parities = verify(exports).artifacts
+        parities = verify(Exports.open(exports)).artifacts
         sizes = {parity.name: next(exports.glob(f"{parity.name}.*")).stat().st_size for parity in parities}
 
     rows = [

@@ -1,4 +1,4 @@
-"""Take `docs/report.png`, the picture of a report on a desk and on a phone.
+"""Take `docs/images/report.png`, the picture of a report on a desk and on a phone.
 
     python benchmarks/report/picture.py exports/report.html
 
@@ -17,7 +17,7 @@ from PIL import Image
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-PICTURE = Path(__file__).parents[2] / "docs" / "report.png"
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "report.png"
 HEIGHT = 1180
 WIDTHS = {"desk": 1280, "phone": 390}
 GAP = 20

@@ -28,14 +28,12 @@ import numpy as np
 from edgemnist.data.dataset import Split
 from edgemnist.data.sources import find_dataset
 from edgemnist.machine.facts import host_facts
-from edgemnist.train.course import Lesson, Lessons
-from edgemnist.train.loop import fit
+from edgemnist.train.augment import distorted
+from edgemnist.train.loop import DataSchedule, EpochData, fit
 from edgemnist.train.model import Weights, build_model, logits
-from edgemnist.train.plan import Plan
-from edgemnist.train.pool import distorted
-from edgemnist.train.recipes import FAR, RECIPES, TEACHER, Noise, Recipe, Rounding
+from edgemnist.train.recipes import FAR, RECIPES, TEACHER, Noise, Plan, Recipe, Rounding
 from edgemnist.train.step import Forward
-from edgemnist.train.teachers import answers, build_teacher, first_weights, teacher_logits
+from edgemnist.train.teacher import build_teacher, first_weights, teacher_answers, teacher_logits
 
 RESULTS = Path(__file__).with_suffix(".json")
 IMAGES = 12_000
@@ -52,15 +50,15 @@ def main() -> None:
     train = Split(dataset.train.images[:IMAGES], dataset.train.labels[:IMAGES])
     start = build_model((512,), 10, 0).get_weights()
     targets = np.random.default_rng(0).normal(size=(IMAGES, 10)).astype(np.float16)
-    taught = Lesson(train.images, targets)
+    taught = EpochData(train.images, targets)
     steps: dict[str, float] = {}
     processor: dict[str, float] = {}
     load_before = os.getloadavg()
 
-    def measure(name: str, recipe: Recipe, weights: Weights, forward: Forward, lessons: Lessons | None) -> None:
+    def measure(name: str, recipe: Recipe, weights: Weights, forward: Forward, schedule: DataSchedule | None) -> None:
         plan = Plan(recipe=recipe, distortion=recipe.distortion, epochs=EPOCHS, batch_size=recipe.batch_size, seed=0)
         seconds, used = [], [time.process_time()]
-        for fitted in fit(forward, weights, train, plan, lessons=lessons):
+        for fitted in fit(forward, weights, train, plan, schedule=schedule):
             seconds.append(fitted.history[-1].seconds)
             used.append(time.process_time())
         count = ceil(IMAGES / recipe.batch_size)
@@ -86,7 +84,8 @@ def main() -> None:
 
     teacher = build_teacher(10)
     pool, pool_processor = _per_image(
-        lambda: distorted(train.images, FAR, np.random.default_rng(0)), lambda: list(answers(teacher, train.images))
+        lambda: distorted(train.images, FAR, np.random.default_rng(0)),
+        lambda: list(teacher_answers(teacher, train.images)),
     )
     summary = {
         "command": "python -m benchmarks.training.augmentation_cost ../shared/mnist",

@@ -31,10 +31,10 @@ from edgemnist.machine.facts import host_facts
 from edgemnist.results.base import read_result
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes import load
-from edgemnist.train.calibration import calibration_error
+from edgemnist.train.distillation import Teachers
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
-from edgemnist.train.teachers import Teachers
+from edgemnist.verify.statistics import expected_calibration_error as calibration_error
 
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (512, 128, 64)

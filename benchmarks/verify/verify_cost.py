@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from edgemnist.exports.answers import ANSWERS_FILE, answers_record, encode_answers, read_answers
+from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, sha256
 from edgemnist.machine.conditions import peak_rss
@@ -55,7 +56,7 @@ def repeat(exports: Path, images: int, target: Path) -> None:
 
 def measure(exports: Path) -> dict[str, Any]:
     """Verify everything in this process, which has done nothing else."""
-    result = verify(exports)
+    result = verify(Exports.open(exports))
     peak = peak_rss()
     return {
         "images": result.images,

@@ -15,17 +15,16 @@ from typing import Any
 
 from edgemnist.agent.apply import StoppedError, apply, find_release, rollback, sweep_if_idle
 from edgemnist.agent.durable import holder
-from edgemnist.agent.facts import collect_facts
-from edgemnist.agent.probes import probe_all
-from edgemnist.agent.request import Answers, Apply, SelfTestLimits
+from edgemnist.agent.facts import collect_facts, probe_all
+from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.selftest import end_with_the_line, finish
 from edgemnist.agent.store import Store
 from edgemnist.errors import EXIT_INTERRUPTED, DeployError, EdgemnistError
 
 
-def prepare(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+def prepare(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
     """Return the facts about the board, and how much of a bundle it has already."""
-    del answers
+    del responder
     # What a power cut left of an installation may be all that keeps the disk full.
     sweep_if_idle(store)
     facts = collect_facts(store.root).document()
@@ -43,20 +42,20 @@ def prepare(store: Store, request: dict[str, Any], answers: Answers) -> dict[str
             "signed_only": store.signed_only}  # fmt: skip
 
 
-def do_apply(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+def do_apply(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
     """Make a transferred bundle the release that serves."""
     limits = SelfTestLimits(**request.pop("limits"))
-    return apply(store, Apply(limits=limits, **request), answers)
+    return apply(store, Apply(limits=limits, **request), responder)
 
 
-def do_rollback(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+def do_rollback(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
     """Let an older release serve again."""
-    return rollback(store, request["release"], request["wait_s"], answers)
+    return rollback(store, request["release"], request["wait_s"], responder)
 
 
-def releases(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+def releases(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
     """Return every release, after reading every file of it."""
-    del request, answers
+    del request, responder
     current = store.current()
     rows = []
     for release in store.releases():
@@ -74,21 +73,21 @@ def releases(store: Store, request: dict[str, Any], answers: Answers) -> dict[st
     return {"releases": rows, "pending": pending["to"] if pending else None, "busy": holder(store.lock)}
 
 
-def doctor(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+def doctor(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
     """Return the facts, and what loads here: with the current release's packages, or else the system's."""
     python = store.link / "venv" / "bin" / "python"
     installed = store.current() is not None and python.exists()
     facts = collect_facts(store.root)
     probes = []
     if request["imports"]:
-        answers.step("imports")
+        responder.step("imports")
         probes = probe_all(python if installed else Path(sys.executable))
     return {"facts": facts.document(), "probes": [one.document() for one in probes], "installed": installed}
 
 
-def run(store: Store, request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+def run(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
     """Run a command of the installed edgemnist on the current release, with files that were sent along."""
-    del answers
+    del responder
     if store.current() is None:
         raise DeployError("No release serves on this board", hint="Bring one with: edgemnist deploy BUNDLE --to HOST")
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
@@ -131,34 +130,36 @@ def _end(*_: object) -> None:
     sys.exit(EXIT_INTERRUPTED)
 
 
-def _stop(answers: Answers) -> None:
-    if answers.stoppable:
+def _stop(responder: Responder) -> None:
+    if responder.stoppable:
         # Once is enough: what is put in order now is not to be stopped again.
-        answers.stoppable = False
+        responder.stoppable = False
         raise KeyboardInterrupt
 
 
 def main() -> int:
     """Do what is asked, and answer on stdout."""
     command, directory = sys.argv[1:]
-    answers = Answers()
+    # What serves belongs to this user alone, whatever the login says: nobody else may write to it.
+    os.umask(os.umask(0o022) | 0o022)
+    responder = Responder()
     # A cut connection hangs up; what changes the board and has begun is finished here.
     signal.signal(signal.SIGHUP, _end if command == "run" else signal.SIG_IGN)
-    signal.signal(signal.SIGINT, lambda *_: _stop(answers))
-    answers.process()
+    signal.signal(signal.SIGINT, lambda *_: _stop(responder))
+    responder.process()
     store = Store(Path(directory).expanduser().absolute())
     try:
-        answers.result(COMMANDS[command](store, json.load(sys.stdin), answers))
+        responder.result(COMMANDS[command](store, json.load(sys.stdin), responder))
     except EdgemnistError as error:
-        answers.error(error)
+        responder.error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        answers.error(StoppedError("It was stopped, and what served before serves as before"))
+        responder.error(StoppedError("It was stopped, and what served before serves as before"))
         return EXIT_INTERRUPTED
     except OSError as error:
         code = error.errno or 0
         reason = _REASONS.get(code, error.strerror or str(error))
-        answers.error(DeployError(f"{store.root} cannot be changed: {reason}", hint=_REFUSALS.get(code, "")))
+        responder.error(DeployError(f"{store.root} cannot be changed: {reason}", hint=_REFUSALS.get(code, "")))
         return DeployError.exit_code
     return 0
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
+import re
 import sys
 import time
 from dataclasses import asdict
@@ -16,9 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from edgemnist.agent.archive import Archive, hash_file
 from edgemnist.agent.durable import exclusive, sync_directory, sync_tree, write_synced
-from edgemnist.agent.record import ANY_MACHINE, RECORD_FILE, SIGNATURE_FILE, WHEELS, BundleRecord, read_record
+from edgemnist.agent.record import (
+    ANY_MACHINE,
+    RECORD_FILE,
+    SIGNATURE_FILE,
+    WHEELS,
+    BundleRecord,
+    read_raw_record,
+    read_record,
+    read_signature,
+)
 from edgemnist.agent.selftest import run_selftest
-from edgemnist.agent.service import Service, find_service
+from edgemnist.agent.service import BoardService, find_service
 from edgemnist.agent.signature import verify
 from edgemnist.agent.store import DEPLOYED_FILE, Release, Store
 from edgemnist.agent.venv import find_venv, make_venv
@@ -28,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgemnist.agent.request import Answers, Apply
+    from edgemnist.agent.request import Apply, Responder
 
 
 class DamagedTransferError(DeployError):
@@ -41,27 +52,29 @@ class StoppedError(DeployError):
     exit_code = EXIT_INTERRUPTED
 
 
-def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
+def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
     """Deploy a bundle and return what came of it.
 
     Raises BundleError for a bundle that is not to be taken, DeployError where the board cannot, GateMissedError where
     the self-test or the service says no. The old release then serves as before.
     """
-    with _turn(store, request.wait_s, answers) as service:
+    with _turn(store, request.wait_s, responder) as service:
         old = store.current()
         release = find_release(store, request.identity)
         fresh = release is None
         if release is None:
             try:
-                staged, report = _stage(store, request, answers)
+                staged, report = _stage(store, request, responder)
             except BundleError:
-                # It is not to be taken, and so not to be kept.
+                # A bundle that is refused is not kept.
                 (store.incoming / request.sha256).unlink(missing_ok=True)
                 raise
-            answers.stoppable = False
+            responder.stoppable = False
             release = store.adopt(staged, store.next_name(request.identity))
         else:
-            answers.step("self-test")
+            if not request.allow_downgrade and (old is None or release.name != old.name):
+                _check_order(store, release.record(), request.identity)
+            responder.step("self-test")
             report = run_selftest(release.path, request.limits)
         if old is not None and release.name == old.name:
             status = "unchanged"
@@ -71,13 +84,15 @@ def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
                 # The newest number says what was deployed last, and so what `rollback` comes back to.
                 release = store.adopt(release.path, store.next_name(request.identity))
             try:
-                switch(store, service, old, release, answers)
+                switch(store, service, old, release, responder)
             except GateMissedError:
                 if fresh:
                     # It has never served, so no `rollback` may come to it.
                     store.remove(release)
                 raise
-        answers.step("tidy")
+        responder.step("tidy")
+        if store.signed_only:
+            store.remember(release.name.partition("-")[2])
         pruned = store.prune(request.keep, request.sha256)
         return {
             "status": status,
@@ -88,82 +103,89 @@ def apply(store: Store, request: Apply, answers: Answers) -> dict[str, Any]:
         }
 
 
-def rollback(store: Store, name: str | None, wait_s: float, answers: Answers) -> dict[str, Any]:
+def rollback(store: Store, name: str | None, wait_s: float, responder: Responder) -> dict[str, Any]:
     """Let an older release serve again: the named one, or the newest whole one before the current.
 
     Raises DeployError where there is none, BundleError where the board does not trust it, GateMissedError where the
     service does not come up with it.
     """
-    with _turn(store, wait_s, answers) as service:
+    with _turn(store, wait_s, responder) as service:
         current = store.current()
         target = _rollback_target(store, current, name)
-        answers.step("check")
+        responder.step("check")
         if problems := target.problems():
-            raise DeployError(f"Release {target.name} is not whole: {problems[0]}", hint="Deploy its bundle again.")
+            raise DeployError(f"Release {target.name} is damaged: {problems[0]}", hint="Deploy its bundle again.")
         _check_release(store, target)
-        switch(store, service, current, target, answers)
+        switch(store, service, current, target, responder)
         return {"release": target.name, "previous": current.name if current else None}
 
 
-def switch(store: Store, service: Service, old: Release | None, new: Release, answers: Answers) -> None:
+def switch(store: Store, service: BoardService, old: Release | None, new: Release, responder: Responder) -> None:
     """Let `new` serve, and `old` again where its service does not come up.
 
     Raises GateMissedError in the latter case.
     """
-    answers.stoppable = False
-    answers.step("switch")
+    responder.stoppable = False
+    responder.step("switch")
     store.begin_switch(old.name if old else None, new.name)
     store.switch(new.name)
     try:
         if service.restart:
-            answers.step("service")
+            responder.step("service")
         service.activate(new.name)
-    except GateMissedError as error:
-        answers.step("going back")
-        raise _go_back(store, service, old, error) from error
+    except Exception as error:
+        # Whatever it is, nobody has seen the service healthy.
+        responder.step("going back")
+        raise _go_back(store, service, old, _as_missed(error)) from error
     store.end_switch()
 
 
-def _go_back(store: Store, service: Service, old: Release | None, error: GateMissedError) -> GateMissedError:
+def _go_back(store: Store, service: BoardService, old: Release | None, error: GateMissedError) -> GateMissedError:
     store.switch(old.name if old else None)
     state = "no release serves, as before" if old is None else f"release {old.name} serves again"
     if old is not None:
         try:
             service.activate(old.name)
-        except GateMissedError as other:
-            state = f"the service does not come up with the old release {old.name} either ({other.message})"
+        except Exception as other:  # noqa: BLE001 - as in `switch`
+            state = f"the service does not come up with the old release {old.name} either ({_as_missed(other).message})"
     store.end_switch()
     return GateMissedError(f"{error.message}; {state}", hint="Look at the service's log on the board.")
 
 
-def settle(store: Store, service: Service, answers: Answers) -> None:
+def _as_missed(error: Exception) -> GateMissedError:
+    return error if isinstance(error, GateMissedError) else GateMissedError(f"The service cannot be checked: {error!r}")
+
+
+def settle(store: Store, service: BoardService, responder: Responder) -> None:
     """End a switch that was cut off: it stands where the service is well, and is undone where it is not."""
     pending = store.pending()
     if pending is None:
         return
-    answers.step("ending an interrupted switch")
+    responder.step("ending an interrupted switch")
     current = store.current()
-    if current is None:
-        store.end_switch()
+    old = next((release for release in store.releases() if release.name == pending["from"]), None)
+    if current is None and os.path.lexists(store.link):
+        # The link was durable, and what it leads to was not.
+        _go_back(store, service, old, GateMissedError(f"Release {pending['to']} is missing"))
         return
     try:
-        service.activate(current.name)
+        if current is not None:
+            service.activate(current.name)
     except GateMissedError as error:
-        old = next((release for release in store.releases() if release.name == pending["from"]), None)
-        if current.name == pending["to"]:
+        if current is not None and current.name == pending["to"]:
             _go_back(store, service, old, error)
             return
     store.end_switch()
 
 
 @contextlib.contextmanager
-def _turn(store: Store, wait_s: float, answers: Answers) -> Iterator[Service]:
+def _turn(store: Store, wait_s: float, responder: Responder) -> Iterator[BoardService]:
     """Hold the lock, with everything that was left unfinished put in order."""
     store.create()
-    with exclusive(store.lock, wait_s=wait_s, waiting=answers.step):
+    with exclusive(store.lock, wait_s=wait_s, waiting=responder.step):
         store.sweep()
         service = find_service(store.settings)
-        settle(store, service, answers)
+        settle(store, service, responder)
         try:
             yield service
         except BaseException:
@@ -173,17 +195,21 @@ def _turn(store: Store, wait_s: float, answers: Answers) -> Iterator[Service]:
             raise
 
 
-def _stage(store: Store, request: Apply, answers: Answers) -> tuple[Path, dict[str, Any]]:
+def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, dict[str, Any]]:
     """Unpack the transferred bundle in `staging/`, install what it needs, and let it test itself."""
     path = store.incoming / request.sha256
-    answers.step("check")
+    responder.step("check")
     with _open_transferred(path, request.sha256) as archive:
-        record = read_record(archive)
-        raw = archive.read(RECORD_FILE)
-        signature = archive.read(SIGNATURE_FILE) if SIGNATURE_FILE in archive.names() else None
+        raw, signature = read_raw_record(archive), read_signature(archive)
+        # Before a stranger's bundle costs more than a glance.
         _check_signature(store, raw, signature)
+        record = read_record(archive)
+        if not request.allow_downgrade:
+            _check_order(store, record, request.identity)
         check_fits(record)
-        answers.step("unpack")
+        if record.identity() != request.identity:
+            raise BundleError("The bundle is not the one that was announced", hint="Run the same command again.")
+        responder.step("unpack")
         staged = store.staging / request.identity[:12]
         for file in record.files:
             if not file.path.startswith(WHEELS):
@@ -193,10 +219,10 @@ def _stage(store: Store, request: Apply, answers: Answers) -> tuple[Path, dict[s
             write_synced(staged / SIGNATURE_FILE, signature)
         venv = find_venv(store, record)
         if venv is None:
-            answers.step("install")
+            responder.step("install")
             venv = make_venv(store, record, archive)
     (staged / "venv").symlink_to(f"../../venvs/{venv}")
-    answers.step("self-test")
+    responder.step("self-test")
     report = run_selftest(staged, request.limits)
     deployed = {"deployed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "selftest": report,
                 "limits": asdict(request.limits)}  # fmt: skip
@@ -255,9 +281,33 @@ def _check_signature(store: Store, record: bytes, signature: bytes | None) -> No
     except OSError as error:
         raise BundleError(
             f"{store.allowed_signers} on the board cannot be read, so nobody is trusted: {error.strerror}",
-            hint="Mend it there, or remove it for a board that takes unsigned bundles.",
+            hint="Restore it on the board, or remove it if the board may take unsigned bundles.",
         ) from error
     verify(record, signature, store.allowed_signers)
+
+
+def _check_order(store: Store, record: BundleRecord | None, identity: str) -> None:
+    """Raise BundleError if a board that takes signed bundles only would go back to an earlier one.
+
+    Who can replay an old bundle could otherwise bring back a fault that was fixed: its signature still holds. Bundles
+    have no date, so earlier is one of an earlier edgemnist, or one that another has replaced on this board.
+    """
+    if not store.signed_only or record is None:
+        return
+    hint = "If that is intended, add --allow-downgrade. To an earlier release on the board leads: edgemnist rollback"
+    trusted = [one for one in store.releases() if _is_trusted(store, one)]
+    newest = max((_version(known.edgemnist) for one in trusted if (known := one.record())), default=())
+    if _version(record.edgemnist) < newest:
+        text = ".".join(str(part) for part in newest)
+        raise BundleError(f"The bundle has edgemnist {record.edgemnist}, and this board had {text}", hint=hint)
+    *replaced, last = store.history() or [one.name.partition("-")[2] for one in trusted] or [""]
+    if _version(record.edgemnist) == newest and identity[:12] in set(replaced) - {last}:
+        raise BundleError("The bundle is older than the one that was deployed on this board last", hint=hint)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    found = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def check_fits(record: BundleRecord) -> None:

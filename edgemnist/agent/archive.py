@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import zipfile
 from typing import TYPE_CHECKING, BinaryIO, Callable, cast
 
@@ -24,6 +25,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 _UNIX = 3
 _CHUNK = 1 << 20
+_END = struct.Struct("<4s4H2LH")
+"""The end of a ZIP file without a comment; its sixth field is the size of the directory."""
+_MOST_DIRECTORY_BYTES = 1 << 20
 
 
 class _Sink(io.RawIOBase):
@@ -68,26 +72,38 @@ def _constant(data: bytes) -> Callable[[], bytes]:
 
 
 class Archive:
-    """An archive that was found to be in its one encoding. Close it after use, or use it in a `with` statement."""
+    """A ZIP file whose members are stored, not compressed, and lie within it. Close it after use, or use `with`.
+
+    What it claims is checked before anything is read, so no member costs more memory than the file has bytes.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open and check the file. Raises BundleError where it is no archive, or any byte of it was changed."""
+        """Open the file. Raises BundleError if it is no such archive; `check_encoding` looks at every byte."""
         self.path = path
         try:
+            _check_directory(path)
             self._zip = zipfile.ZipFile(path)
         except FileNotFoundError:
             raise BundleError(f"There is no bundle {path}", hint="Make one with: edgemnist bundle") from None
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise _damaged(path) from error
-        self.sha256 = hash_file(path)
-        names = self._zip.namelist()
+        members = self._zip.infolist()
+        size = path.stat().st_size
+        stored = all(one.compress_type == zipfile.ZIP_STORED and one.compress_size == one.file_size for one in members)
+        if not stored or sum(one.file_size for one in members) > size:
+            self._zip.close()
+            raise _damaged(path)
+
+    def check_encoding(self) -> str:
+        """Return the SHA-256 of the file. Raises BundleError if it is not in its one encoding: any byte was changed."""
+        sha256 = hash_file(self.path)
         try:
-            same = write_archive(None, {name: self._reader(name) for name in names}) == self.sha256
+            same = write_archive(None, {name: self._reader(name) for name in self.names()}) == sha256
         except Exception:  # noqa: BLE001 - a changed header makes zipfile stumble in many ways, all of which mean the same
             same = False
         if not same:
-            self._zip.close()
-            raise _damaged(path)
+            raise _damaged(self.path)
+        return sha256
 
     def __enter__(self) -> Archive:  # noqa: PYI034 - typing.Self is younger than the Python of older boards
         return self
@@ -99,15 +115,28 @@ class Archive:
         """Return the names of all files."""
         return self._zip.namelist()
 
-    def read(self, name: str) -> bytes:
-        """Return the contents of a file. Raises BundleError where there is none of this name."""
+    def read(self, name: str, *, most: int | None = None) -> bytes:
+        """Return the contents of a file. Raises BundleError if it is missing, damaged, or longer than `most` bytes."""
         try:
+            if most is not None and self._zip.getinfo(name).file_size > most:
+                raise BundleError(f"{name} in {self.path} has more than {most:,} bytes")
             return self._zip.read(name)
         except KeyError:
-            raise BundleError(f"{self.path} is no bundle: it holds no {name}") from None
+            raise BundleError(f"{self.path} is not a bundle: it has no {name}") from None
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+            raise _damaged(self.path) from error
 
     def _reader(self, name: str) -> Callable[[], bytes]:
         return lambda: self._zip.read(name)
+
+
+def _check_directory(path: Path) -> None:
+    """Raise ValueError unless the directory at the end of a ZIP file is small: zipfile takes ten times its memory."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, io.SEEK_END) - _END.size))
+        end = file.read(_END.size)
+    if len(end) < _END.size or _END.unpack(end)[0] != b"PK\5\6" or _END.unpack(end)[5] > _MOST_DIRECTORY_BYTES:
+        raise ValueError("the directory of the archive is missing or too large")
 
 
 def hash_file(path: Path) -> str:
@@ -120,4 +149,4 @@ def hash_file(path: Path) -> str:
 
 
 def _damaged(path: Path) -> BundleError:
-    return BundleError(f"{path} is damaged, or no bundle", hint="Make it anew with: edgemnist bundle")
+    return BundleError(f"{path} is damaged, or not a bundle", hint="Make it again with: edgemnist bundle")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
+import json
 import os
 import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
+from edgemnist.agent.archive import hash_file
 from edgemnist.errors import DeployError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def sync_directory(directory: Path) -> None:
@@ -43,6 +45,56 @@ def sync_tree(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+TREE_FILE = ".files.json"
+"""Kept in a directory: what every file in it was when it was finished."""
+
+
+def record_tree(directory: Path) -> None:
+    """Write down what the files below a directory are, but for what Python compiles; `find_change` compares."""
+    files = {name: [*_stamp(path), hash_file(path)] for name, path in _tree(directory)}
+    write_synced(directory / TREE_FILE, json.dumps(files).encode())
+
+
+def find_change(directory: Path) -> str:
+    """Return the first file that is not as `record_tree` found it, in words; empty if all are, or nothing is recorded.
+
+    A file is read only if its stamp differs. Whoever writes to a file changes its ctime, which nobody can set back.
+    """
+    try:
+        written = (directory / TREE_FILE).read_bytes()
+    except FileNotFoundError:
+        # Installed by a version that did not write it down yet.
+        return ""
+    except OSError as error:
+        return f"{TREE_FILE} cannot be read ({error.strerror})"
+    present = dict(_tree(directory))
+    try:
+        for name, (size, inode, ctime, sha256) in json.loads(written).items():
+            path = present.pop(name, None)
+            if path is None:
+                return f"{name} is missing"
+            if _stamp(path) != [size, inode, ctime] and hash_file(path) != sha256:
+                return f"{name} is another file"
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        return f"{TREE_FILE} is damaged ({error})"
+    return f"{min(present)} was added" if present else ""
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_ino, status.st_ctime_ns]
+
+
+def _tree(directory: Path) -> Iterator[tuple[str, Path]]:
+    for parent, directories, files in os.walk(directory):
+        directories[:] = sorted(name for name in directories if name != "__pycache__")
+        for name in sorted(files):
+            path = Path(parent, name)
+            # A link that leads nowhere is no file; the Python that it leads to is the system's.
+            if name not in (TREE_FILE, ".complete") and not path.is_symlink():
+                yield str(path.relative_to(directory)), path
 
 
 def replace_file(path: Path, data: bytes) -> None:

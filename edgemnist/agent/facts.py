@@ -1,4 +1,7 @@
-"""What /proc/cpuinfo says about the processor, which every architecture writes in its own way."""
+"""The one reader of what Linux says about a machine: processor, caches, memory, system, heat, and throttling.
+
+`edgemnist.machine` reads through it too, so that `bench` and `doctor` cannot disagree.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ import os
 import platform
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 FLAGS = (
     # x86: width of the vectors, and dot products of int8 (VNNI)
@@ -79,13 +86,25 @@ def _arm_core(fields: dict[str, str]) -> str:
     return _ARM_PARTS.get(part, f"Arm part {part}")
 
 
+VCGENCMD = ("vcgencmd", "get_throttled")
+"""The Raspberry Pi's own tool; the firmware, not Linux, throttles there."""
 _THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
 _QUICK_S = 5
+
+THROTTLED_BITS = {
+    0: ("under-voltage", "the voltage was too low (power supply or cable)"),
+    1: ("frequency capped", "the firmware capped the clock"),
+    2: ("throttled", "the firmware throttled the CPU"),
+    3: ("soft temperature limit", "the soft temperature limit was active"),
+}
+"""Bits of `vcgencmd get_throttled` that hold now, from the Raspberry Pi documentation: a name, and what happened."""
+HISTORY_SHIFT = 16
+"""The same four bits, sixteen places higher, say that it has happened since the start of the system."""
 
 
 # Optional instead of `| None`: dataclass fields are looked at by msgspec, and Python 3.9 reads this file too.
 @dataclass(frozen=True)
-class Facts:
+class BoardFacts:
     """A board, as it is now."""
 
     board: Optional[str]
@@ -124,32 +143,35 @@ class Facts:
         return dataclasses.asdict(self)
 
 
-def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path("/sys")) -> Facts:
+def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path("/sys")) -> BoardFacts:
     """Collect the facts; `directory` is where edgemnist keeps its files, whether it exists or not."""
-    cpuinfo = parse_cpuinfo(_read(proc / "cpuinfo") or "")
-    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", _read(proc / "meminfo") or "", flags=re.MULTILINE))
+    cpuinfo = parse_cpuinfo(read_text(proc / "cpuinfo"))
+    memory = read_memory(proc)
     existing = nearest(directory)
-    temperature = _read(sys_ / "class/thermal/thermal_zone0/temp")
-    return Facts(
-        board=_board(proc),
-        os=_os_name(),
+    temperatures = read_numbers([sys_ / "class/thermal/thermal_zone0/temp"])
+    return BoardFacts(
+        board=read_text(proc / "device-tree/model") or None,
+        os=read_os_name(Path("/etc/os-release")) or None,
         kernel_machine=platform.machine(),
         bits=8 * struct.calcsize("P"),
         cpu=cpuinfo.get("cpu"),
         cores=os.cpu_count() or 1,
         flags=cpuinfo.get("flags", []),
-        caches=_caches(sys_),
-        memory_bytes=_kilobytes(memory.get("MemTotal")),
-        memory_free_bytes=_kilobytes(memory.get("MemAvailable")),
+        caches={
+            f"L{level}{ {'Data': 'd', 'Instruction': 'i'}.get(kind, '') }": size
+            for level, kind, size in read_caches(sys_)
+        },
+        memory_bytes=memory.get("MemTotal"),
+        memory_free_bytes=memory.get("MemAvailable"),
         libc=" ".join(filter(None, platform.libc_ver())) or None,
         python=platform.python_version(),
         python_path=sys.executable,
         has_venv=all(importlib.util.find_spec(module) is not None for module in ("venv", "ensurepip")),
         disk_free_bytes=_disk_free(existing),
         writable=_is_writable(existing),
-        governor=_read(sys_ / "devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        temperature_c=int(temperature) / 1000 if temperature and temperature.lstrip("-").isdecimal() else None,
-        throttled=_throttled(sys_),
+        governor=read_text(sys_ / "devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
+        temperature_c=temperatures[0] / 1000 if temperatures else None,
+        throttled=read_throttled(sys_),
         clock=time.time(),
         clock_synchronized=_clock_synchronized(),
     )
@@ -162,35 +184,47 @@ def nearest(path: Path) -> Path:
     return path
 
 
-def _board(proc: Path) -> str | None:
-    model = _read(proc / "device-tree/model")
-    return model.rstrip("\0").strip() if model else None
+def read_os_name(os_release: Path) -> str:
+    """Return the name of the system, such as `Debian GNU/Linux 12 (bookworm)`; empty where it is not told."""
+    name = re.search(r'^PRETTY_NAME="?([^"\n]+)', read_text(os_release), flags=re.MULTILINE)
+    return name[1] if name else ""
 
 
-def _os_name() -> str | None:
-    name = re.search(r'^PRETTY_NAME="?([^"\n]+)', _read(Path("/etc/os-release")) or "", flags=re.MULTILINE)
-    return name[1] if name else None
+def read_memory(proc: Path) -> dict[str, int]:
+    """Return the fields of /proc/meminfo, such as `MemTotal`, in bytes."""
+    fields = re.findall(r"^(\w+):\s+(\d+) kB", read_text(proc / "meminfo"), flags=re.MULTILINE)
+    return {name: 1024 * int(kilobytes) for name, kilobytes in fields}
 
 
-def _caches(sys_: Path) -> dict[str, str]:
-    caches = {}
+def read_caches(sys_: Path) -> list[tuple[str, str, str]]:
+    """Return the first CPU's caches: level, type (`Data`, `Instruction`, `Unified`), and size as Linux writes it."""
+    found = []
     for index in sorted((sys_ / "devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
+        level, kind, size = (read_text(index / name) for name in ("level", "type", "size"))
         if level and kind and size:
-            letter = {"Data": "d", "Instruction": "i"}.get(kind, "")
-            caches[f"L{level}{letter}"] = size
-    return caches
+            found.append((level, kind, size))
+    return found
 
 
-def _throttled(sys_: Path) -> int | None:
-    text = _read(sys_ / _THROTTLED)
-    if text is None:
-        output = _output("vcgencmd", "get_throttled")
-        text = output.partition("=")[2] if output else None
-    try:
-        return int(text, 16) if text else None
-    except ValueError:
-        return None
+def read_throttled(sys_: Path, vcgencmd: Sequence[str] = VCGENCMD) -> int | None:
+    """Return the bits of `THROTTLED_BITS`, which only a Raspberry Pi has: from the kernel, else from its own tool."""
+    text = read_text(sys_ / _THROTTLED) or _output(*vcgencmd) or ""
+    found = re.fullmatch(r"(?:throttled=)?(?:0x)?([0-9a-f]{1,8})", text, flags=re.IGNORECASE)
+    return int(found[1], 16) if found else None
+
+
+def throttle_names(bits: int) -> list[str]:
+    """Return the names of the bits that are set, among the four of now."""
+    return [name for bit, (name, _) in THROTTLED_BITS.items() if bits >> bit & 1]
+
+
+def throttled_since(before: int, after: int) -> list[str]:
+    """Return in words what happened between two answers of the firmware.
+
+    The bits of the past stay set: only one that was not there before belongs to the time in between.
+    """
+    happened = (before | after) & 0xFFFF | (after & ~before) >> HISTORY_SHIFT
+    return [words for bit, (_, words) in THROTTLED_BITS.items() if happened >> bit & 1]
 
 
 def _clock_synchronized() -> bool | None:
@@ -210,15 +244,19 @@ def _is_writable(directory: Path) -> bool:
     return os.access(directory, os.W_OK | os.X_OK)
 
 
-def _kilobytes(count: str | None) -> int | None:
-    return 1024 * int(count) if count else None
-
-
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str:
+    """Return what a file of /proc or /sys says, without the zero byte of the device tree; empty where nothing."""
     try:
-        return path.read_text(errors="replace").strip()
+        return path.read_text(errors="replace").strip("\0 \n")
     except OSError:
-        return None
+        # A sensor that does not answer is as good as none.
+        return ""
+
+
+def read_numbers(paths: Iterable[Path]) -> list[int]:
+    """Return the whole numbers that files of /sys hold, without those that hold none."""
+    texts = [read_text(path) for path in paths]
+    return [int(text) for text in texts if text.lstrip("-").isdecimal()]
 
 
 def _output(*command: str) -> str | None:
@@ -227,3 +265,70 @@ def _output(*command: str) -> str | None:
         if done.returncode == 0:
             return done.stdout.strip()
     return None
+
+
+MODULES = {
+    "numpy": "numpy",
+    "msgspec": "msgspec",
+    "pillow": "PIL.Image",
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "onnxruntime": "onnxruntime",
+}
+"""What to import, by name on the package index: everything on a board that has machine code in it."""
+
+LOADED = "loaded"
+MISSING = "missing"
+CRASHED = "crashed"
+FAILED = "failed"
+_IMPORT = (
+    "import importlib, importlib.metadata, sys\n"
+    "try:\n    version = importlib.metadata.version(sys.argv[1])\n"
+    "except importlib.metadata.PackageNotFoundError:\n    sys.exit(9)\n"
+    "print(version, flush=True)\n"
+    "importlib.import_module(sys.argv[2])\n"
+)
+_NOT_INSTALLED = 9
+_TIMEOUT_S = 120
+"""A cold import from a slow SD card takes seconds, never minutes."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How the import of a package ended."""
+
+    package: str
+    state: str
+    """`loaded`, `missing`, `crashed` (by a signal) or `failed` (by an exception, or for time)."""
+    version: Optional[str]
+    detail: str
+    """Name of the signal, or the last line of the exception."""
+
+    def document(self) -> dict[str, Any]:
+        """Return the probe as plain JSON."""
+        return dataclasses.asdict(self)
+
+
+def probe(python: Path, package: str, module: str) -> Probe:
+    """Import `module` of `package` with that Python, and see."""
+    # -I: neither the current directory nor PYTHONPATH lends it a module.
+    command = [str(python), "-I", "-c", _IMPORT, package, module]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return Probe(package, FAILED, None, f"the import did not end within {_TIMEOUT_S} s")
+    except OSError as error:
+        return Probe(package, FAILED, None, f"{python} cannot be run: {error.strerror}")
+    version = done.stdout.strip() or None
+    if done.returncode == 0:
+        return Probe(package, LOADED, version, "")
+    if done.returncode == _NOT_INSTALLED and version is None:
+        return Probe(package, MISSING, None, "")
+    if done.returncode < 0:
+        return Probe(package, CRASHED, version, signal.Signals(-done.returncode).name)
+    lines = done.stderr.strip().splitlines()
+    return Probe(package, FAILED, version, lines[-1] if lines else f"it ended with {done.returncode}")
+
+
+def probe_all(python: Path) -> list[Probe]:
+    """Probe everything that a board may need."""
+    return [probe(python, package, module) for package, module in MODULES.items()]

@@ -22,6 +22,8 @@ EXPORTS = "exports/"
 WHEELS = "wheels/"
 SCHEMA_VERSION = 1
 ANY_MACHINE = "any"
+MOST_RECORD_BYTES = 1 << 22
+"""A record names every file of a bundle, which are tens; 4 MB are thousands."""
 
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*")
 """Nothing absolute, nothing hidden, no `..`: a bundle cannot write outside its own directory."""
@@ -78,8 +80,8 @@ def decode_record(data: bytes) -> BundleRecord:
             )
         files = [_typed(BundledFile, file) for file in document.pop("files")]
         record = _typed(BundleRecord, {**document, "files": files})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{RECORD_FILE} is no record of a bundle: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{RECORD_FILE} is not the record of a bundle: {error}") from error
     if record.encode() != data:
         raise BundleError(f"{RECORD_FILE} is not as edgemnist writes it")
     for file in record.files:
@@ -88,12 +90,23 @@ def decode_record(data: bytes) -> BundleRecord:
     return record
 
 
+def read_raw_record(archive: Archive) -> bytes:
+    """Return the bytes that a signature covers."""
+    return archive.read(RECORD_FILE, most=MOST_RECORD_BYTES)
+
+
+def read_signature(archive: Archive) -> bytes | None:
+    """Return the signature of a bundle; None if it is not signed."""
+    return archive.read(SIGNATURE_FILE, most=MOST_RECORD_BYTES) if SIGNATURE_FILE in archive.names() else None
+
+
 def read_record(archive: Archive) -> BundleRecord:
     """Return the record of an archive after holding every file against it.
 
     Raises BundleError where a file is missing, unknown, or not the recorded one.
     """
-    record = decode_record(archive.read(RECORD_FILE))
+    archive.check_encoding()
+    record = decode_record(read_raw_record(archive))
     unknown = set(archive.names()) - {file.path for file in record.files} - {RECORD_FILE, SIGNATURE_FILE}
     if unknown:
         raise BundleError(f"{archive.path} holds {min(unknown)}, which its record does not name")

@@ -40,9 +40,11 @@ class Apply:
     """How many releases to keep."""
     wait_s: float = 60.0
     """How long to wait for another deployment."""
+    allow_downgrade: bool = False
+    """Whether a signed bundle may be older than what was deployed under a signature before."""
 
 
-class Answers:
+class Responder:
     """Tells the other side what is going on; goes on alone where nobody listens any more."""
 
     def __init__(self, stream: TextIO = sys.stdout) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgemnist.errors import DeployError, GateMissedError
 
@@ -21,64 +23,88 @@ UNIT = "edgemnist.service"
 HEALTH = "http://127.0.0.1:8000/healthz"
 TIMEOUT_S = 30.0
 _POLL_S = 0.1
-_REQUEST_S = 5
+_REQUEST_S = 5.0
+_MOST_BYTES = 1 << 16
+"""Of a health answer; `edgemnist serve` answers with less than 1 KB."""
+_MOST_CHARACTERS = 200
+"""Of what a message repeats from elsewhere."""
+_SCHEMES = ("http://", "https://", "file://")
 
 
 @dataclass(frozen=True)
-class Service:
-    """How to restart the service and how to see that it is well."""
+class BoardService:
+    """How to restart the service and how to see that it is healthy."""
 
     restart: list[str]
-    """The command; empty where there is no service."""
+    """The command; empty if there is no service."""
     health: str = HEALTH
-    """Address that answers 200 when the service is well."""
+    """Address that answers 200 when the service is healthy."""
     timeout_s: float = TIMEOUT_S
-    """For the restart, and again for the health."""
+    """For the restart and the health together."""
 
     def activate(self, release: str) -> None:
-        """Restart the service and wait until it answers; do nothing where there is none.
+        """Restart the service and wait until it answers; do nothing if there is none.
 
-        Where the answer is JSON and names its `release`, it has to be this one: an old process that never went away
-        would answer as well. Raises GateMissedError where the service does not come up.
+        If the answer is JSON and names its `release`, it must be this one: an old process that never went away would
+        answer as well. Raises GateMissedError, and nothing else, if the service does not come up.
         """
         if not self.restart:
             return
+        deadline = time.monotonic() + self.timeout_s
         try:
             done = subprocess.run(
-                self.restart, check=False, capture_output=True, text=True, timeout=self.timeout_s,
-                stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        except (subprocess.TimeoutExpired, OSError) as error:
+                self.restart, check=False, capture_output=True, timeout=self.timeout_s, stdin=subprocess.DEVNULL
+            )
+        except (subprocess.SubprocessError, OSError, ValueError) as error:
             raise GateMissedError(f"The service cannot be restarted: {error}") from error
         if done.returncode != 0:
-            lines = (done.stderr or done.stdout).strip().splitlines()
+            lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
             raise GateMissedError(f"The service cannot be restarted: {lines[-1] if lines else done.returncode}")
-        deadline = time.monotonic() + self.timeout_s
-        while reason := self._ailment(release):
+        while reason := self._why_unhealthy(release, deadline):
             if time.monotonic() >= deadline:
                 raise GateMissedError(f"The service did not come up within {self.timeout_s:g} s: {reason}")
             time.sleep(_POLL_S)
 
-    def _ailment(self, release: str) -> str:
-        """Return why the service is not well, or nothing."""
+    def _why_unhealthy(self, release: str, deadline: float) -> str:
+        """Return why the service is not healthy; empty if it is."""
+        # A service that sends a byte a second never runs into a timeout of its socket: only a clock ends the wait.
+        wait = max(_POLL_S, min(_REQUEST_S, deadline - time.monotonic()))
+        answer: list[str] = []
+        asking = threading.Thread(target=lambda: answer.append(self._ask(release, wait)), daemon=True)
+        asking.start()
+        asking.join(wait)
+        return answer[0] if answer else f"{self.health} did not answer within {wait:.1f} s"
+
+    def _ask(self, release: str, timeout_s: float) -> str:
         try:
-            with urllib.request.urlopen(self.health, timeout=_REQUEST_S) as response:  # noqa: S310 - the board's owner names it
-                body = response.read()
+            with urllib.request.urlopen(self.health, timeout=timeout_s) as response:  # noqa: S310 - the board's owner names it
+                body = response.read(_MOST_BYTES + 1)
+            document = _json(body)
         except urllib.error.HTTPError as error:
             return f"{self.health} answers {error.code}"
-        except OSError as error:
-            return f"{self.health}: {error}"
-        with contextlib.suppress(ValueError):
-            document = json.loads(body)
-            if isinstance(document, dict) and document.get("release", release) != release:
-                return f"{self.health} still answers from release {document['release']}"
+        except Exception as error:  # noqa: BLE001 - whatever a broken answer makes of the library, the service is not healthy
+            return f"{self.health}: {str(error)[:_MOST_CHARACTERS] or type(error).__name__}"
+        if len(body) > _MOST_BYTES:
+            return f"{self.health} answers with more than {_MOST_BYTES:,} bytes"
+        if isinstance(document, dict) and document.get("release", release) != release:
+            return f"{self.health} still answers from release {str(document['release'])[:_MOST_CHARACTERS]}"
         return ""
 
 
-def find_service(settings: Path) -> Service:
+def _json(body: bytes) -> Any:  # noqa: ANN401 - any document
+    """Return the document, or None for what is not JSON, which a service may answer as well.
+
+    Raises RecursionError for one that is nested so deeply that nobody can read it.
+    """
+    with contextlib.suppress(ValueError):
+        return json.loads(body)
+    return None
+
+
+def find_service(settings: Path) -> BoardService:
     """Return the service that `board.toml` describes, else the systemd unit `edgemnist`, the user's own first.
 
-    Raises DeployError where `board.toml` cannot be used.
+    Raises DeployError if `board.toml` cannot be used.
     """
     if settings.is_file():
         return _configured(settings)
@@ -89,24 +115,33 @@ def find_service(settings: Path) -> Service:
                 [*command, "is-enabled", UNIT], check=False, capture_output=True, timeout=_REQUEST_S
             )
             if enabled.returncode == 0:
-                return Service([*command, "restart", UNIT])
-    return Service([])
+                return BoardService([*command, "restart", UNIT])
+    return BoardService([])
 
 
-def _configured(settings: Path) -> Service:
+def _configured(settings: Path) -> BoardService:
     import tomllib
 
     try:
-        table = tomllib.loads(settings.read_text(encoding="utf-8")).get("service", {})
-        known = {"restart", "health", "timeout"}
-        if unknown := set(table) - known:
-            raise ValueError(f"[service] has no setting {min(unknown)}")  # noqa: TRY301 - all end in one message
-        restart = table.get("restart", [])
-        if not isinstance(restart, list) or not all(isinstance(word, str) for word in restart):
-            raise ValueError("restart is not a list of words")  # noqa: TRY301 - as above
-        return Service(restart, str(table.get("health", HEALTH)), float(table.get("timeout", TIMEOUT_S)))
-    except (ValueError, TypeError, AttributeError, OSError) as error:
+        return _checked(tomllib.loads(settings.read_text(encoding="utf-8")).get("service", {}))
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise DeployError(
             f"{settings} on the board cannot be used: {error}",
             hint='It reads: [service]  restart = ["systemctl", "restart", "edgemnist"]',
         ) from error
+
+
+def _checked(table: dict[str, Any]) -> BoardService:
+    """Return the service of a table of settings. Raises ValueError for what could not work after the switch."""
+    if unknown := set(table) - {"restart", "health", "timeout"}:
+        raise ValueError(f"[service] has no setting {min(unknown)}")
+    restart, health = table.get("restart", []), table.get("health", HEALTH)
+    timeout = table.get("timeout", TIMEOUT_S)
+    if not isinstance(restart, list) or not all(isinstance(word, str) and "\0" not in word for word in restart):
+        raise ValueError("restart must be a list of words")
+    if not isinstance(health, str) or not health.startswith(_SCHEMES) or not health.isprintable() or " " in health:
+        raise ValueError(f"health must be an address that begins with http:// (got {str(health)[:_MOST_CHARACTERS]!r})")
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not number or not math.isfinite(timeout) or timeout <= 0:
+        raise ValueError(f"timeout must be a number of seconds above 0 (got {str(timeout)[:_MOST_CHARACTERS]})")
+    return BoardService(restart, health, float(timeout))

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgemnist.agent.durable import discard, replace_file, replace_link, sync_directory
+from edgemnist.agent.durable import discard, find_change, replace_file, replace_link, sync_directory
 from edgemnist.agent.record import RECORD_FILE, SIGNATURE_FILE, WHEELS, BundleRecord, decode_record
 from edgemnist.errors import BundleError
 
@@ -28,6 +28,7 @@ _NAME = re.compile(r"(\d+)-([0-9a-f]{12})")
 DEPLOYED_FILE = "deployed.json"
 COMPLETE_FILE = ".complete"
 """Marks a virtual environment whose installation came to its end."""
+_MOST_REMEMBERED = 1000
 
 _ABANDONED_S = 86_400
 """A transfer that nobody took up again for a day."""
@@ -88,8 +89,11 @@ class Release:
                 continue
             if hashlib.sha256(data).hexdigest() != file.sha256:
                 found.append(f"{file.path} is damaged")
-        if not (self.path / "venv" / COMPLETE_FILE).is_file():
+        venv = self.path / "venv"
+        if not (venv / COMPLETE_FILE).is_file():
             found.append("its virtual environment is missing")
+        elif changed := find_change(venv):
+            found.append(f"its virtual environment was changed after it was installed: {changed}")
         return found
 
 
@@ -107,6 +111,7 @@ class Store:
         self.allowed_signers = root / "allowed_signers"
         self.settings = root / "board.toml"
         self._pending = root / "pending.json"
+        self._history = root / "history.json"
 
     @property
     def signed_only(self) -> bool:
@@ -115,8 +120,12 @@ class Store:
 
     def create(self) -> None:
         """Make the directories that are missing."""
-        for directory in (self.releases_directory, self.venvs, self.staging, self.incoming):
+        wanted = (self.root, self.releases_directory, self.venvs, self.staging, self.incoming)
+        missing = [directory for directory in wanted if not directory.exists()]
+        for directory in missing:
             directory.mkdir(parents=True, exist_ok=True)
+        for directory in missing:
+            sync_directory(directory.parent)
 
     def releases(self) -> list[Release]:
         """Return the releases, the oldest first."""
@@ -163,9 +172,10 @@ class Store:
 
     def pending(self) -> dict[str, str | None] | None:
         """Return the switch, `from` and `to`, whose service has not been seen healthy yet."""
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            document: dict[str, str | None] = json.loads(self._pending.read_bytes())
-            return document
+        with contextlib.suppress(FileNotFoundError, ValueError, RecursionError):
+            document = json.loads(self._pending.read_bytes())
+            if isinstance(document, dict) and isinstance(document.get("to"), str):
+                return {"from": document.get("from"), "to": document["to"]}
         return None
 
     def begin_switch(self, old: str | None, new: str) -> None:
@@ -174,8 +184,23 @@ class Store:
 
     def end_switch(self) -> None:
         """Write down that the switch is done, or undone."""
-        self._pending.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            self._pending.unlink()
         sync_directory(self.root)
+
+    def history(self) -> list[str]:
+        """Return the identities, shortened, of what was deployed here under a signature, the oldest first."""
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            document = json.loads(self._history.read_bytes())
+            if isinstance(document, list) and all(isinstance(one, str) for one in document):
+                return document
+        return []
+
+    def remember(self, identity: str) -> None:
+        """Write down that a signed bundle was deployed; it outlives the release, which may be pruned."""
+        history = self.history()
+        if history[-1:] != [identity[:12]]:
+            replace_file(self._history, json.dumps([*history, identity[:12]][-_MOST_REMEMBERED:]).encode())
 
     def remove(self, release: Release) -> None:
         """Remove a release; half of it is never seen in `releases/`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -14,13 +15,15 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from edgemnist.agent.durable import sync_directory, write_synced
+from edgemnist.agent.durable import find_change, record_tree, sync_directory, write_synced
 from edgemnist.agent.record import ANY_MACHINE, WHEELS, BundleRecord
 from edgemnist.agent.selftest import finish
 from edgemnist.agent.store import COMPLETE_FILE
 from edgemnist.errors import DeployError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgemnist.agent.archive import Archive
     from edgemnist.agent.store import Store
 
@@ -36,6 +39,8 @@ def needs(record: BundleRecord) -> dict[str, Any]:
         "python": [*sys.version_info[:2], platform.machine()],
         "extras": record.extras,
         "constraints": record.constraints,
+        # What came with the bundle was signed with it; what the board fetches by itself is not in here.
+        "wheels": sorted(file.sha256 for file in record.files if file.path.startswith(WHEELS)),
     }
 
 
@@ -46,15 +51,15 @@ def venv_key(record: BundleRecord) -> str:
 
 def find_venv(store: Store, record: BundleRecord) -> str | None:
     """Return the name of an environment that is there and has all that a bundle needs, or None."""
-    # Its own is complete as soon as the file is there, even if a crash left it empty.
-    if (store.venvs / venv_key(record) / COMPLETE_FILE).is_file():
-        return venv_key(record)
     wanted = needs(record)
     for venv in sorted(store.venvs.iterdir()):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             has = json.loads((venv / COMPLETE_FILE).read_bytes())
             same = all(has[name] == wanted[name] for name in ("package", "python"))
-            if same and all(set(has[name]) >= set(wanted[name]) for name in ("extras", "constraints")):
+            # A version that did not write down the wheels took none into account but the package's own.
+            has.setdefault("wheels", [wanted["package"]])
+            more = all(set(has[name]) >= set(wanted[name]) for name in ("extras", "constraints", "wheels"))
+            if same and more and not find_change(venv):
                 return venv.name
     return None
 
@@ -70,7 +75,7 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
             write_synced(wheels / file.path[len(WHEELS) :], archive.read(file.path))
     pins = wheels / "constraints.txt"
     write_synced(pins, "\n".join(record.constraints).encode())
-    venv = store.venvs / venv_key(record)
+    venv = _free_name(store.venvs, venv_key(record))
     _run([sys.executable, "-m", "venv", str(venv)], "The virtual environment cannot be made", _VENV_HINT)
     package = wheels / record.package[len(WHEELS) :]
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -81,9 +86,16 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
     _run(command, "pip cannot install edgemnist", "A board without network needs a bundle made with --wheels.")
     # Thousands of files: one sync of everything instead of one for each.
     os.sync()
+    record_tree(venv)
     write_synced(venv / COMPLETE_FILE, json.dumps(needs(record)).encode())
     sync_directory(venv)
     return venv.name
+
+
+def _free_name(venvs: Path, key: str) -> Path:
+    """Return where to install: one of the same needs that was changed since may still serve."""
+    names = itertools.chain([key], (f"{key}-{number}" for number in itertools.count(2)))
+    return next(venvs / name for name in names if not os.path.lexists(venvs / name))
 
 
 _VENV_HINT = "sudo apt install python3-venv"

@@ -34,7 +34,7 @@ def all_(
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
-    from edgemnist.exports.directory import DEFAULT_EXPORTS
+    from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.train.recipes import TrainConfig
 
     train_config = TrainConfig(recipe=recipe, hidden=options.units(hidden), epochs=epochs, seed=seed)

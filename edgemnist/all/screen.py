@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import kilobytes, microseconds, percent, ratio, table, verdict
+from edgemnist.console.tables import closing, kilobytes, microseconds, percent, ratio, table, verdict
+from edgemnist.exports.manifest import command
 from edgemnist.results.pipeline import PipelineResult
 
 
@@ -39,5 +40,6 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
         )
     data = result.train.data
     heading = f"{data.source}: {data.train:,} images to train, {data.test:,} to test."
-    advice = Text.assemble(("Ship ", ""), (result.recommended or "nothing", "bold green"), f": {result.reason}")
-    return Group(Text(heading), page, advice, Text(f"Files: {exports}/"))
+    passed = result.recommended is not None
+    last = closing(f"Ship {result.recommended or 'nothing'}.", command("report", exports), passed=passed)
+    return Group(Text(heading), page, Text(result.reason), last)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgemnist.bench.quality import spread_of_rounds
 from edgemnist.errors import UsageError, check_range
+from edgemnist.exports.findings import read_saved
 from edgemnist.results.bench import KERAS, BaselineComparison, BenchResult, Change, Latency, Ratio, subject_key
 
 Rounds: TypeAlias = Sequence[Sequence[float]]
@@ -39,7 +40,7 @@ def compare_rounds(ours: Rounds, theirs: Rounds, *, limit: float, paired: bool =
     The median of an artifact is the median over its rounds of the rounds' medians: each round is a process of its own,
     and processes differ by more than the samples within one do. The bootstrap repeats both draws, of rounds and of
     samples within them (Davison and Hinkley, Bootstrap Methods and their Application, 3.8). `paired` rounds were
-    measured side by side and are drawn together; their number has to be the same. `limit` is the ratio up to which a
+    measured side by side and are drawn together; there must be as many of each. `limit` is the ratio up to which a
     difference does not matter, at least 1.
     """
     generator = np.random.default_rng(SEED)
@@ -97,6 +98,27 @@ def _medians(generator: np.random.Generator, rounds: Rounds, drawn: npt.NDArray[
     return medians
 
 
+def read_baseline(path: Path) -> BenchResult:
+    """Return the result of an earlier run that `--save` wrote.
+
+    Raises UsageError if there is no such file or it lacks raw samples, and ManifestError where it is broken.
+    """
+    hint = "Write one with: edgemnist bench --save FILE"
+    baseline = read_saved(path, BenchResult, hint=hint)
+    if baseline is None:
+        raise UsageError(f"{path} does not exist", hint=hint)
+    if not baseline.samples_us:
+        raise UsageError(f"{path} has no raw samples to compare with", hint=hint)
+    for latency in baseline.results:
+        key = subject_key(latency.name, latency.runtime, latency.threads)
+        rounds = baseline.samples_us.get(key, [])
+        if not rounds or not all(rounds) or len(rounds) != len(latency.blocks or rounds):
+            raise UsageError(f"{path} lacks raw samples of {key}", hint=hint)
+        if min(map(min, rounds)) <= 0:
+            raise UsageError(f"{path} has samples of {key} that are not above 0", hint=hint)
+    return baseline
+
+
 def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: Path) -> None:
     """Raise UsageError where an earlier run has no artifact of those that are measured: no such gate could ever fail.
 
@@ -108,7 +130,7 @@ def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: P
         ours, theirs = (", ".join(_words(key) for key in keys) for keys in (wanted, sorted(earlier)))
         raise UsageError(
             f"{file} has nothing to compare {ours} with: it holds {theirs or 'nothing'}",
-            hint="Name what it holds, or write it anew with: edgemnist bench --save FILE",
+            hint="Name what it holds, or write it again with: edgemnist bench --save FILE",
         )
 
 

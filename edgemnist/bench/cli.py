@@ -19,9 +19,11 @@ def bench(
     artifacts: options.Models = None,
     *,
     threads: options.ThreadRange = "1",
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Images a call, for the throughput.")] = 1000,
-    samples: Annotated[int, typer.Option("--samples", help="Timed calls, at the least.")] = 1000,
-    seconds: Annotated[float, typer.Option("--seconds", help="Timed seconds, at the least.")] = 1.0,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", help="Images a call, for the throughput.", rich_help_panel=options.ADVANCED)
+    ] = 1000,
+    samples: options.Samples = 1000,
+    seconds: options.Seconds = 1.0,
     rounds: Annotated[
         int | None,
         typer.Option(
@@ -30,9 +32,7 @@ def bench(
             help="Rounds over all models, each in fresh processes.",
         ),
     ] = None,
-    repeats: Annotated[
-        int, typer.Option("--repeats", help="How often to measure a disturbed round again before it is marked.")
-    ] = 1,
+    repeats: options.Repeats = 1,
     keras: Annotated[
         bool | None,
         typer.Option(
@@ -41,9 +41,7 @@ def bench(
             help="Measure Keras too, which gives the speed-up over it.",
         ),
     ] = None,
-    save: Annotated[
-        Path | None, typer.Option("--save", metavar="FILE", help="Write the result with its raw samples.")
-    ] = None,
+    save: options.Save = None,
     baseline: Annotated[
         Path | None,
         typer.Option(
@@ -59,12 +57,15 @@ def bench(
             "--max-slowdown",
             metavar="RATIO",
             show_default="1.05",
-            help="Ratio of p50 up to which a slowdown is let pass; one within the noise always is.",
+            help="Ratio of p50 up to which a slowdown passes; one within the noise always does.",
             rich_help_panel="Comparing",
         ),
     ] = None,
     cold_cache: Annotated[
-        bool, typer.Option("--cold-cache", help="Measure a cold start from the disk, too (Linux).")
+        bool,
+        typer.Option(
+            "--cold-cache", help="Measure a cold start from the disk, too (Linux).", rich_help_panel=options.ADVANCED
+        ),
     ] = False,
     slow_down: Annotated[
         float,
@@ -72,13 +73,10 @@ def bench(
             "--slow-down",
             metavar="RATIO",
             help="Slow every call down, to see that --baseline notices it on this machine.",
-            rich_help_panel="Comparing",
+            rich_help_panel=options.ADVANCED,
         ),
     ] = 1.0,
-    on: Annotated[
-        list[str] | None,
-        typer.Option("--on", metavar="HOST", help="Run on a board, over ssh; repeat to put several side by side."),
-    ] = None,
+    on: options.OnEach = None,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,
     exports: options.Exports = None,
@@ -93,15 +91,16 @@ def bench(
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
 
+    options.check_output("--save", save)
     if on:
         options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
         from edgemnist.deploy.remote import bench_on
-        from edgemnist.deploy.target import Target
+        from edgemnist.deploy.target import BoardAddress
         from edgemnist.storage import write_file
 
         # The board checks the words: it may have more CPUs than this machine.
         words = options.given_words(context, without=options.HERE)
-        fleet = bench_on([Target.of(host, root=root, ssh_config=ssh_config) for host in on], words)
+        fleet = bench_on([BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in on], words)
         if save is not None:
             write_file(save, fleet.to_json().encode())
         show(fleet, lambda: fleet_bench_page(fleet), json=json)
@@ -125,8 +124,9 @@ def bench(
         keep_samples=compared,
     )
     reporter = TerminalReporter()
+    opened = Exports.open(exports, reporter)
     result = bench_against(
-        Exports.open(exports, reporter),
+        opened,
         artifacts,
         config,
         baseline=baseline,
@@ -134,6 +134,6 @@ def bench(
         save=save,
         reporter=reporter,
     )
-    show(result, lambda: bench_page(result), json=json)
+    show(result, lambda: bench_page(result, opened.command("recommend")), json=json)
     if result.baseline is not None and not result.baseline.passed:
         raise typer.Exit(EXIT_GATE_MISSED)

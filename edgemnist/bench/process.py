@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from edgemnist.bench.protocol import Failure, Outcome, Report, Request, ScenarioReport
+from edgemnist.bench.protocol import Failure, Outcome, ScenarioReport, WorkerReport, WorkerRequest
 from edgemnist.bench.quality import quieter, slowness_taints, taints
 from edgemnist.errors import MeasurementError
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 class Measured:
     """What a process reported, and what was seen from outside."""
 
-    report: Report
+    report: WorkerReport
     cold_start: int
     """Nanoseconds from before the process was started to its first answer."""
     attempts: int = 1
@@ -53,18 +53,18 @@ class Performance:
     """Of the last attempt, as those of `Measured`."""
 
 
-def measure(subject: str, request: Request) -> Measured:
+def measure(subject: str, request: WorkerRequest) -> Measured:
     """Measure in a fresh process; `subject` is what errors call it.
 
     The process is killed where this one is interrupted. Raises MeasurementError where it could not measure, or died.
     """
     outcome, started = _run_worker(subject, request)
-    if not isinstance(outcome, Report):
+    if not isinstance(outcome, WorkerReport):
         raise TypeError(f"the process for {subject} played a scenario")
     return Measured(report=outcome, cold_start=outcome.answered_at - started)
 
 
-def measure_undisturbed(subject: str, request: Request, repeats: int, quietest: float | None = None) -> Measured:
+def measure_undisturbed(subject: str, request: WorkerRequest, repeats: int, quietest: float | None = None) -> Measured:
     """Measure, and again as long as something disturbs it, up to `repeats` times more; the last attempt counts.
 
     `quietest` is the shortest time that the fixed work has taken so far, in nanoseconds.
@@ -80,7 +80,7 @@ def measure_undisturbed(subject: str, request: Request, repeats: int, quietest: 
     return replace(measured, attempts=attempts, taints=found)
 
 
-def play_undisturbed(subject: str, request: Request, repeats: int, quietest: float | None = None) -> Performance:
+def play_undisturbed(subject: str, request: WorkerRequest, repeats: int, quietest: float | None = None) -> Performance:
     """Run the scenario of a request in a fresh process, and again as `measure_undisturbed` does.
 
     There may be no other round to hold this one against, so it is held against its own quieter end, too.
@@ -111,7 +111,7 @@ def _until_undisturbed(
     return outcome, attempt, found
 
 
-def _run_worker(subject: str, request: Request) -> tuple[Report | ScenarioReport, int]:
+def _run_worker(subject: str, request: WorkerRequest) -> tuple[WorkerReport | ScenarioReport, int]:
     """Return what a fresh process reports, and when it was started."""
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter_ns()

@@ -43,7 +43,7 @@ class DutyCycle(msgspec.Struct, frozen=True, kw_only=True, tag="duty-cycle"):
 Scenario: TypeAlias = Offline | Server | DutyCycle
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What one process is to measure; it is sent on the standard input."""
 
     runtime: str
@@ -68,7 +68,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the file to write the answer to: libraries write to the standard output as they like."""
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     """What one process measured. Times are in nanoseconds."""
 
     answered_at: int
@@ -118,4 +118,4 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
     hint: str
 
 
-Outcome: TypeAlias = Report | ScenarioReport | Failure
+Outcome: TypeAlias = WorkerReport | ScenarioReport | Failure

@@ -15,16 +15,20 @@ import msgspec
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.bench.baseline import DEFAULT_MAX_SLOWDOWN, check_in_common, check_max_slowdown, compare_with_baseline
-from edgemnist.bench.config import BenchConfig, evict, files_of
-from edgemnist.bench.models import NULL, Subject, select_subjects
+from edgemnist.bench.baseline import (
+    DEFAULT_MAX_SLOWDOWN,
+    check_in_common,
+    check_max_slowdown,
+    compare_with_baseline,
+    read_baseline,
+)
+from edgemnist.bench.config import NULL, BenchConfig, Subject, evict, files_of, select_subjects
 from edgemnist.bench.process import Measured, measure, measure_undisturbed
-from edgemnist.bench.protocol import Report, Request, Scenario
-from edgemnist.bench.quality import doubts, host_doubts, quieter
+from edgemnist.bench.protocol import Scenario, WorkerReport, WorkerRequest
+from edgemnist.bench.quality import host_warnings, quality_warnings, quieter
 from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.findings import read_baseline
 from edgemnist.machine.cpus import busy_cpus, choose_cpus, usable_cpus
 from edgemnist.machine.facts import host_facts
 from edgemnist.progress import SILENT, Reporter
@@ -88,7 +92,7 @@ def bench(
             latency(subject, measured[subject.key], config, baselines.get(subject.threads), cold.get(subject.key))
             for subject in subjects
         ],
-        warnings=host_doubts(host),
+        warnings=host_warnings(host),
         harness_us=median([time for one in measured[NULL.key] for time in one.report.steps["nothing"]]) / 1e3,
         samples_us=_raw(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
         warmup_us=_raw(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
@@ -129,7 +133,7 @@ def bench_against(
     if save is not None:
         write_file(save, result.to_json().encode())
     result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
-    if config.slowdown == 1 and not exports.is_reference:
+    if config.slowdown == 1:
         exports.findings.save_bench(result, reporter)
     return result
 
@@ -147,7 +151,8 @@ def evaluation_images(exports: Exports) -> Images:
     images = exports.read_golden().images
     if len(images) == 0:
         raise ArtifactError(
-            f"The golden pack of {exports.directory} has no images", hint="Write it again with: edgemnist export"
+            f"The golden pack of {exports.directory} has no images",
+            hint=f"Write it again with: {exports.command('export')}",
         )
     return images
 
@@ -204,9 +209,11 @@ def scratch_directory(images: Images) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def request_for(subject: Subject, config: BenchConfig, scratch: Path, scenario: Scenario | None = None) -> Request:
+def request_for(
+    subject: Subject, config: BenchConfig, scratch: Path, scenario: Scenario | None = None
+) -> WorkerRequest:
     """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`."""
-    return Request(
+    return WorkerRequest(
         runtime=subject.runtime,
         path=str(subject.model.path),
         threads=subject.threads,
@@ -269,7 +276,7 @@ def latency(
         steps=call_steps([one.report.steps for one in rounds], single.p50),
         histogram=histogram(samples),
         blocks=blocks,
-        warnings=doubts(single, blocks),
+        warnings=quality_warnings(single, blocks),
         sha256=subject.model.sha256,
     )
 
@@ -288,7 +295,9 @@ def _block(measured: Measured) -> Block:
 
 
 def _raw(
-    subjects: Sequence[Subject], measured: Mapping[str, Sequence[Measured]], series: Callable[[Report], Sequence[int]]
+    subjects: Sequence[Subject],
+    measured: Mapping[str, Sequence[Measured]],
+    series: Callable[[WorkerReport], Sequence[int]],
 ) -> dict[str, list[list[float]]]:
     return {
         subject.key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in measured[subject.key]]

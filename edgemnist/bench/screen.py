@@ -8,11 +8,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgemnist.console.tables import (
-    doubts,
+    closing,
+    count,
     fault_line,
     host_line,
     kilobytes,
     microseconds,
+    quality,
     ratio,
     table,
     throttle_note,
@@ -22,8 +24,8 @@ from edgemnist.results.bench import BaselineComparison, BenchResult, Latency, su
 from edgemnist.results.boards import FleetBenchResult
 
 
-def bench_page(result: BenchResult) -> RenderableType:
-    """Draw latency, throughput and cost of each artifact, fastest first."""
+def bench_page(result: BenchResult, step: str = "") -> RenderableType:
+    """Draw latency, throughput and cost of each model, fastest first; the last line names it, and the next `step`."""
     # No column for the runtime, which the name tells: on a terminal of 80 columns the figures need the room.
     compared = any(one.speedup is not None for one in result.results)
     latency = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", *(["vs Keras"] if compared else []))
@@ -61,10 +63,20 @@ def bench_page(result: BenchResult) -> RenderableType:
     parts += _steps(result)
     if result.harness_us is not None:
         parts.append(Text(f"Of each latency, {result.harness_us:.2f} µs are the measuring itself.", style="dim"))
-    parts += [host_line(result.host), *doubts(_warnings(result))]
+    parts += [host_line(result.host), *quality(_warnings(result))]
     if result.baseline is not None:
         parts.append(_baseline(result.baseline))
-    return Group(*parts)
+    return Group(*parts, _closing(result, step))
+
+
+def _closing(result: BenchResult, step: str) -> Text:
+    if result.baseline is not None and not result.baseline.passed:
+        slower = ", ".join(one.name for one in result.baseline.changes if one.ratio.verdict == "slower")
+        return closing(f"Slower than in {result.baseline.file}: {slower}.", "", passed=False)
+    if result.baseline is not None:
+        return closing(f"Nothing is slower than in {result.baseline.file}.", step)
+    fastest = min(result.results, key=attrgetter("p50_us"))
+    return closing(f"{_name(fastest)} is the fastest: {microseconds(fastest.p50_us)} a call (p50).", step)
 
 
 def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
@@ -82,7 +94,7 @@ def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
     notes = [throttle_note(board.host, board.throttled) for board in result.boards if board.throttled]
     warnings = [f"{host}: {warning}" for host, found in measured for warning in _warnings(found)]
     hosts_facts = [Text.assemble(f"{host}: ", host_line(found.host)) for host, found in measured]
-    return Group(Text("One image, each board on its own."), page, *faults, *notes, *hosts_facts, *doubts(warnings))
+    return Group(Text("One image, each board on its own."), page, *faults, *notes, *hosts_facts, *quality(warnings))
 
 
 def _steps(result: BenchResult) -> list[RenderableType]:
@@ -107,7 +119,7 @@ def _steps(result: BenchResult) -> list[RenderableType]:
 
 def _baseline(comparison: BaselineComparison) -> RenderableType:
     page = table("artifact", "then", "now", "machine", "ratio [95 %]", "verdict", left=["verdict"])
-    colours = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
+    colors = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
     for change in comparison.changes:
         page.add_row(
             change.name,
@@ -115,19 +127,19 @@ def _baseline(comparison: BaselineComparison) -> RenderableType:
             microseconds(change.p50_us),
             "–" if change.machine is None else f"{change.machine:.3f}×",
             with_interval(change.ratio),
-            Text(change.ratio.verdict, style=colours[change.ratio.verdict]),
+            Text(change.ratio.verdict, style=colors[change.ratio.verdict]),
         )
     heading = (
         f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise. "
         "The ratio is that of p50, corrected for the machine: what the same fixed work took, now over then."
     )
-    noise = ", ".join(f"{one.name} ± {(one.ratio.high - one.ratio.low) / 2:.1%}" for one in comparison.changes)
-    return Group(Text(heading), page, Text(f"Noise: {noise}."), *doubts(comparison.warnings))
+    noise = ", ".join(f"{one.name} ± {100 * (one.ratio.high - one.ratio.low) / 2:.1f} %" for one in comparison.changes)
+    return Group(Text(heading), page, Text(f"Noise: {noise}."), *quality(comparison.warnings))
 
 
 def _warnings(result: BenchResult) -> list[str]:
-    """Return every reason to doubt a run: disturbed and throttled blocks are among them."""
-    return [*result.warnings, *(f"{_name(one)}: {warning}" for one in result.results for warning in one.warnings)]
+    """Return what is to be said about the quality of a run, a line for the machine and one for each model at most."""
+    return [*result.warnings, *(f"{_name(one)}: {'; '.join(one.warnings)}" for one in result.results if one.warnings)]
 
 
 def _name(one: Latency) -> str:
@@ -138,4 +150,4 @@ def _threads(results: list[Latency]) -> str:
     counts = sorted({one.threads for one in results})
     if len(counts) > 1:
         return f"{counts[0]} to {counts[-1]} threads"
-    return f"{counts[0]} thread{'s' if counts[0] > 1 else ''}"
+    return count(counts[0], "thread")

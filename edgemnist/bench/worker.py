@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgemnist.bench.protocol import Failure, Offline, Outcome, Report, Request, Scenario, ScenarioReport, Server, Trial
+from edgemnist.bench.protocol import (
+    Failure,
+    Offline,
+    Outcome,
+    Scenario,
+    ScenarioReport,
+    Server,
+    Trial,
+    WorkerReport,
+    WorkerRequest,
+)
 from edgemnist.bench.timing import slowed, time_fixed_work, timed_calls
 from edgemnist.errors import EdgemnistError, MeasurementError
 from edgemnist.machine.conditions import Sleeper, peak_rss, watched
@@ -38,7 +48,7 @@ STEP_CALLS = 1_000
 
 def main() -> None:
     """Measure what the standard input asks for, and write the outcome to the file that it names."""
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)
     outcome: Outcome
     try:
         ready = get_ready(request)
@@ -61,7 +71,7 @@ class Ready:
     warmup: list[int]
 
 
-def get_ready(request: Request) -> Ready:
+def get_ready(request: WorkerRequest) -> Ready:
     """Load the classifier, answer once, and warm up."""
     pin(request.cpus)
     import numpy as np
@@ -94,7 +104,7 @@ def get_ready(request: Request) -> Ready:
     )
 
 
-def measure(request: Request, ready: Ready) -> Report:
+def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
     """Time single images, then batches, then the steps of a call, and last of all another loading."""
     reference = [time_fixed_work()]
     # The fixed work has taken the model's place in the caches.
@@ -110,7 +120,7 @@ def measure(request: Request, ready: Ready) -> Report:
     steps = time_steps(ready)
     # The first loading also imported the runtime, which no second model would have to wait for.
     loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
-    return Report(
+    return WorkerReport(
         answered_at=ready.answered_at,
         load=loads[0],
         warmup=ready.warmup,
@@ -123,8 +133,8 @@ def measure(request: Request, ready: Ready) -> Report:
     )
 
 
-def time_batches(request: Request, ready: Ready) -> list[int]:
-    """Time whole batches. Raises MeasurementError where there is not enough memory for one."""
+def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:
+    """Time whole batches. Raises MeasurementError if there is not enough memory for one."""
     import numpy as np
 
     try:
@@ -154,7 +164,7 @@ def time_steps(ready: Ready) -> dict[str, list[int]]:
     }
 
 
-def play(scenario: Scenario, request: Request, ready: Ready) -> ScenarioReport:
+def play(scenario: Scenario, request: WorkerRequest, ready: Ready) -> ScenarioReport:
     """Run a scenario, between two times of the fixed work."""
     from edgemnist.bench import loadgen
 

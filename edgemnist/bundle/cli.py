@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.boards import BundleResult
 
 app = command_app()
 
@@ -24,7 +29,7 @@ def bundle(
         typer.Option("--sign", metavar="KEY", help="Sign with an SSH key, or the .pub of one in the agent."),
     ] = None,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Let the board have what `edgemnist serve` needs beyond the runtimes.")
+        bool, typer.Option("--serve", help="Include what `edgemnist serve` needs beyond the runtimes.")
     ] = False,
     wheels: Annotated[bool, typer.Option("--wheels", help="Add all wheels, for boards without network.")] = False,
     python: Annotated[
@@ -42,7 +47,6 @@ def bundle(
     The same export directory and package give the same bytes.
     """
     from edgemnist.bundle.pack import BundleConfig, make_bundle
-    from edgemnist.bundle.screen import bundle_page
     from edgemnist.bundle.wheels import RASPBERRY_PI_MACHINE, RASPBERRY_PI_PYTHONS, WheelsConfig
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
@@ -57,3 +61,24 @@ def bundle(
     config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=boards if wheels else None, key=sign, serve=serve)
     result = make_bundle(Exports.open(exports, reporter), output, config, reporter)
     show(result, lambda: bundle_page(result), json=json)
+
+
+def bundle_page(result: BundleResult) -> RenderableType:
+    """Draw what is in the bundle."""
+    from rich.markup import escape
+
+    from edgemnist.console.tables import kilobytes, table
+
+    wheels = f"{result.machine}, Python {', '.join(result.pythons)}" if result.pythons else "fetched by the board"
+    rows = {
+        "file": f"{result.bundle}, {kilobytes(result.bytes)}",
+        "artifacts": ", ".join(result.artifacts),
+        "package": f"edgemnist {result.edgemnist} with {', '.join(result.extras)}",
+        "wheels": wheels,
+        "signed": "yes" if result.signed else "no",
+        "identity": result.identity[:12],
+    }
+    page = table("bundle", "", left=[""])
+    for name, value in rows.items():
+        page.add_row(name, escape(value))
+    return page

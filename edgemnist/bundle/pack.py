@@ -65,11 +65,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
             f"{exports.directory} has no golden pack, without which a board cannot test itself",
             hint="Write one with: edgemnist export",
         )
-    if models is None:
-        for artifact in manifest.artifacts:
-            # The board cannot notice: the golden pack is of that model, too.
-            if notice := exports.notice(artifact.name):
-                reporter.notice(notice)
+    _give_notice(exports, manifest, reporter, selected=models is not None)
     directory = exports.directory
     files = {
         f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
@@ -125,6 +121,19 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         files=len(files),
         signed=config.key is not None,
     )
+
+
+def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter, *, selected: bool) -> None:
+    """Tell what the board cannot know, or will refuse: artifacts of an earlier model, and those that missed a gate."""
+    found = exports.findings.verify
+    verified = found.result.artifacts if found is not None and found.current else []
+    for artifact in manifest.artifacts:
+        # What was selected by name was told of then. The golden pack is of the earlier model, too.
+        if not selected and (notice := exports.notice(artifact.name)):
+            reporter.notice(notice)
+        reasons = [reason for row in verified if row.name == artifact.name for reason in row.reasons]
+        if reasons:
+            reporter.notice(f"{artifact.name} missed its gate ({reasons[0]}), so a board will refuse this bundle.")
 
 
 def narrow(manifest: Manifest, names: Sequence[str]) -> Manifest:

@@ -39,7 +39,9 @@ class WheelsConfig:
             )
         for python in self.pythons:
             if not re.fullmatch(r"3\.\d+", python):
-                raise UsageError(f"--python {python} names no Python", hint="Write it as 3.11 or 3.13.")
+                raise UsageError(
+                    f"--python must be a version of Python (got {python})", hint="Write it as 3.11 or 3.13."
+                )
 
 
 def fetch_wheels(

@@ -26,12 +26,10 @@ def compare(
         ),
     ] = None,
     threads: options.Threads = 1,
-    samples: Annotated[int, typer.Option("--samples", help="Timed calls, at the least.")] = 1000,
-    seconds: Annotated[float, typer.Option("--seconds", help="Timed seconds, at the least.")] = 1.0,
+    samples: options.Samples = 1000,
+    seconds: options.Seconds = 1.0,
     rounds: Annotated[int, typer.Option("--rounds", help="Rounds, each with a fresh process for either.")] = 10,
-    repeats: Annotated[
-        int, typer.Option("--repeats", help="How often to measure a disturbed round again before it is marked.")
-    ] = 1,
+    repeats: options.Repeats = 1,
     save: options.Save = None,
     exports: options.Exports = None,
     json: options.Json = False,
@@ -44,6 +42,7 @@ def compare(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
 
+    options.check_output("--save", save)
     config = BenchConfig(
         threads=threads, batch_size=1, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
     )

@@ -9,9 +9,8 @@ from typing import Final
 import msgspec
 
 from edgemnist.bench.baseline import check_max_slowdown, compare_rounds
-from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.models import Subject
-from edgemnist.bench.quality import host_doubts
+from edgemnist.bench.config import BenchConfig, Subject
+from edgemnist.bench.quality import host_warnings
 from edgemnist.bench.run import evaluation_images, latency, measure_all
 from edgemnist.errors import check_range
 from edgemnist.exports.directory import Exports, find_exports, reference_directory
@@ -64,7 +63,7 @@ def compare(
         max_slowdown=max_slowdown,
         passed=max_slowdown is None or ratio.verdict != "slower",
         rounds=config.rounds,
-        warnings=host_doubts(host),
+        warnings=host_warnings(host),
         samples_us={
             side.key: [[sample / 1e3 for sample in one] for one in taken]
             for side, taken in zip(sides, samples, strict=True)
@@ -81,8 +80,8 @@ def open_for(directory: Path | None, names: tuple[str, str], reporter: Reporter 
     Two model files need none: without one, the images are those of the reference, and a notice says so. Raises what
     `Exports.open` raises.
     """
-    place = find_exports(directory)
+    place = find_exports(directory, fall_back=False)
     if not (place / MANIFEST_FILE).exists() and all(is_model_file(split_name(name)[0]) for name in names):
-        reporter.notice(f"{place} holds no {MANIFEST_FILE}, so the images are those of the reference.")
+        reporter.notice(f"{place} has no {MANIFEST_FILE}, so the images are those of the reference.")
         return Exports.open(reference_directory())
     return Exports.open(directory, reporter)

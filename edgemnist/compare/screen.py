@@ -5,7 +5,17 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import doubts, host_line, kilobytes, microseconds, table, with_interval
+from edgemnist.console.tables import (
+    closing,
+    count,
+    host_line,
+    kilobytes,
+    microseconds,
+    percent,
+    quality,
+    table,
+    with_interval,
+)
 from edgemnist.results.bench import PairResult, subject_key
 
 
@@ -27,19 +37,19 @@ def compare_page(result: PairResult) -> RenderableType:
     )
     warnings = [
         *result.warnings,
-        *(f"{one.name}: {warning}" for one in (result.first, result.second) for warning in one.warnings),
+        *(f"{one.name}: {'; '.join(one.warnings)}" for one in (result.first, result.second) if one.warnings),
     ]
     return Group(
-        Text(f"In turns, {result.rounds} rounds, a fresh process for each."),
+        Text(f"In turns, {count(result.rounds, 'round')}, a fresh process for each."),
         page,
-        Text(sentence, style="bold"),
         host_line(result.host),
-        *doubts(warnings),
+        *quality(warnings),
+        closing(sentence, "", passed=result.passed),
     )
 
 
 def _says(result: PairResult) -> str:
     value = result.ratio
     if value.low <= 1 <= value.high:
-        return f"no difference that is larger than the noise of {(value.high - value.low) / 2:.1%}"
+        return f"no difference that is larger than the noise of {percent((value.high - value.low) / 2, 1)}"
     return "slower" if value.low > 1 else "faster"

@@ -11,6 +11,9 @@ import typer
 
 from edgemnist.errors import UsageError
 
+ADVANCED: Final = "Advanced"
+"""The panel of options that few need."""
+
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 Exports: TypeAlias = Annotated[
@@ -19,7 +22,7 @@ Exports: TypeAlias = Annotated[
         "--exports",
         metavar="DIR",
         show_default="exports",
-        help="Directory of the model, the artifacts and their manifest.",
+        help="Directory of the model, the artifacts and their manifest; `reference` is the one of the package.",
     ),
 ]
 
@@ -74,6 +77,19 @@ ThreadRange: TypeAlias = Annotated[
 ]
 
 
+Samples: TypeAlias = Annotated[int, typer.Option("--samples", help="Timed calls, at the least.")]
+
+Seconds: TypeAlias = Annotated[float, typer.Option("--seconds", help="Timed seconds, at the least.")]
+
+Repeats: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--repeats",
+        help="How often to measure a disturbed round again before it is marked.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+
 Save: TypeAlias = Annotated[
     Path | None, typer.Option("--save", metavar="FILE", help="Write the result with its raw samples.")
 ]
@@ -108,13 +124,18 @@ Root: TypeAlias = Annotated[
         envvar="EDGEMNIST_ROOT",
         show_default=".local/share/edgemnist",
         help="Where edgemnist is on the board; a relative path starts at the home directory.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 
 SshConfig: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--ssh-config", metavar="FILE", envvar="EDGEMNIST_SSH_CONFIG", help="SSH configuration instead of your own."
+        "--ssh-config",
+        metavar="FILE",
+        envvar="EDGEMNIST_SSH_CONFIG",
+        help="SSH configuration instead of your own.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 
@@ -134,7 +155,7 @@ def units(hidden: Sequence[str] | None, option: str = "--hidden") -> tuple[int, 
         return tuple(int(part) for text in hidden or ["512"] for part in text.split(","))
     except ValueError:
         raise UsageError(
-            f"{option} {' '.join(hidden or ())} makes no sense", hint="Name whole numbers, such as 512 or 128,64."
+            f"{option} must be whole numbers, such as 512 or 128,64 (got {' '.join(hidden or ())})"
         ) from None
 
 
@@ -144,6 +165,25 @@ def limit_numpy_threads() -> None:
     For a page's few small matrices its threads only wait for one another: on a busy board 40 ms instead of 0.1 ms.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def check_png(sheet: Path | None) -> None:
+    """Raise UsageError where the file that `--sheet` names does not end in `.png`."""
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise UsageError(f"--sheet writes a PNG, and {sheet} does not end in .png")
+
+
+def check_output(option: str, path: Path | None) -> None:
+    """Raise UsageError where an option would replace a model file, or a file of an export directory's record."""
+    from edgemnist.exports.manifest import MANIFEST_FILE, RECORD_FILES
+    from edgemnist.runtimes import is_model_file
+
+    if path is None or not path.exists():
+        return
+    recorded = path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists()
+    if recorded or is_model_file(path):
+        what = "a file of an export directory" if recorded else "a model"
+        raise UsageError(f"{option} would replace {path}, {what}", hint="Name another file.")
 
 
 def only(option: str, hosts: Sequence[str]) -> str:

@@ -117,9 +117,19 @@ def verdict(*, passed: bool) -> str:
     return "[green]pass[/]" if passed else "[bold red]FAIL[/]"
 
 
-def doubts(warnings: Iterable[str]) -> list[Text]:
-    """Return reasons to doubt a result, a line each."""
-    return [Text.assemble(("doubt: ", "bold yellow"), warning) for warning in warnings]
+def quality(warnings: Iterable[str]) -> list[Text]:
+    """Return what is to be said about the quality of a measurement, a line each."""
+    return [Text.assemble(("quality: ", "bold yellow"), warning) for warning in warnings]
+
+
+def closing(verdict: str, step: str, *, passed: bool = True) -> Text:
+    """Return the last line of a page: the verdict in one sentence, and the command that comes next."""
+    return Text.assemble((verdict, "bold green" if passed else "bold red"), f" Next: {step}" if step else "")
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 label`, `1,024 labels`."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def host_line(host: Mapping[str, Any]) -> Text:

@@ -7,6 +7,7 @@ write to copies of those descriptors, and `quiet_libraries` sends the originals 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -35,6 +36,14 @@ def err() -> Console:
     return _console(sys.__stderr__, 2)
 
 
+class _Console(Console):
+    """A console whose reader may go away: Rich would end the process with the exit code of a missed gate."""
+
+    def on_broken_pipe(self) -> None:
+        """Hand the error on."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def _console(stream: TextIO | None, descriptor: int) -> Console:
     try:
         copy = os.dup(descriptor)
@@ -42,7 +51,7 @@ def _console(stream: TextIO | None, descriptor: int) -> Console:
         return Console(file=io.StringIO())
     encoding = getattr(stream, "encoding", None) or "utf-8"
     file = io.TextIOWrapper(os.fdopen(copy, "wb", 0), encoding=encoding, errors="replace", write_through=True)
-    return Console(file=file, highlight=False, soft_wrap=not file.isatty())
+    return _Console(file=file, highlight=False, soft_wrap=not file.isatty())
 
 
 @contextlib.contextmanager
@@ -81,7 +90,15 @@ class TerminalReporter(Reporter):
             TextColumn("{task.fields[detail]}"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as progress:
+        # Redirected streams would carry what libraries print past `quiet_libraries`, to the terminal.
+        with Progress(
+            *columns,
+            console=err(),
+            transient=True,
+            disable=not err().is_terminal,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as progress:
             yield _Bar(progress, progress.add_task(description, total=total, detail=""))
 
 

@@ -1,13 +1,19 @@
-"""`edgemnist data`."""
+"""`edgemnist data`: its options and its page."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.data import DataResult
 
 app = command_app()
 
@@ -21,29 +27,63 @@ def data(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Find the images, say where they came from, and look at them.
-
-    And whether they are those that the export directory was made from.
-    """
+    """Find the images, describe them, and compare them with those that the export directory was made from."""
     import msgspec
 
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.data.screen import data_page
-    from edgemnist.data.sheet import sheet_png, terminal_rows
+    from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
-    from edgemnist.data.summary import describe
     from edgemnist.exports.directory import peek
+    from edgemnist.exports.training import count_seen
+    from edgemnist.images.sheet import class_sheet_png, terminal_rows
     from edgemnist.storage import write_file
 
+    options.check_png(sheet)
     reporter = TerminalReporter()
     dataset = find_dataset(directory, download=not offline, reporter=reporter)
     result = describe(dataset)
     opened = peek(exports, reporter)
     # The reference is of interest to those who ask for it: nobody here made it.
     if opened is not None and (exports is not None or not opened.is_reference):
-        result = msgspec.structs.replace(result, exports=str(opened.directory), exported=opened.manifest.data)
+        result = msgspec.structs.replace(
+            result,
+            exports=str(opened.directory),
+            exported=opened.manifest.data,
+            seen=count_seen(opened.directory, opened.manifest, dataset.test.images),
+        )
     if sheet is not None:
-        write_file(sheet, sheet_png(dataset.train, dataset.labels))
+        write_file(sheet, class_sheet_png(dataset.train.images, dataset.train.labels, dataset.labels))
         result = msgspec.structs.replace(result, sheet=str(sheet))
     show(result, lambda: data_page(result, terminal_rows(dataset.test.images[:8])), json=json)
+
+
+def data_page(result: DataResult, digits: Sequence[str]) -> RenderableType:
+    """Draw counts, ranges and checksums, and a few digits above them."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import table
+
+    counts = table("class", "train", "test")
+    for label in result.labels:
+        counts.add_row(label, f"{result.train.per_class[label]:,}", f"{result.test.per_class[label]:,}")
+    counts.add_section()
+    counts.add_row("all", f"{result.train.images:,}", f"{result.test.images:,}")
+    splits = table("split", "images", "pixels", "mean", "SHA-256", left=["SHA-256"])
+    for name, split in (("train", result.train), ("test", result.test)):
+        splits.add_row(
+            name, f"{split.images:,}", f"{split.minimum}-{split.maximum}", f"{split.mean:.1f}", split.sha256[:16]
+        )
+    lines: list[RenderableType] = [Text("\n".join(digits)), Text(result.data.source, style="bold"), counts, splits]
+    if result.sheet:
+        lines.append(Text(f"Sheet of digits: {result.sheet}"))
+    if result.exported:
+        same = result.exported.sha256 == result.data.sha256
+        done = "exported" if result.seen is None else "trained"
+        made = "with these images" if same else f"with other images: {result.exported.source}"
+        lines.append(Text(f"The model in {result.exports} was {done} {made}."))
+    if result.seen:
+        seen = f"{result.seen:,} of the {result.test.images:,} evaluation images"
+        lines.append(Text(f"It was trained on {seen}: they say nothing about its accuracy.", style="bold red"))
+    return Group(*lines)

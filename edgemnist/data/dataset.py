@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgemnist.results.data import DataIdentity
+from edgemnist.results.data import DataIdentity, DataResult, SplitSummary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,8 @@ class Dataset:
     labels: tuple[str, ...]
     """Name of each class, `0` to `9` for MNIST."""
     identity: DataIdentity
+    directory: str | None = None
+    """Absolute path of the directory that a user named; None for the cache, a download or the embedded images."""
 
 
 def split_sha256(split: Split) -> str:
@@ -64,3 +66,26 @@ def identified(train: Split, test: Split, labels: Sequence[str], *, source: str,
     source = f"MNIST, {source}" if sha256 == MNIST_IDENTITY else source
     identity = DataIdentity(source=source, train=len(train), test=len(test), sha256=sha256, reduced=reduced)
     return Dataset(train=train, test=test, labels=tuple(labels), identity=identity)
+
+
+def describe(dataset: Dataset) -> DataResult:
+    """Return counts per class, ranges and checksums of both splits."""
+    return DataResult(
+        data=dataset.identity,
+        labels=list(dataset.labels),
+        train=summarize(dataset.train, dataset.labels),
+        test=summarize(dataset.test, dataset.labels),
+    )
+
+
+def summarize(split: Split, labels: Sequence[str]) -> SplitSummary:
+    """Return counts per class, range and checksum of one split."""
+    counts = np.bincount(split.labels, minlength=len(labels)).tolist()
+    return SplitSummary(
+        images=len(split),
+        per_class=dict(zip(labels, counts, strict=True)),
+        minimum=int(split.images.min()),
+        maximum=int(split.images.max()),
+        mean=float(split.images.mean()),
+        sha256=split_sha256(split),
+    )

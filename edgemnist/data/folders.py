@@ -16,7 +16,7 @@ from edgemnist.progress import Reporter, Task
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 TEST_SHARE: Final = 0.2
-"""Share of each class that is kept for evaluation where there is no `test/`."""
+"""Share of each class that is kept for evaluation without a `test/`."""
 SPLIT_SEED: Final = 0
 
 _LAYOUT = "Name a folder after each class, with PNG or JPEG files in it; train/ and test/ around them are optional."
@@ -25,12 +25,12 @@ ClassFiles = Mapping[str, Sequence[Path]]
 
 
 def read_image_directory(directory: Path, reporter: Reporter) -> Dataset | None:
-    """Read a folder of class-named folders, or return None where there are no folders in it.
+    """Read a folder of class-named folders, or return None if it has no folders.
 
     Pictures of any size become 28×28, white on black. Without `test/`, a fifth of each class is kept for evaluation,
     the same one every time. The splits are in random order, the same one every time.
 
-    Raises DataError where the folders do not make a data set, and ImageError for a picture that cannot be read.
+    Raises DataError if the folders do not make a data set, and ImageError for a picture that cannot be read.
     """
     folders = {path.name: path for path in _visible(directory) if path.is_dir()}
     if not folders:

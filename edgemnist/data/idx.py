@@ -10,6 +10,7 @@ import io
 import math
 import re
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ _TYPES = {
 _CONTENTS = {1: "labels", 3: "images"}
 # RFC 1951: the densest DEFLATE code is 2 bits for 258 bytes, so no file unpacks to more than this many times its size.
 _MAX_EXPANSION = 1032
-_AGAIN = "Get the file anew; the four files of a set belong together, gzipped or not."
+_AGAIN = "Get the file again; the four files of a set belong together, gzipped or not."
 
 
 def encode_idx(values: npt.NDArray[np.uint8]) -> bytes:
@@ -49,7 +50,7 @@ def encode_idx(values: npt.NDArray[np.uint8]) -> bytes:
 def decode_images(data: bytes, name: str) -> Images:
     """Return the images, uint8 [N, 28, 28] and read-only, of a file's contents.
 
-    `name` stands in the messages. Raises DataError where the contents are anything but such images.
+    `name` stands in the messages. Raises DataError if the contents are anything but such images.
     """
     images = decode_idx(data, name, rank=3)
     if images.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
@@ -64,7 +65,7 @@ def decode_images(data: bytes, name: str) -> Images:
 def decode_labels(data: bytes, name: str) -> npt.NDArray[np.uint8]:
     """Return the label values, uint8 [N] and read-only, of a file's contents.
 
-    `name` stands in the messages. Raises DataError where the contents are anything but labels.
+    `name` stands in the messages. Raises DataError if the contents are anything but labels.
     """
     return decode_idx(data, name, rank=1)
 
@@ -73,7 +74,7 @@ def decode_idx(data: bytes, name: str, rank: int) -> npt.NDArray[np.uint8]:
     """Return the values, uint8 with `rank` dimensions and read-only, of an IDX file's contents.
 
     Whether they are gzipped is seen from the contents. No more is allocated than the file can hold.
-    Raises DataError, naming the file, where the contents are empty, truncated, too long, damaged, of another type or
+    Raises DataError, naming the file, if the contents are empty, truncated, too long, damaged, of another type or
     of another number of dimensions.
     """
     if not data:
@@ -162,9 +163,9 @@ def role_of(name: str) -> str | None:
 
 
 def find_idx_files(directory: Path) -> dict[str, Path]:
-    """Return the four files of the set in a directory by role, such as `train-images`; empty where there are none.
+    """Return the four files of the set in a directory by role, such as `train-images`; empty if there are none.
 
-    Raises DataError where some are missing, or where there is more than one candidate.
+    Raises DataError if some are missing, or if there is more than one candidate.
     """
     found: dict[str, Path] = {}
     for path in sorted(directory.iterdir()):
@@ -194,9 +195,9 @@ def find_idx_files(directory: Path) -> dict[str, Path]:
 
 
 def read_idx_directory(directory: Path) -> Dataset | None:
-    """Read the four IDX files in a directory, or return None where there are none.
+    """Read the four IDX files in a directory, or return None if there are none.
 
-    Raises DataError, naming the file, where they are damaged or do not fit each other.
+    Raises DataError, naming the file, if they are damaged or do not fit each other.
     """
     files = find_idx_files(directory)
     if not files:
@@ -204,6 +205,7 @@ def read_idx_directory(directory: Path) -> Dataset | None:
     contents = {role: Content(str(path), _read(path)) for role, path in files.items()}
     return decode_idx_set(
         contents,
+        names=_mapping(directory, _set_name(files["train-images"])),
         # EMNIST is stored column by column (G. Cohen et al. 2017), and its digits would lie on their sides.
         transposed=_set_name(files["train-images"]).startswith("emnist"),
         # The name alone: what is made from the data is published, and paths of this machine are nobody's business.
@@ -211,24 +213,28 @@ def read_idx_directory(directory: Path) -> Dataset | None:
     )
 
 
-def decode_idx_set(contents: Mapping[str, Content], *, source: str, transposed: bool = False) -> Dataset:
+def decode_idx_set(
+    contents: Mapping[str, Content], *, source: str, transposed: bool = False, names: Mapping[int, str] | None = None
+) -> Dataset:
     """Return the data set that four files hold, given by role, such as `train-images`.
 
-    The classes are the values among the training labels, in ascending order, whatever they start at. `source` is where
-    the files come from, in words.
+    The classes are the values among the training labels, in ascending order, whatever they start at; `names` has a name
+    for some or all of them. `source` is where the files come from, in words.
 
-    Raises DataError, naming the file, where they are damaged or do not fit each other.
+    Raises DataError, naming the file, if they are damaged or do not fit each other.
     """
     images = {split: _images(contents[f"{split}-images"], transposed=transposed) for split in ("train", "test")}
     values = {split: _values(contents, split, len(images[split])) for split in ("train", "test")}
-    names = np.unique(values["train"])
-    if len(names) == 1:
+    classes = np.unique(values["train"])
+    if len(classes) == 1:
         raise DataError(
-            f"{contents['train-labels'].name} has a single class, {names[0]}", hint="A classifier needs two at least."
+            f"{contents['train-labels'].name} has a single class, {classes[0]}",
+            hint="A classifier needs at least two.",
         )
-    labels = {split: _indices(values[split], names, contents[f"{split}-labels"].name) for split in values}
+    labels = {split: _indices(values[split], classes, contents[f"{split}-labels"].name) for split in values}
     train, test = (Split(images[split], labels[split]) for split in ("train", "test"))
-    return identified(train, test, [str(name) for name in names], source=source)
+    known = names or {}
+    return identified(train, test, [known.get(int(value), str(value)) for value in classes], source=source)
 
 
 def _images(content: Content, *, transposed: bool) -> Images:
@@ -254,6 +260,31 @@ def _indices(values: npt.NDArray[np.uint8], names: npt.NDArray[np.uint8], file: 
             hint="The files come from different sets, or one of them is damaged.",
         )
     return np.searchsorted(names, values).astype(np.int64)
+
+
+def _mapping(directory: Path, set_name: str) -> dict[int, str]:
+    """Return the class names of EMNIST's mapping file, such as `emnist-balanced-mapping.txt`; none without the file.
+
+    A line has a label and the ASCII codes of its characters: `10 65`, or `1 65 97` where upper and lower case are one
+    class. Raises DataError if the file cannot be read as such.
+    """
+    path = directory / f"{set_name}-mapping.txt"
+    if not set_name or not path.is_file():
+        return {}
+    names: dict[int, str] = {}
+    for line in _read(path).decode(errors="replace").splitlines():
+        words = line.split()
+        if not words:
+            continue
+        if len(words) == 1 or not all(word.isascii() and word.isdecimal() for word in words):
+            raise DataError(f"{path} is damaged: {line[:40]!r} is not a label with the codes of its characters")
+        label, code = int(words[0]), int(words[1])
+        if not chr(code).isprintable() if code < sys.maxunicode else True:
+            raise DataError(f"{path} is damaged: {code} is not the code of a character")
+        names[label] = chr(code)
+    if len(set(names.values())) < len(names):
+        raise DataError(f"{path} is damaged: two classes have the same name")
+    return names
 
 
 def _set_name(path: Path) -> str:

@@ -19,11 +19,11 @@ def stratified_indices(labels: npt.ArrayLike, count: int, seed: int) -> Labels:
     The same labels, count and seed (0 or more) give the same indices everywhere, and a smaller count gives a subset
     of what a larger one gives.
 
-    Raises UsageError where `count` is below 1, and DataError where it is more than there are.
+    Raises UsageError if `count` is below 1, and DataError where it is more than there are.
     """
     values = np.asarray(labels)
     if count < 1:
-        raise UsageError(f"{count} images cannot be drawn from the data set", hint="Ask for at least 1.")
+        raise UsageError(f"The number of images must be at least 1 (got {count})")
     if count > len(values):
         raise DataError(
             f"{count:,} images were asked for, and there are {len(values):,}", hint=f"Ask for at most {len(values)}."
@@ -36,7 +36,7 @@ def stratified_split(labels: npt.ArrayLike, share: float, seed: int) -> tuple[La
     """Split [N] into two sets of indices, int64, the second with `share` of each class (at least one image of it).
 
     Both come in random order, so that any first few of them are a fair sample. The same arguments give the same split
-    everywhere. Raises DataError where a class has a single image.
+    everywhere. Raises DataError if a class has a single image.
     """
     values = np.asarray(labels)
     names, classes, sizes = np.unique(values, return_inverse=True, return_counts=True)

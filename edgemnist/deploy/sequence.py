@@ -10,19 +10,20 @@ from pathlib import Path
 import msgspec
 
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
-from edgemnist.agent.archive import Archive
-from edgemnist.agent.facts import Facts
-from edgemnist.agent.record import ANY_MACHINE, BundleRecord, read_record
+from edgemnist.agent.archive import Archive, hash_file
+from edgemnist.agent.facts import BoardFacts
+from edgemnist.agent.record import ANY_MACHINE, BundleRecord, read_record, read_signature
 from edgemnist.agent.request import SelfTestLimits
+from edgemnist.deploy.answers import Applied, Prepared, message
 from edgemnist.deploy.stop import Stop
-from edgemnist.deploy.target import Target, open_board
+from edgemnist.deploy.target import BoardAddress, open_board
 from edgemnist.deploy.transport import ConnectionLostError
-from edgemnist.doctor.checks import INSTALL_BYTES, judge
-from edgemnist.errors import BundleError, DeployError, EdgemnistError, UsageError
-from edgemnist.results.boards import FAILED, BoardResult, Fault, Finding, Level, SelfTestResult, Step
+from edgemnist.doctor.checks import INSTALL_BYTES, check_board
+from edgemnist.errors import EXIT_BAD_INPUT, BundleError, DeployError, EdgemnistError, check_range
+from edgemnist.results.boards import FAILED, BoardResult, Check, Fault, Level, Step
 
 
-def require_fit(host: str, facts: Facts, findings: Sequence[Finding], record: BundleRecord, size: int) -> None:
+def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record: BundleRecord, size: int) -> None:
     """Raise where a bundle of `size` bytes cannot end well on a board.
 
     DeployError for a board that is not fit, BundleError for wheels of another processor or Python.
@@ -53,10 +54,15 @@ def require_fit(host: str, facts: Facts, findings: Sequence[Finding], record: Bu
 
 OnStep = Callable[[str], None]
 
+MOST_WAIT_S = 86_400.0
+"""A day: nobody waits longer for a board."""
+MOST_WORK_S = 7_200.0
+"""Two hours for what a board does besides waiting and testing; an installation alone may take half an hour."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeployConfig:
-    """How to deploy. Raises UsageError for a value that makes no sense."""
+    """How to deploy. Raises UsageError for a value out of its range."""
 
     limits: SelfTestLimits = field(default_factory=SelfTestLimits)
     keep: int = 3
@@ -65,20 +71,19 @@ class DeployConfig:
     """How long to wait for another deployment on the same board."""
     retries: int = 3
     """How often to take up again what a cut connection interrupted."""
+    allow_downgrade: bool = False
+    """Whether a board that takes signed bundles only may go back to an earlier one."""
     backoff_s: float = 1.0
     """Before the first retry; doubled for each further one."""
 
     def __post_init__(self) -> None:
-        for option, value, least in (("--keep", self.keep, 2), ("--retries", self.retries, 0)):
-            if value < least:
-                raise UsageError(f"{option} {value} makes no sense", hint=f"It is at least {least}.")
-        for option, seconds in (("--selftest-timeout", self.limits.timeout_s), ("--wait", self.wait_s)):
-            if not 0 <= seconds < float("inf"):
-                raise UsageError(f"{option} {seconds:g} makes no sense", hint="It is 0 or more seconds.")
-        for option, limit in (("--max-p99-us", self.limits.max_p99_us), ("--max-rss-mb", self.limits.max_rss_mb)):
-            # Nothing exceeds what is not a number, and nothing stays within a limit of 0.
-            if limit is not None and not 0 < limit < float("inf"):
-                raise UsageError(f"{option} {limit:g} makes no sense", hint="It is more than 0.")
+        check_range("--keep", self.keep, least=2)
+        check_range("--retries", self.retries, least=0)
+        check_range("--selftest-timeout", self.limits.timeout_s, least=0, most=MOST_WAIT_S)
+        check_range("--wait", self.wait_s, least=0, most=MOST_WAIT_S)
+        # Nothing stays within a limit of 0.
+        check_range("--max-p99-us", self.limits.max_p99_us, above=0)
+        check_range("--max-rss-mb", self.limits.max_rss_mb, above=0)
 
 
 @dataclass(frozen=True)
@@ -89,91 +94,105 @@ class LocalBundle:
     sha256: str
     bytes: int
     record: BundleRecord
+    signed: bool = False
 
 
 def open_bundle(path: Path) -> LocalBundle:
     """Check a bundle to the last byte. Raises BundleError where it cannot be used."""
     with Archive(path) as archive:
-        return LocalBundle(path, archive.sha256, path.stat().st_size, read_record(archive))
+        record, signed = read_record(archive), read_signature(archive) is not None
+        return LocalBundle(path, hash_file(path), path.stat().st_size, record, signed)
 
 
 def deploy_to(
-    target: Target, bundle: LocalBundle, config: DeployConfig, on_step: OnStep, stop: Stop | None = None
+    target: BoardAddress, bundle: LocalBundle, config: DeployConfig, on_step: OnStep, stop: Stop | None = None
 ) -> BoardResult:
     """Deploy to one board and say how it went; failures are results here, and raise nothing.
 
     `stop` ends it: before the switch nothing is changed then, and a switch that has begun comes to its end.
     """
-    course = _Course(on_step, stop or Stop())
+    deployment = _Deployment(on_step, stop or Stop())
     started = time.monotonic()
     result = BoardResult(host=target.host.name, root=target.root, status=FAILED)
     for attempt in range(1, config.retries + 2):
         result = msgspec.structs.replace(result, attempts=attempt, fault=None)
         try:
-            result = _attempt(target, bundle, config, course, result)
+            result = _attempt(target, bundle, config, deployment, result)
             break
-        except EdgemnistError as error:
-            if course.stop.asked and isinstance(error, ConnectionLostError):
-                result = msgspec.structs.replace(result, fault=as_fault(_stopped(target, course)))
+        except Exception as error:  # noqa: BLE001 - one board must not cost the report of the others
+            if deployment.stop.asked and isinstance(error, ConnectionLostError):
+                result = msgspec.structs.replace(result, fault=as_fault(_stopped(target, deployment)))
                 break
             result = msgspec.structs.replace(result, fault=as_fault(error))
-            course.handed_over &= isinstance(error, ConnectionLostError)
+            deployment.handed_over &= isinstance(error, ConnectionLostError)
             again = isinstance(error, (ConnectionLostError, DamagedTransferError))
             if not again or attempt > config.retries:
                 break
-        course.step("connecting again")
-        if course.stop.wait(config.backoff_s * 2 ** (attempt - 1)):
+        deployment.step("connecting again")
+        if deployment.stop.wait(config.backoff_s * 2 ** (attempt - 1)):
             break
-    return msgspec.structs.replace(result, steps=course.finish(), seconds=time.monotonic() - started)
+    return msgspec.structs.replace(result, steps=deployment.finish(), seconds=time.monotonic() - started)
 
 
 def _attempt(
-    target: Target, bundle: LocalBundle, config: DeployConfig, course: _Course, result: BoardResult
+    target: BoardAddress, bundle: LocalBundle, config: DeployConfig, deployment: _Deployment, result: BoardResult
 ) -> BoardResult:
     identity = bundle.record.identity()
-    course.step("connect")
-    with open_board(target, course.stop) as board:
-        course.step("preflight")
+    deployment.step("connect")
+    with open_board(target, deployment.stop) as board:
+        deployment.step("preflight")
         wanted = {"identity": identity, "sha256": bundle.sha256, "bytes": bundle.bytes}
-        ready = board.ask("prepare", wanted)
-        facts = msgspec.convert(ready["facts"], Facts)
-        findings = judge(facts, [])
+        ready = board.ask("prepare", Prepared, wanted)
+        facts = ready.facts
+        findings = check_board(facts, [])
         notable = [finding for finding in findings if finding.level is not Level.OK]
         result = msgspec.structs.replace(result, findings=notable)
-        missing = 0 if ready["known"] else bundle.bytes - ready["offset"]
+        missing = 0 if ready.known else max(0, bundle.bytes - ready.offset)
         require_fit(target.host.name, facts, findings, bundle.record, missing)
         if missing:
-            course.step("transfer")
-            board.send(bundle.path, f"{ready['incoming']}/{bundle.sha256}")
+            if ready.signed_only and not bundle.signed:
+                raise BundleError(
+                    f"{target.host.name} takes signed bundles only, and this one is not signed",
+                    hint="Sign it with: edgemnist bundle --sign KEY",
+                )
+            deployment.step("transfer")
+            try:
+                board.send(bundle.path, bundle.sha256)
+            except DeployError as error:
+                # Another deployment of the same bundle may have come to its end, and tidied up.
+                if isinstance(error, ConnectionLostError) or not board.ask("prepare", Prepared, wanted).known:
+                    raise
         request = {
             "sha256": bundle.sha256,
             "identity": identity,
             "limits": asdict(config.limits),
             "keep": config.keep,
             "wait_s": config.wait_s,
+            "allow_downgrade": config.allow_downgrade,
         }
+        limit_s = MOST_WORK_S + config.wait_s + config.limits.timeout_s
         # Whoever only cut the line from here on would not know what became of it.
-        with course.stop.by(board.interrupt):
+        with deployment.stop.by(board.interrupt):
             # A moment ago it was still asked to end by cutting the line, which may not have happened yet.
-            if course.stop.asked:
-                raise _stopped(target, course)
-            course.handed_over = True
-            answer = board.ask("apply", request, course.step)
+            if deployment.stop.asked:
+                raise _stopped(target, deployment)
+            deployment.handed_over = True
+            answer = board.ask("apply", Applied, request, deployment.step, limit_s=limit_s)
     return msgspec.structs.replace(
         result,
-        status=answer["status"],
-        release=answer["release"],
-        previous=answer["previous"],
-        removed=answer["removed"],
-        selftest=msgspec.convert(answer["selftest"], SelfTestResult),
+        status=answer.status,
+        release=answer.release,
+        previous=answer.previous,
+        removed=answer.removed,
+        selftest=answer.selftest,
         fault=None,
     )
 
 
-def _stopped(target: Target, course: _Course) -> StoppedError:
+def _stopped(target: BoardAddress, deployment: _Deployment) -> StoppedError:
     """Return what a stop that cut the line leaves behind."""
     name = target.host.name
-    if course.handed_over:
+    if deployment.handed_over:
         return StoppedError(
             f"{name} was left alone in the middle, and goes on by itself",
             hint=f"See what became of it with: edgemnist releases --to {name}",
@@ -181,12 +200,15 @@ def _stopped(target: Target, course: _Course) -> StoppedError:
     return StoppedError(f"{name} was left before anything was changed there", hint="What served before serves.")
 
 
-def as_fault(error: EdgemnistError) -> Fault:
-    """Return an error as a part of a result."""
-    return Fault(type=type(error).__name__, message=error.message, hint=error.hint, exit_code=error.exit_code)
+def as_fault(error: Exception) -> Fault:
+    """Return an error as a part of a result; one that is no user's is told with its kind."""
+    if isinstance(error, EdgemnistError):
+        return Fault(type=type(error).__name__, message=error.message, hint=error.hint, exit_code=error.exit_code)
+    said = message(f"edgemnist failed on this board: {type(error).__name__}: {error}")
+    return Fault(type=type(error).__name__, message=said, hint="Please report this.", exit_code=EXIT_BAD_INPUT)
 
 
-class _Course:
+class _Deployment:
     """Times the steps as they begin and passes them on, and knows how they are stopped."""
 
     def __init__(self, on_step: OnStep, stop: Stop) -> None:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import shlex
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import edgemnist
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
+from edgemnist.agent.archive import write_contents
 from edgemnist.agent.request import MARK
-from edgemnist.deploy.agent import make_agent
+from edgemnist.deploy.answers import AnswerT, Line, Reported, convert, decode, message
 from edgemnist.deploy.stop import Stop
-from edgemnist.deploy.transport import Connection, ConnectionLostError, Host, connect, parse_host, remote_path
-from edgemnist.doctor.checks import Means
-from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError
+from edgemnist.deploy.transport import (
+    QUICK_S,
+    Connection,
+    ConnectionLostError,
+    Host,
+    connect,
+    parse_host,
+    plain_path,
+    remote_path,
+)
+from edgemnist.doctor.checks import RepairCommands
+from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError, UsageError
 
 DEFAULT_ROOT = ".local/share/edgemnist"
 """Below the home directory of the user who logs in."""
@@ -29,8 +43,37 @@ _REPORTED: dict[str, type[EdgemnistError]] = {
 """Errors of the board that are the same here; all others are a board that refused."""
 
 
+_MAIN = b"import edgemnist.agent.__main__\n"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The part that runs on the board: one file, a ZIP archive of `edgemnist.agent` and the errors."""
+
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the file, which is its name on the board: another version is another file."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@cache
+def make_agent() -> Agent:
+    """Return the file that is sent to a board; the same package gives the same bytes."""
+    package = Path(edgemnist.__file__).parent
+    paths = [package / "errors.py", *sorted((package / "agent").glob("*.py"))]
+    files = {f"edgemnist/{path.relative_to(package).as_posix()}": path.read_bytes() for path in paths}
+    # The package's own __init__ imports what a board need not have.
+    files["edgemnist/__init__.py"] = b""
+    files["__main__.py"] = _MAIN
+    stream = io.BytesIO()
+    write_contents(stream, files)
+    return Agent(stream.getvalue())
+
+
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class BoardAddress:
     """Where a board is, and where edgemnist is on it."""
 
     host: Host
@@ -39,51 +82,59 @@ class Target:
     """Instead of the user's own configuration."""
 
     @classmethod
-    def of(cls, text: str, *, root: str | None = None, ssh_config: Path | None = None) -> Target:
-        """Return the board that `[user@]host[:port]` names. Raises UsageError where it names none."""
+    def of(cls, text: str, *, root: str | None = None, ssh_config: Path | None = None) -> BoardAddress:
+        """Return the board that `[user@]host[:port]` names. Raises UsageError for what names none."""
+        if root is not None and (not root.isprintable() or not root.strip()):
+            raise UsageError(f"--root must be a path without line breaks (got {root!r})")
         return cls(host=parse_host(text), root=root or DEFAULT_ROOT, ssh_config=ssh_config)
 
-    def means(self, *, installed: bool) -> Means:
-        """Return the commands that mend the software there, as a user would type them."""
+    def repair(self, *, installed: bool) -> RepairCommands:
+        """Return the commands that fix the software there, as a user would type them."""
         words = ["--root", self.root] if self.root != DEFAULT_ROOT else []
         words += ["--ssh-config", str(self.ssh_config)] if self.ssh_config is not None else []
         # Whoever logs in to type it may have gone to another directory.
         home = "" if self.root.startswith("/") else "~/"
         pip = home + remote_path(self.root, "current", "venv", "bin", "pip")
-        return Means(pip=pip if installed else None, board=shlex.join([self.host.name, *words]))
+        return RepairCommands(pip=pip if installed else None, board=shlex.join([self.host.name, *words]))
 
 
 class Board:
     """A board that one is logged in to. Made by `open_board`."""
 
-    def __init__(self, target: Target, connection: Connection) -> None:
+    def __init__(self, target: BoardAddress, connection: Connection) -> None:
         self._target = target
         self._connection = connection
         self._interrupted = threading.Event()
         self._process = 0
 
     def ask(
-        self, command: str, request: dict[str, Any] | None = None, on_step: Callable[[str], None] | None = None
-    ) -> dict[str, Any]:
+        self,
+        command: str,
+        kind: type[AnswerT],
+        request: dict[str, Any] | None = None,
+        on_step: Callable[[str], None] | None = None,
+        *,
+        limit_s: float = QUICK_S,
+    ) -> AnswerT:
         """Have the board do something and return its answer; `on_step` is told each step that begins there.
 
-        Raises the error that the board reports, and ConnectionLostError where the connection is cut.
+        Raises the error that the board reports, ConnectionLostError if the connection is cut, and DeployError for an
+        answer that is not of this kind or takes longer than `limit_s`.
         """
         data = json.dumps(request or {}).encode()
-        code, answer, errors = self._call(command, data, on_step)
+        code, answer, errors = self._call(command, data, on_step, limit_s)
         if code == _NOT_SENT_YET:
             self._send_agent()
-            code, answer, errors = self._call(command, data, on_step)
-        if "result" in answer:
-            result: dict[str, Any] = answer["result"]
-            return result
+            code, answer, errors = self._call(command, data, on_step, limit_s)
         name = self._target.host.name
-        if "error" in answer:
-            raise _as_error(name, answer["error"])
+        if answer.result is not None:
+            return convert(name, answer.result, kind)
+        if answer.error is not None:
+            raise _as_error(name, answer.error)
         if code == _PYTHON_MISSING:
             raise DeployError(f"{name} has no python3", hint="Install it there with: sudo apt install python3-venv")
         # Nothing but a kill, or a defect of ours, ends it without an answer.
-        reason = errors.splitlines()[-1] if errors else f"exit code {code}"
+        reason = message(errors.splitlines()[-1]) if errors else f"exit code {code}"
         raise ConnectionLostError(
             f"{name} stopped in the middle of {command}: {reason}", hint="Run the same command again."
         )
@@ -96,26 +147,28 @@ class Board:
             with suppress(DeployError):
                 self._connection.run(f"kill -s INT {self._process}")
 
-    def send(self, file: Path, remote: str) -> None:
-        """Send a file, or the rest of it."""
-        self._connection.put(file, remote)
+    def send(self, file: Path, sha256: str) -> None:
+        """Send a bundle, or the rest of it, to where the board looks for one of this hash."""
+        self._connection.put(file, plain_path(self._target.root, "incoming", sha256))
 
     def _call(
-        self, command: str, data: bytes, on_step: Callable[[str], None] | None
-    ) -> tuple[int, dict[str, Any], str]:
-        answer: dict[str, Any] = {}
+        self, command: str, data: bytes, on_step: Callable[[str], None] | None, limit_s: float
+    ) -> tuple[int, Line, str]:
+        answer = Line()
 
-        def on_line(line: str) -> None:
-            if not line.startswith(MARK):
+        def on_line(text: str) -> None:
+            nonlocal answer
+            if not text.startswith(MARK):
                 return
-            document = json.loads(line[len(MARK) :])
-            if "process" in document:
-                self._process = document["process"]
+            line = decode(self._target.host.name, text[len(MARK) :], Line)
+            if line.process is not None:
+                self._process = line.process
                 if self._interrupted.is_set():
                     self.interrupt()
-            if "step" in document and on_step is not None:
-                on_step(document["step"])
-            answer.update(document)
+            if line.step is not None and on_step is not None:
+                on_step(message(line.step))
+            if line.result is not None or line.error is not None:
+                answer = line
 
         self._process = 0
         agent = make_agent()
@@ -127,10 +180,10 @@ class Board:
             f"exec python3 -I -B {file} {command} {root}"
         )
         try:
-            code, errors = self._connection.run(_in_sh(script), data, on_line=on_line)
+            code, errors = self._connection.run(_in_sh(script), data, on_line=on_line, limit_s=limit_s)
         except ConnectionLostError:
             # An answer that came is so, whatever cuts the line after it: a stop that comes too late does.
-            if not answer.keys() & {"result", "error"}:
+            if answer == Line():
                 raise
             return 0, answer, ""
         return code, answer, errors
@@ -141,13 +194,14 @@ class Board:
         file = remote_path(self._target.root, "agent", f"{agent.sha256}.pyz")
         # A cut connection looks like the end of the file, so the size decides.
         script = (
-            f"mkdir -p {directory} && cat > {file}.$$ && "
+            # The file is run later: nobody else may write to it, whatever the login says.
+            f"umask go-w; mkdir -p {directory} && cat > {file}.$$ && "
             f'[ "$(wc -c < {file}.$$)" -eq {len(agent.data)} ] && sync && mv {file}.$$ {file} || '
             f"{{ rm -f {file}.$$; exit 1; }}"
         )
         code, errors = self._connection.run(_in_sh(script), agent.data)
         if code != 0:
-            reason = errors.splitlines()[-1] if errors else "it gave no reason"
+            reason = message(errors.splitlines()[-1]) if errors else "it gave no reason"
             raise DeployError(
                 f"{self._target.host.name} cannot be written to: {reason}",
                 hint="Is its disk full or read-only? Another directory can be named with --root.",
@@ -155,7 +209,7 @@ class Board:
 
 
 @contextmanager
-def open_board(target: Target, stop: Stop | None = None) -> Iterator[Board]:
+def open_board(target: BoardAddress, stop: Stop | None = None) -> Iterator[Board]:
     """Log in to a board; `stop` cuts the line. Raises what `connect` raises."""
     with connect(target.host, target.ssh_config, stop) as connection:
         yield Board(target, connection)
@@ -166,7 +220,18 @@ def _in_sh(script: str) -> str:
     return f"exec sh -c {shlex.quote(script)}"
 
 
-def _as_error(host: str, document: dict[str, str]) -> EdgemnistError:
+def _as_error(host: str, reported: Reported) -> EdgemnistError:
     """Return the error that a board reported, as what it was there."""
-    kind = _REPORTED.get(document["type"], DeployError)
-    return kind(f"{host}: {document['message']}", hint=document["hint"])
+    kind = _REPORTED.get(reported.type, DeployError)
+    return kind(f"{host}: {message(reported.message)}", hint=message(reported.hint))
+
+
+def require_distinct(targets: Sequence[BoardAddress]) -> None:
+    """Raise UsageError if no board is named, or one twice."""
+    if not targets:
+        raise UsageError("No board is named", hint="Name one with --to user@host, or several with --inventory FILE.")
+    seen = set()
+    for target in targets:
+        if (target.host.name, target.root) in seen:
+            raise UsageError(f"{target.host.name} is named twice", hint="Name each board once.")
+        seen.add((target.host.name, target.root))

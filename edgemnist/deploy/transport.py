@@ -20,10 +20,13 @@ import shlex
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from edgemnist.deploy.answers import MOST_BYTES, MOST_ERROR_BYTES, MOST_LINE_BYTES, clean
 from edgemnist.deploy.stop import Stop
 from edgemnist.errors import DeployError, MissingDependencyError, UsageError
 
@@ -40,6 +43,11 @@ _CONNECTION_FAILED = 255
 _CUT = re.compile(r"connection (closed|reset|lost)|broken pipe|mux_client", re.IGNORECASE)
 _READY = b"edgemnist-ready"
 _CLOSE_S = 5
+_LOGIN_S = 120.0
+"""For the login; that nobody is there is known after 15 s, but a `ProxyCommand` may ask for a key to be touched."""
+_MOST_GREETING_LINES = 10_000
+QUICK_S = 300.0
+"""For what a board does at once, even a slow one that swaps."""
 
 
 class ConnectionLostError(DeployError):
@@ -66,42 +74,85 @@ def parse_host(text: str) -> Host:
     """Read `[user@]host[:port]`, with an IPv6 address in brackets. Raises UsageError where it is none."""
     found = re.fullmatch(r"((?:[^@\s]+@)?)(?:\[([\w:.%-]+)\]|([^\s:@\[\]]+))(?::(\d{1,5}))?", text)
     # A name that begins with a dash would be taken for an option by ssh.
-    if found is None or text.startswith("-") or (found[3] or "").startswith("-"):
-        raise UsageError(f"{text!r} names no host", hint="Write it as user@host or user@host:port, as for ssh.")
+    if found is None or text.startswith("-") or (found[2] or found[3]).startswith("-"):
+        raise UsageError(f"{text!r} is not a host", hint="Write it as user@host or user@host:port, as for ssh.")
     return Host(text, found[1] + (found[2] or found[3]), int(found[4]) if found[4] else None)
 
 
 class Connection:
     """One login to a board, shared by every step. Made by `connect`."""
 
-    def __init__(self, host: Host, options: list[str]) -> None:
+    def __init__(self, host: Host, options: list[str], cut: Callable[[], None] | None = None) -> None:
+        """`cut` ends the connection at once, and with it everything that goes through it."""
         self.host = host
         self._options = options
+        self._cut = cut
 
-    def run(self, command: str, data: bytes = b"", *, on_line: Callable[[str], None] | None = None) -> tuple[int, str]:
+    def run(
+        self,
+        command: str,
+        data: bytes = b"",
+        *,
+        on_line: Callable[[str], None] | None = None,
+        limit_s: float = QUICK_S,
+    ) -> tuple[int, str]:
         """Run a shell command on the board with `data` on its stdin; return its exit code and its stderr.
 
-        `on_line` is given each line of its stdout. Raises ConnectionLostError where the connection is cut.
+        `on_line` is given each line of its stdout. Raises ConnectionLostError if the connection is cut, and DeployError
+        if the board takes longer than `limit_s` or writes more than any answer has.
         """
-        with tempfile.TemporaryFile() as log:
-            with _running(
-                ["ssh", *self._options, self.host.destination, command], stdin=subprocess.PIPE, stderr=log
-            ) as ssh:
-                assert ssh.stdin is not None  # noqa: S101 - for the type checker
-                assert ssh.stdout is not None  # noqa: S101 - for the type checker
-                # Where the other end is gone, the exit code tells.
-                with contextlib.suppress(BrokenPipeError):
-                    ssh.stdin.write(data)
-                with contextlib.suppress(BrokenPipeError):
-                    ssh.stdin.close()
-                for line in ssh.stdout:
-                    if on_line is not None:
-                        on_line(line.decode(errors="replace").rstrip("\n"))
-            log.seek(0)
-            errors = log.read().decode(errors="replace").strip()
+        errors: list[str] = []
+        late = threading.Event()
+        with _running(
+            ["ssh", *self._options, "--", self.host.destination, command], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as ssh:
+
+            def give_up() -> None:
+                late.set()
+                self._end(ssh)
+
+            clock = threading.Timer(limit_s, give_up)
+            drain = threading.Thread(target=_drain, args=(ssh.stderr, errors), daemon=True)
+            # A board that reads nothing must not keep this side from listening to it.
+            feed = threading.Thread(target=_feed, args=(ssh.stdin, data), daemon=True)
+            for helper in (clock, drain, feed):
+                helper.start()
+            try:
+                self._listen(ssh, on_line)
+                ssh.wait()
+            finally:
+                clock.cancel()
+            drain.join(_CLOSE_S)
+        said = clean("".join(errors)).strip()
+        if late.is_set():
+            raise DeployError(
+                f"{self.host.name} did not answer within {limit_s:,.0f} s",
+                hint=f"Look at the board with: edgemnist doctor --on {self.host.name}",
+            )
         if ssh.returncode == _CONNECTION_FAILED or ssh.returncode < 0:
-            raise _lost(self.host, errors)
-        return ssh.returncode, errors
+            raise _lost(self.host, said)
+        return ssh.returncode, said
+
+    def _listen(self, ssh: subprocess.Popen[bytes], on_line: Callable[[str], None] | None) -> None:
+        """Read stdout to its end. Raises DeployError, and ends the program, if it is longer than any answer."""
+        assert ssh.stdout is not None  # noqa: S101 - for the type checker
+        left = MOST_BYTES
+        while line := ssh.stdout.readline(MOST_LINE_BYTES):
+            left -= len(line)
+            if left < 0 or len(line) == MOST_LINE_BYTES:
+                self._end(ssh)
+                raise DeployError(
+                    f"{self.host.name} answers with more than {(MOST_BYTES if left < 0 else MOST_LINE_BYTES) >> 20} MB",
+                    hint=f"Does its login script write anything? ssh {self.host.destination} true",
+                )
+            if on_line is not None:
+                on_line(line.decode(errors="replace").rstrip("\n"))
+
+    def _end(self, ssh: subprocess.Popen[bytes]) -> None:
+        # The one that shares the connection has handed its pipes over, and they stay open when it ends.
+        if self._cut is not None:
+            self._cut()
+        ssh.kill()
 
     def put(self, local: Path, remote: str) -> None:
         """Send a file; what is there of it already is not sent again.
@@ -109,13 +160,19 @@ class Connection:
         Raises DeployError where the board does not take it, ConnectionLostError where the connection is cut.
         """
         # In sftp's own language a path is quoted with double quotes, and a backslash escapes.
-        names = " ".join('"' + re.sub(r'(["\\])', r"\\\1", name) + '"' for name in (str(local.absolute()), remote))
-        done = _start_and_finish(
-            ["sftp", *self._options, "-b", "-", self.host.sftp_destination], f"reput {names}\n".encode()
-        )
+        with tempfile.TemporaryDirectory(prefix="em-") as directory:
+            file = local.absolute()
+            if not str(file).isprintable():
+                # A line break would end the command, and begin another one.
+                file = Path(directory) / "bundle"
+                file.symlink_to(local.absolute())
+            names = " ".join('"' + re.sub(r'(["\\])', r"\\\1", name) + '"' for name in (str(file), remote))
+            done = _start_and_finish(
+                ["sftp", *self._options, "-b", "-", "--", self.host.sftp_destination], f"reput {names}\n".encode()
+            )
         if done.returncode == 0:
             return
-        errors = done.stderr.decode(errors="replace").strip()
+        errors = clean(done.stderr[-MOST_ERROR_BYTES:].decode(errors="replace")).strip()
         # sftp tells what the board refuses; of a connection that was cut it says nothing, or that it was.
         if not errors or done.returncode == _CONNECTION_FAILED or _CUT.search(errors):
             raise _lost(self.host, errors)
@@ -145,7 +202,7 @@ def connect(host: Host, ssh_config: Path | None = None, stop: Stop | None = None
         options += ["-o", f"ControlPath={directory}/%C"]
         # It ends with its stdin, and so with this process however that ends.
         master = _start(
-            ["ssh", *options, "-o", "ControlMaster=yes", host.destination, f"echo {_READY.decode()}; exec cat"],
+            ["ssh", *options, "-o", "ControlMaster=yes", "--", host.destination, f"echo {_READY.decode()}; exec cat"],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -153,7 +210,7 @@ def connect(host: Host, ssh_config: Path | None = None, stop: Stop | None = None
             # Everything else goes through the master, and ends with it.
             with (stop or Stop()).by(master.kill):
                 _await_login(host, ssh_config, master)
-                yield Connection(host, [*options, "-o", "ControlMaster=no"])
+                yield Connection(host, [*options, "-o", "ControlMaster=no"], master.kill)
         except KeyboardInterrupt:
             master.kill()
             raise
@@ -163,14 +220,24 @@ def connect(host: Host, ssh_config: Path | None = None, stop: Stop | None = None
 
 def _await_login(host: Host, ssh_config: Path | None, master: subprocess.Popen[bytes]) -> None:
     assert master.stdout is not None  # noqa: S101 - for the type checker
-    for line in master.stdout:
+    clock = threading.Timer(_LOGIN_S, master.kill)
+    clock.start()
+    try:
         # A login script may greet first.
-        if line.strip() == _READY:
-            return
+        for _ in range(_MOST_GREETING_LINES):
+            line = master.stdout.readline(MOST_ERROR_BYTES)
+            if line.strip() == _READY:
+                return
+            if not line:
+                break
+        else:
+            master.kill()
+    finally:
+        clock.cancel()
     assert master.stderr is not None  # noqa: S101 - for the type checker
     if master.wait() < 0:
         raise _lost(host, "")
-    raise _refused(host, ssh_config, master.stderr.read().decode(errors="replace").strip())
+    raise _refused(host, ssh_config, clean(master.stderr.read(MOST_ERROR_BYTES).decode(errors="replace")).strip())
 
 
 def _close(master: subprocess.Popen[bytes]) -> None:
@@ -219,6 +286,23 @@ def _running(command: list[str], **streams: object) -> Iterator[subprocess.Popen
             raise
 
 
+def _drain(stream: IO[bytes], said: list[str]) -> None:
+    """Read a stream to its end, and keep the first of it."""
+    # Whoever gives up closes it.
+    with contextlib.suppress(OSError, ValueError):
+        said.append(stream.read(MOST_ERROR_BYTES).decode(errors="replace"))
+        while stream.read(MOST_ERROR_BYTES):
+            pass
+
+
+def _feed(stream: IO[bytes], data: bytes) -> None:
+    # If the other end is gone, the exit code tells.
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(data)
+    with contextlib.suppress(OSError, ValueError):
+        stream.close()
+
+
 def _start_and_finish(command: list[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
     with _running(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         output, errors = process.communicate(data)
@@ -229,7 +313,7 @@ _REFUSALS = (
     (
         r"HOST IDENTIFICATION HAS CHANGED|host key .* has changed",
         "shows another host key than the known one",
-        "If the board was set up anew, forget the old key with: {forget}   If not, somebody is in between.",
+        "If the board was reinstalled, forget the old key: {forget}   If not, do not connect.",
     ),
     (
         r"host key is known|Host key verification failed",
@@ -288,4 +372,9 @@ def _last(errors: str) -> str:
 
 def remote_path(root: str, *parts: str) -> str:
     """Return a path on the board, quoted for its shell; a relative one starts at the home directory."""
-    return shlex.quote("/".join([root.removeprefix("~/"), *parts]))
+    return shlex.quote(plain_path(root, *parts))
+
+
+def plain_path(root: str, *parts: str) -> str:
+    """Return a path on the board, as sftp takes it."""
+    return "/".join([root.removeprefix("~/"), *parts])

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from edgemnist.console import command_app, options
 from edgemnist.errors import EXIT_GATE_MISSED
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.boards import DoctorResult
 
 app = command_app()
 
@@ -20,24 +27,45 @@ def doctor(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Examine this machine or a board: what is there, what it means, and what mends it.
+    """Check this machine or a board: what was found, what it means, and how to fix it.
 
-    A board need not have edgemnist yet. Exit 1 where something keeps edgemnist from working.
+    The board need not have edgemnist yet. Exit 1 if something keeps edgemnist from working.
     """
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.deploy.remote import doctor_on
-    from edgemnist.deploy.target import Target
+    from edgemnist.deploy.target import BoardAddress
     from edgemnist.doctor.run import doctor as run
-    from edgemnist.doctor.screen import doctor_page
     from edgemnist.exports.directory import find_exports
 
     reporter = TerminalReporter()
     if on:
         options.refuse_with_on(context, "exports")
-        result = doctor_on(Target.of(options.only("--on", on), root=root, ssh_config=ssh_config))
+        result = doctor_on(BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config))
     else:
         result = run(find_exports(exports, reporter), reporter)
     show(result, lambda: doctor_page(result), json=json)
     if not result.healthy:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def doctor_page(result: DoctorResult) -> RenderableType:
+    """Draw a line for each check, and below them how to fix what is not as it should be."""
+    from rich.console import Group
+    from rich.markup import escape
+    from rich.text import Text
+
+    from edgemnist.console.tables import table
+    from edgemnist.results.boards import Level
+
+    marks = {Level.OK: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.FAILURE: "[bold red]FAIL[/]"}
+    page = table("what", "", "found", "which means", left=[""], prose=["found", "which means"])
+    for check in result.findings:
+        page.add_row(escape(check.name), marks[check.level], escape(check.value), escape(check.meaning))
+    fixes = [
+        Text.assemble((f"{check.name}: ", "bold"), check.mend)
+        for check in result.findings
+        if check.level is not Level.OK and check.mend
+    ]
+    verdict = "fit" if result.healthy else "not fit"
+    return Group(page, *fixes, Text(f"{result.host} is {verdict} for edgemnist."))

@@ -1,29 +1,38 @@
-"""`edgemnist export`."""
+"""`edgemnist export`: its options and its page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
+from edgemnist.formats import FORMATS, INPUT_RANGES
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.pipeline import ExportResult
 
 app = command_app()
+
+_FORMATS = " or ".join(FORMATS)
+_QUANTIZATIONS = " ".join(f"{name}: {', '.join(entry.quantizations)}." for name, entry in FORMATS.items())
+_DEFAULTS = ", ".join(f"{entry.quantizations[0]} for {name}" for name, entry in FORMATS.items())
 
 
 @app.command(epilog="Example: edgemnist export --format tflite --quantize int8")
 def export(
     *,
     format_: Annotated[
-        str | None, typer.Option("--format", show_default="all eight artifacts", help="tflite or onnx.")
+        str | None,
+        typer.Option("--format", show_default="all that the model can become", help=f"{_FORMATS}."),
     ] = None,
     quantize: Annotated[
         list[str] | None,
         typer.Option(
-            "--quantize",
-            show_default="int8 for tflite, float32 for onnx",
-            help="tflite: int8, int4, dynamic, float16, float32. onnx: float32, int8, dynamic. Repeat for several.",
+            "--quantize", show_default=f"with --format: {_DEFAULTS}", help=f"{_QUANTIZATIONS} Repeat for several."
         ),
     ] = None,
     model: Annotated[
@@ -35,10 +44,24 @@ def export(
             help="Any Keras model that maps 28×28 images to class scores.",
         ),
     ] = None,
+    input_range: Annotated[
+        str | None,
+        typer.Option(
+            "--input-range",
+            metavar="RANGE",
+            show_default="found from the layers or by accuracy",
+            help=f"What a black and a white pixel are to the model: {', '.join(INPUT_RANGES)}.",
+        ),
+    ] = None,
     calibration: Annotated[
-        int,
-        typer.Option("--calibration", metavar="N", help="Training images for the int8 activation ranges."),
-    ] = 500,
+        int | None,
+        typer.Option(
+            "--calibration",
+            metavar="N",
+            show_default="500, or all if there are fewer",
+            help="Training images for the int8 activation ranges.",
+        ),
+    ] = None,
     ranges: Annotated[
         str,
         typer.Option(
@@ -58,22 +81,53 @@ def export(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Convert the Keras model, check that each file is what was asked for, and write the golden pack."""
+    """Convert the Keras model, check that each file is what was asked for, and write the golden pack.
+
+    Without --data the images of the training are used, if their directory is still there.
+    """
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
-    from edgemnist.export.screen import export_page
-    from edgemnist.exports.directory import DEFAULT_EXPORTS
+    from edgemnist.exports.manifest import DEFAULT_EXPORTS
+    from edgemnist.exports.training import source_of_training
 
     config = ExportConfig.of(
-        format=format_, quantizations=quantize, model=model, calibration=calibration, ranges=ranges, golden=golden
+        format=format_,
+        quantizations=quantize,
+        model=model,
+        calibration=calibration,
+        ranges=ranges,
+        golden=golden,
+        input_range=input_range,
     )
     reporter = TerminalReporter()
-    dataset = find_dataset(data, download=not offline, reporter=reporter)
     directory = exports or DEFAULT_EXPORTS
+    if data is None and model is None:
+        data = source_of_training(directory)
+    dataset = find_dataset(data, download=not offline, reporter=reporter)
     with quiet_libraries():
         from edgemnist.export.run import export_model
 
         result = export_model(config, dataset, directory, reporter)
     show(result, lambda: export_page(result), json=json)
+
+
+def export_page(result: ExportResult) -> RenderableType:
+    """Draw the files that were written, and what the model cannot become."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import kilobytes, table
+
+    page = table("artifact", "size", "SHA-256", "file", left=["SHA-256"], prose=["file"])
+    for artifact in result.artifacts:
+        page.add_row(artifact.name, kilobytes(artifact.bytes), artifact.sha256[:12], artifact.file)
+    lines: list[RenderableType] = [page]
+    if result.refused:
+        refused = table("not possible", "why", prose=["why"])
+        for one in result.refused:
+            refused.add_row(one.name, one.reason)
+        lines.append(refused)
+    lines.append(Text(f"Golden pack of {result.golden_images:,} images: {result.golden}"))
+    return Group(*lines)

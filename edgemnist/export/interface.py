@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
 from edgemnist.arrays import Images
-from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, UnknownNameError, UsageError
-from edgemnist.export.source import Source
+from edgemnist.errors import (
+    ArtifactError,
+    EdgemnistError,
+    ModelError,
+    UnknownNameError,
+    check_range,
+    temporary_files_failed,
+)
+from edgemnist.export.model import KerasSource
 from edgemnist.exports.manifest import TensorSpec
-from edgemnist.formats import FORMATS
+from edgemnist.formats import FORMATS, INPUT_RANGES
+
+_PLACE: Final = re.compile(
+    r'(<unknown>|loc\([^)]*\)|"[^"]*\.(py|cc)":\d+(:\d+)?|[\w/.-]+\.(py|cc):\d+(:\d+)?)(:\s*error)?|\berror:'
+)
+"""Where in its own source a converter failed, which says nothing about the model."""
+
+_OTHERWISE: Final = "Replace the layer, or choose another format with --format or another quantization with --quantize."
 
 LARGE: Final = 1024
-"""Values from which on a tensor of weights has to be quantized: TensorFlow's converter leaves smaller ones in float
+"""Values from which on a tensor of weights must be quantized: TensorFlow's converter leaves smaller ones in float
 (`kWeightsMinNumElementsDefault`), because that saves nothing."""
 
 
@@ -38,6 +53,8 @@ class Exported:
     """The contents of the file."""
     input: TensorSpec
     output: TensorSpec
+    companions: Mapping[str, bytes] = field(default_factory=dict)
+    """Contents of files that go with it, by name: what users need beside it, and no runtime reads."""
 
 
 class Exporter(ABC):
@@ -46,7 +63,7 @@ class Exporter(ABC):
     format: ClassVar[str]
     """The name of the format in the registry."""
 
-    def __init__(self, source: Source, labels: Sequence[str], calibration: Images) -> None:
+    def __init__(self, source: KerasSource, labels: Sequence[str], calibration: Images) -> None:
         """`labels` names the classes; `calibration`, uint8 [K, 28, 28], are images to take activation ranges from."""
         self.source = source
         self.labels = tuple(labels)
@@ -55,19 +72,38 @@ class Exporter(ABC):
     def export(self, quantization: str) -> Exported:
         """Convert the model, and open the result in its runtime.
 
-        Raises ModelError, with the layer to blame, where the format cannot express the model, and ArtifactError where
-        the result is not what was asked for.
+        Raises ModelError, with the name of the layer, if the format cannot express the model, and ArtifactError if the
+        result is not what was asked for.
         """
         try:
             data = self.convert(self.source.model, quantization)
         except EdgemnistError:
             raise
+        except OSError as error:
+            # The converters work with files in the system's temporary directory.
+            raise temporary_files_failed(error) from error
         except Exception as error:
             # Each converter has its own exceptions, and many of them are bare.
             raise self._inexpressible(quantization, error) from error
         if found := self.departures(data, quantization):
-            raise self._not_as_asked(quantization, f"{found[0]}{self._blame_for_departure(quantization)}")
-        return self.inspect(data, quantization)
+            raise self._not_as_asked(quantization, f"{found[0]}{self._layer_at_fault(quantization)}")
+        try:
+            return self.inspect(data, quantization)
+        except ArtifactError as error:
+            layer = first_failing_layer(
+                self.source.original, self.source.model, lambda part: self.runs(self.convert(part, quantization))
+            )
+            if not layer:
+                raise
+            raise ModelError(
+                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its layer {layer} cannot be "
+                f"executed ({error.message.rpartition(': ')[2]})",
+                hint=_OTHERWISE,
+            ) from error
+
+    @abstractmethod
+    def runs(self, data: bytes) -> bool:
+        """Return whether the runtime executes an artifact, of whatever shapes; its exceptions count as a no."""
 
     @abstractmethod
     def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
@@ -79,7 +115,7 @@ class Exporter(ABC):
 
     @abstractmethod
     def inspect(self, data: bytes, quantization: str) -> Exported:
-        """Open an artifact in its runtime and describe it. Raises ArtifactError where it is not what was asked for."""
+        """Open an artifact in its runtime and describe it. Raises ArtifactError if it is not what was asked for."""
 
     def _check(self, quantization: str, data: bytes, constants: Iterable[Constant], expected: str) -> None:
         """Raise ArtifactError for departures, and where no weights at all are of the expected dtype."""
@@ -102,24 +138,33 @@ class Exporter(ABC):
             hint="Nothing was written. Choose another quantization with --quantize.",
         )
 
-    def _blame_for_departure(self, quantization: str) -> str:
+    def _layer_at_fault(self, quantization: str) -> str:
         def is_as_asked(part: Any) -> bool:  # noqa: ANN401 - Keras has no types
             return not self.departures(self.convert(part, quantization), quantization)
 
-        blamed = first_failing_layer(self.source.original, self.source.model, is_as_asked)
-        return f", because of its layer {blamed}" if blamed else ""
+        found = first_failing_layer(self.source.original, self.source.model, is_as_asked)
+        return f", because of its layer {found}" if found else ""
 
     def _inexpressible(self, quantization: str, error: Exception) -> ModelError:
         def can_be_expressed(part: Any) -> bool:  # noqa: ANN401 - Keras has no types
             return bool(self.convert(part, quantization))
 
-        blamed = first_failing_layer(self.source.original, self.source.model, can_be_expressed)
-        blame = f"its layer {blamed} cannot be expressed" if blamed else "the converter fails"
-        detail = str(error).strip().split("\n", 1)[0][:200] or type(error).__name__
+        found = first_failing_layer(self.source.original, self.source.model, can_be_expressed)
+        reason = f"its layer {found} cannot be expressed" if found else "the converter fails"
+        detail = _first_words(error)
         return ModelError(
-            f"{self.source.path} cannot be exported as {self.format}-{quantization}: {blame} ({detail})",
-            hint="Replace the layer, or choose another format with --format or another quantization with --quantize.",
+            f"{self.source.path} cannot be exported as {self.format}-{quantization}: {reason} ({detail})",
+            hint=_OTHERWISE,
         )
+
+
+def _first_words(error: Exception) -> str:
+    """Return the first line of a converter's message that says something, without places in its own source."""
+    for line in str(error).strip().split("\n"):
+        words = _PLACE.sub("", line).strip(" :")
+        if words:
+            return words[:200]
+    return type(error).__name__
 
 
 def wrong_weights(constants: Iterable[Constant], expected: str) -> list[str]:
@@ -166,7 +211,7 @@ RANGES: Final = (MINMAX, FLIPS)
 """How activation ranges may be chosen, the default first: by all calibration images, or see `export.ranges`."""
 
 
-class Target(NamedTuple):
+class ArtifactSpec(NamedTuple):
     """One artifact that can be made."""
 
     format: str
@@ -187,30 +232,29 @@ class Target(NamedTuple):
 class ExportConfig:
     """What is to be exported, and from what."""
 
-    targets: tuple[Target, ...]
+    specs: tuple[ArtifactSpec, ...]
     """Artifacts to make, each once."""
+    by_name: bool = True
+    """Whether the user named them: then one that cannot be made is an error, else it is listed with the reason."""
     model: Path | None = None
     """A Keras model file, which then becomes the model of the export directory; None for the one that is there."""
-    calibration: int = 500
-    """Training images from which the activation ranges of int8 artifacts are taken."""
+    calibration: int | None = None
+    """Training images from which the activation ranges of int8 artifacts are taken; None for 500, or all if there are
+    fewer."""
     ranges: str = MINMAX
     """How the activation ranges of int8 artifacts are chosen, one of `RANGES`."""
     golden: int | None = None
     """Evaluation images in the golden pack, evenly of each class; None for all of them."""
+    input_range: str | None = None
+    """What a black pixel and a white one are to the model, one of `INPUT_RANGES`; None to find out."""
 
     def __post_init__(self) -> None:
         if self.ranges not in RANGES:
             raise UnknownNameError("way to choose ranges", self.ranges, RANGES)
-        if self.calibration < 1:
-            raise UsageError(
-                f"--calibration {self.calibration} makes no sense: it is a number of images",
-                hint="At least 1 is needed; 500, the default, is enough for most models.",
-            )
-        if self.golden is not None and self.golden < 1:
-            raise UsageError(
-                f"--golden {self.golden} makes no sense: it is a number of images",
-                hint="At least 1 is needed; without the option the golden pack has all evaluation images.",
-            )
+        if self.input_range is not None and self.input_range not in INPUT_RANGES:
+            raise UnknownNameError("input range", self.input_range, INPUT_RANGES)
+        check_range("--calibration", self.calibration, least=1)
+        check_range("--golden", self.golden, least=1)
 
     @classmethod
     def of(
@@ -219,24 +263,36 @@ class ExportConfig:
         format: str | None = None,  # noqa: A002 - the name of the option
         quantizations: Sequence[str] | None = None,
         model: Path | None = None,
-        calibration: int = 500,
+        calibration: int | None = None,
         ranges: str = MINMAX,
         golden: int | None = None,
+        input_range: str | None = None,
     ) -> ExportConfig:
-        """Return the configuration that a user's options ask for; see `targets`."""
+        """Return the configuration that a user's options ask for; see `artifact_specs`."""
         return cls(
-            targets=targets(format, quantizations), model=model, calibration=calibration, ranges=ranges, golden=golden
+            specs=artifact_specs(format, quantizations),
+            by_name=format is not None or bool(quantizations),
+            model=model,
+            calibration=calibration,
+            ranges=ranges,
+            golden=golden,
+            input_range=input_range,
         )
 
 
-def targets(format: str | None = None, quantizations: Sequence[str] | None = None) -> tuple[Target, ...]:  # noqa: A002
+def artifact_specs(
+    format: str | None = None,  # noqa: A002 - the name of the option
+    quantizations: Sequence[str] | None = None,
+) -> tuple[ArtifactSpec, ...]:
     """Return the artifacts that a format and quantizations, or the absence of either, stand for.
 
-    Neither means everything. A format alone means its default quantization, quantizations alone mean every format that
-    has them. Raises UnknownNameError for a name that is not known, or that the format does not have.
+    Neither means everything that need not be asked for by name. A format alone means its default quantization,
+    quantizations alone mean every such format that has them. Raises UnknownNameError for a name that is not known, or
+    that the format does not have.
     """
-    formats = list(FORMATS) if format is None else [format]
-    offered = [Target(name, quantization) for name in formats for quantization in FORMATS[name].quantizations]
+    usual = [name for name, entry in FORMATS.items() if not entry.by_name]
+    formats = usual if format is None else [format]
+    offered = [ArtifactSpec(name, quantization) for name in formats for quantization in FORMATS[name].quantizations]
     if not quantizations:
         return tuple(offered) if format is None else (offered[0],)
     kind = "quantization" if format is None else f"{format} quantization"

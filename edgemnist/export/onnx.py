@@ -14,7 +14,8 @@ import numpy as np
 
 from edgemnist.export.interface import Constant, Exported, Exporter, wrong_weights
 from edgemnist.exports.manifest import TensorSpec
-from edgemnist.runtimes.onnxruntime import LABELS_KEY, ONNXRuntimeClassifier
+from edgemnist.formats import UNIT
+from edgemnist.runtimes.onnxruntime import LABELS_KEY, RANGE_KEY, ONNXRuntimeClassifier
 
 OPSET: Final = 17
 """Of 2022: ONNX Runtime 1.12 and later execute it, and nothing newer is needed."""
@@ -25,7 +26,12 @@ emulated Haswell then gave other labels than AVX-512 VNNI on 55 of 10,000 images
 0.49 between the probabilities, and lost 0.3 points of accuracy. With 7, both gave the same bits. The price for
 784-512-10 is 10 flips against Keras instead of 5 (int8), and 8 instead of 3 (dynamic)."""
 
-PREPROCESSING: Final = "white digit on black, 28×28 pixels, each divided by 255"
+
+def preprocessing(input_range: str) -> str:
+    """Return how a model takes its images, for the readers of a file."""
+    scaled = {UNIT: "each divided by 255", "-1..1": "each divided by 127.5, less 1"}.get(input_range, "0 to 255")
+    return f"white digit on black, 28×28 pixels, {scaled}"
+
 
 _WEIGHTS: Final = {"float32": "float32", "int8": "int8", "dynamic": "int8"}
 _NEEDED: Final = {
@@ -53,7 +59,8 @@ class ONNXExporter(Exporter):
             proto = _quantize_dynamic(proto)
         properties = {
             LABELS_KEY: msgspec.json.encode(self.labels).decode(),
-            "preprocessing": PREPROCESSING,
+            "preprocessing": preprocessing(self.source.input_range),
+            RANGE_KEY: self.source.input_range,
             "quantization": quantization,
             "source_sha256": self.source.sha256,
         }
@@ -71,6 +78,15 @@ class ONNXExporter(Exporter):
             operations = {node.op_type for node in graph.node}
             found += [f"it has {operation}" for operation in sorted(operations & _QUANTIZING)]
         return found
+
+    def runs(self, data: bytes) -> bool:
+        """Return whether ONNX Runtime executes an ONNX file; see `Exporter.runs`."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        image = np.zeros((1, *self.source.input_shape), np.float32)
+        session.run(None, {session.get_inputs()[0].name: image})
+        return True
 
     def inspect(self, data: bytes, quantization: str) -> Exported:
         """Open an ONNX file in ONNX Runtime; see `Exporter.inspect`."""
@@ -95,7 +111,9 @@ class ONNXExporter(Exporter):
         # Not from_keras, which fails with Keras 3.
         function = tf.function(lambda images: model(images, training=False))
         signature = [tf.TensorSpec((None, *self.source.input_shape), tf.float32, name="images")]
-        proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+        proto, _ = tf2onnx.convert.from_function(
+            function, input_signature=signature, opset=OPSET, custom_op_handlers=_HANDLERS
+        )
         return canonicalize(proto)
 
     def _quantize_static(self, proto: Any) -> Any:  # noqa: ANN401 - ONNX has no types
@@ -120,7 +138,25 @@ class ONNXExporter(Exporter):
         size = 100
         for start in range(0, len(self.calibration), size):
             batch = self.calibration[start : start + size]
-            yield {name: (batch / np.float32(255)).reshape(-1, *self.source.input_shape)}
+            yield {name: self.source.pixels(batch)}
+
+
+def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:  # noqa: ANN401 - tf2onnx has no types
+    """Replace Erfc, which ONNX lacks and Keras's GELU has, with 1 - Erf."""
+    del name, arguments
+    dtype = np.float32
+    erf = context.make_node("Erf", [node.input[0]])
+    one = context.make_const(f"{node.name}_one", np.array(1, dtype))
+    shape, kind = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
+    output = node.output[0]
+    context.remove_node(node.name)
+    context.make_node(
+        "Sub", [one.output[0], erf.output[0]], name=node.name, outputs=[output], shapes=[shape], dtypes=[kind]
+    )
+
+
+_HANDLERS: Final[dict[str, tuple[Callable[..., None], list[Any]]]] = {"Erfc": (_erfc, [])}
+"""Operations of TensorFlow that tf2onnx does not know."""
 
 
 class _CalibrationReader:
@@ -217,7 +253,7 @@ def last_softmax(path: Path) -> list[str]:
 
 
 def with_float_scores(model: Any) -> Any:  # noqa: ANN401 - ONNX has no types
-    """Take out the quantization between the last layer and the softmax, or the output where there is no softmax.
+    """Take out the quantization between the last layer and the softmax, or the output without a softmax.
 
     The layer computes in int8 as before, and its sums, 32 bits wide, go on as they are. Rounding them to 8 bits was the
     larger part of the error: without it 784-512-10 flips 10 of 10,000 labels instead of 23, and is no slower. Changes

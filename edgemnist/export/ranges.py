@@ -2,7 +2,7 @@
 
 Minimum and maximum over all calibration images give every step of int8 the width that the most extreme image asks for.
 Without the most extreme ones the steps are finer, and what lies beyond is clipped. Which of the two costs less is
-tried: on the training images, since the evaluation images are there to judge, not to choose by.
+tried on the training images: the evaluation images must not be used to choose.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Images, Labels
-from edgemnist.export.interface import Exporter, Target
-from edgemnist.export.source import Source
+from edgemnist.export.interface import ArtifactSpec, Exporter
+from edgemnist.export.model import KerasSource
 from edgemnist.formats import FORMATS
 
 PERCENTILES: Final = (99.5, 98.0, 95.0, 90.0, 80.0)
@@ -26,20 +26,18 @@ BATCH_SIZE: Final = 1_000
 
 
 def fewest_flips(
-    target: Target, exporter: Callable[[Images], Exporter], source: Source, train: Images, indices: Labels
+    target: ArtifactSpec, exporter: Callable[[Images], Exporter], source: KerasSource, train: Images, indices: Labels
 ) -> Labels:
     """Return those of the calibration images, indices int64 [K] into `train`, with which the artifact flips fewest.
 
     `train` are the training images, uint8 [N, 28, 28], on which the flips against the Keras model are counted; of sets
     with as many flips the one with the smaller mean difference of the probabilities is taken, and then the larger set.
     """
-    from edgemnist.runtimes.keras import KerasClassifier
-
-    wanted = KerasClassifier(source.original, source.path).predict_proba(train)
+    wanted = source.answers(train)
     best: tuple[tuple[int, float], Labels] | None = None
     for chosen in _candidates(source, train, indices):
         data = exporter(train[chosen]).convert(source.model, target.quantization)
-        answers = _answers(data, target, train)
+        answers = _answers(data, target, train, source.input_range)
         flips = int(np.count_nonzero(answers.argmax(axis=1) != wanted.argmax(axis=1)))
         cost = flips, float(np.abs(answers - wanted).mean())
         if best is None or cost < best[0]:
@@ -49,7 +47,7 @@ def fewest_flips(
     return best[1]
 
 
-def _candidates(source: Source, train: Images, indices: Labels) -> Iterator[Labels]:
+def _candidates(source: KerasSource, train: Images, indices: Labels) -> Iterator[Labels]:
     """Yield all indices, and then ever fewer of them, without the images whose activations are most extreme."""
     yield indices
     extremes = _extremes(source, train[indices])
@@ -59,39 +57,36 @@ def _candidates(source: Source, train: Images, indices: Labels) -> Iterator[Labe
             yield kept
 
 
-def _extremes(source: Source, images: Images) -> npt.NDArray[np.float32]:
+def _extremes(source: KerasSource, images: Images) -> npt.NDArray[np.float32]:
     """Return the largest absolute activation of each layer for each image, float32 [N, layers]."""
     import keras
 
-    linear = _without_softmax(source.original)
-    outputs = [layer.output for layer in linear.layers]
-    pixels = (images / np.float32(255)).reshape(-1, *source.input_shape)
-    values = keras.Model(linear.inputs[0], outputs)(pixels)
+    model = source.original
+    outputs = [layer.output for layer in model.layers]
+    if (last := _before_softmax(model)) is not None:
+        outputs[-1] = last
+    values = keras.Model(model.inputs[0], outputs)(source.pixels(images))
     largest = [np.abs(np.asarray(value)).reshape(len(images), -1).max(axis=1) for value in values]
     return np.stack(largest, axis=1).astype(np.float32)
 
 
-def _without_softmax(model: Any) -> Any:  # noqa: ANN401 - Keras has no types
-    """Return a model that gives what it feeds to its softmax: the range that int8 has to cover there."""
+def _before_softmax(model: Any) -> Any:  # noqa: ANN401 - Keras has no types
+    """Return what a last dense layer feeds to its softmax, whose range int8 has to cover; None for any other end."""
     import keras
 
-    def linear(layer: Any) -> Any:  # noqa: ANN401
-        config = layer.get_config()
-        if config.get("activation") == "softmax":
-            config["activation"] = "linear"
-        return layer.__class__.from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=linear)
-    copy.set_weights(model.get_weights())
-    return copy
+    last = model.layers[-1]
+    if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.softmax:
+        return None
+    scores = keras.ops.matmul(last.input, last.kernel)
+    return scores if last.bias is None else scores + last.bias
 
 
-def _answers(data: bytes, target: Target, images: Images) -> npt.NDArray[np.float32]:
+def _answers(data: bytes, target: ArtifactSpec, images: Images, input_range: str) -> npt.NDArray[np.float32]:
     from edgemnist.runtimes import load
 
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
         path = Path(directory) / f"candidate{FORMATS[target.format].suffix}"
         path.write_bytes(data)
-        classifier = load(path)
+        classifier = load(path, input_range=input_range)
         batches = range(0, len(images), BATCH_SIZE)
         return np.concatenate([classifier.predict_proba(images[at : at + BATCH_SIZE]) for at in batches])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
 from functools import partial
@@ -13,9 +14,11 @@ import msgspec
 from edgemnist.arrays import Labels
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
-from edgemnist.export.interface import FLIPS, ExportConfig, Exported, Exporter, Target
-from edgemnist.export.source import Origin, Source, find_origin
+from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
+from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
+from edgemnist.export.model import KerasSource, Origin, find_input_range, find_origin
 from edgemnist.exports.answers import ANSWERS_FILE, answers_of_export, answers_record
+from edgemnist.exports.findings import near_chance
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import (
     GOLDEN_FILE,
@@ -26,13 +29,17 @@ from edgemnist.exports.manifest import (
     GoldenRecord,
     Manifest,
     ModelRecord,
+    kept_model,
     sha256,
 )
-from edgemnist.formats import FORMATS, artifact_names
+from edgemnist.exports.training import check_unseen
+from edgemnist.formats import FORMATS, UNIT, artifact_names
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.pipeline import ExportedArtifact, ExportResult
+from edgemnist.results.pipeline import ExportedArtifact, ExportResult, RefusedArtifact
 from edgemnist.storage import check_writable, commit_files
 
+CALIBRATION: Final = 500
+"""Training images for the activation ranges, by default."""
 CALIBRATION_SEED: Final = 0
 GOLDEN_SEED: Final = 0
 CALIBRATED: Final = "int8"
@@ -44,22 +51,35 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
 
     Artifacts that are not asked for stay as they are; their records say which model they were made from.
 
-    Raises ModelError where the model is missing, damaged, does not fit the data set or cannot be expressed,
-    ArtifactError where an artifact is not what was asked for, DataError where there are fewer training images than the
-    calibration needs, ManifestError where a newer edgemnist wrote the manifest, StorageError where `exports` cannot be
-    written, and MissingDependencyError. In each case what was there before is left as it was.
+    Without a name every artifact that can be made is made; the result lists the others with the reason.
+
+    Raises ModelError if the model is missing, damaged, does not fit the data set or cannot be expressed; ArtifactError
+    if an artifact is not what was asked for; DataError if there are fewer training images than the calibration needs,
+    or if the model was trained on the evaluation images; ManifestError if a newer edgemnist wrote the manifest;
+    StorageError if `exports` cannot be written; and MissingDependencyError. In each case the files in `exports` stay as
+    they were.
     """
-    classes = {target.format: FORMATS[target.format].load() for target in config.targets}
+    classes = {target.format: FORMATS[target.format].load() for target in config.specs}
     origin = find_origin(config.model, dataset, exports, reporter)
-    source = origin.source
-    check_writable(exports, len(source.data))
+    if origin.trained_on is not None and origin.manifest is not None:
+        check_unseen(exports, origin.manifest, dataset.test.images)
+    source = _with_input_range(origin.source, config, dataset, reporter)
+    origin = dataclasses.replace(origin, source=source)
+    config = dataclasses.replace(config, calibration=config.calibration or min(CALIBRATION, len(dataset.train)))
+    check_writable(exports, 2 * len(source.data))
 
     indices = _calibration_images(config, classes, source, dataset, reporter)
     exporters = {
         name: exporter(source, dataset.labels, dataset.train.images[indices[name]])
         for name, exporter in classes.items()
     }
-    exported, golden = _convert(config, exporters, source, dataset, reporter)
+    exported, refused, golden = _convert(config, exporters, source, dataset, reporter)
+    if near_chance(golden.accuracy(), len(golden.class_labels), len(golden.labels)):
+        reporter.notice(
+            f"The Keras model gets only {golden.accuracy():.1%} of the {len(golden.labels):,} evaluation images right, "
+            f"hardly more than guessing does. Are these the images for it, and does it take pixels in "
+            f"{source.input_range}? --input-range names another range."
+        )
 
     packed = golden.encode()
     manifest = _manifest(origin, dataset, golden, packed).with_artifacts(
@@ -69,48 +89,69 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
         ]
     )
     made = {target.file: one.data for target, one in exported.items()}
-    answers = answers_of_export(exports, origin.manifest, manifest, made, golden.images)
+    try:
+        answers = answers_of_export(exports, origin.manifest, manifest, made, golden.images)
+    except OSError as error:
+        raise temporary_files_failed(error) from error
     manifest = msgspec.structs.replace(manifest, answers=answers_record(answers))
     commit_files(
         exports,
         {
+            **kept_model(exports, source.data),
             MODEL_FILE: source.data,
             **made,
+            **{name: data for one in exported.values() for name, data in one.companions.items()},
             GOLDEN_FILE: packed,
             ANSWERS_FILE: answers,
             MANIFEST_FILE: _in_order(manifest).encode(),
         },
     )
-    return _result(exports, source, golden, exported)
+    return _result(exports, source, golden, exported, refused)
 
 
 def _convert(
-    config: ExportConfig, exporters: Mapping[str, Exporter], source: Source, dataset: Dataset, reporter: Reporter
-) -> tuple[dict[Target, Exported], GoldenPack]:
-    exported: dict[Target, Exported] = {}
-    with reporter.task("Exporting", total=len(config.targets) + 1) as task:
-        for target in config.targets:
-            task.update(len(exported), target.name)
-            exported[target] = exporters[target.format].export(target.quantization)
-        task.update(len(exported), "golden pack")
+    config: ExportConfig, exporters: Mapping[str, Exporter], source: KerasSource, dataset: Dataset, reporter: Reporter
+) -> tuple[dict[ArtifactSpec, Exported], dict[ArtifactSpec, EdgemnistError], GoldenPack]:
+    exported: dict[ArtifactSpec, Exported] = {}
+    refused: dict[ArtifactSpec, EdgemnistError] = {}
+    with reporter.task("Exporting", total=len(config.specs) + 1) as task:
+        for target in config.specs:
+            task.update(len(exported) + len(refused), target.name)
+            try:
+                exported[target] = exporters[target.format].export(target.quantization)
+            except (ModelError, ArtifactError) as error:
+                if config.by_name:
+                    raise
+                refused[target] = error
+        if not exported:
+            raise next(iter(refused.values()))
+        task.update(len(config.specs), "golden pack")
         golden = _golden(source, dataset, config.golden)
-        task.update(len(exported) + 1)
-    return exported, golden
+        task.update(len(config.specs) + 1)
+    return exported, refused, golden
 
 
-def _golden(source: Source, dataset: Dataset, count: int | None) -> GoldenPack:
+def _with_input_range(source: KerasSource, config: ExportConfig, dataset: Dataset, reporter: Reporter) -> KerasSource:
+    """Return the source with the range that was named or found, and tell of any other than 0..1."""
+    named = config.input_range
+    found = named or find_input_range(source, dataset.train.images, dataset.train.labels)
+    if named is None and found != UNIT:
+        reporter.notice(
+            f"{source.path} takes pixels in {found}, so it is given those. --input-range names another range."
+        )
+    return dataclasses.replace(source, input_range=found)
+
+
+def _golden(source: KerasSource, dataset: Dataset, count: int | None) -> GoldenPack:
     """Return the golden pack of `count` evaluation images, evenly of each class, or of all of them."""
-    from edgemnist.runtimes.keras import KerasClassifier
-
     images, labels = dataset.test.images, dataset.test.labels
     if count is not None:
         chosen = stratified_indices(labels, count, GOLDEN_SEED)
         images, labels = images[chosen], labels[chosen]
-    classifier = KerasClassifier(source.original, source.path, labels=dataset.labels)
     return GoldenPack(
         images=images,
         labels=labels,
-        probabilities=classifier.predict_proba(images),
+        probabilities=source.answers(images),
         class_labels=dataset.labels,
         data=dataset.identity,
         model_sha256=source.sha256,
@@ -119,12 +160,19 @@ def _golden(source: Source, dataset: Dataset, count: int | None) -> GoldenPack:
 
 def _manifest(origin: Origin, dataset: Dataset, golden: GoldenPack, packed: bytes) -> Manifest:
     """Return the manifest with the model and the golden pack, and the artifacts of before."""
-    source = origin.source
+    source, before = origin.source, origin.manifest or Manifest(labels=[])
     return msgspec.structs.replace(
-        origin.manifest or Manifest(labels=[]),
+        before,
         labels=list(dataset.labels),
         data=origin.trained_on or dataset.identity,
-        model=ModelRecord(file=MODEL_FILE, bytes=len(source.data), sha256=source.sha256, parameters=source.parameters),
+        training_images=before.training_images if origin.trained_on is not None else None,
+        model=ModelRecord(
+            file=MODEL_FILE,
+            bytes=len(source.data),
+            sha256=source.sha256,
+            parameters=source.parameters,
+            input_range=_recorded_range(source),
+        ),
         golden=GoldenRecord(
             file=GOLDEN_FILE,
             bytes=len(packed),
@@ -135,7 +183,7 @@ def _manifest(origin: Origin, dataset: Dataset, golden: GoldenPack, packed: byte
     )
 
 
-def _record(target: Target, made: Exported, source: Source, calibration: Calibration | None) -> Artifact:
+def _record(target: ArtifactSpec, made: Exported, source: KerasSource, calibration: Calibration | None) -> Artifact:
     return Artifact(
         file=target.file,
         bytes=len(made.data),
@@ -146,25 +194,30 @@ def _record(target: Target, made: Exported, source: Source, calibration: Calibra
         input=made.input,
         output=made.output,
         calibration=calibration,
+        input_range=_recorded_range(source),
         model_sha256=source.sha256,
         versions=_versions(target.format),
     )
 
 
+def _recorded_range(source: KerasSource) -> str | None:
+    return None if source.input_range == UNIT else source.input_range
+
+
 def _calibration_images(
     config: ExportConfig,
     classes: Mapping[str, type[Exporter]],
-    source: Source,
+    source: KerasSource,
     dataset: Dataset,
     reporter: Reporter,
 ) -> dict[str, Labels]:
     """Return the indices of the training images from which each format takes its activation ranges."""
-    drawn = stratified_indices(dataset.train.labels, config.calibration, CALIBRATION_SEED)
+    drawn = stratified_indices(dataset.train.labels, config.calibration or CALIBRATION, CALIBRATION_SEED)
     chosen = dict.fromkeys(classes, drawn)
     if config.ranges == FLIPS:
         from edgemnist.export.ranges import fewest_flips
 
-        calibrated = [target for target in config.targets if target.quantization == CALIBRATED]
+        calibrated = [target for target in config.specs if target.quantization == CALIBRATED]
         with reporter.task("Choosing activation ranges", total=len(calibrated)) as task:
             for done, target in enumerate(calibrated, start=1):
                 exporter = partial(classes[target.format], source, dataset.labels)
@@ -173,7 +226,7 @@ def _calibration_images(
     return chosen
 
 
-def _calibration(target: Target, indices: Labels, dataset: Dataset, config: ExportConfig) -> Calibration | None:
+def _calibration(target: ArtifactSpec, indices: Labels, dataset: Dataset, config: ExportConfig) -> Calibration | None:
     if target.quantization != CALIBRATED:
         return None
     return Calibration(
@@ -203,7 +256,13 @@ def _in_order(manifest: Manifest) -> Manifest:
     return msgspec.structs.replace(manifest, artifacts=artifacts)
 
 
-def _result(exports: Path, source: Source, golden: GoldenPack, exported: Mapping[Target, Exported]) -> ExportResult:
+def _result(
+    exports: Path,
+    source: KerasSource,
+    golden: GoldenPack,
+    exported: Mapping[ArtifactSpec, Exported],
+    refused: Mapping[ArtifactSpec, EdgemnistError],
+) -> ExportResult:
     return ExportResult(
         model=str(exports / MODEL_FILE),
         model_sha256=source.sha256,
@@ -220,4 +279,11 @@ def _result(exports: Path, source: Source, golden: GoldenPack, exported: Mapping
             )
             for target, made in exported.items()
         ],
+        refused=[
+            RefusedArtifact(
+                name=target.name, format=target.format, quantization=target.quantization, reason=error.message
+            )
+            for target, error in refused.items()
+        ],
+        input_range=source.input_range,
     )

@@ -40,6 +40,15 @@ class TFLiteExporter(Exporter):
             found += [f"its tensor {tensor.name!r} is {tensor.dtype}" for tensor in floats]
         return found
 
+    def runs(self, data: bytes) -> bool:
+        """Return whether LiteRT executes a TFLite file; see `Exporter.runs`."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=data, num_threads=1)
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+        return True
+
     def inspect(self, data: bytes, quantization: str) -> Exported:
         """Open a TFLite file in LiteRT; see `Exporter.inspect`."""
         from ai_edge_litert.interpreter import Interpreter
@@ -72,7 +81,7 @@ class TFLiteExporter(Exporter):
 
     def _representative(self) -> Iterator[list[Any]]:
         for image in self.calibration:
-            yield [(image / np.float32(255)).reshape(1, *self.source.input_shape)]
+            yield [self.source.pixels(image[None])]
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:

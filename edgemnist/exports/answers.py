@@ -50,7 +50,7 @@ def read_answers(directory: Path, manifest: Manifest) -> AnswersBySha256:
 
 
 def read_answers_of(artifact: Artifact, directory: Path, manifest: Manifest) -> Probabilities | None:
-    """Return the recorded answers of one artifact, float32 [N, C], hash checked; None where there are none.
+    """Return the recorded answers of one artifact, float32 [N, C], hash checked; None if there are none.
 
     The others' are not read into memory. Raises ArtifactError where the file is not the recorded one.
     """
@@ -67,7 +67,7 @@ def _damage_told() -> Iterator[None]:
         yield
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(
-            f"{ANSWERS_FILE} is damaged: {error}", hint="Write it anew with: edgemnist export"
+            f"{ANSWERS_FILE} is damaged: {error}", hint="Write it again with: edgemnist export"
         ) from error
 
 
@@ -86,7 +86,10 @@ def answer_all(directory: Path, artifacts: Iterable[Artifact], images: Images) -
     """Return what artifacts of a directory answer here to images, uint8 [N, 28, 28], one at a time."""
     from edgemnist.runtimes import load
 
-    return {artifact.sha256: ask_one_at_a_time(load(directory / artifact.file), images) for artifact in artifacts}
+    return {
+        artifact.sha256: ask_one_at_a_time(load(directory / artifact.file, input_range=artifact.input_range), images)
+        for artifact in artifacts
+    }
 
 
 def ask_one_at_a_time(classifier: Classifier, images: Images) -> Probabilities:

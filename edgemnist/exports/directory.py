@@ -12,14 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
+from edgemnist.errors import ArtifactError, ManifestError
 from edgemnist.exports.findings import Findings
 from edgemnist.exports.manifest import (
+    DEFAULT_EXPORTS,
+    GOLDEN_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
     Artifact,
     Manifest,
     check_recorded,
+    command,
     file_sha256,
     read_manifest,
 )
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from edgemnist.exports.golden import GoldenFile, GoldenPack
     from edgemnist.runtimes.interface import Classifier
 
-DEFAULT_EXPORTS: Final = Path("exports")
 REFERENCE: Final = "reference"
 """What `--exports` calls the directory that comes with the package."""
 
@@ -48,8 +50,8 @@ class RecordedArtifact:
 
     record: Artifact
     status: str
-    """`current`; `outdated` where the Keras model beside it is another one than it was made from; `damaged` where its
-    contents are not the recorded ones; `missing` where its file is gone."""
+    """`current`; `outdated` where the Keras model or the golden pack beside it is another one than it was made from;
+    `damaged` where its contents are not the recorded ones; `missing` where its file is gone."""
     reason: str = ""
     """Why it is not current, in words that go on after a colon; empty where it is."""
 
@@ -82,18 +84,21 @@ class Exports:
         self.directory = directory
         self.manifest = manifest
 
+    def __repr__(self) -> str:
+        return f"Exports({str(self.directory)!r}, artifacts={[one.name for one in self.manifest.artifacts]})"
+
     @classmethod
     def open(
         cls,
         directory: str | Path | None = None,
         reporter: Reporter = SILENT,
         *,
-        fall_back: bool = True,
+        fall_back: bool = False,
     ) -> Exports:
-        """Open an export directory: the one that is named, else `exports/`, else the reference of the package.
+        """Open an export directory: the one that is named, else `exports/`.
 
-        The reference answers only where `fall_back` is true and nothing has been exported to `exports/`, and a notice
-        says so. `directory` may be `reference` too.
+        `reference` names the one that comes with the package. With `fall_back` it answers too where nothing is named
+        and nothing has been exported to `exports/`, and a notice says so.
 
         Raises ManifestError where the directory has no record or a broken one, and StorageError where a commit to it
         was cut short and cannot be completed.
@@ -116,10 +121,13 @@ class Exports:
         return found or (self.manifest.model.sha256 if self.manifest.model is not None else None)
 
     @cached_property
-    def model_changed(self) -> bool:
-        """Whether the Keras model is another one than the golden pack was made with."""
+    def mismatch(self) -> str:
+        """Why the Keras model and the golden pack are not of one model; empty where they are, or one is not there."""
         golden = self.manifest.golden
-        return golden is not None and self.model_sha256 not in {None, golden.model_sha256}
+        if golden is None or self.model_sha256 in {None, golden.model_sha256}:
+            return ""
+        of_model = any(one.model_sha256 == self.model_sha256 for one in self.manifest.artifacts)
+        return self._golden_changed if of_model else self._model_changed
 
     @cached_property
     def artifacts(self) -> tuple[RecordedArtifact, ...]:
@@ -148,7 +156,7 @@ class Exports:
         ManifestError where nothing is recorded.
         """
         if not self.manifest.artifacts:
-            raise ManifestError(f"{self.directory} has no artifacts", hint="Make some with: edgemnist export")
+            raise ManifestError(f"{self.directory} has no artifacts", hint=f"Make some with: {self.command('export')}")
         found = [self._named(name) for name in dict.fromkeys(names)] if names else self._all(reporter)
         models = list({model.name: model for model in found}.values())
         for model in models:
@@ -205,16 +213,29 @@ class Exports:
     def notice(self, name: str) -> str:
         """Return a sentence for whoever uses an artifact of an earlier model; empty for any other."""
         reason = self.outdated_reason(self.manifest.artifact(name))
-        return f"{name} in {self.directory} is of an earlier model: {reason}." if reason else ""
+        return f"{name} in {self.directory} is {OUTDATED}: {reason}." if reason else ""
 
     def outdated_reason(self, record: Artifact) -> str:
-        """Return why an artifact is not of the Keras model that is there now; empty where it is, or where none is."""
-        if self.model_sha256 in {None, record.model_sha256}:
-            return ""
-        return f"{MODEL_FILE} has changed since the export: run edgemnist export"
+        """Return why an artifact is not of the Keras model or the golden pack that are there now; empty where it is."""
+        if self.model_sha256 not in {None, record.model_sha256}:
+            return self._model_changed
+        golden = self.manifest.golden
+        return "" if golden is None or golden.model_sha256 == record.model_sha256 else self._golden_changed
+
+    @property
+    def _model_changed(self) -> str:
+        return f"{MODEL_FILE} has changed since the export: run {self.command('export')}"
+
+    @property
+    def _golden_changed(self) -> str:
+        return f"{GOLDEN_FILE} is of another model: run {self.command('export')}"
+
+    def command(self, words: str) -> str:
+        """Return the command line that does something with this directory: `edgemnist verify --exports DIR`."""
+        return command(words, Path(REFERENCE) if self.is_reference else self.directory)
 
     def read_golden(self) -> GoldenPack:
-        """Return the golden pack, hash checked. Raises ArtifactError where there is none, or a damaged one."""
+        """Return the golden pack, hash checked. Raises ArtifactError if there is none, or a damaged one."""
         from edgemnist.exports.golden import read_golden
 
         return read_golden(self.directory, self.manifest)
@@ -247,10 +268,7 @@ class Exports:
 
     def _named(self, name: str) -> Model:
         artifact, runtime = split_name(name)
-        try:
-            record = self.manifest.artifact(artifact)
-        except UnknownNameError as error:
-            raise UnknownNameError("artifact", artifact, [one.name for one in self.manifest.artifacts]) from error
+        record = self.manifest.artifact(artifact)
         runtimes = runtimes_of(record.file, record.name)
         if runtime is not None and runtime not in runtimes:
             raise cannot_execute(runtime, artifact)
@@ -301,22 +319,42 @@ def open_for_answers(directory: str | Path | None, artifact: str | None, reporte
     """
     if artifact is not None and is_model_file(split_name(artifact)[0]):
         return None
-    return Exports.open(directory, reporter)
+    return Exports.open(directory, reporter, fall_back=True)
+
+
+def model_for(
+    exports: Exports | None, artifact: str | None, reporter: Reporter = SILENT
+) -> tuple[Model, list[str] | None]:
+    """Return the model that answers, and its class names, None for those of its own file.
+
+    Without an export directory `artifact` is a model file. Raises what `Exports.model` and `file_model` raise.
+    """
+    if exports is None:
+        return file_model(artifact or ""), None
+    model = exports.model(artifact, reporter)
+    return model, exports.labels_for(model)
 
 
 def peek(directory: str | Path | None, reporter: Reporter = SILENT) -> Exports | None:
     """Open the export directory for a command that says something about it beside its own matter.
 
-    Where none was named, a record that is missing or broken is told of in a notice, and gives None. Raises what
-    `Exports.open` raises where one was named.
+    A notice says which of its artifacts are not current. Where no directory was named, None stands for one that is not
+    there, and for one whose record is missing or broken, which a notice says. Raises what `Exports.open` raises where
+    one was named.
     """
+    if directory is None and not _has_exports(DEFAULT_EXPORTS):
+        return None
     try:
-        return Exports.open(directory)
+        opened = Exports.open(directory)
     except ManifestError as error:
         if directory is not None:
             raise
         reporter.notice(f"{error.message}.")
         return None
+    for one in opened.artifacts:
+        if one.status != CURRENT:
+            reporter.notice(f"{one.name} is {one.status}: {one.reason}.")
+    return opened
 
 
 def find_exports(directory: str | Path | None, reporter: Reporter = SILENT, *, fall_back: bool = True) -> Path:

@@ -6,21 +6,30 @@ about, and says so by their hashes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
-from edgemnist.errors import ManifestError, StorageError, UsageError
+from edgemnist.errors import ManifestError, StorageError
 from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.base import SCHEMA_VERSION, Result, ResultT, read_result
-from edgemnist.results.bench import KERAS, BenchResult, Latency, Played, ScenarioResult, ScenariosResult, subject_key
+from edgemnist.results.bench import (
+    KERAS,
+    BenchResult,
+    Latency,
+    ScenarioResult,
+    ScenarioRun,
+    ScenariosResult,
+)
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
+from edgemnist.runtimes import RUNTIMES
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:
@@ -28,13 +37,16 @@ if TYPE_CHECKING:
 
 VERIFY_FILE: Final = "verify.json"
 BENCH_FILE: Final = "bench.json"
+BENCH_BEFORE_FILE: Final = "bench-before.json"
+BETTER: Final = 2
+"""Times as many calls as a later measurement has, from which on the earlier one is the better of the two."""
 SCENARIOS_FILE: Final = "scenarios.json"
 TRAINING_FILE: Final = "training.json"
 NOISE: Final = 0.05
 """Share by which two runs of one model differ on a quiet machine: a smaller lead is no reason to prefer one."""
 
 _T = TypeVar("_T")
-_Row = TypeVar("_Row", ArtifactParity, Latency, Played)
+_Row = TypeVar("_Row", ArtifactParity, Latency, ScenarioRun)
 
 
 @dataclass(frozen=True)
@@ -62,24 +74,27 @@ class Findings:
     @cached_property
     def verify(self) -> Finding[VerifyResult] | None:
         """What `edgemnist verify` found out; None where it was never run."""
-        saved = read_saved(self._directory / VERIFY_FILE, VerifyResult, hint="Make it again with: edgemnist verify")
+        saved = read_saved(self._directory / VERIFY_FILE, VerifyResult, hint=self._again("verify"))
         if saved is None:
             return None
         current = _narrowed_verification(self._renamed_verification(saved), self._hashes(usable=True))
         golden = self._exports.manifest.golden
         of_golden = golden is not None and golden.model_sha256 == saved.model_sha256
-        if not of_golden or self._exports.model_sha256 not in {None, saved.model_sha256} or not current.artifacts:
+        if not of_golden or self._exports.mismatch or not current.artifacts:
             return Finding(current, f"{self._directory} has not been verified since the export")
         return Finding(current)
 
     @cached_property
     def bench(self) -> Finding[BenchResult] | None:
         """What `edgemnist bench` found out; None where it was never run."""
-        saved = read_saved(self._directory / BENCH_FILE, BenchResult, hint="Make it again with: edgemnist bench")
+        saved = read_saved(self._directory / BENCH_FILE, BenchResult, hint=self._again("bench"))
         if saved is None:
             return None
         hashes = self._hashes(usable=True) | {KERAS: self._exports.model_sha256 or ""}
         rows = [row for row in map(self._renamed, saved.results) if _hash_of(row, hashes) == row.sha256]
+        fewest = min((row.threads for row in rows), default=1)
+        # Models are held against one another with the same number of threads.
+        rows = [row for row in rows if row.threads == fewest]
         reason = "" if rows else f"{self._directory} has not been measured since the export"
         return Finding(msgspec.structs.replace(saved, results=rows), reason)
 
@@ -91,7 +106,7 @@ class Findings:
     @cached_property
     def training(self) -> Finding[TrainResult] | None:
         """What `edgemnist train` found out; None where the model comes from elsewhere."""
-        saved = read_saved(self._directory / TRAINING_FILE, TrainResult, hint="Make it again with: edgemnist train")
+        saved = read_saved(self._directory / TRAINING_FILE, TrainResult, hint=self._again("train"))
         if saved is None:
             return None
         same = self._exports.model_sha256 in {None, saved.sha256}
@@ -120,7 +135,7 @@ class Findings:
         return choose([one for one in verified if names is None or one.name in names], benched)
 
     def save_verification(self, result: VerifyResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, and return whether that was possible; where not, a notice says so.
+        """Save a result, and return whether that was possible; where not, a notice says so. The reference keeps none.
 
         Models that were not verified this time keep their earlier result, as long as they are the same files and were
         held against the same golden pack.
@@ -133,18 +148,22 @@ class Findings:
     def save_bench(self, result: BenchResult, reporter: Reporter = SILENT) -> bool:
         """Save a result, without raw samples, and return whether that was possible; where not, a notice says so.
 
-        Of a run over several numbers of threads, the smallest is kept. What was not measured this time keeps its
-        earlier figures, as long as they are of the same files, the same host and as many threads.
+        What was not measured this time keeps its earlier figures, as long as they are of the same files and the same
+        machine; so does what was measured much better before, which a notice says. The figures of another machine, or
+        of other versions of the runtimes, are kept once more, in `bench-before.json`.
         """
-        fewest = min(latency.threads for latency in result.results)
-        rows = [row for row in result.results if row.threads == fewest]
-        result = msgspec.structs.replace(result, results=rows, samples_us=None, warmup_us=None, baseline=None)
+        result = msgspec.structs.replace(result, samples_us=None, warmup_us=None, baseline=None)
         earlier = self._earlier(self._recorded_bench, reporter)
-        if earlier is not None and earlier.host == result.host:
-            measured = {(row.name, row.runtime) for row in rows}
-            kept = [row for row in earlier.results if (row.name, row.runtime) not in measured and row.threads == fewest]
-            rows = [_with_speedup(row, [*kept, *rows]) for row in [*kept, *rows]]
-            result = msgspec.structs.replace(result, results=rows)
+        if earlier is not None and earlier.results and _machine(earlier.host) != _machine(result.host):
+            if self._write(BENCH_BEFORE_FILE, earlier, reporter):
+                reporter.notice(
+                    f"{BENCH_FILE} was measured on another machine, or with other versions: "
+                    f"it is now {BENCH_BEFORE_FILE}."
+                )
+        elif earlier is not None:
+            result = msgspec.structs.replace(
+                result, results=_merged_latencies(earlier.results, result.results, reporter)
+            )
         return self._write(BENCH_FILE, result, reporter)
 
     def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
@@ -162,6 +181,9 @@ class Findings:
             result = msgspec.structs.replace(result, results=[*kept, *result.results])
         scenarios[_setting(result)] = without_samples(result)
         return self._write(SCENARIOS_FILE, ScenariosResult(scenarios=list(scenarios.values())), reporter)
+
+    def _again(self, words: str) -> str:
+        return f"Make it again with: {self._exports.command(words)}"
 
     def _hashes(self, *, usable: bool) -> dict[str, str]:
         """Return the recorded hash of each artifact; with `usable`, of those only that are current."""
@@ -181,11 +203,11 @@ class Findings:
         return msgspec.structs.replace(result, artifacts=[self._renamed(row) for row in result.artifacts])
 
     def _recorded_verification(self) -> VerifyResult | None:
-        saved = read_saved(self._directory / VERIFY_FILE, VerifyResult, hint="")
+        saved = read_saved(self._directory / VERIFY_FILE, VerifyResult, hint=self._again("verify"))
         return None if saved is None else self._renamed_verification(saved)
 
     def _recorded_bench(self) -> BenchResult | None:
-        saved = read_saved(self._directory / BENCH_FILE, BenchResult, hint="")
+        saved = read_saved(self._directory / BENCH_FILE, BenchResult, hint=self._again("bench"))
         if saved is None:
             return None
         model = self._exports.manifest.model
@@ -194,8 +216,7 @@ class Findings:
         return msgspec.structs.replace(saved, results=rows)
 
     def _saved_scenarios(self) -> list[ScenarioResult]:
-        hint = "Make it again with: edgemnist scenario NAME"
-        saved = read_saved(self._directory / SCENARIOS_FILE, ScenariosResult, hint=hint)
+        saved = read_saved(self._directory / SCENARIOS_FILE, ScenariosResult, hint=self._again("scenario NAME"))
         return [] if saved is None else saved.scenarios
 
     def _played(self, scenario: ScenarioResult, *, usable: bool) -> ScenarioResult:
@@ -211,6 +232,8 @@ class Findings:
             return None
 
     def _write(self, name: str, result: Result, reporter: Reporter) -> bool:
+        if self._exports.is_reference:
+            return False
         # The directory may be one that nobody can write to. The result itself is on its way to the user.
         try:
             write_file(self._directory / name, result.to_json().encode() + b"\n")
@@ -227,9 +250,9 @@ def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tu
 
     It is the fastest (p50) of those that passed their gate. Those that are slower by no more than `NOISE` count as
     equally fast: among them the more accurate one is taken, then the smaller one. The name is None where none passed,
-    or none of those that passed was measured.
+    or none of those that passed was measured. Runtimes that are asked for by name only are no choice for a board.
     """
-    passed = [parity for parity in verified if parity.passed]
+    passed = [parity for parity in verified if parity.passed and not RUNTIMES[parity.runtime].by_name]
     latencies = {(latency.name, latency.sha256): latency for latency in benched}
     candidates = [(parity, latencies[key]) for parity in passed if (key := (parity.name, parity.sha256)) in latencies]
     if not passed:
@@ -249,42 +272,23 @@ _Candidate = tuple[ArtifactParity, Latency]
 def _reason(chosen: _Candidate, equal: list[_Candidate], slower: list[_Candidate]) -> str:
     """Explain the choice; `equal` contains the chosen one, and both lists are sorted by p50."""
     parity, latency = chosen
-    figures = f"{latency.p50_us:.1f} µs a call (p50), {parity.accuracy:.2%} accurate, {latency.bytes / 1000:,.0f} KB"
+    figures = (
+        f"{latency.p50_us:.1f} µs a call (p50), {100 * parity.accuracy:.2f} % accurate, {latency.bytes / 1000:,.0f} KB"
+    )
     others = [one for one in equal if one is not chosen]
     if others:
         more_accurate = all(parity.accuracy > other.accuracy for other, _ in others)
         merit = "the most accurate" if more_accurate else "the smallest of the most accurate"
         rivals = " and ".join(f"{other.name} ({theirs.p50_us:.1f} µs)" for other, theirs in others)
-        return f"{parity.name} is as fast as {rivals} within {NOISE:.0%}, and {merit}: {figures}."
+        return f"{parity.name} is as fast as {rivals} within {100 * NOISE:.0f} %, and {merit}: {figures}."
     if slower:
         following = f"{slower[0][0].name} follows with {slower[0][1].p50_us:.1f} µs"
         return f"{parity.name} is the fastest that passed its gate: {figures}; {following}."
     return f"{parity.name} is the only one that passed its gate and was measured: {figures}."
 
 
-def read_baseline(path: Path) -> BenchResult:
-    """Return the result of an earlier run that `--save` wrote.
-
-    Raises UsageError where there is no such file or it lacks raw samples, and ManifestError where it is broken.
-    """
-    hint = "Write one with: edgemnist bench --save FILE"
-    baseline = read_saved(path, BenchResult, hint=hint)
-    if baseline is None:
-        raise UsageError(f"{path} does not exist", hint=hint)
-    if not baseline.samples_us:
-        raise UsageError(f"{path} has no raw samples to compare with", hint=hint)
-    for latency in baseline.results:
-        key = subject_key(latency.name, latency.runtime, latency.threads)
-        rounds = baseline.samples_us.get(key, [])
-        if not rounds or not all(rounds) or len(rounds) != len(latency.blocks or rounds):
-            raise UsageError(f"{path} lacks raw samples of {key}", hint=hint)
-        if min(map(min, rounds)) <= 0:
-            raise UsageError(f"{path} has samples of {key} that are not above 0", hint=hint)
-    return baseline
-
-
 def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
-    """Return the result that a file holds, or None where there is no file.
+    """Return the result that a file holds, or None if there is no file.
 
     Raises ManifestError, with `hint`, where the file cannot be read, is broken or has a newer schema version.
     """
@@ -309,7 +313,7 @@ class _Versioned(msgspec.Struct):
     schema_version: int
 
 
-def _hash_of(row: ArtifactParity | Latency | Played, hashes: dict[str, str]) -> str | None:
+def _hash_of(row: ArtifactParity | Latency | ScenarioRun, hashes: dict[str, str]) -> str | None:
     return hashes.get(split_name(row.name)[0])
 
 
@@ -324,7 +328,8 @@ def _narrowed_verification(result: VerifyResult, hashes: dict[str, str]) -> Veri
         if (hashes.get(one.name), hashes.get(one.reference)) == (one.sha256, one.reference_sha256)
     ]
     voters = {voter.artifact for voter in result.vote.voters} if result.vote else set()
-    known = voters <= {split_name(row.name)[0] for row in rows}
+    # An earlier edgemnist had the runtimes of two files vote on one another.
+    known = len(voters) == 1 and voters <= {split_name(row.name)[0] for row in rows}
     return msgspec.structs.replace(result, artifacts=rows, layers=layers, vote=result.vote if known else None)
 
 
@@ -343,6 +348,26 @@ def _merged_verification(earlier: VerifyResult, result: VerifyResult, hashes: di
         hashes,
     )
     return msgspec.structs.replace(merged, passed=all(row.passed for row in merged.artifacts) and not result.unusable)
+
+
+def _machine(host: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts about a host that figures depend on."""
+    return {name: host.get(name) for name in ("machine", "cpu", "architecture", "governor", "python", "versions")}
+
+
+def _merged_latencies(earlier: list[Latency], now: list[Latency], reporter: Reporter) -> list[Latency]:
+    """Return the figures of two runs, of each model and number of threads the better ones."""
+    before = {(row.name, row.runtime, row.threads): row for row in earlier}
+    merged = dict(before)
+    for row in now:
+        key = (row.name, row.runtime, row.threads)
+        if key in before and before[key].samples >= BETTER * row.samples:
+            reporter.notice(
+                f"{row.name} keeps its earlier figures, of {before[key].samples:,} calls: this run had {row.samples:,}."
+            )
+            continue
+        merged[key] = row
+    return [_with_speedup(row, list(merged.values())) for row in merged.values()]
 
 
 def _with_speedup(latency: Latency, all_of_them: list[Latency]) -> Latency:
@@ -365,3 +390,17 @@ def without_samples(result: ScenarioResult) -> ScenarioResult:
         for row in result.results
     ]
     return msgspec.structs.replace(result, results=rows)
+
+
+BARELY_BETTER: Final = 0.2
+"""Share of the way from guessing to knowing below which a classifier is questioned."""
+
+
+def near_chance(accuracy: float, classes: int, images: int) -> bool:
+    """Return whether an accuracy, 0 to 1, on so many images is hardly better than guessing one of so many classes.
+
+    Two standard deviations are added for few images.
+    """
+    chance = 1 / classes
+    deviation = math.sqrt(chance * (1 - chance) / max(1, images))
+    return accuracy < min(1.0, chance + BARELY_BETTER * (1 - chance) + 2 * deviation)

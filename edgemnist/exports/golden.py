@@ -20,7 +20,7 @@ import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.manifest import open_recorded, read_recorded
+from edgemnist.exports.manifest import command, open_recorded, read_recorded
 from edgemnist.results.data import DataIdentity
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class GoldenFile(Golden):
                 yield np.frombuffer(member.read(math.prod(shape)), np.uint8).reshape(shape)
 
 
-_AGAIN = "Write it anew with: edgemnist export"
+_AGAIN = "Write it again with: edgemnist export"
 _IMAGES = "images.npy"
 _DECODED_AT_A_TIME = 1000
 
@@ -168,18 +168,18 @@ def _inconsistency(golden: Golden, images: _Header) -> str:
 
 
 def read_golden(directory: Path, manifest: Manifest) -> GoldenPack:
-    """Return the golden pack of an export directory, hash checked. Raises ArtifactError where there is none."""
+    """Return the golden pack of an export directory, hash checked. Raises ArtifactError if there is none."""
     return decode_golden(read_recorded(directory, _recorded(directory, manifest)))
 
 
 @contextmanager
 def open_golden(directory: Path, manifest: Manifest) -> Iterator[GoldenFile]:
-    """Open the golden pack of an export directory, hash checked. Raises ArtifactError where there is none."""
+    """Open the golden pack of an export directory, hash checked. Raises ArtifactError if there is none."""
     with open_recorded(directory, _recorded(directory, manifest)) as file, _decoded(file) as golden:
         yield golden
 
 
 def _recorded(directory: Path, manifest: Manifest) -> GoldenRecord:
     if manifest.golden is None:
-        raise ArtifactError(f"{directory} has no golden pack", hint="Write one with: edgemnist export")
+        raise ArtifactError(f"{directory} has no golden pack", hint=f"Write one with: {command('export', directory)}")
     return manifest.golden

@@ -7,6 +7,7 @@ SHA-256. Nothing is read from an export directory whose hash does not match its 
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,18 @@ from edgemnist.results.data import DataIdentity
 from edgemnist.storage import recover
 
 MANIFEST_FILE = "manifest.json"
+DEFAULT_EXPORTS = Path("exports")
 MODEL_FILE = "model.keras"
 GOLDEN_FILE = "golden.npz"
+PREVIOUS_MODEL_FILE = "previous.keras"
+"""The Keras model that the last training or export replaced."""
+RECORD_FILES = frozenset(
+    {
+        *(MANIFEST_FILE, GOLDEN_FILE, "answers.npz"),
+        *("verify.json", "bench.json", "bench-before.json", "scenarios.json", "training.json"),
+    }
+)
+"""What commands write into an export directory beside models, and nobody else."""
 SCHEMA_VERSION = 1
 
 PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]
@@ -70,6 +81,8 @@ class ModelRecord(FileRecord, frozen=True, kw_only=True):
     """The Keras model that everything else was made from."""
 
     parameters: int
+    input_range: str | None = None
+    """What a black pixel and a white one are to it, such as `0..255`; None for 0..1, and in an earlier record."""
 
 
 class GoldenRecord(FileRecord, frozen=True, kw_only=True):
@@ -89,6 +102,8 @@ class Artifact(FileRecord, frozen=True, kw_only=True):
     input: TensorSpec
     output: TensorSpec
     calibration: Calibration | None = None
+    input_range: str | None = None
+    """As in `ModelRecord`."""
     model_sha256: str
     """Of the Keras model that it was converted from."""
     versions: dict[str, str]
@@ -104,6 +119,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: DataIdentity | None = None
     model: ModelRecord | None = None
     golden: GoldenRecord | None = None
+    training_images: FileRecord | None = None
+    """Hashes of the images that the model was trained on, on which it must not be evaluated."""
     answers: FileRecord | None = None
     """What each artifact answered for the golden pack on the machine that exported it."""
     artifacts: list[Artifact] = msgspec.field(default_factory=list)
@@ -137,16 +154,33 @@ def read_manifest(directory: Path) -> Manifest:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(
-            f"{directory} holds no {MANIFEST_FILE}, so it is no export directory",
-            hint="Make one with: edgemnist export",
+            _nothing_there(directory),
+            hint=f"Make one with: {command('all', directory)}; the one of the package is: --exports reference",
         ) from None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
     return _decode(path, data)
 
 
+def command(words: str, directory: Path) -> str:
+    """Return a command line for an export directory: `verify` gives `edgemnist verify --exports DIR`."""
+    named = "" if directory == DEFAULT_EXPORTS else f" --exports {shlex.quote(str(directory))}"
+    return f"edgemnist {words}{named}"
+
+
+def _nothing_there(directory: Path) -> str:
+    """Say why there is no manifest in a directory."""
+    if not directory.exists():
+        return f"The export directory {directory} does not exist"
+    if not directory.is_dir():
+        return f"{directory} is a file, not an export directory"
+    if not any(directory.iterdir()):
+        return f"The export directory {directory} is empty"
+    return f"{directory} has no {MANIFEST_FILE}, so it is not an export directory"
+
+
 def _decode(path: Path, data: bytes) -> Manifest:
-    again = "Write it anew with: edgemnist export"
+    again = f"Write it again with: {command('export', path.parent)}"
     try:
         version = msgspec.json.decode(data, type=_Versioned).schema_version
     except msgspec.MsgspecError as error:
@@ -180,6 +214,20 @@ def file_sha256(path: Path) -> str | None:
         return None
 
 
+def kept_model(directory: Path, new: bytes) -> dict[str, bytes]:
+    """Return the file, by name, that keeps the Keras model of a directory when `new` replaces it; none if it is equal.
+
+    Raises ManifestError if the model that is there cannot be read.
+    """
+    try:
+        old = (directory / MODEL_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise ManifestError(f"{directory / MODEL_FILE} cannot be read: {error.strerror}") from error
+    return {} if old == new else {PREVIOUS_MODEL_FILE: old}
+
+
 def read_recorded(directory: Path, record: FileRecord) -> bytes:
     """Return the contents of a recorded file. Raises what `open_recorded` raises."""
     with open_recorded(directory, record) as file:
@@ -199,7 +247,7 @@ def open_recorded(directory: Path, record: FileRecord) -> Iterator[BinaryIO]:
     Raises ArtifactError where the file is missing, or its size or hash is not the recorded one.
     """
     path = directory / record.file
-    again = "Write it anew with: edgemnist export"
+    again = f"Write it again with: {command('export', directory)}"
     try:
         file = path.open("rb")
     except FileNotFoundError:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError
-from edgemnist.exports.manifest import Artifact, sha256
+from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, StorageError, UsageError
+from edgemnist.exports.manifest import Artifact, read_manifest, sha256
 from edgemnist.runtimes import RUNTIMES, RuntimeEntry, default_runtime, is_model_file, load, runtimes_of
 from edgemnist.runtimes.interface import Classifier
 
@@ -24,6 +24,10 @@ class Model:
     sha256: str
     record: Artifact | None = None
     """What the manifest says about the file; None for one from elsewhere."""
+    labels: tuple[str, ...] | None = None
+    """Class names from the manifest beside a file that was named by its path."""
+    input_range: str | None = None
+    """From there, too."""
 
     @property
     def name(self) -> str:
@@ -37,7 +41,9 @@ class Model:
 
     def load(self, *, threads: int = 1, labels: Sequence[str] | None = None) -> Classifier:
         """Return the classifier; the file is taken as it is. Raises what `edgemnist.load` raises."""
-        return load(self.path, runtime=self.runtime, threads=threads, labels=labels)
+        recorded = self.record.input_range if self.record is not None else self.input_range
+        labels = labels if labels is not None else self.labels
+        return load(self.path, runtime=self.runtime, threads=threads, labels=labels, input_range=recorded)
 
 
 def model_name(artifact: str, runtime: str, path: Path | str) -> str:
@@ -84,7 +90,29 @@ def file_model(name: str) -> Model:
         raise ArtifactError(f"{path} does not exist", hint="Make artifacts with: edgemnist export") from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
-    return Model(artifact=text, runtime=chosen, path=path, bytes=len(data), sha256=sha256(data))
+    found = sha256(data)
+    labels, input_range = _recorded_beside(path, found)
+    return Model(
+        artifact=text,
+        runtime=chosen,
+        path=path,
+        bytes=len(data),
+        sha256=found,
+        labels=labels,
+        input_range=input_range,
+    )
+
+
+def _recorded_beside(path: Path, found: str) -> tuple[tuple[str, ...] | None, str | None]:
+    """Return class names and input range from the manifest beside a file, if it records this very file."""
+    try:
+        manifest = read_manifest(path.parent)
+    except (ManifestError, StorageError):
+        return None, None
+    for record in (manifest.model, *manifest.artifacts):
+        if record is not None and record.sha256 == found:
+            return tuple(manifest.labels), record.input_range
+    return None, None
 
 
 def cannot_execute(runtime: str, name: str) -> UsageError:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from edgemnist.figures import new_figure, png
 from edgemnist.results.pipeline import FrontierResult, FrontierRow
-from edgemnist.train.pictures import new_figure, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = {"tflite-int8": "tab:blue", "tflite-int4": "tab:orange"}
+COLORS = {"tflite-int8": "tab:blue", "tflite-int4": "tab:orange"}
 MARKERS = {"tflite-int8": "o", "tflite-int4": "s"}
 
 
@@ -39,12 +39,12 @@ def _draw(
 
     best = sorted(filter(is_best, rows), key=cost)
     axes.plot([cost(row) for row in best], [row.accuracy for row in best], color="0.6", linewidth=1.2, zorder=1)
-    for name, colour in COLOURS.items():
+    for name, color in COLORS.items():
         chosen = [row for row in rows if row.name == name]
         axes.scatter(
             [cost(row) for row in chosen],
             [row.accuracy for row in chosen],
-            color=colour,
+            color=color,
             marker=MARKERS[name],
             label=name,
             zorder=2,

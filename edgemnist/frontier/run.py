@@ -26,14 +26,13 @@ from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import VerifyResult
 from edgemnist.storage import commit_files
 from edgemnist.train.model import parameters_of
-from edgemnist.train.plan import plan_for
-from edgemnist.train.recipes import TrainConfig
+from edgemnist.train.recipes import TrainConfig, plan_for
 from edgemnist.train.record import TRAINING_FILE
 from edgemnist.train.run import can_resume, train
 from edgemnist.verify.run import verify
 
 if TYPE_CHECKING:
-    from edgemnist.train.teachers import Teachers
+    from edgemnist.train.distillation import Teachers
 
 
 DEFAULT_SIZES = ((16,), (32,), (64,), (128,), (256,), (512,))
@@ -161,7 +160,7 @@ def frontier(dataset: Dataset, config: FrontierConfig, directory: Path, reporter
     What an interrupted frontier has done is not done again, and its training goes on from the checkpoint. Networks that
     learn from a teacher share it. Raises what the stages raise; KeyboardInterrupt is passed on.
     """
-    from edgemnist.train.teachers import Teachers
+    from edgemnist.train.distillation import Teachers
 
     directory.mkdir(parents=True, exist_ok=True)
     teachers = Teachers(directory)
@@ -210,12 +209,13 @@ def _rows(network: Network) -> list[FrontierRow]:
 
 
 def _compared(rows: list[FrontierRow]) -> list[FrontierRow]:
-    """Return the rows in the order of their bytes, each with whether another one dominates it."""
+    """Return the rows in the order of their bytes, and which of those that passed their gate no other dominates."""
     rows = sorted(rows, key=lambda row: row.bytes)
-    accuracies = [row.accuracy for row in rows]
-    smallest = undominated([row.bytes for row in rows], accuracies)
-    fastest = undominated([row.p50_us for row in rows], accuracies)
+    passed = [row for row in rows if row.passed]
+    accuracies = [row.accuracy for row in passed]
+    smallest = dict(zip(map(id, passed), undominated([row.bytes for row in passed], accuracies), strict=True))
+    fastest = dict(zip(map(id, passed), undominated([row.p50_us for row in passed], accuracies), strict=True))
     return [
-        msgspec.structs.replace(row, smallest=small, fastest=fast)
-        for row, small, fast in zip(rows, smallest, fastest, strict=True)
+        msgspec.structs.replace(row, smallest=smallest.get(id(row), False), fastest=fastest.get(id(row), False))
+        for row in rows
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import doubts, kilobytes, microseconds, percent, table, verdict
+from edgemnist.console.tables import closing, count, kilobytes, microseconds, percent, quality, table, verdict
 from edgemnist.results.pipeline import FrontierResult
 
 
@@ -28,8 +28,15 @@ def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
             verdict(passed=row.passed),
         )
     legend = Text(
-        f"best: no other is as small (or as fast) and as accurate · recipe {result.recipe}, seed {result.seed}, "
+        f"best: of those that passed, no other is as small (or as fast) and as accurate · recipe {result.recipe}, "
+        f"seed {result.seed}, "
         f"{result.images:,} test images · {directory / result.picture}",
         style="dim",
     )
-    return Group(page, *doubts(result.warnings), legend)
+    worthy = [row for row in result.rows if row.smallest]
+    if not worthy:
+        last = closing("No network passed its gate.", "", passed=False)
+    else:
+        step = f"edgemnist recommend --exports {directory / worthy[0].directory}"
+        last = closing(f"{count(len(worthy), 'artifact')} of {len(result.rows)} worth their bytes.", step)
+    return Group(page, *quality(result.warnings), legend, last)

@@ -16,8 +16,19 @@ if TYPE_CHECKING:
 MAX_PIXELS: Final = 2**26
 """67 megapixels: more than a phone's camera gives, and 200 MB as RGB, which a Raspberry Pi of 1 GB can still hold."""
 
+MAX_SIDE: Final = 2**16 - 1
+"""As in a JPEG. Pillow keeps a pointer to each row and pads it: a column of 33 megapixels would take 832 MB."""
+TILE_WIDTH, TILE_HEIGHT = 322, 323
+"""Tags of a TIFF."""
+
+MAX_BYTES: Final = 2**28
+"""Of a picture that comes on standard input."""
+
 FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """What is read; Pillow's other decoders are not needed, and each is one more to attack."""
+
+SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Of picture files in a directory, in lower case."""
 
 _SAVE_AS: Final = "Save it as PNG or JPEG."
 
@@ -58,22 +69,31 @@ def decode_image(file: IO[bytes], name: str) -> Image.Image:
             f"{name} is not a picture: it is damaged, has no pixels, or is none of {', '.join(FORMATS)}", hint=_SAVE_AS
         ) from None
     except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to
-        raise ImageError(f"{name} is a damaged picture: {error}", hint="Get or save the picture anew.") from error
+        raise ImageError(f"{name} is a damaged picture: {error}", hint="Get or save the picture again.") from error
 
 
 def _decode(file: IO[bytes], name: str) -> Image.Image:
     if not file.read(1):
-        raise ImageError(f"{name} is empty", hint="Get or save the picture anew.")
+        raise ImageError(f"{name} is empty", hint="Get or save the picture again.")
     file.seek(0)
     image = Image.open(file, formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
+    if declared_pixels(image) > MAX_PIXELS:
         raise _too_large(name)
+    if max(image.size) > MAX_SIDE:
+        raise ImageError(f"{name} is longer than {MAX_SIDE:,} pixels, which is the limit", hint="Crop it.")
     if _has_frames(image):
         raise ImageError(f"{name} is animated or has several pages", hint="Save one of them as PNG.")
     image.load()
     # In place, since a copy would double the memory that a photograph takes.
     ImageOps.exif_transpose(image, in_place=True)
     return image
+
+
+def declared_pixels(image: Image.Image) -> int:
+    """Return how many pixels a decoder makes room for: those of a picture, or of a TIFF's tile where that has more."""
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    tile = int(tags.get(TILE_WIDTH, 0)) * int(tags.get(TILE_HEIGHT, 0))
+    return max(image.width * image.height, tile)
 
 
 def _has_frames(image: ImageFile) -> bool:

@@ -29,6 +29,8 @@ INK_SHARE: Final = 0.4
 falls between two is half as strong as where it falls on one."""
 MIN_PIECE: Final = 0.02
 """A piece with less than this share of the digit's pixels is a speck."""
+TALL: Final = 0.6
+"""A piece of at least this share of the digit's height that stands beside it is another digit, and no broken stroke."""
 MAX_GAP: Final = 0.25
 """A piece farther from the digit than this share of its longer side is not part of it: a broken stroke is nearer."""
 
@@ -40,24 +42,26 @@ class Found:
     box: Box
     ink: Ink
     """uint8, of the box's size; 0 where the ink belongs to something else."""
+    several: bool = False
+    """Whether another piece, as tall as a digit beside this one, stands next to it."""
 
 
 def find_digit(ink: Ink) -> Found | None:
-    """Return the heaviest piece of ink that does not run into the picture's edge, and the pieces that belong to it.
+    """Return the largest piece of ink that does not run into the picture's edge, and the pieces that belong to it.
 
-    Where all ink runs into the edge, the heaviest of that. None where there is no ink.
+    Where all ink runs into the edge, the largest of that. None where there is no ink.
     """
     strong = strong_ink(ink)
     if strong is None:
         return None
     factor = max(1, -(-max(ink.shape) // FINDING_SIDE))
     mask = _block_maxima(ink, factor) >= max(1, strong * INK_SHARE)
-    chosen = _choose(label_components(mask))
+    chosen, several = _choose(label_components(mask))
     top, left, bottom, right = (side * factor for side in _bounds(chosen))
     bottom, right = min(bottom, ink.shape[0]), min(right, ink.shape[1])
     # A block beside the stroke is kept as well, since its soft edge reaches there.
     near = _widen(chosen).repeat(factor, axis=0).repeat(factor, axis=1)[top:bottom, left:right]
-    return Found((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
+    return Found((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0), several)
 
 
 def strong_ink(ink: Ink) -> int | None:
@@ -70,7 +74,8 @@ def strong_ink(ink: Ink) -> int | None:
     return int(np.percentile(inked, 90))
 
 
-def _choose(labels: npt.NDArray[np.int64]) -> Mask:
+def _choose(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:
+    """Return the pieces that make the digit, and whether there is another digit."""
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     at_edge = np.zeros(len(sizes), dtype=bool)
@@ -80,16 +85,18 @@ def _choose(labels: npt.NDArray[np.int64]) -> Mask:
     main = int(free.argmax()) if free.max() >= 0.1 * sizes.max() else int(sizes.argmax())
     chosen = labels == main
     top, left, bottom, right = _bounds(chosen)
-    reach = MAX_GAP * max(bottom - top, right - left)
+    height, reach = bottom - top, MAX_GAP * max(bottom - top, right - left)
+    several = False
     for piece in np.flatnonzero(free >= MIN_PIECE * sizes[main]):
         if piece == main:
             continue
         mask = labels == piece
         other = _bounds(mask)
         gaps = (other[0] - bottom, top - other[2], other[1] - right, left - other[3])
+        several |= other[2] - other[0] >= TALL * height and max(gaps) >= 0
         if max(gaps) <= reach:
             chosen |= mask
-    return np.asarray(chosen)
+    return np.asarray(chosen), several
 
 
 def _bounds(mask: Mask) -> tuple[int, int, int, int]:

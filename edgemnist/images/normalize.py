@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from PIL import Image
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ImageError
-from edgemnist.images.decode import open_image
+from edgemnist.images.decode import decode_image, open_image
 from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
 from edgemnist.images.mnist import fit_digit
@@ -32,6 +33,8 @@ class Normalized:
     """True where the picture was dark on light."""
     box: Box
     """x, y, width, height of the digit, in pixels of the picture."""
+    several: bool = False
+    """Whether another piece of ink, as tall as a digit, stands beside it."""
 
 
 def normalize_digit(image: Image.Image) -> Normalized:
@@ -50,7 +53,7 @@ def normalize_digit(image: Image.Image) -> Normalized:
         raise _blank()
     scale = max(image.size) / max(grey.shape)
     left, top, width, height = (round(value * scale) for value in found.box)
-    return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height))
+    return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height), several=found.several)
 
 
 def read_digit(path: Path) -> Normalized:
@@ -72,6 +75,19 @@ def to_mnist(image: Image.Image) -> tuple[Grey, bool]:
     """
     normalized = normalize_digit(image)
     return normalized.image, normalized.inverted
+
+
+def prepare(picture: str | Path | bytes | Image.Image | Grey) -> Grey:
+    """Return the digit of a picture as classifiers take it, uint8 [28, 28], white on black.
+
+    `picture` is a file's path or contents, a Pillow image, or the pixels of one, uint8 [H, W] or [H, W, 3]. Raises
+    ImageError where it cannot be read as one digit.
+    """
+    if isinstance(picture, str | Path):
+        return read_digit(Path(picture)).image
+    if isinstance(picture, bytes):
+        picture = decode_image(io.BytesIO(picture), "the picture")
+    return normalize_digit(picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).image
 
 
 def _ready_made(grey: Grey) -> Normalized | None:

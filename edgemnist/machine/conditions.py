@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
+from edgemnist.agent.facts import VCGENCMD, read_numbers, read_text, read_throttled
+
 T = TypeVar("T")
 
 ROOT: Final = Path("/")
-VCGENCMD: Final = ("vcgencmd", "get_throttled")
-"""The Raspberry Pi's own tool; the firmware, not Linux, throttles there."""
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,46 +81,24 @@ def watched(cpus: Sequence[int], work: Callable[[], T], sleeper: Sleeper | None 
 def read_conditions(cpus: Sequence[int], root: Path = ROOT, vcgencmd: Sequence[str] = VCGENCMD) -> Conditions:
     """Return the state of the machine; `cpus` are those measured on, `root` is where /sys is. Never raises."""
     directories = [root / f"sys/devices/system/cpu/cpu{cpu}" for cpu in cpus]
-    clocks = _numbers(directory / "cpufreq/scaling_cur_freq" for directory in directories)
-    events = _numbers(directory / "thermal_throttle/core_throttle_count" for directory in directories)
+    clocks = read_numbers(directory / "cpufreq/scaling_cur_freq" for directory in directories)
+    events = read_numbers(directory / "thermal_throttle/core_throttle_count" for directory in directories)
     zones = sorted((root / "sys/class/thermal").glob("thermal_zone*"))
-    temperatures = _numbers(zone / "temp" for zone in zones)
-    limits = _numbers(
+    temperatures = read_numbers(zone / "temp" for zone in zones)
+    limits = read_numbers(
         kind.with_name(kind.name.replace("_type", "_temp"))
         for zone in zones
         for kind in sorted(zone.glob("trip_point_*_type"))
-        if _read(kind) == "passive"
+        if read_text(kind) == "passive"
     )
     return Conditions(
         khz=clocks[0] if clocks else None,
         throttle_events=sum(events) if events else None,
-        firmware=_firmware(vcgencmd),
+        firmware=read_throttled(root / "sys", vcgencmd),
         celsius=max(temperatures) / 1000 if temperatures else None,
         # Zones that no one has set up give 0 or less.
         limit_celsius=min((limit / 1000 for limit in limits if limit > 0), default=None),
     )
-
-
-def _firmware(command: Sequence[str]) -> int | None:
-    """Return the bits of an answer such as `throttled=0x50005`."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)  # noqa: S603
-        return int(done.stdout.strip().removeprefix("throttled="), 16)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None
-
-
-def _numbers(paths: Iterable[Path]) -> list[int]:
-    texts = [_read(path) for path in paths]
-    return [int(text) for text in texts if text.lstrip("-").isdecimal()]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        # A zone whose sensor does not answer is as good as none.
-        return ""
 
 
 STATUS = Path("/proc/self/status")

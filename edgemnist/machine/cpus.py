@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+from edgemnist.agent.facts import read_text
+
 SYSFS = Path("/sys/devices/system/cpu")
 STAT = Path("/proc/stat")
 BUSY: Final = 0.5
@@ -28,7 +30,7 @@ def busy_cpus(read: Callable[[], str] | None = None, seconds: float = LOOK_S) ->
 
     `read` returns the contents of /proc/stat. It takes `seconds`, in which this process sleeps.
     """
-    read = read or (lambda: _read(STAT))
+    read = read or (lambda: read_text(STAT))
     before = _times(read())
     time.sleep(seconds)
     after = _times(read())
@@ -53,8 +55,8 @@ def choose_cpus(
     """
 
     def preference(cpu: int) -> tuple[bool, int, bool, int]:
-        siblings = _read(sysfs / f"cpu{cpu}/topology/thread_siblings_list").replace("-", ",").split(",")
-        frequency = _read(sysfs / f"cpu{cpu}/cpufreq/cpuinfo_max_freq")
+        siblings = read_text(sysfs / f"cpu{cpu}/topology/thread_siblings_list").replace("-", ",").split(",")
+        frequency = read_text(sysfs / f"cpu{cpu}/cpufreq/cpuinfo_max_freq")
         return siblings[0] in {"", str(cpu)}, int(frequency or 0), cpu not in busy, cpu
 
     return sorted(sorted(cpus, key=preference)[-threads:])
@@ -66,10 +68,3 @@ def pin(cpus: Sequence[int]) -> bool:
         return False
     os.sched_setaffinity(0, cpus)
     return True
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

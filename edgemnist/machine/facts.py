@@ -1,4 +1,4 @@
-"""Facts about the machine that figures depend on."""
+"""BoardFacts about the machine that figures depend on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgemnist import __version__
-from edgemnist.agent.facts import parse_cpuinfo
+from edgemnist.agent.facts import parse_cpuinfo, read_caches, read_memory, read_numbers, read_os_name, read_text
 from edgemnist.machine.cpus import usable_cpus
 from edgemnist.runtimes import RUNTIMES
 
@@ -23,7 +23,7 @@ def host_facts() -> dict[str, Any]:
     """Return what could be found out, under these names; what is not known is left out.
 
     `machine`: name of the board or computer · `cpu`: name of the processor · `architecture` · `cpus`: how many this
-    process may use · `flags`: instructions that quantized kernels use, of those in `cpuinfo.FLAGS` · `governor` of the
+    process may use · `flags`: instructions that quantized kernels use, of `agent.facts.FLAGS` · `governor` of the
     first CPU · `max_mhz` · `caches`: sizes by level, as the system writes them · `memory_mb` (1 MB is 10^6 bytes) ·
     `os` · `kernel` · `python` · `versions`: of edgemnist, NumPy and the runtimes.
     """
@@ -48,40 +48,24 @@ def host_facts() -> dict[str, Any]:
 
 def linux_facts(root: Path = ROOT) -> dict[str, Any]:
     """Return what Linux tells; `root` is where its /proc, /sys and /etc are."""
-    cpu = root / "sys/devices/system/cpu/cpu0"
-    max_khz = _read(cpu / "cpufreq/cpuinfo_max_freq")
+    sys_ = root / "sys"
+    frequency = sys_ / "devices/system/cpu/cpu0/cpufreq"
+    max_khz = read_numbers([frequency / "cpuinfo_max_freq"])
+    memory = read_memory(root / "proc").get("MemTotal")
     facts: dict[str, Any] = {
         # A Raspberry Pi says what it is in the device tree, a PC in its firmware.
-        "machine": _read(root / "sys/firmware/devicetree/base/model") or _read(root / "sys/class/dmi/id/product_name"),
-        "governor": _read(cpu / "cpufreq/scaling_governor"),
-        "max_mhz": int(max_khz) // 1000 if max_khz.isdecimal() else None,
-        "caches": _caches(cpu / "cache"),
-        "memory_mb": _memory_mb(_read(root / "proc/meminfo")),
-        "os": _os_name(_read(root / "etc/os-release")),
-        "kernel": _read(root / "proc/sys/kernel/osrelease"),
+        "machine": read_text(sys_ / "firmware/devicetree/base/model") or read_text(sys_ / "class/dmi/id/product_name"),
+        "governor": read_text(frequency / "scaling_governor"),
+        "max_mhz": max_khz[0] // 1000 if max_khz else None,
+        "caches": {
+            f"L{level}" if kind == "Unified" else f"L{level} {kind.lower()}": size
+            for level, kind, size in read_caches(sys_)
+        },
+        "memory_mb": memory // 1_000_000 if memory else None,
+        "os": read_os_name(root / "etc/os-release"),
+        "kernel": read_text(root / "proc/sys/kernel/osrelease"),
     }
-    return facts | parse_cpuinfo(_read(root / "proc/cpuinfo"))
-
-
-def _caches(directory: Path) -> dict[str, str]:
-    """Return the sizes of the first CPU's caches, such as {"L1 data": "32K", "L2": "512K"}."""
-    found: dict[str, str] = {}
-    for index in sorted(directory.glob("index*")):
-        level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
-        if size:
-            found[f"L{level}" if kind == "Unified" else f"L{level} {kind.lower()}"] = size
-    return found
-
-
-def _memory_mb(meminfo: str) -> int | None:
-    fields = dict(line.split(":", 1) for line in meminfo.splitlines() if ":" in line)
-    kilobytes = fields.get("MemTotal", "").split()
-    return int(kilobytes[0]) * 1024 // 1_000_000 if kilobytes else None
-
-
-def _os_name(os_release: str) -> str:
-    fields = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
-    return fields.get("PRETTY_NAME", "").strip('"')
+    return facts | parse_cpuinfo(read_text(root / "proc/cpuinfo"))
 
 
 def _darwin_facts() -> dict[str, Any]:
@@ -109,11 +93,3 @@ def _versions() -> Mapping[str, str]:
     for entry in RUNTIMES.values():
         versions |= entry.versions()
     return versions
-
-
-def _read(path: Path) -> str:
-    try:
-        # The device tree ends its strings with a zero byte.
-        return path.read_text(errors="replace").strip("\0 \n")
-    except OSError:
-        return ""

@@ -18,7 +18,12 @@ def predict(
     sources: Annotated[
         list[Path] | None,
         # What cannot be read is told when it is read: asking beforehand is wrong on network and emulated file systems.
-        typer.Argument(metavar="[SOURCE]...", help="Pictures of one digit each.", show_default=False, readable=False),
+        typer.Argument(
+            metavar="[SOURCE]...",
+            help="Pictures of one digit each, directories of them, or - for standard input.",
+            show_default=False,
+            readable=False,
+        ),
     ] = None,
     *,
     index: Annotated[
@@ -41,21 +46,29 @@ def predict(
 ) -> None:
     """Read a digit from each picture: digit, confidence, and a bar for each class.
 
-    Any picture of one digit will do: a photograph, a scan, a drawing. For several digits, see `edgemnist read`.
+    Any picture of one digit will do: a photograph, a scan, a drawing. It says so where a picture shows no digit, or
+    several: for those, see `edgemnist read`.
     """
     from edgemnist.console import show as show_result
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.errors import UsageError
     from edgemnist.predict.screen import predict_page
 
+    options.check_png(sheet)
     shown = show or sheet is not None
     if on:
         from edgemnist.deploy.remote import predict_pictures_on
-        from edgemnist.deploy.target import Target
+        from edgemnist.deploy.target import BoardAddress
 
         options.refuse_with_on(context, "exports")
         words = options.given_words(context, without=options.HERE | {"sources", "sheet", "show"})
-        target = Target.of(options.only("--on", on), root=root, ssh_config=ssh_config)
-        result = predict_pictures_on(target, sources or [], [*words, *(["--show"] if shown else [])])
+        from edgemnist.predict.run import STANDARD_INPUT, expanded
+
+        if STANDARD_INPUT in (sources or []):
+            raise UsageError("--on cannot send standard input", hint="Save the picture to a file, and name that.")
+        named = [one for source in sources or [] for one in expanded(source)]
+        target = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config)
+        result = predict_pictures_on(target, named, [*words, *(["--show"] if shown else [])])
     else:
         from edgemnist.exports.directory import open_for_answers
         from edgemnist.predict.run import predict_sources

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from edgemnist.arrays import Images, Probabilities, as_digit
-from edgemnist.errors import UsageError
-from edgemnist.exports.directory import Exports
-from edgemnist.exports.models import Model, file_model
+from edgemnist.errors import ImageError, UsageError
+from edgemnist.exports.directory import Exports, model_for
+from edgemnist.predict.refusal import DIGITS, Assessment, assess, verdict
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pictures import Prediction, PredictResult
 from edgemnist.runtimes.interface import Classifier
+
+STANDARD_INPUT: Final = Path("-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,8 @@ class Sourced:
     inverted: bool = False
     label: int | None = None
     """The true class, where it is known."""
+    assessment: Assessment | None = None
+    """Whether it is a digit at all, where that was asked."""
 
 
 def predict_sources(
@@ -41,37 +49,29 @@ def predict_sources(
 ) -> PredictResult:
     """Answer for picture files and for evaluation images of the golden pack, in that order.
 
+    A directory stands for the pictures in it, of which those that cannot be read are named in a notice; `-` stands for
+    a picture on standard input.
+
     `artifact` is `NAME[@RUNTIME]` or a model file; by default the best model answers, see `Exports.best`. `exports` may
     be None where a model file answers for pictures. With `show`, each prediction carries the image that the model was
     given.
 
-    Raises ImageError for a picture that cannot be read, UsageError where there is nothing to answer for, and what
-    `Exports.model` raises.
+    Raises ImageError for a picture that cannot be read, or a directory without one, UsageError where no picture is
+    named, and what `Exports.model` raises.
     """
     if not pictures and not indices:
-        raise UsageError("There is nothing to predict", hint="Name a picture, or an evaluation image with --index N.")
+        raise UsageError("No picture is named", hint="Name a picture, or an evaluation image with --index N.")
     model, labels = model_for(exports, artifact, reporter)
-    sourced = [_open_picture(picture) for picture in pictures] + _golden_images(exports, indices)
     classifier = model.load(threads=threads, labels=labels)
+    digits = tuple(classifier.labels) == DIGITS
+    sourced = [one for picture in pictures for one in _open_pictures(picture, reporter, digits=digits)]
+    sourced += _golden_images(exports, indices)
     return PredictResult(
         artifact=model.name,
         runtime=model.runtime,
         labels=list(classifier.labels),
         predictions=answer(classifier, sourced, show=show),
     )
-
-
-def model_for(
-    exports: Exports | None, artifact: str | None, reporter: Reporter = SILENT
-) -> tuple[Model, list[str] | None]:
-    """Return the model that answers, and its class names, None for those of its own file.
-
-    Without an export directory `artifact` is a model file. Raises what `Exports.model` and `file_model` raise.
-    """
-    if exports is None:
-        return file_model(artifact or ""), None
-    model = exports.model(artifact, reporter)
-    return model, exports.labels_for(model)
 
 
 def answer(classifier: Classifier, sourced: Sequence[Sourced], *, show: bool = False) -> list[Prediction]:
@@ -93,17 +93,74 @@ def tell(
             inverted=one.inverted,
             label=None if one.label is None else as_digit(classifier.labels[one.label]),
             image=one.image.tolist() if show else None,
+            verdict=verdict(one.assessment, [float(value) for value in row]),
         )
         for one, row in zip(sourced, probabilities, strict=True)
     ]
 
 
-def _open_picture(path: Path) -> Sourced:
-    # Here, since Pillow takes a while to import, and evaluation images do without.
-    from edgemnist.images import read_digit
+def expanded(source: Path) -> list[Path]:
+    """Return the picture files of a directory by name, or the only one that is named.
 
-    normalized = read_digit(path)
-    return Sourced(source=str(path), image=normalized.image, inverted=normalized.inverted)
+    Raises ImageError where a directory has none, or cannot be read.
+    """
+    if not os.path.isdir(source):  # noqa: PTH112 - unlike `Path.is_dir`, it says no where it cannot look
+        return [source]
+    return _pictures_in(source)
+
+
+def _pictures_in(directory: Path) -> list[Path]:
+    from edgemnist.images.decode import SUFFIXES
+
+    try:
+        found = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise ImageError(f"{directory} cannot be read: {error.strerror or error}") from error
+    found = [path for path in found if not path.name.startswith(".")]
+    if not found:
+        raise ImageError(f"{directory} has no pictures", hint=f"They end in {', '.join(sorted(SUFFIXES))}.")
+    return found
+
+
+def _open_pictures(path: Path, reporter: Reporter, *, digits: bool) -> list[Sourced]:
+    pictures = expanded(path)
+    if pictures == [path]:
+        return [_open_picture(path, digits=digits)]
+    opened = []
+    for picture in pictures:
+        try:
+            opened.append(_open_picture(picture, digits=digits))
+        except ImageError as error:
+            reporter.notice(f"{error.message}.")
+    if not opened:
+        raise ImageError(f"No picture in {path} can be read")
+    return opened
+
+
+def _open_picture(path: Path, *, digits: bool) -> Sourced:
+    # Here, since Pillow takes a while to import, and evaluation images do without.
+    from edgemnist.images import normalize_digit, read_digit
+    from edgemnist.images.decode import MAX_BYTES, decode_image
+
+    if path == STANDARD_INPUT:
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ImageError(f"Standard input has more than {MAX_BYTES:,} bytes, which is the limit")
+        name = "standard input"
+        image = decode_image(io.BytesIO(data), name)
+        try:
+            normalized = normalize_digit(image)
+        except ImageError as error:
+            raise ImageError(f"{name} cannot be read as a digit: {error.message}", hint=error.hint) from error
+    else:
+        name = str(path)
+        normalized = read_digit(path)
+    return Sourced(
+        source=name,
+        image=normalized.image,
+        inverted=normalized.inverted,
+        assessment=assess(normalized) if digits else None,
+    )
 
 
 def _golden_images(exports: Exports | None, indices: Sequence[int]) -> list[Sourced]:
@@ -114,8 +171,8 @@ def _golden_images(exports: Exports | None, indices: Sequence[int]) -> list[Sour
     for index in indices:
         if not 0 <= index < count:
             raise UsageError(
-                f"--index {index} is not an evaluation image of {exports.directory}",
-                hint=f"They are numbered 0 to {count - 1:,}.",
+                f"{exports.directory} has no evaluation image {index}",
+                hint=f"--index must be between 0 and {count - 1:,}.",
             )
     return [
         Sourced(source=f"evaluation image {index}", image=golden.images[index], label=int(golden.labels[index]))

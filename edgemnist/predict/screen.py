@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgemnist.console.tables import percent
+from edgemnist.predict.refusal import NO_DIGIT, SEVERAL
 from edgemnist.results.pictures import Prediction, PredictResult
 
 BAR_CELLS = 30
@@ -15,27 +16,55 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def predict_page(result: PredictResult) -> RenderableType:
-    """Draw the answer to each picture, and a bar for each class."""
-    answers = [_answer(prediction, result.labels) for prediction in result.predictions]
-    return Group(*answers, Text(f"{result.artifact}, {result.runtime}", style="dim"))
+    """Draw one answer with a bar for each class, or several with a line each.
+
+    Where the pictures that the model was given are to be seen, each answer is drawn.
+    """
+    model = Text(f"{result.artifact}, {result.runtime}", style="dim")
+    if len(result.predictions) == 1 or any(one.image is not None for one in result.predictions):
+        return Group(*(_answer(prediction, result.labels) for prediction in result.predictions), model)
+    lines = Table.grid(padding=(0, 2))
+    for one in result.predictions:
+        lines.add_row(Text(one.source), _said(one), _remarks(one))
+    return Group(lines, model)
 
 
 def _answer(prediction: Prediction, labels: list[str]) -> RenderableType:
-    heading = Text.assemble(
-        (f"{prediction.source}: ", ""), (str(prediction.digit), "bold"), f"  {percent(prediction.confidence, 1)}"
-    )
-    if prediction.inverted:
-        heading.append("  (dark on light, inverted for the model)", style="dim")
-    if prediction.label is not None and prediction.label != prediction.digit:
-        heading.append(f"  labelled {prediction.label}", style="yellow")
+    heading = Text.assemble(f"{prediction.source}: ", _said(prediction))
+    if remarks := _remarks(prediction):
+        heading.append("  ").append_text(remarks)
     parts: list[RenderableType] = [heading]
     if prediction.image is not None:
         parts.append(Text("\n".join(picture_rows(prediction.image))))
     bars = Table.grid(padding=(0, 1))
     for label, probability in zip(labels, prediction.probabilities, strict=True):
-        style = "bold green" if str(prediction.digit) == label else "dim"
+        is_answer = str(prediction.digit) == label and prediction.verdict not in {NO_DIGIT, SEVERAL}
+        style = "bold green" if is_answer else "dim"
         bars.add_row(Text(label, style), Text(bar(probability), style), Text(percent(probability, 1), style))
     return Group(*parts, bars)
+
+
+def _said(prediction: Prediction) -> Text:
+    """Return what the picture shows."""
+    guess = f"{prediction.digit}  {percent(prediction.confidence, 1)}"
+    if prediction.verdict == NO_DIGIT:
+        return Text.assemble(("no digit", "bold yellow"), (f"  (the model says {guess})", "dim"))
+    if prediction.verdict == SEVERAL:
+        return Text.assemble(
+            ("several digits", "bold yellow"),
+            "  read them with: edgemnist read",
+            (f"  (the model says {guess})", "dim"),
+        )
+    return Text.assemble((str(prediction.digit), "bold"), f"  {percent(prediction.confidence, 1)}")
+
+
+def _remarks(prediction: Prediction) -> Text:
+    remarks = Text()
+    if prediction.inverted:
+        remarks.append("dark on light, inverted for the model", style="dim")
+    if prediction.label is not None and prediction.label != prediction.digit:
+        remarks.append("  " if remarks else "").append(f"labelled {prediction.label}", style="yellow")
+    return remarks
 
 
 def picture_rows(image: list[list[int]]) -> list[str]:

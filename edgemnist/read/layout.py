@@ -15,6 +15,8 @@ STEEPEST: Final = 0.25
 SLOPES: Final = 51
 LINE_OVERLAP: Final = 0.55
 """A box belongs to a line where its middle is nearer to the line's than this share of a digit's height."""
+DIGIT_WIDTH: Final = 0.6
+"""Room that a digit takes on a line, by its height: written at an even pitch, a 1 leaves more paper on both sides."""
 MEMORY: Final = 4
 """A line continues from the mean of this many of its last boxes."""
 
@@ -59,13 +61,17 @@ def page_slope(x: Floats, y: Floats, height: float) -> float:
 
 
 def numbers_in(line: Sequence[int], boxes: Sequence[Box], join_gap: float) -> list[list[int]]:
-    """Return the boxes of a line as numbers; a wide gap, against the height of the digits beside it, ends one."""
+    """Return the boxes of a line as numbers; a wide gap, against the height of the digits beside it, ends one.
+
+    Beside a narrow digit half of the room that it leaves empty is not part of the gap.
+    """
     numbers: list[list[int]] = []
     for index in line:
         if numbers:
             before, after = boxes[numbers[-1][-1]], boxes[index]
             gap = after[0] - (before[0] + before[2])
-            if gap <= join_gap * max(before[3], after[3]):
+            spare = sum(max(0.0, DIGIT_WIDTH * box[3] - box[2]) / 2 for box in (before, after))
+            if gap - spare <= join_gap * max(before[3], after[3]):
                 numbers[-1].append(index)
                 continue
         numbers.append([index])

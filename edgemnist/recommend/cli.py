@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from edgemnist.console import command_app, options
 from edgemnist.errors import EXIT_GATE_MISSED
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.pipeline import RecommendResult
 
 app = command_app()
 
 
 @app.command(epilog="Example: edgemnist recommend --json")
 def recommend(*, exports: options.Exports = None, json: options.Json = False) -> None:
-    """Say which artifact to ship to this board and why. Exit 1 where there is none.
+    """Say which artifact to ship to this board and why. Exit 1 if there is none.
 
     It weighs what `edgemnist verify` and `edgemnist bench` found out: run both first, on the board itself.
     """
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
-    from edgemnist.recommend.screen import recommend_page
     from edgemnist.recommend.weigh import recommend as weigh
 
-    result = weigh(Exports.open(exports, TerminalReporter()))
-    show(result, lambda: recommend_page(result), json=json)
+    opened = Exports.open(exports, TerminalReporter())
+    result = weigh(opened)
+    step = opened.command(f"bundle {result.recommended} --output bundle.zip")
+    show(result, lambda: recommend_page(result, step if result.recommended else ""), json=json)
     if result.recommended is None:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def recommend_page(result: RecommendResult, step: str = "") -> RenderableType:
+    """Draw the facts that speak for a model, what the candidates cost, and at the end what to ship."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import closing, kilobytes, microseconds, percent, quality, table, verdict
+
+    page = table("artifact", "p50", "accuracy", "size", "fits in", "gate", left=["fits in", "gate"])
+    for one in result.candidates:
+        chosen = one.name == result.recommended
+        page.add_row(
+            f"[bold green]{one.name}[/]" if chosen else one.name,
+            microseconds(one.p50_us),
+            percent(one.accuracy),
+            kilobytes(one.bytes),
+            one.fits_in or "",
+            verdict(passed=one.passed),
+        )
+    last = closing(f"Ship {result.recommended or 'nothing'}.", step, passed=result.recommended is not None)
+    facts = [Text(f"- {fact}") for fact in result.facts]
+    table_of_candidates = [page] if result.candidates else []
+    return Group(Text(result.reason), *facts, *table_of_candidates, *quality(result.warnings), last)

@@ -8,11 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from edgemnist.bench.quality import host_doubts
+from edgemnist.bench.quality import host_warnings
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.findings import NOISE, choose
-from edgemnist.exports.manifest import MODEL_FILE
 from edgemnist.machine.facts import host_facts
 from edgemnist.results.bench import BenchResult, Latency
 from edgemnist.results.pipeline import Candidate, RecommendResult
@@ -35,26 +34,38 @@ _UNITS: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
 def recommend(exports: Exports) -> RecommendResult:
     """Weigh what `verify` and `bench` found out about the models of a directory.
 
-    Raises UsageError where one of them has not been run yet for the model and the artifacts that are there now, and
-    ManifestError where what they wrote there cannot be read.
+    The packaged reference, which keeps no measurements, has one artifact to recommend. Raises UsageError where one of
+    the two has not been run yet for the model and the artifacts that are there now, and ManifestError where what they
+    wrote there cannot be read.
     """
     place, verified, benched = exports.directory, exports.findings.verify, exports.findings.bench
-    if verified is None:
-        raise UsageError(f"{place} has not been verified", hint="Run first: edgemnist verify")
-    if exports.model_changed:
-        raise UsageError(
-            f"{MODEL_FILE} in {place} has changed since the export",
-            hint="Run first: edgemnist export, edgemnist verify and edgemnist bench",
-        )
-    if not verified.current:
-        raise UsageError(verified.reason, hint="Run first: edgemnist verify")
-    if benched is None:
-        raise UsageError(f"{place} has not been measured on this board", hint="Run first: edgemnist bench")
-    if not benched.current:
-        raise UsageError(benched.reason, hint="Run first: edgemnist bench")
+    if exports.mismatch:
+        raise UsageError(f"Nothing in {place} can be recommended: {exports.mismatch}")
+    if verified is None or not verified.current:
+        reason = f"{place} has not been verified" if verified is None else verified.reason
+        raise UsageError(reason, hint=f"Run: {exports.command('verify')}")
+    if exports.is_reference:
+        return _of_reference(exports)
+    if benched is None or not benched.current:
+        reason = f"{place} has not been measured on this machine" if benched is None else benched.reason
+        raise UsageError(reason, hint=f"Run: {exports.command('bench')}")
     result = weigh(verified.result, benched.result, host_facts())
     unusable = [f"{one.name} is no candidate: {one.reason}" for one in exports.artifacts if one.status != CURRENT]
     return msgspec.structs.replace(result, warnings=[*unusable, *result.warnings])
+
+
+def _of_reference(exports: Exports) -> RecommendResult:
+    """Return the one artifact that comes with the package, in whose directory no measurement is kept."""
+    choice, host = exports.best(), host_facts()
+    return RecommendResult(
+        recommended=choice.model.name if choice.verified else None,
+        reason=f"{choice.model.name} comes with edgemnist and has passed its gate. To choose among several, make your "
+        f"own: edgemnist all. To see its latency here: {exports.command('bench')}.",
+        facts=[_instruction_fact(host)],
+        candidates=[],
+        host=dict(host),
+        warnings=host_warnings(host),
+    )
 
 
 def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any]) -> RecommendResult:
@@ -86,7 +97,7 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
         ],
         candidates=candidates,
         host=dict(host),
-        warnings=[*_host_warnings(benched, host), *host_doubts(host), *_doubts(benched, name)],
+        warnings=[*_host_warnings(benched, host), *host_warnings(host), *_chosen_warnings(benched, name)],
     )
 
 
@@ -166,5 +177,5 @@ def _host_warnings(benched: BenchResult, host: Mapping[str, Any]) -> list[str]:
     return [f"the latencies were measured on another machine ({then}, this is {now}): run edgemnist bench here"]
 
 
-def _doubts(benched: BenchResult, name: str | None) -> list[str]:
+def _chosen_warnings(benched: BenchResult, name: str | None) -> list[str]:
     return [f"{one.name}: {warning}" for one in benched.results if one.name == name for warning in one.warnings]

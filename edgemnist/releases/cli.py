@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgemnist.console import command_app, options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.boards import ReleasesResult
 
 app = command_app()
 
@@ -15,11 +22,41 @@ def releases(
     ssh_config: options.SshConfig = None,
     json: options.Json = False,
 ) -> None:
-    """List what is on a board and what serves, after the board has checked every file of it."""
+    """List the releases on a board, and which one serves, after the board has checked every file."""
     from edgemnist.console import show
     from edgemnist.deploy.remote import releases_on
-    from edgemnist.deploy.target import Target
-    from edgemnist.releases.screen import releases_page
+    from edgemnist.deploy.target import BoardAddress
 
-    result = releases_on(Target.of(options.only("--to", to), root=root, ssh_config=ssh_config))
+    result = releases_on(BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config))
     show(result, lambda: releases_page(result), json=json)
+
+
+def releases_page(result: ReleasesResult) -> RenderableType:
+    """Draw the releases, the newest last, and what is unfinished."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import table
+
+    if not result.releases:
+        return Text(f"{result.host} has no release.")
+    page = table("release", "", "edgemnist", "artifacts", "signed", "deployed", "files",
+                 left=["", "edgemnist", "signed"], prose=["artifacts", "deployed", "files"])  # fmt: skip
+    for row in result.releases:
+        page.add_row(
+            row.release,
+            "[green]serves[/]" if row.current else "",
+            row.edgemnist or "",
+            ", ".join(row.artifacts),
+            "yes" if row.signed else "no",
+            (row.deployed_at or "").replace("T", " "),
+            "[bold red]not whole[/]" if row.problems else "whole",
+        )
+    notes = [
+        Text.assemble((f"{row.release}: ", "bold red"), problem) for row in result.releases for problem in row.problems
+    ]
+    if result.pending:
+        notes.append(Text(f"The switch to {result.pending} was cut short; the next deployment completes or undoes it."))
+    if result.busy:
+        notes.append(Text(f"A deployment is running there (process {result.busy})."))
+    return Group(page, *notes)

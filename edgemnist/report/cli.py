@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.pipeline import ReportResult
 
 app = command_app()
 
@@ -32,7 +37,21 @@ def report(
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
     from edgemnist.report.run import write_report
-    from edgemnist.report.screen import report_page
 
+    options.check_output("--output", output)
     result = write_report(Exports.open(exports, TerminalReporter()), output, markdown=markdown)
     show(result, lambda: report_page(result), json=json)
+
+
+def report_page(result: ReportResult) -> RenderableType:
+    """Say what was written, and what is not in it."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import closing, kilobytes
+
+    lines = [Text(warning, style="bold red") for warning in result.warnings]
+    if result.missing:
+        lines.append(Text(f"Not in it, because it has not been run yet: {', '.join(result.missing)}."))
+    lines.append(closing(f"Wrote {result.file} ({kilobytes(result.bytes)}).", next(iter(result.missing), "")))
+    return Group(*lines)

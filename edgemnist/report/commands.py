@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from edgemnist.export.interface import MINMAX
 from edgemnist.exports.manifest import MODEL_FILE, Artifact, Manifest
+from edgemnist.exports.models import split_name
 from edgemnist.formats import FORMATS, artifact_names
-from edgemnist.report.facts import Facts
+from edgemnist.report.data import ReportData
 from edgemnist.results.bench import KERAS, BenchResult, ScenarioResult
 from edgemnist.results.data import DataIdentity
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
-from edgemnist.scenario.run import DUTY_CYCLE
+from edgemnist.runtimes import RUNTIMES
 
 COMMENT = "# "
 """How a line begins that says what no command line can."""
@@ -23,7 +24,7 @@ _OPTIONS = {"max_flips_percent": "--max-flips", "max_drop_points": "--max-drop",
 """Limits of a gate that are options of `verify`, too."""
 
 
-def reproduce(facts: Facts) -> list[str]:
+def reproduce(facts: ReportData) -> list[str]:
     """Return the command lines, in their order; what the records do not tell is said in comments above them."""
     versions = facts.benched.host.get("versions", {}) if facts.benched else {}
     version = versions.get("edgemnist") or (facts.training.versions.get("edgemnist") if facts.training else None)
@@ -42,7 +43,7 @@ def reproduce(facts: Facts) -> list[str]:
     return [*lines, *map(_scenario, facts.scenarios), "edgemnist report"]
 
 
-def _exported_with(facts: Facts) -> DataIdentity | None:
+def _exported_with(facts: ReportData) -> DataIdentity | None:
     return facts.golden.data if facts.golden else facts.manifest.data
 
 
@@ -90,7 +91,7 @@ def _train(trained: TrainResult) -> list[str]:
     return lines
 
 
-def _export(facts: Facts) -> list[str]:
+def _export(facts: ReportData) -> list[str]:
     artifacts = facts.manifest.artifacts
     options, lines = "", []
     if facts.training is None and facts.manifest.model is not None:
@@ -140,10 +141,16 @@ def _verify(verified: VerifyResult, manifest: Manifest) -> list[str]:
     lines = []
     for (comment, options), those in groups.items():
         lines += [comment] if comment else []
-        named = "" if those == names else "".join(f" {name}" for name in those)
+        named = "" if _are_all(those, names) else "".join(f" {name}" for name in those)
         layers = "" if layered.isdisjoint(those) else " --layers"
         lines.append(f"edgemnist verify{named}{layers}{options}")
     return lines
+
+
+def _are_all(models: Sequence[str], artifacts: Sequence[str]) -> bool:
+    """Return whether these are what a command takes if nothing is named: every artifact, in every usual runtime."""
+    runtimes = [runtime for _, runtime in map(split_name, models) if runtime is not None]
+    return set(artifacts) <= set(models) and not any(RUNTIMES[name].by_name for name in runtimes)
 
 
 def _gate(parity: ArtifactParity, images: int) -> tuple[str, str]:
@@ -163,7 +170,9 @@ def _bench(benched: BenchResult, manifest: Manifest) -> list[str]:
     first = benched.results[0]
     measured = list(dict.fromkeys(one.name for one in benched.results))
     artifacts = [name for name in measured if name != KERAS]
-    named = "" if set(artifacts) == {one.name for one in manifest.artifacts} else "".join(f" {one}" for one in measured)
+    named = (
+        "" if _are_all(artifacts, [one.name for one in manifest.artifacts]) else "".join(f" {one}" for one in measured)
+    )
     options = f" --threads {first.threads} --batch-size {first.batch_size}"
     if rounds := max(len(one.blocks) for one in benched.results):
         options += f" --rounds {rounds}"
@@ -182,8 +191,6 @@ def _bench(benched: BenchResult, manifest: Manifest) -> list[str]:
 def _scenario(result: ScenarioResult) -> str:
     threads = result.results[0].threads
     several = f" --threads {threads}" if threads != 1 else ""
-    if result.scenario == DUTY_CYCLE:
-        return f"edgemnist bench --duty-cycle {result.rate:g}/s{several}"
     rate = f" --rate {result.rate:g}" if result.rate else ""
     limit = f" --p99-limit {result.p99_limit_us / 1e3:g}" if result.p99_limit_us else ""
-    return f"edgemnist bench --scenario {result.scenario}{rate}{limit}{several}"
+    return f"edgemnist scenario {result.scenario}{rate}{limit}{several}"

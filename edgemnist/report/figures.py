@@ -1,10 +1,12 @@
-"""Matplotlib's drawings as parts of a page: its colours, its fonts, readable by a screen reader."""
+"""The drawings of the report as parts of a page: its colors, its fonts, readable by a screen reader."""
 
 from __future__ import annotations
 
 import base64
 import io
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,20 +14,28 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Images
+from edgemnist.bench.statistics import BINS_AN_OCTAVE
+from edgemnist.console.tables import count, microseconds, percent
 from edgemnist.exports.golden import GoldenPack
+from edgemnist.figures import confusion_counts, draw_curves
+from edgemnist.results.bench import Latency
+from edgemnist.results.pipeline import Candidate
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import ArtifactLayers
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-# Matplotlib knows no CSS variables, so it draws in colours that nobody would choose, and they are exchanged afterwards.
+# Matplotlib knows no CSS variables, so it draws in colors that nobody would choose, and they are exchanged afterwards.
 INK: Final = "#010101"
 MUTED: Final = "#020202"
 GRID: Final = "#030303"
 SURFACE: Final = "#040404"
 GOOD: Final = "#050505"
 BAD: Final = "#060606"
-SERIES: Final = ("#070707", "#080808", "#090909")
+SERIES: Final[tuple[str, str, str]] = ("#070707", "#080808", "#090909")
 VARIABLES: Final = {
     INK: "--ink",
     MUTED: "--muted",
@@ -35,7 +45,7 @@ VARIABLES: Final = {
     BAD: "--bad",
     **{color: f"--series-{number}" for number, color in enumerate(SERIES, start=1)},
 }
-"""The variable of the style sheet that takes the place of each colour."""
+"""The variable of the style sheet that takes the place of each color."""
 
 STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
@@ -103,28 +113,26 @@ def pictures(images: Images, indices: list[int]) -> dict[int, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class ConfusionCell:
     """One field of a confusion matrix."""
 
     count: int
     shade: int
-    """How strong its colour is, 0 to 100."""
+    """How strong its color is, 0 to 100."""
     correct: bool
 
 
-def confusion(golden: GoldenPack) -> list[list[Cell]]:
+def confusion(golden: GoldenPack) -> list[list[ConfusionCell]]:
     """Return the confusion matrix of the Keras model: a row for each true class, a column for each answer.
 
     Mistakes are shaded by their number, up to the most frequent one; the right answers, which are a hundred times as
-    many, have a colour of their own.
+    many, have a color of their own.
     """
-    classes = len(golden.class_labels)
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (golden.labels, golden.probabilities.argmax(axis=1)), 1)
-    most = max(1, int((counts - np.diag(np.diag(counts))).max()))
+    answers = golden.probabilities.argmax(axis=1)
+    counts, most = confusion_counts(golden.labels, answers, len(golden.class_labels))
     return [
         [
-            Cell(
+            ConfusionCell(
                 count=int(count),
                 shade=0 if row == column else round(100 * int(count) / most),
                 correct=row == column,
@@ -133,3 +141,169 @@ def confusion(golden: GoldenPack) -> list[list[Cell]]:
         ]
         for row, line in enumerate(counts)
     ]
+
+
+WIDTH: Final = 5.2
+"""Of every drawing, in inches: on a phone it is shown at about this size, so that its letters can be read."""
+_MANY_DECADES: Final = 100
+"""Ratio of the ends of an axis from which on only the powers of ten are written."""
+LABEL_GAP: Final = 0.062
+"""Height of a line of text, as a share of that of the trade-off's axes."""
+
+
+def trade_off_svg(candidates: Sequence[Candidate], recommended: str | None) -> str:
+    """Draw accuracy against latency, with the size of each file as the size of its dot."""
+    with _figure(3.4) as figure:
+        axes = figure.subplots()
+        _draw_trade_off(axes, candidates, recommended)
+        words = ", ".join(f"{one.name} {microseconds(one.p50_us)} {percent(one.accuracy)}" for one in candidates)
+        return inline_svg(figure, "trade-off", f"Accuracy against latency: {words}")
+
+
+def _draw_trade_off(axes: Axes, candidates: Sequence[Candidate], recommended: str | None) -> None:
+    latencies = np.array([one.p50_us for one in candidates])
+    accuracies = np.array([100 * one.accuracy for one in candidates])
+    axes.scatter(
+        latencies,
+        accuracies,
+        s=[one.bytes / 4_000 for one in candidates],
+        c=[color_of(one.name) for one in candidates],
+        alpha=0.75,
+        linewidths=0,
+        zorder=3,
+    )
+    axes.set(xscale="log", xlabel="p50 of one image", ylabel="accuracy (%)")
+    axes.margins(x=0.12, y=0.16)
+    _microsecond_axis(axes)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    low, high = axes.get_ylim()
+    heights = apart([(value - low) / (high - low) for value in accuracies], LABEL_GAP)
+    for one, latency, accuracy, height in zip(candidates, latencies, accuracies, heights, strict=True):
+        chosen = one.name == recommended
+        axes.annotate(
+            f"{one.name}, {one.bytes / 1000:,.0f} KB",
+            (latency, accuracy),
+            xytext=(1.02, height),
+            textcoords="axes fraction",
+            va="center",
+            color=(GOOD if chosen else INK) if one.passed else BAD,
+            weight="bold" if chosen else "normal",
+            arrowprops={"arrowstyle": "-", "color": GOOD if chosen else GRID, "linewidth": 1.2 if chosen else 0.6},
+        )
+
+
+def apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Return places for labels near `heights`, in the same order, no two closer than `gap`.
+
+    Each is pushed up by the one below it, and the whole is then moved so that its centre stays where it was.
+    """
+    order = sorted(range(len(heights)), key=lambda index: heights[index])
+    placed: dict[int, float] = {}
+    lowest = -np.inf
+    for index in order:
+        placed[index] = max(heights[index], lowest)
+        lowest = placed[index] + gap
+    shift = float(np.mean(list(heights)) - np.mean(list(placed.values()))) if placed else 0.0
+    return [placed[index] + shift for index in range(len(heights))]
+
+
+def distributions_svg(latencies: Sequence[Latency]) -> str:
+    """Draw how the calls of each artifact are distributed, fastest first, on one logarithmic axis."""
+    shown = sorted((one for one in latencies if one.histogram is not None), key=lambda one: one.p50_us)
+    if not shown:
+        return ""
+    with _figure(0.8 + 0.42 * len(shown)) as figure:
+        axes = figure.subplots()
+        for row, one in enumerate(shown):
+            _draw_distribution(axes, -row, one)
+        names = [one.name if one.name != "keras" else one.runtime for one in shown]
+        places = [-row + 0.3 for row in range(len(shown))]
+        axes.set_yticks(places, [f"{name}\n{microseconds(one.p50_us)}" for name, one in zip(names, shown, strict=True)])
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.set(xscale="log", xlabel="one image (log); line: p50, tick: p99")
+        axes.spines["left"].set_visible(False)
+        axes.set_ylim(-len(shown) + 0.4, 0.85)
+        _microsecond_axis(axes)
+        words = ", ".join(f"{name} p50 {microseconds(one.p50_us)}" for name, one in zip(names, shown, strict=True))
+        return inline_svg(figure, "distributions", f"Distribution of latencies: {words}")
+
+
+def _draw_distribution(axes: Axes, row: int, one: Latency) -> None:
+    if one.histogram is None:
+        return
+    color = color_of(one.name)
+    edges = np.array(one.histogram.edges_us)
+    # A square root shows a tail of one call in ten thousand that would be thinner than a line.
+    heights = np.sqrt(np.array(one.histogram.counts) / max(one.histogram.counts)) * 0.72
+    axes.bar(edges, heights, width=edges * (2 ** (1 / BINS_AN_OCTAVE) - 1), bottom=row, align="edge", color=color)
+    axes.plot([one.p50_us] * 2, [row - 0.06, row + 0.78], color=INK, linewidth=1.4)
+    if one.p99_us is not None:
+        axes.plot([one.p99_us] * 2, [row - 0.02, row + 0.3], color=INK, linewidth=1.4)
+
+
+def curves_svg(training: TrainResult) -> str:
+    """Draw loss and accuracy over the epochs."""
+    with _figure(3.9) as figure:
+        draw_curves(figure, training, above=True, colors=SERIES)
+        first, last = training.history[0], training.history[-1]
+        words = f"{count(len(training.history), 'epoch')}, loss {first.loss:.3f} to {last.loss:.3f}"
+        return inline_svg(figure, "curves", f"Training: {words}, test accuracy {percent(training.test_accuracy)}")
+
+
+def layers_svg(artifacts: Sequence[ArtifactLayers]) -> str:
+    """Draw the signal-to-quantization-noise ratio after each layer, for each artifact."""
+    markers = "osD^vP*X"
+    with _figure(0.9 + 0.25 * sum(len(one.layers) for one in artifacts[:1]) + 0.2 * len(artifacts)) as figure:
+        axes = figure.subplots()
+        for number, one in enumerate(artifacts):
+            points = [(layer.sqnr_db, -layer.layer) for layer in one.layers if layer.sqnr_db is not None]
+            if points:
+                axes.plot(
+                    *zip(*points, strict=True),
+                    color=SERIES[number % len(SERIES)],
+                    marker=markers[number % len(markers)],
+                    linewidth=0.8,
+                    label=one.name,
+                )
+        layers = artifacts[0].layers
+        axes.set_yticks([-layer.layer for layer in layers], [f"{layer.layer} {layer.operator}" for layer in layers])
+        axes.set(xlabel="signal-to-quantization-noise ratio (dB): more is better")
+        axes.grid(axis="x")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.28), ncols=2, fontsize=8.5)
+        return inline_svg(figure, "layers", "Error after each layer, see the table below")
+
+
+def color_of(name: str) -> str:
+    """Return the color of a format: the same in every drawing."""
+    return {"tflite": SERIES[0], "onnx": SERIES[1]}.get(name.partition("-")[0], SERIES[2])
+
+
+def _microsecond_axis(axes: Axes) -> None:
+    """Write the numbers of a logarithmic axis as latencies, some of them: those that are read at a glance."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_xlim()
+    few = high / low < _MANY_DECADES
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", labelsize=8)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+
+
+def _short(value: float) -> str:
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if value >= size:
+            return f"{value / size:g} {unit}"
+    return f"{value:g} µs"
+
+
+@contextmanager
+def _figure(height: float) -> Iterator[Figure]:
+    """Yield an empty figure in the report's style, without a display and without pyplot's global state."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        yield Figure(figsize=(WIDTH, height), layout="constrained")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edgemnist.report.commands import COMMENT, reproduce
-from edgemnist.report.facts import Facts, rows
+from edgemnist.report.data import ReportData, rows
 
 
-def markdown_page(facts: Facts) -> str:
+def markdown_page(facts: ReportData) -> str:
     """Return the summary, one table, the host and how to get the same, in GitHub's Markdown."""
     parts = [f"## edgemnist: {facts.headline()}"]
     if facts.advice is not None:
@@ -42,7 +42,7 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     )
 
 
-def _artifacts(facts: Facts) -> str:
+def _artifacts(facts: ReportData) -> str:
     head = ("artifact", "size", "accuracy", "drop", "flips", "p50", "p99", "vs Keras", "gate")
     return table(
         head,

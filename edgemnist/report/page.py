@@ -9,9 +9,16 @@ from typing import Any, Final
 from edgemnist.errors import MissingDependencyError
 from edgemnist.registry import Package
 from edgemnist.report.commands import reproduce
-from edgemnist.report.facts import Facts, rows
-from edgemnist.report.figures import Cell, confusion, pictures
-from edgemnist.report.plots import curves_svg, distributions_svg, layers_svg, trade_off_svg
+from edgemnist.report.data import ReportData, rows
+from edgemnist.report.figures import (
+    ConfusionCell,
+    confusion,
+    curves_svg,
+    distributions_svg,
+    layers_svg,
+    pictures,
+    trade_off_svg,
+)
 from edgemnist.results.bench import KERAS, BenchResult, Latency
 from edgemnist.results.verify import Flip
 from edgemnist.scenario.table import scenario_table
@@ -23,7 +30,7 @@ MOST_FLIPS: Final = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Drawings:
-    """The <svg> elements; empty where there is nothing to draw."""
+    """The <svg> elements; empty if there is nothing to draw."""
 
     trade_off: str
     distributions: str
@@ -45,7 +52,7 @@ class Gallery:
     mcnemar_p: float | None
 
 
-def html_page(facts: Facts) -> str:
+def html_page(facts: ReportData) -> str:
     """Return the page. Raises MissingDependencyError where Jinja or Matplotlib is not installed."""
     missing = [package.distribution for package in PACKAGES if package.version() is None]
     if missing:
@@ -62,7 +69,7 @@ def html_page(facts: Facts) -> str:
     return environment.get_template("report.html").render(view(facts))
 
 
-def view(facts: Facts) -> dict[str, Any]:
+def view(facts: ReportData) -> dict[str, Any]:
     """Return what the template shows."""
     galleries = _galleries(facts)
     shown = [flip.index for gallery in galleries for flip in gallery.flips]
@@ -78,14 +85,14 @@ def view(facts: Facts) -> dict[str, Any]:
         "labels": list(facts.manifest.labels),
         "galleries": galleries,
         "pictures": pictures(facts.golden.images, shown) if facts.golden else {},
-        "doubts": _doubts(facts),
+        "quality": _quality(facts),
         "commands": reproduce(facts),
         "missing": facts.missing(),
         "versions": _versions(facts),
     }
 
 
-def _drawings(facts: Facts) -> Drawings:
+def _drawings(facts: ReportData) -> Drawings:
     benched, verified, training, advice = facts.benched, facts.verified, facts.training, facts.advice
     return Drawings(
         trade_off=trade_off_svg(advice.candidates, advice.recommended) if advice and advice.candidates else "",
@@ -100,11 +107,11 @@ def _drawn(benched: BenchResult) -> list[Latency]:
     return [one for one in benched.results if one.name != KERAS] or benched.results
 
 
-def _confusion(facts: Facts) -> list[list[Cell]]:
+def _confusion(facts: ReportData) -> list[list[ConfusionCell]]:
     return confusion(facts.golden) if facts.golden else []
 
 
-def _galleries(facts: Facts) -> list[Gallery]:
+def _galleries(facts: ReportData) -> list[Gallery]:
     """Return the galleries of the artifacts that have flips, the recommended one first."""
     artifacts = facts.verified.artifacts if facts.verified else []
     galleries = [
@@ -122,24 +129,24 @@ def _galleries(facts: Facts) -> list[Gallery]:
     return sorted(galleries, key=lambda gallery: not gallery.chosen)
 
 
-def _doubts(facts: Facts) -> list[str]:
-    """Return the reasons to doubt the latencies."""
+def _quality(facts: ReportData) -> list[str]:
+    """Return what is to be said about the quality of the measurements, a line for each model at most."""
     played = [
-        f"{scenario_table(scenario).title}: {one.name}: {warning}"
+        f"{scenario_table(scenario).title}: {one.name}: {'; '.join(one.warnings)}"
         for scenario in facts.scenarios
         for one in scenario.results
-        for warning in one.warnings
+        if one.warnings
     ]
     if facts.benched is None:
         return played
     return [
         *facts.benched.warnings,
-        *(f"{one.name} ({one.runtime}): {warning}" for one in facts.benched.results for warning in one.warnings),
+        *(f"{one.name} ({one.runtime}): {'; '.join(one.warnings)}" for one in facts.benched.results if one.warnings),
         *played,
     ]
 
 
-def _versions(facts: Facts) -> dict[str, str]:
+def _versions(facts: ReportData) -> dict[str, str]:
     """Return the versions of everything that had a part in it."""
     versions: dict[str, str] = dict(facts.training.versions) if facts.training else {}
     for artifact in facts.manifest.artifacts:

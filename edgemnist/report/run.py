@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgemnist.exports.directory import Exports
-from edgemnist.report.facts import Facts, read_facts
+from edgemnist.report.data import ReportData, read_report_data
 from edgemnist.report.markdown import markdown_page
 from edgemnist.report.page import html_page
 from edgemnist.results.pipeline import ReportResult
@@ -23,7 +23,7 @@ def write_report(exports: Exports, output: Path | None = None, *, markdown: bool
     Raises ManifestError and ArtifactError where the records are missing or broken, MissingDependencyError where what
     draws the page is not installed, and StorageError where it cannot be written.
     """
-    facts: Facts = read_facts(exports)
+    facts: ReportData = read_report_data(exports)
     page = markdown_page(facts) if markdown else html_page(facts)
     path = output or _usual_place(exports) / (MARKDOWN_FILE if markdown else HTML_FILE)
     data = page.encode()

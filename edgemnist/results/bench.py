@@ -74,7 +74,7 @@ class Latency(Part, frozen=True, kw_only=True):
     p50_us: float
     p90_us: float | None
     p99_us: float | None
-    """None, like every percentile, where there are fewer than ten samples beyond it: too few to tell."""
+    """None, like every percentile, if there are fewer than ten samples beyond it: too few to tell."""
     p999_us: float | None = None
     """The 99.9th percentile, which needs 10,000 samples."""
     mean_us: float
@@ -103,7 +103,7 @@ class Latency(Part, frozen=True, kw_only=True):
     blocks: list[Block] = msgspec.field(default_factory=list)
     """The rounds, in their order."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """Reasons to doubt these figures, in words."""
+    """What is to be said about the quality of these figures, in words."""
     sha256: str
 
 
@@ -156,7 +156,7 @@ class BenchResult(Result, frozen=True, kw_only=True):
     harness_us: float | None = None
     """p50 of a call of the null runtime that does nothing: what the measuring itself adds to each latency."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """Reasons to doubt all of the figures, in words, such as a governor that saves power."""
+    """The same about all of the figures, such as a governor that saves power."""
     baseline: BaselineComparison | None = None
     """Only with `--baseline`."""
     samples_us: dict[str, list[list[float]]] | None = None
@@ -174,7 +174,7 @@ class PairResult(Result, frozen=True, kw_only=True):
     ratio: Ratio
     """p50 of the first over that of the second."""
     max_slowdown: float | None
-    """Ratio up to which the first may be slower; None where there is no gate."""
+    """Ratio up to which the first may be slower; None if there is no gate."""
     passed: bool
     """Whether the first is not slower than that by more than the noise; always so without a gate."""
     rounds: int
@@ -193,7 +193,7 @@ class Point(Part, frozen=True, kw_only=True):
     """Of a call, a whole batch in the offline scenario; in the server scenario from the arrival of the query on."""
     p90_us: float | None
     p99_us: float | None
-    """None, like the 90th percentile, where there are too few samples."""
+    """None, like the 90th percentile, if there are too few samples."""
     throughput_per_s: float
     """Images a second: offline from the median batch, elsewhere 1 / mean or, for a server, the rate."""
     holds: bool | None = None
@@ -202,7 +202,7 @@ class Point(Part, frozen=True, kw_only=True):
     """Raw samples in microseconds; only in a file written by `--save`."""
 
 
-class Played(Part, frozen=True, kw_only=True):
+class ScenarioRun(Part, frozen=True, kw_only=True):
     """One artifact in a scenario."""
 
     name: str
@@ -224,7 +224,7 @@ class ScenarioResult(Result, frozen=True, kw_only=True):
 
     scenario: str
     host: dict[str, Any]
-    results: list[Played]
+    results: list[ScenarioRun]
     p99_limit_us: float | None = None
     """server only."""
     rate: float | None = None

@@ -1,4 +1,4 @@
-"""What `edgemnist bundle` prints."""
+"""What the commands that work with boards print: `bundle`, `deploy`, `rollback`, `releases`, `doctor`, `--on`."""
 
 from __future__ import annotations
 
@@ -35,41 +35,41 @@ class BundleResult(Result, frozen=True, kw_only=True):
 
 
 class Level(enum.Enum):
-    """How grave a finding is, the mildest first."""
+    """How serious a check is, the mildest first."""
 
     OK = "ok"
     WARNING = "warning"
     FAILURE = "failure"
 
 
-class Finding(Part, frozen=True, kw_only=True):
-    """One line of the examination."""
+class Check(Part, frozen=True, kw_only=True):
+    """One line of what `edgemnist doctor` prints."""
 
     name: str
     level: Level
     value: str
     meaning: str = ""
     mend: str = ""
-    """The command, or the deed, that mends it."""
+    """The command that fixes it, or what to do."""
 
     @classmethod
-    def ok(cls, name: str, value: str, meaning: str = "", mend: str = "") -> Finding:
-        """Return a finding that is as it should be."""
+    def ok(cls, name: str, value: str, meaning: str = "", mend: str = "") -> Check:
+        """Return a check of something that is as it should be."""
         return cls(name=name, level=Level.OK, value=value, meaning=meaning, mend=mend)
 
     @classmethod
-    def unknown(cls, name: str) -> Finding:
-        """Return a finding about something that this machine does not tell."""
-        return cls.ok(name, "unknown", "This machine does not tell.")
+    def unknown(cls, name: str) -> Check:
+        """Return a check of something that this machine does not report."""
+        return cls.ok(name, "unknown", "This machine does not report it.")
 
     @classmethod
-    def warning(cls, name: str, value: str, meaning: str, mend: str) -> Finding:
-        """Return a finding that one can live with."""
+    def warning(cls, name: str, value: str, meaning: str, mend: str) -> Check:
+        """Return a check of something that edgemnist can live with."""
         return cls(name=name, level=Level.WARNING, value=value, meaning=meaning, mend=mend)
 
     @classmethod
-    def failure(cls, name: str, value: str, meaning: str, mend: str) -> Finding:
-        """Return a finding with which edgemnist does not work."""
+    def failure(cls, name: str, value: str, meaning: str, mend: str) -> Check:
+        """Return a check of something with which edgemnist does not work."""
         return cls(name=name, level=Level.FAILURE, value=value, meaning=meaning, mend=mend)
 
 
@@ -79,8 +79,8 @@ class DoctorResult(Result, frozen=True, kw_only=True):
     host: str
     """As it was named with `--on`, or `this machine`."""
     healthy: bool
-    """True where no finding is a failure."""
-    findings: list[Finding]
+    """True if no check is a failure."""
+    findings: list[Check]
     facts: dict[str, Any]
 
 
@@ -141,7 +141,7 @@ class BoardResult(Part, frozen=True, kw_only=True):
     """More than 1 where the connection was cut and the work taken up again."""
     steps: list[Step] = msgspec.field(default_factory=list)
     seconds: float = 0.0
-    findings: list[Finding] = msgspec.field(default_factory=list)
+    findings: list[Check] = msgspec.field(default_factory=list)
     """What the preflight found, as far as it is not as it should be."""
     selftest: SelfTestResult | None = None
     """What the board found out about the release."""
@@ -166,6 +166,8 @@ class RollbackResult(Result, frozen=True, kw_only=True):
     host: str
     release: str
     previous: str | None
+    interrupted: bool = False
+    """True if the user stopped it when the switch had begun, and it came to its end."""
 
 
 class ReleaseRow(Part, frozen=True, kw_only=True):
@@ -226,7 +228,7 @@ class ScenarioOnBoard(Part, frozen=True, kw_only=True):
 
 
 class FleetScenarioResult(Result, frozen=True, kw_only=True):
-    """`edgemnist bench --on HOST --scenario …` and `--duty-cycle …`."""
+    """`edgemnist scenario NAME --on HOST`."""
 
     boards: list[ScenarioOnBoard]
 

@@ -48,6 +48,8 @@ class DataResult(Result, frozen=True, kw_only=True):
     """The export directory that was compared; None where nothing was exported yet."""
     exported: DataIdentity | None = None
     """Which images the model there was made from."""
+    seen: int | None = None
+    """Evaluation images of this data set that the model there was trained on; None if that is unknown."""
 
 
 class RuntimeStatus(Part, frozen=True, kw_only=True):

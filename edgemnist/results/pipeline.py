@@ -25,6 +25,16 @@ class ExportedArtifact(Part, frozen=True, kw_only=True):
     sha256: str
 
 
+class RefusedArtifact(Part, frozen=True, kw_only=True):
+    """One file that an export could not make."""
+
+    name: str
+    format: str
+    quantization: str
+    reason: str
+    """One sentence, with the name of the layer."""
+
+
 class ExportResult(Result, frozen=True, kw_only=True):
     """`edgemnist export`."""
 
@@ -34,6 +44,10 @@ class ExportResult(Result, frozen=True, kw_only=True):
     """Path of the golden pack."""
     golden_images: int
     artifacts: list[ExportedArtifact]
+    refused: list[RefusedArtifact] = msgspec.field(default_factory=list)
+    """What the model cannot become, where nothing was asked for by name."""
+    input_range: str = "0..1"
+    """What a black pixel and a white one are to the model."""
 
 
 class PipelineRow(Part, frozen=True, kw_only=True):
@@ -78,7 +92,7 @@ class RecommendResult(Result, frozen=True, kw_only=True):
     """`edgemnist recommend`."""
 
     recommended: str | None
-    """Name of the artifact to ship; None where there is none."""
+    """Name of the artifact to ship; None if there is none."""
     reason: str
     facts: list[str]
     """What of this board matters for the choice, a sentence each."""
@@ -86,7 +100,7 @@ class RecommendResult(Result, frozen=True, kw_only=True):
     """Fastest first."""
     host: dict[str, Any]
     warnings: list[str] = msgspec.field(default_factory=list)
-    """Reasons to doubt the choice, in words."""
+    """What speaks against relying on the choice, in words."""
 
 
 class ReportResult(Result, frozen=True, kw_only=True):
@@ -122,7 +136,7 @@ class FrontierRow(Part, frozen=True, kw_only=True):
     """Whether it passed its parity gate."""
     p50_us: float
     smallest: bool
-    """No artifact is both as small and as accurate, and better in one of the two."""
+    """No artifact that passed is both as small and as accurate, and better in one of the two; nor did this one fail."""
     fastest: bool
     """The same of its p50."""
 
@@ -141,4 +155,4 @@ class FrontierResult(Result, frozen=True, kw_only=True):
     """PNG file of accuracy against bytes and against p50."""
     host: dict[str, Any]
     warnings: list[str]
-    """Reasons to doubt the latencies, in words."""
+    """What is to be said about the quality of the latencies, in words."""

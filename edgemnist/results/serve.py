@@ -106,6 +106,8 @@ class ServeResult(Result, frozen=True, kw_only=True):
     release: str | None
     token: bool
     """Whether one is needed."""
+    address: str | None = None
+    """Where other devices of the network find it; None where only this machine can."""
 
 
 def schemas(*types: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON schemas have any shape

@@ -72,7 +72,7 @@ class Limit(Part, frozen=True, kw_only=True):
     limit: float
     """In the unit that its name in a gate file says."""
     builtin: float | None
-    """What it is where nobody asks for another; None where there is none then."""
+    """What it is where nobody asks for another; None if there is none then."""
     allowed: int | None = None
     """Of the images that were there, how many it lets pass, chance on few images included; None where it does not
     count images."""
@@ -101,6 +101,8 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """Largest difference of a probability between a batch of 1 and a batch of N."""
     batch_flips: int
     """Labels that differ between a batch of 1 and a batch of N."""
+    ties: int = 0
+    """Flips that are ties: the artifact finds the Keras model's label as likely as its own. They miss no gate."""
     passed: bool
     reasons: list[str]
     """Each gate that was missed, in words; empty where all were met."""
@@ -152,7 +154,7 @@ class Vote(Part, frozen=True, kw_only=True):
     undecided: int
     """Images on which they split otherwise than all against one."""
     odd_one_out: str | None
-    """`<runtime> (<artifact>)` of the voter that stands alone most often; None where there is no such one."""
+    """`<runtime> (<artifact>)` of the voter that stands alone most often; None if there is no such one."""
 
 
 class LayerError(Part, frozen=True, kw_only=True):
@@ -174,7 +176,7 @@ class LayerError(Part, frozen=True, kw_only=True):
     clipped: float
     """Share of the float model's values that lie outside what this tensor can hold, 0 to 1."""
     weight_sqnr_db: float | None
-    """The same ratio for the layer's weights; None where there are none, or where nothing differs."""
+    """The same ratio for the layer's weights; None if there are none, or where nothing differs."""
 
 
 class ArtifactLayers(Part, frozen=True, kw_only=True):
@@ -208,7 +210,7 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     reference: str = KERAS_MODEL
     """What the artifacts were held against: the Keras model, or the file that `--reference` named."""
     vote: Vote | None = None
-    """None unless LiteRT, ONNX Runtime and the integer reference all answered for int8."""
+    """None unless three runtimes answered with one int8 file."""
     layers: list[ArtifactLayers] = msgspec.field(default_factory=list)
     """Only with `--layers`."""
     flip_sheet: str | None = None

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgemnist.console import command_app, options
-from edgemnist.errors import check_range
+from edgemnist.errors import EXIT_INTERRUPTED, check_range
 
 app = command_app()
 
@@ -27,13 +27,21 @@ def rollback(
     ssh_config: options.SshConfig = None,
     json: options.Json = False,
 ) -> None:
-    """Let an older release serve again, by one atomic switch."""
-    from edgemnist.console import show
-    from edgemnist.deploy.remote import rollback_on
-    from edgemnist.deploy.target import Target
+    """Let an older release serve again, by one atomic switch.
 
-    # The board would wait for ever for what is not a number.
-    check_range("--wait", wait, least=0)
-    result = rollback_on(Target.of(options.only("--to", to), root=root, ssh_config=ssh_config), release, wait)
+    Ctrl-C stops it unless the switch has begun, which then comes to its end.
+    """
+    from edgemnist.console import show
+    from edgemnist.console.terminal import err, show_interrupted
+    from edgemnist.deploy.remote import rollback_on
+    from edgemnist.deploy.sequence import MOST_WAIT_S
+    from edgemnist.deploy.target import BoardAddress
+
+    check_range("--wait", wait, least=0, most=MOST_WAIT_S)
+    target = BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config)
+    result = rollback_on(target, release, wait, lambda step: err().print(f"{target.host.name}: {step}", markup=False))
     before = result.previous or "nothing"
     show(result, lambda: f"{result.host} serves {result.release} again (before: {before}).", json=json)
+    if result.interrupted:
+        show_interrupted()
+        raise typer.Exit(EXIT_INTERRUPTED)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgemnist.errors import ArtifactError
-from edgemnist.registry import Entry, Package, Registry
+from edgemnist.registry import Entry, Package, Registry, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,15 @@ class RuntimeEntry(Entry):
     by_name: bool = False
     """Whether it executes a file only where a user asks for it by name: it is no choice for a board."""
 
+    exact: bool = False
+    """Whether it promises every bit of the integer reference."""
+    install: str = ""
+    """The command that brings what is required, where that is no extra."""
+
+    def install_line(self) -> str:
+        """Return the command that brings what is required."""
+        return self.install or super().install_line()
+
     def executes(self, path: Path | str, artifact: str = "") -> bool:
         """Return whether this runtime takes a model file; `artifact` is its name, empty for a file from elsewhere."""
         quantization = artifact.partition("-")[2]
@@ -43,6 +52,15 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             extra="tflite",
             suffixes=(".tflite",),
         ),
+        "native": RuntimeEntry(
+            target="edgemnist.native.classifier:NativeClassifier",
+            summary="edgemnist's own engine for full-int8 TFLite",
+            requires=(Resource("edgemnist-native", "edgemnist.native.build:library_version"),),
+            suffixes=(".tflite",),
+            quantizations=("int8",),
+            exact=True,
+            install="python -m edgemnist.native",
+        ),
         "onnxruntime": RuntimeEntry(
             target="edgemnist.runtimes.onnxruntime:ONNXRuntimeClassifier",
             summary="ONNX Runtime, CPU provider",
@@ -56,6 +74,14 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             requires=(Package("openvino", "openvino"),),
             extra="openvino",
             suffixes=(".onnx",),
+        ),
+        "compiled": RuntimeEntry(
+            target="edgemnist.native.compiled:CompiledClassifier",
+            summary="C file, compiled on this machine",
+            requires=(Resource("a C compiler", "edgemnist.native.build:compiler_name"),),
+            suffixes=(".c",),
+            exact=True,
+            install="sudo apt install gcc",
         ),
         "keras": RuntimeEntry(
             target="edgemnist.runtimes.keras:KerasClassifier",
@@ -112,14 +138,24 @@ def is_model_file(name: str | Path) -> bool:
 
 
 def load(
-    path: str | Path, *, runtime: str | None = None, threads: int = 1, labels: Sequence[str] | None = None
+    path: str | Path,
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    labels: Sequence[str] | None = None,
+    input_range: str | None = None,
 ) -> Classifier:
     """Return a classifier for a model file, in the default runtime for its ending, or in the one that is named.
 
-    Raises ArtifactError where the file cannot be used, and MissingDependencyError, with the pip line, where the
-    runtime is not installed. The hash in a manifest is not looked at here: `Exports.load` does that.
+    `input_range` is what a black pixel and a white one are to the model: `0..1`, `0..255` or `-1..1`; None for what
+    the file says, or 0..1. The hash in a manifest is not looked at here: `Exports.load` does that.
+
+    Raises ArtifactError if the file cannot be used, and MissingDependencyError, with the pip line, if the runtime is
+    not installed.
     """
     path = Path(path)
     entry = RUNTIMES[runtime or default_runtime(path)]
-    classifier: Classifier = entry.load().load(path, threads=threads, labels=labels)
+    classifier: Classifier = entry.load().load(
+        path, threads=threads, labels=labels, **({} if input_range is None else {"input_range": input_range})
+    )
     return classifier

@@ -46,7 +46,9 @@ def quantized_multiplier(real: float) -> tuple[int, int]:
     # Half away from zero, as C's round() has it: Python's goes to the even neighbour.
     mantissa = math.floor(fraction * 2**31 + 0.5)
     if mantissa == 2**31:
-        return 2**30, exponent + 1
+        mantissa, exponent = 2**30, exponent + 1
+    if exponent > 30:  # noqa: PLR2004 - the largest there is, with single rounding
+        return _HIGHEST, 30
     # Shifting an int32 by more than 31 leaves nothing of it.
     return (0, 0) if exponent < -31 else (mantissa, exponent)  # noqa: PLR2004
 

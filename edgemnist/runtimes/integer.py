@@ -49,7 +49,9 @@ _SOFTMAX_SCALE = 1 / 256
 class IntegerClassifier(ChunkedClassifier):
     """A full-int8 `.tflite` file, computed in integers."""
 
-    def __init__(self, graph: Graph, path: Path, *, labels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, path: Path, *, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> None:
         """`graph` is the contents of the file, `path` its name in messages.
 
         Raises ValueError, with a few words, for a graph that cannot be computed in integers.
@@ -59,14 +61,16 @@ class IntegerClassifier(ChunkedClassifier):
         source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
         if math.prod(size for size in source.shape if size > 0) != IMAGE_SIDE**2:
             raise not_a_classifier(path, f"its input is an array of {list(source.shape)}")
-        self._encode = quantize_pixels(_numbers(source)).astype(np.int64)
-        self._steps = _compile(graph)
-        self._output = _numbers(target)
+        self._encode = quantize_pixels(numbers_of(source), input_range).astype(np.int64)
+        self._steps = [_step(graph, operator) for operator in chain(graph)]
+        self._output = numbers_of(target)
         self._decode = decoder(self._output)
         self._set_up(path, labels)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> IntegerClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> IntegerClassifier:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
         `threads` makes no difference: NumPy's BLAS has a setting of its own. Raises ArtifactError, too, where the file
@@ -75,7 +79,7 @@ class IntegerClassifier(ChunkedClassifier):
         del threads
         data = read_model(path, TFLITE)
         try:
-            return cls(read_graph(data), path, labels=labels)
+            return cls(read_graph(data), path, labels=labels, input_range=input_range)
         except ValueError as error:
             raise ArtifactError(
                 f"{path} cannot be computed in integers: {error}",
@@ -93,9 +97,12 @@ class IntegerClassifier(ChunkedClassifier):
         return self._decode(self.quantized(images).astype(self._output.dtype).view(np.uint8))
 
 
-def _compile(graph: Graph) -> list[Step]:
-    """Return the steps from the input to the output, in order."""
-    steps: list[Step] = []
+def chain(graph: Graph) -> list[Operator]:
+    """Return the operators that compute, from the input to the output.
+
+    Raises ValueError where the graph is no chain, or has an operator that is not known here.
+    """
+    operators: list[Operator] = []
     current = graph.inputs[0]
     for operator in graph.operators:
         if operator.kind in _SHAPE_ARITHMETIC:
@@ -106,10 +113,10 @@ def _compile(graph: Graph) -> list[Step]:
             raise ValueError(f"its {operator.kind} does not follow the operator before it")
         current = operator.outputs[0]
         if operator.kind not in _RESHAPING:
-            steps.append(_step(graph, operator))
+            operators.append(operator)
     if current != graph.outputs[0]:
         raise ValueError("its last operator does not lead to the output")
-    return steps
+    return operators
 
 
 def _step(graph: Graph, operator: Operator) -> Step:
@@ -121,18 +128,16 @@ def _step(graph: Graph, operator: Operator) -> Step:
     if operator.kind == "SOFTMAX":
         beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))
         return _softmax(source, target, beta)
-    return _requantize(source, target, relu=operator.kind == "RELU")
+    return requantize(source, target, relu=operator.kind == "RELU")
 
 
 def _fully_connected(source: Tensor, weights: Tensor, bias: Tensor | None, target: Tensor, activation: str) -> Step:
     """Return values → activation(weights · (values - zero point) + bias), rescaled to the output's scale."""
-    if weights.dtype != "int8" or not weights.constant or weights.zero_points.any():
-        raise ValueError("the weights of a FULLY_CONNECTED are not constant, symmetric int8")
-    (scale, zero_point), (target_scale, target_zero_point) = _affine(source), _affine(target)
-    matrix = weights.values().astype(np.int64)
-    effective = [scale * float(one) / target_scale for one in weights.scales]
-    mantissa, exponent = np.array([fixedpoint.quantized_multiplier(real) for real in effective], dtype=np.int64).T
-    low, high = _activation_range(target, activation)
+    matrix = weight_matrix(weights)
+    _, zero_point = affine(source)
+    _, target_zero_point = affine(target)
+    mantissa, exponent = multipliers(source, weights, target)
+    low, high = activation_range(target, activation)
     constant = 0 if bias is None else bias.values().astype(np.int64)
     exact = _exact_matrix(matrix, source)
 
@@ -144,13 +149,30 @@ def _fully_connected(source: Tensor, weights: Tensor, bias: Tensor | None, targe
     return run
 
 
+def weight_matrix(weights: Tensor) -> npt.NDArray[np.int64]:
+    """Return the weights of a FULLY_CONNECTED, int64 [outputs, inputs]. Raises ValueError for another kind."""
+    if weights.dtype != "int8" or not weights.constant or weights.zero_points.any() or len(weights.shape) != 2:  # noqa: PLR2004
+        raise ValueError("the weights of a FULLY_CONNECTED are not a constant matrix of symmetric int8")
+    if weights.scales.size not in {1, weights.shape[0]} or not np.all(np.isfinite(weights.scales)):
+        raise ValueError("the weights of a FULLY_CONNECTED do not have one finite scale, or one for each output")
+    return weights.values().astype(np.int64)
+
+
+def multipliers(source: Tensor, weights: Tensor, target: Tensor) -> tuple[fixedpoint.Raw, fixedpoint.Raw]:
+    """Return what takes sums of products to the output's scale, (mantissas, exponents) as `fixedpoint` has them."""
+    scale, target_scale = affine(source)[0], affine(target)[0]
+    effective = [scale * float(one) / target_scale for one in weights.scales]
+    mantissa, exponent = np.array([fixedpoint.quantized_multiplier(real) for real in effective], dtype=np.int64).T
+    return mantissa, exponent
+
+
 def _exact_matrix(matrix: npt.NDArray[np.int64], source: Tensor) -> npt.NDArray[np.floating]:
     """Return the transposed weights in the float type in which every sum of products is exact.
 
     NumPy multiplies integer matrices without BLAS, 50 times slower. Floats hold every integer up to 2^24 or 2^53, so
     as long as no partial sum can leave that range, their products are the integers', in whatever order they are added.
     """
-    _, zero_point = _affine(source)
+    _, zero_point = affine(source)
     low, high = _BOUNDS[source.dtype]
     largest = max(high - zero_point, zero_point - low) * np.abs(matrix).sum(axis=1).max()
     return np.ascontiguousarray(matrix.T).astype(np.float32 if largest < 2**24 else np.float64)
@@ -161,19 +183,8 @@ def _softmax(source: Tensor, target: Tensor, beta: float) -> Step:
 
     A row's exponentials depend on its distances to its maximum only, of which there are 256.
     """
-    scale, _ = _affine(source)
-    target_scale, target_zero_point = _affine(target)
     low, high = _BOUNDS[target.dtype]
-    if target_scale != _SOFTMAX_SCALE or target_zero_point != low:
-        raise ValueError("the output of its SOFTMAX has another scale than 1/256")
-    real = min(beta * scale * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**30 - 1.0)
-    mantissa, shift = fixedpoint.quantized_multiplier(real)
-    radius = math.floor((2**_DIFFERENCE_BITS - 1) * 2 ** (31 - _DIFFERENCE_BITS) / 2**shift)
-    distances = np.arange(256, dtype=np.int64)
-    # What is further away than the exponential's range counts as 0.
-    near = np.minimum(distances, radius)
-    rescaled = fixedpoint.doubling_high_multiply(-near << shift, mantissa)
-    exponentials = np.where(distances <= radius, fixedpoint.exp_on_negative_values(rescaled), 0)
+    exponentials = softmax_exponentials(source, target, beta)
 
     def run(values: Quantized) -> Quantized:
         terms = exponentials[values.max(axis=1, keepdims=True) - values]
@@ -188,11 +199,31 @@ def _softmax(source: Tensor, target: Tensor, beta: float) -> Step:
     return run
 
 
-def _requantize(source: Tensor, target: Tensor, *, relu: bool) -> Step:
+def softmax_exponentials(source: Tensor, target: Tensor, beta: float) -> fixedpoint.Raw:
+    """Return exp(beta * scale * -distance) in Q0.31 by distance from a row's maximum, int64 [256].
+
+    Raises ValueError where the output of the SOFTMAX is not as the specification has it.
+    """
+    scale, _ = affine(source)
+    target_scale, target_zero_point = affine(target)
+    low, _ = _BOUNDS[target.dtype]
+    if target_scale != _SOFTMAX_SCALE or target_zero_point != low:
+        raise ValueError("the output of its SOFTMAX has another scale than 1/256")
+    real = min(beta * scale * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**30 - 1.0)
+    mantissa, shift = fixedpoint.quantized_multiplier(real)
+    radius = math.floor((2**_DIFFERENCE_BITS - 1) * 2 ** (31 - _DIFFERENCE_BITS) / 2**shift)
+    distances = np.arange(256, dtype=np.int64)
+    # What is further away than the exponential's range counts as 0.
+    near = np.minimum(distances, radius)
+    rescaled = fixedpoint.doubling_high_multiply(-near << shift, mantissa)
+    return np.where(distances <= radius, fixedpoint.exp_on_negative_values(rescaled), 0)
+
+
+def requantize(source: Tensor, target: Tensor, *, relu: bool) -> Step:
     """Return values → the same real numbers in another scale, with a ReLU or without."""
-    (scale, zero_point), (target_scale, target_zero_point) = _affine(source), _affine(target)
+    (scale, zero_point), (target_scale, target_zero_point) = affine(source), affine(target)
     mantissa, exponent = fixedpoint.quantized_multiplier(scale / target_scale)
-    low, high = _activation_range(target, "relu" if relu else "none")
+    low, high = activation_range(target, "relu" if relu else "none")
 
     def run(values: Quantized) -> Quantized:
         rescaled = fixedpoint.multiply_by_quantized_multiplier(values - zero_point, mantissa, exponent)
@@ -201,9 +232,9 @@ def _requantize(source: Tensor, target: Tensor, *, relu: bool) -> Step:
     return run
 
 
-def _activation_range(target: Tensor, activation: str) -> tuple[int, int]:
+def activation_range(target: Tensor, activation: str) -> tuple[int, int]:
     """Return the lowest and the highest quantized value that a fused activation leaves."""
-    scale, zero_point = _affine(target)
+    scale, zero_point = affine(target)
     low, high = _BOUNDS[target.dtype]
     ranges = {"none": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
     if activation not in ranges:
@@ -216,16 +247,21 @@ def _activation_range(target: Tensor, activation: str) -> tuple[int, int]:
     return low, high
 
 
-def _numbers(tensor: Tensor) -> Numbers:
+def numbers_of(tensor: Tensor) -> Numbers:
     """Return how an activation stands for real numbers."""
     if tensor.dtype not in _BOUNDS or tensor.scales.size != 1:
         raise ValueError(f"its tensor {tensor.name!r} is {tensor.dtype}, not quantized to 8 bits")
+    low, high = _BOUNDS[tensor.dtype]
+    if not 0 < float(tensor.scales[0]) < math.inf:
+        raise ValueError(f"the scale of its tensor {tensor.name!r} is {float(tensor.scales[0])}")
+    if tensor.zero_points.size != 1 or not low <= int(tensor.zero_points[0]) <= high:
+        raise ValueError(f"the zero point of its tensor {tensor.name!r} is no {tensor.dtype}")
     return Numbers(np.dtype(tensor.dtype), float(tensor.scales[0]), int(tensor.zero_points[0]))
 
 
-def _affine(tensor: Tensor) -> tuple[float, int]:
+def affine(tensor: Tensor) -> tuple[float, int]:
     """Return scale and zero point of an activation."""
-    numbers = _numbers(tensor)
+    numbers = numbers_of(tensor)
     return float(tensor.scales[0]), numbers.zero_point
 
 

@@ -47,31 +47,34 @@ class Classifier(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> Classifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> Classifier:
         """Read a model file.
 
         `threads` is how many the runtime may use for one call. `labels` names the classes; by default they are the
-        ones stored in the file, or 0 to C-1.
+        ones stored in the file, or 0 to C-1. `input_range` is what a black pixel and a white one are to the model, one
+        of `pixels.INPUT_RANGES`; by default the file's own, or 0..1.
 
         Raises ArtifactError where the file is missing, damaged, of another format than its name says, or does not map
-        28×28 images to class scores, or where there are more or fewer labels than classes.
+        28×28 images to class scores, or if there are more or fewer labels than classes.
         """
 
     @abstractmethod
-    def predict_proba(self, images: Images) -> Probabilities:
-        """Return the class probabilities, float32 [N, C], of images, uint8 [N, 28, 28].
+    def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
+        """Return the class probabilities, float32 [N, C], of images, uint8 [N, 28, 28] or what `as_images` makes such.
 
         The result is a new array. Each row adds up to 1, or to within a few steps of it where the model's output is
-        quantized: it is handed on as the model gave it, without another normalization. Raises ValueError for another
-        dtype or shape. N may be 0.
+        quantized: it is handed on as the model gave it, without another normalization. Raises ValueError for anything
+        that is not images. N may be 0.
         """
 
     def steps(self) -> Steps | None:
         """Return the steps of a call with a single image, or None where the runtime does not tell them apart."""
         return None
 
-    def predict(self, images: Images) -> Labels:
-        """Return the most probable class, int64 [N], of images, uint8 [N, 28, 28]."""
+    def predict(self, images: npt.ArrayLike) -> Labels:
+        """Return the most probable class, int64 [N]; it takes what `predict_proba` takes."""
         best: Labels = self.predict_proba(images).argmax(axis=1)
         return self.classes_.take(best)
 
@@ -103,6 +106,23 @@ def are_probabilities(scores: npt.NDArray[Any]) -> bool:
     return bool(np.all(scores >= -ROUNDING) and np.all(np.abs(scores.sum(axis=1) - 1) <= slack))
 
 
+def are_sigmoids(scores: npt.NDArray[Any]) -> bool:
+    """Return whether all `scores` [N, C] lie between 0 and 1: each class has a probability of its own.
+
+    Logits of several unlike pictures are not all so.
+    """
+    return bool(np.all(scores >= -ROUNDING) and np.all(scores <= 1 + ROUNDING))
+
+
+def shares(scores: npt.NDArray[Any]) -> Probabilities:
+    """Return the scores of each row, 0 to 1, divided by their sum, float32 [N, C]; evenly if all are 0."""
+    values = np.maximum(scores.astype(np.float32), 0)
+    totals = values.sum(axis=1, keepdims=True)
+    even = np.full_like(values, 1 / values.shape[1])
+    result: Probabilities = np.divide(values, totals, out=even, where=totals > 0)
+    return result
+
+
 def softmax(logits: npt.NDArray[Any]) -> Probabilities:
     """Return exp(x) / Σ exp(x) of each row, float32 [N, C]."""
     # A broken model may answer with infinities: that is for the verification to notice, not for a warning.
@@ -122,6 +142,9 @@ INPUT_SHAPES: Final = (
     (IMAGE_SIDE * IMAGE_SIDE,),
 )
 """Of one image, as models take it: all of them are the same pixels in the same order."""
+_SHAPES: Final = frozenset({(IMAGE_SIDE, IMAGE_SIDE), (IMAGE_SIDE, IMAGE_SIDE, 1), (IMAGE_SIDE * IMAGE_SIDE,)})
+"""Of one of several images, as users have them."""
+WHITE: Final = 255
 UINT8: Final = np.dtype(np.uint8)
 _ARRAY: Final = np.ndarray
 
@@ -138,15 +161,17 @@ class ChunkedClassifier(Classifier):
     _one: Callable[[Images], Probabilities] | None = None
     """Answers one proper image as `_scores` does, where the runtime has a faster way for that."""
     _has_logits = False
+    """Whether the scores have to be turned into probabilities, by `_probabilities`."""
+    _probabilities: Callable[[npt.NDArray[Any]], Probabilities]
 
-    def predict_proba(self, images: Images) -> Probabilities:
+    def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
         """Return the class probabilities; see `Classifier.predict_proba`."""
         # One image is what boards are asked for: it is checked in 0.1 µs, and on its way.
         if type(images) is _ARRAY and images.shape == SINGLE and images.dtype is UINT8:
             one = self._one
             if one is not None and not self._has_logits:
                 return one(images)
-        check_images(images)
+        images = as_images(images)
         answers = np.empty((len(images), len(self.classes_)), dtype=np.float32)
         size = self._batch or CHUNK
         for start in range(0, len(images), size):
@@ -165,13 +190,14 @@ class ChunkedClassifier(Classifier):
         scores = self._one(images) if self._one is not None and len(images) == 1 else self._scores(images)
         if missing:
             scores = scores[:-missing]
-        return softmax(scores) if self._has_logits else scores
+        return self._probabilities(scores) if self._has_logits else scores
 
     def _set_up(self, path: Path, labels: Sequence[str] | None) -> None:
-        """Find out how many classes the model has, and whether it answers with probabilities or logits."""
+        """Find out how many classes the model has, and whether it answers with probabilities, sigmoids or logits."""
         scores = np.concatenate([self._answer(PROBES[index : index + 1]) for index in range(len(PROBES))])
         if scores.ndim != 2 or scores.shape[1] < 2 or len(scores) != len(PROBES):  # noqa: PLR2004 - rows and columns
             raise not_a_classifier(path, f"its answer to {len(PROBES)} images is an array of {list(scores.shape)}")
+        self._probabilities = shares if are_sigmoids(scores) else softmax
         self._has_logits = not are_probabilities(scores)
         classes = scores.shape[1]
         if labels is not None and len(labels) != classes:
@@ -180,12 +206,39 @@ class ChunkedClassifier(Classifier):
         self.labels = tuple(labels) if labels is not None else tuple(str(index) for index in range(classes))
 
 
-def check_images(images: Images) -> None:
-    """Raise ValueError for anything but uint8 [N, 28, 28]."""
-    if not isinstance(images, np.ndarray):
-        raise ValueError(f"images must be a NumPy array, not {type(images).__name__}")  # noqa: TRY004 - one kind for all
-    if images.dtype != UINT8 or images.shape[1:] != SINGLE[1:]:
-        raise ValueError(f"images must be uint8 [N, 28, 28], not {images.dtype} {list(images.shape)}")
+def as_images(images: npt.ArrayLike) -> Images:
+    """Return images as the runtimes take them, uint8 [N, 28, 28], white on black.
+
+    It takes an array or nested lists, of one image [28, 28], of several [N, 28, 28] or [N, 28, 28, 1], or of their
+    pixels in a row [N, 784], and lists of images. Whole numbers are pixels of 0 to 255. Fractions are shares of white,
+    0 to 1, if none in the call is larger than 1, and pixels of 0 to 255 otherwise; they are rounded.
+
+    Raises ValueError for another shape, for values that are not numbers, and for numbers out of their range.
+    """
+    try:
+        found = np.asarray(images)
+    except ValueError as error:
+        raise ValueError(f"the images must all be of one shape: {error}") from None
+    shape = found.shape
+    if shape in _SHAPES or found.shape[1:] in _SHAPES:
+        found = found.reshape(-1, *SINGLE[1:]) if found.size else np.empty(SINGLE, found.dtype)[:0]
+    elif not found.size and found.ndim == 1:
+        return np.empty(SINGLE, np.uint8)[:0]
+    else:
+        raise ValueError(f"images must be [28, 28], [N, 28, 28], [N, 28, 28, 1] or [N, 784], not {list(shape)}")
+    if found.dtype == UINT8:
+        return found
+    if found.dtype == np.bool_ or found.dtype.kind not in "iuf":
+        raise ValueError(f"images must be of numbers, not of {found.dtype}")
+    if not found.size:
+        return found.astype(np.uint8)
+    low, high = float(found.min()), float(found.max())
+    if not 0 <= low <= high <= WHITE:
+        raise ValueError(f"pixels must be between 0 and {WHITE}, or between 0 and 1 (got {low:g} to {high:g})")
+    if found.dtype.kind == "f" and high <= 1:
+        found = found * WHITE
+    rounded: Images = np.rint(found).astype(np.uint8)
+    return rounded
 
 
 def not_a_classifier(path: Path, reason: str) -> ArtifactError:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import re
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
-from edgemnist.errors import ArtifactError, ModelError
+from edgemnist.errors import ArtifactError, ModelError, temporary_files_failed
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
+from edgemnist.runtimes.untrusted import check_contents
 
 _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'|Unknown layer: '?(?P<old>[^'.]+)")
 
@@ -32,7 +36,12 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
         # Keras reads files only; what is read here is what was hashed, whatever happens to the original.
         copy = Path(directory) / f"model{suffix}"
-        copy.write_bytes(data)
+        try:
+            copy.write_bytes(data)
+        except OSError as error:
+            raise temporary_files_failed(error) from error
+        if wrong := check_contents(copy):
+            raise _unloadable(path, wrong.replace(str(copy), path.name))
         try:
             return keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:
@@ -68,7 +77,7 @@ def _unloadable(path: Path, reason: str) -> ModelError:
         )
     first = reason.strip().split("\n", 1)[0]
     return ModelError(
-        f"{path} is damaged, or no Keras model: {first}", hint="Make a new one with: edgemnist train, or model.save()"
+        f"{path} is damaged or not a Keras model: {first}", hint="Make a new one with: edgemnist train, or model.save()"
     )
 
 
@@ -95,16 +104,25 @@ class KerasClassifier(ChunkedClassifier):
     that TensorFlow does in it, and has no effect later.
     """
 
-    def __init__(self, model: Any, path: Path, *, labels: Sequence[str] | None = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - Keras has no types
+        path: Path,
+        *,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+    ) -> None:
         """`model` is a Keras model, `path` its name in messages. Raises ModelError for one that is no classifier."""
         check_model(model, path)
         self._model = model
         self._shape = tuple(model.inputs[0].shape[1:])
-        self._encode = encoder(Numbers(np.dtype(np.float32)))
+        self._encode = encoder(Numbers(np.dtype(np.float32)), input_range)
         self._set_up(path, labels)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> KerasClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> KerasClassifier:
         """Read a Keras model file; see `Classifier.load`."""
         import tensorflow as tf
 
@@ -114,7 +132,7 @@ class KerasClassifier(ChunkedClassifier):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         try:
-            return cls(decode_keras_model(data, path), path, labels=labels)
+            return cls(decode_keras_model(data, path), path, labels=labels, input_range=input_range)
         except ModelError as error:
             raise ArtifactError(error.message, hint=error.hint) from error
 
@@ -133,3 +151,45 @@ class KerasPredictClassifier(KerasClassifier):
 
     def _infer(self, pixels: Probabilities) -> Probabilities:
         return np.array(self._model.predict(pixels, verbose=0), dtype=np.float32)
+
+
+ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+"""The earliest date that the ZIP format can express."""
+
+
+def model_bytes(model: Any) -> bytes:  # noqa: ANN401 - Keras has no types
+    """Return the contents of a `.keras` file: the same bytes for the same model, without date and memory addresses.
+
+    Raises OSError if the system's temporary directory cannot hold it.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
+        path = Path(directory) / "model.keras"
+        model.save(path)
+        saved = path.read_bytes()
+    normalized = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(saved)) as source, zipfile.ZipFile(normalized, "w") as target:
+        for name in sorted(source.namelist()):
+            data = source.read(name)
+            if name.endswith(".json"):
+                data = _normalized_json(data)
+            target.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), data)
+    return normalized.getvalue()
+
+
+def _normalized_json(data: bytes) -> bytes:
+    document = json.loads(data)
+    document.pop("date_saved", None)
+    _number_shared_objects(document, {})
+    return json.dumps(document).encode()
+
+
+def _number_shared_objects(node: Any, numbers: dict[int, int]) -> None:  # noqa: ANN401 - any part of a JSON document
+    """Replace the addresses by which Keras marks shared objects with 1, 2, 3 …, in order of appearance."""
+    if isinstance(node, dict):
+        if "shared_object_id" in node:
+            node["shared_object_id"] = numbers.setdefault(node["shared_object_id"], len(numbers) + 1)
+        for child in node.values():
+            _number_shared_objects(child, numbers)
+    elif isinstance(node, list):
+        for child in node:
+            _number_shared_objects(child, numbers)

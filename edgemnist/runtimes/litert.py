@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,19 @@ class LiteRTClassifier(ChunkedClassifier):
     Calls from several threads take turns.
     """
 
-    def __init__(self, model: bytes, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+    ) -> None:
         """`model` is the contents of a TFLite file, `path` its name in messages."""
-        self._model, self._path, self._threads = model, path, threads
+        self._session = partial(_Session, model, path, threads, input_range)
         self._lock = threading.Lock()
-        self._first = _Session(model, path, threads)
+        self._first = self._session()
         self._resized: _Session | None = None
         self._batch = self._first.fixed_batch
         self._direct = _direct_access(self._first) if self._first.batch == 1 else None
@@ -39,9 +48,11 @@ class LiteRTClassifier(ChunkedClassifier):
         self._set_up(path, labels)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> LiteRTClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> LiteRTClassifier:
         """Read a TFLite file; see `Classifier.load`."""
-        return cls(read_model(path, TFLITE), path, threads=threads, labels=labels)
+        return cls(read_model(path, TFLITE), path, threads=threads, labels=labels, input_range=input_range)
 
     def steps(self) -> Steps | None:
         """Return the steps of a call with a single image; see `Classifier.steps`."""
@@ -59,7 +70,7 @@ class LiteRTClassifier(ChunkedClassifier):
             if len(images) == self._first.batch:
                 return self._first.run(images)
             if self._resized is None:
-                self._resized = _Session(self._model, self._path, self._threads)
+                self._resized = self._session()
             return self._resized.run(images)
 
 
@@ -74,7 +85,7 @@ class _Tensor:
 class _Session:
     """An interpreter, and what it says about its input and output."""
 
-    def __init__(self, model: bytes, path: Path, threads: int) -> None:
+    def __init__(self, model: bytes, path: Path, threads: int, input_range: str | None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self.path = path
@@ -87,7 +98,7 @@ class _Session:
         self.input, self.output = _only(path, "input", inputs), _only(path, "output", outputs)
         if self.input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self.input.shape)}")
-        self.encode = encoder(self.input.numbers)
+        self.encode = encoder(self.input.numbers, input_range)
         self.decode = decoder(self.output.numbers)
         self.batch = self.input.shape[0]
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from edgemnist.arrays import Images, Probabilities
-from edgemnist.runtimes.interface import Classifier, Steps, check_images
+from edgemnist.arrays import Probabilities
+from edgemnist.runtimes.interface import Classifier, Steps, as_images
 
 DIGITS = tuple("0123456789")
 
@@ -21,16 +22,17 @@ class NullClassifier(Classifier):
         self.classes_ = np.arange(len(self.labels), dtype=np.int64)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> NullClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> NullClassifier:
         """Return a classifier for ten digits, or for `labels`. The file is not looked at and need not exist."""
-        del path, threads
+        del path, threads, input_range
         return cls(labels if labels is not None else DIGITS)
 
     def steps(self) -> Steps:
         """Return steps that do nothing: what is timed with them is the timed loop alone."""
         return Steps(prepare=lambda _: None, invoke=lambda: None, finish=lambda: None)
 
-    def predict_proba(self, images: Images) -> Probabilities:
+    def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
         """Return 1/C for every class; see `Classifier.predict_proba`."""
-        check_images(images)
-        return np.full((len(images), len(self.labels)), 1 / len(self.labels), dtype=np.float32)
+        return np.full((len(as_images(images)), len(self.labels)), 1 / len(self.labels), dtype=np.float32)

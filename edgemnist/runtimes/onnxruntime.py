@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,12 +13,16 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
+from edgemnist.formats import INPUT_RANGES
 from edgemnist.runtimes.files import ONNX, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, decoder, encoder
 
 LABELS_KEY: Final = "labels"
 """The entry of `metadata_props` that names the classes: a JSON list of strings."""
+
+RANGE_KEY: Final = "input_range"
+"""The entry that says how the model takes pixels."""
 
 _DTYPES: Final = {
     "tensor(float)": np.float32,
@@ -37,7 +41,15 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
     `session.run`. Single images from several threads take turns.
     """
 
-    def __init__(self, model: bytes, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+    ) -> None:
         """`model` is the contents of an ONNX file, `path` its name in messages."""
         self._path = path
         self._session = _load(model, path, threads)
@@ -50,16 +62,19 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
         if self._input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self._input.shape)}")
         self._batch = self._input.batch
-        self._encode, self._decode = encoder(self._input.numbers), decoder(self._output.numbers)
+        self._encode = encoder(self._input.numbers, input_range or stored_range(properties))
+        self._decode = decoder(self._output.numbers)
         self._steps: Steps | None = None
         self._set_up(path, labels if labels is not None else decode_labels(properties.get(LABELS_KEY, "")))
         if self._batch in {None, 1}:
             self._one, self._steps = self._bound_call()
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> ONNXRuntimeClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> ONNXRuntimeClassifier:
         """Read an ONNX file; see `Classifier.load`."""
-        return cls(read_model(path, ONNX), path, threads=threads, labels=labels)
+        return cls(read_model(path, ONNX), path, threads=threads, labels=labels, input_range=input_range)
 
     def steps(self) -> Steps | None:
         """Return the steps of a call with a single image; see `Classifier.steps`."""
@@ -150,6 +165,12 @@ def decode_labels(stored: str) -> list[str] | None:
     except msgspec.MsgspecError:
         # Other tools may keep something else under this name.
         return None
+
+
+def stored_range(properties: Mapping[str, str]) -> str | None:
+    """Return the input range that a file carries under `RANGE_KEY`, or None."""
+    stored = properties.get(RANGE_KEY)
+    return stored if stored in INPUT_RANGES else None
 
 
 def _words(error: Exception) -> str:

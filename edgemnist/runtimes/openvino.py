@@ -13,7 +13,7 @@ from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes.files import ONNX, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier, not_a_classifier
-from edgemnist.runtimes.onnxruntime import LABELS_KEY, decode_labels
+from edgemnist.runtimes.onnxruntime import LABELS_KEY, RANGE_KEY, decode_labels, stored_range
 from edgemnist.runtimes.pixels import Numbers, decoder, encoder
 
 _SETTINGS: Final = {
@@ -26,7 +26,15 @@ _SETTINGS: Final = {
 class OpenVINOClassifier(ChunkedClassifier):
     """Answers with OpenVINO's CPU plug-in. Calls from several threads take turns."""
 
-    def __init__(self, model: bytes, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+    ) -> None:
         """`model` is the contents of an ONNX file, `path` its name in messages."""
         self._path = path
         self._lock = threading.Lock()
@@ -39,15 +47,17 @@ class OpenVINOClassifier(ChunkedClassifier):
             raise not_a_classifier(path, f"its input is an array of {source.partial_shape}")
         self._batch, self._shape = batch, tuple(shape)
         self._input = Numbers(np.dtype(source.element_type.to_dtype()))
-        self._encode = encoder(self._input)
+        self._encode = encoder(self._input, input_range or stored_range({RANGE_KEY: _stored(network, RANGE_KEY)}))
         self._decode = decoder(Numbers(np.dtype(compiled.outputs[0].element_type.to_dtype())))
         self._request = compiled.create_infer_request()
-        self._set_up(path, labels if labels is not None else _stored_labels(network))
+        self._set_up(path, labels if labels is not None else decode_labels(_stored(network, LABELS_KEY)))
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> OpenVINOClassifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> OpenVINOClassifier:
         """Read an ONNX file; see `Classifier.load`."""
-        return cls(read_model(path, ONNX), path, threads=threads, labels=labels)
+        return cls(read_model(path, ONNX), path, threads=threads, labels=labels, input_range=input_range)
 
     def _scores(self, images: Images) -> Probabilities:
         pixels = np.empty(images.shape, dtype=self._input.storage)
@@ -73,13 +83,13 @@ def _compile(model: bytes, path: Path, threads: int) -> tuple[Any, Any]:
         raise ArtifactError(f"{path} cannot be loaded by OpenVINO: {_words(error)}") from error
 
 
-def _stored_labels(network: Any) -> list[str] | None:  # noqa: ANN401 - OpenVINO has no types
-    """Return the names of the classes that a file carries, or None."""
+def _stored(network: Any, key: str) -> str:  # noqa: ANN401 - OpenVINO has no types
+    """Return an entry of the file's metadata, or an empty string."""
     try:
         # Where the ONNX reader keeps the file's `metadata_props`.
-        return decode_labels(network.get_rt_info(["framework", LABELS_KEY]).astype(str))
+        return str(network.get_rt_info(["framework", key]).astype(str))
     except RuntimeError:
-        return None
+        return ""
 
 
 def _words(error: Exception) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
+from edgemnist.formats import INPUT_RANGES, UNIT
 
 Encode: TypeAlias = Callable[[Images, npt.NDArray[Any]], object]
 """Write images, uint8 [N, 28, 28], to an array of `Numbers.storage` of the same shape."""
@@ -45,18 +46,31 @@ def can_express(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" or dtype in (np.dtype(np.int8), np.dtype(np.uint8))
 
 
-def quantize_pixels(numbers: Numbers) -> npt.NDArray[Any]:
+def quantize_pixels(numbers: Numbers, input_range: str | None = None) -> npt.NDArray[Any]:
     """Return the number that stands for each pixel value, [256] of an 8-bit dtype.
 
-    Pixels are pixel / 255, rounded to the nearest step (halves up, as TFLite does with positive numbers) and cut off
-    at the ends of the dtype. Without a scale they are the pixels themselves, less 128 where the dtype is signed.
+    Pixels become real numbers of `input_range` (None: the one that scale and zero point cover), rounded to the nearest
+    step (halves up, as TFLite does with positive numbers) and clipped at the ends of the dtype. Without a scale they
+    are the pixels themselves, less 128 if the dtype is signed.
     """
     limits = np.iinfo(numbers.dtype)
     if numbers.scale is None:
         return (_VALUES + limits.min).astype(numbers.dtype)
-    steps = np.floor(_VALUES / 255 / numbers.scale + 0.5) + numbers.zero_point
+    low, high = INPUT_RANGES[input_range or covered_range(numbers)]
+    steps = np.floor((_VALUES / 255 * (high - low) + low) / numbers.scale + 0.5) + numbers.zero_point
     table: npt.NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(numbers.dtype)
     return table
+
+
+def covered_range(numbers: Numbers) -> str:
+    """Return the input range that a quantized tensor was made for: the one whose ends are nearest to its own."""
+    limits = np.iinfo(numbers.dtype)
+    scale = 1.0 if numbers.scale is None else numbers.scale
+    ends = [scale * (limit - numbers.zero_point) for limit in (limits.min, limits.max)]
+    # A factor counts, not a difference: images for calibration are not all white.
+    if ends[1] > np.sqrt(INPUT_RANGES["0..255"][1]):
+        return "0..255"
+    return "-1..1" if ends[0] < -ends[1] / 2 else UNIT
 
 
 def dequantize_scores(numbers: Numbers) -> npt.NDArray[np.float32]:
@@ -67,12 +81,20 @@ def dequantize_scores(numbers: Numbers) -> npt.NDArray[np.float32]:
     return np.float32(numbers.scale) * (quantized - np.float32(numbers.zero_point))
 
 
-def encoder(numbers: Numbers) -> Encode:
-    """Return the fastest function that writes pixels as `numbers`."""
+def encoder(numbers: Numbers, input_range: str | None = None) -> Encode:
+    """Return the fastest function that writes pixels as `numbers`.
+
+    `input_range` is one of `INPUT_RANGES`; None stands for 0..1, or for what a quantized tensor covers.
+    """
     if numbers.dtype.kind == "f":
+        low, high = INPUT_RANGES[input_range or UNIT]
+        if high == np.iinfo(np.uint8).max:
+            return _copy
+        if low:
+            return partial(_shift, numbers.dtype.type(2 / 255))
         # A constant of the image's shape: NumPy takes 0.2 µs longer over a scalar.
         return partial(_scale, np.full(_ONE_IMAGE, 255, dtype=numbers.dtype))
-    table = quantize_pixels(numbers).view(np.uint8)
+    table = quantize_pixels(numbers, input_range).view(np.uint8)
     if np.array_equal(table, _VALUES):
         return _copy
     if np.array_equal(table, _VALUES ^ 0x80):
@@ -93,6 +115,12 @@ def decoder(numbers: Numbers) -> Decode:
 def _scale(whole: npt.NDArray[Any], images: Images, out: npt.NDArray[Any]) -> None:
     out[...] = images
     np.divide(out, whole, out)
+
+
+def _shift(factor: np.floating[Any], images: Images, out: npt.NDArray[Any]) -> None:
+    out[...] = images
+    np.multiply(out, factor, out)
+    np.subtract(out, out.dtype.type(1), out)
 
 
 def _copy(images: Images, out: npt.NDArray[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Group, RenderableType
 
-from edgemnist.console.tables import table
+from edgemnist.console.tables import closing, count, table
 from edgemnist.results.data import RuntimesResult
 
 _WORDS = ("quantizations, the default first", "what it is", "files", "installed")
@@ -20,7 +20,7 @@ def runtimes_page(result: RuntimesResult) -> RenderableType:
         runtimes.add_row(
             runtime.name, runtime.summary, " ".join(runtime.suffixes), _state(runtime.versions, runtime.install)
         )
-    parts = [formats, runtimes]
+    parts: list[RenderableType] = [formats, runtimes]
     if result.artifacts:
         artifacts = table(
             f"model of {result.exports}", "runtime", "file", "can run here", left=["runtime", "file", "can run here"]
@@ -31,6 +31,14 @@ def runtimes_page(result: RuntimesResult) -> RenderableType:
             usable = "yes" if artifact.installed and whole else "[red]no[/]"
             artifacts.add_row(artifact.name, artifact.runtime, status, usable)
         parts.append(artifacts)
+    runnable = sum(one.installed and one.status in {"current", "outdated"} for one in result.artifacts)
+    if result.artifacts:
+        all_of_them = runnable == len(result.artifacts)
+        parts.append(
+            closing(f"{runnable} of {count(len(result.artifacts), 'model')} can run here.", "", passed=all_of_them)
+        )
+    else:
+        parts.append(closing("There are no artifacts yet.", "edgemnist all"))
     return Group(*parts)
 
 

@@ -143,7 +143,7 @@ class Tensor:
     """Empty where the tensor is not quantized, one value for the whole tensor, or one a channel."""
     zero_points: npt.NDArray[np.int64]
     channel_axis: int
-    """Which axis has one scale for each index, where there are several."""
+    """Which axis has one scale for each index, if there are several."""
     content: npt.NDArray[np.uint8]
     """The bytes of a constant; empty otherwise."""
 

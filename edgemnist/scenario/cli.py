@@ -40,12 +40,10 @@ def scenario(
         ),
     ] = None,
     threads: options.ThreadRange = "1",
-    samples: Annotated[int, typer.Option("--samples", help="Timed calls, at the least.")] = 1000,
-    seconds: Annotated[float, typer.Option("--seconds", help="Timed seconds, at the least.")] = 1.0,
+    samples: options.Samples = 1000,
+    seconds: options.Seconds = 1.0,
     rounds: Annotated[int, typer.Option("--rounds", help="single-stream: rounds, each in fresh processes.")] = 3,
-    repeats: Annotated[
-        int, typer.Option("--repeats", help="How often to measure a disturbed round again before it is marked.")
-    ] = 1,
+    repeats: options.Repeats = 1,
     save: options.Save = None,
     on: options.OnEach = None,
     root: options.Root = None,
@@ -62,14 +60,15 @@ def scenario(
     from edgemnist.scenario.screen import fleet_scenario_page, scenario_page
 
     played = ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit)
+    options.check_output("--save", save)
     if on:
         options.refuse_with_on(context, "exports")
         from edgemnist.deploy.remote import scenario_on
-        from edgemnist.deploy.target import Target
+        from edgemnist.deploy.target import BoardAddress
         from edgemnist.storage import write_file
 
         words = options.given_words(context, without=options.HERE)
-        fleet = scenario_on([Target.of(host, root=root, ssh_config=ssh_config) for host in on], words)
+        fleet = scenario_on([BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in on], words)
         if save is not None:
             write_file(save, fleet.to_json().encode())
         show(fleet, lambda: fleet_scenario_page(fleet), json=json)
@@ -81,5 +80,7 @@ def scenario(
         threads=first, threads_to=last, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
     )
     reporter = TerminalReporter()
-    result = run_scenario(Exports.open(exports, reporter), models, config, played, save=save, reporter=reporter)
-    show(result, lambda: scenario_page(result), json=json)
+    opened = Exports.open(exports, reporter)
+    result = run_scenario(opened, models, config, played, save=save, reporter=reporter)
+    opened.findings.save_scenario(result, reporter)
+    show(result, lambda: scenario_page(result, opened.command("report")), json=json)

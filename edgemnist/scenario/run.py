@@ -10,11 +10,10 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.models import Subject, select_subjects
+from edgemnist.bench.config import BenchConfig, Subject, select_subjects
 from edgemnist.bench.process import play_undisturbed
 from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, Trial
-from edgemnist.bench.quality import host_doubts, quieter
+from edgemnist.bench.quality import host_warnings, quieter
 from edgemnist.bench.run import evaluation_images, latency, measure_all, request_for, scratch_directory
 from edgemnist.bench.statistics import summarise
 from edgemnist.errors import UnknownNameError, UsageError, check_range
@@ -22,7 +21,7 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import without_samples
 from edgemnist.machine.facts import host_facts
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.bench import Played, Point, ScenarioResult
+from edgemnist.results.bench import Point, ScenarioResult, ScenarioRun
 from edgemnist.storage import write_file
 
 PERCENTILE: Final = 0.90
@@ -45,7 +44,7 @@ def early_stopping_bound(
 
 
 def tolerated_misses(count: int, percentile: float = PERCENTILE, confidence: float = CONFIDENCE) -> int:
-    """Return t of `early_stopping_bound` for `count` samples; 0 where there are too few."""
+    """Return t of `early_stopping_bound` for `count` samples; 0 if there are too few."""
     misses = np.arange(count + 1)
     # log(k!), so that 100,000 samples are as exact as 100.
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])
@@ -124,7 +123,7 @@ def run_scenario(
 ) -> ScenarioResult:
     """Play a scenario with models of an export directory: those named, or all that can be run, but not Keras.
 
-    `save` gets the raw samples; the result that is returned, and kept in the export directory, has none. Raises what
+    `save` gets the raw samples; the result that is returned has none. Raises what
     `edgemnist.bench.run.bench` and `write_file` raise.
     """
     subjects = [
@@ -145,25 +144,23 @@ def run_scenario(
         results=played,
         p99_limit_us=scenario.limit_us,
         rate=scenario.resolved_rate,
-        warnings=host_doubts(host),
+        warnings=host_warnings(host),
     )
     if save is not None:
         write_file(save, result.to_json().encode())
-    if config.slowdown == 1 and not exports.is_reference:
-        exports.findings.save_scenario(result, reporter)
     return without_samples(result)
 
 
 def _single_stream(
     subjects: Sequence[Subject], images: Images, config: BenchConfig, reporter: Reporter
-) -> list[Played]:
+) -> list[ScenarioRun]:
     measured = measure_all(subjects, images, config, reporter)
     played = []
     for subject in subjects:
         samples = [sample for one in measured[subject.key] for sample in one.report.samples]
         bound = early_stopping_bound(samples)
         played.append(
-            Played(
+            ScenarioRun(
                 name=subject.name,
                 runtime=subject.runtime,
                 threads=subject.threads,
@@ -178,7 +175,7 @@ def _single_stream(
 
 def _play_all(
     subjects: Sequence[Subject], images: Images, config: BenchConfig, scenario: ScenarioConfig, reporter: Reporter
-) -> list[Played]:
+) -> list[ScenarioRun]:
     orders = _orders(config, scenario)
     played = []
     quietest: float | None = None
@@ -194,7 +191,7 @@ def _play_all(
                 for trial in report.trials
             ]
             played.append(
-                Played(
+                ScenarioRun(
                     name=subject.name,
                     runtime=subject.runtime,
                     threads=subject.threads,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import doubts, fault_line, host_line, table, throttle_note
+from edgemnist.console.tables import closing, count, fault_line, host_line, quality, table, throttle_note
 from edgemnist.results.bench import ScenarioResult
 from edgemnist.results.boards import FleetScenarioResult
-from edgemnist.scenario.table import played_name, scenario_table
+from edgemnist.scenario.table import run_name, scenario_table
 
 
-def scenario_page(result: ScenarioResult) -> RenderableType:
+def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
     """Draw what a scenario found out about each artifact."""
     found = scenario_table(result)
     page = table(*found.columns)
@@ -19,9 +19,10 @@ def scenario_page(result: ScenarioResult) -> RenderableType:
         page.add_row(*(Text(cell.text, style="bold" if cell.strong else "") for cell in row))
     warnings = [
         *result.warnings,
-        *(f"{played_name(one)}: {warning}" for one in result.results for warning in one.warnings),
+        *(f"{run_name(one)}: {'; '.join(one.warnings)}" for one in result.results if one.warnings),
     ]
-    return Group(Text(f"{found.title}: {found.text}"), page, host_line(result.host), *doubts(warnings))
+    last = closing(f"{count(len(result.results), 'model')} measured.", step)
+    return Group(Text(f"{found.title}: {found.text}"), page, host_line(result.host), *quality(warnings), last)
 
 
 def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgemnist.console.tables import microseconds
-from edgemnist.results.bench import Played, Point, ScenarioResult, subject_key
+from edgemnist.results.bench import Point, ScenarioResult, ScenarioRun, subject_key
 from edgemnist.scenario.run import DUTY_CYCLE, OFFLINE, SERVER, SINGLE_STREAM
 
 
@@ -35,7 +35,7 @@ def scenario_table(result: ScenarioResult) -> ScenarioTable:
     return _TABLES[result.scenario](result)
 
 
-def played_name(one: Played) -> str:
+def run_name(one: ScenarioRun) -> str:
     """Return the artifact, and the number of threads where that is not 1."""
     return subject_key(one.name, one.runtime, one.threads)
 
@@ -72,7 +72,7 @@ def _offline(result: ScenarioResult) -> ScenarioTable:
     return ScenarioTable(
         title="Offline",
         text="images a second over batch sizes; the highest is bold.",
-        columns=["batch", *(played_name(one) for one in result.results)],
+        columns=["batch", *(run_name(one) for one in result.results)],
         rows=rows,
     )
 
@@ -97,7 +97,7 @@ def _server(result: ScenarioResult) -> ScenarioTable:
     )
 
 
-def _served(one: Played, asked: float | None) -> Iterator[tuple[str, Point]]:
+def _served(one: ScenarioRun, asked: float | None) -> Iterator[tuple[str, Point]]:
     """Yield the trials that are worth showing, of all that the search made, with what each of them is."""
     yield from (("asked for", point) for point in one.points if point.setting == asked)
     yield from (("highest that holds", point) for point in one.points if point.setting == one.best)
@@ -128,8 +128,8 @@ def _duty_cycle(result: ScenarioResult) -> ScenarioTable:
     )
 
 
-def _row(one: Played, *cells: Cell) -> list[Cell]:
-    return [Cell(text=played_name(one)), *cells]
+def _row(one: ScenarioRun, *cells: Cell) -> list[Cell]:
+    return [Cell(text=run_name(one)), *cells]
 
 
 _TABLES = {SINGLE_STREAM: _single_stream, OFFLINE: _offline, SERVER: _server, DUTY_CYCLE: _duty_cycle}

@@ -1,5 +1,5 @@
 """`edgemnist serve`: a page to draw on, and an HTTP interface to `predict` and `read`.
 
-`run` opens the socket and runs the server, `protocol` guards the connection, `guard` each request, `routes` answers it;
-`work` is what an answer consists of, on bytes in memory, without HTTP.
+`run` opens the socket, `server` limits each connection, `middleware` checks each request, and `routes` answers it.
+Pictures are decoded by `worker`, in processes that `workers` starts and kills.
 """

@@ -22,19 +22,21 @@ def serve(
     context: typer.Context,
     *,
     host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; any but a loopback one needs a token.")
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes any free one.")] = 8000,
+    port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes a free one.")] = 8000,
     token: Annotated[
         str | None,
-        typer.Option("--token", metavar="SECRET", envvar="EDGEMNIST_TOKEN", help="What clients have to send."),
+        typer.Option("--token", metavar="SECRET", envvar="EDGEMNIST_TOKEN", help="What clients must send."),
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="The same, from a file that others cannot read.")
+        Path | None, typer.Option("--token-file", metavar="FILE", help="The same, from a file that only you can read.")
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="HOST", help="Without a token: another name to be asked by, beside localhost."),
+        typer.Option(
+            "--name", metavar="HOST", help="Without a token: another host name to answer to, beside localhost."
+        ),
     ] = None,
     artifact: Annotated[
         str | None,
@@ -42,14 +44,16 @@ def serve(
             "--artifact",
             metavar="NAME|FILE",
             show_default="the fastest verified one",
-            help="Answers where a request names none. A file is the only one that answers.",
+            help="Answers requests that name none. A file is then the only one that answers.",
         ),
     ] = None,
     threads: options.Threads = 1,
     exports: options.Exports = None,
     rate: Annotated[
         float,
-        typer.Option("--rate", metavar="R", help="Requests a second of one client; 0: any.", rich_help_panel=_LIMITS),
+        typer.Option(
+            "--rate", metavar="R", help="Requests a second of one client; 0 for no limit.", rich_help_panel=_LIMITS
+        ),
     ] = 100.0,
     concurrency: Annotated[
         int | None,
@@ -57,18 +61,22 @@ def serve(
             "--concurrency",
             metavar="N",
             show_default="one for each CPU",
-            help="Large pictures that are worked on at once.",
+            help="Large pictures decoded at once.",
             rich_help_panel=_LIMITS,
         ),
     ] = None,
     max_bytes: Annotated[
-        int, typer.Option("--max-bytes", metavar="N", help="Of a request.", rich_help_panel=_LIMITS)
+        int, typer.Option("--max-bytes", metavar="N", help="Largest request.", rich_help_panel=_LIMITS)
     ] = 16 * 2**20,
     max_pixels: Annotated[
-        int, typer.Option("--max-pixels", metavar="N", help="Of a request's pictures.", rich_help_panel=_LIMITS)
+        int,
+        typer.Option(
+            "--max-pixels", metavar="N", help="Most pixels in the pictures of a request.", rich_help_panel=_LIMITS
+        ),
     ] = 2**25,
     systemd: Annotated[
-        bool, typer.Option("--systemd", help="Print a unit that runs this command, and end.", rich_help_panel=_SYSTEMD)
+        bool,
+        typer.Option("--systemd", help="Print a systemd unit for this command, and end.", rich_help_panel=_SYSTEMD),
     ] = False,
     socket: Annotated[
         bool,
@@ -88,23 +96,23 @@ def serve(
 ) -> None:
     """Answer over HTTP: a page to draw on, and `predict` and `read` for other programs.
 
-    Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json tells how to ask.
+    Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json describes the requests.
     """
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.errors import UsageError
-    from edgemnist.serve.config import Limits, ServeConfig
-    from edgemnist.serve.guard import read_token, unit_token
+    from edgemnist.serve.config import Limits, ServeConfig, read_token, unit_token
 
     for option, asked in (("--socket", socket), ("--user", user)):
         if asked and not systemd:
-            raise UsageError(f"{option} says which unit to print, and --systemd is missing", hint="Add --systemd.")
+            raise UsageError(f"{option} needs --systemd", hint="Add --systemd, which prints a unit.")
+    reporter = TerminalReporter()
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
     if concurrency is not None:
         limits = dataclasses.replace(limits, concurrency=concurrency)
     config = ServeConfig(
         host=host,
         port=port,
-        token=unit_token(token, token_file) if systemd else read_token(token, token_file),
+        token=unit_token(token, token_file) if systemd else read_token(token, token_file, reporter),
         names=tuple(name or ()),
         artifact=artifact,
         threads=threads,
@@ -126,8 +134,7 @@ def serve(
     from edgemnist.serve.screen import log_to_stderr, show_started
 
     log_to_stderr()
-    reporter = TerminalReporter()
     opened = open_for_answers(exports, artifact, reporter)
     with quiet_libraries():
         service = open_service(opened, config, reporter)
-    service.run(lambda result: show_started(result, json=json))
+    service.run(lambda result: show_started(result, json=json, token=config.token))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-from edgemnist.errors import UsageError
+from edgemnist.errors import UsageError, check_range
+from edgemnist.progress import SILENT, Reporter
 
 DEFAULT_PORT: Final = 8000
 """Where `edgemnist deploy` looks for a healthy service."""
@@ -16,15 +19,17 @@ BACKLOG: Final = 512
 """Connections that wait to be accepted."""
 MIN_TOKEN: Final = 16
 """Characters: 16 hexadecimal digits are 64 bits, which nobody guesses at the rate that is allowed here."""
+MIN_DIFFERENT: Final = 5
+"""Different characters: of random tokens, one in two million has fewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one request, one client and all of them together may take. Raises UsageError for what makes no sense."""
+    """What one request, one client and all of them together may take. Raises UsageError for a limit that is too low."""
 
     max_bytes: int = 16 * 2**20
     """Of a request's body: more than a phone's photograph has."""
-    max_held_bytes: int = 64 * 2**20
+    max_held_bytes: int = 48 * 2**20
     """Of all bodies in memory at once."""
     max_pixels: int = 2**25
     """Of all pictures of a request: 33 megapixels, which take 100 MB as RGB."""
@@ -36,7 +41,13 @@ class Limits:
     """Large pictures that are worked on at the same time."""
     waiting: int = 16
     """Large pictures that may wait for that."""
+    work_timeout_s: float = 10.0
+    """For decoding and reading the pictures of a request: a 33-megapixel PNG takes a Raspberry Pi 4 about 4 seconds."""
     max_connections: int = 512
+    max_connections_of_client: int = 128
+    """A quarter, so that one client cannot keep the others out; a reverse proxy is one client, too."""
+    max_pipelined: int = 16
+    """Requests of a connection that are sent before the one before them is answered; browsers send none."""
     header_timeout_s: float = 5.0
     """From the first byte of a request, or from the connection on, to the end of its header."""
     stall_timeout_s: float = 5.0
@@ -50,24 +61,20 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, least in (("max_bytes", 1024), ("max_pixels", 784), ("concurrency", 1), ("rate", 0)):
-            # In this way round, it is also told of what is not a number.
-            if not getattr(self, name) >= least:
-                option = "--" + name.replace("_", "-")
-                raise UsageError(f"{option} {getattr(self, name)} is too small", hint=f"Give at least {least}.")
+            check_range("--" + name.replace("_", "-"), getattr(self, name), least=least)
 
     @property
     def decoded_bytes(self) -> int:
         """Return how much memory pictures may take at once while they are decoded.
 
-        It is enough for one in colour that has all the pixels, and its copy. The default is half of what the systemd
-        unit allows the service.
+        It is enough for one in colour that has all the pixels, and its copy.
         """
-        return max(2**28, 8 * self.max_pixels)
+        return 8 * self.max_pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServeConfig:
-    """Options of the service. Raises UsageError for those that make no sense together."""
+    """Options of the service. Raises UsageError for those that cannot be combined."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
@@ -82,20 +89,16 @@ class ServeConfig:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - 16 bits
-            raise UsageError(f"--port {self.port} is no port", hint="Give a number from 1 to 65535, or 0 for any.")
-        if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii() or " " in self.token):
-            raise UsageError(
-                f"The token is not {MIN_TOKEN} or more ASCII characters without blanks",
-                hint="Make one with: openssl rand -hex 16",
-            )
+        check_range("--port", self.port, least=0, most=65_535)
+        if self.token is not None:
+            check_token(self.token)
         self.require_token(self.host)
 
     def require_token(self, address: str) -> None:
         """Raise UsageError where others can reach an address, and no token keeps strangers out."""
         if self.token is None and not is_loopback(address):
             raise UsageError(
-                f"{address} lets other machines in, and there is no token to keep strangers out",
+                f"Other machines can reach {address}, so the service needs a token",
                 hint="Add --token-file FILE, or --token with the output of: openssl rand -hex 16",
             )
 
@@ -103,7 +106,7 @@ class ServeConfig:
     def hosts(self) -> frozenset[str] | None:
         """Return the names that the `Host` header may have, or None for any.
 
-        Without a token it is all that keeps a page of the web, whose name was made to lead here, from asking.
+        Without a token, it is all that keeps out a web page whose host name leads to this address (DNS rebinding).
         """
         return None if self.token is not None else frozenset((*LOCALHOST, self.host, *self.names))
 
@@ -116,3 +119,47 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_token(token: str) -> None:
+    """Raise UsageError for a token that can be guessed, or that a header cannot carry."""
+    if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        problem = f"must have at least {MIN_TOKEN} ASCII characters and no spaces"
+    elif len(set(token)) < MIN_DIFFERENT:
+        problem = f"must have at least {MIN_DIFFERENT} different characters"
+    else:
+        return
+    raise UsageError(f"The token {problem}", hint="Make one with: openssl rand -hex 16")
+
+
+def read_token(token: str | None, file: Path | None, reporter: Reporter = SILENT) -> str | None:
+    """Return the first line of `file` where one was named, else `token`.
+
+    Tells where other users can read the file. Raises UsageError where it cannot be read.
+    """
+    if file is None:
+        return token
+    try:
+        text = file.read_text(encoding="utf-8")
+        mode = file.stat().st_mode
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(
+            f"The token file {file} cannot be read: {reason}", hint=f"Make it with: openssl rand -hex 16 > {file}"
+        ) from error
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        reporter.notice(f"Other users can read the token in {file}. Fix that with: chmod 600 {file}")
+    return text.strip().partition("\n")[0].strip()
+
+
+def unit_token(token: str | None, file: Path | None) -> str | None:
+    """Return a stand-in for the token, which systemd reads later, and perhaps only root may read now.
+
+    Raises UsageError for a token that would have to stand in the unit, where everybody can read it.
+    """
+    if file is None and token is not None:
+        raise UsageError(
+            "A token must not be written into a unit: everybody on the machine can read it",
+            hint="Put it into a file that only root can read, and name that with --token-file.",
+        )
+    return None if file is None else "0123456789abcdef"

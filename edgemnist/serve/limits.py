@@ -1,25 +1,20 @@
-"""How much clients may ask for: requests a second, bytes in memory, large pictures at once."""
+"""How much clients may ask for: requests a second, and bytes in memory."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import ipaddress
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import monotonic
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final
 
-from edgemnist.serve.faults import busy
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from edgemnist.serve.refusals import busy
 
 MAX_CLIENTS: Final = 10_000
-"""Whose rates are kept in mind; the one that was silent for longest is forgotten first."""
+"""Clients whose rates are remembered; the one that was silent for longest is forgotten first."""
 BURST_S: Final = 2.0
 """A client that was silent may ask as often at once as the rate allows in this time."""
 
@@ -35,10 +30,10 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, client: str) -> float:
-        """Count a request, and return 0 where it is allowed, else in how many seconds the next one will be."""
+        """Count a request. Return 0 if it is allowed, else the seconds until the next one is."""
         if self._rate == 0:
             return 0.0
-        key, now = _network(client), self._clock()
+        key, now = network_of(client), self._clock()
         level, then = self._buckets.pop(key, (self._burst, now))
         level = min(self._burst, level + (now - then) * self._rate)
         allowed = level >= 1
@@ -49,8 +44,8 @@ class RateLimiter:
 
 
 @functools.lru_cache(maxsize=1024)
-def _network(client: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the 64 bits of a network that one host has to itself."""
+def network_of(client: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the /64 network that an IPv6 host has to itself."""
     if ":" not in client:
         return client
     try:
@@ -62,8 +57,8 @@ def _network(client: str) -> str:
     return str(ipaddress.IPv6Network((address, 64), strict=False))
 
 
-class Held:
-    """Counts the bytes of all bodies that are in memory."""
+class BodyMemory:
+    """Counts the bytes of all bodies in memory."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -72,7 +67,7 @@ class Held:
     def take(self, size: int) -> None:
         """Count bytes. Raises RefusedError where they are too many."""
         if self.bytes + size > self._limit:
-            raise busy("The service has no memory left for this body at the moment")
+            raise busy("The service has no memory for another body at the moment")
         self.bytes += size
 
     def give_back(self, size: int) -> None:
@@ -101,38 +96,3 @@ class Memory:
             with self._changed:
                 self._free += size
                 self._changed.notify_all()
-
-
-class Pool:
-    """Threads for what takes longer than a few milliseconds, and a queue of limited length in front of them."""
-
-    def __init__(self, concurrency: int, waiting: int) -> None:
-        self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="work")
-        self._most = concurrency + waiting
-        self._jobs: set[Future[Any]] = set()
-
-    @property
-    def jobs(self) -> int:
-        """Return how many run or wait."""
-        return len(self._jobs)
-
-    async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Call a function in a thread. Raises RefusedError where too many are waiting already."""
-        if self.jobs >= self._most:
-            raise busy("All places for large pictures are taken")
-        future = self._executor.submit(functools.partial(function, *arguments, **options))
-        self._jobs.add(future)
-        # A client that goes away ends the wait, not the work, which then still takes its place.
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: self._done(future, loop))
-        return await asyncio.wrap_future(future)
-
-    def _done(self, future: Future[Any], loop: asyncio.AbstractEventLoop) -> None:
-        # Where the loop has been closed meanwhile, nobody counts any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._jobs.discard, future)
-
-    def close(self, patience_s: float) -> bool:
-        """Drop what waits, and give what runs so much time. Return whether it has ended."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        return not wait(self._jobs, patience_s).not_done

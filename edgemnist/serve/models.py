@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from edgemnist.agent.store import is_release_name
 from edgemnist.errors import UnknownNameError
-from edgemnist.exports.directory import CURRENT, Exports, RecordedArtifact
+from edgemnist.exports.directory import CURRENT, Exports, RecordedArtifact, model_for
 from edgemnist.exports.models import Model
-from edgemnist.predict.run import model_for
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.serve import ArtifactsResponse, ArtifactStatus
 from edgemnist.runtimes import RUNTIMES, default_runtime

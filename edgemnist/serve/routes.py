@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import functools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,68 +13,56 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from edgemnist import __version__
-from edgemnist.errors import UsageError
-from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
-from edgemnist.results.serve import HealthResponse
-from edgemnist.serve.body import (
-    JSON,
-    LARGE_BYTES,
-    Body,
-    content_type,
-    decode_batch,
-    forget_locals,
-    give_back_memory,
-    weigh,
-)
-from edgemnist.serve.faults import bad_request
-from edgemnist.serve.limits import Held, Memory, Pool
+from edgemnist.errors import UsageError, check_range
+from edgemnist.predict.refusal import DIGITS
+from edgemnist.predict.run import Sourced, tell
+from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
+from edgemnist.results.serve import Comparison, HealthResponse, PredictResponse, PredictTimes
+from edgemnist.serve.body import JSON, Body, GoneError, content_type
+from edgemnist.serve.limits import BodyMemory
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
-from edgemnist.serve.work import READING_BYTES, PredictJob, predict, read
+from edgemnist.serve.refusals import bad_request
+from edgemnist.serve.worker import Normalized, Page, PredictJob, ReadJob, images_of
+from edgemnist.serve.workers import SMALL_PIXELS, Lane, NotSmallError, Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Coroutine, Mapping
 
     from starlette.requests import Request
 
     from edgemnist.results.base import Result
-    from edgemnist.results.pictures import ReadResult
-    from edgemnist.results.serve import PredictResponse
+    from edgemnist.results.pictures import Prediction
+    from edgemnist.serve.assets import PageFile
     from edgemnist.serve.config import Limits
     from edgemnist.serve.models import LoadedModel, ModelStore
-    from edgemnist.serve.page_files import PageFile
 
-PICTURE: Final = "body"
-"""What messages call a picture that is all of a request; those of a batch are `images[0]` and so on."""
 MAX_COMPARED: Final = 16
 SMALL_BYTES: Final = 2**16
-"""Of a picture that is looked at without a thread: however many chunks it has, that takes less than 50 ms."""
-SMALL_PIXELS: Final = 2**17
-"""Of one that is answered without a thread, within a few milliseconds."""
+"""Of a picture that is tried in the lane for drawings first."""
 _NO_STORE = {"cache-control": "no-store"}
 
 
-@dataclass(frozen=True)
-class Pools:
-    """The threads of the service."""
-
-    pictures: Pool
-    files: Pool
-    """For what is read from the disk: artifacts, and what is known of them."""
-
-
 class Endpoints:
-    """Answers requests; what they have in common is done by `Guard`."""
+    """Answers requests; what they have in common is done by `RequestMiddleware`."""
 
     def __init__(
-        self, store: ModelStore, limits: Limits, metrics: Metrics, pools: Pools, files: Mapping[str, PageFile]
+        self,
+        store: ModelStore,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        drawings: Lane,
+        pictures: Lane,
+        disk: Threads,
+        files: Mapping[str, PageFile],
     ) -> None:
-        self._store, self._limits, self._metrics, self._pools, self._files = store, limits, metrics, pools, files
-        self._held = Held(limits.max_held_bytes)
-        self._memory = Memory(limits.decoded_bytes)
-        self._observe_predict = functools.partial(metrics.stage, "predict")
-        metrics.jobs.set_function(lambda: pools.pictures.jobs)
-        metrics.held.set_function(lambda: self._held.bytes)
+        """`drawings` and `pictures` decode what is small and what is not; `disk` loads and describes models."""
+        self._store, self._limits, self._metrics, self._files = store, limits, metrics, files
+        self._drawings, self._pictures, self._disk = drawings, pictures, disk
+        self._bodies = BodyMemory(limits.max_held_bytes)
+        metrics.jobs.set_function(lambda: pictures.jobs)
+        metrics.held.set_function(lambda: self._bodies.bytes)
         self._health = HealthResponse(status="ok", release=store.release, artifact=store.default, version=__version__)
         self._openapi = msgspec.json.encode(document(limits))
 
@@ -93,29 +82,28 @@ class Endpoints:
         """Read a digit from each picture."""
         kind = content_type(request, batches=True)
         names, show = _artifacts(request), _flag(request, "show")
-        with Body(request, self._limits, self._held) as body:
+        with Body(request, self._limits, self._bodies) as body:
             data = await body.read()
-            artifacts = [await self._loaded(name) for name in names]
-            if kind != JSON and self._is_small(data):
-                job = PredictJob(pictures=[data], names=[PICTURE], show=show)
-                result = predict(job, artifacts, self._observe_predict)
-            else:
-                result = await self._pools.pictures.run(self._predict_large, data, artifacts, kind=kind, show=show)
-        for one in artifacts:
+            models = [await self._loaded(name) for name in names]
+            job = PredictJob(batch=kind == JSON, digits=models[0].classifier.labels == DIGITS)
+            found = await self._until_gone(request, self._normalized(job, data, models[0]))
+        if job.batch or len(models) > 1:
+            result = await asyncio.to_thread(_predictions, found, models, show=show)
+        else:
+            result = _predictions(found, models, show=show)
+        for stage in ("decode", "normalize", "classify"):
+            self._metrics.stage("predict", stage, getattr(result.microseconds, stage) / 1e6)
+        for one in models:
             self._metrics.answered("predict", one.name, len(result.predictions))
         return _json(result)
 
-    def _is_small(self, data: bytes) -> bool:
-        """Tell whether a picture is answered sooner than a thread could be found for it."""
-        return len(data) <= SMALL_BYTES and weigh([data], self._limits).pixels <= SMALL_PIXELS
-
-    def _predict_large(self, data: bytes, artifacts: list[LoadedModel], *, kind: str, show: bool) -> PredictResponse:
-        """Answer for a large picture, or a batch, in a thread."""
-        pictures = decode_batch(data, self._limits.max_images) if kind == JSON else [data]
-        sources = [PICTURE] if kind != JSON else [f"images[{index}]" for index in range(len(pictures))]
-        job = PredictJob(pictures=pictures, names=sources, show=show)
-        with self._room(weigh(pictures, self._limits).bytes):
-            return predict(job, artifacts, self._observe_predict)
+    async def _normalized(self, job: PredictJob, data: bytearray, model: LoadedModel) -> Normalized | Page:
+        if not job.batch and len(data) <= SMALL_BYTES:
+            try:
+                return await self._drawings.run(job, data, model.classifier, most_pixels=SMALL_PIXELS)
+            except NotSmallError:
+                pass
+        return await self._pictures.run(job, data, model.classifier)
 
     async def read(self, request: Request) -> Response:
         """Read a page."""
@@ -123,37 +111,39 @@ class Endpoints:
         names = _artifacts(request)
         if len(names) > 1:
             raise bad_request("A page is read by one artifact", "Name one, or none.")
-        config = ReadConfig(min_confidence=_number(request, "min_confidence", DEFAULT_MIN_CONFIDENCE))
-        with Body(request, self._limits, self._held) as body:
+        confidence = _number(request, "min_confidence", DEFAULT_MIN_CONFIDENCE)
+        with Body(request, self._limits, self._bodies) as body:
             data = await body.read()
-            artifact = await self._loaded(names[0])
-            result = await self._pools.pictures.run(self._read_large, data, artifact, config)
-        self._metrics.answered("read", artifact.name, 1)
-        return _json(result)
+            model = await self._loaded(names[0])
+            job = ReadJob(min_confidence=confidence, labels=tuple(model.classifier.labels))
+            page = await self._until_gone(request, self._pictures.run(job, data, model.classifier))
+        if not isinstance(page, Page):
+            raise TypeError("a page was to be read")
+        observe = functools.partial(self._metrics.stage, "read")
+        observe("decode", page.decode_s)
+        for stage in ("find", "normalize", "classify", "arrange"):
+            observe(stage, getattr(page.result.milliseconds, stage) / 1e3)
+        self._metrics.answered("read", model.name, 1)
+        return _json(msgspec.structs.replace(page.result, artifact=model.name, runtime=model.runtime))
 
-    def _read_large(self, data: bytes, artifact: LoadedModel, config: ReadConfig) -> ReadResult:
-        """Read a page in a thread."""
-        weight = weigh([data], self._limits)
-        with self._room(max(weight.bytes, READING_BYTES * min(weight.pixels, config.max_side**2))):
-            return read(data, PICTURE, artifact, config, functools.partial(self._metrics.stage, "read"))
-
-    @contextlib.contextmanager
-    def _room(self, size: int) -> Iterator[None]:
-        """Have memory for pictures, and give it back in the end."""
-        with self._memory.reserve(size):
-            try:
-                yield
-            except Exception as error:
-                forget_locals(error)
-                raise
-            finally:
-                if size >= LARGE_BYTES:
-                    give_back_memory()
+    @staticmethod
+    async def _until_gone(request: Request, work: Coroutine[None, None, Normalized | Page]) -> Normalized | Page:
+        """Wait for work, and end it where the client leaves. Raises GoneError for that."""
+        working = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(request.receive())
+        try:
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise GoneError
+            return working.result()
+        finally:
+            working.cancel()
+            leaving.cancel()
 
     async def artifacts(self, request: Request) -> Response:
         """Tell what can be asked for."""
         del request
-        return _json(await self._pools.files.run(self._store.describe))
+        return _json(await self._disk.run(self._store.describe))
 
     async def health(self, request: Request) -> Response:
         """Tell that the service is well, and which release it answers from."""
@@ -179,7 +169,7 @@ class Endpoints:
 
     async def _loaded(self, name: str | None) -> LoadedModel:
         ready = self._store.ready(name)
-        return ready if ready is not None else await self._pools.files.run(self._store.get, name)
+        return ready if ready is not None else await self._disk.run(self._store.get, name)
 
 
 def _json(result: Result) -> Response:
@@ -197,7 +187,7 @@ def _artifacts(request: Request) -> list[str | None]:
 def _flag(request: Request, name: str) -> bool:
     text = request.query_params.get(name, "false")
     if text not in {"true", "false"}:
-        raise bad_request(f"{name}={text!r} is neither true nor false", f"Write {name}=true, or leave it out.")
+        raise bad_request(f"{name}={text!r} is neither true nor false", f"Give {name}=true, or leave it out.")
     return text == "true"
 
 
@@ -206,6 +196,45 @@ def _number(request: Request, name: str, default: float) -> float:
     if text is None:
         return default
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise UsageError(f"{name}={text!r} is no number", hint="Give one from 0 to 1.") from None
+        raise UsageError(f"{name}={text!r} is not a number", hint="Give one from 0 to 1.") from None
+    check_range(name, number, least=0, most=1)
+    return number
+
+
+def _predictions(found: Normalized | Page, models: Sequence[LoadedModel], *, show: bool) -> PredictResponse:
+    """Return what the first model answers, and how the others compare."""
+    if not isinstance(found, Normalized):
+        raise TypeError("pictures were to be normalized")
+    images = images_of(found.images)
+    sourced = [
+        Sourced(source=name, image=image, inverted=inverted, assessment=assessment)
+        for name, image, inverted, assessment in zip(
+            found.names, images, found.inverted, found.assessments, strict=True
+        )
+    ]
+
+    def answers(model: LoadedModel, *, show: bool) -> tuple[list[Prediction], float]:
+        started = perf_counter()
+        probabilities = model.classifier.predict_proba(images)
+        microseconds = (perf_counter() - started) * 1e6
+        return tell(model.classifier, sourced, probabilities, show=show), microseconds
+
+    first, *others = models
+    predictions, classify = answers(first, show=show)
+    compared = []
+    for other in others:
+        theirs, took = answers(other, show=False)
+        agrees = [one.digit for one in theirs] == [one.digit for one in predictions]
+        compared.append(
+            Comparison(artifact=other.name, runtime=other.runtime, agrees=agrees, predictions=theirs, microseconds=took)
+        )
+    return PredictResponse(
+        artifact=first.name,
+        runtime=first.runtime,
+        labels=list(first.classifier.labels),
+        predictions=predictions,
+        microseconds=PredictTimes(decode=found.decode_s * 1e6, normalize=found.normalize_s * 1e6, classify=classify),
+        compared=compared,
+    )

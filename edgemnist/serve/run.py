@@ -1,9 +1,9 @@
-"""The two agreements with systemd that a service needs: a socket that is handed over, and a word when it is ready."""
+"""Opening the service: its socket, or the one that systemd hands over, its models, and where it is found."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import ipaddress
 import os
 import socket
 import sys
@@ -15,7 +15,7 @@ from edgemnist.errors import EXIT_INTERRUPTED, UsageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.serve import ServeResult
-from edgemnist.serve.config import BACKLOG, Limits, ServeConfig
+from edgemnist.serve.config import BACKLOG, Limits, ServeConfig, is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edgemnist.exports.directory import Exports
 
 
+OUTSIDE: Final = ("192.0.2.1", 9)
+"""An address of documentation (RFC 5737), which nobody has."""
 FIRST_DESCRIPTOR: Final = 3
 """SD_LISTEN_FDS_START, see sd_listen_fds(3)."""
 
@@ -41,18 +43,8 @@ def inherited_socket() -> socket.socket | None:
     return socket.socket(fileno=FIRST_DESCRIPTOR)
 
 
-def tell_systemd(state: str) -> None:
-    """Send a word such as `READY=1`, see sd_notify(3); do nothing where nobody waits for it."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
-        messenger.connect("\0" + address[1:] if address.startswith("@") else address)
-        messenger.sendall(state.encode())
-
-
 SERVER: Final = Entry(
-    target="edgemnist.serve.app:make_app",
+    target="edgemnist.serve.server:make_app",
     summary="The service",
     requires=(
         Package("starlette", "starlette"),
@@ -68,8 +60,8 @@ ones, which take a fraction of that."""
 
 
 @dataclass(frozen=True)
-class Service:
-    """A service that has its socket and its artifacts, and does not answer yet."""
+class DigitService:
+    """The service with its socket and its artifacts, before it answers."""
 
     app: ASGIApp
     close: Callable[[], bool]
@@ -83,7 +75,7 @@ class Service:
 
         Ends the process where work does not end in time. Raises KeyboardInterrupt where it was SIGINT.
         """
-        from edgemnist.serve.app import run_server
+        from edgemnist.serve.server import run_server
 
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         try:
@@ -92,7 +84,7 @@ class Service:
             self.listener.close()
             ended = self.close()
         if not ended:
-            # A thread cannot be stopped, Python would wait for it, and nobody waits for its answer any more.
+            # A thread that loads a model cannot be stopped, and nobody waits for its answer any more.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(EXIT_INTERRUPTED if interrupted else 0)
@@ -100,7 +92,7 @@ class Service:
             raise KeyboardInterrupt
 
 
-def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporter = SILENT) -> Service:
+def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporter = SILENT) -> DigitService:
     """Open the socket, or take over systemd's, and load what answers where no artifact is named.
 
     `exports` is None where a model file answers alone.
@@ -121,9 +113,13 @@ def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporte
         listener.close()
         raise
     result = ServeResult(
-        url=_url(listener), artifact=store.default, release=store.release, token=config.token is not None
+        url=_url(listener),
+        artifact=store.default,
+        release=store.release,
+        token=config.token is not None,
+        address=_network_address(listener),
     )
-    return Service(app, close, config.limits, listener, result)
+    return DigitService(app, close, config.limits, listener, result)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -132,13 +128,30 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise UsageError(
-            f"{host}:{port} cannot be listened on: {error.strerror}",
+            f"The service cannot listen on {host}:{port}: {error.strerror}",
             hint="Choose another port with --port; 0 takes any free one."
             if error.errno in {errno.EADDRINUSE, errno.EACCES}
             else "Name an address of this machine with --host.",
         ) from error
 
 
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
+def _url(listener: socket.socket, host: str = "") -> str:
+    bound, port = listener.getsockname()[:2]
+    host = host or bound
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _network_address(listener: socket.socket) -> str | None:
+    """Return where other devices find the service: for an address that stands for all, the one that leads outside."""
+    bound = listener.getsockname()[0]
+    if is_loopback(bound):
+        return None
+    if not ipaddress.ip_address(bound.partition("%")[0]).is_unspecified:
+        return _url(listener)
+    try:
+        # Connecting a datagram socket sends nothing: it asks which way a packet would leave.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(OUTSIDE)
+            return _url(listener, probe.getsockname()[0])
+    except OSError:
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from rich.text import Text
 
@@ -13,7 +14,7 @@ from edgemnist.systemd import service_unit, socket_unit
 
 if TYPE_CHECKING:
     from edgemnist.results.serve import ServeResult
-    from edgemnist.systemd import Service
+    from edgemnist.systemd import Unit
 
 
 class UnitResult(Result, frozen=True, kw_only=True):
@@ -24,17 +25,22 @@ class UnitResult(Result, frozen=True, kw_only=True):
     text: str
 
 
-def show_started(result: ServeResult, *, json: bool) -> None:
-    """Say where to ask."""
+def show_started(result: ServeResult, *, json: bool, token: str | None = None) -> None:
+    """Say where the service answers; on a terminal, with a link that brings its token along for a phone."""
     if json:
         out().print(result.to_json(), markup=False, soft_wrap=True)
         return
     release = f", release {result.release}" if result.release else ""
-    token = ", with your token" if result.token else ""
-    err().print(Text(f"{result.artifact}{release} answers at {result.url}{token}. Stop it with Ctrl-C."))
+    secured = ", with your token" if result.token else ""
+    where = result.address or result.url
+    err().print(Text(f"{result.artifact}{release} answers at {where}{secured}. Stop it with Ctrl-C."), soft_wrap=True)
+    if result.address is not None and err().is_terminal:
+        # Behind the #, it reaches no server and no log.
+        link = f"{result.address}#token={quote(token)}" if token else result.address
+        err().print(Text(f"On a phone in the same network, open {link}"), soft_wrap=True)
 
 
-def show_unit(service: Service, *, socket: bool, json: bool) -> None:
+def show_unit(service: Unit, *, socket: bool, json: bool) -> None:
     """Print a unit as a file that can be installed."""
     text = socket_unit(service) if socket else service_unit(service)
     file = f"{service.name}.{'socket' if socket else 'service'}"
@@ -44,7 +50,7 @@ def show_unit(service: Service, *, socket: bool, json: bool) -> None:
 
 
 def log_to_stderr() -> None:
-    """Let what goes wrong while the service runs be read where its notices are."""
+    """Log what goes wrong while the service runs where its notices are."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from edgemnist.exports.models import absolute_name
 from edgemnist.serve.config import ServeConfig
-from edgemnist.systemd import Service, python_for, shown
+from edgemnist.systemd import Unit, python_for, shown
 
 TOKEN_CREDENTIAL = "token"  # noqa: S105 - the name of the secret
 
@@ -21,7 +21,7 @@ def describe_service(
     token_file: Path | None,
     user_unit: bool,
     options: Sequence[str],
-) -> Service:
+) -> Unit:
     """Return the service that runs this command, from this environment, with `options` beside host and directory."""
     # Not resolved: where it leads through `current`, the unit outlives the release.
     exports = exports.absolute()
@@ -33,7 +33,7 @@ def describe_service(
     if token_file is not None:
         command += ["--token-file", f"%d/{TOKEN_CREDENTIAL}"]
         credentials.append((TOKEN_CREDENTIAL, PurePosixPath(token_file.absolute())))
-    return Service(
+    return Unit(
         name="edgemnist",
         description="edgemnist: reads handwritten digits",
         command=command,

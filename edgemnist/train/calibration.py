@@ -5,8 +5,8 @@ negative log-likelihood. It goes into kernel and bias of the last layer: the mod
 changes.
 
 The paper takes held-out images. Here all images are trained on, and those have confidences that unseen ones do not
-deserve. So it is fitted on training images that are distorted anew, and strongly: that comes nearest to the temperature
-of held-out images, where some were held out to compare (`benchmarks/training/choices.md`).
+deserve. So it is fitted on training images with new, strong distortions: that comes nearest to the temperature of
+held-out images (`benchmarks/training/choices.md`).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ HALVINGS: Final = 40
 
 def calibrated(weights: Weights, train: Split, distortion: Distortion, seed: int) -> tuple[Weights, float]:
     """Return the weights with the last layer divided by the temperature, and the temperature."""
+    from edgemnist.train.augment import distorted
     from edgemnist.train.model import logits
-    from edgemnist.train.pool import distorted
 
     step = max(1, len(train) // IMAGES)
-    # A stream of its own: the pool has those of [seed, copy], and the teacher's moments [seed, 1].
+    # A stream of its own: the copies has those of [seed, copy], and the teacher's moments [seed, 1].
     images = distorted(train.images[::step], distortion, np.random.default_rng([seed, 0, 1]))
     found = temperature(np.asarray(logits(weights, images.astype(np.float32) / 255)), train.labels[::step])
     *earlier, kernel, bias = weights
@@ -67,19 +67,6 @@ def temperature(logits: npt.NDArray[np.float32], labels: Labels) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if sharpens(float(np.exp(middle))) else (middle, high)
     return float(np.exp((low + high) / 2))
-
-
-def calibration_error(probabilities: npt.NDArray[np.float32], labels: Labels, bins: int = 15) -> float:
-    """Return the expected calibration error, 0 to 1 (Guo et al., 15 bins): how far confidences are off the share right.
-
-    `probabilities` are float32 [N, C], `labels` [N].
-    """
-    confidences = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
-    # |Σ confidence − Σ right| of a bin is its gap times its images.
-    gaps = np.bincount(places, confidences, bins) - np.bincount(places, right, bins)
-    return float(np.abs(gaps).sum() / len(labels))
 
 
 ACTIVATION_BITS = 8

@@ -1,10 +1,10 @@
-"""Checkpoints: the state of a training after an epoch, from which it goes on to the same weights, bit for bit."""
+"""Training that can be interrupted: checkpoints of whole epochs, from which it continues to the same weights."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,36 +13,45 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import tensorflow as tf
 
+from edgemnist.data.dataset import Split
 from edgemnist.errors import TrainingError
 from edgemnist.progress import Reporter
 from edgemnist.results.train import Epoch
 from edgemnist.storage import write_file
+from edgemnist.train.checks import ChanceWatch
+from edgemnist.train.loop import DataSchedule, Fitted, State, fit
+from edgemnist.train.recipes import Plan
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from edgemnist.train.loop import Fitted, State
+    from edgemnist.train.model import Weights
+    from edgemnist.train.step import Forward
 
 LISTS = ("weights", "slots", "averages", "limits")
 """The fields of a state that are lists of tensors."""
-
-
-def digest(*values: object) -> str:
-    """Return a short hash of settings, by their `repr`: other settings, another hash."""
-    return hashlib.sha256("\n".join(map(repr, values)).encode()).hexdigest()[:16]
+FRESH = "Train without --resume to start from the beginning."
+INTERVAL_S = 1.0
+"""Between two checkpoints: to write one durably may take as long as an epoch of a small data set."""
+MAX_BYTES = 1 << 32
+"""Of the arrays in a checkpoint: ten times those of the largest network with its averages and two slots."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file of a training."""
+    """The file of a training, and the one that it replaced, which is kept until the next is replaced."""
 
     path: Path
     identity: Mapping[str, str]
-    """Everything that the weights depend on, by what a person calls it: only the same training can go on."""
+    """Everything that the weights depend on, by its name in messages: only the same training can continue."""
+
+    @property
+    def previous(self) -> Path:
+        """Where the checkpoint of another or an earlier training is kept that this one replaced."""
+        return self.path.with_name(f"previous-{self.path.name}")
 
     def save(self, fitted: Fitted) -> None:
-        """Write the file, atomically. Raises StorageError where that is impossible."""
+        """Write the file, atomically. Raises StorageError if that is impossible."""
         state = fitted.state
         arrays: dict[str, Any] = {
             f"{name}_{place}": np.asarray(tensor) for name in LISTS for place, tensor in enumerate(getattr(state, name))
@@ -54,63 +63,90 @@ class Checkpoint:
         write_file(self.path, stream.getvalue())
 
     def load(self) -> Fitted | None:
-        """Return the training so far, or None where there is no file.
+        """Return the training so far, None without a file; of this file and the previous one the one that went further.
 
-        Raises TrainingError where the file is damaged, or belongs to another training.
+        Raises TrainingError if the file is damaged or belongs to another training, and the previous one is of no use.
         """
-        from edgemnist.train.loop import Fitted
-
         try:
-            data = self.path.read_bytes()
+            earlier = self._read(self.previous)
+        except TrainingError:
+            # It mostly is of another training, and nobody asks for that.
+            earlier = None
+        try:
+            latest = self._read(self.path)
+        except TrainingError:
+            if earlier is None:
+                raise
+            latest = None
+        found = [fitted for fitted in (latest, earlier) if fitted is not None]
+        return max(found, key=lambda fitted: len(fitted.history), default=None)
+
+    def usable(self, reporter: Reporter) -> bool:
+        """Return whether a training can continue from here; a file of no use is set aside, with a notice."""
+        try:
+            return self.load() is not None
+        except TrainingError as error:
+            reporter.notice(f"{error.message}. This training starts from the beginning.")
+            # What cannot be moved is reported when the next checkpoint takes its place.
+            with contextlib.suppress(TrainingError):
+                self.set_aside()
+            return False
+
+    def set_aside(self) -> bool:
+        """Keep the file as the previous one, if there is one, and return whether there was."""
+        try:
+            self.path.replace(self.previous)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise TrainingError(f"{self.path} cannot be kept: {error.strerror}", hint="Move it elsewhere.") from error
+        return True
+
+    def remove(self) -> None:
+        """Delete the files of this training, which is finished; a previous one of another training stays."""
+        self.path.unlink(missing_ok=True)
+        try:
+            same = self._read(self.previous) is not None
+        except TrainingError:
+            same = False
+        if same:
+            self.previous.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> Fitted | None:
+        try:
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise TrainingError(f"{self.path} cannot be read: {error.strerror}") from error
+            raise TrainingError(f"{path} cannot be read: {error.strerror}", hint=FRESH) from error
         try:
+            _check_size(data)
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                # Read in full here, so that a damaged part shows now.
+                # Read completely, so that a damaged part shows now.
                 arrays = {name: file[name] for name in file.files}
             identity = msgspec.json.decode(arrays["identity"].tobytes(), type=dict[str, str])
             history = msgspec.json.decode(arrays["history"].tobytes(), type=tuple[Epoch, ...])
             state = _state(arrays)
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
-            raise TrainingError(
-                f"{self.path} is damaged, or no checkpoint",
-                hint="Train without --resume to start from the beginning.",
-            ) from error
-        self._check(identity)
-        return Fitted(state, history)
-
-    def usable(self, reporter: Reporter) -> bool:
-        """Return whether there is a training to go on with; a file that is of no use is told of and deleted."""
-        try:
-            return self.load() is not None
-        except TrainingError as error:
-            reporter.notice(f"{error.message}; it is given up, and this training starts from the beginning")
-            # What cannot be deleted, such as a directory, is told of when the next checkpoint takes its place.
-            with contextlib.suppress(OSError):
-                self.remove()
-            return False
-
-    def remove(self) -> None:
-        """Delete the file, where there is one."""
-        self.path.unlink(missing_ok=True)
-
-    def _check(self, identity: Mapping[str, str]) -> None:
+        except Exception as error:
+            # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong.
+            raise TrainingError(f"{path} is damaged or not a checkpoint", hint=FRESH) from error
         for what, wanted in self.identity.items():
             found = identity.get(what, "unknown")
             if found != wanted:
                 raise TrainingError(
-                    f"{self.path} belongs to another training: its {what} is {found}, and here it is {wanted}",
-                    hint="Name the options of that training, or train without --resume to start from the beginning.",
+                    f"{path} belongs to another training: its {what} is {found}, not {wanted}",
+                    hint=f"Repeat the options of that training. {FRESH}",
                 )
+        return Fitted(state, history)
+
+
+def _check_size(data: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+            raise ValueError("it expands to more than any training has")
 
 
 def _state(arrays: Mapping[str, Any]) -> State:
-    import tensorflow as tf
-
-    from edgemnist.train.loop import State
-
     def tensors(name: str) -> list[tf.Tensor]:
         count = sum(key.startswith(f"{name}_") for key in arrays)
         return [tf.constant(arrays[f"{name}_{place}"]) for place in range(count)]
@@ -120,3 +156,78 @@ def _state(arrays: Mapping[str, Any]) -> State:
 
 def _bytes(value: object) -> Any:  # noqa: ANN401 - uint8 [N]
     return np.frombuffer(msgspec.json.encode(value), np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """How a training went."""
+
+    weights: Weights
+    """To keep."""
+    history: tuple[Epoch, ...]
+    interrupted: bool
+    seconds: float
+    """Of all epochs and of compiling, including those before an interruption."""
+    temperature: float | None = None
+    """By which the logits were divided, once that is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitJob:
+    """What to train."""
+
+    name: str
+    """For the progress, such as `Training`."""
+    forward: Forward
+    weights: Weights
+    """Before training."""
+    plan: Plan
+    schedule: DataSchedule | None = None
+    checkpoint: Checkpoint
+
+
+def fit_resumably(job: FitJob, train: Split, *, resume: bool, reporter: Reporter) -> FitResult:
+    """Train, or continue from a checkpoint, with a notice.
+
+    On KeyboardInterrupt the result holds the last full epoch; before the end of the first one there is nothing to keep,
+    and the interruption is passed on. Without `resume` an earlier checkpoint is set aside when this one replaces it.
+    Raises TrainingError if the loss is not a number, or if the checkpoint is damaged or belongs to another training.
+    """
+    plan, checkpoint = job.plan, job.checkpoint
+    resumed = checkpoint.load() if resume else None
+    if resumed is not None:
+        reporter.notice(f"Continuing after epoch {len(resumed.history)} of {plan.epochs}.")
+    watch = ChanceWatch(train, plan.batch_size, reporter)
+    before = sum(epoch.seconds for epoch in resumed.history) if resumed else 0.0
+    started, fitted, interrupted = time.perf_counter(), resumed, False
+    saved, saved_at = resumed, -INTERVAL_S
+    with reporter.task(job.name, total=plan.epochs) as task:
+        task.update(len(resumed.history) if resumed else 0, "compiling")
+        try:
+            epochs = fit(job.forward, job.weights, train, plan, schedule=job.schedule, resumed=resumed)
+            for fitted in epochs:
+                last = fitted.history[-1]
+                if resumed is None and last.epoch == 1 and checkpoint.set_aside():
+                    reporter.notice(
+                        f"The checkpoint of an interrupted training was kept as {checkpoint.previous}. "
+                        "To continue that training, repeat its options with --resume."
+                    )
+                if time.monotonic() - saved_at >= INTERVAL_S:
+                    checkpoint.save(fitted)
+                    saved, saved_at = fitted, time.monotonic()
+                task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {last.accuracy:.2%}")
+                watch.see(last)
+        except KeyboardInterrupt:
+            if fitted is None:
+                raise
+            interrupted = True
+    if interrupted and fitted is not None and fitted is not saved:
+        checkpoint.save(fitted)
+    if fitted is None:
+        raise ValueError("a training has at least one epoch")
+    return FitResult(
+        weights=fitted.state.trained(),
+        history=fitted.history,
+        interrupted=interrupted,
+        seconds=before + time.perf_counter() - started,
+    )

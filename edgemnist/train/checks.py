@@ -1,4 +1,4 @@
-"""What can be wrong with the data or the course of a training, told before time is spent on it."""
+"""What can be wrong with the data or the fitted of a training, told before time is spent on it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ LEAST_PROGRESS = 0.1
 
 
 def check_learnable(dataset: Dataset, batch_size: int) -> None:
-    """Raise TrainingError where there is nothing to learn from the images, or no way to tell whether it was learned."""
+    """Raise TrainingError if the images teach nothing, or if nobody could tell what was learned."""
     train, test = dataset.train, dataset.test
     present = {name: set(np.unique(split.labels).tolist()) for name, split in (("training", train), ("test", test))}
     for name, indices in present.items():
         if not indices:
-            raise TrainingError(f"There are no {name} images", hint="See what there is with: edgemnist data")
+            raise TrainingError(f"The data set has no {name} images", hint="List its images with: edgemnist data")
     if len(present["training"]) == 1:
         (only,) = present["training"]
         raise TrainingError(
             f"All {len(train):,} training images are of one class, {dataset.labels[only]!r}",
-            hint="A classifier needs two classes at least.",
+            hint="A classifier needs at least two classes.",
         )
     for name, other in (("training", "test"), ("test", "training")):
         if missing := sorted(present[other] - present[name]):
@@ -73,7 +73,7 @@ class ChanceWatch:
         if epoch.epoch == self._judged_at and epoch.accuracy < least:
             self._reporter.notice(
                 f"After epoch {epoch.epoch} the accuracy is {epoch.accuracy:.1%}, and guessing gives "
-                f"{self._guessing:.1%}: are the labels right? Ctrl-C stops the training"
+                f"{self._guessing:.1%}: are the labels right? Ctrl-C stops the training."
             )
 
 

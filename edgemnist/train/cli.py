@@ -1,13 +1,20 @@
-"""`edgemnist train`."""
+"""`edgemnist train`: its options and its page."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
 from edgemnist.errors import EXIT_INTERRUPTED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from edgemnist.results.train import TrainResult
 
 app = command_app()
 
@@ -27,15 +34,15 @@ def train(
     hidden: options.Hidden = None,
     epochs: options.Epochs = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", show_default="the recipe's", help="Images a step.")
+        int | None, typer.Option("--batch-size", show_default="the recipe's", help="Images per step.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
     teacher_seed: Annotated[
         int | None,
-        typer.Option("--teacher-seed", show_default="the seed", help="Of the teacher, so that seeds can share one."),
+        typer.Option("--teacher-seed", show_default="the seed", help="Seed of the teacher, so that seeds share one."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted training left.")
+        bool, typer.Option("--resume", help="Continue from the checkpoint of an interrupted training.")
     ] = False,
     data: options.Data = None,
     offline: options.Offline = False,
@@ -46,9 +53,8 @@ def train(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
-    from edgemnist.exports.directory import DEFAULT_EXPORTS
+    from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.train.recipes import TrainConfig
-    from edgemnist.train.screen import train_page
 
     config = TrainConfig(
         recipe=recipe,
@@ -68,3 +74,27 @@ def train(
     show(result, lambda: train_page(result, directory), json=json)
     if result.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def train_page(result: TrainResult, exports: Path) -> RenderableType:
+    """Draw what was trained, on what, and how well it does."""
+    from edgemnist.console.tables import percent, table
+
+    page = table("", " ", prose=[" "])
+    page.show_header = False
+    network = "-".join(str(units) for units in (784, *result.hidden, len(result.labels)))
+    stopped = " (interrupted)" if result.interrupted else ""
+    page.add_row("network", f"{network}, {result.parameters:,} parameters")
+    page.add_row("recipe", f"{result.recipe}, {result.epochs} epochs{stopped}, seed {result.seed}")
+    page.add_row("data", f"{result.data.source}: {result.data.train:,} to train, {result.data.test:,} to test")
+    page.add_row("test accuracy", f"[bold]{percent(result.test_accuracy)}[/]")
+    page.add_row("train accuracy", percent(result.train_accuracy))
+    for condition, accuracy in result.robustness.items():
+        page.add_row(f"  {condition}", percent(accuracy))
+    page.add_row("fit", f"{result.fit_seconds:.1f} s")
+    page.add_row("model", str(exports / result.model))
+    if result.teacher:
+        page.add_row("teacher", result.teacher)
+    for what, file in result.pictures.items():
+        page.add_row(what, str(exports / file))
+    return page

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -21,11 +21,17 @@ from edgemnist.data.dataset import Split
 from edgemnist.errors import TrainingError
 from edgemnist.results.train import Epoch
 from edgemnist.train.calibration import clipped, clipping_limits
-from edgemnist.train.course import Lesson, Lessons, unchanged
-from edgemnist.train.draws import Draws, draw_epoch
-from edgemnist.train.plan import Plan
-from edgemnist.train.recipes import Noise, Recipe, Rounding
-from edgemnist.train.step import Batch, Forward, Objective, distort, losses_of, with_noise
+from edgemnist.train.recipes import Noise, Plan, Recipe, Rounding
+from edgemnist.train.step import (
+    Batch,
+    Forward,
+    Objective,
+    Randomness,
+    distort,
+    draw_randomness,
+    losses_of,
+    with_noise,
+)
 
 if TYPE_CHECKING:
     from edgemnist.train.model import Weights
@@ -48,7 +54,7 @@ class State(NamedTuple):
     """At which kernels are clipped; empty where nothing is rounded yet."""
 
     def trained(self) -> Weights:
-        """Return the weights to keep: the averages where there are some, within the limits where there are some."""
+        """Return the weights to keep: the averages if the recipe takes them, clipped at the limits if it rounds."""
         weights = [np.asarray(weight) for weight in self.averages or self.weights]
         return clipped(weights, [np.asarray(limit) for limit in self.limits]) if self.limits else weights
 
@@ -59,6 +65,25 @@ class Fitted:
 
     state: State
     history: tuple[Epoch, ...]
+
+
+class EpochData(NamedTuple):
+    """The training images as one epoch sees them, in their order."""
+
+    images: tf.Tensor
+    """uint8 [N, 28, 28]."""
+    targets: tf.Tensor
+    """float16 [N, C], a teacher's logits; empty without a teacher."""
+
+
+DataSchedule: TypeAlias = Callable[[int], EpochData]
+"""From the number of an epoch, counted from 1, to its data: the same for the same number."""
+
+
+def unaugmented(train: Split) -> DataSchedule:
+    """Return a schedule in which every epoch sees the images as they are."""
+    data = EpochData(tf.constant(train.images), tf.zeros([len(train), 0], tf.float16))
+    return lambda _: data
 
 
 def initial_state(weights: Weights, recipe: Recipe) -> State:
@@ -79,17 +104,17 @@ def fit(
     train: Split,
     plan: Plan,
     *,
-    lessons: Lessons | None = None,
+    schedule: DataSchedule | None = None,
     resumed: Fitted | None = None,
 ) -> Iterator[Fitted]:
     """Train, and yield the state and the history after each epoch.
 
-    `lessons` says what each epoch learns from, where that is not the images as they are; a recipe that distils needs
-    it. `resumed` is an earlier training of the same plan to go on from.
+    `schedule` says what each epoch learns from, if not the images as they are; a recipe that distils needs it.
+    `resumed` is an earlier training of the same plan to continue from.
 
-    Raises TrainingError where the loss is no longer a finite number.
+    Raises TrainingError if the loss is no longer a finite number.
     """
-    lessons = lessons or unchanged(train)
+    schedule = schedule or unaugmented(train)
     labels, steps = tf.constant(train.labels, tf.int32), ceil(len(train) / plan.batch_size)
 
     @cache
@@ -101,7 +126,7 @@ def fit(
         started = time.perf_counter()
         before = _limited(fitted.state, plan.rounding_in(number))
         run_epoch = compiled(plan.noise_in(number), plan.rounding_in(number))
-        state, loss, hits = run_epoch(before, lessons(number), draw_epoch(plan, number, len(train)))
+        state, loss, hits = run_epoch(before, schedule(number), draw_randomness(plan, number, len(train)))
         record = Epoch(
             epoch=number,
             loss=float(loss) / len(train),
@@ -130,7 +155,7 @@ def _limited(state: State, rounding: Rounding | None) -> State:
 def _compiled_epoch(
     forward: Forward, all_labels: tf.Tensor, plan: Plan, noise: Noise | None, rounding: Rounding | None
 ) -> Callable[..., Sums]:
-    """Return a function of a state, a lesson and what `draw_epoch` gives."""
+    """Return a function of a state, the data of an epoch and what `draw_randomness` gives."""
     recipe, batch_size, images = plan.recipe, plan.batch_size, len(all_labels)
     steps = ceil(images / batch_size)
     objective = Objective(forward, recipe.distillation, rounding)
@@ -154,16 +179,16 @@ def _compiled_epoch(
         sums = tf.stack([tf.reduce_sum(losses), tf.reduce_sum(hits)])
         return State(state.step + 1, weights, slots, averages, state.limits), sums
 
-    def run_epoch(state: State, lesson: Lesson, draws: Draws) -> Sums:
+    def run_epoch(state: State, data: EpochData, randomness: Randomness) -> Sums:
         def body(index: tf.Tensor, state: State, sums: tf.Tensor) -> tuple[tf.Tensor, State, tf.Tensor]:
-            order = draws.order[index]
-            shown = tf.cast(tf.gather(lesson.images, order), tf.float32) / 255
-            shown = distort(shown, draws, index, plan.distortion)
-            shown = with_noise(shown, draws, index) if noise is not None else shown
+            order = randomness.order[index]
+            shown = tf.cast(tf.gather(data.images, order), tf.float32) / 255
+            shown = distort(shown, randomness, index, plan.distortion)
+            shown = with_noise(shown, randomness, index) if noise is not None else shown
             batch = Batch(
                 images=shown,
                 labels=tf.gather(all_labels, order),
-                targets=None if recipe.distillation is None else tf.cast(tf.gather(lesson.targets, order), tf.float32),
+                targets=None if recipe.distillation is None else tf.cast(tf.gather(data.targets, order), tf.float32),
                 counted=tf.cast(index * batch_size + tf.range(batch_size) < images, tf.float32),
             )
             state, step_sums = step(state, batch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -12,66 +11,20 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Labels, Probabilities
 from edgemnist.data.dataset import Split
+from edgemnist.figures import confusion_counts, draw_curves, new_figure, png
+from edgemnist.images.sheet import DETAIL, MOST, TEXT, Section, Tile, encoded, sheet_png, short
 from edgemnist.results.train import TrainResult
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from edgemnist.train.model import Weights
-
-
-DPI = 120
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches."""
-    # The object interface draws without a display, and leaves pyplot's global state alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as the contents of a PNG file."""
-    stream = io.BytesIO()
-    # Without the version of matplotlib in it, the same figure gives the same file.
-    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
-    return stream.getvalue()
-
-
-FEW_EPOCHS = 10
-"""Below this each epoch is marked by a dot."""
 
 
 def curves_png(result: TrainResult) -> bytes:
     """Return a PNG of loss and accuracy while training, with the accuracies of the finished model as lines."""
-    from matplotlib.ticker import MaxNLocator
-
-    epochs = [epoch.epoch for epoch in result.history]
-    losses, accuracies = [epoch.loss for epoch in result.history], [epoch.accuracy for epoch in result.history]
-    style = {"color": "tab:blue", "marker": "o" if len(epochs) < FEW_EPOCHS else ""}
     layers = "-".join(map(str, [*result.hidden, len(result.labels)]))
-
     figure = new_figure(9, 3.6)
     figure.suptitle(f"{result.recipe}, 784-{layers}, seed {result.seed}")
-    loss, accuracy = figure.subplots(1, 2)
-    loss.plot(epochs, losses, **style)
-    loss.set(xlabel="epoch", ylabel="loss while training", yscale="log")
-    accuracy.plot(epochs, accuracies, label="while training", **style)
-    for share, name, color in (
-        (result.train_accuracy, "training", "tab:green"),
-        (result.test_accuracy, "test", "tab:orange"),
-    ):
-        accuracy.axhline(share, color=color, linestyle="--", label=f"finished, {name} images: {share:.2%}")
-    accuracy.set(xlabel="epoch", ylabel="accuracy")
-    accuracy.yaxis.set_major_formatter(lambda share, _: f"{share:.1%}")
-    accuracy.legend(loc="lower right")
-    for axes in (loss, accuracy):
-        axes.grid(alpha=0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    draw_curves(figure, result)
     return png(figure)
 
 
@@ -84,10 +37,8 @@ def confusion_png(truth: Labels, answers: Labels, labels: Sequence[str]) -> byte
 
     Mistakes are shaded by their number. The right answers, a hundred times as many, stay unshaded.
     """
-    counts = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(counts, (truth, answers), 1)
+    counts, most = confusion_counts(truth, answers, len(labels))
     mistakes = counts - np.diag(np.diag(counts))
-    most = max(1, int(mistakes.max()))
     side = max(4.0, 0.5 * len(labels) + 1.2)
     figure = new_figure(side, side)
     axes = figure.subplots()
@@ -143,12 +94,9 @@ def filters_png(weights: Weights) -> bytes:
         sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE] = _shades(kernel[:, unit])
     picture = Image.fromarray(sheet)
     picture.putpalette(_palette())
-    stream = io.BytesIO()
-    # Enlarged without new colours, which the palette does not have.
-    picture.resize((picture.width * FILTER_SCALE, picture.height * FILTER_SCALE), Image.Resampling.NEAREST).save(
-        stream, format="PNG", optimize=True
-    )
-    return stream.getvalue()
+    # Enlarged without new colors, which the palette does not have.
+    size = picture.width * FILTER_SCALE, picture.height * FILTER_SCALE
+    return encoded(picture.resize(size, Image.Resampling.NEAREST))
 
 
 def _shades(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -166,62 +114,26 @@ def _palette() -> list[int]:
     return [*shades.ravel().tolist(), *FILTER_GROUND]
 
 
-MOST: Final = 120
-"""Digits drawn: of more, the most confident mistakes are shown."""
-SCALE: Final = 3
-TILE: Final = IMAGE_SIDE * SCALE
-COLUMNS: Final = 10
-GAP: Final = 16
-MARGIN: Final = 24
-HEADING: Final = 40
-CAPTION: Final = 44
-ROW: Final = TILE + CAPTION + GAP
-ANSWER_SIZE: Final = 15
-DETAIL_SIZE: Final = 12
-HEADING_SIZE: Final = 17
-
-GROUND: Final = (32, 36, 44)
-TEXT: Final = (240, 242, 245)
-DETAIL: Final = (158, 168, 184)
-LONGEST_LABEL: Final = 6
-
-
 def mistakes_png(test: Split, probabilities: Probabilities, labels: Sequence[str]) -> bytes:
-    """Return a PNG of the images that are answered wrongly, the most confident mistakes first.
+    """Return a PNG of the images with a wrong answer, the most confident mistakes first.
 
-    `probabilities` are float32 [N, C]. Below each image stand its true class » the answer, the probability of either,
-    and its index.
+    `probabilities` are float32 [N, C]. Below each image are its true class » the answer, the probability of each, and
+    its index.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     answers = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(answers != test.labels)
     wrong = wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")]
-    shown = wrong[:MOST]
-    rows = math.ceil(len(shown) / COLUMNS)
-    sheet = Image.new("RGB", (2 * MARGIN + COLUMNS * (TILE + GAP) - GAP, 2 * MARGIN + HEADING + rows * ROW), GROUND)
-    draw = ImageDraw.Draw(sheet)
-    answer_font, detail_font = ImageFont.load_default(ANSWER_SIZE), ImageFont.load_default(DETAIL_SIZE)
-    heading = f"{len(wrong):,} of {len(test):,} test images are wrong: true class » answer, with their probabilities"
-    if len(wrong) > len(shown):
-        heading += f" (the {len(shown)} most confident)"
-    draw.text((MARGIN, MARGIN), heading, fill=TEXT, font=ImageFont.load_default(HEADING_SIZE))
-    for place, index in enumerate(shown):
-        row, column = divmod(place, COLUMNS)
-        left, top = MARGIN + column * (TILE + GAP), MARGIN + HEADING + row * ROW
-        tile = Image.fromarray(test.images[index]).resize((TILE, TILE), Image.Resampling.NEAREST)
-        sheet.paste(tile, (left, top))
-        truth, answer = int(test.labels[index]), int(answers[index])
-        middle, base = left + TILE // 2, top + TILE + ANSWER_SIZE
-        words = f"{_short(labels[truth])} » {_short(labels[answer])}"
-        draw.text((middle, base), words, fill=TEXT, font=answer_font, anchor="ms")
-        shares = f"{probabilities[index, truth]:.2f} » {probabilities[index, answer]:.2f}"
-        draw.text((middle, base + DETAIL_SIZE + 2), shares, fill=DETAIL, font=detail_font, anchor="ms")
-        draw.text((middle, base + 2 * DETAIL_SIZE + 3), f"#{index}", fill=DETAIL, font=detail_font, anchor="ms")
-    stream = io.BytesIO()
-    sheet.save(stream, format="PNG", optimize=True)
-    return stream.getvalue()
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+    tiles = [
+        Tile(
+            image=test.images[index],
+            answer=f"{short(labels[test.labels[index]])} » {short(labels[answers[index]])}",
+            details=(
+                f"{probabilities[index, test.labels[index]]:.2f} » {probabilities[index, answers[index]]:.2f}",
+                f"#{index}",
+            ),
+        )
+        for index in wrong[:MOST]
+    ]
+    shown = f" (the {MOST} most confident)" if len(wrong) > MOST else ""
+    heading = f"{len(wrong):,} of {len(test):,} test images are wrong{shown}"
+    return sheet_png([Section(((heading, TEXT), ("true class » answer, with their probabilities", DETAIL)), tiles)])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from math import ceil, log2
 
-from edgemnist.errors import UnknownNameError, UsageError
+from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.train.augment import Distortion
 from edgemnist.train.model import Adam, Optimizer, RMSprop
 
@@ -54,7 +55,7 @@ class Distillation:
     images: int
     """In all copies together: there are more copies of a smaller set."""
     uses: int
-    """Lessons for which a copy is kept before it is made anew."""
+    """Epochs for which a copy is used before it is made again."""
     temperature: float
     """By which both sides' logits are divided, so that what the teacher finds similar counts more."""
     share: float
@@ -65,7 +66,7 @@ class Distillation:
         return max(2, min(MAX_COPIES, round(self.images / images)))
 
     def edition_of(self, copy: int, turn: int) -> int:
-        """Return how often a copy has been made anew by its lesson of a turn, all counted from 0.
+        """Return how often a copy has been made again before its use in a turn, all counted from 0.
 
         The first copy is the images as they are, always. Of the others each turn renews about as many as any other.
         """
@@ -144,7 +145,7 @@ class Recipe:
         if self.epochs is not None:
             return self.epochs
         if self.images_seen is None:
-            raise ValueError("a recipe says how long to train by its epochs or by its images seen")
+            raise ValueError("a recipe needs epochs or images_seen")
         return min(MAX_EPOCHS, ceil(self.images_seen / images))
 
     def distortion_for(self, parameters: int) -> Distortion | None:
@@ -235,7 +236,7 @@ MAX_SEED = 2**32 - 1
 class TrainConfig:
     """The options of a training, validated.
 
-    Raises UnknownNameError for an unknown recipe, and UsageError, naming the option, for a number that makes no sense.
+    Raises UnknownNameError for an unknown recipe, and UsageError, naming the option, for a number out of its range.
     """
 
     recipe: str = DEFAULT_RECIPE
@@ -253,14 +254,14 @@ class TrainConfig:
     def __post_init__(self) -> None:
         find_recipe(self.recipe)
         for units in self.hidden:
-            _require("--hidden", units, at_least=1, at_most=MAX_UNITS)
-        _require("--epochs", self.epochs, at_least=1)
-        _require("--batch-size", self.batch_size, at_least=1)
-        _require("--seed", self.seed, at_least=0, at_most=MAX_SEED)
-        _require("--teacher-seed", self.teacher_seed, at_least=0, at_most=MAX_SEED)
+            check_range("--hidden", units, least=1, most=MAX_UNITS)
+        check_range("--epochs", self.epochs, least=1)
+        check_range("--batch-size", self.batch_size, least=1)
+        check_range("--seed", self.seed, least=0, most=MAX_SEED)
+        check_range("--teacher-seed", self.teacher_seed, least=0, most=MAX_SEED)
         if self.teacher_seed is not None and self.resolved_recipe.distillation is None:
             raise UsageError(
-                f"--teacher-seed makes no sense with the recipe {self.recipe}, which has no teacher",
+                f"--teacher-seed does not apply: the recipe {self.recipe} has no teacher",
                 hint="Leave it out, or choose --recipe best.",
             )
 
@@ -275,8 +276,59 @@ class TrainConfig:
         return self.seed if self.teacher_seed is None else self.teacher_seed
 
 
-def _require(option: str, value: int | None, *, at_least: int, at_most: int | None = None) -> None:
-    if value is not None and value < at_least:
-        raise UsageError(f"{option} is {value}, and has to be at least {at_least}")
-    if value is not None and at_most is not None and value > at_most:
-        raise UsageError(f"{option} is {value}, and has to be at most {at_most:,}")
+def digest(*values: object) -> str:
+    """Return a short hash of settings, by their `repr`: other settings, another hash."""
+    return hashlib.sha256("\n".join(map(repr, values)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the loop needs to know."""
+
+    recipe: Recipe
+    distortion: Distortion | None
+    epochs: int
+    batch_size: int
+    seed: int
+
+    @property
+    def recipe_version(self) -> str:
+        """A short hash of the recipe: it changes with it, and its name does not."""
+        return digest(self.recipe)
+
+    def noise_in(self, epoch: int) -> Noise | None:
+        """Return the noise of an epoch, counted from 1."""
+        noise = self.recipe.noise
+        return noise if noise is not None and self._is_in(epoch, noise.begins) else None
+
+    def rounding_in(self, epoch: int) -> Rounding | None:
+        """Return the rounding of an epoch, counted from 1."""
+        rounding = self.recipe.rounding
+        return rounding if rounding is not None and self._is_in(epoch, rounding.begins) else None
+
+    def _is_in(self, epoch: int, begins: float) -> bool:
+        # The last epoch is in it, however few there are.
+        return epoch > min(begins * self.epochs, self.epochs - 1)
+
+
+def plan_for(config: TrainConfig, *, images: int, parameters: int) -> Plan:
+    """Return the plan for so many training images and a network of so many parameters."""
+    recipe = config.resolved_recipe.for_network(parameters)
+    return Plan(
+        recipe=recipe,
+        distortion=recipe.distortion_for(parameters),
+        epochs=config.epochs or recipe.epochs_for(images),
+        batch_size=config.batch_size or recipe.batch_size,
+        seed=config.seed,
+    )
+
+
+def plan_of(recipe: Recipe, *, images: int, seed: int) -> Plan:
+    """Return the plan of a recipe as it stands, for so many training images."""
+    return Plan(
+        recipe=recipe,
+        distortion=recipe.distortion,
+        epochs=recipe.epochs_for(images),
+        batch_size=min(recipe.batch_size, images),
+        seed=seed,
+    )

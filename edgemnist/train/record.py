@@ -1,14 +1,10 @@
-"""The Keras model as bytes, the same for the same model, whenever and by whichever process they are made."""
+"""What a training leaves: the evaluation of the model, its pictures, and the record of it all."""
 
 from __future__ import annotations
 
-import io
-import json
 import platform
-import tempfile
-import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -24,59 +20,18 @@ from edgemnist.exports.manifest import (
     read_manifest,
     sha256,
 )
+from edgemnist.exports.training import encode_training_images, training_images_record
 from edgemnist.results.train import TrainResult
+from edgemnist.runtimes.keras import model_bytes
 from edgemnist.storage import recover
+from edgemnist.train.checkpoint import FitResult
 from edgemnist.train.checks import conditions
-from edgemnist.train.course import Course
 from edgemnist.train.model import weights_sha256
 from edgemnist.train.pictures import confusion_png, curves_png, filters_png, mistakes_png
-from edgemnist.train.plan import Plan
-from edgemnist.train.recipes import TrainConfig
+from edgemnist.train.recipes import Plan, TrainConfig
 
 if TYPE_CHECKING:
     import keras
-
-
-ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest date that the ZIP format can express."""
-
-
-def model_bytes(model: keras.Model) -> bytes:
-    """Return the contents of a `.keras` file, without date and memory addresses.
-
-    Raises OSError where the system's temporary directory cannot hold it.
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "model.keras"
-        model.save(path)
-        saved = path.read_bytes()
-    normalized = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(saved)) as source, zipfile.ZipFile(normalized, "w") as target:
-        for name in sorted(source.namelist()):
-            data = source.read(name)
-            if name.endswith(".json"):
-                data = _normalized_json(data)
-            target.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), data)
-    return normalized.getvalue()
-
-
-def _normalized_json(data: bytes) -> bytes:
-    document = json.loads(data)
-    document.pop("date_saved", None)
-    _number_shared_objects(document, {})
-    return json.dumps(document).encode()
-
-
-def _number_shared_objects(node: Any, numbers: dict[int, int]) -> None:  # noqa: ANN401 - any part of a JSON document
-    """Replace the addresses by which Keras marks shared objects with 1, 2, 3 …, in order of appearance."""
-    if isinstance(node, dict):
-        if "shared_object_id" in node:
-            node["shared_object_id"] = numbers.setdefault(node["shared_object_id"], len(numbers) + 1)
-        for child in node.values():
-            _number_shared_objects(child, numbers)
-    elif isinstance(node, list):
-        for child in node:
-            _number_shared_objects(child, numbers)
 
 
 TRAINING_FILE = "training.json"
@@ -93,7 +48,7 @@ BATCH_SIZE = 1_000
 
 
 def describe(
-    model: keras.Model, course: Course, dataset: Dataset, config: TrainConfig, *, plan: Plan, teacher: str | None
+    model: keras.Model, fitted: FitResult, dataset: Dataset, config: TrainConfig, *, plan: Plan, teacher: str | None
 ) -> tuple[TrainResult, dict[str, bytes]]:
     """Evaluate the finished model, and return the result with the files to write, by name."""
     saved, test = model_bytes(model), dataset.test
@@ -106,26 +61,26 @@ def describe(
         recipe_version=plan.recipe_version,
         hidden=list(config.hidden),
         parameters=model.count_params(),
-        epochs=len(course.history),
+        epochs=len(fitted.history),
         batch_size=plan.batch_size,
         seed=config.seed,
-        interrupted=course.interrupted,
+        interrupted=fitted.interrupted,
         data=dataset.identity,
         labels=list(dataset.labels),
         train_accuracy=accuracy(model, dataset.train),
         test_accuracy=float(np.mean(answers == test.labels)),
-        fit_seconds=course.seconds,
-        history=list(course.history),
+        fit_seconds=fitted.seconds,
+        history=list(fitted.history),
         model=MODEL_FILE,
         sha256=sha256(saved),
-        weights_sha256=weights_sha256(course.weights),
+        weights_sha256=weights_sha256(fitted.weights),
         pictures=PICTURES,
         versions=_versions(),
         planned_epochs=plan.epochs,
         teacher=teacher,
         teacher_seed=config.resolved_teacher_seed if teacher is not None else None,
         robustness={name: accuracy(model, split) for name, split in shown},
-        temperature=course.temperature,
+        temperature=fitted.temperature,
     )
     return result, {
         MODEL_FILE: saved,
@@ -133,7 +88,7 @@ def describe(
         PICTURES["curves"]: curves_png(result),
         PICTURES["confusion matrix"]: confusion_png(test.labels, answers, dataset.labels),
         PICTURES["wrong test digits"]: mistakes_png(test, probabilities, dataset.labels),
-        PICTURES["first layer"]: filters_png(course.weights),
+        PICTURES["first layer"]: filters_png(fitted.weights),
     }
 
 
@@ -149,7 +104,7 @@ def accuracy(model: keras.Model, split: Split) -> float:
 
 
 def read_or_none(exports: Path) -> Manifest | None:
-    """Return the manifest of a directory, or None where it has none yet. Raises ManifestError where it is broken."""
+    """Return the manifest of a directory, or None where it has none yet. Raises ManifestError if it is broken."""
     recover(exports)
     return read_manifest(exports) if (exports / MANIFEST_FILE).exists() else None
 
@@ -169,6 +124,7 @@ def updated_manifest(exports: Path, dataset: Dataset, result: TrainResult, model
         labels=list(dataset.labels),
         data=dataset.identity,
         model=ModelRecord(file=MODEL_FILE, bytes=len(model), sha256=result.sha256, parameters=result.parameters),
+        training_images=training_images_record(encode_training_images(dataset.train.images)),
         golden=previous.golden if previous.golden and exists(previous.golden) else None,
         artifacts=[artifact for artifact in previous.artifacts if exists(artifact)],
     )

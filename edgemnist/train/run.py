@@ -6,32 +6,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.data.dataset import Dataset, split_sha256
 from edgemnist.errors import MissingDependencyError
-from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE
+from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, kept_model
+from edgemnist.exports.training import IMAGES_FILE, SOURCE_FILE, DataSource, encode_training_images
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
+from edgemnist.results.base import read_result
 from edgemnist.results.train import TrainResult
 from edgemnist.storage import check_writable, commit_files
-from edgemnist.train.calibration import calibrated
-from edgemnist.train.checkpoint import Checkpoint
 from edgemnist.train.checks import check_learnable
-from edgemnist.train.course import Training, follow
 from edgemnist.train.model import build_model, logits, parameters_of
-from edgemnist.train.plan import Plan, plan_for
-from edgemnist.train.recipes import TrainConfig
-from edgemnist.train.record import describe, read_or_none, updated_manifest
+from edgemnist.train.recipes import Plan, TrainConfig, plan_for
 
 if TYPE_CHECKING:
-    from edgemnist.train.course import Lessons
-    from edgemnist.train.teachers import Teachers
+    from edgemnist.train.checkpoint import Checkpoint
+    from edgemnist.train.distillation import Teachers
+    from edgemnist.train.loop import DataSchedule
 
 CHECKPOINT_FILE = "checkpoint.npz"
-COPIES = 5
-"""Of the weights that a directory has to have room for: the model, and a checkpoint with averages and two slots."""
+COPIES = 6
+"""Of the weights that a directory must have room for: the model, the one it replaces, and a checkpoint with averages
+and two slots."""
 OVERHEAD_BYTES = 2_000_000
 """Room for everything beside the weights: file headers, history, pictures, teacher."""
 
@@ -54,19 +54,23 @@ def train(
 ) -> TrainResult:
     """Train a model, and write it with its record into the directory `exports`, all files or none.
 
-    Artifacts of an earlier model stay; their records say which model they belong to. After each epoch a checkpoint is
-    written, which `resume` goes on from; the model is the same as without the interruption. On KeyboardInterrupt the
-    model of the last full epoch is kept, and the result says so; before the first epoch is over there is nothing to
-    keep, and the interruption is passed on. `teachers` are those to learn from where the recipe has a teacher; None
-    for those of `exports`.
+    Artifacts of an earlier model stay; their records say which model they belong to. The earlier model itself is kept
+    as `previous.keras`. About every second a checkpoint is written, from which `resume` continues; the model is the
+    same as without the interruption. `teachers` are those to learn from if the recipe has a teacher; None for those of
+    `exports`. The test images are looked at once, after the training.
 
-    The test images are looked at once, when the training is over.
+    On KeyboardInterrupt the model of the last full epoch is kept, and the result says so; but a finished model is never
+    replaced by an unfinished one: then, and before the end of the first epoch, the interruption is passed on.
 
-    Raises TrainingError where the data cannot be learned from, the loss is not a number, or a checkpoint or teacher
-    cannot be used; StorageError where `exports` cannot be written, ManifestError where its manifest cannot be used,
-    and MissingDependencyError where TensorFlow is not installed. In each case what was there before is left as it was.
+    Raises TrainingError if the data cannot be learned from, the loss is not a number, or a checkpoint or teacher
+    cannot be used; StorageError if `exports` cannot be written, ManifestError if its manifest cannot be used, and
+    MissingDependencyError without TensorFlow. In each case the files in `exports` stay as they were.
     """
     _require_tensorflow()
+    from edgemnist.train.calibration import calibrated
+    from edgemnist.train.checkpoint import FitJob, fit_resumably
+    from edgemnist.train.record import describe, read_or_none, updated_manifest
+
     parameters = parameters_of(config.hidden, len(dataset.labels))
     plan = plan_for(config, images=len(dataset.train), parameters=parameters)
     check_learnable(dataset, plan.batch_size)
@@ -75,44 +79,66 @@ def train(
 
     model = build_model(config.hidden, len(dataset.labels), config.seed)
     checkpoint = _checkpoint(exports, dataset, config, plan)
-    if resume and not checkpoint.path.exists():
-        reporter.notice(f"{exports} holds no checkpoint of a model: its training starts from the beginning")
-    elif resume:
-        # A checkpoint that cannot be used is told before a teacher is trained.
-        checkpoint.load()
-    teacher, lessons = _lessons(dataset, config, plan, teachers, exports, resume=resume, reporter=reporter)
-    training = Training(
+    if resume and checkpoint.load() is None:
+        # Raised before a teacher is trained if the checkpoint cannot be used.
+        reporter.notice(f"{exports} has no checkpoint, so the training starts from the beginning.")
+    teacher, schedule = _distillation(dataset, config, plan, teachers, exports, resume=resume, reporter=reporter)
+    job = FitJob(
         name="Training",
         forward=logits,
         weights=model.get_weights(),
         plan=plan,
-        lessons=lessons,
+        schedule=schedule,
         checkpoint=checkpoint,
     )
-    course = follow(training, dataset.train, resume=resume, reporter=reporter)
-    if course.interrupted:
-        done = len(course.history)
-        reporter.notice(
-            f"Interrupted: the model is kept as it was after epoch {done} of {plan.epochs}; go on with --resume"
-        )
+    fitted = fit_resumably(job, dataset.train, resume=resume, reporter=reporter)
+    if fitted.interrupted:
+        epochs = f"after epoch {len(fitted.history)} of {plan.epochs}"
+        if has_finished_model(exports):
+            reporter.notice(
+                f"Interrupted {epochs}. {exports / MODEL_FILE} is still the finished model of before. "
+                "Continue this training with --resume."
+            )
+            raise KeyboardInterrupt
+        reporter.notice(f"Interrupted {epochs}: the model was saved as it is. Continue with --resume.")
     temperature = None
     if (distortion := plan.recipe.calibration) is not None:
-        weights, temperature = calibrated(course.weights, dataset.train, distortion, config.seed)
-        course = replace(course, weights=weights, temperature=temperature)
-    model.set_weights(course.weights)
-    result, files = describe(model, course, dataset, config, plan=plan, teacher=teacher)
+        weights, temperature = calibrated(fitted.weights, dataset.train, distortion, config.seed)
+        fitted = replace(fitted, weights=weights, temperature=temperature)
+    model.set_weights(fitted.weights)
+    result, files = describe(model, fitted, dataset, config, plan=plan, teacher=teacher)
     manifest = updated_manifest(exports, dataset, result, files[MODEL_FILE])
-    commit_files(exports, {**files, MANIFEST_FILE: manifest.encode()})
-    if not course.interrupted:
+    source = DataSource(directory=dataset.directory, sha256=dataset.identity.sha256)
+    training_data = {
+        SOURCE_FILE: msgspec.json.encode(source) + b"\n",
+        IMAGES_FILE: encode_training_images(dataset.train.images),
+    }
+    kept = kept_model(exports, files[MODEL_FILE])
+    commit_files(exports, {**kept, **files, **training_data, MANIFEST_FILE: manifest.encode()})
+    if not fitted.interrupted:
         checkpoint.remove()
     return result
 
 
-def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: Teachers, reporter: Reporter) -> bool:
-    """Return whether there is a checkpoint of this very training, or of its teacher, for `train` to go on from.
+def has_finished_model(exports: Path) -> bool:
+    """Return whether a directory has a Keras model that no interrupted training left there."""
+    from edgemnist.train.record import TRAINING_FILE, read_or_none
 
-    One that is damaged or belongs to another training is told of and deleted. Raises MissingDependencyError where
-    TensorFlow is not installed.
+    manifest = read_or_none(exports)
+    if manifest is None or manifest.model is None or not (exports / MODEL_FILE).exists():
+        return (exports / MODEL_FILE).exists()
+    try:
+        trained = read_result(TrainResult, (exports / TRAINING_FILE).read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return True
+    return not (trained.interrupted and trained.sha256 == manifest.model.sha256)
+
+
+def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: Teachers, reporter: Reporter) -> bool:
+    """Return whether `train` can continue from a checkpoint of this very training or of its teacher.
+
+    One that is damaged or belongs to another training is set aside, with a notice. Raises MissingDependencyError
+    without TensorFlow.
     """
     _require_tensorflow()
     classes = len(dataset.labels)
@@ -131,7 +157,7 @@ def _require_tensorflow() -> None:
         raise MissingDependencyError(_LOOP.summary, missing, _LOOP.install_line())
 
 
-def _lessons(
+def _distillation(
     dataset: Dataset,
     config: TrainConfig,
     plan: Plan,
@@ -140,13 +166,13 @@ def _lessons(
     *,
     resume: bool,
     reporter: Reporter,
-) -> tuple[str | None, Lessons | None]:
-    """Return the teacher's file and its lessons, where the recipe has a teacher."""
+) -> tuple[str | None, DataSchedule | None]:
+    """Return the file of the teacher and what each epoch learns from it, if the recipe has a teacher."""
     if plan.recipe.distillation is None:
         return None, None
-    from edgemnist.train.teachers import Teachers
+    from edgemnist.train.distillation import Teachers
 
-    path, pool = (teachers or Teachers(exports)).pool(
+    path, copies = (teachers or Teachers(exports)).copies(
         plan.recipe.distillation,
         dataset.train,
         classes=len(dataset.labels),
@@ -154,10 +180,12 @@ def _lessons(
         resume=resume,
         reporter=reporter,
     )
-    return path.name, pool.lessons(config.seed)
+    return path.name, copies.schedule(config.seed)
 
 
 def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan) -> Checkpoint:
+    from edgemnist.train.checkpoint import Checkpoint
+
     identity = {
         "recipe": config.recipe,
         "network": "-".join(map(str, (IMAGE_SIDE**2, *config.hidden, len(dataset.labels)))),

@@ -17,7 +17,7 @@ app = command_app()
     epilog="Example: edgemnist verify tflite-int8 --max-flips 0.1 · "
     "edgemnist verify --reference theirs.onnx mine.tflite · edgemnist verify --show-gate > gate.toml"
 )
-def verify(
+def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     context: typer.Context,
     artifacts: Annotated[
         list[str] | None,
@@ -56,7 +56,10 @@ def verify(
         bool, typer.Option("--layers", help="Compare each TFLite file with tflite-float32, layer by layer.")
     ] = False,
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write the result as JUnit XML, for CI.")
+        Path | None,
+        typer.Option(
+            "--junit", metavar="FILE", help="Write the result as JUnit XML, for CI.", rich_help_panel=options.ADVANCED
+        ),
     ] = None,
     reference: Annotated[
         str | None,
@@ -65,7 +68,11 @@ def verify(
     quantization: Annotated[
         str | None,
         typer.Option(
-            "--as", metavar="QUANTIZATION", show_default="what each file tells", help="Whose limits hold for files."
+            "--as",
+            metavar="QUANTIZATION",
+            show_default="what each file tells",
+            help="Whose limits hold for files.",
+            rich_help_panel=options.ADVANCED,
         ),
     ] = None,
     data: options.Data = None,
@@ -87,19 +94,24 @@ def verify(
     from edgemnist.verify.junit import junit_xml
     from edgemnist.verify.screen import gate_page, verify_page
 
+    options.check_png(sheet)
+    options.check_output("--junit", junit)
     gates = read_gates(gate) if gate is not None else GateTable()
     if show_gate:
         show(GateResult(gate=gates.document()), lambda: gate_page(gates), json=json)
         return
     limits = LimitOverrides.of(max_flips_percent=max_flips, max_drop_points=max_drop, max_abs_diff=max_diff)
     reporter = TerminalReporter()
+    step = ""
     if on:
         from edgemnist.deploy.remote import verify_on
-        from edgemnist.deploy.target import Target
+        from edgemnist.deploy.target import BoardAddress
 
         options.refuse_with_on(context, "reference", "quantization", "sheet", "exports")
         words = options.given_words(context, without=options.HERE | {"gate", "junit", "data", "offline", "flips"})
-        result = verify_on(Target.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate)
+        result = verify_on(
+            BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
+        )
     elif reference is not None:
         options.refuse(context, "layers", reason="--reference compares model files")
         if not artifacts:
@@ -111,12 +123,10 @@ def verify(
             gate_for(quantization)
         with quiet_libraries():
             from edgemnist.exports.directory import find_exports
-            from edgemnist.progress import SILENT
             from edgemnist.verify.files import find_evaluation, verify_files
             from edgemnist.verify.run import write_flips
 
-            # Files that are compared on images that were named have nothing to do with any export directory.
-            place = find_exports(exports, SILENT if data is not None else reporter)
+            place = find_exports(exports, fall_back=False)
             evaluation = find_evaluation(place, data, download=not offline, reporter=reporter)
             result = verify_files(
                 reference, artifacts, evaluation, limits=limits, gates=gates, quantization=quantization,
@@ -134,10 +144,11 @@ def verify(
             opened = Exports.open(exports, reporter)
             result = run(opened, artifacts, limits, reporter, gates=gates, layers=layers)
             keep_verdict(opened, result, reporter)
+            step = opened.command("bench")
             if sheet is not None:
                 result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:
         write_file(junit, junit_xml(result))
-    show(result, lambda: verify_page(result, flips=flips), json=json)
+    show(result, lambda: verify_page(result, flips=flips, step=step), json=json)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)

@@ -20,10 +20,10 @@ from edgemnist.results.data import DataIdentity
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.tflite import Graph, read_graph
-from edgemnist.verify.assess import assess
 from edgemnist.verify.gate import Gate, LimitOverrides
 from edgemnist.verify.gatefile import GateTable
-from edgemnist.verify.parity import ask, no_answers
+from edgemnist.verify.parity import Answers, ask
+from edgemnist.verify.run import assess
 from edgemnist.verify.statistics import load_statistics
 from edgemnist.verify.vote import INTEGER, integer_answers
 
@@ -45,7 +45,7 @@ def find_evaluation(
 ) -> Evaluation:
     """Return the test images of a data set that was named, else those of the golden pack, else those of MNIST.
 
-    Raises DataError where there are none, ManifestError and ArtifactError where the golden pack is damaged.
+    Raises DataError if there are none, ManifestError and ArtifactError where the golden pack is damaged.
     """
     if data is None and (exports / MANIFEST_FILE).exists():
         opened = Exports.open(exports)
@@ -156,16 +156,17 @@ def _of_onnx(data: bytes) -> str:
 
 def _verify_file(pack: GoldenPack, model: Model, quantization: str, gate: Gate, reporter: Reporter) -> ArtifactParity:
     classifier = model.load()
-    count, classes = pack.probabilities.shape
+    classes = pack.probabilities.shape[1]
     mistakes: list[str] = []
     integer = None
+    answers: Answers | None
     if len(classifier.classes_) == classes:
-        with reporter.task(f"Verifying {model.name}", total=count) as task:
+        with reporter.task(f"Verifying {model.name}", total=len(pack.labels)) as task:
             answers = ask(classifier, pack, task)
         if quantization == "int8" and model.runtime != INTEGER:
             integer = integer_answers(model.path, pack, reporter)
     else:
-        answers = no_answers(count, classes)
+        answers = None
         mistakes.append(f"it knows {len(classifier.classes_)} classes where the reference has {classes}")
     return assess(
         pack,

@@ -204,6 +204,5 @@ def _checked(path: Path, name: str, key: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= LIMITS[key].largest:
         return float(value)
     raise UsageError(
-        f"{path}: {key} of [{name}] is {value!r}, which makes no sense",
-        hint=f"It is a number between 0 and {LIMITS[key].largest:g}.",
+        f"{path}: {key} of [{name}] must be a number between 0 and {LIMITS[key].largest:g} (got {value!r})"
     )

@@ -1,29 +1,34 @@
 """Where the error comes from: a quantized TFLite file held against its float32 twin, layer by layer.
 
-Both files are executed by LiteRT with every tensor kept, on the same images, and their layers are paired in order. A
-layer's own part in the error shows in two numbers that do not depend on the layers before it: what its calibration
-costs (the float output, put into the tensor's scale and back), and what its weights lost.
+Both files are executed by LiteRT, in the kernels that answer elsewhere, on the same images, and their layers are paired
+in order. A layer's own part in the error shows in two numbers that do not depend on the layers before it: what its
+calibration costs (the float output, put into the tensor's scale and back), and what its weights lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import Images
+from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import Golden
 from edgemnist.exports.models import require_runtime
 from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.results.verify import ArtifactLayers, LayerError
+from edgemnist.runtimes import load
 from edgemnist.runtimes.files import TFLITE, read_model
+from edgemnist.runtimes.interface import are_probabilities, softmax
 from edgemnist.runtimes.pixels import Numbers, encoder
-from edgemnist.runtimes.tflite import Graph, Operator, Tensor, read_graph
+from edgemnist.runtimes.tflite import IDENTIFIER, Operator, Tensor, read_graph
+
+if TYPE_CHECKING:
+    from edgemnist.runtimes.interface import Classifier
 
 Real: TypeAlias = npt.NDArray[np.float64]
 
@@ -33,6 +38,11 @@ LOW_SQNR_DB: Final = 30.0
 """Below this a layer's calibration is named as the one that hurts; 41 to 51 dB were measured for ranges that fit."""
 CLIPPED: Final = 0.002
 """Above this share of clipped values as well: they are the largest ones, which decide; 0.0006 were measured."""
+
+RUNTIME: Final = "litert"
+"""The runtime whose layers are looked at: the only one that shows them."""
+SAME: Final = 1e-5
+"""How far probabilities may differ and still come from the same kernels: of float32, summed up in another order."""
 
 _BATCH_SIZE: Final = 500
 _MOVING: Final = frozenset(
@@ -68,32 +78,21 @@ class _Sums:
             self.clipped += int(np.count_nonzero((real < low - scale) | (real > high + scale)))
 
 
-@dataclass(frozen=True, eq=False)
 class _Probe:
-    """A file that is executed with every tensor kept."""
+    """A file that LiteRT executes in its usual kernels, with the output of every layer among those of the model."""
 
-    path: Path
-    graph: Graph = field(init=False)
-    layers: list[Operator] = field(init=False)
-    _interpreter: Any = field(init=False)
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
 
-    def __post_init__(self) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        data = read_model(self.path, TFLITE)
+        self.path = path
+        data = read_model(path, TFLITE)
         try:
-            graph = read_graph(data)
-            # A delegate such as XNNPACK keeps the tensors between its operators to itself.
-            interpreter = Interpreter(
-                model_content=data,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-                experimental_preserve_all_tensors=True,
-            )
+            self.graph = read_graph(data)
+            self.layers = [one for one in self.graph.operators if one.kind not in _MOVING]
+            places = [layer.outputs[0] for layer in self.layers]
+            self._interpreter = Interpreter(model_content=expose(data, [*places, *self.graph.outputs]))
         except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"{self.path} cannot be executed layer by layer: {error}") from error
-        object.__setattr__(self, "graph", graph)
-        object.__setattr__(self, "layers", [one for one in graph.operators if one.kind not in _MOVING])
-        object.__setattr__(self, "_interpreter", interpreter)
+            raise ArtifactError(f"{path} cannot be executed layer by layer: {error}") from error
 
     def run(self, images: Images) -> list[Real]:
         """Return the output of every layer as real numbers, float64 [N, …]."""
@@ -111,6 +110,10 @@ class _Probe:
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"{self.path} cannot be executed layer by layer: {error}") from error
         return [self._real(layer.outputs[0]) for layer in self.layers]
+
+    def answers(self) -> Real:
+        """Return the model's own output to the images of the last `run`, float64 [N, C]."""
+        return self._real(self.graph.outputs[0])
 
     def weights(self, layer: Operator) -> npt.NDArray[np.float32] | None:
         """Return a layer's weights as real numbers, or None where it has none."""
@@ -131,24 +134,51 @@ class _Probe:
         return values if numbers.scale is None else numbers.scale * (values - numbers.zero_point)
 
 
+def expose(model: bytes, places: Sequence[int]) -> bytes:
+    """Return a TFLite model that has the tensors at `places` for its outputs, and computes them as before.
+
+    A delegate such as XNNPACK keeps the tensors between its operators to itself. An interpreter without one would show
+    them, but in other kernels: those of LiteRT for int4 weights change one label in three.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
+    tree.subgraphs[0].outputs = list(dict.fromkeys(places))
+    # They name the outputs that the file had.
+    tree.signatureDefs = []
+    builder = flatbuffers.Builder(len(model) + 1024)
+    builder.Finish(tree.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
 def compare_layers(
     name: str, quantized: Path, reference: Path, golden: Golden, reporter: Reporter = SILENT
-) -> ArtifactLayers:
+) -> ArtifactLayers | None:
     """Hold each layer of a quantized TFLite file against the same layer of its float32 twin.
+
+    Both run in the kernels that answer elsewhere. Where LiteRT takes others as soon as the layers are looked at, so
+    that the answers are not those of `predict`, nothing is measured: a notice says so, and None is returned.
 
     Raises ArtifactError where one cannot be read or executed, or where their layers do not correspond, and
     MissingDependencyError where LiteRT is not installed.
     """
-    require_runtime("litert")
+    require_runtime(RUNTIME)
     probe, twin = _Probe(quantized), _Probe(reference)
     kinds, expected = [one.kind for one in probe.layers], [one.kind for one in twin.layers]
     if kinds != expected:
         raise ArtifactError(
             f"{quantized} has the layers {', '.join(kinds)}, and {reference} has {', '.join(expected)}",
-            hint="Layers are compared between files of one model: write both anew with: edgemnist export",
+            hint="Layers are compared between files of one model: write both again with: edgemnist export",
         )
+    classifier = load(quantized, runtime=RUNTIME)
     with reporter.task(f"Comparing the layers of {name}", total=len(golden.labels)) as task:
-        sums = _add_up(probe, twin, golden, task)
+        sums = _add_up(probe, twin, golden, task, classifier)
+    if sums is None:
+        reporter.notice(
+            f"The layers of {name} cannot be measured: with their outputs exposed, LiteRT computes in other kernels."
+        )
+        return None
     layers = list(_errors(probe, twin, sums))
     return ArtifactLayers(
         name=name, reference=reference.stem, images=len(golden.labels), layers=layers, hurt=find_hurt(layers)
@@ -162,15 +192,24 @@ def find_hurt(layers: Sequence[LayerError]) -> int | None:
     return min(bad, key=lambda one: one.range_sqnr_db or 0.0).layer if bad else None
 
 
-def _add_up(probe: _Probe, twin: _Probe, golden: Golden, task: Task) -> list[_Sums]:
+def _add_up(probe: _Probe, twin: _Probe, golden: Golden, task: Task, classifier: Classifier) -> list[_Sums] | None:
     sums = [_Sums() for _ in probe.layers]
     tensors = [probe.graph.tensors[layer.outputs[0]] for layer in probe.layers]
     done = 0
     for batch in golden.batches(_BATCH_SIZE):
-        for one, real, found, tensor in zip(sums, twin.run(batch), probe.run(batch), tensors, strict=True):
-            one.add(real, found, tensor)
+        found = twin.run(batch), probe.run(batch)
+        if not _same(probe.answers(), classifier.predict_proba(batch)):
+            return None
+        for one, real, quantized, tensor in zip(sums, *found, tensors, strict=True):
+            one.add(real, quantized, tensor)
         task.update(done := done + len(batch))
     return sums
+
+
+def _same(answers: Real, probabilities: Probabilities) -> bool:
+    """Return whether a model's output is what its classifier made these probabilities of."""
+    found = answers if are_probabilities(answers) else softmax(answers)
+    return bool(np.all(np.abs(found - probabilities) <= SAME))
 
 
 def _errors(probe: _Probe, twin: _Probe, sums: Sequence[_Sums]) -> Iterator[LayerError]:
@@ -192,7 +231,7 @@ def _errors(probe: _Probe, twin: _Probe, sums: Sequence[_Sums]) -> Iterator[Laye
 
 
 def decibels(signal: float, noise: float) -> float | None:
-    """Return 10 · log10(signal / noise), or None where there is no noise, or no signal to speak of it."""
+    """Return 10 · log10(signal / noise), or None if there is no noise, or no signal to speak of it."""
     return 10.0 * float(np.log10(signal / noise)) if signal > 0.0 and noise > 0.0 else None
 
 

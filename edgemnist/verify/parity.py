@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edgemnist.arrays import Labels, Probabilities, as_digit
 from edgemnist.exports.answers import ask_one_at_a_time
@@ -60,11 +61,17 @@ class Parity:
     """How many more the Keras model labels so; negative where the artifact is better."""
     flips: int
     """Images whose label is not the Keras model's."""
+    ties: int
+    """Flips in which the artifact finds the Keras model's label as likely as its own, to the last bit."""
+    lost_to_ties: int
+    """How many of `lost` are such ties; negative where they happened to fall on the right label."""
     max_abs_diff: float
     mean_abs_diff: float
     """Of the probabilities, against the Keras model's, over all images and classes."""
     batch_flips: int
     """Images whose label depends on whether they come alone or in a batch."""
+    batch_ties: int
+    """Those in which both labels are equally likely to an image that comes alone."""
     max_batch_diff: float
     """Largest difference of a probability between the two."""
     unanswered: int
@@ -106,6 +113,8 @@ def compare(reference: Probabilities, labels: Labels, single: Probabilities, bat
     alone, alone_label = _settle(single)
     together, together_label = _settle(batched)
     correct = int(np.count_nonzero(alone_label == labels))
+    flipped, tied = alone_label != expected, tie(single, expected)
+    settled = np.where(tied, expected, alone_label)
     distance = np.abs(alone - reference)
     sums = np.abs(alone[answered]).sum(axis=1, dtype=np.float64)
     return Parity(
@@ -113,18 +122,34 @@ def compare(reference: Probabilities, labels: Labels, single: Probabilities, bat
         classes=reference.shape[1],
         correct=correct,
         lost=int(np.count_nonzero(expected == labels)) - correct,
-        flips=int(np.count_nonzero(alone_label != expected)),
+        flips=int(np.count_nonzero(flipped)),
+        ties=int(np.count_nonzero(flipped & tied)),
+        lost_to_ties=int(np.count_nonzero(settled == labels)) - correct,
         max_abs_diff=float(distance.max()),
         mean_abs_diff=float(distance.mean(dtype=np.float64)),
         batch_flips=int(np.count_nonzero(alone_label != together_label)),
+        batch_ties=int(np.count_nonzero((alone_label != together_label) & tie(single, together_label))),
         max_batch_diff=float(np.abs(alone - together).max()),
         unanswered=int(np.count_nonzero(~answered)),
         max_sum_error=float(np.abs(sums - 1.0).max(initial=0.0)),
     )
 
 
+def tie(answers: Probabilities, labels: Labels) -> npt.NDArray[np.bool_]:
+    """Return for each image, bool [N], whether `answers`, float32 [N, C], find no label more likely than the given one.
+
+    In 8 bits two classes often are equally likely: which of them is then named is the order of the classes, no error.
+    Labels below 0 are none, and answers that are not finite are no ties.
+    """
+    finite = np.all(np.isfinite(answers), axis=1) & (labels >= 0)
+    given = np.take_along_axis(answers, np.maximum(labels, 0)[:, None], axis=1)[:, 0]
+    with np.errstate(invalid="ignore"):
+        found: npt.NDArray[np.bool_] = finite & (given == answers.max(axis=1))
+    return found
+
+
 def _settle(answers: Probabilities) -> tuple[Probabilities, Labels]:
-    """Return the answers without what is not finite, and their labels, -1 where there is none."""
+    """Return the answers without what is not finite, and their labels, -1 if there is none."""
     finite = np.all(np.isfinite(answers), axis=1, keepdims=True)
     settled = np.where(finite, answers, np.float32(0.0))
     return settled, np.where(finite[:, 0], settled.argmax(axis=1), -1)

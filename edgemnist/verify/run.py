@@ -7,24 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import Golden
-from edgemnist.exports.manifest import check_recorded
+from edgemnist.exports.manifest import Artifact, check_recorded
 from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import ArtifactLayers, ArtifactParity, Unusable, VerifyResult
+from edgemnist.runtimes import RUNTIMES
+from edgemnist.runtimes.interface import Classifier
 from edgemnist.storage import write_file
-from edgemnist.verify.assess import assess, mismatches
-from edgemnist.verify.gate import Gate, LimitOverrides
-from edgemnist.verify.gatefile import GateTable, own_gates
+from edgemnist.verify.gate import Gate, LimitOverrides, missed
+from edgemnist.verify.gatefile import GateTable, held_limits, own_gates
 from edgemnist.verify.layers import FLOAT_TWIN, compare_layers
-from edgemnist.verify.parity import ask, no_answers
+from edgemnist.verify.parity import Answers, ask, compare, list_flips, no_answers
 from edgemnist.verify.sheet import flips_png
-from edgemnist.verify.statistics import load_statistics
-from edgemnist.verify.vote import INTEGER, Ballot, count_votes, integer_answers
+from edgemnist.verify.statistics import expected_calibration_error, load_statistics, mcnemar_p, wilson_interval
+from edgemnist.verify.vote import INTEGER, Ballot, check_integer, count_votes, integer_answers, missed_replay, replay
 
 
 def verify(
@@ -61,7 +63,8 @@ def verify(
     with exports.open_golden() as golden:
         if len(golden.labels) == 0:
             raise ArtifactError(
-                f"The golden pack of {exports.directory} has no images", hint="Write it again with: edgemnist export"
+                f"The golden pack of {exports.directory} has no images",
+                hint=f"Write it again with: {exports.command('export')}",
             )
         started = time.perf_counter()
         found: list[ArtifactParity] = []
@@ -86,7 +89,7 @@ def verify(
 
 def keep_verdict(exports: Exports, result: VerifyResult, reporter: Reporter = SILENT) -> None:
     """Save a result in its export directory, for the commands that choose by it; the reference keeps none."""
-    kept = not exports.is_reference and exports.findings.save_verification(result, reporter)
+    kept = exports.findings.save_verification(result, reporter)
     if kept and own_gates(result.artifacts):
         reporter.notice(
             "The verdict is kept with the limits that were asked for, and recommend, report and predict go by it; "
@@ -113,13 +116,12 @@ def _verify_one(
     count, classes = golden.probabilities.shape
     is_int8 = model.record.quantization == "int8"
     integer: Probabilities | None = None
+    answers: Answers | None = None
     if len(classifier.classes_) == classes:
         with reporter.task(f"Verifying {model.name}", total=count) as task:
             answers = ask(classifier, golden, task)
         if is_int8 and model.runtime != INTEGER:
             integer = integer_answers(model.path, golden, reporter)
-    else:
-        answers = no_answers(count, classes)
     parity = assess(
         golden,
         answers,
@@ -134,10 +136,11 @@ def _verify_one(
         exported=exports.reference_answers(model),
         output_scale=model.record.output.scale,
     )
-    if not is_int8:
+    if not is_int8 or answers is None:
         return parity, []
     ballots = [Ballot(artifact=model.artifact, runtime=model.runtime, labels=answers.single.argmax(axis=1))]
-    if integer is not None:
+    # A runtime that promises the reference's bits would vote twice.
+    if integer is not None and not model.entry.exact:
         ballots.append(Ballot(artifact=model.artifact, runtime=INTEGER, labels=integer.argmax(axis=1)))
     return parity, ballots
 
@@ -149,7 +152,7 @@ def _compare_layers(
     if FLOAT_TWIN not in recorded:
         raise UsageError(
             f"--layers compares with {FLOAT_TWIN}, which {exports.directory} does not have",
-            hint="Make it with: edgemnist export --format tflite --quantize float32",
+            hint=f"Make it with: {exports.command('export --format tflite --quantize float32')}",
         )
     twin = recorded[FLOAT_TWIN]
     check_recorded(exports.directory, twin)
@@ -158,15 +161,117 @@ def _compare_layers(
     if not comparable:
         reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
     directory = exports.directory
-    return [
-        msgspec.structs.replace(
-            compare_layers(one.name, directory / one.file, directory / twin.file, golden, reporter),
-            sha256=one.sha256,
-            reference_sha256=twin.sha256,
-        )
+    compared = (
+        (one, compare_layers(one.name, directory / one.file, directory / twin.file, golden, reporter))
         for one in comparable
+    )
+    return [
+        msgspec.structs.replace(layers, sha256=one.sha256, reference_sha256=twin.sha256)
+        for one, layers in compared
+        if layers is not None
     ]
 
 
 def _quantization(model: Model) -> str:
     return model.record.quantization if model.record is not None else ""
+
+
+def mismatches(exports: Exports, artifact: Artifact, classifier: Classifier, golden: Golden) -> list[str]:
+    """Return a sentence for each way in which an artifact is not of the golden pack's model, or of the present one.
+
+    `classifier` has been loaded without labels from elsewhere, so that it has those of its own file.
+    """
+    reasons: list[str] = []
+    if artifact.model_sha256 != golden.model_sha256:
+        reasons.append(
+            f"it was made from another model ({artifact.model_sha256[:12]}…) "
+            f"than the golden pack ({golden.model_sha256[:12]}…)"
+        )
+    elif reason := exports.outdated_reason(artifact):
+        reasons.append(reason)
+    if len(classifier.classes_) != (expected := golden.probabilities.shape[1]):
+        reasons.append(f"it knows {len(classifier.classes_)} classes where the Keras model has {expected}")
+    if difference := _difference(exports.manifest.labels, golden.class_labels):
+        reasons.append(f"the manifest's labels are not the golden pack's: {difference}")
+    # A file without labels of its own leaves the classifier with numbers, which claim nothing.
+    numbers = [str(index) for index in classifier.classes_]
+    if list(classifier.labels) != numbers and (difference := _difference(classifier.labels, golden.class_labels)):
+        reasons.append(f"the labels in its file are not the golden pack's: {difference}")
+    return reasons
+
+
+def _difference(found: list[str] | tuple[str, ...], expected: tuple[str, ...]) -> str:
+    if len(found) != len(expected):
+        return f"{len(found)} instead of {len(expected)}"
+    for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+        if one != other:
+            return f"class {index} is {one!r} instead of {other!r}"
+    return ""
+
+
+def assess(
+    golden: Golden,
+    answers: Answers | None,
+    *,
+    name: str,
+    format: str,  # noqa: A002 - named as in the result
+    quantization: str,
+    runtime: str,
+    sha256: str,
+    gate: Gate,
+    mistakes: list[str] | None = None,
+    integer: Probabilities | None = None,
+    exported: Probabilities | None = None,
+    output_scale: float | None = None,
+) -> ArtifactParity:
+    """Hold an artifact's answers against the reference in `golden`; None for one whose classes are others.
+
+    What cannot be compared misses no further gate: the mistake says it all.
+
+    `mistakes` are reasons to fail that were found before, `integer` what the integer reference answers, float32 [N, C].
+    `exported` is what the artifact answered on the exporting machine, float32 [N, C], where that is known, and
+    `output_scale` the step of a quantized output.
+    """
+    comparable = answers is not None
+    answers = answers or no_answers(*golden.probabilities.shape)
+    parity = compare(golden.probabilities, golden.labels, answers.single, answers.batched)
+    check = None if integer is None else check_integer(answers.single, integer)
+    reasons = [*(mistakes or []), *(missed(gate, parity, check) if comparable else [])]
+    replayed = None
+    if exported is not None and exported.shape == answers.single.shape:
+        replayed = replay(answers.single, exported, output_scale)
+        reasons += missed_replay(gate, replayed)
+    if integer is not None and check is not None and check.differing and RUNTIMES[runtime].exact:
+        reasons.append(
+            f"{check.differing:,} of {integer.size:,} probabilities differ from the integer reference, "
+            f"and {runtime} promises every bit of it"
+        )
+    reference_right = golden.probabilities.argmax(axis=1) == golden.labels
+    finite = np.all(np.isfinite(answers.single), axis=1)
+    right = finite & (answers.single.argmax(axis=1) == golden.labels)
+    return ArtifactParity(
+        name=name,
+        format=format,
+        quantization=quantization,
+        runtime=runtime,
+        accuracy=parity.accuracy,
+        accuracy_drop_points=parity.accuracy_drop_points,
+        flips=parity.flips,
+        agreement=parity.agreement,
+        max_abs_diff=parity.max_abs_diff,
+        mean_abs_diff=parity.mean_abs_diff,
+        max_batch_diff=parity.max_batch_diff,
+        batch_flips=parity.batch_flips,
+        ties=parity.ties,
+        passed=not reasons,
+        reasons=reasons,
+        sha256=sha256,
+        flipped=list_flips(golden.probabilities, answers.single, golden.labels, golden.class_labels),
+        accuracy_interval=wilson_interval(parity.correct, parity.images),
+        mcnemar_p=mcnemar_p(int(np.sum(reference_right & ~right)), int(np.sum(right & ~reference_right))),
+        ece=expected_calibration_error(answers.single, golden.labels),
+        reference_ece=expected_calibration_error(golden.probabilities, golden.labels),
+        integer=check,
+        replay=replayed,
+        gate=held_limits(gate, quantization, parity.images),
+    )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.console.tables import percent, table, verdict
-from edgemnist.results.verify import KERAS_MODEL, ArtifactLayers, ArtifactParity, Replay, VerifyResult, Vote
+from edgemnist.console.tables import closing, count, percent, table, verdict
+from edgemnist.results.verify import KERAS_MODEL, ArtifactLayers, ArtifactParity, VerifyResult, Vote
 from edgemnist.verify.gatefile import GateTable, gate_toml, own_gates
 from edgemnist.verify.parity import BROKEN, FIXED, count_kind
 from edgemnist.verify.statistics import has_scipy
@@ -20,10 +20,10 @@ SIGNIFICANT = 0.05
 """A p-value below this is printed in bold: chance alone would do it once in 20 times."""
 
 
-def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
+def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") -> RenderableType:
     """Draw the parity table, and below it why gates were missed, and which are the user's own.
 
-    With `flips`, each changed label follows.
+    With `flips`, each changed label follows. The last line is the verdict, with the command that comes next, `step`.
     """
     columns = ("artifact", "accuracy", "drop", "flips", "+ −", "p", "max |Δp|", "1 vs N")
     # Files may have long paths; the names of artifacts are short.
@@ -40,7 +40,6 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
             f"{parity.max_batch_diff:.0e}",
             verdict(passed=parity.passed),
         )
-    replays = [Text(_replayed(parity.name, parity.replay)) for parity in result.artifacts if parity.replay is not None]
     heading = (
         f"{result.images:,} evaluation images; the reference ({result.reference}) is right on "
         f"{percent(result.reference_accuracy)}. Drop in points; "
@@ -53,7 +52,7 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
     ]
     reasons += [Text.assemble((f"{one.name}: ", "bold red"), one.reason) for one in result.unusable]
     reasons += map(Text, own_gates(result.artifacts))
-    details = [*_statistics(result), *_voters(result)]
+    details = [*_replays(result.artifacts), *_statistics(result), *_voters(result)]
     drawn = [_flip_table(parity) for parity in result.artifacts if parity.flipped] if flips else []
     layers: list[RenderableType] = [_layer_table(one) for one in result.layers]
     if layers:
@@ -64,18 +63,36 @@ def verify_page(result: VerifyResult, *, flips: bool = False) -> RenderableType:
                 style="dim",
             )
         )
-    return Group(Text(heading), page, *reasons, *replays, *details, *layers, *drawn)
+    return Group(Text(heading), page, *details, *layers, *drawn, *reasons, _closing(result, step))
 
 
-def _replayed(name: str, replay: Replay) -> str:
-    """Say how the artifact answers here, against how it answered on the machine that exported it."""
-    if replay.verdict == IDENTICAL:
-        return f"{name}: every value is the exporting machine's, to the last bit."
-    size = f"{replay.max_abs_diff:.1e}" if replay.max_steps is None else f"{replay.max_steps} steps of the output"
-    return (
-        f"{name}: {replay.flips} labels are not the exporting machine's; {replay.differing:,} values differ, "
-        f"by up to {size}, {replay.beyond_rounding:,} of them by more than rounding."
-    )
+def _closing(result: VerifyResult, step: str) -> Text:
+    missed = [parity.name for parity in result.artifacts if not parity.passed]
+    missed += [one.name for one in result.unusable]
+    total = len(result.artifacts) + len(result.unusable)
+    if missed:
+        return closing(
+            f"{len(missed)} of {count(total, 'model')} missed the gate: {', '.join(missed)}.", "", passed=False
+        )
+    return closing(f"{'It passes' if total == 1 else f'All {total} models pass'} the gate.", step)
+
+
+def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
+    """Say how the models answer here, against how their artifacts answered on the machine that exported them."""
+    replayed = [(parity.name, parity.replay) for parity in artifacts if parity.replay is not None]
+    same = [name for name, replay in replayed if replay.verdict == IDENTICAL]
+    if same:
+        names = "all models" if len(same) == len(artifacts) > 1 else ", ".join(same)
+        yield Text(f"As on the exporting machine, to the last bit: {names}.", style="dim")
+    for name, replay in replayed:
+        if name in same:
+            continue
+        steps = None if replay.max_steps is None else f"{count(replay.max_steps, 'step')} of the output"
+        size = steps or f"{replay.max_abs_diff:.1e}"
+        differ = f"{count(replay.differing, 'value differs', 'values differ')} by up to {size}"
+        flips = f"{count(replay.flips, 'label')} and " if replay.flips else ""
+        more = f", {replay.beyond_rounding:,} of them by more than rounding" if replay.beyond_rounding else ""
+        yield Text(f"{name} against the exporting machine: {flips}{differ}{more}.", style="dim")
 
 
 def gate_page(gates: GateTable) -> RenderableType:
@@ -119,35 +136,34 @@ def _voters(result: VerifyResult) -> Iterator[Text]:
         if parity.integer is None:
             continue
         if parity.integer.differing:
-            steps = f"{parity.integer.differing:,} probabilities differ by up to {parity.integer.max_abs_diff:.2g}"
+            differ = count(parity.integer.differing, "probability differs", "probabilities differ")
+            steps = f"{differ} by up to {parity.integer.max_abs_diff:.2g}"
         else:
             steps = "no probability differs"
         yield Text(f"{parity.runtime} against the integer reference on {parity.name}: {steps}.", style="dim")
     for parity in result.artifacts:
-        if ties := sum(flip.artifact_margin == 0.0 for flip in parity.flipped):
+        if parity.ties:
+            some = f"{parity.ties:,} of {count(parity.flips, 'flip')} of {parity.name}"
             yield Text(
-                f"{ties} of the {parity.flips} flips of {parity.name} are ties for the first place.", style="dim"
+                f"{some} {'is a tie' if parity.ties == 1 else 'are ties'}: both labels are equally likely, so no "
+                "gate is missed.",
+                style="dim",
             )
     if result.vote is not None:
         yield Text(vote_sentence(result.vote, result.images), style="dim")
 
 
 def vote_sentence(vote: Vote, images: int) -> str:
-    """Return who is the odd one out, and on how many images."""
-    alone = ", ".join(f"{voter.runtime} ({voter.artifact}) {voter.alone}" for voter in vote.voters)
+    """Return who is the odd one out among the runtimes of one file, and on how many images."""
+    artifact, voters = vote.voters[0].artifact, len(vote.voters)
     if vote.agreed == images:
-        return "The int8 voters agree on every label."
-    return f"The int8 voters agree on {vote.agreed:,} labels; {_odd_one_out(vote)}. Alone against the others: {alone}."
-
-
-def _odd_one_out(vote: Vote) -> str:
-    if vote.odd_one_out is None:
-        return "none is the odd one out"
-    odd = max(vote.voters, key=lambda voter: voter.alone)
-    shared = sum(voter.artifact == odd.artifact for voter in vote.voters) > 1
-    # Two that compute one file must agree; another file has activation ranges of its own.
-    meaning = "which another voter computes otherwise" if shared else "a file with ranges of its own"
-    return f"the odd one out is {vote.odd_one_out}, {meaning}"
+        return f"The {voters} runtimes of {artifact} agree on every label."
+    alone = ", ".join(f"{voter.runtime} {voter.alone:,}" for voter in vote.voters)
+    odd = "none is the odd one out" if vote.odd_one_out is None else f"the odd one out is {vote.odd_one_out}"
+    return (
+        f"The {voters} runtimes of {artifact} agree on {vote.agreed:,} of {images:,} labels; {odd}. "
+        f"Alone against the others: {alone}."
+    )
 
 
 def _layer_table(layers: ArtifactLayers) -> Table:

@@ -1,8 +1,8 @@
-"""The third voter: which of two runtimes that disagree is the odd one out.
+"""Runtimes that execute the same file against each other: what they differ by, and who is the odd one out.
 
-LiteRT and ONNX Runtime execute int8 files of the same model, and the integer reference computes LiteRT's file with
-NumPy. Where LiteRT and the reference differ on one file, a runtime is wrong; where ONNX Runtime differs from both, it
-is the other file, with activation ranges of its own, or ONNX Runtime.
+Only answers to one file are compared. Another file, such as ONNX beside TFLite, has activation ranges of its own, so
+that a runtime that differs there has computed nothing wrong. With three runtimes the odd one out can be named; the
+integer reference, which computes full-int8 TFLite files with NumPy, is always among them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy as np
 from edgemnist.arrays import Labels, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import Golden
+from edgemnist.exports.manifest import sha256
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import IntegerCheck, Replay, Vote, Voter
 from edgemnist.runtimes import RUNTIMES, load
-from edgemnist.verify.gate import Gate
-from edgemnist.verify.parity import BATCH_SIZE
+from edgemnist.verify.gate import Gate, exceeded
+from edgemnist.verify.parity import BATCH_SIZE, tie
 
 INTEGER = "integer"
 _VOTERS = 3
@@ -42,14 +43,28 @@ def integer_answers(path: Path, golden: Golden, reporter: Reporter = SILENT) -> 
 
     None for a file of another format, and, with a notice, for one that it cannot compute, such as a convolution.
     """
+    if path.suffix in RUNTIMES["compiled"].suffixes:
+        twin = _twin(path)
+        if twin is None:
+            reporter.notice(f"{path} was made with a TFLite file that is not beside it, so there is no third voter.")
+            return None
+        path = twin
     if path.suffix not in RUNTIMES["litert"].suffixes:
         return None
     try:
         classifier = load(path, runtime=INTEGER)
     except ArtifactError as error:
-        reporter.notice(f"{error.message}, so there is no third voter.")
+        reporter.notice(f"{error.message}, so the integer reference does not check it.")
         return None
     return np.concatenate([classifier.predict_proba(batch) for batch in golden.batches(BATCH_SIZE)])
+
+
+def _twin(path: Path) -> Path | None:
+    """Return the TFLite file beside a C file that holds the same network, or None."""
+    from edgemnist.native.amalgamation import tflite_sha256_of
+
+    wanted = tflite_sha256_of(path.read_bytes())
+    return next((one for one in path.parent.glob("*.tflite") if sha256(one.read_bytes()) == wanted), None)
 
 
 def check_integer(answers: Probabilities, reference: Probabilities) -> IntegerCheck:
@@ -63,9 +78,16 @@ def check_integer(answers: Probabilities, reference: Probabilities) -> IntegerCh
 
 
 def count_votes(ballots: Sequence[Ballot]) -> Vote | None:
-    """Return who stands alone on how many images, or None for fewer than three voters."""
-    if len(ballots) < _VOTERS:
+    """Return who stands alone on how many images; None where no artifact has three voters.
+
+    The first artifact that has is voted on, each runtime once.
+    """
+    voters = {(ballot.artifact, ballot.runtime): ballot for ballot in ballots}
+    artifacts = [name for name, _ in voters]
+    full = next((name for name in artifacts if artifacts.count(name) >= _VOTERS), None)
+    if full is None:
         return None
+    ballots = [ballot for ballot in voters.values() if ballot.artifact == full]
     labels = np.stack([ballot.labels for ballot in ballots])
     agreed = np.all(labels == labels[0], axis=0)
     alone = np.array([_alone(labels, voter) for voter in range(len(ballots))])
@@ -122,7 +144,9 @@ def replay(here: Probabilities, there: Probabilities, output_scale: float | None
     distance = np.abs(here - there)
     # An answer that is no number differs from everything.
     distance = np.where(np.isfinite(distance), distance, np.inf)
-    flips = int(np.count_nonzero(here.argmax(axis=1) != there.argmax(axis=1)))
+    labels = there.argmax(axis=1)
+    # Equally likely here: which one is named is the order of the classes.
+    flips = int(np.count_nonzero((here.argmax(axis=1) != labels) & ~tie(here, labels)))
     largest = float(distance.max(initial=0.0))
     return Replay(
         verdict=_verdict(flips, largest, noise),
@@ -154,8 +178,6 @@ def missed_replay(gate: Gate, found: Replay) -> list[str]:
             f"{found.flips:,} of {found.images:,} labels differ from the exporting machine's, {allowed:,} allowed"
         )
     if found.max_abs_diff > gate.batch_diff:
-        reasons.append(
-            f"a probability differs by {found.max_abs_diff:.2g} from the exporting machine's, "
-            f"{gate.batch_diff:.2g} allowed"
-        )
+        words = "a probability differs by {} from the exporting machine's, {} allowed"
+        reasons.append(exceeded(words, found.max_abs_diff, gate.batch_diff))
     return reasons

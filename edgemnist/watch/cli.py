@@ -30,7 +30,7 @@ def watch(
     source_file: Annotated[
         Path | None,
         typer.Option(
-            "--source-file", metavar="FILE", help="The same, from a file: for a URL whose password is not to be seen."
+            "--source-file", metavar="FILE", help="The same, from a file: it keeps the password of a URL secret."
         ),
     ] = None,
     min_confidence: Annotated[
@@ -40,12 +40,14 @@ def watch(
         ),
     ] = None,
     steady: Annotated[
-        int, typer.Option("--steady", metavar="N", help="Frames that have to agree on a number; 1 tells each at once.")
+        int, typer.Option("--steady", metavar="N", help="Frames that must agree on a number; 1 believes each frame.")
     ] = 3,
     every: Annotated[bool, typer.Option("--every", help="Read every frame, whether or not anything changed.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="Read what is in the directory now, and end.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Read the pictures that are in the directory now, and end.")
+    ] = False,
     give_up: Annotated[
-        float, typer.Option("--give-up", metavar="SECONDS", help="End when the source was away for so long.")
+        float, typer.Option("--give-up", metavar="SECONDS", help="End when the source has been away for that long.")
     ] = 60,
     systemd: Annotated[
         bool, typer.Option("--systemd", help="Print a hardened systemd unit for this command, and end.")
@@ -53,25 +55,28 @@ def watch(
     artifact: options.Model = None,
     threads: options.Threads = 1,
     exports: options.Exports = None,
-    json: Annotated[bool, typer.Option("--json", help="Lines of JSON, which they are without it, too.")] = True,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print lines of JSON on a terminal, too; elsewhere they always are.")
+    ] = False,
 ) -> None:
-    """Read a camera, a stream, a video or a directory as it goes on: one line of JSON for each frame that was read.
+    """Read a camera, a stream, a video or a directory as it goes on.
+
+    A terminal shows the numbers whenever they change; a pipe or a file gets a line of JSON for each frame.
 
     Frames that come too fast are dropped, those that show nothing new are skipped, and a camera that goes away is
-    opened anew. SIGTERM and Ctrl-C end it with exit code 0.
+    opened again. SIGTERM and Ctrl-C end it with exit code 0.
     """
-    del json
     options.limit_numpy_threads()
     from edgemnist.errors import UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.watch.config import WatchConfig
-    from edgemnist.watch.screen import print_reading, print_unit
+    from edgemnist.watch.screen import print_unit, printer
 
     given = [one for one in (source, source_option, source_file) if one is not None]
     if not given:
-        raise UsageError("There is nothing to watch", hint="Give a camera's number, a URL, a video or a directory.")
+        raise UsageError("No source is named", hint="Give a camera's number, a URL, a video or a directory.")
     if len(given) > 1:
-        raise UsageError("SOURCE, --source and --source-file are the same: give one of them")
+        raise UsageError("SOURCE, --source and --source-file mean the same: give only one of them")
     config = WatchConfig(
         read=ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence),
         steady=steady,
@@ -91,8 +96,7 @@ def watch(
         print_unit(watch_unit(given[0], words, exports=find_exports(exports, reporter), artifact=artifact))
         return
 
-    from edgemnist.exports.directory import open_for_answers
-    from edgemnist.predict.run import model_for
+    from edgemnist.exports.directory import model_for, open_for_answers
     from edgemnist.signals import stopped_by_signals
     from edgemnist.watch.run import watch as watch_source
     from edgemnist.watch.sources import read_source
@@ -104,7 +108,7 @@ def watch(
             model, labels = model_for(open_for_answers(exports, artifact, reporter), artifact, reporter)
             classifier = model.load(threads=threads, labels=labels)
         try:
-            watch_source(watched, classifier, config, emit=print_reading, stop=stop, reporter=reporter)
+            watch_source(watched, classifier, config, emit=printer(json=json), stop=stop, reporter=reporter)
         except BrokenPipeError:
-            # Whoever read the lines has had enough, as `head` does.
+            # The reader of the lines has gone, as `head` does.
             return

@@ -7,15 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
-from typing import Final
 
 from edgemnist.errors import ImageError, SourceError
-from edgemnist.images.decode import open_image
+from edgemnist.images.decode import SUFFIXES, open_image
 from edgemnist.progress import Reporter
 from edgemnist.watch.frame import Frame, Source
-
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-"""What else lies in the directory is nobody's concern."""
 
 Stamp = tuple[int, int]
 """Size in bytes, and time of the last change in nanoseconds."""
@@ -79,7 +75,7 @@ class DirectorySource(Source):
                 if time.monotonic() - away_since >= self._give_up_s:
                     raise SourceError(
                         f"{self._path} could not be watched for {self._give_up_s:g} seconds: {reason}",
-                        hint="Look whether it is still mounted, and may be read.",
+                        hint="Check that it is still mounted, and that you may read it.",
                     ) from error
                 stop.wait(self._poll_s)
                 continue

@@ -54,7 +54,7 @@ class LiveSource(Source):
                 elif not thread.is_alive():
                     raise SourceError(
                         f"{self._name} has given no picture for {self._give_up_s:g} seconds",
-                        hint="Look whether it is plugged in, switched on and not in use by something else.",
+                        hint="Check that it is plugged in, switched on and not in use by another program.",
                     )
         finally:
             closing.set()

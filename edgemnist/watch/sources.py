@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from edgemnist.errors import MissingDependencyError, SourceError, UsageError
+from edgemnist.images.decode import SUFFIXES
 from edgemnist.watch.config import WatchConfig
-from edgemnist.watch.directory import SUFFIXES, DirectorySource
+from edgemnist.watch.directory import DirectorySource
 from edgemnist.watch.frame import PictureSource, Source
 from edgemnist.watch.live import Grabber, LiveSource
 
@@ -33,7 +34,7 @@ def open_source(source: str, config: WatchConfig) -> Source:
     if path.is_dir():
         return DirectorySource(path, poll_s=config.poll_s, give_up_s=config.give_up_s, once=config.once)
     if config.once:
-        raise SourceError(f"--once is for a directory, which {source} is not")
+        raise SourceError(f"--once needs a directory, and {source} is not one")
     # A GIF may be a film.
     if path.suffix.lower() in SUFFIXES - {".gif"} and path.is_file():
         return PictureSource(path)
@@ -47,7 +48,7 @@ def open_source(source: str, config: WatchConfig) -> Source:
         return LiveSource(name, partial(capture.open_stream, source, config.stall_s), give_up_s=config.give_up_s)
     if not path.exists():
         raise SourceError(
-            f"There is no {source} to watch",
+            f"{source} does not exist",
             hint="Give a camera's number, picamera, an RTSP or HTTP URL, a video file or a directory.",
         )
     return capture.VideoSource(path)
@@ -63,7 +64,7 @@ def read_source(file: str | Path) -> str:
     try:
         source = file.read_text(encoding="utf-8").strip().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"The source file {file} cannot be read: {reason}") from error
     if not source:
         raise UsageError(f"The source file {file} is empty", hint="Write the URL of the camera into it.")

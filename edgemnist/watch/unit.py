@@ -9,7 +9,7 @@ from typing import Final
 
 from edgemnist.errors import UsageError
 from edgemnist.exports.models import absolute_name
-from edgemnist.systemd import Service, python_for, service_unit, shown
+from edgemnist.systemd import Unit, python_for, service_unit, shown
 from edgemnist.watch.sources import CREDENTIALS, PICAMERA, URL
 
 SOURCE_CREDENTIAL: Final = "source"
@@ -30,10 +30,10 @@ def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, art
     name, model = absolute_name(artifact)
     words += [] if name is None else ["--artifact", name]
     return service_unit(
-        Service(
+        Unit(
             name="edgemnist-watch",
             description=f"edgemnist watch {'a stream' if is_stream else source}",
-            command=[str(python_for(exports)), "-m", "edgemnist", "watch", *words],
+            command=[str(python_for(exports)), "-I", "-m", "edgemnist", "watch", *words],
             reads=shown(exports, *reads, *([] if model is None else [model])),
             user=getpass.getuser(),
             network=is_stream,
@@ -50,7 +50,7 @@ def _named(source: str | Path) -> tuple[list[str], list[Path]]:
         return ["--source-file", f"%d/{SOURCE_CREDENTIAL}"], []
     if CREDENTIALS.search(source):
         raise UsageError(
-            "A unit is no place for the password in a URL: everybody on the machine can read it",
+            "The password of a URL must not be written into a unit: everybody on the machine can read it",
             hint="Put the URL into a file that only root can read, and name that with --source-file.",
         )
     path = Path(source)

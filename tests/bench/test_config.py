@@ -15,12 +15,12 @@ from edgemnist.machine.cpus import usable_cpus
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"threads": 0}, "--threads 0"),
+        ({"threads": 0}, "--threads must be at least 1"),
         ({"threads": len(usable_cpus()) + 1}, "--threads"),
-        ({"batch_size": 0}, "--batch-size 0"),
-        ({"samples": 0}, "--samples 0"),
-        ({"samples": -5}, "--samples -5"),
-        ({"rounds": 0}, "--rounds 0"),
+        ({"batch_size": 0}, "--batch-size must be at least 1"),
+        ({"samples": 0}, "--samples must be at least 1"),
+        ({"samples": -5}, "--samples must be at least 1"),
+        ({"rounds": 0}, "--rounds must be at least 1"),
         ({"seconds": -0.1}, "--seconds"),
         ({"seconds": math.nan}, "--seconds"),
         ({"seconds": math.inf}, "--seconds"),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edgemnist.bench.process import Measured, measure, play_undisturbed
-from edgemnist.bench.protocol import DutyCycle, Offline, Request, Scenario, Server
+from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, WorkerRequest
 from edgemnist.errors import MeasurementError
 from edgemnist.machine.cpus import usable_cpus
 
@@ -24,11 +24,11 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks processes
 
 
 @pytest.fixture
-def request_(made_exports: Path, tmp_path: Path) -> Request:
+def request_(made_exports: Path, tmp_path: Path) -> WorkerRequest:
     """A short measurement of the int8 artifact."""
     images = tmp_path / "images.npy"
     np.save(images, np.zeros((3, 28, 28), np.uint8))
-    return Request(
+    return WorkerRequest(
         runtime="litert",
         path=str(made_exports / "tflite-int8.tflite"),
         threads=1,
@@ -41,7 +41,7 @@ def request_(made_exports: Path, tmp_path: Path) -> Request:
     )
 
 
-def test_a_process_reports_what_it_measured(request_: Request) -> None:
+def test_a_process_reports_what_it_measured(request_: WorkerRequest) -> None:
     before = time.perf_counter_ns()
     measured = measure("tflite-int8", request_)
     elapsed = time.perf_counter_ns() - before
@@ -54,14 +54,14 @@ def test_a_process_reports_what_it_measured(request_: Request) -> None:
     assert report.load + report.warmup[0] < measured.cold_start < elapsed
 
 
-def test_more_time_gives_more_samples(request_: Request) -> None:
+def test_more_time_gives_more_samples(request_: WorkerRequest) -> None:
     longer = measure("tflite-int8", msgspec.structs.replace(request_, nanoseconds=100_000_000))
     assert sum(longer.report.samples) > 50_000_000
     assert len(longer.report.samples) > 50
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell")
-def test_the_memory_is_that_of_the_process_and_not_of_the_one_that_started_it(request_: Request) -> None:
+def test_the_memory_is_that_of_the_process_and_not_of_the_one_that_started_it(request_: WorkerRequest) -> None:
     ballast = np.ones(400_000_000, np.uint8)
     peak = measure("tflite-int8", request_).report.peak_rss
     assert ballast.sum() == 400_000_000
@@ -69,7 +69,7 @@ def test_the_memory_is_that_of_the_process_and_not_of_the_one_that_started_it(re
     assert 20e6 < peak < 150e6
 
 
-def test_a_file_that_the_runtime_refuses_is_named_with_its_reason(request_: Request, tmp_path: Path) -> None:
+def test_a_file_that_the_runtime_refuses_is_named_with_its_reason(request_: WorkerRequest, tmp_path: Path) -> None:
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
     with pytest.raises(MeasurementError, match="tflite-int8 cannot be measured: ") as caught:
@@ -77,20 +77,22 @@ def test_a_file_that_the_runtime_refuses_is_named_with_its_reason(request_: Requ
     assert "broken.tflite" in caught.value.message
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_named(request_: Request) -> None:
+def test_a_batch_that_does_not_fit_into_memory_is_named(request_: WorkerRequest) -> None:
     # 784 TB: no system promises that much, however freely it does.
     with pytest.raises(MeasurementError, match="not enough memory for a batch of 1,000,000,000,000 images") as caught:
         measure("tflite-int8", msgspec.structs.replace(request_, batch_size=10**12))
     assert "--batch-size" in caught.value.hint
 
 
-def test_a_defect_in_the_process_is_an_error_with_its_last_words(request_: Request, tmp_path: Path) -> None:
+def test_a_defect_in_the_process_is_an_error_with_its_last_words(request_: WorkerRequest, tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match="ended with status 1") as caught:
         measure("tflite-int8", msgspec.structs.replace(request_, images=str(tmp_path / "missing.npy")))
     assert "missing.npy" in caught.value.hint
 
 
-def test_what_libraries_write_never_reaches_the_terminal(request_: Request, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_libraries_write_never_reaches_the_terminal(
+    request_: WorkerRequest, capfd: pytest.CaptureFixture[str]
+) -> None:
     measure("tflite-float32", msgspec.structs.replace(request_, path=request_.path.replace("int8", "float32")))
     assert capfd.readouterr() == ("", "")
 
@@ -103,7 +105,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_disturbed_scenario_is_played_again_and_marked_in_the_end(name: str, request_: Request) -> None:
+def test_a_disturbed_scenario_is_played_again_and_marked_in_the_end(name: str, request_: WorkerRequest) -> None:
     asked = msgspec.structs.replace(request_, scenario=SCENARIOS[name])
     # No machine adds the arrays in a nanosecond: held against that, every attempt is disturbed.
     played = play_undisturbed("tflite-int8", asked, repeats=1, quietest=1.0)
@@ -114,7 +116,7 @@ def test_a_disturbed_scenario_is_played_again_and_marked_in_the_end(name: str, r
 
 
 @linux_only
-def test_a_scenario_whose_queries_wait_for_other_processes_says_so(request_: Request) -> None:
+def test_a_scenario_whose_queries_wait_for_other_processes_says_so(request_: WorkerRequest) -> None:
     hog = f"import os; os.sched_setaffinity(0, {request_.cpus}); print(flush=True)\nwhile True: pass"
     asked = msgspec.structs.replace(request_, scenario=SCENARIOS["server"])
     with subprocess.Popen([sys.executable, "-c", hog], stdout=subprocess.PIPE) as other:
@@ -150,7 +152,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 @linux_only
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGILL"])
-def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(name: str, request_: Request) -> None:
+def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(
+    name: str, request_: WorkerRequest
+) -> None:
     caught: list[MeasurementError] = []
 
     def run() -> None:
@@ -169,11 +173,11 @@ def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(nam
 
 
 @linux_only
-def test_an_interrupted_run_leaves_no_process_behind(request_: Request, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_no_process_behind(request_: WorkerRequest, tmp_path: Path) -> None:
     code = (
         "import sys, msgspec, edgemnist.bench.process as p\n"
-        "from edgemnist.bench.protocol import Request\n"
-        "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=Request))\n"
+        "from edgemnist.bench.protocol import WorkerRequest\n"
+        "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest))\n"
     )
     request = tmp_path / "request.json"
     request.write_bytes(msgspec.json.encode(msgspec.structs.replace(request_, nanoseconds=60_000_000_000)))
@@ -193,7 +197,7 @@ def test_an_interrupted_run_leaves_no_process_behind(request_: Request, tmp_path
 
 
 def test_the_process_imports_the_same_package_and_nothing_that_lies_about(
-    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request_: WorkerRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('the wrong NumPy')")
     monkeypatch.chdir(tmp_path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from edgemnist.exports.selection import recommend
+from edgemnist.exports.findings import choose
 from edgemnist.results.bench import BenchResult, Latency
 from edgemnist.results.data import DataIdentity
 from edgemnist.results.verify import ArtifactParity, VerifyResult
@@ -68,6 +69,10 @@ def benched(*latencies: Latency) -> BenchResult:
     return BenchResult(host={}, results=list(latencies))
 
 
+def recommend(verified: VerifyResult, benched: BenchResult) -> tuple[str | None, str]:
+    return choose(verified.artifacts, benched.results)
+
+
 def test_the_fastest_that_passed_is_recommended() -> None:
     name, reason = recommend(
         verified(parity("tflite-int4", 0.9791), parity("tflite-int8", 0.9796), parity("tflite-float32")),
@@ -75,7 +80,7 @@ def test_the_fastest_that_passed_is_recommended() -> None:
     )
     assert name == "tflite-int4"
     assert reason == (
-        "tflite-int4 is the fastest that passed its gate: 5.1 µs a call (p50), 97.91% accurate, 214 KB; "
+        "tflite-int4 is the fastest that passed its gate: 5.1 µs a call (p50), 97.91 % accurate, 214 KB; "
         "tflite-int8 follows with 6.1 µs."
     )
 
@@ -104,8 +109,8 @@ def test_the_reason_names_those_that_are_as_fast() -> None:
         benched(latency("tflite-int8", 10.0), latency("onnx-int8", 10.4)),
     )
     assert reason == (
-        "onnx-int8 is as fast as tflite-int8 (10.0 µs) within 5%, and the most accurate: "
-        "10.4 µs a call (p50), 98.00% accurate, 400 KB."
+        "onnx-int8 is as fast as tflite-int8 (10.0 µs) within 5 %, and the most accurate: "
+        "10.4 µs a call (p50), 98.00 % accurate, 400 KB."
     )
 
 
@@ -134,4 +139,13 @@ def test_when_none_passed_there_is_no_recommendation() -> None:
 
 def test_keras_is_no_artifact_to_recommend() -> None:
     name, _ = recommend(verified(parity("tflite-int8")), benched(latency("keras", 1.0), latency("tflite-int8", 6.1)))
+    assert name == "tflite-int8"
+
+
+def test_a_runtime_that_is_asked_for_by_name_only_is_no_choice_for_a_board() -> None:
+    integer = msgspec.structs.replace(parity("tflite-int8@integer"), runtime="integer")
+    name, _ = recommend(
+        verified(integer, parity("tflite-int8")),
+        benched(latency("tflite-int8@integer", 0.1), latency("tflite-int8", 6.1)),
+    )
     assert name == "tflite-int8"

@@ -10,8 +10,10 @@ import pytest
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench
 from edgemnist.errors import ManifestError
-from edgemnist.exports.findings import BENCH_FILE, read_bench, save_bench
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import BENCH_FILE
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.results.base import read_result
 from edgemnist.results.bench import BenchResult
 from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
@@ -22,13 +24,22 @@ QUICK = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keep_sample
 @pytest.fixture(scope="module")
 def int8(made_exports: Path) -> BenchResult:
     """The measurement of one artifact."""
-    return bench(made_exports, ["tflite-int8"], QUICK)
+    return bench(Exports.open(made_exports), ["tflite-int8"], QUICK)
 
 
 @pytest.fixture(scope="module")
 def int4(made_exports: Path) -> BenchResult:
     """The measurement of another artifact, later."""
-    return bench(made_exports, ["tflite-int4"], QUICK)
+    return bench(Exports.open(made_exports), ["tflite-int4"], QUICK)
+
+
+def read_bench(exports: Path) -> BenchResult | None:
+    found = Exports.open(exports).findings.bench
+    return None if found is None else found.result
+
+
+def save_bench(exports: Path, result: BenchResult, notices: Notices | None = None) -> bool:
+    return Exports.open(exports).findings.save_bench(result, notices or Notices())
 
 
 def saved_names(exports: Path) -> list[str]:
@@ -77,19 +88,48 @@ def test_figures_of_a_changed_artifact_are_forgotten(exports: Path, int8: BenchR
     assert saved_names(exports) == ["tflite-int4"]
 
 
-def test_figures_of_another_host_are_never_mixed_in(exports: Path, int8: BenchResult, int4: BenchResult) -> None:
+def test_figures_of_another_machine_are_never_mixed_in_and_are_kept_once(
+    exports: Path, int8: BenchResult, int4: BenchResult
+) -> None:
     save_bench(exports, msgspec.structs.replace(int8, host=int8.host | {"cpu": "Cortex-A72"}))
-    save_bench(exports, int4)
+    notices = Notices()
+    save_bench(exports, int4, notices)
     assert saved_names(exports) == ["tflite-int4"]
+    assert notices.messages == [
+        "bench.json was measured on another machine, or with other versions: it is now bench-before.json."
+    ]
+    before = read_result(BenchResult, (exports / "bench-before.json").read_bytes())
+    assert [(one.name, before.host["cpu"]) for one in before.results] == [("tflite-int8", "Cortex-A72")]
 
 
-def test_figures_with_another_number_of_threads_are_never_mixed_in(
+def test_what_the_machine_is_doing_makes_it_no_other(exports: Path, int8: BenchResult, int4: BenchResult) -> None:
+    save_bench(exports, msgspec.structs.replace(int8, host=int8.host | {"cpus": 1, "memory_mb": 12, "kernel": "7.0"}))
+    save_bench(exports, int4)
+    assert saved_names(exports) == ["tflite-int4", "tflite-int8"]
+
+
+def test_figures_with_another_number_of_threads_are_kept_apart(
     exports: Path, int8: BenchResult, int4: BenchResult
 ) -> None:
     threaded = msgspec.structs.replace(int8.results[0], threads=2)
     save_bench(exports, msgspec.structs.replace(int8, results=[threaded]))
+    assert saved_names(exports) == ["tflite-int8"]
     save_bench(exports, int4)
-    assert saved_names(exports) == ["tflite-int4"]
+    assert saved_names(exports) == ["tflite-int4"], "models are held against one another with as many threads"
+    save_bench(exports, int8)
+    save_bench(exports, msgspec.structs.replace(int8, results=[threaded]))
+    assert saved_names(exports) == ["tflite-int4", "tflite-int8"]
+
+
+def test_ten_calls_do_not_take_the_place_of_many(exports: Path, int8: BenchResult) -> None:
+    many = msgspec.structs.replace(int8.results[0], samples=146_987, p50_us=1.25)
+    save_bench(exports, msgspec.structs.replace(int8, results=[many]))
+    notices = Notices()
+    save_bench(exports, int8, notices)
+    saved = read_bench(exports)
+    assert saved is not None
+    assert [one.p50_us for one in saved.results] == [1.25]
+    assert "keeps its earlier figures, of 146,987 calls" in notices.messages[0]
 
 
 @pytest.mark.parametrize("contents", [b"", b'{"schema_version": 1}'])

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.bench.config import BenchConfig, can_evict, evict, files_of
-from edgemnist.bench.models import NULL, select_subjects
+from edgemnist.bench.config import NULL, BenchConfig, Subject, can_evict, evict, files_of, select_subjects
 from edgemnist.bench.run import bench, spread, takes_part
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
+from edgemnist.exports.directory import Exports
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.results.bench import BenchResult
+from edgemnist.results.bench import KERAS, BenchResult
 from tests.notices import Notices
 from tests.verify.damage import edit_manifest, empty_golden_pack, flip_bits_in_the_middle
 
@@ -24,14 +24,14 @@ QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_sam
 @pytest.fixture(scope="module")
 def quick(made_exports: Path) -> BenchResult:
     """Two artifacts, one of each runtime."""
-    return bench(made_exports, ["tflite-int8", "onnx-float32"], QUICK)
+    return bench(Exports.open(made_exports), ["tflite-int8", "onnx-float32"], QUICK)
 
 
 @pytest.fixture(scope="module")
 def with_keras(made_exports: Path) -> BenchResult:
     """An artifact and Keras, in one round because TensorFlow takes its time."""
     config = BenchConfig(samples=20, seconds=0.0, rounds=1, batch_size=50, repeats=0, keep_samples=True)
-    return bench(made_exports, ["tflite-int8", "keras"], config)
+    return bench(Exports.open(made_exports), ["tflite-int8", "keras"], config)
 
 
 def test_what_was_named_is_measured_in_its_runtime(quick: BenchResult, with_keras: BenchResult) -> None:
@@ -70,8 +70,8 @@ def test_the_machine_is_measured_beside_the_calls(quick: BenchResult) -> None:
 
 
 def test_what_the_artifacts_are_held_against_takes_part_in_three_rounds_at_the_most() -> None:
-    keras = replace(NULL, name="keras")
-    artifact = replace(NULL, name="tflite-int8")
+    keras = Subject(model=replace(NULL.model, artifact=KERAS, runtime="keras"))
+    artifact = Subject(model=replace(NULL.model, artifact="tflite-int8", runtime="litert", path=Path("a.tflite")))
     for rounds, few in ((1, 1), (3, 3), (15, 3)):
         for subject, wanted in ((NULL, few), (keras, few), (artifact, rounds)):
             assert sum(takes_part(number, subject, rounds) for number in range(rounds)) == wanted
@@ -121,8 +121,8 @@ def test_the_document_can_be_read_back(quick: BenchResult) -> None:
 
 def test_raw_samples_are_left_out_unless_asked_for_and_so_is_keras(made_exports: Path) -> None:
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keras=False)
-    result = bench(made_exports, None, config)
-    assert [latency.name for latency in result.results] == [one.name for one in read_manifest(made_exports).artifacts]
+    result = bench(Exports.open(made_exports), None, config)
+    assert [latency.name for latency in result.results] == [one.name for one in Exports.open(made_exports).select()]
     assert result.samples_us is result.warmup_us is None
     assert all(latency.speedup is None for latency in result.results)
 
@@ -140,20 +140,20 @@ def test_raw_samples_are_left_out_unless_asked_for_and_so_is_keras(made_exports:
 def test_keras_is_measured_where_it_is_named_or_asked_for(
     names: list[str], *, keras: bool | None, measured: list[str], made_exports: Path
 ) -> None:
-    found = select_subjects(made_exports, read_manifest(made_exports), names, keras=keras)
+    found = select_subjects(Exports.open(made_exports), names, keras=keras)
     assert [subject.name for subject in found] == measured
 
 
 def test_keras_beside_all_artifacts_is_the_default(made_exports: Path) -> None:
-    manifest = read_manifest(made_exports)
+    opened = Exports.open(made_exports)
     for keras, rows in ((None, 2), (True, 2), (False, 0)):
-        found = select_subjects(made_exports, manifest, None, keras=keras)
-        assert len(found) == len(manifest.artifacts) + rows
+        found = select_subjects(opened, None, keras=keras)
+        assert len(found) == len(opened.select()) + rows
 
 
 def test_a_threaded_measurement_says_so(made_exports: Path) -> None:
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads=2)
-    assert [latency.threads for latency in bench(made_exports, ["onnx-float32"], config).results] == [2]
+    assert [latency.threads for latency in bench(Exports.open(made_exports), ["onnx-float32"], config).results] == [2]
 
 
 def test_where_the_keras_model_is_missing_a_notice_says_so(exports: Path) -> None:
@@ -162,11 +162,11 @@ def test_where_the_keras_model_is_missing_a_notice_says_so(exports: Path) -> Non
     )
     notices = Notices()
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1)
-    assert len(bench(exports, None, config, notices).results) == 1
+    assert len(bench(Exports.open(exports), None, config, notices).results) == 1
     assert "Keras is not measured" in notices.messages[0]
     for names, asked in ((["keras"], config), (None, replace(config, keras=True))):
         with pytest.raises(ArtifactError, match="no Keras model"):
-            bench(exports, names, asked)
+            bench(Exports.open(exports), names, asked)
 
 
 def test_without_tensorflow_a_notice_says_so_and_naming_keras_is_an_error(
@@ -176,28 +176,28 @@ def test_without_tensorflow_a_notice_says_so_and_naming_keras_is_an_error(
     monkeypatch.setitem(__import__("sys").modules, "tensorflow", None)
     notices = Notices()
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1)
-    assert len(bench(exports, None, config, notices).results) == 1
+    assert len(bench(Exports.open(exports), None, config, notices).results) == 1
     assert "tensorflow" in notices.messages[0]
     with pytest.raises(MissingDependencyError):
-        bench(exports, ["keras"], config)
+        bench(Exports.open(exports), ["keras"], config)
 
 
 def test_an_unknown_name_gets_the_nearest_one(made_exports: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'onnx-int8'"):
-        bench(made_exports, ["onnx-int88"], QUICK)
+        bench(Exports.open(made_exports), ["onnx-int88"], QUICK)
 
 
 def test_a_file_that_is_not_the_recorded_one_is_not_measured(exports: Path) -> None:
     path = exports / "tflite-int8.tflite"
     path.write_bytes(flip_bits_in_the_middle(path.read_bytes(), count=1))
     with pytest.raises(ArtifactError, match=r"tflite-int8\.tflite"):
-        bench(exports, ["tflite-int8"], QUICK)
+        bench(Exports.open(exports), ["tflite-int8"], QUICK)
 
 
 def test_a_golden_pack_without_images_leaves_nothing_to_ask_about(exports: Path) -> None:
     empty_golden_pack(exports)
     with pytest.raises(ArtifactError, match="no images"):
-        bench(exports, ["tflite-int8"], QUICK)
+        bench(Exports.open(exports), ["tflite-int8"], QUICK)
 
 
 def test_the_images_to_time_are_spread_over_all_classes() -> None:
@@ -226,7 +226,7 @@ def test_the_first_call_is_kept_apart(quick: BenchResult) -> None:
 
 def test_every_number_of_threads_has_its_own_figures(made_exports: Path) -> None:
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads_to=2, keep_samples=True, repeats=0)
-    result = bench(made_exports, ["onnx-float32"], config)
+    result = bench(Exports.open(made_exports), ["onnx-float32"], config)
     assert [latency.threads for latency in result.results] == [1, 2]
     assert result.samples_us is not None
     assert list(result.samples_us) == ["onnx-float32", "onnx-float32@2"]
@@ -235,7 +235,7 @@ def test_every_number_of_threads_has_its_own_figures(made_exports: Path) -> None
 @pytest.mark.skipif(not can_evict(), reason="only some systems let a program empty its cache")
 def test_a_cold_start_from_the_disk_is_measured_where_that_is_asked_for(made_exports: Path) -> None:
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, cold_cache=True, repeats=0)
-    (latency,) = bench(made_exports, ["tflite-int8"], config).results
+    (latency,) = bench(Exports.open(made_exports), ["tflite-int8"], config).results
     assert latency.cold_cache_start_ms is not None
     assert latency.cold_cache_start_ms > 50
 

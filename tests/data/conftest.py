@@ -12,8 +12,8 @@ import pytest
 from filelock import FileLock
 
 from edgemnist.data.dataset import Dataset
-from edgemnist.data.embedded import embedded_dataset
 from edgemnist.data.idx import encode_idx
+from edgemnist.data.sources import embedded_dataset
 from edgemnist.progress import SILENT, Reporter, Task
 from tests.data.mirror import Mirror
 

@@ -14,8 +14,6 @@ class Request:
 
     method: str
     name: str
-    start: int
-    """Where the wanted range begins; 0 where everything was wanted."""
 
 
 @dataclass
@@ -29,7 +27,10 @@ class Mirror:
     """Never answers at all."""
     stalls_after: int | None = None
     """Bytes of the body after which it falls silent."""
-    understands_ranges: bool = True
+    endless: bool = False
+    """Sends a body without an end, whatever is asked for."""
+    pause: float = 0.0
+    """Seconds between the pieces of an endless body."""
     answers_head: bool = True
     requests: list[Request] = field(default_factory=list)
     sent: int = 0
@@ -53,9 +54,9 @@ class Mirror:
         """The base URL."""
         return f"http://127.0.0.1:{self._server.server_port}/data/"
 
-    def fetched(self) -> list[tuple[str, int]]:
-        """Return name and start of each request for a body."""
-        return [(request.name, request.start) for request in self.requests if request.method == "GET"]
+    def fetched(self) -> list[str]:
+        """Return the name of each request for a body."""
+        return [request.name for request in self.requests if request.method == "GET"]
 
 
 class _Server(ThreadingHTTPServer):
@@ -73,6 +74,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self._answer()
         mirror = self.server.mirror
+        while mirror.endless and not mirror.closing.wait(mirror.pause):
+            try:
+                self.wfile.write(bytes(1 << 16 if not mirror.pause else 1))
+            except OSError:
+                return
         if mirror.cut_after:
             body = body[: mirror.cut_after.pop(0)]
         if mirror.stalls_after is not None:
@@ -87,22 +93,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Send the head of the answer, and return its body."""
         mirror = self.server.mirror
         name = self.path.removeprefix("/data/")
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-        mirror.requests.append(Request(self.command, name, start))
+        mirror.requests.append(Request(self.command, name))
         if mirror.silent:
             mirror.closing.wait()
             return b""
         content = mirror.files.get(name) if mirror.answers_head or self.command == "GET" else None
-        offset = start if mirror.understands_ranges else 0
-        if content is None or offset >= len(content):
-            self.send_error(404 if content is None else 416)
+        if content is None and not mirror.endless:
+            self.send_error(404)
             return b""
-        self.send_response(206 if offset else 200)
-        if offset:
-            self.send_header("Content-Range", f"bytes {offset}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - offset))
+        self.send_response(200)
+        if content is not None:
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        return content[offset:]
+        return content or b""
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

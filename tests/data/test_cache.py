@@ -40,4 +40,4 @@ def test_what_is_kept_is_there_and_makes_its_directory(tmp_path: Path, listener:
 def test_what_cannot_be_kept_is_said_and_no_failure(tmp_path: Path, listener: Listener) -> None:
     (tmp_path / "file").touch()
     keep(tmp_path / "file" / "below", {"a": b"1"}, listener)
-    assert "Nothing could be kept for the next run" in listener.heard
+    assert "could not be cached for the next run" in listener.heard

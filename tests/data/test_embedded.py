@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgemnist.data.dataset import Dataset
-from edgemnist.data.embedded import embedded_dataset
 from edgemnist.data.idx import read_idx_directory
+from edgemnist.data.sources import embedded_dataset
 from tests.conftest import MNIST
 from tests.data.conftest import Listener
 
@@ -64,4 +64,4 @@ def test_a_damaged_and_unwritable_cache_is_no_failure(embedded: Dataset, tmp_pat
     (folder / "labels-idx1-ubyte.gz").mkdir()
     assert embedded_dataset(tmp_path, listener).identity == embedded.identity
     assert len(listener.tasks) == 1
-    assert "Nothing could be kept for the next run" in listener.heard
+    assert "could not be cached for the next run" in listener.heard

@@ -167,3 +167,21 @@ def test_the_whole_of_mnist_is_read_and_recognized_whatever_holds_it(tmp_path: P
     assert unpacked is not None
     assert unpacked.identity.sha256 == dataset.identity.sha256
     assert encode_idx(unpacked.test.images) == (tmp_path / "t10k-images-idx3-ubyte").read_bytes()
+
+
+def test_the_mapping_file_of_emnist_names_the_classes(write_set: WriteSet) -> None:
+    directory = write_set(name="emnist-balanced-{}")
+    for path in directory.iterdir():
+        path.rename(path.with_name(path.name.replace("t10k", "test")))
+    (directory / "emnist-balanced-mapping.txt").write_text("".join(f"{n} {65 + n} {97 + n}\n" for n in range(10)))
+    dataset = read_idx_directory(directory)
+    assert dataset is not None
+    assert dataset.labels == tuple("ABCDEFGHIJ")
+
+
+@pytest.mark.parametrize("line", ["1", "1 x", "1 99999999999", "1 7", "2 65"])
+def test_a_damaged_mapping_file_is_an_error(write_set: WriteSet, line: str) -> None:
+    directory = write_set(name="emnist-letters-{}")
+    (directory / "emnist-letters-mapping.txt").write_text(f"0 65\n{line}\n")
+    with pytest.raises(DataError, match=r"mapping\.txt is damaged"):
+        read_idx_directory(directory)

@@ -74,7 +74,7 @@ def test_nothing_is_downloaded_where_that_is_not_wanted(
     dataset = find_dataset(cache=cache, download=False, mirrors=[mirror.url], reporter=listener)
     assert dataset.identity == embedded.identity
     assert mirror.requests == []
-    assert "downloading is switched off" in listener.heard
+    assert "downloading is turned off" in listener.heard
 
 
 def test_the_cache_is_where_the_environment_says(
@@ -124,7 +124,7 @@ def test_a_damaged_cache_is_passed_over_said_and_replaced(
     else:
         labels.write_bytes(labels.read_bytes()[:-9] + b"\0" * 9)
     assert not find_dataset(cache=tmp_path, mirrors=[mirror.url], reporter=listener).identity.reduced
-    assert "The cache is damaged, and is passed over" in listener.heard
+    assert "The cache is damaged and was ignored" in listener.heard
     assert labels.read_bytes() == mirror.files[labels.name]
 
 

@@ -13,6 +13,7 @@ from edgemnist.agent.request import Apply, SelfTestLimits
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.deploy.sequence import LocalBundle, open_bundle
 from edgemnist.exports.answers import answer_all, answers_record, encode_answers
+from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import GoldenPack, read_golden
 from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, sha256
 
@@ -66,7 +67,7 @@ def of_another_model(pack: GoldenPack) -> GoldenPack:
 def bundled(exports: Path, **options: object) -> LocalBundle:
     """Bundle an export directory beside it, with what the service needs: one environment does for all boards."""
     output = exports.with_suffix(".zip")
-    make_bundle(exports, output, BundleConfig(**{"serve": True, **options}))  # type: ignore[arg-type]  # as the caller says
+    make_bundle(Exports.open(exports), output, BundleConfig(**{"serve": True, **options}))  # type: ignore[arg-type]  # as the caller says
     return open_bundle(output)
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     import urllib.request
 
     import edgemnist.agent.apply
-    import edgemnist.agent.probes
+    import edgemnist.agent.facts
 
     del urllib, edgemnist
     answers = os.fdopen(os.dup(1), "w")

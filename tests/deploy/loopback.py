@@ -19,8 +19,7 @@ from rich.console import Console, RenderableType
 
 from edgemnist.agent.request import MARK
 from edgemnist.agent.store import Store
-from edgemnist.deploy.agent import make_agent
-from edgemnist.deploy.target import Target
+from edgemnist.deploy.target import BoardAddress, make_agent
 
 SSHD = "/usr/sbin/sshd"
 
@@ -159,9 +158,9 @@ class LoopbackBoard:
         return Store(self.root)
 
     @property
-    def target(self) -> Target:
+    def target(self) -> BoardAddress:
         """Return the board as the product names it."""
-        return Target.of(self.name, root=str(self.root), ssh_config=self.ssh_config)
+        return BoardAddress.of(self.name, root=str(self.root), ssh_config=self.ssh_config)
 
     def serves(self) -> str | None:
         """Return the identity, shortened, of the release that serves, after making sure that it is whole."""

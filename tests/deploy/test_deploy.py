@@ -142,7 +142,7 @@ def test_a_release_that_was_damaged_is_deployed_anew(board: LoopbackBoard, old_b
 
 
 def test_the_doctors_commands_mend_a_board(board: LoopbackBoard, new_board: Callable[[str], LoopbackBoard]) -> None:
-    pip = str(board.target.means(installed=True).pip)
+    pip = str(board.target.repair(installed=True).pip)
     assert subprocess.run([*shlex.split(pip), "--version"], check=True, capture_output=True).stdout
     artifact = board.store.link / "exports" / "tflite-int8.tflite"
     artifact.write_bytes(artifact.read_bytes()[:-1] + b"x")
@@ -209,7 +209,7 @@ def test_the_commands_answer_with_one_json_document(
     assert re.search(r"board +board2 *\n", page), "one table, side by side"
     assert re.search(r"tflite-int8 +p50( +[0-9.]+ [µm]s){2} *\n", page)
     assert "board2: under-voltage while it measured" in page
-    played = ask("bench", "tflite-int8", "--on", "board", "--duty-cycle", "100/s", *options)
+    played = ask("scenario", "duty-cycle", "tflite-int8", "--rate", "100", "--on", "board", *options)
     assert played["boards"][0]["result"]["rate"] == 100  # type: ignore[index]  # plain JSON
     predicted = ask("predict", "--on", "board", "--index", "0", "--artifact", "tflite-int8")
     assert predicted["artifact"] == "tflite-int8"
@@ -295,14 +295,14 @@ def test_a_command_that_crashes_on_the_board_is_no_missed_gate(board: LoopbackBo
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("asked", [(), ("--duty-cycle", "100/s")])
+@pytest.mark.parametrize("asked", [("bench",), ("scenario", "duty-cycle", "--rate", "100")])
 def test_what_one_board_measured_is_not_lost_where_another_is_away(
     asked: tuple[str, ...], board: LoopbackBoard, tmp_path: Path
 ) -> None:
     settings = {"EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)}
-    options = ("--samples", "20", "--seconds", "0.01", "--rounds", "1", "--save", "both.json", *asked)
+    options = ("--samples", "20", "--seconds", "0.01", "--rounds", "1", "--save", "both.json")
     done = run_edgemnist(
-        "bench", "tflite-int8", "--on", "board", "--on", "board:1", *options, cwd=tmp_path, env=settings
+        *asked[:2], "tflite-int8", *asked[2:], "--on", "board", "--on", "board:1", *options, cwd=tmp_path, env=settings
     )
     assert done.returncode == 2, done.stderr
     assert "tflite-int8" in done.stdout

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from edgemnist.console.tables import fault_line
 from edgemnist.deploy.fleet import FleetConfig, deploy_fleet, read_inventory
-from edgemnist.deploy.screen import FleetTable, deploy_page, fault_line
+from edgemnist.deploy.screen import FleetTable, deploy_page
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle
-from edgemnist.deploy.target import Target
+from edgemnist.deploy.target import BoardAddress
 from edgemnist.errors import UsageError
 from edgemnist.results.boards import Fault
 from tests.conftest import run_edgemnist
@@ -29,7 +30,7 @@ def boards(new_board: Callable[[str], LoopbackBoard]) -> list[LoopbackBoard]:
     return [new_board(f"board{number}") for number in range(4)]
 
 
-def targets(boards: list[LoopbackBoard]) -> list[Target]:
+def targets(boards: list[LoopbackBoard]) -> list[BoardAddress]:
     return [board.target for board in boards]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.deploy.target import Target
+from edgemnist.deploy.target import BoardAddress
 from edgemnist.deploy.transport import connect
 from edgemnist.errors import DeployError
 from tests.deploy.loopback import Sshd, make_key
@@ -35,7 +35,7 @@ def config_for(sshd: Sshd, path: Path, host_key: Path | None = None) -> Path:
 
 
 def hint_of(board: str, config: Path) -> str:
-    target = Target.of(board, ssh_config=config)
+    target = BoardAddress.of(board, ssh_config=config)
     with pytest.raises(DeployError) as refused, connect(target.host, target.ssh_config):
         pass
     return refused.value.hint
@@ -63,6 +63,6 @@ def test_an_unknown_host_key_is_learnt_by_the_command_that_is_printed(board: str
     # In the place of somebody who compares the fingerprint, and says yes.
     done = run(found[1], "-o", "StrictHostKeyChecking=accept-new", "true")
     assert done.returncode == 0, done.stderr
-    target = Target.of(board, ssh_config=config)
+    target = BoardAddress.of(board, ssh_config=config)
     with connect(target.host, target.ssh_config) as connection:
         assert connection.run("true")[0] == 0

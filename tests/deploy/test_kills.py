@@ -22,7 +22,7 @@ import pytest
 
 from edgemnist.agent.apply import apply
 from edgemnist.agent.archive import hash_file
-from edgemnist.agent.request import Answers, Apply, SelfTestLimits
+from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
 from edgemnist.deploy.sequence import LocalBundle
 from tests.deploy.bundles import request_for
@@ -30,7 +30,7 @@ from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state
 
 HERE = Path(__file__).parent
-PUTTING_IN_ORDER = 16
+PUTTING_IN_ORDER = 14
 """Steps that any run has: the lock, what lies about, the switch that was cut off, and the first of its own work."""
 LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60}
 """Kills of each scenario; 200 are asked for in all."""
@@ -113,7 +113,7 @@ def program(scenario: Scenario) -> Iterator[Program]:
 def deploy(root: Path, bundle: LocalBundle) -> None:
     put_bundle(root, bundle)
     wanted = Apply(sha256=bundle.sha256, identity=bundle.record.identity(), limits=SelfTestLimits())
-    apply(Store(root), wanted, Answers(io.StringIO()))
+    apply(Store(root), wanted, Responder(io.StringIO()))
 
 
 def state_of(root: Path) -> frozenset[tuple[str, str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,17 +14,15 @@ from typing import Any
 
 import pytest
 
-from edgemnist.agent.facts import Facts, collect_facts
-from edgemnist.agent.probes import MODULES, Probe, probe, probe_all
-from edgemnist.deploy.agent import make_agent
-from edgemnist.deploy.target import Target
+from edgemnist.agent.facts import MODULES, BoardFacts, Probe, collect_facts, probe, probe_all, throttle_names
+from edgemnist.deploy.target import BoardAddress, make_agent
 from edgemnist.doctor.artifacts import examine_artifacts
-from edgemnist.doctor.checks import TESTED, judge, throttle_names, worst
-from edgemnist.results.boards import Finding, Level
+from edgemnist.doctor.checks import TESTED, check_board, worst
+from edgemnist.results.boards import Check, Level
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.bundles import small_exports
 
-PI5 = Facts(
+PI5 = BoardFacts(
     board="Raspberry Pi 5 Model B Rev 1.0",
     os="Debian GNU/Linux 12 (bookworm)",
     kernel_machine="aarch64",
@@ -47,13 +47,13 @@ PI5 = Facts(
 )
 
 
-def finding(name: str, **changes: Any) -> Finding:
-    found = judge(dataclasses.replace(PI5, **changes), [])
+def finding(name: str, **changes: Any) -> Check:
+    found = check_board(dataclasses.replace(PI5, **changes), [])
     return next(one for one in found if one.name == name)
 
 
 def test_a_board_that_is_well_has_no_complaint() -> None:
-    assert worst(judge(PI5, [])) is Level.OK
+    assert worst(check_board(PI5, [])) is Level.OK
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_facts_are_read_from_a_raspberry_pi_as_the_kernel_tells_them(tmp_path: P
 def test_a_machine_that_tells_nothing_is_no_reason_to_fail(tmp_path: Path) -> None:
     facts = collect_facts(tmp_path, tmp_path / "proc", tmp_path / "sys")
     assert (facts.cpu, facts.memory_bytes, facts.temperature_c) == (None, None, None)
-    assert worst(judge(facts, [])) is Level.OK
+    assert worst(check_board(facts, [])) is Level.OK
 
 
 def crashing(directory: Path, name: str, code: str) -> Path:
@@ -145,7 +145,7 @@ def test_an_import_that_ends_badly_is_a_line_with_a_version_that_works(
     python = crashing(tmp_path / "venv", "onnxruntime", code)
     found = probe(python, "onnxruntime", "onnxruntime")
     assert (found.state, found.version, found.detail) == (state, "9.9", detail)
-    line = next(one for one in judge(PI5, [found]) if one.name == "onnxruntime")
+    line = next(one for one in check_board(PI5, [found]) if one.name == "onnxruntime")
     assert meaning in line.meaning
     if state != "loaded":
         assert line.level is Level.FAILURE
@@ -155,8 +155,8 @@ def test_an_import_that_ends_badly_is_a_line_with_a_version_that_works(
 def test_one_runtime_is_enough() -> None:
     lite = Probe("ai-edge-litert", "loaded", "2.3.0", "")
     none = Probe("onnxruntime", "missing", None, "")
-    assert worst(judge(PI5, [lite, none])) is Level.OK
-    assert worst(judge(PI5, [Probe("ai-edge-litert", "missing", None, ""), none])) is Level.WARNING
+    assert worst(check_board(PI5, [lite, none])) is Level.OK
+    assert worst(check_board(PI5, [Probe("ai-edge-litert", "missing", None, ""), none])) is Level.WARNING
 
 
 def test_what_is_installed_here_loads() -> None:
@@ -199,16 +199,16 @@ def test_a_runtime_that_crashes_hides_no_other_runtimes_artifacts(made_exports: 
 
 
 def test_packages_of_a_board_are_mended_where_they_are() -> None:
-    target = Target.of("pi@kitchen:2222", root="/srv/my boards")
+    target = BoardAddress.of("pi@kitchen:2222", root="/srv/my boards")
     crashed = Probe("onnxruntime", "crashed", "9.9", "SIGILL")
-    (line,) = (one for one in judge(PI5, [crashed], target.means(installed=True)) if one.name == "onnxruntime")
+    (line,) = (one for one in check_board(PI5, [crashed], target.repair(installed=True)) if one.name == "onnxruntime")
     assert line.mend.endswith(
         f"""'/srv/my boards/current/venv/bin/pip' install "onnxruntime=={TESTED["onnxruntime"]}\""""
     )
     missing = Probe("numpy", "missing", None, "")
-    (line,) = (one for one in judge(PI5, [missing], target.means(installed=False)) if one.name == "numpy")
+    (line,) = (one for one in check_board(PI5, [missing], target.repair(installed=False)) if one.name == "numpy")
     assert line.mend == "edgemnist deploy BUNDLE --to pi@kitchen:2222 --root '/srv/my boards'"
-    assert str(Target.of("pi").means(installed=True).pip) == "~/.local/share/edgemnist/current/venv/bin/pip"
+    assert str(BoardAddress.of("pi").repair(installed=True).pip) == "~/.local/share/edgemnist/current/venv/bin/pip"
 
 
 def test_the_command_tells_on_one_page(exports: Path) -> None:
@@ -221,16 +221,46 @@ def test_the_command_tells_on_one_page(exports: Path) -> None:
     assert document["facts"]["cores"] >= 1
 
 
-def test_the_part_for_the_board_needs_nothing_but_python(tmp_path: Path) -> None:
-    """Also on a board where nothing is installed: without site-packages, and from the oldest grammar on."""
-    import ast
-    import zipfile
+AGENT = [REPOSITORY / "edgemnist" / "errors.py", *sorted((REPOSITORY / "edgemnist" / "agent").glob("*.py"))]
 
+
+@pytest.mark.parametrize("path", AGENT, ids=lambda path: path.name)
+def test_what_runs_on_a_board_is_written_for_its_python_and_imports_nothing_but_it(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(), feature_version=(3, 9))):
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            ours = module == "edgemnist.errors" or module.startswith("edgemnist.agent.")
+            assert ours or module.partition(".")[0] in sys.stdlib_module_names, f"{path.name} imports {module}"
+
+
+def old_pythons() -> list[str]:
+    """Return this Python, and the oldest that a board may have, where there is one."""
+    found = shutil.which("python3.9")
+    places = (
+        [found] if found else [str(path) for path in Path("~/.pyenv/versions").expanduser().glob("3.9.*/bin/python")]
+    )
+    works = [one for one in places if subprocess.run([one, "-V"], check=False, capture_output=True).returncode == 0]
+    return [sys.executable, *works[:1]]
+
+
+@pytest.mark.parametrize("python", old_pythons())
+def test_the_part_for_the_board_needs_nothing_but_python(python: str, tmp_path: Path) -> None:
+    """Also on a board where nothing is installed: without site-packages, and with the oldest Python."""
     program = tmp_path / "board.pyz"
     program.write_bytes(make_agent().data)
-    command: list[str | Path] = [sys.executable, "-I", "-S", program, "releases", tmp_path / "root"]
-    done = subprocess.run(command, input="{}", check=True, capture_output=True, text=True)
-    assert '"releases": []' in done.stdout
-    with zipfile.ZipFile(program) as archive:
-        for name in archive.namelist():
-            ast.parse(archive.read(name), feature_version=(3, 9))
+    asked: list[tuple[str, dict[str, Any], str]] = [
+        ("releases", {}, '"releases": []'),
+        ("doctor", {"imports": False}, '"cores"'),
+        ("prepare", {"identity": "", "sha256": "0" * 64, "bytes": 1}, '"offset": 0'),
+        ("rollback", {"release": None, "wait_s": 1.0}, "no older release"),
+    ]
+    for command, request, said in asked:
+        words: list[str | Path] = [python, "-I", "-S", program, command, tmp_path / "root"]
+        done = subprocess.run(words, input=json.dumps(request), check=False, capture_output=True, text=True)
+        assert said in done.stdout, done.stdout + done.stderr
+        assert done.stderr == ""

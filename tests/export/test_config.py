@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
+from edgemnist.export.interface import ArtifactSpec, ExportConfig, artifact_specs
 from edgemnist.formats import FORMATS, artifact_names
-from edgemnist.export.interface import ExportConfig, Target, targets
 
 
 def names(*arguments: object) -> list[str]:
-    return [target.name for target in targets(*arguments)]  # type: ignore[arg-type]  # given as a test has them
+    return [spec.name for spec in artifact_specs(*arguments)]  # type: ignore[arg-type]  # given as a test has them
 
 
 def test_no_option_stands_for_everything() -> None:
@@ -34,19 +34,19 @@ def test_a_format_and_quantizations_stand_for_these_artifacts() -> None:
 
 
 def test_a_target_knows_its_file() -> None:
-    assert Target("tflite", "int8").file == "tflite-int8.tflite"
-    assert Target("onnx", "float32").file == "onnx-float32.onnx"
+    assert ArtifactSpec("tflite", "int8").file == "tflite-int8.tflite"
+    assert ArtifactSpec("onnx", "float32").file == "onnx-float32.onnx"
 
 
 def test_unknown_names_are_answered_with_the_nearest_and_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="no format 'tflit'; did you mean 'tflite'") as caught:
-        targets("tflit")
+        artifact_specs("tflit")
     assert "tflite, onnx" in caught.value.hint
     with pytest.raises(UnknownNameError, match="no onnx quantization 'int4'; did you mean 'int8'") as caught:
-        targets("onnx", ["int4"])
+        artifact_specs("onnx", ["int4"])
     assert caught.value.hint == "Known: float32, int8, dynamic."
     with pytest.raises(UnknownNameError, match="no quantization 'int16'"):
-        targets(None, ["int8", "int16"])
+        artifact_specs(None, ["int8", "int16"])
 
 
 def test_calibration_on_no_images_is_refused_by_the_name_of_the_option() -> None:

@@ -7,6 +7,7 @@ import pytest
 from edgemnist.data.sources import find_dataset
 from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
+from edgemnist.exports.directory import Exports
 from edgemnist.results.verify import ArtifactParity
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
@@ -26,7 +27,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Artif
     train(dataset, TrainConfig(recipe="baseline"), exports)
     made = export_model(ExportConfig.of(), dataset, exports)
     sizes = {artifact.name: artifact.bytes for artifact in made.artifacts}
-    return {parity.name: (parity, sizes[parity.name]) for parity in verify(exports).artifacts}
+    return {parity.name: (parity, sizes[parity.name]) for parity in verify(Exports.open(exports)).artifacts}
 
 
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])

@@ -98,7 +98,7 @@ def test_an_h5_model_is_recorded_as_a_keras_one(dataset: Dataset, tmp_path: Path
 
 
 def test_without_a_model_there_is_nothing_to_export(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"holds no model\.keras") as caught:
+    with pytest.raises(ModelError, match=r"has no model\.keras") as caught:
         export_model(ONE, dataset, tmp_path / "exports")
     assert "edgemnist train" in caught.value.hint
     assert "--model FILE" in caught.value.hint
@@ -144,7 +144,7 @@ def test_a_manifest_of_a_newer_edgemnist_is_left_alone(exports: Path, dataset: D
 def test_a_model_of_other_classes_is_refused(exports: Path, dataset: Dataset) -> None:
     before = contents(exports)
     fewer = dataclasses.replace(dataset, labels=dataset.labels[:9])
-    with pytest.raises(ModelError, match="tells 10 classes apart, and the data set has 9"):
+    with pytest.raises(ModelError, match="has 10 classes, and the data set has 9"):
         export_model(ONE, fewer, exports)
     letters = dataclasses.replace(dataset, labels=tuple("abcdefghij"))
     with pytest.raises(ModelError, match="class 0 is '0' there and 'a' here"):

@@ -11,25 +11,25 @@ import pytest
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
-from edgemnist.export.interface import ExportConfig, Target
+from edgemnist.export.interface import ArtifactSpec, ExportConfig
+from edgemnist.export.model import KerasSource, decode_source
 from edgemnist.export.ranges import _answers, fewest_flips
 from edgemnist.export.run import export_model
-from edgemnist.export.source import Source, decode_source
 from edgemnist.export.tflite import CLIPPING, TFLiteExporter, _outputs, _quantized, to_int4
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.runtimes.keras import model_bytes
 from edgemnist.train.calibration import clipped, clipping_limits
-from edgemnist.train.record import model_bytes
 
-INT8 = Target("tflite", "int8")
+INT8 = ArtifactSpec("tflite", "int8")
 
 
 @pytest.fixture
-def source(made_exports: Path) -> Source:
+def source(made_exports: Path) -> KerasSource:
     return decode_source((made_exports / "model.keras").read_bytes(), Path("model.keras"))
 
 
 def test_ranges_by_flips_never_flip_more_training_images_than_minimum_and_maximum(
-    source: Source, dataset: Dataset
+    source: KerasSource, dataset: Dataset
 ) -> None:
     train = dataset.train.images
     drawn = stratified_indices(dataset.train.labels, 100, 0)
@@ -38,7 +38,12 @@ def test_ranges_by_flips_never_flip_more_training_images_than_minimum_and_maximu
     assert set(chosen) <= set(drawn)
     wanted = np.asarray(source.original(train.astype(np.float32) / 255)).argmax(axis=1)
     flips = [
-        int((_answers(exporter(train[indices]).convert(source.model, "int8"), INT8, train).argmax(1) != wanted).sum())
+        int(
+            (
+                _answers(exporter(train[indices]).convert(source.model, "int8"), INT8, train, "0..1").argmax(1)
+                != wanted
+            ).sum()
+        )
         for indices in (drawn, chosen)
     ]
     assert flips[1] <= flips[0]
@@ -57,7 +62,7 @@ def test_the_record_tells_how_the_ranges_were_chosen(exports: Path, dataset: Dat
 
 
 def test_int4_takes_the_way_to_clip_that_stays_closer_and_keeps_the_limits_of_a_network_that_was_trained_for_them(
-    source: Source, dataset: Dataset
+    source: KerasSource, dataset: Dataset
 ) -> None:
     weights = source.original.get_weights()
     limits = clipping_limits(weights, 4)

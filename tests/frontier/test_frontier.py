@@ -19,9 +19,9 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError, UsageError
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, frontier, undominated
+from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, _compared, frontier, undominated
 from edgemnist.results.base import read_result
-from edgemnist.results.pipeline import FrontierResult
+from edgemnist.results.pipeline import FrontierResult, FrontierRow
 from edgemnist.results.train import TrainResult
 from edgemnist.train.record import TRAINING_FILE
 from edgemnist.train.run import CHECKPOINT_FILE
@@ -65,10 +65,28 @@ def test_each_size_has_an_int8_and_an_int4_artifact_in_a_directory_of_its_own(ma
 def test_the_rows_go_from_the_smallest_file_to_the_largest_and_the_ends_are_on_the_frontier(made: Made) -> None:
     rows = made[1].rows
     assert [row.bytes for row in rows] == sorted(row.bytes for row in rows)
-    assert rows[0].smallest
-    best = max(row.accuracy for row in rows)
-    assert any(row.smallest and row.accuracy == best for row in rows)
-    assert any(row.fastest and row.accuracy == best for row in rows)
+    passed = [row for row in rows if row.passed]
+    assert passed
+    assert passed[0].smallest
+    best = max(row.accuracy for row in passed)
+    assert any(row.smallest and row.accuracy == best for row in passed)
+    assert any(row.fastest and row.accuracy == best for row in passed)
+
+
+def test_what_missed_its_gate_is_never_the_best_and_hides_nothing_that_passed() -> None:
+    common: dict[str, Any] = {
+        "hidden": [8],
+        "parameters": 1,
+        "name": "tflite-int8",
+        "directory": "8",
+        "reference_accuracy": 0.9,
+    }
+    common |= {"reference_accuracy": 0.9, "flips": 0, "smallest": False, "fastest": False}
+    failed = FrontierRow(bytes=10, accuracy=0.99, p50_us=1.0, passed=False, **common)
+    passed = FrontierRow(bytes=20, accuracy=0.90, p50_us=2.0, passed=True, **common)
+    found = _compared([passed, failed])
+    assert [(row.bytes, row.smallest, row.fastest) for row in found] == [(10, False, False), (20, True, True)]
+    assert not any(row.smallest or row.fastest for row in _compared([failed]))
 
 
 def test_table_and_picture_are_written(made: Made) -> None:

@@ -24,7 +24,7 @@ from edgemnist.agent.venv import venv_key
 from edgemnist.bundle.wheels import WheelsConfig
 from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, run_on, verify_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
-from edgemnist.deploy.target import Target
+from edgemnist.deploy.target import BoardAddress
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from tests.deploy.bundles import bundled, small_exports
@@ -59,9 +59,9 @@ class EmulatedBoard:
         )
 
     @property
-    def target(self) -> Target:
+    def target(self) -> BoardAddress:
         """Return the board as the product names it."""
-        return Target.of("pi", root=str(self.root), ssh_config=self._ssh_config)
+        return BoardAddress.of("pi", root=str(self.root), ssh_config=self._ssh_config)
 
     @contextlib.contextmanager
     def on(self, model: str) -> Iterator[None]:

@@ -55,18 +55,18 @@ def test_boxes_are_a_jpeg_where_the_name_says_so(edgemnist: Run, tmp_path: Path)
         assert drawn.format == "JPEG"
 
 
-def test_the_readme_shows_what_is_read_on_its_page(edgemnist: Run, tmp_path: Path) -> None:
-    """After a change of the model or of reading, this brings the README up to date, together with what it prints.
+def test_the_book_shows_what_is_read_on_its_page(edgemnist: Run, tmp_path: Path) -> None:
+    """After a change of the model or of reading, this brings the book up to date, together with what it prints.
 
-    edgemnist read tests/read/pages/everything.jpg --boxes docs/read.jpg
+    edgemnist read tests/read/pages/everything.jpg --boxes docs/images/read.jpg
     """
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    shown = re.search(r"^\$ edgemnist read page\.jpg .*\n```\n+```\n((?:.+\n)+)```$", readme, flags=re.MULTILINE)
+    guide = (REPOSITORY / "docs" / "guides" / "camera.md").read_text(encoding="utf-8")
+    shown = re.search(r"^\$ edgemnist read page\.jpg .*\n```\n+```text\n((?:.+\n)+)```$", guide, flags=re.MULTILINE)
     assert shown
     done = edgemnist("read", PAGES / "everything.jpg", "--boxes", "read.jpg")
     assert done.returncode == 0, done.stderr
     assert without_times(shown[1]) == without_times(done.stdout)
-    with Image.open(REPOSITORY / "docs" / "read.jpg") as old, Image.open(tmp_path / "read.jpg") as new:
+    with Image.open(REPOSITORY / "docs" / "images" / "read.jpg") as old, Image.open(tmp_path / "read.jpg") as new:
         assert old.size == new.size == (900, 700)
         difference = np.abs(np.asarray(old, dtype=int) - np.asarray(new))
     # Means of 20×20 pixels: another JPEG quality or confidence changes one by up to 12, another digit by 15 and more.

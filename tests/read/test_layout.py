@@ -45,6 +45,15 @@ def test_a_wide_gap_ends_a_number_and_a_narrow_one_does_not() -> None:
     assert numbers_in([0, 1, 2, 3], boxes, join_gap=0.0) == [[0], [1], [2], [3]]
 
 
+def test_a_narrow_digit_takes_the_room_of_any_other() -> None:
+    """As 2718 at an even pitch of 60: beside the 1 there is more paper than between the others."""
+    boxes = [(0, 0, 40, 60), (60, 0, 40, 60), (138, 0, 6, 60), (180, 0, 40, 60)]
+    assert numbers_in([0, 1, 2, 3], boxes, join_gap=0.6) == [[0, 1, 2, 3]]
+    # It does not bridge a gap between numbers: a whole digit would fit in.
+    apart = [(0, 0, 40, 60), (100, 0, 6, 60), (166, 0, 40, 60)]
+    assert numbers_in([0, 1, 2], apart, join_gap=0.6) == [[0], [1], [2]]
+
+
 box = st.tuples(st.integers(0, 900), st.integers(0, 900), st.integers(1, 80), st.integers(1, 80))
 
 

@@ -16,15 +16,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from edgemnist.deploy.screen import deploy_page, releases_page
-from edgemnist.doctor.screen import doctor_page
+from edgemnist.deploy.screen import deploy_page
+from edgemnist.doctor.cli import doctor_page
+from edgemnist.releases.cli import releases_page
 from edgemnist.results.boards import (
     DEPLOYED,
     UNCHANGED,
     BoardResult,
+    Check,
     DeployResult,
     DoctorResult,
-    Finding,
     ReleaseRow,
     ReleasesResult,
     SelfTestResult,
@@ -47,9 +48,9 @@ def unfolded(lines: list[str]) -> str:
 def test_the_doctors_names_marks_and_meanings_are_whole() -> None:
     names = ["board", "ai-edge-litert", "tflite-dynamic"]
     findings = [
-        Finding.ok(names[0], "Raspberry Pi 5 Model B Rev 1.0"),
-        Finding.failure(names[1], "2.3.0: ImportError: " + "x" * 120, "It is installed and does not load.", "pip …"),
-        Finding.warning(names[2], "not tried", "TFLite needs a runtime that is not installed on this board.", "pip …"),
+        Check.ok(names[0], "Raspberry Pi 5 Model B Rev 1.0"),
+        Check.failure(names[1], "2.3.0: ImportError: " + "x" * 120, "It is installed and does not load.", "pip …"),
+        Check.warning(names[2], "not tried", "TFLite needs a runtime that is not installed on this board.", "pip …"),
     ]
     result = DoctorResult(host="pi", healthy=False, findings=findings, facts={})
     lines = lines_of(doctor_page(result), 80)

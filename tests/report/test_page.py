@@ -9,7 +9,8 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from edgemnist.report.facts import read_facts
+from edgemnist.exports.directory import Exports
+from edgemnist.report.data import read_report_data
 from edgemnist.report.run import write_report
 from tests.browser import WINDOWS, console, show
 
@@ -21,7 +22,7 @@ AA = 4.5
 def report(known_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of artifacts about which everything is known."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(known_exports, path)
+    write_report(Exports.open(known_exports), path)
     return path
 
 
@@ -45,7 +46,7 @@ def test_it_opens_without_a_word_on_the_console_and_fits_the_window(
 
 def test_the_answer_stands_on_the_first_screen_of_a_phone(report: Path, known_exports: Path, browser: Chrome) -> None:
     look(browser, report, "phone")
-    recommended = read_facts(known_exports).recommended
+    recommended = read_report_data(Exports.open(known_exports)).recommended
     heading = browser.find_element(By.TAG_NAME, "h1")
     assert heading.text == f"Ship {recommended}"
     figures = browser.find_element(By.CLASS_NAME, "key-figures")
@@ -56,7 +57,7 @@ def test_the_answer_stands_on_the_first_screen_of_a_phone(report: Path, known_ex
 
 def test_everything_that_is_known_is_shown(report: Path, known_exports: Path, browser: Chrome) -> None:
     look(browser, report)
-    facts = read_facts(known_exports)
+    facts = read_report_data(Exports.open(known_exports))
     headings = [heading.text for heading in browser.find_elements(By.TAG_NAME, "h2")]
     assert headings == [
         "The artifacts",
@@ -79,7 +80,7 @@ def test_everything_that_is_known_is_shown(report: Path, known_exports: Path, br
 
 def test_every_flip_is_shown_with_its_picture(report: Path, known_exports: Path, browser: Chrome) -> None:
     look(browser, report)
-    facts = read_facts(known_exports)
+    facts = read_report_data(Exports.open(known_exports))
     assert facts.verified is not None
     for parity in facts.verified.artifacts:
         galleries = [
@@ -163,8 +164,10 @@ def _luminance(channels: list[int]) -> float:
 def test_what_nobody_has_found_out_yet_is_asked_for(exports: Path, browser: Chrome) -> None:
     for name in ("training.json", "verify.json", "bench.json"):
         (exports / name).unlink(missing_ok=True)
-    result = write_report(exports)
-    assert result.missing == ["edgemnist train", "edgemnist verify --layers", "edgemnist bench"]
+    result = write_report(Exports.open(exports))
+    assert result.missing == [
+        f"edgemnist {words} --exports {exports}" for words in ("train", "verify --layers", "bench")
+    ]
     look(browser, Path(result.file), "phone")
     assert console(browser) == []
     assert browser.find_element(By.TAG_NAME, "h1").text == "Not measured yet"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgemnist.errors import MissingDependencyError
-from edgemnist.exports.findings import read_verification, save_verification
-from edgemnist.report.facts import read_facts
+from edgemnist.exports.directory import Exports
+from edgemnist.report.data import read_report_data
+from edgemnist.report.figures import apart
 from edgemnist.report.page import html_page
-from edgemnist.report.plots import apart
 from edgemnist.report.run import write_report
 from tests.conftest import Run, run_edgemnist
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
@@ -23,34 +25,33 @@ from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_
 def test_figures_of_a_file_that_has_changed_since_are_left_out(known_exports: Path, exports: Path) -> None:
     for name in ("verify.json", "bench.json"):
         (exports / name).write_bytes((known_exports / name).read_bytes())
-    before = read_facts(exports)
+    before = read_report_data(Exports.open(exports))
     replace_artifact(exports, "onnx-int8", flip_bits_in_the_middle((exports / "onnx-int8.onnx").read_bytes()))
-    after = read_facts(exports)
+    after = read_report_data(Exports.open(exports))
     for facts, known in ((before, True), (after, False)):
-        artifact = facts.manifest.artifact("onnx-int8")
-        assert (facts.parity(artifact) is not None) == known
-        assert (facts.latency(artifact) is not None) == known
+        assert (facts.parity("onnx-int8") is not None) == known
+        assert (facts.latency("onnx-int8") is not None) == known
 
 
 def test_where_the_error_comes_from_is_asked_for_unless_there_is_nothing_to_compare(
     known_exports: Path, exports: Path
 ) -> None:
-    saved = read_verification(known_exports)
-    assert saved is not None
-    assert "Where the error comes from" in html_page(read_facts(known_exports))
-    assert "edgemnist verify --layers" not in read_facts(known_exports).missing()
-    save_verification(exports, msgspec.structs.replace(saved, layers=[]))
-    assert "edgemnist verify --layers" in read_facts(exports).missing()
+    found = Exports.open(known_exports).findings.verify
+    assert found is not None
+    assert "Where the error comes from" in html_page(read_report_data(Exports.open(known_exports)))
+    assert not any("verify --layers" in command for command in read_report_data(Exports.open(known_exports)).missing())
+    Exports.open(exports).findings.save_verification(msgspec.structs.replace(found.result, layers=[]))
+    assert f"edgemnist verify --layers --exports {exports}" in read_report_data(Exports.open(exports)).missing()
     edit_manifest(
         exports,
         lambda manifest: msgspec.structs.replace(manifest, artifacts=[manifest.artifact("tflite-int8")]),
     )
-    assert not [command for command in read_facts(exports).missing() if "verify" in command]
+    assert not [command for command in read_report_data(Exports.open(exports)).missing() if "verify" in command]
 
 
 def test_the_same_facts_give_the_same_page(known_exports: Path, tmp_path: Path) -> None:
     for name in ("one.html", "two.html"):
-        write_report(known_exports, tmp_path / name)
+        write_report(Exports.open(known_exports), tmp_path / name)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
@@ -63,12 +64,13 @@ def test_the_page_is_written_beside_the_artifacts_and_says_so(exports: Path, edg
 
 
 def test_markdown_has_a_table_that_github_draws(known_exports: Path, tmp_path: Path) -> None:
-    write_report(known_exports, tmp_path / "report.md", markdown=True)
+    write_report(Exports.open(known_exports), tmp_path / "report.md", markdown=True)
     text = (tmp_path / "report.md").read_text()
-    facts = read_facts(known_exports)
+    facts = read_report_data(Exports.open(known_exports))
     assert text.startswith(f"## edgemnist: Ship {facts.recommended}\n")
     rows = [line for line in text.split("<details>")[0].splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + len(facts.manifest.artifacts)
+    assert len(rows) == 2 + len(facts.models())
+    assert any("onnx-float32@openvino" in row for row in rows), "a second runtime has a row of its own"
     assert len({row.count("|") for row in rows}) == 1
     assert f"| **{facts.recommended}** |" in text
     assert "$ edgemnist export" in text
@@ -79,9 +81,9 @@ def test_markdown_needs_neither_jinja_nor_matplotlib_and_the_page_says_how_to_ge
 ) -> None:
     for package in ("jinja2", "matplotlib"):
         monkeypatch.setitem(sys.modules, package, None)
-    write_report(known_exports, tmp_path / "report.md", markdown=True)
+    write_report(Exports.open(known_exports), tmp_path / "report.md", markdown=True)
     with pytest.raises(MissingDependencyError) as caught:
-        write_report(known_exports, tmp_path / "report.html")
+        write_report(Exports.open(known_exports), tmp_path / "report.html")
     assert 'pip install "edgemnist[report]"' in caught.value.hint
 
 
@@ -89,7 +91,7 @@ def test_names_and_labels_are_shown_as_text_and_never_become_markup(exports: Pat
     for name in ("verify.json", "bench.json"):
         text = (known_exports / name).read_text()
         (exports / name).write_text(text.replace('"os": "', '"os": "<script>alert(1)</script>'))
-    page = Path(write_report(exports).file).read_text()
+    page = Path(write_report(Exports.open(exports)).file).read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
@@ -108,3 +110,28 @@ def test_labels_keep_their_order_and_their_distance() -> None:
     ordered = sorted(placed)
     assert all(above - below >= 0.1 - 1e-9 for below, above in itertools.pairwise(ordered))
     assert apart([0.2, 0.8], 0.1) == pytest.approx([0.2, 0.8])
+
+
+def test_throughputs_of_other_batch_sizes_say_so(known_exports: Path) -> None:
+    facts = read_report_data(Exports.open(known_exports))
+    assert facts.benched is not None
+    assert "images/s in batches of 1,000" in html_page(facts)
+    first, *others = facts.benched.results
+    mixed = [msgspec.structs.replace(first, batch_size=10), *others]
+    page = html_page(replace(facts, benched=msgspec.structs.replace(facts.benched, results=mixed)))
+    assert "images/s in batches" not in page
+    assert f"{first.throughput_per_s:,.0f} in batches of 10<" in page
+
+
+def test_a_table_that_scrolls_says_so_and_a_matrix_of_many_classes_is_small(known_exports: Path) -> None:
+    page = html_page(read_report_data(Exports.open(known_exports)))
+    assert "Scroll sideways for more" in page
+    assert 'class="confusion"' in page
+    facts = read_report_data(Exports.open(known_exports))
+    assert facts.golden is not None
+    letters = tuple("abcdefghijklmnopqrstuvwxyz")
+    wide = np.zeros((len(facts.golden.labels), 26), np.float32)
+    wide[:, :10] = facts.golden.probabilities
+    golden = replace(facts.golden, class_labels=letters, probabilities=wide)
+    manifest = msgspec.structs.replace(facts.manifest, labels=list(letters))
+    assert 'class="confusion many"' in html_page(replace(facts, golden=golden, manifest=manifest))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from edgemnist.arrays import Images
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.runtimes import RUNTIMES, load, runtime_for
+from edgemnist.runtimes import RUNTIMES, default_runtime, load
 from edgemnist.runtimes.interface import Classifier
 
 
@@ -30,9 +31,8 @@ def classifiers(request: pytest.FixtureRequest, made_exports: Path) -> list[Clas
     """One classifier for each file that the runtime takes."""
     runtime = request.param
     entry = RUNTIMES[runtime]
-    # A runtime that no ending asks for takes what it names, or else the model that was trained.
-    suffixes = entry.suffixes or (() if entry.artifacts else (".keras",))
-    taken = [path for path in files(made_exports) if path.suffix in suffixes or path.stem in entry.artifacts]
+    # The null runtime takes no file, and any.
+    taken = [path for path in files(made_exports) if entry.executes(path, path.stem) or not entry.suffixes]
     assert taken, f"no exported file tests {runtime}"
     return [load(path, runtime=runtime) for path in taken]
 
@@ -90,17 +90,41 @@ def test_answers_are_new_arrays_that_a_later_call_leaves_alone(classifiers: list
 @pytest.mark.parametrize(
     "wrong",
     [
-        np.zeros((1, 28, 28), np.float32),
-        np.zeros((28, 28), np.uint8),
         np.zeros((2, 28, 27), np.uint8),
-        np.zeros((2, 28, 28, 1), np.uint8),
+        np.zeros((2, 1, 28, 28), np.uint8),
+        np.zeros((2, 28, 28), np.bool_),
+        np.full((1, 28, 28), -1.0),
+        np.full((1, 28, 28), 256),
+        np.full((1, 28, 28), np.nan),
+        [np.zeros((28, 28)), np.zeros((27, 28))],
+        [["a"] * 784],
     ],
-    ids=["dtype", "no batch", "width", "channels"],
+    ids=["width", "channels first", "truth", "negative", "beyond white", "not a number", "ragged", "text"],
 )
-def test_anything_but_images_is_refused(wrong: np.ndarray, classifiers: list[Classifier]) -> None:
+def test_anything_but_images_is_refused(wrong: Any, classifiers: list[Classifier]) -> None:
     for classifier in classifiers:
-        with pytest.raises(ValueError, match="uint8"):
+        with pytest.raises(ValueError, match=r"images must|pixels must"):
             classifier.predict_proba(wrong)
+
+
+def test_images_are_taken_as_users_have_them(classifiers: list[Classifier], images: Images) -> None:
+    few = images[:3]
+    forms = {
+        "a list": list(few),
+        "nested lists": few.tolist(),
+        "with a channel": few[..., None],
+        "in a row": few.reshape(3, 784),
+        "0 to 255 as float": few.astype(np.float64),
+        "0 to 1": few / 255,
+        "0 to 1 in float32": few.astype(np.float32) / np.float32(255),
+        "int64": few.astype(np.int64),
+    }
+    for classifier in classifiers:
+        wanted = classifier.predict_proba(few)
+        for form, given in forms.items():
+            assert np.array_equal(classifier.predict_proba(given), wanted), form
+        assert np.array_equal(classifier.predict(few[0]), classifier.predict(few[:1])), "one image"
+        assert classifier.predict([]).shape == (0,)
 
 
 def test_labels_come_from_the_caller_or_are_numbers(made_exports: Path) -> None:
@@ -118,9 +142,9 @@ def test_every_thread_count_gives_the_same_labels(made_exports: Path, images: Im
 
 
 def test_load_picks_the_runtime_from_the_ending(made_exports: Path, tmp_path: Path) -> None:
-    assert {runtime_for(path) for path in files(made_exports)} == {"keras", "litert", "onnxruntime"}
+    assert {default_runtime(path) for path in files(made_exports)} == {"keras", "litert", "onnxruntime"}
     assert edgemnist.load(str(made_exports / "onnx-int8.onnx")).labels
-    with pytest.raises(ArtifactError, match="no runtime takes"):
+    with pytest.raises(ArtifactError, match="No runtime takes"):
         load(tmp_path / "model.pt")
 
 

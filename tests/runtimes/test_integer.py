@@ -150,9 +150,9 @@ def test_predict_reads_a_digit_without_any_runtime(edgemnist: Run, tmp_path: Pat
     exports = reference_directory()
     manifest = read_manifest(exports)
     label = int(read_golden(exports, manifest).labels[0])
-    options = ("predict", "--index", "0", "--exports", exports, "--runtime")
-    done = edgemnist(*options, "integer", env=environment)
+    options = ("predict", "--index", "0", "--exports", exports, "--artifact")
+    done = edgemnist(*options, "tflite-int8@integer", env=environment)
     assert done.returncode == 0, done.stderr
     assert f"evaluation image 0: {label}" in done.stdout
-    assert "tflite-int8, integer" in done.stdout
-    assert edgemnist(*options, "litert", env=environment).returncode != 0
+    assert "integer" in done.stdout
+    assert edgemnist(*options, "tflite-int8@litert", env=environment).returncode != 0

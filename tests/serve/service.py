@@ -76,14 +76,39 @@ class Service:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGESIZE")
 
-    def peak_rss(self) -> int:
-        """Return the most bytes of memory that the process has had."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    def processes(self) -> list[int]:
+        """Return the numbers of the process and of all that it has started."""
+        found = [self.process.pid]
+        for pid in found:
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    found += map(int, (task / "children").read_text().split())
+        return found
 
-    def threads(self) -> int:
-        """Return how many threads the process has."""
-        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
+    def memory(self) -> int:
+        """Return the bytes of memory that all its processes have; what they share counts once."""
+        total = 0
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                total += 1024 * int(Path(f"/proc/{pid}/smaps_rollup").read_text().partition("Pss:")[2].split()[0])
+        return total
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[int]]:
+        """Keep the most bytes of memory that all processes have while the body runs, in a list of one."""
+        most, over = [0], threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.02):
+                most[0] = max(most[0], self.memory())
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield most
+        finally:
+            over.set()
+            watcher.join()
 
 
 @contextlib.contextmanager
@@ -97,13 +122,15 @@ def serving(exports: Path, *options: str, **popen: Any) -> Iterator[Service]:
 LIMITED = """
 import json, sys
 from pathlib import Path
+from edgemnist.exports.directory import Exports
 from edgemnist.serve.screen import log_to_stderr, show_started
 from edgemnist.serve.config import Limits, ServeConfig
 from edgemnist.serve.run import open_service
 
 log_to_stderr()
 config = ServeConfig(port=0, limits=Limits(**json.loads(sys.argv[2])))
-open_service(Path(sys.argv[1]), config).run(lambda result: show_started(result, json=True))
+if __name__ == "__main__":
+    open_service(Exports.open(Path(sys.argv[1])), config).run(lambda result: show_started(result, json=True))
 """
 """Runs the service with limits that the command has no options for."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from edgemnist.exports.manifest import read_manifest
 from tests.conftest import Run
@@ -91,6 +91,31 @@ def test_what_can_be_asked_for_is_what_the_manifest_has(service: Service, made_e
     assert listed["labels"] == recorded.labels
 
 
+def test_an_artifact_is_asked_for_in_another_runtime(service: Service, drawing: bytes) -> None:
+    answer = service.ask("/v1/predict?artifact=tflite-int8@integer&artifact=tflite-int8@litert", drawing).document
+    assert (answer["artifact"], answer["runtime"]) == ("tflite-int8@integer", "integer")
+    assert [(one["artifact"], one["runtime"]) for one in answer["compared"]] == [("tflite-int8", "litert")]
+    assert answer["compared"][0]["agrees"]
+    read = service.ask("/v1/read?artifact=tflite-int8@integer", SEVEN).document
+    assert (read["artifact"], read["numbers"][0]["text"]) == ("tflite-int8@integer", "7")
+    for name, nearest in (("tflite-int8@intger", "integer"), ("onnx-int8@litert", None)):
+        refused = service.ask(f"/v1/predict?artifact={name}", drawing)
+        assert refused.status in {400, 404}
+        assert refused.document["nearest"] == nearest
+
+
+def test_what_is_no_digit_is_told_and_so_are_several(service: Service, drawing: bytes) -> None:
+    several = Image.new("L", (240, 112), 255)
+    several.paste(seven(mode="L"), (0, 0))
+    several.paste(seven(mode="L"), (128, 0))
+    cross = Image.new("L", (112, 112), 255)
+    ImageDraw.Draw(cross).line([(56, 16), (56, 96)], fill=0, width=9)
+    ImageDraw.Draw(cross).line([(16, 56), (96, 56)], fill=0, width=9)
+    answer = service.ask("/v1/predict", batch(drawing, png(several), png(cross)), kind="application/json").document
+    assert [one["verdict"] for one in answer["predictions"]] == ["digit", "several", "no-digit"]
+    assert all(isinstance(one["digit"], int) for one in answer["predictions"])
+
+
 def test_health_names_what_answers(service: Service) -> None:
     health = service.ask("/healthz").document
     assert (health["status"], health["release"]) == ("ok", None)
@@ -116,7 +141,7 @@ REFUSED: dict[str, tuple[str, bytes | None, dict[str, str], int, str, str]] = {
     "no such path": ("/v2/predict", b"x", {}, 404, "not-found", "/v2/predict"),
     "a slash too many": ("/v1/predict/", b"x", {}, 404, "not-found", "/v1/predict/"),
     "wrong method": ("/v1/predict", None, {}, 405, "method-not-allowed", "GET"),
-    "no type": ("/v1/predict", b"x", {"kind": ""}, 415, "unsupported-type", "does not say"),
+    "no type": ("/v1/predict", b"x", {"kind": ""}, 415, "unsupported-type", "no Content-Type"),
     "a form": ("/v1/read", b"x", {"kind": "application/x-www-form-urlencoded"}, 415, "unsupported-type", "form"),
     "a batch to read": ("/v1/read", b"{}", JSON, 415, "unsupported-type", "json"),
     "no picture": ("/v1/predict", b"hello", {}, 422, "unreadable-picture", "body is not a picture"),
@@ -152,7 +177,9 @@ def test_what_cannot_be_answered_is_refused_in_words(
     answer = service.ask(path, body, **options)
     assert (answer.status, answer.document["error"]) == (status, error)
     assert said in answer.document["message"]
-    assert answer.document["hint"]
+    assert answer.document["hint"] or "must be between" in answer.document["message"]
+    # Whoever asks over HTTP has no command line.
+    assert "--" not in answer.document["message"] + answer.document["hint"]
     assert_guarded(answer)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.serve.faults import RefusedError
-from edgemnist.serve.limits import MAX_CLIENTS, Held, Memory, Pool, RateLimiter
+from edgemnist.serve.limits import MAX_CLIENTS, BodyMemory, Memory, RateLimiter
+from edgemnist.serve.refusals import RefusedError
+from edgemnist.serve.workers import Threads
 from tests.serve.service import TOKEN, Service, everything, serving, together
 
 
@@ -53,12 +54,12 @@ def test_a_network_that_one_host_has_to_itself_is_one_client_and_memory_is_bound
 
 
 def test_bodies_in_memory_are_counted_and_given_back() -> None:
-    held = Held(100)
-    held.take(60)
+    bodies = BodyMemory(100)
+    bodies.take(60)
     with pytest.raises(RefusedError):
-        held.take(41)
-    held.give_back(60)
-    held.take(100)
+        bodies.take(41)
+    bodies.give_back(60)
+    bodies.take(100)
 
 
 def test_pictures_wait_for_memory_and_the_largest_gets_all_of_it() -> None:
@@ -81,7 +82,7 @@ def test_pictures_wait_for_memory_and_the_largest_gets_all_of_it() -> None:
 
 def test_so_many_jobs_run_and_so_many_wait_and_the_next_is_refused() -> None:
     async def fill() -> None:
-        pool = Pool(concurrency=2, waiting=3)
+        pool = Threads("test", concurrency=2, waiting=3)
         release = threading.Event()
         running = threading.Semaphore(0)
 
@@ -134,10 +135,35 @@ def test_without_the_token_nothing_is_answered_but_the_page(small: Service, draw
         assert (answer.status, answer.document["error"]) == (401, "unauthorized")
         assert answer.headers["www-authenticate"] == "Bearer"
     assert small.ask("/metrics").status == 401
+    time.sleep(2)
     assert small.ask("/", host="pi.example").status == 200
     for scheme in ("Bearer", "bearer", "BEARER"):
         assert small.ask("/v1/predict", drawing, authorization=f"{scheme} {TOKEN}").status == 200
     time.sleep(2)
+
+
+def test_whoever_guesses_tokens_at_the_metrics_is_slowed_down(small: Service) -> None:
+    guesses = [small.ask("/metrics", authorization=f"Bearer {number:016}").status for number in range(15)]
+    assert guesses.count(429) >= 3
+    assert guesses.count(401) >= 5
+    # Whoever has the token can always ask.
+    assert all(small.ask("/metrics", authorization=f"Bearer {TOKEN}").status == 200 for _ in range(5))
+    time.sleep(2)
+
+
+@pytest.mark.parametrize("prefix", ["0123456789", TOKEN[:-1], TOKEN + "0", ""])
+def test_a_part_of_the_token_is_not_the_token(prefix: str, small: Service) -> None:
+    assert small.ask("/v1/artifacts", authorization=f"Bearer {prefix}").status in {401, 429}
+    time.sleep(0.3)
+
+
+@pytest.mark.parametrize("digits", ["9" * 4300, "9" * 25, "0" * 4300 + "5"])
+def test_a_length_of_many_digits_is_refused(digits: str, small: Service) -> None:
+    with small.connect() as connection:
+        head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: image/png\r\n"
+        connection.sendall(f"{head}Content-Length: {digits}\r\n\r\n".encode())
+        received = everything(connection)
+    assert received.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 413 "))
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(small: Service) -> None:

@@ -169,8 +169,9 @@ def test_an_artifact_that_was_damaged_meanwhile_is_refused_and_the_others_answer
 
 
 def test_a_model_file_is_the_only_artifact(made_exports: Path, drawing: bytes) -> None:
-    with serving(made_exports, "--artifact", str(made_exports / "onnx-int8.onnx")) as service:
-        assert [one["name"] for one in service.ask("/v1/artifacts").document["artifacts"]] == ["onnx-int8"]
+    name = str(made_exports / "onnx-int8.onnx")
+    with serving(made_exports, "--artifact", name) as service:
+        assert [one["name"] for one in service.ask("/v1/artifacts").document["artifacts"]] == [name]
         assert service.ask("/v1/predict", drawing).document["predictions"][0]["digit"] == 7
         assert service.ask("/v1/predict?artifact=tflite-int8", drawing).status == 404
 
@@ -212,10 +213,10 @@ def test_memory_does_not_grow_with_requests(service: Service, drawing: bytes, pa
             service.ask("/v1/predict", drawing)
             service.ask("/v1/predict?artifact=unknown", drawing[:number])
         service.ask("/v1/read", page, kind="image/jpeg")
-        return service.rss()
+        return service.memory()
 
-    # A thread's first page, and the allocator's changes of mind about large blocks, take megabytes, but once: a leak is
-    # what every round adds.
+    # A process's first page, and the allocator's changes of mind about large blocks, take megabytes, but once: a leak
+    # is what every round adds.
     for _ in range(4):
         service.ask("/v1/read", page, kind="image/jpeg")
     rounds = [after_round() for _ in range(9)][2:]

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from edgemnist.data.dataset import Dataset, Split, identified
-from edgemnist.data.embedded import embedded_dataset
+from edgemnist.data.sources import embedded_dataset
 from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.train.recipes import RECIPES, Recipe
 
@@ -73,14 +73,14 @@ def _evenly(split: Split, per_class: int) -> Split:
 
 @pytest.fixture
 def quick_best(monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    """The recipe `best` with a teacher of three epochs and a pool of four copies, for 2,000 images."""
+    """The recipe `best` with a teacher of three epochs and a copies of four copies, for 2,000 images."""
     recipe = quick(RECIPES["best"])
     monkeypatch.setitem(RECIPES, "best", recipe)
     return recipe
 
 
 def quick(best: Recipe) -> Recipe:
-    """Return the recipe with a teacher and a pool that take seconds."""
+    """Return the recipe with a teacher and a copies that take seconds."""
     assert best.distillation is not None
     teacher = replace(best.distillation.teacher, images_seen=6_000)
     return replace(best, distillation=replace(best.distillation, images=8_000, teacher=teacher))

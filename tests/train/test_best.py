@@ -16,13 +16,12 @@ from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError
 from edgemnist.progress import SILENT
 from edgemnist.results.train import TrainResult
-from edgemnist.train.draws import draw_epoch
-from edgemnist.train.plan import plan_for
-from edgemnist.train.pool import Pool
-from edgemnist.train.recipes import RECIPES, Distillation, Recipe, TrainConfig
-from edgemnist.train.record import model_bytes, predict_proba
+from edgemnist.runtimes.keras import model_bytes
+from edgemnist.train.distillation import RECORD, AugmentedCopies, Teachers
+from edgemnist.train.recipes import RECIPES, Distillation, Recipe, TrainConfig, plan_for
+from edgemnist.train.record import predict_proba
 from edgemnist.train.run import train
-from edgemnist.train.teachers import RECORD, Teachers
+from edgemnist.train.step import draw_randomness
 from tests.train.conftest import Listener, quick
 
 CONFIG = TrainConfig(recipe="best", hidden=(48,), epochs=10, seed=2)
@@ -123,10 +122,10 @@ def test_other_seeds_recipes_and_data_have_teachers_of_their_own_and_seeds_can_s
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("cut in half", "is damaged, or no teacher"),
-        ("foreign", "is a Keras model, but no teacher that edgemnist trained"),
-        ("of another seed", "is the teacher of another training: its seed is 1, and here it is 2"),
-        ("of another shape", "is a teacher of another shape"),
+        ("cut in half", "is damaged or not a teacher"),
+        ("foreign", "is a Keras model, but not a teacher that edgemnist trained"),
+        ("of another seed", "is the teacher of another training: its seed is 1, not 2"),
+        ("of another shape", "is a teacher of a different shape"),
     ],
 )
 def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
@@ -151,7 +150,7 @@ def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
     before = path.read_bytes()
     with pytest.raises(TrainingError, match=message) as failure:
         train(dataset, CONFIG, tmp_path)
-    assert failure.value.hint == "Delete it, and the teacher is trained anew."
+    assert failure.value.hint == "Delete it, and the teacher will be trained again."
     assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == {name: before}
 
 
@@ -160,7 +159,7 @@ def test_a_directory_in_the_place_of_a_teacher_is_told(dataset: Dataset, quick_b
     path = teachers.path_of(wanted, dataset.train, classes=10, seed=2)
     path.mkdir()
     with pytest.raises(TrainingError, match=f"{path.name} cannot be read"):
-        teachers.pool(wanted, dataset.train, classes=10, seed=2, resume=False, reporter=SILENT)
+        teachers.copies(wanted, dataset.train, classes=10, seed=2, resume=False, reporter=SILENT)
 
 
 def test_a_teacher_whose_training_was_interrupted_goes_on_to_the_same_teacher(
@@ -170,51 +169,53 @@ def test_a_teacher_whose_training_was_interrupted_goes_on_to_the_same_teacher(
         train(dataset, CONFIG, tmp_path, Listener(interrupt_after=2))
     assert [path.name for path in tmp_path.iterdir()] == [f"{teacher_of(best).stem}.checkpoint.npz"]
     listener = Listener()
-    Teachers(tmp_path).pool(distillation(quick_best), dataset.train, classes=10, seed=2, resume=True, reporter=listener)
+    Teachers(tmp_path).copies(
+        distillation(quick_best), dataset.train, classes=10, seed=2, resume=True, reporter=listener
+    )
     assert listener.updates[0][0] == 2
     assert (tmp_path / teacher_of(best).name).read_bytes() == teacher_of(best).read_bytes()
 
 
-def test_the_pool_goes_from_the_images_as_they_are_to_ever_stronger_distortions(
+def test_the_copies_go_from_the_images_as_they_are_to_ever_stronger_distortions(
     best: Best, dataset: Dataset, quick_best: Recipe
 ) -> None:
-    _, pool = Teachers(best[0]).pool(
+    _, copies = Teachers(best[0]).copies(
         distillation(quick_best), dataset.train, classes=10, seed=2, resume=False, reporter=SILENT
     )
-    copies = [np.asarray(pool.copy(number, 0).images) for number in range(pool.copies)]
-    np.testing.assert_array_equal(copies[0], dataset.train.images)
-    changes = [np.abs(copy.astype(float) - dataset.train.images).mean() for copy in copies]
+    images = [np.asarray(copies.copy(number, 0).images) for number in range(copies.copies)]
+    np.testing.assert_array_equal(images[0], dataset.train.images)
+    changes = [np.abs(copy.astype(float) - dataset.train.images).mean() for copy in images]
     assert changes == sorted(changes)
     assert changes[1] > 1
-    lessons = pool.lessons(seed=5)
-    shown = [np.asarray(lessons(epoch).images) for epoch in range(1, 5)]
-    for copy in copies:
+    schedule = copies.schedule(seed=5)
+    shown = [np.asarray(schedule(epoch).images) for epoch in range(1, 5)]
+    for copy in images:
         assert sum(np.array_equal(copy, one) for one in shown) == 1
 
 
-def test_copies_are_made_anew_after_some_lessons_and_a_resumed_training_has_the_same_ones(
+def test_copies_are_made_again_after_some_epochs_and_a_resumed_training_has_the_same_ones(
     best: Best, dataset: Dataset, quick_best: Recipe
 ) -> None:
-    def fresh_pool() -> Pool:
+    def fresh_copies() -> AugmentedCopies:
         taught = replace(distillation(quick_best), uses=2)
-        return Teachers(best[0]).pool(taught, dataset.train, classes=10, seed=2, resume=False, reporter=SILENT)[1]
+        return Teachers(best[0]).copies(taught, dataset.train, classes=10, seed=2, resume=False, reporter=SILENT)[1]
 
-    pool = fresh_pool()
+    copies = fresh_copies()
     # Copy 1 is renewed in the turns 1, 3 and 5, and the images as they are never.
-    shown = [np.asarray(pool.copy(1, turn).images) for turn in range(6)]
+    shown = [np.asarray(copies.copy(1, turn).images) for turn in range(6)]
     alike = [np.array_equal(one, other) for one, other in pairwise(shown)]
     assert alike == [False, True, False, True, False]
-    assert all(np.array_equal(pool.copy(0, turn).images, dataset.train.images) for turn in range(6))
-    answers = np.asarray(pool.copy(1, 5).targets)
-    resumed = fresh_pool().copy(1, 5)
+    assert all(np.array_equal(copies.copy(0, turn).images, dataset.train.images) for turn in range(6))
+    answers = np.asarray(copies.copy(1, 5).targets)
+    resumed = fresh_copies().copy(1, 5)
     np.testing.assert_array_equal(resumed.images, shown[5])
     np.testing.assert_array_equal(resumed.targets, answers)
 
 
 def test_noise_reaches_half_of_each_batch_and_keeps_to_its_limit() -> None:
     plan = plan_for(TrainConfig(recipe="best", epochs=4, batch_size=20), images=100, parameters=407_050)
-    assert draw_epoch(plan, 1, 100).grains.bank.size == 0
-    grains = draw_epoch(plan, 4, 100).grains
-    assert grains.sigmas.shape == (5, 10)
-    assert 0.1 < grains.sigmas.max() <= 0.15
-    assert abs(float(grains.bank.std()) - 1) < 0.02
+    assert draw_randomness(plan, 1, 100).noise.bank.size == 0
+    noise = draw_randomness(plan, 4, 100).noise
+    assert noise.sigmas.shape == (5, 10)
+    assert 0.1 < noise.sigmas.max() <= 0.15
+    assert abs(float(noise.bank.std()) - 1) < 0.02

@@ -8,8 +8,9 @@ import pytest
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.train.augment import Distortion
-from edgemnist.train.calibration import LEAST, MOST, calibrated, calibration_error, temperature
+from edgemnist.train.calibration import LEAST, MOST, calibrated, temperature
 from edgemnist.train.model import logits
+from edgemnist.verify.statistics import expected_calibration_error as calibration_error
 
 CLASSES = 10
 

@@ -18,14 +18,14 @@ import tensorflow as tf
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import TrainingError
-from edgemnist.exports.manifest import read_manifest, read_recorded
+from edgemnist.exports.manifest import read_manifest, read_recorded, sha256
 from edgemnist.results.base import read_result
 from edgemnist.results.train import Epoch, TrainResult
 from edgemnist.train.checkpoint import Checkpoint
+from edgemnist.train.distillation import Teachers
 from edgemnist.train.loop import Fitted, State
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import CHECKPOINT_FILE, can_resume, train
-from edgemnist.train.teachers import Teachers
 from tests.train.conftest import Listener
 
 SMALL = TrainConfig(recipe="standard", hidden=(32,), epochs=6, seed=4)
@@ -49,7 +49,7 @@ def test_a_resumed_training_ends_in_the_same_model_bit_for_bit(
         assert cut.teacher_seed == (1 if recipe == "best" else None)
         listener = Listener()
         resumed = train(dataset, config, place, listener, resume=True, teachers=teachers)
-        assert listener.notices == [f"Going on after epoch {stop} of 9"]
+        assert listener.notices == [f"Continuing after epoch {stop} of 9."]
         assert listener.updates[0][0] == stop
         assert resumed.sha256 == whole.sha256
         assert [epoch.loss for epoch in resumed.history] == [epoch.loss for epoch in whole.history]
@@ -102,11 +102,11 @@ def interrupted(cut_short: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recipe": "baseline"}, "its recipe is standard, and here it is baseline"),
-        ({"hidden": (16,)}, "its network is 784-32-10, and here it is 784-16-10"),
-        ({"epochs": 7}, "its number of epochs is 6, and here it is 7"),
-        ({"seed": 5}, "its seed is 4, and here it is 5"),
-        ({"batch_size": 100}, "its batch size is 256, and here it is 100"),
+        ({"recipe": "baseline"}, "its recipe is standard, not baseline"),
+        ({"hidden": (16,)}, "its network is 784-32-10, not 784-16-10"),
+        ({"epochs": 7}, "its number of epochs is 6, not 7"),
+        ({"seed": 5}, "its seed is 4, not 5"),
+        ({"batch_size": 100}, "its batch size is 256, not 100"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused_with_what_differs(
@@ -129,7 +129,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_last_model_kept(
     whole = bytes(data)
     kept = {"cut in half": whole[: len(whole) // 2], "empty": b"", "one bit": whole}.get(damage, b"weights" * 1000)
     checkpoint.write_bytes(kept)
-    with pytest.raises(TrainingError, match="is damaged, or no checkpoint") as failure:
+    with pytest.raises(TrainingError, match="is damaged or not a checkpoint") as failure:
         train(dataset, SMALL, interrupted, resume=True)
     assert "without --resume" in failure.value.hint
     result = read_result(TrainResult, (interrupted / "training.json").read_bytes())
@@ -147,10 +147,10 @@ def test_only_a_checkpoint_of_this_very_training_is_gone_on_with(interrupted: Pa
     assert listener.notices == []
     checkpoint.write_bytes(data[: len(data) // 2])
     assert not can_resume(dataset, SMALL, interrupted, Teachers(interrupted), listener)
-    assert "is damaged, or no checkpoint; it is given up" in listener.notices[-1]
+    assert "is damaged or not a checkpoint. This training starts" in listener.notices[-1]
     checkpoint.write_bytes(data)
     assert not can_resume(dataset, replace(SMALL, seed=5), interrupted, Teachers(interrupted), listener)
-    assert "its seed is 4, and here it is 5; it is given up" in listener.notices[-1]
+    assert "its seed is 4, not 5. This training starts" in listener.notices[-1]
     assert not checkpoint.exists()
 
 
@@ -161,21 +161,45 @@ def test_a_checkpoint_cut_in_half_ends_the_command_with_exit_code_2(
     (tmp_path / "exports" / CHECKPOINT_FILE).write_bytes(b"PK\x03\x04 and then nothing")
     done = edgemnist("train", "--resume", "--offline", "--hidden", "8")
     assert done.returncode == 2
-    assert "is damaged, or no checkpoint" in done.stderr.replace("\n", " ")
+    assert "is damaged or not a checkpoint" in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
 
 
-def test_without_resume_a_training_starts_anew_and_says_so(interrupted: Path, dataset: Dataset) -> None:
-    listener = Listener()
-    result = train(dataset, SMALL, interrupted, listener)
-    assert result.epochs == 6
-    assert [notice for notice in listener.notices if "starts anew" in notice]
+def test_without_resume_the_checkpoint_of_another_training_is_kept_and_can_still_be_resumed(
+    interrupted: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    """Also after a second training was interrupted, which went less far than the first."""
+    whole = train(dataset, SMALL, tmp_path / "whole")
+    listener = Listener(interrupt_after=1)
+    train(dataset, replace(SMALL, seed=5), interrupted, listener)
+    previous = interrupted / f"previous-{CHECKPOINT_FILE}"
+    assert [notice for notice in listener.notices if str(previous) in notice and "--resume" in notice]
+    again = Listener()
+    resumed = train(dataset, SMALL, interrupted, again, resume=True)
+    assert "Continuing after epoch 2 of 6." in again.notices
+    assert resumed.sha256 == whole.sha256
+    assert not previous.exists()
+
+
+def test_an_unfinished_model_never_replaces_a_finished_one(dataset: Dataset, tmp_path: Path) -> None:
+    finished = train(dataset, SMALL, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    listener, other = Listener(interrupt_after=2), replace(SMALL, seed=5)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, other, tmp_path, listener)
+    assert "is still the finished model of before" in listener.notices[-1]
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after.pop(CHECKPOINT_FILE)
+    assert after == before
+    # It continues, and once it is finished the model before it is kept.
+    assert not train(dataset, other, tmp_path, resume=True).interrupted
+    assert sha256((tmp_path / "previous.keras").read_bytes()) == finished.sha256
 
 
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(dataset: Dataset, tmp_path: Path) -> None:
     listener = Listener()
     assert train(dataset, SMALL, tmp_path, listener, resume=True).epochs == 6
-    assert [notice for notice in listener.notices if "holds no checkpoint" in notice]
+    assert [notice for notice in listener.notices if "has no checkpoint" in notice]
 
 
 def test_a_checkpoint_holds_every_tensor_of_the_state_and_the_history(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.train.augment import Distortion
 from edgemnist.train.model import RMSprop, parameters_of
-from edgemnist.train.plan import plan_for
-from edgemnist.train.recipes import FAR, MAX_COPIES, MAX_EPOCHS, RECIPES, Recipe, TrainConfig
+from edgemnist.train.recipes import FAR, MAX_COPIES, MAX_EPOCHS, RECIPES, Recipe, TrainConfig, plan_for
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ def test_a_number_that_makes_no_sense_is_refused_by_the_name_of_its_option(
 
 @pytest.mark.parametrize("recipe", ["baseline", "standard"])
 def test_the_seed_of_a_teacher_that_there_is_not_is_refused(recipe: str) -> None:
-    with pytest.raises(UsageError, match=f"--teacher-seed makes no sense with the recipe {recipe}"):
+    with pytest.raises(UsageError, match=f"--teacher-seed does not apply: the recipe {recipe} has no teacher"):
         TrainConfig(recipe=recipe, teacher_seed=3)
     assert TrainConfig(recipe="best", teacher_seed=3).teacher_seed == 3
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from edgemnist.data.dataset import Dataset, identified
-from edgemnist.data.embedded import embedded_dataset
 from edgemnist.data.idx import encode_idx
-from edgemnist.data.sources import find_dataset
+from edgemnist.data.sources import embedded_dataset, find_dataset
 from edgemnist.progress import SILENT
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
@@ -45,16 +44,16 @@ def test_the_standard_recipe_reaches_98_4_percent_from_the_embedded_images_alone
     assert train(both, TrainConfig(recipe="standard"), tmp_path).test_accuracy >= 0.984
 
 
-def test_the_lines_of_the_readme_for_best_run_as_written(mnist: Dataset, tmp_path: Path) -> None:
+def test_the_lines_of_the_book_for_best_run_as_written(mnist: Dataset, tmp_path: Path) -> None:
     """With 500 images, one batch, in place of 60,000: what takes long is what does not depend on them."""
-    directory = tmp_path / "shared" / "mnist"
+    checkout = tmp_path / "checkout"
+    directory = checkout / "mnist"
     directory.mkdir(parents=True)
     for split, images in (("train", mnist.train), ("test", mnist.test)):
         for kind, values in (("images", images.images), ("labels", images.labels.astype(np.uint8))):
             (directory / NAMES[f"{split}-{kind}"]).write_bytes(encode_idx(values[:500]))
-    checkout = tmp_path / "checkout"
-    checkout.mkdir()
-    lines = re.findall(r"^edgemnist (train --recipe best .*)$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    page = (REPOSITORY / "docs" / "concepts" / "training.md").read_text()
+    lines = re.findall(r"^\$ edgemnist (train --recipe best .*)$", page, re.MULTILINE)
     assert len(lines) == 2
     for line in lines:
         done = run_edgemnist(*line.split(), cwd=checkout, timeout=1200)

@@ -10,11 +10,10 @@ import pytest
 
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError
-from edgemnist.train.draws import draw_epoch
 from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits
-from edgemnist.train.plan import Plan
-from edgemnist.train.recipes import RECIPES
+from edgemnist.train.recipes import RECIPES, Plan
+from edgemnist.train.step import draw_randomness
 
 
 def plan(*, recipe: str = "baseline", epochs: int = 2, batch_size: int = 32, seed: int = 0) -> Plan:
@@ -28,13 +27,13 @@ def test_the_baseline_is_keras_trained_on_the_same_batches(images: int, dataset:
     chosen = np.random.default_rng(0).permutation(len(dataset.train))[:images]
     train = Split(dataset.train.images[chosen], dataset.train.labels[chosen])
     model = build_model((16,), 10, seed=0)
-    start, course = model.get_weights(), plan()
-    *_, fitted = fit(logits, start, train, course)
+    start, chosen_plan = model.get_weights(), plan()
+    *_, fitted = fit(logits, start, train, chosen_plan)
 
     model.compile(optimizer="rmsprop", loss="sparse_categorical_crossentropy")
     losses = []
     for epoch in (1, 2):
-        order = draw_epoch(course, epoch, images)[0].ravel()[:images]
+        order = draw_randomness(chosen_plan, epoch, images)[0].ravel()[:images]
         assert sorted(order) == list(range(images))
         total = 0.0
         for first in range(0, images, 32):

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from edgemnist.data.dataset import Dataset
+from edgemnist.runtimes.keras import model_bytes
 from edgemnist.train.model import build_model, logits, weights_sha256
-from edgemnist.train.record import model_bytes
 
 
 def test_784_512_10_is_exactly_the_classic() -> None:

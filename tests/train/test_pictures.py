@@ -9,16 +9,10 @@ import pytest
 from PIL import Image
 
 from edgemnist.data.dataset import Dataset, Split
-from edgemnist.train.pictures import COLUMNS as ACROSS
+from edgemnist.images.sheet import COLUMNS as ACROSS
+from edgemnist.images.sheet import GAP, HEADING, MARGIN, MOST, ROW, SCALE, TILE
 from edgemnist.train.pictures import (
     FILTER_COLUMNS,
-    GAP,
-    HEADING,
-    MARGIN,
-    MOST,
-    ROW,
-    SCALE,
-    TILE,
     confusion_png,
     filters_png,
     mistakes_png,

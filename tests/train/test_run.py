@@ -160,7 +160,9 @@ def test_ctrl_c_keeps_the_model_of_the_last_full_epoch_and_says_so(dataset: Data
     assert result.interrupted
     assert result.epochs == len(result.history) == 3
     assert result.test_accuracy > 0.5
-    assert listener.notices == ["Interrupted: the model is kept as it was after epoch 3 of 100; go on with --resume"]
+    assert listener.notices == [
+        "Interrupted after epoch 3 of 100: the model was saved as it is. Continue with --resume."
+    ]
     assert keras.saving.load_model(tmp_path / "model.keras").count_params() == result.parameters
     assert read_result(TrainResult, (tmp_path / "training.json").read_bytes()).interrupted
 
@@ -216,8 +218,8 @@ def black_test(dataset: Dataset) -> Dataset:
         (lambda data: cut(data, train=[3], test=[3]), "All 200 training images are of one class, '3'"),
         (lambda data: cut(data, train=[0, 1, 2, 3, 5, 6, 8, 9]), "The training images lack classes .*: 4, 7"),
         (lambda data: cut(data, test=[0, 1, 2, 3, 5, 6, 8, 9]), "The test images lack classes .*: 4, 7"),
-        (lambda data: cut(data, train=slice(0, 0)), "There are no training images"),
-        (lambda data: cut(data, test=slice(0, 0)), "There are no test images"),
+        (lambda data: cut(data, train=slice(0, 0)), "has no training images"),
+        (lambda data: cut(data, test=slice(0, 0)), "has no test images"),
         (lambda data: cut(data, train=slice(None, None, 20)), "There are 100 training images, fewer than one batch"),
         (all_black, "All 2,000 training images are the same"),
         (black_test, "All 500 test images are the same"),

@@ -62,7 +62,7 @@ def flip_bits_in_the_middle(data: bytes, *, count: int = 2048) -> bytes:
 
 
 def _edit_tflite(data: bytes, edit: Callable[[Any], None]) -> bytes:
-    import flatbuffers  # type: ignore[import-untyped]  # it ships no type information
+    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(data, 0)

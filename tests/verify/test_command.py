@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from PIL import Image
 
-from edgemnist.exports.findings import read_verification
+from edgemnist.exports.directory import Exports
 from edgemnist.verify.gatefile import own_gates
 from tests.conftest import Run, run_edgemnist
 from tests.verify import damage
@@ -65,8 +65,9 @@ def test_a_verdict_says_by_which_limits_it_was_reached(
     sentence = "The gate of tflite-float16 is not the built-in one: max_abs_diff 0.5 instead of 0.002."
     assert sentence in " ".join(done.stdout.split())
     assert "go by it" in " ".join(done.stderr.split())
-    saved = read_verification(exports)
-    assert saved is not None
+    found = Exports.open(exports).findings.verify
+    assert found is not None
+    saved = found.result
     assert sentence in own_gates(saved.artifacts)
     case = next(ET.parse(tmp_path / "parity.xml").getroot().iter("testcase"))
     limits = {one.get("name"): one.get("value") for one in case.iter("property")}
@@ -116,28 +117,31 @@ def test_files_are_compared_without_any_export_directory(
 
 
 def test_data_of_the_environment_is_for_other_commands_and_no_wrong_usage(exports: Path, tmp_path: Path) -> None:
-    words = ("verify", "tflite-int8", "--runtime", "integer", "--exports", exports, "--json")
+    words = ("verify", "tflite-int8@integer", "--exports", exports, "--json")
     done = run_edgemnist(*words, cwd=tmp_path, env={"EDGEMNIST_DATA": str(tmp_path)})
     assert done.returncode in {0, 1}, done.stderr
     assert run_edgemnist(*words, "--data", tmp_path, cwd=tmp_path).returncode == 2
 
 
-def test_another_runtime_answers_for_the_artifacts_that_it_executes_and_leaves_the_record(
+def test_another_runtime_has_a_verdict_of_its_own_beside_that_of_the_default(
     edgemnist_json: Json, exports: Path
 ) -> None:
-    result = edgemnist_json("verify", "--runtime", "integer", "--exports", exports)
-    assert [(one["name"], one["runtime"]) for one in result["artifacts"]] == [("tflite-int8", "integer")]
-    assert not (exports / "verify.json").exists()
+    edgemnist_json("verify", "tflite-int8", "--exports", exports)
+    result = edgemnist_json("verify", "tflite-int8@integer", "--exports", exports)
+    assert [(one["name"], one["runtime"]) for one in result["artifacts"]] == [("tflite-int8@integer", "integer")]
+    kept = json.loads((exports / "verify.json").read_text())["artifacts"]
+    assert [one["name"] for one in kept] == ["tflite-int8", "tflite-int8@integer"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--runtime", "integer", "onnx-int8"], "does not execute onnx-int8"),
-        (["--runtime", "intege"], "'integer'"),
-        (["--reference", "x.onnx"], "no model file"),
-        (["--reference", "x.onnx", "y.tflite"], "y.tflite"),
-        (["--reference", "x.onnx", "y.txt", "--as", "int8"], "y.txt"),
+        (["onnx-int8@integer"], "does not execute onnx-int8"),
+        (["tflite-int8@intege"], "'integer'"),
+        (["--reference", "x.onnx"], "Name a model file"),
+        (["--reference", "x.onnx", "y.tflite"], "x.onnx does not exist"),
+        (["--reference", "exports/onnx-int8.onnx", "y.tflite"], "y.tflite does not exist"),
+        (["--reference", "exports/onnx-int8.onnx", "y.txt", "--as", "int8"], "No runtime takes y.txt"),
         (["--reference", "x.onnx", "y.tflite", "--layers"], "--layers"),
         (["--reference", "x.onnx", "y.tflite", "--as", "int7"], "'int8'"),
         (["--as", "int8"], "--as"),

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.formats import artifact_names
 from edgemnist.exports.golden import GoldenPack, read_golden
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.formats import artifact_names
 from edgemnist.results.verify import VerifyResult
-from edgemnist.verify.files import guess_quantization, verify_files
+from edgemnist.verify.files import Evaluation, guess_quantization, verify_files
 from tests.verify import damage
 
 
@@ -22,15 +22,8 @@ def pack(made_exports: Path) -> GoldenPack:
 
 
 def compared(pack: GoldenPack, reference: Path, *files: Path, quantization: str | None = None) -> VerifyResult:
-    return verify_files(
-        reference,
-        files,
-        images=pack.images,
-        labels=pack.labels,
-        class_labels=pack.class_labels,
-        data=pack.data,
-        quantization=quantization,
-    )
+    evaluation = Evaluation(images=pack.images, labels=pack.labels, class_labels=pack.class_labels, identity=pack.data)
+    return verify_files(str(reference), [str(file) for file in files], evaluation, quantization=quantization)
 
 
 @pytest.mark.parametrize("name", artifact_names())

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.images.sheet import MOST
 from edgemnist.runtimes import load
 from edgemnist.verify.parity import BROKEN, CHANGED, FIXED, count_kind, list_flips, margin
 from edgemnist.verify.run import verify
-from edgemnist.verify.sheet import MOST, flips_png
+from edgemnist.verify.sheet import flips_png
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
 
@@ -52,7 +54,7 @@ def test_the_margin_is_that_of_the_first_choice_over_the_second() -> None:
 
 def test_the_flips_of_a_real_artifact_are_all_there_and_explain_its_drop(made_exports: Path) -> None:
     pack = read_golden(made_exports, read_manifest(made_exports))
-    for parity in verify(made_exports, ["tflite-int8", "tflite-int4", "onnx-float32"]).artifacts:
+    for parity in verify(Exports.open(made_exports), ["tflite-int8", "tflite-int4", "onnx-float32"]).artifacts:
         answers = load(made_exports / f"{parity.name}.{parity.format}").predict_proba(pack.images)
         # The list is made from single answers, this from a batch: a tie may fall the other way.
         expected = set(np.flatnonzero(answers.argmax(axis=1) != pack.probabilities.argmax(axis=1)).tolist())
@@ -65,20 +67,20 @@ def test_the_flips_of_a_real_artifact_are_all_there_and_explain_its_drop(made_ex
 
 
 def test_a_broken_artifact_is_significantly_worse_and_a_good_one_is_not(exports: Path) -> None:
-    good = verify(exports, ["tflite-int8"]).artifacts[0]
+    good = verify(Exports.open(exports), ["tflite-int8"]).artifacts[0]
     assert good.mcnemar_p is not None
     assert good.mcnemar_p > 0.01
     assert good.ece == pytest.approx(good.reference_ece, abs=0.02)
     damage_artifact(exports, "tflite-int8", damage.swap_tflite_outputs)
-    bad = verify(exports, ["tflite-int8"]).artifacts[0]
+    bad = verify(Exports.open(exports), ["tflite-int8"]).artifacts[0]
     assert bad.mcnemar_p is not None
     assert bad.mcnemar_p < 1e-6
 
 
 def test_confidences_that_mean_nothing_show_although_the_labels_hold(exports: Path) -> None:
-    good = verify(exports, ["tflite-int8"]).artifacts[0]
+    good = verify(Exports.open(exports), ["tflite-int8"]).artifacts[0]
     damage_artifact(exports, "tflite-int8", damage.clip_hidden_activations)
-    bad = verify(exports, ["tflite-int8"]).artifacts[0]
+    bad = verify(Exports.open(exports), ["tflite-int8"]).artifacts[0]
     assert bad.accuracy == pytest.approx(good.accuracy, abs=0.02)
     assert bad.ece is not None
     assert good.ece is not None
@@ -87,7 +89,7 @@ def test_confidences_that_mean_nothing_show_although_the_labels_hold(exports: Pa
 
 def test_the_sheet_has_a_tile_for_every_flip(made_exports: Path) -> None:
     pack = read_golden(made_exports, read_manifest(made_exports))
-    result = verify(made_exports, ["tflite-int4"])
+    result = verify(Exports.open(made_exports), ["tflite-int4"])
     parity = result.artifacts[0]
     assert parity.flips > 1
     sheet = np.asarray(Image.open(io.BytesIO(flips_png(result, pack.images))).convert("RGB"))
@@ -102,7 +104,7 @@ def test_the_sheet_has_a_tile_for_every_flip(made_exports: Path) -> None:
 
 def test_a_sheet_of_thousands_of_flips_stays_small(exports: Path) -> None:
     damage_artifact(exports, "tflite-int8", damage.swap_tflite_outputs)
-    result = verify(exports, ["tflite-int8"])
+    result = verify(Exports.open(exports), ["tflite-int8"])
     assert result.artifacts[0].flips > MOST
     sheet = Image.open(io.BytesIO(flips_png(result, read_golden(exports, read_manifest(exports)).images)))
     assert sheet.height < 3_000

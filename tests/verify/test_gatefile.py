@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
+from edgemnist.exports.directory import Exports
 from edgemnist.formats import artifact_names
 from edgemnist.results.verify import Limit
 from edgemnist.verify.gate import GATES, LimitOverrides
@@ -52,7 +53,7 @@ def test_a_file_says_from_how_many_images_on_a_share_holds_to_the_letter(tmp_pat
 
 def test_a_limit_in_a_file_fails_an_artifact_that_passes_without_it(made_exports: Path, tmp_path: Path) -> None:
     table = read_gates(written(tmp_path / "gate.toml", "[tflite-int8]\nmax_abs_diff = 0.0\n"))
-    result = verify(made_exports, ["tflite-int8", "onnx-int8"], gates=table)
+    result = verify(Exports.open(made_exports), ["tflite-int8", "onnx-int8"], gates=table)
     assert [(parity.name, parity.passed) for parity in result.artifacts] == [
         ("tflite-int8", False),
         ("onnx-int8", True),
@@ -62,7 +63,7 @@ def test_a_limit_in_a_file_fails_an_artifact_that_passes_without_it(made_exports
 
 def test_options_take_the_place_of_the_file(made_exports: Path, tmp_path: Path) -> None:
     table = read_gates(written(tmp_path / "gate.toml", "[tflite-int8]\nmax_abs_diff = 0.0\n"))
-    assert verify(made_exports, ["tflite-int8"], LimitOverrides.of(max_abs_diff=0.9), gates=table).passed
+    assert verify(Exports.open(made_exports), ["tflite-int8"], LimitOverrides.of(max_abs_diff=0.9), gates=table).passed
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.results.verify import ArtifactLayers
-from edgemnist.verify.layers import CLIPPED, LOW_SQNR_DB, compare_layers, decibels
+from edgemnist.runtimes import load
+from edgemnist.verify.layers import CLIPPED, LOW_SQNR_DB, _Probe, compare_layers, decibels
 from edgemnist.verify.run import verify
 from tests.notices import Notices
 from tests.verify import damage
@@ -19,7 +23,7 @@ from tests.verify.damage import damage_artifact, edit_manifest
 
 
 def layers_of(exports: Path, name: str) -> ArtifactLayers:
-    (found,) = verify(exports, [name], layers=True).layers
+    (found,) = verify(Exports.open(exports), [name], layers=True).layers
     assert found.name == name
     assert found.reference == "tflite-float32"
     return found
@@ -82,9 +86,44 @@ def test_four_bits_cost_the_weights_more_than_eight(made_exports: Path) -> None:
         assert one.range_sqnr_db is None
 
 
+@pytest.mark.parametrize("name", ["tflite-int8", "tflite-int4", "tflite-dynamic", "tflite-float16"])
+def test_layers_are_measured_in_the_kernels_that_answer(name: str, made_exports: Path) -> None:
+    exports = Exports.open(made_exports)
+    images = exports.read_golden().images[:500]
+    path = exports.model(name).path
+    exposed = _Probe(path)
+    exposed.run(images)
+    assert np.abs(exposed.answers() - exports.load(name).predict_proba(images)).max() == 0
+
+
+def test_layers_that_show_in_other_kernels_only_are_not_measured(
+    made_exports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ai_edge_litert import interpreter
+
+    def without_delegates(**options: Any) -> Any:
+        kernels = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return real(**options, experimental_op_resolver_type=kernels)
+
+    real, files, golden = interpreter.Interpreter, made_exports, Exports.open(made_exports).read_golden()
+    classifier = load(files / "tflite-int4.tflite")
+    # Its interpreter for many images is made when it is needed first: here, in the usual kernels.
+    classifier.predict(golden.images[:500])
+    monkeypatch.setattr("edgemnist.verify.layers.load", lambda *_, **__: classifier)
+    monkeypatch.setattr(interpreter, "Interpreter", without_delegates)
+    notices = Notices()
+    found = compare_layers(
+        "tflite-int4", files / "tflite-int4.tflite", files / "tflite-float32.tflite", golden, notices
+    )
+    assert found is None
+    assert notices.messages == [
+        "The layers of tflite-int4 cannot be measured: with their outputs exposed, LiteRT computes in other kernels."
+    ]
+
+
 def test_layers_are_compared_for_tflite_only_and_say_so(made_exports: Path) -> None:
     notices = Notices()
-    assert verify(made_exports, ["onnx-int8"], None, notices, layers=True).layers == []
+    assert verify(Exports.open(made_exports), ["onnx-int8"], None, notices, layers=True).layers == []
     assert any("--layers" in message for message in notices.messages)
 
 
@@ -92,7 +131,7 @@ def test_without_the_float_twin_there_is_a_command_that_makes_it(exports: Path) 
     kept = [one for one in read_manifest(exports).artifacts if one.name != "tflite-float32"]
     edit_manifest(exports, lambda manifest: msgspec.structs.replace(manifest, artifacts=kept))
     with pytest.raises(UsageError, match="tflite-float32") as caught:
-        verify(exports, ["tflite-int8"], layers=True)
+        verify(Exports.open(exports), ["tflite-int8"], layers=True)
     assert "edgemnist export" in caught.value.hint
 
 

@@ -55,7 +55,7 @@ def test_frames_that_come_too_fast_are_dropped_and_counted_and_the_latest_is_rea
     assert max(lags) <= 2
 
 
-def test_a_stream_that_goes_away_is_told_of_and_opened_anew(classifier: Classifier, show: Show) -> None:
+def test_a_stream_that_goes_away_is_told_of_and_opened_again(classifier: Classifier, show: Show) -> None:
     camera = Camera()
     config = WatchConfig(give_up_s=30, stall_s=2)
     camera.frame = show("314")
@@ -69,7 +69,7 @@ def test_a_stream_that_goes_away_is_told_of_and_opened_anew(classifier: Classifi
         assert f"{camera.url} is back." in watcher.notices.told
 
 
-def test_a_stream_that_hangs_is_opened_anew(classifier: Classifier, show: Show) -> None:
+def test_a_stream_that_hangs_is_opened_again(classifier: Classifier, show: Show) -> None:
     with Camera() as camera:
         camera.frame = show("55")
         with Watcher(camera.url, classifier, WatchConfig(stall_s=1, give_up_s=30)) as watcher:

@@ -5,7 +5,7 @@ const KEY = "edgemnist-token";
 const found = new URLSearchParams(location.hash.slice(1)).get("token");
 if (found) {
   sessionStorage.setItem(KEY, found);
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname + location.search);
 }
 
 export class Refused extends Error {

@@ -69,8 +69,13 @@ async function start() {
     element("about").textContent = `edgemnist ${health.version}${health.release ? ` · release ${health.release}` : ""}`;
     const { artifacts: all } = await ask("/v1/artifacts");
     usable = all.filter((one) => one.usable).map((one) => one.name);
+    // An address may name the artifact, and its runtime: ?artifact=tflite-int8@integer.
+    const asked = new URLSearchParams(location.search).get("artifact");
+    const others = asked && !usable.includes(asked) ? [asked] : [];
     const select = element("artifact");
     select.replaceChildren(...all.filter((one) => one.usable).map(({ name, default: chosen }) => new Option(name, name, chosen, chosen)));
+    select.append(...others.map((name) => new Option(name, name)));
+    if (asked) select.value = asked;
     select.disabled = false;
     element("compare-label").hidden = usable.length < 2;
     fail(null);

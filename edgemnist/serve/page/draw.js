@@ -5,6 +5,9 @@ import { Pad } from "./pad.js";
 
 const PAUSE = 60; // milliseconds between two questions while the pen moves
 
+// What is said beside a digit that the picture does not show.
+const REFUSED = { "no-digit": "no digit", several: "several digits" };
+
 const element = (id) => document.getElementById(id);
 
 export class DrawPanel {
@@ -61,6 +64,7 @@ export class DrawPanel {
 
   reset() {
     element("digit").textContent = "–";
+    element("digit").classList.remove("doubtful");
     element("confidence").textContent = "not drawn yet";
     for (const id of ["fact-classify", "fact-normalize", "fact-trip"]) element(id).textContent = "–";
     element("seen").getContext("2d").clearRect(0, 0, 28, 28);
@@ -72,7 +76,9 @@ export class DrawPanel {
   show(result, milliseconds) {
     const [answer] = result.predictions;
     element("digit").textContent = answer.digit;
-    element("confidence").textContent = `${percent(answer.confidence)} sure`;
+    const refused = REFUSED[answer.verdict];
+    element("digit").classList.toggle("doubtful", Boolean(refused));
+    element("confidence").textContent = refused ?? `${percent(answer.confidence)} sure`;
     bars(result.labels, answer.probabilities);
     picture(answer.image);
     element("seen").setAttribute("aria-label", `What the model saw, read as ${answer.digit}`);
@@ -86,7 +92,8 @@ export class DrawPanel {
     const [answer] = result.predictions;
     const differing = result.compared.filter((other) => !other.agrees).map((other) => other.artifact);
     const others = !result.compared.length ? "" : differing.length ? ` ${differing.join(", ")} differ.` : " All agree.";
-    this.say(`Read as ${answer.digit}, ${percent(answer.confidence)} sure.${others}`);
+    const refused = REFUSED[answer.verdict];
+    this.say(`Read as ${answer.digit}, ${refused ? `but this looks like ${refused}` : `${percent(answer.confidence)} sure`}.${others}`);
   }
 }
 

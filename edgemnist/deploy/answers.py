@@ -1,0 +1,148 @@
+"""What a board answers, read as from a stranger: typed, bounded, and without anything that a terminal would obey.
+
+A board may be broken, or somebody else's. Whatever it answers costs one board its row in the report, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from edgemnist.agent.facts import BoardFacts, Probe
+from edgemnist.errors import DeployError
+from edgemnist.results.boards import ReleaseRow, SelfTestResult
+
+MOST_LINE_BYTES = 1 << 25
+"""Of one line on stdout: 32 MB. A benchmark with its raw samples is the longest answer, and takes a tenth of it."""
+MOST_BYTES = 1 << 26
+"""Of all that one command writes to stdout."""
+MOST_ERROR_BYTES = 1 << 16
+"""Of stderr; the first of it is kept, the rest is read and dropped."""
+_MOST_MESSAGE = 2000
+"""Characters of a text that the user is shown."""
+
+AnswerT = TypeVar("AnswerT")
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """The answer to `prepare`."""
+
+    facts: BoardFacts
+    known: bool
+    offset: _Count
+    """Bytes of the bundle that are there already."""
+    signed_only: bool
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """The answer to `apply`."""
+
+    status: str
+    release: str
+    previous: str | None
+    removed: list[str]
+    selftest: SelfTestResult
+
+
+class RolledBack(msgspec.Struct, frozen=True):
+    """The answer to `rollback`."""
+
+    release: str
+    previous: str | None
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """The answer to `releases`."""
+
+    releases: list[ReleaseRow]
+    pending: str | None
+    busy: str | None
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """The answer to `doctor`."""
+
+    facts: BoardFacts
+    probes: list[Probe]
+    installed: bool
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """The answer to `run`."""
+
+    exit_code: int
+    release: str
+    stdout: str
+    stderr: str
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """An error that the board reports."""
+
+    type: str
+    message: str
+    hint: str
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of an answer; one of its fields is set."""
+
+    process: Annotated[int, msgspec.Meta(gt=1, le=1 << 31)] | None = None
+    step: str | None = None
+    result: dict[str, Any] | None = None
+    error: Reported | None = None
+
+
+def decode(host: str, data: str | bytes, kind: type[AnswerT]) -> AnswerT:
+    """Read a JSON document. Raises DeployError if it is not one of this kind."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _unreadable(host, error) from None
+
+
+def convert(host: str, document: object, kind: type[AnswerT]) -> AnswerT:
+    """Read a decoded document, its texts cleaned. Raises DeployError if it is not one of this kind."""
+    try:
+        return msgspec.convert(cleaned(document), kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _unreadable(host, error) from None
+
+
+def _unreadable(host: str, error: Exception) -> DeployError:
+    return DeployError(
+        f"{host} answers in a way that this version cannot read: {clean(str(error), most=_MOST_MESSAGE)}",
+        hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {host}",
+    )
+
+
+def clean(text: str, *, most: int | None = None) -> str:
+    """Return a text without control, format and private characters: no escape sequence, no reversed line.
+
+    Line breaks stay, as what is read line by line needs them.
+    """
+    # ssh ends its own lines as a terminal wants them.
+    shown = (text if most is None else text[:most]).replace("\r\n", "\n")
+    return (
+        shown
+        if shown.isprintable()
+        else "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in shown)
+    )
+
+
+def cleaned(value: object) -> object:
+    """Return a JSON document with every text in it cleaned. Raises RecursionError for one that is nested too deeply."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(str(key)): cleaned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [cleaned(item) for item in value]
+    return value
+
+
+def message(text: str) -> str:
+    """Return a text that the user is shown as one line of a message."""
+    return " ".join(clean(text, most=_MOST_MESSAGE).split())

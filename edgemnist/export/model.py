@@ -1,0 +1,253 @@
+"""The Keras model that artifacts are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edgemnist.arrays import Images, Labels, Probabilities
+from edgemnist.data.dataset import Dataset
+from edgemnist.data.sampling import stratified_indices
+from edgemnist.errors import ArtifactError, ManifestError, ModelError
+from edgemnist.exports.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Manifest,
+    NewerManifestError,
+    read_manifest,
+    read_recorded,
+    sha256,
+)
+from edgemnist.formats import INPUT_RANGES, UNIT
+from edgemnist.progress import Reporter
+from edgemnist.results.data import DataIdentity
+from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
+from edgemnist.runtimes.keras import KerasClassifier, check_model, decode_keras_model, model_bytes
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class KerasSource:
+    """A Keras model that maps 28×28 images to class scores."""
+
+    path: Path
+    """Where it came from, for messages."""
+    data: bytes
+    """The contents of its `.keras` file."""
+    sha256: str
+    """Of `data`."""
+    original: Any
+    """The model as it was loaded."""
+    model: Any
+    """The model to convert: the same weights and layers, prepared for the converters."""
+    classes: int
+    parameters: int
+    input_range: str = UNIT
+    """How it takes pixels, one of `INPUT_RANGES`."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one image: (28, 28) or (28, 28, 1), for example."""
+        return tuple(self.original.inputs[0].shape[1:])
+
+    def pixels(self, images: Images) -> Probabilities:
+        """Return images, uint8 [N, 28, 28], as the model takes them: float32 [N, *input_shape]."""
+        low, high = INPUT_RANGES[self.input_range]
+        unit = images.astype(np.float32) / np.float32(255)
+        return (unit * np.float32(high - low) + np.float32(low)).reshape(-1, *self.input_shape)
+
+    def answers(self, images: Images) -> Probabilities:
+        """Return the class probabilities, float32 [N, C], of images, uint8 [N, 28, 28]."""
+        return KerasClassifier(self.original, self.path, input_range=self.input_range).predict_proba(images)
+
+
+def read_source(path: Path) -> KerasSource:
+    """Read a Keras model file of any origin.
+
+    Raises ModelError if it is missing, damaged, or not a classifier of 28×28 images.
+    """
+    try:
+        return decode_source(read_model(path, KERAS, KERAS_H5), path)
+    except ArtifactError as error:
+        raise ModelError(error.message, hint="Name a .keras or .h5 file with --model FILE.") from error
+
+
+def decode_source(data: bytes, path: Path) -> KerasSource:
+    """Read the contents of a Keras model file; `path` names it in messages. Raises ModelError as `read_source` does."""
+    model = decode_keras_model(data, path)
+    check_model(model, path)
+    if identify(data) == KERAS_H5:
+        data = model_bytes(model)
+    return KerasSource(
+        path=path,
+        data=data,
+        sha256=sha256(data),
+        original=model,
+        # Loaded a second time and not cloned: a clone loses what a layer keeps outside of its weights and its
+        # configuration, such as the statistics of an adapted Normalization.
+        model=prepared(decode_keras_model(data, path)),
+        classes=int(model.outputs[0].shape[1]),
+        parameters=int(model.count_params()),
+    )
+
+
+def prepared(model: Any) -> Any:  # noqa: ANN401 - Keras has no types
+    """Change a Keras model so that the converters can take it, and return it; it answers as before.
+
+    - Flatten and Reshape get constant shapes. Keras computes them while the model runs, from the batch size; LiteRT
+      would have to plan its memory again in every call.
+    - Recurrent layers are unrolled: no converter takes their loop.
+    - Layers of mixed precision compute in float32, as their weights are.
+    - Tensors that a layer keeps beside its weights, such as the statistics of an adapted Normalization, become
+      constants: tf2onnx would make inputs of them.
+    """
+    import keras
+    import tensorflow as tf
+
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - there is no public way
+        if getattr(layer, "compute_dtype", "float32") != "float32":
+            layer.dtype_policy = keras.DTypePolicy("float32")
+        for name, value in list(vars(layer).items()):
+            if tf.is_tensor(value) and not isinstance(value, tf.Variable):
+                setattr(layer, name, value.numpy())
+        if isinstance(layer, keras.layers.RNN):
+            layer.unroll = True
+        if isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape)):
+            layer.call = _with_constant_shape(layer, layer.call)
+    return model
+
+
+def _with_constant_shape(layer: Any, call: Callable[[Any], Any]) -> Callable[[Any], Any]:  # noqa: ANN401
+    import keras
+
+    def reshape(inputs: Any) -> Any:  # noqa: ANN401
+        shape = layer.compute_output_shape(tuple(inputs.shape))[1:]
+        reorders = getattr(layer, "data_format", "channels_last") != "channels_last"
+        if reorders or not all(isinstance(size, int) and size > 0 for size in shape):
+            return call(inputs)
+        return keras.ops.reshape(inputs, (-1, *shape))
+
+    return reshape
+
+
+RANGE_IMAGES: Final = 500
+"""Training images on which the ranges are compared."""
+CLEARLY_BETTER: Final = 0.02
+"""Accuracy by which another range must beat 0..1: networks of ReLUs hardly notice a factor."""
+BRIGHT: Final = 1.5
+"""A mean or a maximum of pixels beyond this is of pixels in 0..255."""
+
+
+def find_input_range(source: KerasSource, images: Images, labels: Labels) -> str:
+    """Return how a model takes pixels: as its first layer says, else with the best accuracy on training images.
+
+    `images` are uint8 [N, 28, 28], `labels` int64 [N].
+    """
+    found = _range_of_layers(source.original)
+    if found is not None:
+        return found
+    chosen = stratified_indices(labels, min(RANGE_IMAGES, len(labels)), 0)
+    shown, truth = images[chosen], labels[chosen]
+    accuracies = {}
+    for name in INPUT_RANGES:
+        answers = KerasClassifier(source.original, source.path, input_range=name).predict_proba(shown)
+        accuracies[name] = float(np.mean(answers.argmax(axis=1) == truth))
+    best = max(accuracies, key=lambda name: accuracies[name])
+    return best if accuracies[best] > accuracies[UNIT] + CLEARLY_BETTER else UNIT
+
+
+def _range_of_layers(model: Any) -> str | None:  # noqa: ANN401 - Keras has no types
+    """Return the range that a first layer of Rescaling or Normalization expects, or None without such a layer."""
+    import keras
+
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - there is no public way
+        if isinstance(layer, keras.layers.Rescaling):
+            scale, offset = np.asarray(layer.scale, float), np.asarray(layer.offset, float)
+            # What it makes of a white pixel of 255 tells: 1 or 2 for a factor of 1/255 or 1/127.5.
+            if np.allclose(255 * scale, 1) or np.allclose(255 * scale, 2):
+                return "0..255"
+            return UNIT if np.allclose(scale, 2) and np.allclose(offset, -1) else None
+        if isinstance(layer, keras.layers.Normalization):
+            mean = float(np.mean(np.asarray(layer.mean)))
+            if mean > BRIGHT:
+                return "0..255"
+            return "-1..1" if mean < 0 else UNIT
+        if layer.weights:
+            return None
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What an export starts from."""
+
+    source: KerasSource
+    manifest: Manifest | None
+    """What the directory records so far."""
+    trained_on: DataIdentity | None
+    """The data set that the model was trained on, if that is recorded."""
+
+
+def find_origin(model: Path | None, dataset: Dataset, exports: Path, reporter: Reporter) -> Origin:
+    """Read the model to export: a file that was named, or the one of the export directory, hash checked.
+
+    Raises ModelError if it is missing, damaged, or does not fit the data set, and ManifestError if a newer edgemnist
+    wrote the manifest.
+    """
+    manifest = _manifest(exports, reporter)
+    source = read_source(model) if model is not None else _own_source(exports, manifest)
+    if source.classes != len(dataset.labels):
+        raise ModelError(
+            f"{source.path} has {source.classes} classes, and the data set has {len(dataset.labels)}",
+            hint="Name the data set that it was trained on with --data DIR.",
+        )
+    if manifest is None or manifest.model is None or manifest.model.sha256 != source.sha256:
+        return Origin(source, manifest, trained_on=None)
+    _check_labels(source, manifest, dataset)
+    if manifest.data is not None and manifest.data.sha256 != dataset.identity.sha256:
+        reporter.notice(
+            f"The model was trained on {manifest.data.source}, and is exported with images of {dataset.identity.source}"
+        )
+    return Origin(source, manifest, trained_on=manifest.data)
+
+
+def _manifest(exports: Path, reporter: Reporter) -> Manifest | None:
+    """Return what the directory records, or None if that is nothing that can be used."""
+    try:
+        return read_manifest(exports)
+    except NewerManifestError:
+        raise
+    except ManifestError as error:
+        if (exports / MANIFEST_FILE).exists():
+            reporter.notice(f"{error.message}. A new one is written, with what is exported now.")
+        return None
+
+
+def _own_source(exports: Path, manifest: Manifest | None) -> KerasSource:
+    path = exports / MODEL_FILE
+    if not path.exists():
+        raise ModelError(
+            f"{exports} has no {MODEL_FILE}", hint="Make one with: edgemnist train, or name another with --model FILE"
+        )
+    if manifest is None or manifest.model is None:
+        return read_source(path)
+    try:
+        data = read_recorded(exports, manifest.model)
+    except ArtifactError as error:
+        raise ModelError(
+            error.message, hint=f"Train it again with: edgemnist train, or take it as it is with: --model {path}"
+        ) from error
+    return decode_source(data, path)
+
+
+def _check_labels(source: KerasSource, manifest: Manifest, dataset: Dataset) -> None:
+    for index, (trained, given) in enumerate(zip(manifest.labels, dataset.labels, strict=False)):
+        if trained != given:
+            raise ModelError(
+                f"{source.path} was trained for other classes than the data set has: class {index} is {trained!r} "
+                f"there and {given!r} here",
+                hint="Name the data set that it was trained on with --data DIR.",
+            )

@@ -1,0 +1,7 @@
+"""Compiles the engine's shared library where it belongs: `python -m edgemnist.native`."""
+
+import sys
+
+from edgemnist.native.build import main
+
+sys.exit(main())

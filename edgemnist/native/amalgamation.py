@@ -1,0 +1,245 @@
+"""A network and the engine as one C file, in the manner of SQLite's amalgamation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.native.network import Dense, Network, pack
+
+BLOCK: Final = 8
+"""Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
+
+_SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
+_LINE: Final = 116
+_C_TYPES: Final = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "int64": "int64_t"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a C file says of where it comes from."""
+
+    version: str
+    """Of edgemnist."""
+    model_sha256: str
+    tflite_sha256: str
+    """Of the TFLite file that answers the same bits."""
+    labels: Sequence[str]
+
+
+def tflite_sha256_of(source: bytes) -> str | None:
+    """Return the SHA-256 of the TFLite file that a C file of ours names, or None for another file."""
+    found = re.search(rb"TFLite file with the SHA-256\n \*   ([0-9a-f]{64})\n", source[:4_000])
+    return found[1].decode() if found else None
+
+
+def c_header(network: Network, origin: Origin) -> str:
+    """Return the declarations, which the C file also has in it."""
+    probabilities = network.has_softmax and network.layers[-1].softmax_map is None
+    meaning = (
+        "probability of each class in steps of 1/256" if probabilities else "score of each class in steps of its scale"
+    )
+    return f"""\
+/* A classifier of images of 28 x 28 pixels, made by edgemnist {origin.version}. */
+#ifndef EDGEMNIST_CLASSIFIER_H
+#define EDGEMNIST_CLASSIFIER_H
+
+#include <stdint.h>
+
+#define EDGEMNIST_CLASSES {network.classes}
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* Writes the {meaning}, and returns the index of the
+ * first of the highest. `image` has a byte a pixel, row by row, white (255) on black (0). Not reentrant. */
+int edgemnist_classify(const uint8_t image[{IMAGE_SIDE**2}], uint8_t probabilities[EDGEMNIST_CLASSES]);
+
+/* How many classes there are, the name of each, and what the numbers stand for: scale * (number - zero point). */
+extern const int edgemnist_class_count;
+extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
+extern const float edgemnist_score_scale;
+extern const int edgemnist_score_zero_point;
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def c_source(network: Network, origin: Origin) -> str:
+    """Return the C file: declarations, engine, tables, and functions; the same text for the same network."""
+    shape = "-".join(str(size) for size in (IMAGE_SIDE**2, *(len(layer.weights) for layer in network.layers)))
+    tables = _Tables()
+    layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(network.layers))
+    pixel_map = tables.add("pixel_map", network.pixel_map)
+    most_inputs = max(layer.weights.shape[1] for layer in network.layers)
+    most_outputs = max(_room(layer) for layer in network.layers)
+    levels = max(most_outputs, IMAGE_SIDE**2 if network.pixel_map is not None else 0)
+    labels = ", ".join(_c_string(label) for label in origin.labels)
+    head = f"""\
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A dense network of {shape} units in int8 and the engine that executes it, in one C99 file without dependencies.
+ * Made by edgemnist {origin.version} from the Keras model with the SHA-256
+ *   {origin.model_sha256}
+ * It answers every bit of the TFLite file with the SHA-256
+ *   {origin.tflite_sha256}
+ * in the reference kernels.
+ * Read-only data: {tables.bytes:,} bytes. Static memory: {_scratch_bytes(levels, most_inputs):,} bytes.
+ *
+ * Compile it with your program and include the declarations, which also are in a header of their own. With
+ * -DEDGEMNIST_MAIN it is a program that reads a PGM: cc -O3 -DEDGEMNIST_MAIN -o digit THIS.c && ./digit picture.pgm
+ */
+"""
+    network_text = f"""\
+const int edgemnist_class_count = EDGEMNIST_CLASSES;
+const char *const edgemnist_labels[EDGEMNIST_CLASSES] = {{{labels}}};
+const float edgemnist_score_scale = {_float(network.output.scale)};
+const int edgemnist_score_zero_point = {network.score_zero_point};
+
+static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
+{layers},
+}};
+
+static const edgemnist_model edgemnist_network = {{
+    {pixel_map}, edgemnist_layers, {len(network.layers)}, {most_inputs}, {most_outputs},
+}};
+
+#define EDGEMNIST_SCRATCH_BYTES (2U * LEVELS_BYTES({levels}) + WHOLE_LIST_BYTES({most_inputs}))
+"""
+    return "\n".join(
+        [
+            head,
+            c_header(network, origin),
+            f"#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n",
+            engine_text(),
+            *tables.text,
+            network_text,
+            (Path(__file__).with_name("classify.c")).read_text("utf-8"),
+        ]
+    )
+
+
+def engine_text() -> str:
+    """Return the engine with its portable kernel alone, each file once, in the order in which they need each other."""
+    text = "\n".join(_inlined(name) for name in _SOURCES)
+    # What chooses among kernels is left out.
+    return re.sub(
+        r"#ifndef EDGEMNIST_AMALGAMATION\n.*?#endif /\* EDGEMNIST_AMALGAMATION \*/\n", "", text, flags=re.DOTALL
+    )
+
+
+def _inlined(name: str) -> str:
+    text = Path(__file__).with_name(name).read_text("utf-8")
+
+    def included(match: re.Match[str]) -> str:
+        # The others stand before it.
+        return _inlined("forward.h") if match[1] == "forward.h" else ""
+
+    return re.sub(r'#include "(.*?)"\n', included, text)
+
+
+class _Tables:
+    """Arrays of constants as C."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.bytes = 0
+
+    def add(self, name: str, values: npt.NDArray[Any] | None) -> str:
+        """Add an array; return its name, or `NULL` for none."""
+        if values is None:
+            return "NULL"
+        self.bytes += values.nbytes
+        numbers = (_number(int(value), values.dtype) for value in values.reshape(-1))
+        rows = "\n".join(_wrapped(numbers))
+        kind = _C_TYPES[values.dtype.name]
+        self.text.append(f"static const {kind} edgemnist_{name}[{values.size}] = {{\n{rows}\n}};\n")
+        return f"edgemnist_{name}"
+
+
+def _layer(tables: _Tables, index: int, layer: Dense) -> str:
+    """Add a layer's arrays; return its initializer."""
+    outputs, inputs = layer.weights.shape
+    room = _room(layer)
+
+    def padded(name: str, values: npt.NDArray[Any], fill: int = 0) -> str:
+        whole = np.full(room, fill, dtype=values.dtype)
+        whole[:outputs] = values
+        return tables.add(f"{name}_{index}", whole)
+
+    bias = np.zeros(outputs, dtype=np.int32) if layer.wide else layer.bias.astype(np.int32)
+    exponentials = layer.exponentials
+    pointers = (
+        tables.add(f"weights_{index}", pack(layer, group=1, block=BLOCK)),
+        padded("bias", bias),
+        padded("wide_bias", layer.bias) if layer.wide else "NULL",
+        padded("multiplier", layer.multiplier),
+        padded("shift", layer.shift, fill=1),
+        tables.add(f"map_{index}", layer.map),
+        tables.add(f"exponentials_{index}", exponentials),
+        tables.add(f"softmax_map_{index}", layer.softmax_map),
+    )
+    numbers = (
+        0 if exponentials is None else len(exponentials),
+        inputs,
+        outputs,
+        BLOCK,
+        room // BLOCK,
+        layer.zero_point,
+        layer.low,
+        layer.high,
+    )
+    return f"    {{{', '.join(pointers)},\n     {', '.join(map(str, numbers))}}}"
+
+
+def _room(layer: Dense) -> int:
+    """Return the outputs of a layer in whole blocks."""
+    return -(-len(layer.weights) // BLOCK) * BLOCK
+
+
+def _scratch_bytes(levels: int, most_inputs: int) -> int:
+    """Return `EDGEMNIST_SCRATCH_BYTES`: the numbers of two layers, and the places of those that are not zero."""
+    return 2 * (-(-levels // 4) * 4) + -(-2 * most_inputs // 4) * 4
+
+
+def _number(value: int, dtype: np.dtype[Any]) -> str:
+    if dtype == np.int64:
+        return f"INT64_C({value})"
+    # -2147483648 is the negative of a number that no int32 holds.
+    return "INT32_MIN" if value == np.iinfo(np.int32).min else str(value)
+
+
+def _float(value: float | None) -> str:
+    """Return a float32 as C writes it, to the last bit: nine digits tell any two apart."""
+    return f"{np.float32(1 if value is None else value):.9e}F"
+
+
+def _wrapped(numbers: Iterator[str]) -> Iterator[str]:
+    line = ""
+    for number in numbers:
+        if len(line) + len(number) + 1 > _LINE:
+            yield line
+            line = ""
+        line += f"{number},"
+    yield line
+
+
+def _c_string(text: str) -> str:
+    """Return a string literal of ASCII alone: other bytes as three octal digits, which no later digit can join."""
+    escaped = "".join(
+        chr(byte) if ord(" ") <= byte <= ord("~") and chr(byte) not in '"\\?' else f"\\{byte:03o}"
+        for byte in text.encode()
+    )
+    return f'"{escaped}"'

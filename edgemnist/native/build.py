@@ -1,0 +1,106 @@
+"""Compiles the engine: `python -m edgemnist.native`.
+
+Takes $CC, cc, gcc or clang, whichever comes first, or else the compiler in the `ziglang` package. Needs the standard
+library alone and nothing of edgemnist, because the build hook runs it before edgemnist is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+SOURCES = Path(__file__).parent
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
+OPTIONS = ("-O3", "-DNDEBUG", "-fvisibility=hidden", "-shared")
+SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
+INSTALL = "sudo apt install gcc   (or anywhere: pip install ziglang)"
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+
+
+class CompilerError(Exception):
+    """There is no compiler, or it failed: the message is one sentence, and what to do."""
+
+
+def find_compiler() -> list[str] | None:
+    """Return the command of a C compiler, or None where there is none."""
+    if os.environ.get("CC"):
+        return shlex.split(os.environ["CC"])
+    for name in ("cc", "gcc", "clang"):
+        if found := shutil.which(name):
+            return [found]
+    return list(ZIG) if importlib.util.find_spec("ziglang") is not None else None
+
+
+def library_name() -> str:
+    """Return the name of the shared library on this system."""
+    return f"engine{SUFFIXES.get(sys.platform, '.so')}"
+
+
+def library_version() -> str | None:
+    """Return the version of edgemnist that the shared library came with, or None where there is none."""
+    if not (SOURCES / library_name()).exists():
+        return None
+    from edgemnist import __version__
+
+    return __version__
+
+
+def compiler_name() -> str | None:
+    """Return the name of the C compiler, or None where there is none."""
+    found = find_compiler()
+    return None if found is None else Path(found[0]).name
+
+
+def engine_sources() -> list[Path]:
+    """Return the C files of the shared library."""
+    return [SOURCES / "engine.c", SOURCES / "library.c", *sorted(SOURCES.glob("kernel_*.c"))]
+
+
+def compile_library(target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()) -> None:
+    """Compile the shared library to `target`. Raises CompilerError."""
+    compile_c(engine_sources(), target, compiler=compiler, options=(*OPTIONS, *options))
+
+
+def compile_c(
+    sources: Sequence[Path], target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()
+) -> None:
+    """Compile C99 files to `target`, which is there as a whole or not at all. Raises CompilerError."""
+    compiler = compiler or find_compiler()
+    if compiler is None:
+        raise CompilerError(f"There is no C compiler. Install one with: {INSTALL}")
+    position = () if target.suffix == ".dll" else ("-fPIC",)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".engine-") as directory:
+        made = Path(directory) / target.name
+        command = [*compiler, "-std=c99", *position, *options, *map(str, sources), "-o", str(made)]
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own sources
+        except OSError as error:
+            raise CompilerError(f"{compiler[0]} cannot be run: {error.strerror}. Name another with: CC=gcc") from error
+        if done.returncode != 0:
+            raise CompilerError(f"{compiler[0]} cannot compile {sources[0].name}: {first_error(done.stderr)}")
+        made.replace(target)
+
+
+def first_error(output: str) -> str:
+    """Return the first line of a compiler's output that is an error, or else the first line."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "it says nothing")
+
+
+def main() -> int:
+    """Compile the library where it belongs; return the exit code."""
+    target = SOURCES / library_name()
+    try:
+        compile_library(target)
+    except (CompilerError, OSError) as error:
+        print(f"edgemnist: {error}", file=sys.stderr)  # noqa: T201 - a program of its own
+        return 3
+    print(target)  # noqa: T201
+    return 0

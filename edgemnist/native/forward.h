@@ -1,0 +1,99 @@
+/* The forward pass around one kernel's arithmetic. A kernel's file includes this after it has defined
+ *
+ *   KERNEL(name)       the name of a function of its own
+ *   TARGET             attributes of its functions, such as the instruction set
+ *   GROUP              inputs whose weights for one output lie side by side
+ *   BLOCK, AT_ONCE     outputs of a block, and blocks that are computed at once
+ *   ALIGNMENT          of the numbers and of the lists, in bytes
+ *   KERNEL(list)       writes the groups that are not zero to a kernel_list, and returns how many
+ *   KERNEL(sums)       adds up bias and weights * inputs of a list for some blocks of outputs
+ *   KERNEL(requantize) as edgemnist_requantize
+ *   kernel_list        what stands for the input: LIST_BYTES(groups) of scratch
+ */
+#include "engine.h"
+#include "softmax.h"
+
+#define ROUND_UP(value, step) (((value) + (step)-1U) / (step) * (step))
+/* Bytes of the numbers of one layer, and of one list. */
+#define LEVELS_BYTES(inputs_or_outputs) ROUND_UP((size_t)(inputs_or_outputs), ALIGNMENT)
+#define WHOLE_LIST_BYTES(inputs) ROUND_UP((size_t)LIST_BYTES(ROUND_UP((size_t)(inputs), GROUP) / GROUP), ALIGNMENT)
+
+/* Room for the outputs of any layer, or for an image whose pixels become other numbers. */
+static size_t KERNEL(levels_bytes)(const edgemnist_model *model)
+{
+    const size_t outputs = model->most_outputs;
+    return LEVELS_BYTES(model->pixel_map != NULL && outputs < EDGEMNIST_PIXELS ? EDGEMNIST_PIXELS : outputs);
+}
+
+#ifndef EDGEMNIST_AMALGAMATION
+static size_t KERNEL(scratch_bytes)(const edgemnist_model *model)
+{
+    return 2U * KERNEL(levels_bytes)(model) + WHOLE_LIST_BYTES(model->most_inputs);
+}
+#endif /* EDGEMNIST_AMALGAMATION */
+
+static void KERNEL(look_up)(const uint8_t *map, const uint8_t *from, uint8_t *to, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        to[i] = map[from[i]];
+    }
+}
+
+/* What follows the sums: a map, a softmax, another map. */
+static void KERNEL(finish)(const edgemnist_layer *layer, uint8_t *outputs)
+{
+    if (layer->map != NULL) {
+        KERNEL(look_up)(layer->map, outputs, outputs, layer->outputs);
+    }
+    if (layer->exponentials != NULL) {
+        edgemnist_softmax(outputs, layer->outputs, layer->exponentials, layer->exponential_count);
+    }
+    if (layer->softmax_map != NULL) {
+        KERNEL(look_up)(layer->softmax_map, outputs, outputs, layer->outputs);
+    }
+}
+
+/* Takes one image through all layers. */
+TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *image, uint8_t *scores,
+                                   uint8_t *scratch)
+{
+    /* Layers write to two places in turn. */
+    uint8_t *const list = scratch;
+    uint8_t *const levels = scratch + WHOLE_LIST_BYTES(model->most_inputs);
+    const size_t levels_bytes = KERNEL(levels_bytes)(model);
+    int32_t sums[AT_ONCE * BLOCK];
+    const uint8_t *inputs = image;
+
+    if (model->pixel_map != NULL) {
+        KERNEL(look_up)(model->pixel_map, image, levels + levels_bytes, EDGEMNIST_PIXELS);
+        inputs = levels + levels_bytes;
+    }
+    for (size_t index = 0; index < model->layer_count; ++index) {
+        const edgemnist_layer *const layer = &model->layers[index];
+        uint8_t *const outputs = levels + (index % 2U) * levels_bytes;
+        const size_t found = KERNEL(list)(inputs, layer->inputs, list);
+        for (size_t block = 0; block < layer->blocks; block += AT_ONCE) {
+            const size_t left = layer->blocks - block;
+            const size_t some = left < AT_ONCE ? left : AT_ONCE;
+            KERNEL(sums)(layer, block, some, inputs, list, found, sums);
+            KERNEL(requantize)(layer, block * layer->block, some * layer->block, sums, outputs);
+        }
+        KERNEL(finish)(layer, outputs);
+        inputs = outputs;
+    }
+    const size_t classes = model->layers[model->layer_count - 1U].outputs;
+    for (size_t i = 0; i < classes; ++i) {
+        scores[i] = inputs[i];
+    }
+}
+
+#ifndef EDGEMNIST_AMALGAMATION
+static void KERNEL(run)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
+                        void *scratch)
+{
+    const size_t classes = model->layers[model->layer_count - 1U].outputs;
+    for (size_t image = 0; image < count; ++image) {
+        KERNEL(forward)(model, images + image * EDGEMNIST_PIXELS, scores + image * classes, scratch);
+    }
+}
+#endif /* EDGEMNIST_AMALGAMATION */

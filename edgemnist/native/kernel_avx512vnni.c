@@ -1,0 +1,178 @@
+/* AVX-512 with VNNI: vpdpbusd adds 64 products of uint8 and int8 to 16 sums, exactly.
+ *
+ * Groups of four inputs that are all 0 are left out of the list by vpcompressd, 16 groups at a time.
+ */
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "engine.h"
+
+#define KERNEL(name) edgemnist_avx512vnni_##name
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,popcnt")))
+#define INLINE TARGET static inline __attribute__((always_inline))
+#define GROUP 4U
+#define LANES 16U
+#define BLOCK 32U
+#define AT_ONCE 8U
+#define ALIGNMENT 64U
+/* The list: the numbers of the groups, then their inputs. The last store may reach LANES beyond what is there. */
+#define LIST_HALF(groups) ((groups) + LANES)
+#define LIST_BYTES(groups) (2U * LIST_HALF(groups) * sizeof(uint32_t))
+
+TARGET static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)
+{
+    const size_t groups = (count + GROUP - 1U) / GROUP;
+    uint32_t *const numbers = list;
+    uint32_t *const values = numbers + LIST_HALF(groups);
+    __m512i number = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    size_t found = 0;
+    for (size_t group = 0; group < groups; group += LANES) {
+        const size_t left = groups - group;
+        const __mmask16 there = left < LANES ? (__mmask16)((1U << left) - 1U) : (__mmask16)0xFFFFU;
+        const __m512i four = _mm512_maskz_loadu_epi32(there, inputs + group * GROUP);
+        const __mmask16 some = _mm512_test_epi32_mask(four, four);
+        /* Compressed in registers: a compressing store is slow on some processors (Zen 4). */
+        _mm512_storeu_si512(numbers + found, _mm512_maskz_compress_epi32(some, number));
+        _mm512_storeu_si512(values + found, _mm512_maskz_compress_epi32(some, four));
+        found += (size_t)_mm_popcnt_u32(some);
+        number = _mm512_add_epi32(number, _mm512_set1_epi32(LANES));
+    }
+    return found;
+}
+
+/* Sums of `blocks` blocks of `vectors` times 16 outputs; both are constants where this is inlined. */
+INLINE void KERNEL(add)(const int8_t *weights, size_t block_bytes, unsigned blocks, unsigned vectors,
+                        const uint32_t *numbers, const uint32_t *values, size_t count, const int32_t *bias,
+                        int32_t *sums)
+{
+    const unsigned total = blocks * vectors;
+    __m512i sum[LANES];
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < total; ++i) {
+        sum[i] = _mm512_loadu_si512(bias + i * LANES);
+    }
+    for (size_t k = 0; k < count; ++k) {
+        const int8_t *const row = weights + (size_t)numbers[k] * (vectors * LANES * GROUP);
+        const __m512i four = _mm512_set1_epi32((int32_t)values[k]);
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < total; ++i) {
+            const int8_t *const place = row + i / vectors * block_bytes + i % vectors * (LANES * GROUP);
+            sum[i] = _mm512_dpbusd_epi32(sum[i], four, _mm512_loadu_si512(place));
+        }
+    }
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < total; ++i) {
+        _mm512_storeu_si512(sums + i * LANES, sum[i]);
+    }
+}
+
+/* A single block has too few sums to hide the latency of vpdpbusd: four sets of them take turns. */
+INLINE void KERNEL(add_in_turns)(const int8_t *weights, unsigned vectors, const uint32_t *numbers,
+                                 const uint32_t *values, size_t count, const int32_t *bias, int32_t *sums)
+{
+    __m512i sum[4][2];
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < 4U * vectors; ++i) {
+        sum[i % 4U][i / 4U] = i % 4U ? _mm512_setzero_si512() : _mm512_loadu_si512(bias + i / 4U * LANES);
+    }
+    size_t k = 0;
+    for (; k + 4U <= count; k += 4U) {
+#pragma GCC unroll 4
+        for (unsigned turn = 0; turn < 4U; ++turn) {
+            const int8_t *const row = weights + (size_t)numbers[k + turn] * (vectors * LANES * GROUP);
+            const __m512i four = _mm512_set1_epi32((int32_t)values[k + turn]);
+#pragma GCC unroll 2
+            for (unsigned i = 0; i < vectors; ++i) {
+                const __m512i weight = _mm512_loadu_si512(row + i * LANES * GROUP);
+                sum[turn][i] = _mm512_dpbusd_epi32(sum[turn][i], four, weight);
+            }
+        }
+    }
+    for (; k < count; ++k) {
+        const int8_t *const row = weights + (size_t)numbers[k] * (vectors * LANES * GROUP);
+        const __m512i four = _mm512_set1_epi32((int32_t)values[k]);
+#pragma GCC unroll 2
+        for (unsigned i = 0; i < vectors; ++i) {
+            sum[0][i] = _mm512_dpbusd_epi32(sum[0][i], four, _mm512_loadu_si512(row + i * LANES * GROUP));
+        }
+    }
+#pragma GCC unroll 2
+    for (unsigned i = 0; i < vectors; ++i) {
+        const __m512i one = _mm512_add_epi32(sum[0][i], sum[1][i]);
+        const __m512i other = _mm512_add_epi32(sum[2][i], sum[3][i]);
+        _mm512_storeu_si512(sums + i * LANES, _mm512_add_epi32(one, other));
+    }
+}
+
+TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t blocks, const uint8_t *inputs,
+                                const void *list, size_t count, int32_t *sums)
+{
+    const size_t groups = ((size_t)layer->inputs + GROUP - 1U) / GROUP;
+    const uint32_t *const numbers = list;
+    const uint32_t *const values = numbers + LIST_HALF(groups);
+    const size_t block_bytes = groups * layer->block * GROUP;
+    const int8_t *weights = layer->weights + block * block_bytes;
+    const int32_t *bias = layer->bias + block * layer->block;
+    (void)inputs;
+    if (layer->block < BLOCK) {
+        for (; blocks > 0; --blocks, weights += block_bytes, bias += LANES, sums += LANES) {
+            KERNEL(add_in_turns)(weights, 1, numbers, values, count, bias, sums);
+        }
+        return;
+    }
+    for (; blocks >= 8U; blocks -= 8U, weights += 8U * block_bytes, bias += 8U * BLOCK, sums += 8U * BLOCK) {
+        KERNEL(add)(weights, block_bytes, 8, 2, numbers, values, count, bias, sums);
+    }
+    for (; blocks >= 3U; blocks -= 3U, weights += 3U * block_bytes, bias += 3U * BLOCK, sums += 3U * BLOCK) {
+        KERNEL(add)(weights, block_bytes, 3, 2, numbers, values, count, bias, sums);
+    }
+    for (; blocks > 0; --blocks, weights += block_bytes, bias += BLOCK, sums += BLOCK) {
+        KERNEL(add_in_turns)(weights, 2, numbers, values, count, bias, sums);
+    }
+}
+
+/* Eight products of 64 bits, rounded and shifted. */
+INLINE __m512i KERNEL(scale)(__m512i sum, __m512i multiplier, __m512i shift)
+{
+    const __m512i one = _mm512_set1_epi64(1);
+    const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(shift, one));
+    return _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(sum, multiplier), half), shift);
+}
+
+#include "requantize.h"
+
+TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
+                                      uint8_t *outputs)
+{
+    if (layer->wide_bias != NULL) {
+        edgemnist_requantize(layer, first, count, sums, outputs);
+        return;
+    }
+    const __m512i least = _mm512_set1_epi64((int64_t)layer->low - layer->zero_point);
+    const __m512i most = _mm512_set1_epi64((int64_t)layer->high - layer->zero_point);
+    const __m512i zero_point = _mm512_set1_epi32(layer->zero_point);
+    const __m512i lower_half = _mm512_set1_epi64(0xFFFFFFFF);
+    for (size_t i = 0; i < count; i += LANES) {
+        const __m512i sum = _mm512_loadu_si512(sums + i);
+        const __m512i multiplier = _mm512_loadu_si512(layer->multiplier + first + i);
+        const __m512i shift =
+            _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(layer->shift + first + i)));
+        __m512i even = KERNEL(scale)(sum, multiplier, _mm512_and_si512(shift, lower_half));
+        __m512i odd = KERNEL(scale)(_mm512_srli_epi64(sum, 32), _mm512_srli_epi64(multiplier, 32),
+                                    _mm512_srli_epi64(shift, 32));
+        even = _mm512_min_epi64(_mm512_max_epi64(even, least), most);
+        odd = _mm512_min_epi64(_mm512_max_epi64(odd, least), most);
+        const __m512i both = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+        const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_add_epi32(both, zero_point));
+        _mm_storeu_si128((__m128i *)(void *)(outputs + first + i), bytes);
+    }
+}
+
+#include "forward.h"
+
+const edgemnist_kernel edgemnist_avx512vnni = {
+    "avx512vnni", GROUP, 0, LANES, BLOCK, KERNEL(scratch_bytes), KERNEL(run),
+};
+#else
+typedef int edgemnist_avx512vnni_is_for_x86;
+#endif

@@ -1,0 +1,72 @@
+/* AVX-VNNI: as AVX-512 VNNI in 256 bits, for processors without AVX-512. */
+#if defined(__x86_64__)
+#define KERNEL(name) edgemnist_avxvnni_##name
+#define TARGET __attribute__((target("avx2,avxvnni")))
+#define LANES 8U
+#define BLOCK 32U
+#define SMALL 16U
+#define AT_ONCE 2U
+#define ALIGNMENT 64U
+
+#include "list.h"
+#include "requantize_avx2.h"
+
+/* Sums of `blocks` blocks of `vectors` times 8 outputs; both are constants where this is inlined. */
+TARGET static inline __attribute__((always_inline)) void
+KERNEL(add)(const int8_t *weights, size_t block_bytes, unsigned blocks, unsigned vectors, const uint32_t *numbers,
+            const uint32_t *values, size_t count, const int32_t *bias, int32_t *sums)
+{
+    const unsigned total = blocks * vectors;
+    __m256i sum[8];
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < total; ++i) {
+        sum[i] = _mm256_loadu_si256((const __m256i *)(const void *)(bias + i * LANES));
+    }
+    for (size_t k = 0; k < count; ++k) {
+        const int8_t *const row = weights + (size_t)numbers[k] * (vectors * LANES * GROUP);
+        const __m256i four = _mm256_set1_epi32((int32_t)values[k]);
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < total; ++i) {
+            const int8_t *const place = row + i / vectors * block_bytes + i % vectors * (LANES * GROUP);
+            const __m256i weight = _mm256_loadu_si256((const __m256i *)(const void *)place);
+            sum[i] = _mm256_dpbusd_avx_epi32(sum[i], four, weight);
+        }
+    }
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < total; ++i) {
+        _mm256_storeu_si256((__m256i *)(void *)(sums + i * LANES), sum[i]);
+    }
+}
+
+TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t blocks, const uint8_t *inputs,
+                                const void *list, size_t count, int32_t *sums)
+{
+    const size_t groups = ((size_t)layer->inputs + GROUP - 1U) / GROUP;
+    const uint32_t *const numbers = list;
+    const uint32_t *const values = numbers + groups;
+    const size_t block_bytes = groups * layer->block * GROUP;
+    const int8_t *weights = layer->weights + block * block_bytes;
+    const int32_t *bias = layer->bias + block * layer->block;
+    (void)inputs;
+    if (layer->block == SMALL) {
+        for (; blocks > 0; --blocks, weights += block_bytes, bias += SMALL, sums += SMALL) {
+            KERNEL(add)(weights, block_bytes, 1, 2, numbers, values, count, bias, sums);
+        }
+        return;
+    }
+    for (; blocks >= 2U; blocks -= 2U, weights += 2U * block_bytes, bias += 2U * BLOCK, sums += 2U * BLOCK) {
+        KERNEL(add)(weights, block_bytes, 2, 4, numbers, values, count, bias, sums);
+    }
+    if (blocks > 0) {
+        KERNEL(add)(weights, block_bytes, 1, 4, numbers, values, count, bias, sums);
+    }
+}
+
+#include "forward.h"
+
+const edgemnist_kernel edgemnist_avxvnni = {
+    "avxvnni", GROUP, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run),
+};
+#else
+typedef int edgemnist_avxvnni_is_for_x86;
+#endif

@@ -1,0 +1,39 @@
+/* edgemnist_requantize with NEON, eight outputs at a time. Included after KERNEL and TARGET are defined. */
+#include <arm_neon.h>
+
+#include "engine.h"
+#include "requantize.h"
+
+/* Four sums, rescaled. vrshlq shifts to the left; by a negative number to the right, with halves rounded up. */
+TARGET static inline int32x4_t KERNEL(scale)(const int32_t *sums, const int32_t *multiplier, int32x4_t left)
+{
+    const int32x4_t sum = vld1q_s32(sums);
+    const int32x4_t by = vld1q_s32(multiplier);
+    const int64x2_t low = vmull_s32(vget_low_s32(sum), vget_low_s32(by));
+    const int64x2_t high = vmull_s32(vget_high_s32(sum), vget_high_s32(by));
+    const int64x2_t low_shift = vmovl_s32(vget_low_s32(left));
+    const int64x2_t high_shift = vmovl_s32(vget_high_s32(left));
+    return vcombine_s32(vqmovn_s64(vrshlq_s64(low, low_shift)), vqmovn_s64(vrshlq_s64(high, high_shift)));
+}
+
+TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
+                               uint8_t *outputs)
+{
+    if (layer->wide_bias != NULL) {
+        edgemnist_requantize(layer, first, count, sums, outputs);
+        return;
+    }
+    const int32x4_t zero_point = vdupq_n_s32(layer->zero_point);
+    const uint8x8_t low = vdup_n_u8(layer->low);
+    const uint8x8_t high = vdup_n_u8(layer->high);
+    for (size_t i = 0; i < count; i += 8U) {
+        const int16x8_t left = vnegq_s16(vreinterpretq_s16_u16(vmovl_u8(vld1_u8(layer->shift + first + i))));
+        const int32_t *const multiplier = layer->multiplier + first + i;
+        const int32x4_t one = KERNEL(scale)(sums + i, multiplier, vmovl_s16(vget_low_s16(left)));
+        const int32x4_t other = KERNEL(scale)(sums + i + 4, multiplier + 4, vmovl_s16(vget_high_s16(left)));
+        /* Saturating all the way to 0..255, which cuts off nothing that the range below would keep. */
+        const int16x8_t words = vcombine_s16(vqmovn_s32(vqaddq_s32(one, zero_point)),
+                                             vqmovn_s32(vqaddq_s32(other, zero_point)));
+        vst1_u8(outputs + first + i, vmin_u8(vmax_u8(vqmovun_s16(words), low), high));
+    }
+}

@@ -1,0 +1,95 @@
+"""Keras model files of unknown origin: everything in them is read once by a child process with limits.
+
+A damaged HDF5 file can send its library into an endless loop, and a small archive can unpack to gigabytes. The child is
+this very file, run as a script: it imports the standard library and h5py, which takes a fifth of a second, and not
+TensorFlow, which takes four.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+TIMEOUT_S: Final = 30.0
+"""For reading a file of `MAX_BYTES` from a slow SD card, and more."""
+MAX_BYTES: Final = 1 << 30
+"""That the contents of a file may take in memory: two thousand times those of 784-512-10."""
+ADDRESS_SPACE: Final = 4 << 30
+TOO_LARGE: Final = f"its contents take more than {MAX_BYTES >> 30} GB"
+
+
+def check_contents(path: Path, *, timeout: float = TIMEOUT_S) -> str:
+    """Read everything in a `.keras` or `.h5` file in a child process. Return what is wrong with it, empty if nothing.
+
+    The child may take `timeout` seconds and `ADDRESS_SPACE` bytes.
+    """
+    command = [sys.executable, "-I", __file__, str(path)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own script, with a path
+            command, check=False, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return f"its contents cannot be read within {timeout:g} s"
+    if done.returncode == 0:
+        return ""
+    # Killed by a signal, as by a fault of the HDF5 library, it leaves no words.
+    lines = done.stdout.decode(errors="replace").strip().split("\n")
+    return lines[-1][:200] or "its contents cannot be read"
+
+
+def _read(path: Path) -> None:
+    """Read everything in a file. Raises what the libraries raise, and ValueError for contents that are too large."""
+    data = path.read_bytes()
+    if not data.startswith(b"PK"):
+        _read_hdf5(io.BytesIO(data))
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+            raise ValueError(TOO_LARGE)
+        for member in archive.infolist():
+            contents = archive.read(member)
+            if member.filename.endswith(".h5"):
+                _read_hdf5(io.BytesIO(contents))
+
+
+def _read_hdf5(stream: io.BytesIO) -> None:
+    import h5py
+
+    size = 0
+
+    def visit(name: str, node: Any) -> None:  # noqa: ANN401 - h5py has no types
+        nonlocal size
+        del name
+        dict(node.attrs)
+        if isinstance(node, h5py.Dataset):
+            size += node.nbytes
+            if size > MAX_BYTES:
+                raise ValueError(TOO_LARGE)
+            _ = node[()]
+
+    with h5py.File(stream, "r") as file:
+        dict(file.attrs)
+        file.visititems(visit)
+
+
+def _main() -> int:
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        _read(Path(sys.argv[1]))
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of the zip and HDF5 readers
+        words = str(error).strip().split("\n", 1)[0]
+        sys.stdout.write(f"{words or type(error).__name__}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,343 @@
+"""What runs in a process of its own: everything that touches the pictures of strangers.
+
+A decoder's time and memory cannot be limited in a thread. So the service hands the bytes of a request to a process,
+which it kills when the time is up or the client has left; the kernel limits its memory. A worker has no model: it asks
+for the answers to 28×28 pixels through its pipe. Messages are MessagePack, so that a broken worker cannot make the
+service run anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter
+from typing import Final, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
+from edgemnist.errors import EdgemnistError, ImageError
+from edgemnist.images import normalize_digit
+from edgemnist.images.decode import FORMATS, declared_pixels, decode_image
+from edgemnist.predict.refusal import Assessment, assess
+from edgemnist.read.config import ReadConfig
+from edgemnist.read.page import read_page
+from edgemnist.results.pictures import ReadResult
+from edgemnist.results.serve import PredictBody
+from edgemnist.runtimes.interface import Classifier, as_images
+from edgemnist.serve.refusals import RefusedError, bad_request, refusal_of, too_large
+
+PICTURE: Final = "body"
+"""What messages call a picture that is all of a request; those of a batch are `images[0]` and so on."""
+READING_BYTES: Final = 24
+"""Of memory, for each pixel of a page as it is read; measured."""
+_STORED: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+"""Bytes of a pixel in Pillow's memory by mode; 4 in any other."""
+SLACK_BYTES: Final = 20 * 2**20
+"""Of memory, beside the body and the decoded picture: what the normalization of 512×512 pixels takes."""
+NICENESS: Final = 10
+"""The event loop goes before: it has little to do, and everybody waits for it."""
+LARGE_BYTES: Final = 2**22
+"""After a picture of so many bytes the process ends, which gives its memory back at once."""
+
+
+class PictureLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pictures of one request may take."""
+
+    max_pixels: int
+    """Of all of them."""
+    decoded_bytes: int
+    """Of memory, to decode the largest."""
+    max_images: int
+    """Of a batch."""
+
+
+class PredictJob(msgspec.Struct, frozen=True, kw_only=True, tag="predict"):
+    """A request for `predict`; its body follows as a message of its own."""
+
+    batch: bool
+    """Whether the body is JSON with several pictures, instead of a picture."""
+    digits: bool
+    """Whether the model knows the ten digits, so that what is none can be told apart."""
+
+
+class ReadJob(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
+    """A request for `read`; its body follows as a message of its own."""
+
+    min_confidence: float
+    labels: tuple[str, ...]
+    """Of the model that answers."""
+
+
+class Needs(msgspec.Struct, frozen=True, kw_only=True, tag="needs"):
+    """Asks for leave to decode."""
+
+    pixels: int
+    """Of all pictures."""
+    bytes: int
+    """Of memory, for the largest."""
+
+
+class Classify(msgspec.Struct, frozen=True, kw_only=True, tag="classify"):
+    """Asks what the model answers: float32 [N, C] as bytes."""
+
+    images: bytes
+    """uint8 [N, 28, 28]."""
+
+
+class Normalized(msgspec.Struct, frozen=True, kw_only=True, tag="normalized"):
+    """The end of a `PredictJob`."""
+
+    names: list[str]
+    images: bytes
+    """uint8 [N, 28, 28]."""
+    inverted: list[bool]
+    assessments: list[Assessment]
+    decode_s: float
+    normalize_s: float
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
+    """The end of a `ReadJob`."""
+
+    result: ReadResult
+    decode_s: float
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
+    """The end of a job that cannot be done."""
+
+    status: int
+    error: str
+    message: str
+    hint: str
+
+
+Job: TypeAlias = PredictJob | ReadJob
+Reply: TypeAlias = Needs | Classify | Normalized | Page | Refusal
+
+
+def work(connection: Connection, limits: PictureLimits) -> None:
+    """Do jobs until the connection ends."""
+    # Of the terminal and of systemd, which sends it to all processes: the service says when it is over.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(NICENESS)
+    # The stacks of more threads would count against the memory of the pictures.
+    with contextlib.suppress(ImportError):
+        import cv2
+
+        cv2.setNumThreads(1)
+    memory = _Memory(limits)
+    with contextlib.suppress(EOFError, OSError, MemoryError):
+        while True:
+            job: Job = msgspec.msgpack.decode(connection.recv_bytes(), type=Job)
+            memory.lift()
+            body = connection.recv_bytes()
+            memory.allow(len(body))
+            connection.send_bytes(msgspec.msgpack.encode(_done(job, body, connection, limits, memory)))
+            del body
+
+
+class _Memory:
+    """The limit that the kernel holds this process to: what it has now, and what the job may take beside it."""
+
+    def __init__(self, limits: PictureLimits) -> None:
+        self._before = _data_bytes()
+        self._most = limits.decoded_bytes
+
+    def lift(self) -> None:
+        """Let the next body in, whose size the service has limited."""
+        self._set(-1)
+
+    def allow(self, body: int, picture: int = 0) -> None:
+        """Allow a body and a picture of so many bytes. Elsewhere than on Linux, nothing limits it."""
+        if self._before:
+            self._set(self._before + body + min(picture, self._most) + SLACK_BYTES)
+
+    @staticmethod
+    def _set(size: int) -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def _data_bytes() -> int:
+    """Return the bytes that RLIMIT_DATA counts, or 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return 1024 * int(status.partition("VmData:")[2].split()[0])
+
+
+def _done(job: Job, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory) -> Reply:
+    try:
+        if isinstance(job, PredictJob):
+            return _normalized(job, body, connection, limits, memory)
+        return _read(job, body, connection, limits, memory)
+    except MemoryError:
+        return _refusal(_too_much_memory())
+    except ImageError as error:
+        out_of_memory = isinstance(error.__cause__, MemoryError)
+        return _refusal(_too_much_memory() if out_of_memory else refusal_of(error))
+    except EdgemnistError as error:
+        return _refusal(refusal_of(error))
+    except RefusedError as refused:
+        return _refusal(refused)
+
+
+def _normalized(
+    job: PredictJob, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory
+) -> Normalized:
+    if job.batch:
+        memory.allow(2 * len(body))
+    pictures = _batch(body, limits.max_images) if job.batch else [body]
+    names = [f"images[{index}]" for index in range(len(pictures))] if job.batch else [PICTURE]
+    _ask(connection, _needs(pictures, limits), memory, body=len(body) * (1 + job.batch))
+    decoding = normalizing = 0.0
+    images, inverted, assessments = [], [], []
+    # One after the other, so that only one is in memory.
+    for data, name in zip(pictures, names, strict=True):
+        started = perf_counter()
+        image = decode_image(io.BytesIO(data), name)
+        decoded = perf_counter()
+        try:
+            found = normalize_digit(image)
+        except ImageError as error:
+            raise ImageError(f"{name} cannot be read as a digit: {error.message}", hint=error.hint) from error
+        images.append(found.image)
+        inverted.append(found.inverted)
+        assessments.append(assess(found) if job.digits else Assessment())
+        decoding += decoded - started
+        normalizing += perf_counter() - decoded
+    return Normalized(
+        names=names,
+        images=np.stack(images).tobytes(),
+        inverted=inverted,
+        assessments=assessments,
+        decode_s=decoding,
+        normalize_s=normalizing,
+    )
+
+
+def _read(job: ReadJob, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory) -> Page:
+    config = ReadConfig(min_confidence=job.min_confidence)
+    needs = _needs([body], limits)
+    reading = READING_BYTES * min(needs.pixels, config.max_side**2)
+    _ask(connection, Needs(pixels=needs.pixels, bytes=max(needs.bytes, reading)), memory, body=len(body))
+    started = perf_counter()
+    image = decode_image(io.BytesIO(body), PICTURE)
+    decoded = perf_counter()
+    result = read_page(image, _Remote(connection, job.labels), config)
+    return Page(result=msgspec.structs.replace(result, source=PICTURE), decode_s=decoded - started)
+
+
+class _Remote(Classifier):
+    """The model, which is on the other side of the pipe."""
+
+    def __init__(self, connection: Connection, labels: tuple[str, ...]) -> None:
+        self._connection, self.labels = connection, labels
+        self.classes_ = np.arange(len(labels), dtype=np.int64)
+
+    @classmethod
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> Classifier:
+        """Not from a file."""
+        raise NotImplementedError
+
+    def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
+        """Return float32 [N, C] for images; see `Classifier.predict_proba`."""
+        images = as_images(images)
+        self._connection.send_bytes(msgspec.msgpack.encode(Classify(images=images.tobytes())))
+        answers = np.frombuffer(self._connection.recv_bytes(), dtype=np.float32)
+        return answers.reshape(len(images), len(self.labels)).copy()
+
+
+def images_of(data: bytes) -> Images:
+    """Return uint8 [N, 28, 28] from its bytes."""
+    return np.frombuffer(data, dtype=np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
+
+
+def _ask(connection: Connection, needs: Needs, memory: _Memory, *, body: int) -> None:
+    """Wait until the service has room for the pictures. Raises RefusedError where they are not to be decoded here."""
+    connection.send_bytes(msgspec.msgpack.encode(needs))
+    if not connection.recv_bytes():
+        raise too_large("The picture belongs to another worker", "")
+    memory.allow(body, needs.bytes)
+
+
+def _batch(body: bytes, limit: int) -> list[bytes]:
+    """Return the picture files of a JSON body. Raises RefusedError where it is no such body, empty or too long."""
+    try:
+        images = msgspec.json.decode(body, type=PredictBody).images
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise bad_request(
+            f"The body is not the expected JSON: {error}",
+            'Send {"images": ["<Base64 of a picture file>"]}.',
+        ) from error
+    if not images:
+        raise bad_request("The batch has no images", "Send at least one.")
+    if len(images) > limit:
+        raise too_large(f"The batch has {len(images):,} images, and the limit is {limit}", "Send fewer at once.")
+    return images
+
+
+def _needs(pictures: Sequence[bytes], limits: PictureLimits) -> Needs:
+    """Return what pictures take. Raises RefusedError where that is more than the limits allow."""
+    pixels = largest = 0
+    for picture in pictures:
+        try:
+            with Image.open(io.BytesIO(picture), formats=FORMATS) as image:
+                own = declared_pixels(image)
+                pixels += own
+                largest = max(largest, own * _bytes_per_pixel(image))
+        # The warning is an error where Python was told so.
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            pixels = limits.max_pixels + 1
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001, S112 - what is wrong with it is told by whoever decodes it
+            continue
+        if pixels > limits.max_pixels:
+            raise too_large(
+                f"The request has more than {limits.max_pixels:,} pixels, which is the limit",
+                "Scale the picture down, or crop it.",
+            )
+        if largest > limits.decoded_bytes:
+            raise too_large(
+                f"The picture takes more than {limits.decoded_bytes:,} bytes to decode, which is the limit",
+                "Scale it down, or save it as PNG or as a JPEG that is not progressive.",
+            )
+    return Needs(pixels=pixels, bytes=largest)
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    """Return what decoding takes at most: measured, and for each format the reason."""
+    stored = _STORED.get(image.mode, 4)
+    if image.format == "WEBP":
+        # Two canvases of the decoder, what it hands over, and the picture.
+        return 4 * stored
+    if image.info.get("progressive"):
+        # All coefficients, of two bytes each, until the last scan has come.
+        return 3 * stored
+    # A strip of a TIFF may be all of it, and a picture that EXIF turns is there twice.
+    return 2 * stored
+
+
+def _too_much_memory() -> RefusedError:
+    return too_large("The picture takes too much memory to decode", "Scale it down, or save it as PNG.")
+
+
+def _refusal(refused: RefusedError) -> Refusal:
+    document = refused.document
+    return Refusal(status=refused.status, error=document.error, message=document.message, hint=document.hint)

@@ -1,0 +1,282 @@
+"""Drawings for the likeness network: digits made hard, letters, scribbles, blots, pairs and pieces, as ink."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.train_likeness.synthetic import strokes
+from edgemnist.train_likeness.synthetic.camera import Picture
+from edgemnist.train_likeness.synthetic.fonts import PACKAGES
+
+HELD_OUT_FONTS: Final = (
+    "cmtt10",
+    "plain",
+    "triplex",
+    "ComicNeue-Regular",
+    "Courier Prime",
+    "EBGaramond12-Regular",
+    "Lato-Regular",
+    "Rufscript010",
+    "SteveHand",
+)
+"""For the threshold: letters of fonts that the network has learnt by heart would set it too low."""
+FONTS: Final = (
+    "simplex",
+    "duplex",
+    "complex",
+    "DejaVuSans",
+    "DejaVuSerif",
+    "DejaVuSansMono",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    *(font for font in PACKAGES if font not in HELD_OUT_FONTS),
+)
+LETTERS_LIKE_DIGITS: Final = "BDSZbgqsz"
+"""Letters that some hands write as others write a digit, and that most can be told from it: by a corner, or a stem."""
+LETTERS: Final = "".join(sorted(set(string.ascii_letters + "&@#%$?+=*<>{}~^") - set("OoIl") - set(LETTERS_LIKE_DIGITS)))
+"""All others, without those that are a zero and a one to anybody."""
+SERIFED_I: Final = (
+    "Andika-Regular",
+    "AtkinsonHyperlegible-Regular",
+    "BecauseWeBuild-Regular",
+    "C059-Italic",
+    "C059-Roman",
+    "CharisSIL-Regular",
+    "DancingScript-Regular",
+    "DejaVuSansMono",
+    "DejaVuSerif",
+    "Ecolier-court",
+    "FantasqueSansMono-Regular",
+    "Havana-Regular",
+    "Inconsolata",
+    "Isabella",
+    "LiberationMono-Regular",
+    "LinLibertine_R",
+    "LinLibertine_RI",
+    "P052-Italic",
+    "P052-Roman",
+    "Purisa",
+    "URWBookman-Demi",
+    "YOzBEF",
+    "YOzRE_",
+    "YuseiMagic-Regular",
+    "Z003-MediumItalic",
+    "kiloji",
+    "lobster",
+    "monof55",
+    "setofont",
+)
+"""Fonts whose capital I has serifs; that of others is a bar, which is a one."""
+CURLED_L: Final = (
+    "AtkinsonHyperlegible-Regular",
+    "BecauseWeBuild-Regular",
+    "BecauseWeConnect-Regular",
+    "BecauseWeCreate-Regular",
+    "BecauseWeLearn-Regular",
+    "BecauseWeMentor-Regular",
+    "BecauseWeOrganize-Regular",
+    "C059-Italic",
+    "Cabin-Regular",
+    "Cantarell-VF",
+    "Comfortaa-Regular",
+    "DancingScript-Regular",
+    "DejaVuSansMono",
+    "Ecolier-court",
+    "FantasqueSansMono-Regular",
+    "Havana-Regular",
+    "Humor-Sans",
+    "Jura-Regular",
+    "Kristi",
+    "LeckerliOne-Regular",
+    "LiberationMono-Regular",
+    "OpenDyslexic-Regular",
+    "TomsonTalks",
+    "lobster",
+    "monof55",
+    "setofont",
+)
+"""Fonts whose small l has a foot or a loop; that of others is a bar, or a printed 1."""
+COPIES: Final = 24
+"""How often each character of each font is drawn."""
+LEAN: Final = 0.4
+"""A character that would keep less than this share of its ink is not made leaner: its thin strokes would be gone."""
+
+Images = npt.NDArray[np.uint8]
+
+
+def hard_digits(digits: Images, rng: np.random.Generator) -> Iterator[Picture]:
+    """Return handwritten digits, bent, and every other one thinned to pen lines first."""
+    for number, digit in enumerate(digits):
+        if number % 2:
+            large = 255 - cv2.resize(digit, (112, 112), interpolation=cv2.INTER_CUBIC)
+        else:
+            large = strokes.draw_thin(digit, rng)
+        yield 255 - strokes.bend(np.asarray(large, dtype=np.uint8), rng)
+
+
+Strokes = tuple[tuple[tuple[float, float], ...], ...]
+"""Lines through points x, y; right and down, in a square of side 1."""
+
+
+def styled_digits(count: int, rng: np.random.Generator) -> Iterator[tuple[int, Picture]]:
+    """Return digits in styles of which MNIST has few, with what each is."""
+    for index in range(count):
+        digit, lines = STYLES_OF_DIGITS[index % len(STYLES_OF_DIGITS)](rng)
+        yield digit, 255 - strokes.bend(_drawn(lines, rng), rng)
+
+
+def _one(rng: np.random.Generator) -> tuple[int, Strokes]:
+    """Return a one with a flag, short to long and steep, and often a foot."""
+    lean, drop, out = rng.uniform(-0.02, 0.16), rng.uniform(0.12, 0.5), rng.uniform(0.1, 0.42)
+    top = 0.5 + lean, 0.08
+    lines: list[tuple[tuple[float, float], ...]] = [
+        ((top[0] - out, 0.08 + max(drop, 0.7 * out)), top, (0.5 - lean, 0.92))
+    ]
+    if rng.random() < 0.5:
+        half = rng.uniform(0.1, 0.26)
+        lines.append(((0.5 - lean - half, 0.92), (0.5 - lean + half, 0.92 + rng.uniform(-0.03, 0.03))))
+    return 1, tuple(lines)
+
+
+def _seven(rng: np.random.Generator) -> tuple[int, Strokes]:
+    """Return a seven with a bar, and often a serif."""
+    left, foot, bar = rng.uniform(0.18, 0.3), rng.uniform(0.3, 0.5), rng.uniform(0.42, 0.58)
+    start = ((left, 0.22), (left, 0.1)) if rng.random() < 0.4 else ((left, 0.1),)
+    at = 0.78 + (foot - 0.78) * (bar - 0.1) / 0.8
+    half = rng.uniform(0.12, 0.24)
+    return 7, ((*start, (0.78, 0.1 + rng.uniform(-0.02, 0.04)), (foot, 0.92)), ((at - half, bar), (at + half, bar)))
+
+
+def _nine(rng: np.random.Generator) -> tuple[int, Strokes]:
+    """Return a nine whose stem ends in a hook, and whose bow is round or open."""
+    turns = np.linspace(0, 2 * np.pi * rng.uniform(0.86, 1.02), 16)
+    middle, wide, high = 0.48, rng.uniform(0.16, 0.26), rng.uniform(0.17, 0.24)
+    bow = tuple((middle + wide * np.cos(turn), 0.3 - high * np.sin(turn)) for turn in turns)
+    hook = np.linspace(0, np.pi * rng.uniform(0.35, 0.7), 6)
+    low, curl = rng.uniform(0.66, 0.82), rng.uniform(0.1, 0.24)
+    right = middle + wide
+    stem = ((right, 0.16), (right, low))
+    return 9, (bow, (*stem, *((right - curl + curl * np.cos(turn), low + curl * 0.7 * np.sin(turn)) for turn in hook)))
+
+
+def _four(rng: np.random.Generator) -> tuple[int, Strokes]:
+    """Return an open four."""
+    left, bar, stem = rng.uniform(0.2, 0.34), rng.uniform(0.5, 0.66), rng.uniform(0.58, 0.72)
+    start = (left + rng.uniform(-0.02, 0.12), 0.1)
+    return 4, (
+        (start, (left, bar), (0.84, bar + rng.uniform(-0.04, 0.04))),
+        ((stem, rng.uniform(0.1, 0.4)), (stem, 0.92)),
+    )
+
+
+STYLES_OF_DIGITS: Final = (_one, _seven, _nine, _four)
+
+
+def _drawn(lines: Strokes, rng: np.random.Generator) -> Picture:
+    """Draw lines with a pen of any width, black on white, uint8 [280, 280]."""
+    canvas = np.full((strokes.CANVAS, strokes.CANVAS), 255, dtype=np.uint8)
+    width = int(rng.integers(6, 30))
+    for line in lines:
+        points = np.array(line) + rng.normal(0, 0.008, (len(line), 2))
+        scaled = np.rint(points * np.array([0.8, 0.9]) * strokes.CANVAS + 14).astype(np.int32)
+        cv2.polylines(canvas, [scaled], isClosed=False, color=0, thickness=width, lineType=cv2.LINE_AA)
+    return canvas
+
+
+def font_glyphs(
+    characters: str, rng: np.random.Generator, copies: int = COPIES, fonts: Sequence[str] = FONTS
+) -> Iterator[Picture]:
+    """Return each character in turn, `copies` times in every font: slanted, bent, lean and bold."""
+    for character in characters:
+        for font in fonts:
+            for _ in range(copies):
+                yield _weighted(255 - strokes.draw_letter(character, font, rng), rng)
+
+
+def _weighted(ink: Picture, rng: np.random.Generator) -> Picture:
+    """Return a character with its strokes as they are, leaner, or bolder: a font has one weight, hands have many."""
+    reach = int(rng.integers(2, 6))
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    lean = cv2.erode(ink, brush)
+    match int(rng.integers(3)):
+        case 0:
+            return ink
+        case 1 if np.count_nonzero(lean) > LEAN * np.count_nonzero(ink):
+            return np.asarray(lean, dtype=np.uint8)
+        case _:
+            return np.asarray(cv2.dilate(ink, brush), dtype=np.uint8)
+
+
+def letters_like_digits(fonts: Sequence[str], rng: np.random.Generator, copies: int = COPIES) -> Iterator[Picture]:
+    """Return letters that are like digits and can be told from them, in those of the fonts in which they can."""
+    yield from font_glyphs(LETTERS_LIKE_DIGITS, rng, copies, fonts)
+    yield from font_glyphs("I", rng, copies, [font for font in fonts if font in SERIFED_I])
+    yield from font_glyphs("l", rng, copies, [font for font in fonts if font in CURLED_L])
+
+
+def not_digits(digits: Images, count: int, rng: np.random.Generator) -> Iterator[Picture]:
+    """Return `count` each of scribbles, blots, pairs of digits and pieces of digits."""
+    kinds: tuple[strokes.Scribble, ...] = ("zigzag", "knot")
+    for index in range(count):
+        yield 255 - strokes.scribble(kinds[index % 2], rng)
+        yield _blot(rng)
+        yield _pair(digits[rng.integers(len(digits), size=2)], rng)
+        yield _piece(digits[rng.integers(len(digits))], rng)
+
+
+def _pair(two: Images, rng: np.random.Generator) -> Picture:
+    """Return two digits that touch, as one."""
+    canvas = np.zeros((40, 60), dtype=np.uint8)
+    left, right = (_cropped(image) for image in two)
+    top = 10 + rng.integers(-3, 4, 2)
+    overlap = int(rng.integers(-1, 4))
+    for glyph, x, y in ((left, 2, top[0]), (right, 2 + left.shape[1] - overlap, top[1])):
+        patch = canvas[y : y + glyph.shape[0], x : x + glyph.shape[1]]
+        np.maximum(patch, glyph, out=patch)
+    return np.asarray(cv2.resize(canvas, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC))
+
+
+def _piece(image: Images, rng: np.random.Generator) -> Picture:
+    """Return what is left of a digit after a cut somewhere in its middle."""
+    glyph = _cropped(image)
+    if rng.random() < 0.75:
+        cut = max(2, int(glyph.shape[1] * rng.uniform(0.35, 0.65)))
+        part = glyph[:, :cut] if rng.random() < 0.5 else glyph[:, cut:]
+    else:
+        cut = max(2, int(glyph.shape[0] * rng.uniform(0.35, 0.65)))
+        part = glyph[:cut] if rng.random() < 0.5 else glyph[cut:]
+    return np.asarray(cv2.resize(np.pad(part, 1), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC))
+
+
+def _cropped(image: Images) -> Images:
+    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _blot(rng: np.random.Generator) -> Picture:
+    """Return a blot, a bar or an arc."""
+    canvas = np.zeros((140, 140), dtype=np.uint8)
+    axes = tuple(int(side) for side in rng.integers(8, 60, 2))
+    angle = rng.uniform(0, 180)
+    match int(rng.integers(4)):
+        case 0:
+            cv2.ellipse(canvas, (70, 70), axes, angle, 0, 360, 255, -1)
+        case 1:
+            noise = cv2.GaussianBlur(rng.uniform(0, 1, (140, 140)).astype(np.float32), (0, 0), rng.uniform(4, 14))
+            canvas[noise > np.percentile(noise, rng.uniform(70, 92))] = 255
+        case 2:
+            # Lying down, since an upright bar is a one.
+            end = rng.uniform(-0.6, 0.6)
+            delta = np.array([np.cos(end), np.sin(end)]) * 60
+            start, stop = ((70 - delta).astype(int).tolist(), (70 + delta).astype(int).tolist())
+            cv2.line(canvas, start, stop, 255, int(rng.integers(3, 30)))
+        case _:
+            cv2.rectangle(canvas, (20, 30), (int(rng.integers(40, 130)), int(rng.integers(50, 120))), 255,
+                          int(rng.choice([-1, 4, 8, 16])))  # fmt: skip
+    return canvas

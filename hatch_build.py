@@ -1,0 +1,75 @@
+"""Hatchling's build hook: compiles the native engine into a wheel, or into the checkout of an editable install.
+
+Without a compiler the wheel is a pure one, and everything but the native runtime works. `EDGEMNIST_WHEEL_TARGET` names
+one of `edgemnist/native/targets.py`, which `ziglang` then compiles for, or fails.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
+
+
+class NativeEngineHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's configuration is of no use here
+    """Adds the shared library to what is built."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile the engine; `version` is `editable` or `standard`."""
+        native = Path(self.root) / "edgemnist" / "native"
+        build, targets = (_module(native / f"{name}.py") for name in ("build", "targets"))
+        name = os.environ.get("EDGEMNIST_WHEEL_TARGET")
+        target = targets.WHEELS[name] if name else None
+        library = target.library if target else build.library_name()
+        if version == "editable":
+            made = native / library
+        else:
+            self._directory = tempfile.TemporaryDirectory(prefix="edgemnist-engine-")
+            made = Path(self._directory.name) / library
+        try:
+            if target:
+                build.compile_library(made, compiler=build.ZIG, options=("-target", target.triple, *target.options))
+            else:
+                build.compile_library(made)
+        except (build.CompilerError, OSError) as error:
+            if target:
+                raise
+            self.app.display_warning(f"edgemnist is installed without its native runtime. {error}")
+            return
+        if version != "editable":
+            build_data["force_include"][str(made)] = f"edgemnist/native/{library}"
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{target.tags if target else _own_platform()}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was compiled for a wheel."""
+        del version, build_data, artifact_path
+        if hasattr(self, "_directory"):
+            self._directory.cleanup()
+
+
+def _own_platform() -> str:
+    """Return the tag of this very system: a local compiler promises nothing about older ones."""
+    tags = list(platform_tags())
+    return next((tag for tag in tags if tag.startswith("linux_")), tags[0])
+
+
+def _module(path: Path) -> ModuleType:
+    """Import a file without the package around it, which is not installed yet."""
+    name = f"edgemnist_native_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,253 @@
+"""Boards and services that are broken, or mean harm: each costs itself, and nobody else."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgemnist.agent.facts import collect_facts
+from edgemnist.agent.request import MARK
+from edgemnist.deploy.answers import Prepared
+from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
+from edgemnist.deploy.remote import bench_on, doctor_on, releases_on, rollback_on, run_on
+from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.target import make_agent, open_board
+from edgemnist.errors import DeployError, EdgemnistError, UsageError
+from tests.deploy.loopback import LoopbackBoard
+from tests.deploy.trying import the_next_try_succeeds
+
+ONCE = DeployConfig(retries=0)
+
+# A service
+
+
+@contextmanager
+def service(answer: Callable[[socket.socket], object]) -> Iterator[int]:
+    """Answer each connection on a port of this machine with what is given."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=one, args=(client,), daemon=True).start()
+
+        def one(client: socket.socket) -> None:
+            with client:
+                try:
+                    client.recv(4096)
+                    answer(client)
+                except OSError:
+                    return
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def trickle(client: socket.socket) -> None:
+    for byte in OK + b"X: " + b"y" * 1000:
+        client.sendall(bytes([byte]))
+        time.sleep(0.2)
+
+
+BROKEN: dict[str, Callable[[socket.socket], object]] = {
+    "bad status line": lambda client: client.sendall(b"HELLO\r\n\r\n"),
+    "no status": lambda client: client.sendall(b"HTTP/1.1 abc OK\r\n\r\n"),
+    "nothing": lambda _: None,
+    "incomplete read": lambda client: client.sendall(OK + b"Content-Length: 100\r\n\r\n{}"),
+    "bad chunk": lambda client: client.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"),
+    "huge header": lambda client: client.sendall(OK + b"X: " + b"y" * 100_000 + b"\r\n\r\n{}"),
+    "many headers": lambda client: client.sendall(OK + b"X: y\r\n" * 200 + b"\r\n{}"),
+    "nested": lambda client: client.sendall(OK + b"Content-Length: 60000\r\n\r\n" + b"[" * 60_000),
+    "endless": lambda client: client.sendall(OK + b"\r\n" + b"x" * 655_360_000),
+    "a byte a time": trickle,
+    "a redirect to itself": lambda client: client.sendall(b"HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_a_health_answer_that_is_broken_is_rolled_back(
+    name: str, board: LoopbackBoard, new_bundle: LocalBundle, old: str
+) -> None:
+    def answer(client: socket.socket) -> None:
+        current = board.store.current()
+        if current is not None and current.name.endswith(old):
+            client.sendall(OK + b"Content-Length: 2\r\n\r\n{}")
+            return
+        BROKEN[name](client)
+
+    settings = board.root / "board.toml"
+    with service(answer) as port:
+        settings.write_text(f"[service]\nrestart = ['true']\nhealth = 'http://127.0.0.1:{port}/'\ntimeout = 1.5\n")
+        started = time.monotonic()
+        result = deploy_to(board.target, new_bundle, ONCE, lambda _: None)
+        assert time.monotonic() - started < 60
+        assert result.fault is not None
+        assert result.fault.exit_code == 1, result.fault
+        assert f"release 1-{old} serves again" in result.fault.message
+        assert board.serves() == old
+        assert board.store.pending() is None
+    settings.unlink()
+    the_next_try_succeeds(board, new_bundle)
+
+
+@pytest.mark.parametrize(
+    "line", ["timeout = nan", "timeout = inf", "timeout = 0", "timeout = true", "timeout = 'x'", "health = 'x'",
+             "health = 5", "health = 'http://a b'", "restart = ['a\\u0000b']"],
+)  # fmt: skip
+def test_settings_that_could_not_work_are_refused_before_the_switch(
+    line: str, board: LoopbackBoard, new_bundle: LocalBundle, old: str
+) -> None:
+    restart = "" if line.startswith("restart") else "restart = ['true']\n"
+    (board.root / "board.toml").write_text(f"[service]\n{restart}{line}\n".replace("'a\\u0000b'", '"a\\u0000b"'))
+    steps: list[str] = []
+    result = deploy_to(board.target, new_bundle, ONCE, steps.append)
+    assert result.fault is not None
+    assert "board.toml" in result.fault.message
+    assert line.split(maxsplit=1)[0] in result.fault.message
+    assert "switch" not in steps
+    assert board.serves() == old
+
+
+# A board
+
+
+def hostile(board: LoopbackBoard, code: str) -> LoopbackBoard:
+    """Let a board answer with what this code prints; its agent has the size of the real one, as a rootkit's would."""
+    data = make_agent().data
+    program = f"import sys, json, time\nM = {MARK!r}\n{code}\n".encode()
+    directory = board.root / "agent"
+    directory.mkdir(exist_ok=True)
+    (directory / f"{make_agent().sha256}.pyz").write_bytes(program + b"#" * (len(data) - len(program)))
+    return board
+
+
+def answering(document: object) -> str:
+    return f"print(M + {json.dumps(document)!r}, flush=True)"
+
+
+def prepared(tmp_path: Path, facts: dict[str, object] | None = None, **changes: object) -> str:
+    """Return the code of a board that answers to `prepare`, with some values changed."""
+    found = {**collect_facts(tmp_path).document(), **(facts or {})}
+    answer = {"facts": found, "known": False, "offset": 0, "incoming": "x", "signed_only": False, **changes}
+    return answering({"result": answer})
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\nsecond line"
+HOSTILE = {
+    "no JSON": "print(M + '{', flush=True)",
+    "a list": answering([1]),
+    "nested": "print(M + '[' * 100000, flush=True)",
+    "nested in a result": """print(M + '{"result": {"facts": ' + '[' * 5000 + ']' * 5000 + '}}', flush=True)""",
+    "a step of another type": answering({"step": 5}),
+    "a process that is a command": answering({"process": "1; reboot"}),
+    "a process of everybody": answering({"process": -1}),
+    "an empty result": answering({"result": {}}),
+    "a result of another type": answering({"result": "yes"}),
+    "an error without a message": answering({"error": {"type": "GateMissedError"}}),
+    "an error of another type": answering({"error": {"type": 5, "message": [], "hint": {}}}),
+    "escapes in an error": answering({"error": {"type": "x", "message": ESCAPES, "hint": ESCAPES}}),
+    "escapes in a step": answering({"step": ESCAPES}),
+    "escapes on stderr": f"sys.stderr.write({ESCAPES!r})",
+    "a long line": "print(M + 'x' * 50_000_000, flush=True)",
+    "no end": "while True: print('x' * 1_000_000)",
+    "no end of errors": "sys.stderr.write('x' * 100_000_000)",
+    "no UTF-8": "sys.stdout.buffer.write(M.encode() + bytes(range(128, 256)) + b'\\n')",
+    "nothing": "",
+}
+
+
+def is_plain(text: str) -> bool:
+    return text.isprintable()
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_a_hostile_board_costs_its_own_row_of_a_fleet(
+    name: str, new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, new: str
+) -> None:
+    bad, good = hostile(new_board("board1"), HOSTILE[name]), new_board("board2")
+    steps: list[str] = []
+    result = deploy_fleet(
+        [bad.target, good.target], new_bundle, ONCE, FleetConfig(), lambda _, step: steps.append(step)
+    )
+    assert [board.status for board in result.boards] == ["failed", "deployed"]
+    assert good.serves() == new
+    fault = result.boards[0].fault
+    assert fault is not None
+    assert "edgemnist failed" not in fault.message
+    assert len(fault.message) < 5000
+    assert all(map(is_plain, [fault.message, fault.hint, *steps]))
+    for ask in (
+        releases_on,
+        doctor_on,
+        lambda target: rollback_on(target, None, 1.0),
+        lambda target: run_on(target, []),
+    ):
+        with pytest.raises(EdgemnistError) as caught:
+            ask(bad.target)
+        assert is_plain(caught.value.message)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"clock": 1e300}, {"clock": -1e300}, {"python": "x"}, {"python": "9" * 5000}, {"cores": 1 << 70},
+     {"throttled": 1 << 62}, {"board": ESCAPES}, {"disk_free_bytes": -1}, {"temperature_c": 1e308}],
+)  # fmt: skip
+def test_facts_that_cannot_be_true_bring_nobody_down(
+    facts: dict[str, object], new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, tmp_path: Path
+) -> None:
+    bad = hostile(new_board("board1"), prepared(tmp_path, facts))
+    result = deploy_to(bad.target, new_bundle, ONCE, lambda _: None)
+    assert result.fault is not None
+    assert "edgemnist failed" not in result.fault.message
+    texts = [result.fault.message, *(text for check in result.findings for text in (check.value, check.meaning))]
+    assert all(map(is_plain, texts))
+
+
+def test_a_board_cannot_have_a_command_run_here(
+    new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, tmp_path: Path
+) -> None:
+    there = tmp_path / "owned"
+    bad = hostile(new_board("board1"), prepared(tmp_path, incoming=f'x"\n!touch {there}\n'))
+    deploy_to(bad.target, new_bundle, ONCE, lambda _: None)
+    assert not there.exists()
+
+
+def test_a_board_that_never_answers_is_given_up(new_board: Callable[[str], LoopbackBoard]) -> None:
+    silent = hostile(new_board("board1"), "time.sleep(600)")
+    started = time.monotonic()
+    with open_board(silent.target) as board, pytest.raises(DeployError, match="did not answer within 1 s"):
+        board.ask("prepare", Prepared, {}, limit_s=1.0)
+    assert time.monotonic() - started < 30
+
+
+def test_what_a_command_on_a_board_prints_is_cleaned(new_board: Callable[[str], LoopbackBoard]) -> None:
+    said = {"exit_code": 2, "release": "1-x", "stdout": "", "stderr": f"error: {ESCAPES}\n       {ESCAPES}\n"}
+    with pytest.raises(DeployError) as caught:
+        run_on(hostile(new_board("board1"), answering({"result": said})).target, ["verify"])
+    assert is_plain(caught.value.message + caught.value.hint)
+    said = {"exit_code": 0, "release": "1-x", "stdout": json.dumps({"a": [ESCAPES]}), "stderr": ""}
+    run = run_on(hostile(new_board("board2"), answering({"result": said})).target, ["verify"])
+    assert "\x1b" not in run.document["a"][0]
+    for stdout in ("[" * 100_000, "[]", "{}{", '{"a": NaN}'):
+        said = {"exit_code": 0, "release": "1-x", "stdout": stdout, "stderr": ""}
+        with pytest.raises(DeployError):
+            run_on(hostile(new_board("board3"), answering({"result": said})).target, ["verify"])
+
+
+def test_the_same_board_is_not_measured_twice_at_once(new_board: Callable[[str], LoopbackBoard]) -> None:
+    target = new_board("board1").target
+    with pytest.raises(UsageError, match="board1 is named twice"):
+        bench_on([target, target], [])

@@ -1,0 +1,250 @@
+"""Models of other origins stay the same function: other input ranges, other ends, layers with a state of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgemnist.data.dataset import Dataset, Split, identified
+from edgemnist.errors import ModelError, UnknownNameError
+from edgemnist.export.interface import ExportConfig, artifact_specs
+from edgemnist.export.run import export_model
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import near_chance
+from edgemnist.exports.models import file_model
+from edgemnist.results.pipeline import ExportResult
+from tests.export.test_origin import Listener
+
+QUICK = {"quantizations": ["float32", "int8"]}
+
+
+def trained(
+    dataset: Dataset, head: list[Any], *, scale: float = 1 / 255, offset: float = 0.0, end: str = "softmax"
+) -> Any:
+    """Return a small network, trained for a moment on pixels * scale + offset, with some layers in front."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            *head,
+            layers.Flatten(),
+            layers.Dense(32, activation="relu"),
+            layers.Dense(10, activation=end, name="scores"),
+        ]
+    )
+    pixels = (dataset.train.images * scale + offset).astype(np.float32)
+    if end == "sigmoid":
+        model.compile("adam", "binary_crossentropy")
+        model.fit(pixels, np.eye(10)[dataset.train.labels], epochs=4, batch_size=32, verbose=0)
+    else:
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(pixels, dataset.train.labels, epochs=2, batch_size=32, verbose=0)
+    return model
+
+
+def export(model: Any, dataset: Dataset, place: Path, **options: Any) -> tuple[Exports, ExportResult, Listener]:
+    listener = Listener()
+    model.save(place / "foreign.keras")
+    config = ExportConfig.of(model=place / "foreign.keras", calibration=100, golden=300, **options)
+    result = export_model(config, dataset, place / "exports", listener)
+    return Exports.open(place / "exports"), result, listener
+
+
+def check_all(exports: Exports, *, least: float = 0.8) -> None:
+    """Make sure that the reference knows the digits, and that every artifact in every runtime answers as it does."""
+    golden = exports.read_golden()
+    assert golden.accuracy() >= least
+    for model in exports.select():
+        answers = exports.load(model.name).predict_proba(golden.images)
+        assert np.abs(answers.sum(axis=1) - 1).max() <= 0.05
+        assert np.mean(answers.argmax(axis=1) == golden.probabilities.argmax(axis=1)) >= 0.95, model.name
+        if "float32" in model.name:
+            assert np.abs(answers - golden.probabilities).max() <= 1e-4, model.name
+
+
+def test_an_adapted_normalization_is_exported_with_its_statistics(dataset: Dataset, tmp_path: Path) -> None:
+    from keras import layers
+
+    layer = layers.Normalization(axis=None)
+    layer.adapt(dataset.train.images / np.float32(255))
+    exports, result, _ = export(trained(dataset, [layer]), dataset, tmp_path, **QUICK)
+    assert result.input_range == "0..1"
+    check_all(exports)
+
+
+def test_a_model_that_takes_pixels_up_to_255_is_found_out_by_its_layers_recorded_and_fed_them(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    from keras import layers
+
+    model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
+    exports, result, listener = export(model, dataset, tmp_path, **QUICK)
+    assert result.input_range == "0..255"
+    assert [notice for notice in listener.notices if "takes pixels in 0..255" in notice]
+    assert {artifact.input_range for artifact in exports.manifest.artifacts} == {"0..255"}
+    check_all(exports)
+
+
+@pytest.mark.parametrize(("scale", "offset", "wanted"), [(2 / 255, -1.0, "-1..1"), (1 / 255, 0.0, "0..1")])
+def test_without_such_a_layer_the_accuracy_on_training_images_tells(
+    scale: float, offset: float, wanted: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    exports, result, _ = export(trained(dataset, [], scale=scale, offset=offset), dataset, tmp_path, **QUICK)
+    assert result.input_range == wanted
+    check_all(exports)
+
+
+def test_a_file_named_by_its_path_keeps_range_and_class_names(dataset: Dataset, tmp_path: Path) -> None:
+    from keras import layers
+
+    model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
+    exports, *_ = export(model, dataset, tmp_path, format="tflite", quantizations=["float32", "int8"])
+    golden = exports.read_golden()
+    for name in ("tflite-float32.tflite", "tflite-int8.tflite", "model.keras"):
+        classifier = file_model(str(tmp_path / "exports" / name)).load()
+        assert np.mean(classifier.predict(golden.images) == golden.labels) >= 0.8, name
+        assert classifier.labels == tuple(exports.manifest.labels)
+
+
+def test_an_onnx_file_and_a_quantized_tflite_file_say_their_range_alone(dataset: Dataset, tmp_path: Path) -> None:
+    from keras import layers
+
+    import edgemnist
+
+    model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
+    exports, *_ = export(model, dataset, tmp_path, **QUICK)
+    golden = exports.read_golden()
+    for name in ("onnx-float32.onnx", "tflite-int8.tflite"):
+        alone = Path(shutil.copy(tmp_path / "exports" / name, tmp_path / name))
+        assert np.mean(edgemnist.load(alone).predict(golden.images) == golden.labels) >= 0.8, name
+
+
+def test_sigmoids_are_no_logits(dataset: Dataset, tmp_path: Path) -> None:
+    exports, *_ = export(trained(dataset, [], end="sigmoid"), dataset, tmp_path, **QUICK)
+    check_all(exports, least=0.7)
+    # A softmax on top would leave no class with much more than the others.
+    assert exports.read_golden().probabilities.max(axis=1).mean() > 0.5
+
+
+def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_questioned(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    from keras import layers
+
+    model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
+    _, result, listener = export(model, dataset, tmp_path, format="tflite", input_range="0..1")
+    assert result.input_range == "0..1"
+    assert [notice for notice in listener.notices if "hardly more than guessing" in notice and "0..1" in notice]
+    with pytest.raises(UnknownNameError, match="input range"):
+        ExportConfig.of(input_range="0..2")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "classes", "images", "expected"),
+    [
+        (0.1, 10, 10_000, True),
+        (0.27, 10, 10_000, True),
+        (0.35, 10, 10_000, False),
+        (0.55, 2, 1000, True),
+        (0.9, 2, 1000, False),
+    ],
+)
+def test_chance_depends_on_the_number_of_classes(accuracy: float, classes: int, images: int, *, expected: bool) -> None:
+    assert near_chance(accuracy, classes, images) is expected
+
+
+def test_mixed_precision_is_exported_in_float32(dataset: Dataset, tmp_path: Path) -> None:
+    import keras
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = trained(dataset, [])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    exports, *_ = export(model, dataset, tmp_path, **QUICK)
+    golden = exports.read_golden()
+    assert golden.accuracy() >= 0.8
+    for model in exports.select():
+        answers = exports.load(model.name).predict_proba(golden.images)
+        assert np.mean(answers.argmax(axis=1) == golden.probabilities.argmax(axis=1)) >= 0.95, model.name
+
+
+def test_recurrent_layers_are_unrolled(dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path) -> None:
+    from keras import layers
+
+    path = save_model(layers.Input((28, 28)), layers.LSTM(8, name="memory"), layers.Dense(10, activation="softmax"))
+    config = ExportConfig.of(model=path, calibration=10, golden=50, quantizations=["float32"])
+    export_model(config, dataset, tmp_path / "exports")
+    # LiteRT has no int8 kernels for what its converter makes of it, which shows when it is executed.
+    with pytest.raises(ModelError, match=r"its layer 'memory' \(LSTM\) cannot be executed"):
+        export_model(
+            dataclasses.replace(config, specs=artifact_specs("tflite", ["int8"])), dataset, tmp_path / "exports"
+        )
+    exports = Exports.open(tmp_path / "exports")
+    golden = exports.read_golden()
+    for model in exports.select():
+        answers = exports.load(model.name).predict_proba(golden.images)
+        assert np.abs(answers - golden.probabilities).max() <= 1e-5, model.name
+
+
+def test_without_a_name_everything_possible_is_made_and_the_rest_is_listed_with_the_layer(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from keras import layers
+
+    path = save_model(
+        layers.Input((28, 28)),
+        layers.Flatten(),
+        layers.Dense(64, activation="relu"),
+        layers.LayerNormalization(name="levelled"),
+        layers.Dense(10, activation="softmax"),
+    )
+    config = ExportConfig.of(model=path, calibration=20, golden=50)
+    result = export_model(config, dataset, tmp_path / "exports")
+    refused = {one.name: one.reason for one in result.refused}
+    assert list(refused) == ["tflite-int8"]
+    assert "'levelled' (LayerNormalization)" in refused["tflite-int8"]
+    assert {one.name for one in result.artifacts} >= {"tflite-float32", "tflite-dynamic", "onnx-float32", "onnx-int8"}
+    assert "tflite-int8" not in {one.name for one in Exports.open(tmp_path / "exports").manifest.artifacts}
+
+
+def test_where_nothing_can_be_made_the_first_reason_is_the_error(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from keras import layers
+
+    from edgemnist.export.interface import Exporter
+
+    def fail(self: Exporter, quantization: str) -> None:
+        raise ModelError(f"{self.format}-{quantization} cannot be made")
+
+    monkeypatch.setattr(Exporter, "export", fail)
+    path = save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10))
+    with pytest.raises(ModelError, match="tflite-int8 cannot be made"):
+        export_model(ExportConfig.of(model=path), dataset, tmp_path / "exports")
+    assert not (tmp_path / "exports" / "manifest.json").exists()
+
+
+def test_calibration_follows_the_training_images_there_are(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from keras import layers
+
+    few = identified(
+        Split(dataset.train.images[:100], dataset.train.labels[:100]), dataset.test, dataset.labels, source="x"
+    )
+    path = save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, activation="softmax"))
+    config = ExportConfig.of(model=path, format="tflite", quantizations=["int8"], golden=50)
+    export_model(config, few, tmp_path / "exports")
+    calibration = Exports.open(tmp_path / "exports").manifest.artifact("tflite-int8").calibration
+    assert calibration is not None
+    assert calibration.images == 100

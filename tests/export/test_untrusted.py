@@ -1,0 +1,71 @@
+"""A Keras model file of unknown origin ends in a sentence: in time, and within a limit of memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from edgemnist.errors import ModelError
+from edgemnist.export.model import read_source
+from edgemnist.runtimes.untrusted import check_contents
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    import keras
+
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10, name="scores")])
+    model.save(tmp_path / "whole.h5")
+    model.save(tmp_path / "whole.keras")
+    return tmp_path
+
+
+def test_a_whole_file_is_read(whole: Path) -> None:
+    for name in ("whole.h5", "whole.keras"):
+        assert check_contents(whole / name) == ""
+        assert read_source(whole / name).classes == 10
+
+
+def test_a_file_that_is_never_read_to_its_end_is_given_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless.h5")
+    assert check_contents(tmp_path / "endless.h5", timeout=2) == "its contents cannot be read within 2 s"
+
+
+def test_a_small_archive_with_gigabytes_in_it_is_refused_before_it_is_unpacked(whole: Path) -> None:
+    bomb = whole / "bomb.keras"
+    bomb.write_bytes((whole / "whole.keras").read_bytes())
+    with (
+        zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("more", "w", force_zip64=True) as out,
+    ):
+        for _ in range(1100):
+            out.write(bytes(1 << 20))
+    assert bomb.stat().st_size < 10_000_000
+    with pytest.raises(ModelError, match="take more than 1 GB"):
+        read_source(bomb)
+
+
+def test_an_array_that_says_it_has_gigabytes_is_refused(whole: Path) -> None:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file.create_dataset("weights", (1 << 40,), np.float32, chunks=(1 << 20,), compression="gzip")
+    with zipfile.ZipFile(whole / "bomb.keras", "w") as archive:
+        archive.writestr("model.weights.h5", stream.getvalue())
+    assert "more than 1 GB" in check_contents(whole / "bomb.keras")
+
+
+def test_no_damage_of_two_bytes_hangs_or_is_a_traceback(whole: Path) -> None:
+    data, rng = (whole / "whole.h5").read_bytes(), random.Random(11)
+    for _ in range(12):
+        broken = bytearray(data)
+        for _ in range(2):
+            broken[rng.randrange(min(len(data), 8000))] ^= 1 << rng.randrange(8)
+        (whole / "broken.h5").write_bytes(broken)
+        assert "Traceback" not in check_contents(whole / "broken.h5")

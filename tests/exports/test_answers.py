@@ -1,0 +1,130 @@
+"""The exporting machine's answers, and how far a machine may be from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgemnist.errors import ArtifactError
+from edgemnist.exports.answers import (
+    answer_all,
+    answers_of_export,
+    answers_record,
+    decode_answers,
+    encode_answers,
+    read_answers,
+)
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_manifest
+from edgemnist.verify.gate import gate_for
+from edgemnist.verify.run import verify
+from edgemnist.verify.vote import missed_replay, replay
+
+STEP = 1 / 256
+
+
+def probabilities(images: int = 100) -> np.ndarray:
+    rows = np.full((images, 10), 5 * STEP, dtype=np.float32)
+    rows[:, 3] = 1 - 9 * 5 * STEP
+    return rows
+
+
+def test_the_same_answers_are_identical() -> None:
+    found = replay(probabilities(), probabilities(), STEP)
+    assert (found.verdict, found.differing, found.flips, found.max_steps) == ("identical", 0, 0, 0)
+
+
+def test_one_step_is_rounding_and_two_are_drift() -> None:
+    here = probabilities()
+    here[7, 3] -= STEP
+    assert replay(here, probabilities(), STEP).verdict == "rounding"
+    assert replay(here, probabilities(), STEP).max_steps == 1
+    here[7, 3] -= STEP
+    found = replay(here, probabilities(), STEP)
+    assert (found.verdict, found.max_steps, found.beyond_rounding, found.flips) == ("drift", 2, 1, 0)
+
+
+def test_a_label_that_changed_is_a_flip_however_small_the_change() -> None:
+    here, there = probabilities(), probabilities()
+    there[4, 2:4] = [0.5 - STEP / 2, 0.5 + STEP / 2]
+    here[4, 2:4] = [0.5 + STEP / 2, 0.5 - STEP / 2]
+    found = replay(here, there, STEP)
+    assert (found.verdict, found.flips, found.max_steps) == ("flips", 1, 1)
+
+
+def test_float_noise_is_rounding_and_more_is_drift() -> None:
+    here = probabilities() + np.float32(4e-6)
+    assert replay(here, probabilities(), None).verdict == "rounding"
+    assert replay(here + np.float32(1e-4), probabilities(), None).verdict == "drift"
+    assert replay(here, probabilities(), None).max_steps is None
+
+
+def test_an_answer_that_is_no_number_is_no_rounding() -> None:
+    here = probabilities()
+    here[0, 0] = np.nan
+    assert replay(here, probabilities(), STEP).verdict in {"drift", "flips"}
+    assert missed_replay(gate_for("int8"), replay(here, probabilities(), STEP))
+
+
+def test_the_gate_lets_rounding_pass_and_no_more() -> None:
+    here = probabilities(1000)
+    here[7, 3] -= STEP
+    assert missed_replay(gate_for("int8"), replay(here, probabilities(1000), STEP)) == []
+    here[7, 3] -= 3 * STEP
+    assert "exporting machine" in missed_replay(gate_for("int8"), replay(here, probabilities(1000), STEP))[0]
+    flipped = np.roll(probabilities(1000), 1, axis=1)
+    assert "labels differ" in missed_replay(gate_for("int8"), replay(flipped, probabilities(1000), STEP))[0]
+
+
+def with_answers(exports: Path, name: str = "tflite-int8") -> Manifest:
+    """Answer for one artifact as an export does, and record it."""
+    manifest = read_manifest(exports)
+    artifact = manifest.artifact(name)
+    made = {artifact.file: (exports / artifact.file).read_bytes()}
+    data = answers_of_export(exports, manifest, manifest, made, read_golden(exports, manifest).images)
+    (exports / "answers.npz").write_bytes(data)
+    manifest = msgspec.structs.replace(manifest, answers=answers_record(data))
+    (exports / MANIFEST_FILE).write_bytes(manifest.encode())
+    return manifest
+
+
+def test_verify_replays_what_the_exporting_machine_answered(exports: Path) -> None:
+    manifest = with_answers(exports)
+    assert [one.replay.verdict for one in verify(Exports.open(exports), ["tflite-int8"]).artifacts if one.replay] == [
+        "identical"
+    ]
+    answers = dict(read_answers(exports, manifest))
+    sha256 = manifest.artifact("tflite-int8").sha256
+    answers[sha256] = np.roll(answers[sha256], 1, axis=0)
+    data = encode_answers(answers)
+    (exports / "answers.npz").write_bytes(data)
+    changed = msgspec.structs.replace(manifest, answers=answers_record(data))
+    (exports / MANIFEST_FILE).write_bytes(changed.encode())
+    result = verify(Exports.open(exports), ["tflite-int8"])
+    assert not result.passed
+    assert "exporting machine" in result.artifacts[0].reasons[0]
+
+
+def test_an_export_of_one_artifact_keeps_the_answers_of_the_others(exports: Path) -> None:
+    both = {one.sha256 for one in (with_answers(exports).artifact("tflite-int8"),)}
+    manifest = with_answers(exports, "tflite-dynamic")
+    both.add(manifest.artifact("tflite-dynamic").sha256)
+    assert both <= set(read_answers(exports, manifest))
+    other = msgspec.structs.replace(manifest, golden=None)
+    data = answers_of_export(exports, manifest, other, {}, read_golden(exports, manifest).images)
+    assert decode_answers(data) == {}
+
+
+def test_the_same_answers_give_the_same_bytes_and_damaged_ones_are_refused(exports: Path) -> None:
+    manifest = read_manifest(exports)
+    images = read_golden(exports, manifest).images[:50]
+    answers = answer_all(exports, [manifest.artifact("tflite-int8")], images)
+    assert encode_answers(answers) == encode_answers(dict(reversed(list(answers.items()))))
+    with pytest.raises(ArtifactError, match="damaged"):
+        decode_answers(encode_answers(answers)[:-30])
+    with pytest.raises(ArtifactError, match="damaged"):
+        decode_answers(b"nonsense")

@@ -1,0 +1,37 @@
+"""Which directory answers: the user's own before the reference, and the reference never without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgemnist.exports.directory import find_exports, open_for_answers, reference_directory
+from tests.notices import Notices
+
+
+@pytest.fixture
+def notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notices:
+    monkeypatch.chdir(tmp_path)
+    return Notices()
+
+
+def test_the_reference_answers_where_nothing_was_exported_and_says_so(notices: Notices) -> None:
+    assert find_exports(None, notices) == reference_directory()
+    assert "reference" in notices.messages[0]
+
+
+def test_a_model_file_that_was_named_answers_itself_without_a_word_of_the_reference(notices: Notices) -> None:
+    assert open_for_answers(None, "mine.tflite@litert", notices) is None
+    assert notices.messages == []
+    assert open_for_answers(None, "tflite-int8", notices) is not None
+    assert len(notices.messages) == 1
+
+
+@pytest.mark.parametrize("left", ["manifest.json", "tflite-int8.tflite"])
+def test_what_the_user_exported_comes_first_even_where_the_manifest_was_lost(left: str, notices: Notices) -> None:
+    Path("exports").mkdir()
+    (Path("exports") / left).touch()
+    assert find_exports(None, notices) == Path("exports")
+    assert find_exports(Path("elsewhere"), notices) == Path("elsewhere")
+    assert notices.messages == []

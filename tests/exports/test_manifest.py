@@ -1,0 +1,143 @@
+"""The manifest is the only way into an export directory, and believes nothing that it cannot check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
+from edgemnist.exports.manifest import (
+    MANIFEST_FILE,
+    SCHEMA_VERSION,
+    Artifact,
+    FileRecord,
+    Manifest,
+    NewerManifestError,
+    TensorSpec,
+    read_manifest,
+    read_recorded,
+    sha256,
+)
+from edgemnist.storage import commit_files, write_file
+
+
+def artifact(name: str, **changes: Any) -> Artifact:
+    kind, _, quantization = name.partition("-")
+    return msgspec.structs.replace(
+        Artifact(
+            file=f"{name}.{kind}",
+            bytes=1,
+            sha256=sha256(b"x"),
+            name=name,
+            format=kind,
+            quantization=quantization,
+            input=TensorSpec(name="images", dtype="int8", shape=[-1, 28, 28], scale=1 / 255, zero_point=-128),
+            output=TensorSpec(name="scores", dtype="float32", shape=["batch", 10]),
+            model_sha256=sha256(b"model"),
+            versions={"tensorflow": "2.21.0"},
+        ),
+        **changes,
+    )
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    manifest = Manifest(labels=["0", "ü"], artifacts=[artifact("tflite-int8"), artifact("onnx-dynamic")])
+    commit_files(tmp_path, {MANIFEST_FILE: manifest.encode()})
+    assert read_manifest(tmp_path) == manifest
+    assert manifest.encode() == read_manifest(tmp_path).encode()
+
+
+def test_new_artifacts_take_the_place_of_old_ones_and_others_stay() -> None:
+    old = Manifest(labels=["0"], artifacts=[artifact("tflite-int8"), artifact("tflite-int4")])
+    newer = artifact("tflite-int8", bytes=2)
+    after = old.with_artifacts([newer, artifact("onnx-int8")])
+    assert after.artifacts == [newer, artifact("tflite-int4"), artifact("onnx-int8")]
+    assert after.artifact("tflite-int8").bytes == 2
+    assert old.artifact("tflite-int8").bytes == 1
+
+
+def test_an_unknown_artifact_is_answered_with_the_nearest_match() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'tflite-int8'"):
+        Manifest(labels=[], artifacts=[artifact("tflite-int8")]).artifact("tflite-in8")
+
+
+def test_a_directory_without_manifest_is_no_export_directory(tmp_path: Path) -> None:
+    for directory in (tmp_path, tmp_path / "missing", tmp_path / "missing" / "below"):
+        with pytest.raises(ManifestError, match=r"has no manifest\.json|does not exist|is empty") as caught:
+            read_manifest(directory)
+        assert f"edgemnist all --exports {directory}" in caught.value.hint
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ManifestError, match="is a file, not an export directory"):
+        read_manifest(tmp_path / "file")
+
+
+def test_a_manifest_of_a_newer_schema_version_asks_for_a_newer_edgemnist(tmp_path: Path) -> None:
+    # What else a newer version has is not looked at: it may have changed beyond recognition.
+    (tmp_path / MANIFEST_FILE).write_text(f'{{"schema_version": {SCHEMA_VERSION + 1}, "labels": {{}}}}')
+    with pytest.raises(NewerManifestError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
+        read_manifest(tmp_path)
+    assert "pip install --upgrade edgemnist" in caught.value.hint
+
+
+def test_fields_that_a_later_edgemnist_adds_do_not_disturb(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST_FILE).write_text('{"schema_version": 1, "labels": ["0"], "colour": "blue"}')
+    assert read_manifest(tmp_path) == Manifest(labels=["0"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"labels": []}',
+        '{"schema_version": "1", "labels": []}',
+        '{"schema_version": 1}',
+        '{"schema_version": 1, "labels": [1]}',
+        '{"schema_version": 1, "labels": [], "artifacts": [{}]}',
+        '{"schema_version": 1, "labels": [], "model": {"file": "../x", "bytes": 1, "sha256": "", "parameters": 1}}',
+        '{"schema_version": 1, "labels": [], "model": {"file": "a\\\\b", "bytes": 1, "sha256": "", "parameters": 1}}',
+    ],
+)
+def test_a_broken_manifest_is_a_clear_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST_FILE).write_text(text)
+    with pytest.raises(ManifestError, match="is not a manifest"):
+        read_manifest(tmp_path)
+
+
+@given(data=st.binary(max_size=200))
+def test_noise_is_never_taken_for_a_manifest(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    directory = tmp_path_factory.getbasetemp() / "noise"
+    directory.mkdir(exist_ok=True)
+    (directory / MANIFEST_FILE).write_bytes(data)
+    with pytest.raises(ManifestError):
+        read_manifest(directory)
+
+
+def test_a_manifest_that_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST_FILE).mkdir()
+    with pytest.raises(ManifestError, match="cannot be read"):
+        read_manifest(tmp_path)
+
+
+def test_a_record_is_only_met_by_the_very_file(tmp_path: Path) -> None:
+    data = b"artifact" * 100
+    record = FileRecord(file="a.tflite", bytes=len(data), sha256=sha256(data))
+    write_file(tmp_path / "a.tflite", data)
+    assert read_recorded(tmp_path, record) == data
+    for damaged in (b"", data[:-1], data + b"\0", b"X" + data[1:]):
+        write_file(tmp_path / "a.tflite", damaged)
+        with pytest.raises(ArtifactError, match=r"differs|bytes where"):
+            read_recorded(tmp_path, record)
+    (tmp_path / "a.tflite").unlink()
+    with pytest.raises(ArtifactError, match="missing"):
+        read_recorded(tmp_path, record)
+    (tmp_path / "a.tflite").mkdir()
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_recorded(tmp_path, record)

@@ -1,0 +1,200 @@
+"""Random full-int8 graphs, as odd as a file may make them, and what the driver reads of them."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.arrays import Images
+from edgemnist.native.network import Network, read_network
+from edgemnist.runtimes.integer import IntegerClassifier
+from edgemnist.runtimes.tflite import Graph, Operator, Tensor
+
+LOWEST = {"int8": -128, "uint8": 0}
+NOTHING = np.empty(0, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an operator says of itself: the first field only."""
+
+    first: float
+
+    def integer(self, _field: int, _code: str) -> int:
+        """Return the field, as an integer."""
+        return int(self.first)
+
+    def scalar(self, _field: int, _code: str) -> float:
+        """Return the field."""
+        return self.first
+
+
+class GraphBuilder:
+    """Draws a graph from a seed."""
+
+    def __init__(self, seed: int, *, widest: int = 70) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.widest = widest
+        self.tensors: list[Tensor] = []
+        self.operators: list[Operator] = []
+
+    def graph(self) -> Graph:
+        """Return a chain of one to four dense layers with what may stand between them."""
+        rng = self.rng
+        # Nearly every file has the pixels as they are; here many have not.
+        current = self.activation(784, scale=1 / 255 if rng.random() < 0.6 else None, plain=rng.random() < 0.6)
+        width, layers = 784, int(rng.integers(1, 5))
+        for index in range(layers):
+            last = index == layers - 1
+            units = self.units(last=last)
+            current = self.dense(current, width, units)
+            width = units
+            if rng.random() < 0.25:
+                current = self.elementwise(current, width, "RELU" if rng.random() < 0.5 else "QUANTIZE")
+            if (last and rng.random() < 0.6) or (not last and width <= 256 and rng.random() < 0.05):
+                current = self.softmax(current, width)
+            if last and rng.random() < 0.2:
+                current = self.elementwise(current, width, "QUANTIZE")
+        return Graph(tensors=tuple(self.tensors), operators=tuple(self.operators), inputs=(0,), outputs=(current,))
+
+    def units(self, *, last: bool) -> int:
+        """Return how many units a layer gets."""
+        if last:
+            return int(self.rng.choice([2, 3, 10, 10, 10, 16, 17, 47, 256]))
+        special = [1, 2, 15, 16, 17, 31, 32, 33, 64, 65]
+        return int(self.rng.choice(special)) if self.rng.random() < 0.5 else int(self.rng.integers(1, self.widest + 1))
+
+    def add(self, dtype: str, shape: tuple[int, ...], scales: Any, zero_point: int, content: Any = NOTHING) -> int:
+        """Add a tensor; return its index."""
+        scales = np.atleast_1d(np.asarray(scales, dtype=np.float32))
+        self.tensors.append(
+            Tensor(
+                name=f"tensor {len(self.tensors)}",
+                dtype=dtype,
+                shape=shape,
+                scales=scales,
+                zero_points=np.full(scales.size, zero_point, dtype=np.int64),
+                channel_axis=0,
+                content=np.ascontiguousarray(content).reshape(-1).view(np.uint8),
+            )
+        )
+        return len(self.tensors) - 1
+
+    def activation(self, width: int, *, scale: float | None = None, plain: bool | None = None) -> int:
+        """Add an activation; return its index."""
+        rng = self.rng
+        dtype = "int8" if rng.random() < 0.8 else "uint8"
+        plain = rng.random() < 0.5 if plain is None else plain
+        zero_point = LOWEST[dtype] + (0 if plain else int(rng.integers(0, 256)))
+        return self.add(dtype, (1, width), self.scale() if scale is None else scale, zero_point)
+
+    def scale(self) -> float:
+        """Return a scale."""
+        # Of activations: ordinary ones, and nearly both ends of what a float32 holds.
+        return (
+            float(10 ** self.rng.uniform(-3, 0)) if self.rng.random() < 0.95 else float(self.rng.choice([1e-37, 1e35]))
+        )
+
+    def dense(self, source: int, inputs: int, units: int) -> int:
+        """Add a dense layer; return the index of its outputs."""
+        rng = self.rng
+        weights = rng.integers(-128, 128, (units, inputs), dtype=np.int64)
+        kind = rng.random()
+        if kind < 0.1:
+            weights[:] = rng.choice([-128, 127], (units, 1))
+        elif kind < 0.3:
+            weights[rng.random(weights.shape) < 0.8] = 0
+        target = self.activation(units)
+        source_scale, target_scale = (float(self.tensors[index].scales[0]) for index in (source, target))
+        # Such that the outputs cover their range, mostly.
+        typical = target_scale * 100 / (source_scale * 6_000 * np.sqrt(inputs))
+        spread = 10 ** rng.uniform(-1, 1, units if rng.random() < 0.7 else 1)
+        with np.errstate(over="ignore"):
+            scales = np.clip(np.abs(typical * spread), 1e-38, 3e38).astype(np.float32)
+        if rng.random() < 0.05:
+            scales *= np.float32(0)
+        bias = rng.normal(0, 6_000 * np.sqrt(inputs), units).astype(np.int64)
+        if rng.random() < 0.15:
+            bias = rng.choice([-(2**31), 2**31 - 1, 0, 2**31 - 30_000_000], units)
+        constants = [
+            self.add("int8", (units, inputs), scales, 0, weights.astype(np.int8)),
+            *([] if rng.random() < 0.1 else [self.add("int32", (units,), [], 0, bias.astype("<i4"))]),
+        ]
+        activation = Options(int(rng.choice([0, 0, 1, 1, 1, 2, 3])))
+        inputs_ = (source, *constants)
+        self.operators.append(Operator(kind="FULLY_CONNECTED", inputs=inputs_, outputs=(target,), options=activation))  # type: ignore[arg-type]
+        return target
+
+    def elementwise(self, source: int, width: int, kind: str) -> int:
+        """Add a RELU or a QUANTIZE; return the index of its outputs."""
+        target = self.activation(width)
+        self.operators.append(Operator(kind=kind, inputs=(source,), outputs=(target,), options=None))
+        return target
+
+    def softmax(self, source: int, width: int) -> int:
+        """Add a softmax; return the index of its outputs."""
+        dtype = "int8" if self.rng.random() < 0.8 else "uint8"
+        target = self.add(dtype, (1, width), 1 / 256, LOWEST[dtype])
+        options: Any = Options(1.0) if self.rng.random() < 0.7 else None
+        self.operators.append(Operator(kind="SOFTMAX", inputs=(source,), outputs=(target,), options=options))
+        return target
+
+
+def random_images(count: int, seed: int) -> Images:
+    """Return noise, of which some has blank parts, one is blank and one is full."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+    images[1::3, :, 14:] = 0
+    images[2::3] = np.where(rng.random(images[2::3].shape) < 0.8, 0, images[2::3])
+    images[0], images[-1] = 0, 255
+    return images
+
+
+def expected_scores(graph: Graph, images: Images) -> npt.NDArray[np.uint8]:
+    """Return the reference's output tensor as distances from the lowest number, uint8 [N, C]."""
+    classifier = IntegerClassifier(graph, Path("random"))
+    target = graph.tensors[graph.outputs[0]]
+    return (classifier.quantized(images) - LOWEST[target.dtype]).astype(np.uint8)
+
+
+def random_case(
+    seed: int, *, count: int = 24, widest: int = 70
+) -> tuple[Network, Images, npt.NDArray[np.uint8]] | None:
+    """Return a network, images and the reference's scores, or None where a sum leaves 64-bit arithmetic."""
+    graph = GraphBuilder(seed, widest=widest).graph()
+    images = random_images(count, seed)
+    try:
+        network = read_network(graph)
+    except ValueError as error:
+        assert "beyond 64-bit" in str(error)  # noqa: PT017 - anything else is a mistake of the generator
+        return None
+    return network, images, expected_scores(graph, images)
+
+
+def stream(network: Network, images: Images, scores: npt.NDArray[np.uint8]) -> bytes:
+    """Return what the driver reads of one case."""
+    parts = [struct.pack("<HB", len(network.layers), network.pixel_map is not None)]
+    if network.pixel_map is not None:
+        parts.append(network.pixel_map.tobytes())
+    for layer in network.layers:
+        outputs, inputs = layer.weights.shape
+        parts.append(struct.pack("<HHBBBB", inputs, outputs, layer.zero_point, layer.low, layer.high, layer.wide))
+        parts += [layer.weights.tobytes(), layer.bias.astype("<i8").tobytes()]
+        parts += [layer.multiplier.astype("<i4").tobytes(), layer.shift.tobytes()]
+        parts.append(_optional(layer.map))
+        exponentials = np.empty(0) if layer.exponentials is None else layer.exponentials
+        parts += [struct.pack("<H", len(exponentials)), exponentials.astype("<i4").tobytes()]
+        parts.append(_optional(layer.softmax_map))
+    return b"".join([*parts, struct.pack("<I", len(images)), images.tobytes(), scores.tobytes()])
+
+
+END = struct.pack("<H", 0)
+
+
+def _optional(table: npt.NDArray[np.uint8] | None) -> bytes:
+    return b"\0" if table is None else b"\1" + table.tobytes()

@@ -1,0 +1,84 @@
+"""The C engine under sanitizers, and on processors that this machine emulates, against the NumPy reference."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from edgemnist.native.build import OPTIONS, WARNINGS, engine_sources
+from tests.native.conftest import ZIG, Compile, c_compiler, drive, write_cases
+
+SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+EMULATED = {
+    "cortex-a53": ("qemu-aarch64", "cortex-a53", "aarch64-linux-musl", "-mcpu=generic", {"neon", "scalar"}),
+    "cortex-a72": ("qemu-aarch64", "cortex-a72", "aarch64-linux-musl", "-mcpu=generic", {"neon", "scalar"}),
+    "cortex-a76": ("qemu-aarch64", "cortex-a76", "aarch64-linux-musl", "-mcpu=generic", {"neondot", "neon", "scalar"}),
+    "cortex-a7": (
+        "qemu-arm",
+        "cortex-a7",
+        "arm-linux-musleabihf",
+        "-mcpu=generic+v7a+vfp3d16-neon",
+        {"neon", "scalar"},
+    ),
+    "arm1176": ("qemu-arm", "arm1176", "arm-linux-musleabihf", "-mcpu=arm1176jzf_s", {"scalar"}),
+    "riscv64": ("qemu-riscv64", "rv64", "riscv64-linux-musl", "-mcpu=generic_rv64+m+a+f+d+c", {"scalar"}),
+    "riscv32": ("qemu-riscv32", "rv32", "riscv32-linux-musl", "-mcpu=generic_rv32+m+a+f+d+c", {"scalar"}),
+}
+"""By processor: the emulator and its name for it, Zig's name of the system, what to compile for, the kernels there."""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.native)])
+def test_every_kernel_is_exact_and_clean_under_the_sanitizers(
+    compiler: str, compile_driver: Compile, few_cases: Path
+) -> None:
+    program = compile_driver(c_compiler(compiler), *SANITIZERS)
+    found = drive(program, few_cases)
+    assert found["scalar"][0] >= 50
+    assert {wrong for _, _, wrong in found.values()} == {0}, found
+
+
+@pytest.mark.native
+def test_2_000_random_networks_are_exact_under_the_sanitizers(compile_driver: Compile, tmp_path: Path) -> None:
+    networks = write_cases(tmp_path / "many.bin", range(10_000, 12_100))
+    assert networks >= 2_000
+    found = drive(compile_driver(c_compiler("gcc"), *SANITIZERS), tmp_path / "many.bin")
+    assert found == dict.fromkeys(found, (networks, 24 * networks, 0))
+    assert "scalar" in found
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("processor", EMULATED)
+def test_every_kernel_is_exact_on(processor: str, compile_driver: Compile, few_cases: Path) -> None:
+    emulator, cpu, system, option, kernels = EMULATED[processor]
+    if shutil.which(emulator) is None:
+        pytest.skip(f"{emulator} is not installed")
+    pytest.importorskip("ziglang")
+    program = compile_driver(*ZIG, "-target", system, option, "-O2", "-static", "-fno-sanitize=all")
+    found = drive(emulator, "-cpu", cpu, program, few_cases)
+    assert set(found) == kernels
+    assert {wrong for _, _, wrong in found.values()} == {0}, found
+
+
+@pytest.mark.parametrize(
+    "compiler",
+    [("gcc",), pytest.param(("clang",), marks=pytest.mark.native), pytest.param(ZIG, marks=pytest.mark.native)],
+    ids=["gcc", "clang", "zig"],
+)
+def test_the_engine_compiles_without_a_warning(compiler: Sequence[str], tmp_path: Path) -> None:
+    if compiler is ZIG:
+        pytest.importorskip("ziglang")
+    command = [*compiler] if compiler is ZIG else [c_compiler(compiler[0])]
+    options = ("-std=c99", *OPTIONS, *WARNINGS, "-Werror", "-fPIC")
+    target = tmp_path / "engine.so"
+    done = subprocess.run(
+        [*command, *options, *map(str, engine_sources()), "-o", str(target)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

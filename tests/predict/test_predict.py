@@ -1,0 +1,131 @@
+"""What `predict` says of pictures: digits, what is none, several, directories and standard input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks.vision.synthetic.digits import evaluation_digits
+from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.images import normalize_digit
+from edgemnist.predict.refusal import assess, verdict
+from tests.conftest import Run
+from tests.serve.service import png, seven
+
+
+def written(text: str) -> Image.Image:
+    picture = Image.new("L", (60 + 80 * len(text), 200), 255)
+    ImageDraw.Draw(picture).text((30, 30), text, fill=0, font=ImageFont.load_default(120))
+    return picture
+
+
+def dot() -> Image.Image:
+    picture = Image.new("L", (200, 200), 255)
+    ImageDraw.Draw(picture).ellipse((92, 92, 108, 108), fill=0)
+    return picture
+
+
+def two_sevens() -> Image.Image:
+    picture = Image.new("L", (240, 112), 255)
+    for left in (0, 128):
+        picture.paste(seven(mode="L"), (left, 0))
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        (written("A"), "no-digit"),
+        (written("B"), "no-digit"),
+        (written("+"), "no-digit"),
+        (dot(), "no-digit"),
+        (written("12345"), "several"),
+        (written("10"), "several"),
+        (two_sevens(), "several"),
+        (seven(), "digit"),
+        (written("4"), "digit"),
+    ],
+    ids=["A", "B", "plus", "dot", "12345", "10", "two sevens", "7", "4"],
+)
+def test_what_is_not_one_digit_is_told(picture: Image.Image, expected: str) -> None:
+    classifier = Exports.open(reference_directory()).load()
+    found = normalize_digit(picture)
+    probabilities = classifier.predict_proba(found.image[None])[0]
+    assert verdict(assess(found), [float(value) for value in probabilities]) == expected
+
+
+def test_few_digits_are_refused_and_hardly_any_are_taken_for_several() -> None:
+    digits = evaluation_digits()
+    classifier = Exports.open(reference_directory()).load()
+    images, said = digits.images[:400], []
+    for image, row in zip(images, classifier.predict_proba(images), strict=True):
+        # As somebody would have drawn it: larger, and dark on light.
+        picture = Image.fromarray(255 - image).resize((112, 112), Image.Resampling.BICUBIC)
+        said.append(verdict(assess(normalize_digit(picture)), [float(value) for value in row]))
+    assert said.count("digit") >= 0.96 * len(said)
+    assert said.count("several") <= 0.01 * len(said)
+
+
+def test_a_model_of_other_classes_has_no_verdict() -> None:
+    assert verdict(None, [0.5, 0.5]) is None
+
+
+def test_many_pictures_are_a_line_each_and_one_has_its_bars(edgemnist: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(png(seven()))
+    (folder / "b.PNG").write_bytes(png(written("A")))
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not a picture either")
+    done = edgemnist("predict", folder)
+    assert done.returncode == 0, done.stderr
+    first, second, model = done.stdout.splitlines()
+    assert first.split()[:2] == [str(folder / "a.png"), "7"]
+    assert "no digit" in second
+    assert "tflite-int8" in model
+    assert "broken.png is not a picture" in " ".join(done.stderr.split())
+    assert len(edgemnist("predict", folder / "a.png").stdout.splitlines()) == 12
+    document = json.loads(edgemnist("predict", folder, "--json").stdout)
+    assert [one["verdict"] for one in document["predictions"]] == ["digit", "no-digit"]
+    assert document["predictions"][1]["digit"] == 4
+
+
+@pytest.mark.parametrize(("names", "said"), [([], "has no pictures"), (["x.png"], "can be read")])
+def test_a_directory_without_a_picture_is_refused(names: list[str], said: str, edgemnist: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    done = edgemnist("predict", folder)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+
+
+def test_a_picture_comes_on_standard_input(tmp_path: Path) -> None:
+    def predict(data: bytes) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "edgemnist", "predict", "-", "--json"]
+        return subprocess.run(command, input=data, capture_output=True, cwd=tmp_path, check=False)
+
+    done = predict(png(seven()))
+    assert done.returncode == 0, done.stderr
+    (prediction,) = json.loads(done.stdout)["predictions"]
+    assert (prediction["source"], prediction["digit"]) == ("standard input", 7)
+    for data, said in ((b"", b"standard input is empty"), (b"x", b"standard input is not a picture")):
+        done = predict(data)
+        assert done.returncode == 2
+        assert said in b" ".join(done.stderr.split())
+
+
+def test_a_tile_bomb_is_refused_where_pictures_are_opened(edgemnist: Run, tmp_path: Path) -> None:
+    from benchmarks.serve.attacks import tile_bomb
+
+    (tmp_path / "bomb.tiff").write_bytes(tile_bomb())
+    for command in ("predict", "read"):
+        done = edgemnist(command, tmp_path / "bomb.tiff")
+        assert done.returncode == 2
+        assert "which is the limit" in " ".join(done.stderr.split())

@@ -1,0 +1,1 @@
+"""Models under a load."""
