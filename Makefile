@@ -72,7 +72,6 @@ test-pi: $(STAMP)
 	$(BIN)/python -m pytest -m pi tests/pi
 
 test-native: $(STAMP)
-	@tests/install-programs.sh
 	$(BIN)/python -m pytest -m native tests/native
 
 WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/targets.py)
