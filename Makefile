@@ -56,7 +56,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not pi and not full_data"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not pi and not full_data and not native"
 
 test-full-data: $(STAMP)
 	@if [ -z "$$EDGEMNIST_DATA" ]; then \
@@ -72,7 +72,6 @@ test-pi: $(STAMP)
 	$(BIN)/python -m pytest -m pi tests/pi
 
 test-native: $(STAMP)
-	@tests/install-programs.sh
 	$(BIN)/python -m pytest -m native tests/native
 
 WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/targets.py)

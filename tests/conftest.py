@@ -28,8 +28,10 @@ MNIST = Path(DATA or "not-given").resolve()
 LONGEST = ("test_blocks.py", "test_kills.py")
 """Files that take minutes."""
 
-SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh"}
-"""What trains, opens a browser, deploys over ssh or installs: a test that uses one of these is slow."""
+SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh", "odd_models", "keras_model"}
+"""What trains, converts, opens a browser, deploys over ssh or installs: a test that uses one of these is slow."""
+SLOW_MODULES = {"tf", "keras"}
+"""What a test module imports whose tests are slow."""
 
 # A shell that runs something in the background lets it ignore Ctrl-C, and so everything that is started from there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -57,7 +59,8 @@ def run_edgemnist(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow, and begin with what takes longest, so that no worker is left alone with it at the end."""
     for item in items:
-        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        imported = vars(getattr(item, "module", item))
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())) or SLOW_MODULES & imported.keys():
             item.add_marker("slow")
     items.sort(key=lambda item: item.path.name not in LONGEST)
 

@@ -48,11 +48,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was left out, and what brings it."""
-    reasons = (str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ()))
-    left_out = Counter(found[1] for reason in reasons if (found := re.search(r"needs (\S+):", reason)))
-    if not left_out:
+    reasons = [
+        str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())
+    ]
+    if not reasons:
         return
+    needs = [re.match(r"needs (\S+):", reason) for reason in reasons]
+    left_out = Counter(need[1] for need in needs if need)
+    others = Counter(reason for reason, need in zip(reasons, needs, strict=True) if not need)
     terminalreporter.section("left out")
+    for reason, count in sorted(others.items()):
+        terminalreporter.line(f"{reason}: {count}")
     for name, count in sorted(left_out.items()):
         if not NEEDS[name].packages:
             terminalreporter.line(f"{name}: {count} test{'s' * (count > 1)}. {remedy(name)}")

@@ -58,6 +58,16 @@ NEEDS = {
     "faketime": Need(found=programs("faketime"), packages=("faketime",)),
     "namespaces": Need(found=has_namespaces, otherwise="a Linux that lets its users mount file systems in a namespace"),
     "openssl": Need(found=programs("openssl"), packages=("openssl",)),
+    **{
+        name: Need(found=programs(name), packages=("qemu-user",))
+        for name in ("qemu-aarch64", "qemu-arm", "qemu-riscv32", "qemu-riscv64")
+    },
+    "qemu-system-arm": Need(found=programs("qemu-system-arm"), packages=("qemu-system-arm",)),
+    **{name: Need(found=programs(name), packages=(name,)) for name in ("clang", "gcc")},
+    "cc": Need(found=programs("cc"), packages=("gcc",)),
+    "arm-none-eabi-gcc": Need(
+        found=programs("arm-none-eabi-gcc"), packages=("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
+    ),
     "qemu": Need(found=programs("qemu-aarch64", "proot", "dpkg-deb"), packages=("qemu-user", "proot")),
     "root": Need(found=has_root, otherwise="sudo make test   (mounts small disks)"),
     "ssh-keygen": Need(found=programs("ssh-keygen"), packages=("openssh-client",)),

@@ -12,6 +12,7 @@ import pytest
 
 from edgemnist.native.build import SOURCES
 from tests.native.networks import END, random_case, stream
+from tests.needs import require
 
 Compile = Callable[..., Path]
 
@@ -61,7 +62,5 @@ def drive(*command: str | Path) -> dict[str, tuple[int, int, int]]:
 
 def c_compiler(name: str) -> str:
     """Return a compiler, or skip the test."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
+    require(name)
+    return str(shutil.which(name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from edgemnist.runtimes import load
 from tests.conftest import MNIST, Run
 from tests.native.conftest import ZIG, c_compiler
 from tests.native.networks import random_case
+from tests.needs import require
 
 SHIPPED = reference_directory() / "tflite-int8.tflite"
 BOARD = Path(__file__).with_name("board")
@@ -188,8 +188,7 @@ def test_a_compiler_that_cannot_be_run_is_named(monkeypatch: pytest.MonkeyPatch,
 def on_machine(processor: str, source: Path, images: Images, directory: Path) -> npt.NDArray[np.uint8]:
     """Return what an emulated microcontroller answers, uint8 [N, 10]."""
     machine, flash, memory = MACHINES[processor]
-    if shutil.which("qemu-system-arm") is None:
-        pytest.skip("qemu-system-arm is not installed")
+    require("qemu-system-arm")
     program = directory / "classifier.elf"
     options = ("-std=c99", "-O2", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-nostartfiles", "-nostdlib")
     places = (f"-Wl,--defsym=FLASH={flash:#x}", f"-Wl,--defsym=RAM={memory:#x}", "-T", BOARD / "memory.ld")

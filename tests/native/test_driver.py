@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from edgemnist.native.build import OPTIONS, WARNINGS, engine_sources
 from tests.native.conftest import ZIG, Compile, c_compiler, drive, write_cases
+from tests.needs import require
 
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -55,8 +55,7 @@ def test_2_000_random_networks_are_exact_under_the_sanitizers(compile_driver: Co
 @pytest.mark.parametrize("processor", EMULATED)
 def test_every_kernel_is_exact_on(processor: str, compile_driver: Compile, few_cases: Path) -> None:
     emulator, cpu, system, option, kernels = EMULATED[processor]
-    if shutil.which(emulator) is None:
-        pytest.skip(f"{emulator} is not installed")
+    require(emulator)
     pytest.importorskip("ziglang")
     program = compile_driver(*ZIG, "-target", system, option, "-O2", "-static", "-fno-sanitize=all")
     found = drive(emulator, "-cpu", cpu, program, few_cases)

@@ -54,7 +54,7 @@ def test_the_golden_images_get_every_bit_of_the_reference(kernel: str, golden: I
 
 
 @pytest.mark.full_data
-@pytest.mark.skipif(not MNIST.exists(), reason="the full MNIST is not here")
+@pytest.mark.needs("EDGEMNIST_DATA")
 @pytest.mark.parametrize("kernel", kernel_names())
 def test_all_10_000_test_images_get_every_bit_of_the_reference(kernel: str) -> None:
     images = read_directory(MNIST).test.images
