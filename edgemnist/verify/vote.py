@@ -8,17 +8,17 @@ integer reference, which computes full-int8 TFLite files with NumPy, is always a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgemnist.arrays import Labels, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import Golden
+from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import IntegerCheck, Replay, Vote, Voter
-from edgemnist.runtimes import RUNTIMES, load
+from edgemnist.runtimes import RUNTIMES
 from edgemnist.verify.gate import Gate, exceeded
 from edgemnist.verify.parity import BATCH_SIZE, tie
 
@@ -37,15 +37,15 @@ class Ballot:
     """int64 [N]."""
 
 
-def integer_answers(path: Path, golden: Golden, reporter: Reporter = SILENT) -> Probabilities | None:
+def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -> Probabilities | None:
     """Return what the integer reference answers to every image, float32 [N, C].
 
     None for a file of another format, and, with a notice, for one that it cannot compute, such as a convolution.
     """
-    if path.suffix not in RUNTIMES["litert"].suffixes:
+    if model.path.suffix not in RUNTIMES["litert"].suffixes:
         return None
     try:
-        classifier = load(path, runtime=INTEGER)
+        classifier = replace(model, runtime=INTEGER).load()
     except ArtifactError as error:
         reporter.notice(f"{error.message}, so the integer reference does not check it.")
         return None
