@@ -49,6 +49,8 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     path: str
     """Of the model file."""
+    input_range: str | None = None
+    """As in the record of the model."""
     threads: int
     cpus: list[int]
     """What to pin to."""

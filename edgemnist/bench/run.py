@@ -216,6 +216,7 @@ def request_for(
     return WorkerRequest(
         runtime=subject.runtime,
         path=str(subject.model.path),
+        input_range=subject.model.recorded_range,
         threads=subject.threads,
         cpus=choose_cpus(subject.threads, usable_cpus(), busy=busy_cpus()),
         images=str(scratch / IMAGES_FILE),

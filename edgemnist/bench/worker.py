@@ -81,7 +81,11 @@ def get_ready(request: WorkerRequest) -> Ready:
     runtime = RUNTIMES[request.runtime].load()
 
     def load(path: Path) -> Classifier:
-        classifier: Classifier = runtime.load(path, threads=request.threads)
+        classifier: Classifier = runtime.load(
+            path,
+            threads=request.threads,
+            **({} if request.input_range is None else {"input_range": request.input_range}),
+        )
         return classifier
 
     classifier = load(Path(request.path))

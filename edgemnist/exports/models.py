@@ -39,11 +39,15 @@ class Model:
         """The runtime's entry in the registry."""
         return RUNTIMES[self.runtime]
 
+    @property
+    def recorded_range(self) -> str | None:
+        """What a black pixel and a white one are to the model; None for 0..1, or for what its file says."""
+        return self.record.input_range if self.record is not None else self.input_range
+
     def load(self, *, threads: int = 1, labels: Sequence[str] | None = None) -> Classifier:
         """Return the classifier; the file is taken as it is. Raises what `edgemnist.load` raises."""
-        recorded = self.record.input_range if self.record is not None else self.input_range
         labels = labels if labels is not None else self.labels
-        return load(self.path, runtime=self.runtime, threads=threads, labels=labels, input_range=recorded)
+        return load(self.path, runtime=self.runtime, threads=threads, labels=labels, input_range=self.recorded_range)
 
 
 def model_name(artifact: str, runtime: str, path: Path | str) -> str:

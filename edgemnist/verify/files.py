@@ -164,7 +164,7 @@ def _verify_file(pack: GoldenPack, model: Model, quantization: str, gate: Gate, 
         with reporter.task(f"Verifying {model.name}", total=len(pack.labels)) as task:
             answers = ask(classifier, pack, task)
         if quantization == "int8" and model.runtime != INTEGER:
-            integer = integer_answers(model.path, pack, reporter)
+            integer = integer_answers(model, pack, reporter)
     else:
         answers = None
         mistakes.append(f"it knows {len(classifier.classes_)} classes where the reference has {classes}")

@@ -81,10 +81,10 @@ class _Sums:
 class _Probe:
     """A file that LiteRT executes in its usual kernels, with the output of every layer among those of the model."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, input_range: str | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self.path = path
+        self.path, self._input_range = path, input_range
         data = read_model(path, TFLITE)
         try:
             self.graph = read_graph(data)
@@ -100,7 +100,7 @@ class _Probe:
         source = self.graph.tensors[place]
         numbers = _numbers(source)
         pixels = np.empty(images.shape, dtype=numbers.storage)
-        encoder(numbers)(images, pixels)
+        encoder(numbers, self._input_range)(images, pixels)
         shape = (len(images), *source.shape[1:])
         try:
             self._interpreter.resize_tensor_input(place, shape)
@@ -153,7 +153,13 @@ def expose(model: bytes, places: Sequence[int]) -> bytes:
 
 
 def compare_layers(
-    name: str, quantized: Path, reference: Path, golden: Golden, reporter: Reporter = SILENT
+    name: str,
+    quantized: Path,
+    reference: Path,
+    golden: Golden,
+    reporter: Reporter = SILENT,
+    *,
+    input_range: str | None = None,
 ) -> ArtifactLayers | None:
     """Hold each layer of a quantized TFLite file against the same layer of its float32 twin.
 
@@ -164,14 +170,14 @@ def compare_layers(
     MissingDependencyError where LiteRT is not installed.
     """
     require_runtime(RUNTIME)
-    probe, twin = _Probe(quantized), _Probe(reference)
+    probe, twin = _Probe(quantized, input_range), _Probe(reference, input_range)
     kinds, expected = [one.kind for one in probe.layers], [one.kind for one in twin.layers]
     if kinds != expected:
         raise ArtifactError(
             f"{quantized} has the layers {', '.join(kinds)}, and {reference} has {', '.join(expected)}",
             hint="Layers are compared between files of one model: write both again with: edgemnist export",
         )
-    classifier = load(quantized, runtime=RUNTIME)
+    classifier = load(quantized, runtime=RUNTIME, input_range=input_range)
     with reporter.task(f"Comparing the layers of {name}", total=len(golden.labels)) as task:
         sums = _add_up(probe, twin, golden, task, classifier)
     if sums is None:

@@ -121,7 +121,7 @@ def _verify_one(
         with reporter.task(f"Verifying {model.name}", total=count) as task:
             answers = ask(classifier, golden, task)
         if is_int8 and model.runtime != INTEGER:
-            integer = integer_answers(model.path, golden, reporter)
+            integer = integer_answers(model, golden, reporter)
     parity = assess(
         golden,
         answers,
@@ -162,7 +162,17 @@ def _compare_layers(
         reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
     directory = exports.directory
     compared = (
-        (one, compare_layers(one.name, directory / one.file, directory / twin.file, golden, reporter))
+        (
+            one,
+            compare_layers(
+                one.name,
+                directory / one.file,
+                directory / twin.file,
+                golden,
+                reporter,
+                input_range=one.input_range,
+            ),
+        )
         for one in comparable
     )
     return [

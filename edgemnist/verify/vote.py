@@ -8,8 +8,7 @@ integer reference, which computes full-int8 TFLite files with NumPy, is always a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +16,10 @@ from edgemnist.arrays import Labels, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import Golden
 from edgemnist.exports.manifest import sha256
+from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import IntegerCheck, Replay, Vote, Voter
-from edgemnist.runtimes import RUNTIMES, load
+from edgemnist.runtimes import RUNTIMES
 from edgemnist.verify.gate import Gate, exceeded
 from edgemnist.verify.parity import BATCH_SIZE, tie
 
@@ -38,21 +38,21 @@ class Ballot:
     """int64 [N]."""
 
 
-def integer_answers(path: Path, golden: Golden, reporter: Reporter = SILENT) -> Probabilities | None:
+def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -> Probabilities | None:
     """Return what the integer reference answers to every image, float32 [N, C].
 
     None for a file of another format, and, with a notice, for one that it cannot compute, such as a convolution.
     """
-    if path.suffix in RUNTIMES["compiled"].suffixes:
-        twin = _twin(path)
+    if model.path.suffix in RUNTIMES["compiled"].suffixes:
+        twin = _twin(model.path)
         if twin is None:
-            reporter.notice(f"{path} was made with a TFLite file that is not beside it, so there is no third voter.")
+            reporter.notice(f"{model.path} was made with a TFLite file that is not beside it: there is no third voter.")
             return None
-        path = twin
-    if path.suffix not in RUNTIMES["litert"].suffixes:
+        model = replace(model, path=twin)
+    if model.path.suffix not in RUNTIMES["litert"].suffixes:
         return None
     try:
-        classifier = load(path, runtime=INTEGER)
+        classifier = replace(model, runtime=INTEGER).load()
     except ArtifactError as error:
         reporter.notice(f"{error.message}, so the integer reference does not check it.")
         return None

@@ -69,7 +69,7 @@ def test_everything_that_is_known_is_shown(report: Path, known_exports: Path, br
     # Trade-off, distributions, layers and training curves.
     assert len(browser.find_elements(By.CSS_SELECTOR, "figure svg")) == 4
     rows = browser.find_elements(By.CSS_SELECTOR, "section:first-of-type tbody tr")
-    assert {row.find_element(By.TAG_NAME, "th").text for row in rows} == {one.name for one in facts.manifest.artifacts}
+    assert {row.find_element(By.TAG_NAME, "th").text for row in rows} == {name for name, _ in facts.models()}
     assert facts.golden is not None
     cells = browser.find_elements(By.CSS_SELECTOR, ".confusion td")
     assert sum(int(cell.text or 0) for cell in cells) == len(facts.golden.labels)

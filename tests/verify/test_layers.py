@@ -19,7 +19,7 @@ from edgemnist.verify.layers import CLIPPED, LOW_SQNR_DB, _Probe, compare_layers
 from edgemnist.verify.run import verify
 from tests.notices import Notices
 from tests.verify import damage
-from tests.verify.damage import damage_artifact, edit_manifest
+from tests.verify.damage import damage_artifact, edit_manifest, replace_artifact
 
 
 def layers_of(exports: Path, name: str) -> ArtifactLayers:
@@ -94,6 +94,16 @@ def test_layers_are_measured_in_the_kernels_that_answer(name: str, made_exports:
     exposed = _Probe(path)
     exposed.run(images)
     assert np.abs(exposed.answers() - exports.load(name).predict_proba(images)).max() == 0
+
+
+def test_layers_of_a_model_that_takes_0_to_255_are_fed_that(exports: Path) -> None:
+    names = ("tflite-int4", "tflite-float32")
+    for artifact in [read_manifest(exports).artifact(name) for name in names]:
+        replace_artifact(exports, artifact.name, (exports / artifact.file).read_bytes(), input_range="0..255")
+    notices = Notices()
+    (found,) = verify(Exports.open(exports), ["tflite-int4"], None, notices, layers=True).layers
+    assert found.name == "tflite-int4"
+    assert not any("cannot be measured" in message for message in notices.messages)
 
 
 def test_layers_that_show_in_other_kernels_only_are_not_measured(

@@ -57,9 +57,9 @@ def test_a_runtime_that_computes_otherwise_misses_the_gate_and_is_outvoted(
 ) -> None:
     """A runtime with wrong arithmetic stands here as the right runtime on a file with wrong parameters."""
     pack = read_golden(made_exports, read_manifest(made_exports))
-    path, other = made_exports / "tflite-int8.tflite", tmp_path / "wrong.tflite"
-    other.write_bytes(wrong(path.read_bytes()))
-    answers, integer = load(other).predict_proba(pack.images), integer_answers(path, pack)
+    model, other = Exports.open(made_exports).model("tflite-int8"), tmp_path / "wrong.tflite"
+    other.write_bytes(wrong(model.path.read_bytes()))
+    answers, integer = load(other).predict_proba(pack.images), integer_answers(model, pack)
     assert integer is not None
     check = check_integer(answers, integer)
     parity = compare(pack.probabilities, pack.labels, integer, integer)
@@ -78,5 +78,5 @@ def test_a_runtime_that_computes_otherwise_misses_the_gate_and_is_outvoted(
 def test_a_file_that_the_reference_cannot_compute_is_told_and_not_passed_over(made_exports: Path) -> None:
     pack = read_golden(made_exports, read_manifest(made_exports))
     notices = Notices()
-    assert integer_answers(made_exports / "tflite-float32.tflite", pack, notices) is None
+    assert integer_answers(Exports.open(made_exports).model("tflite-float32"), pack, notices) is None
     assert "the integer reference does not check it" in notices.messages[0]
