@@ -135,9 +135,10 @@ def test_an_older_signed_bundle_needs_to_be_allowed(
 @pytest.mark.parametrize(("bundled_version", "refused"), [("0.0.1", True), ("999", False), ("0.9.9.dev1", True)])
 def test_a_bundle_of_an_older_edgemnist_is_a_downgrade(
     bundled_version: str,
+    *,
     refused: bool,
     board: LoopbackBoard,
-    mine: Path,  # noqa: FBT001
+    mine: Path,
 ) -> None:
     trust(board, mine)
     current = board.store.current()
