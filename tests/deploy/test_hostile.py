@@ -62,6 +62,12 @@ def trickle(client: socket.socket) -> None:
         time.sleep(0.2)
 
 
+def endless(client: socket.socket) -> None:
+    client.sendall(OK + b"\r\n")
+    while True:
+        client.sendall(b"x" * 65_536)
+
+
 BROKEN: dict[str, Callable[[socket.socket], object]] = {
     "bad status line": lambda client: client.sendall(b"HELLO\r\n\r\n"),
     "no status": lambda client: client.sendall(b"HTTP/1.1 abc OK\r\n\r\n"),
@@ -71,7 +77,7 @@ BROKEN: dict[str, Callable[[socket.socket], object]] = {
     "huge header": lambda client: client.sendall(OK + b"X: " + b"y" * 100_000 + b"\r\n\r\n{}"),
     "many headers": lambda client: client.sendall(OK + b"X: y\r\n" * 200 + b"\r\n{}"),
     "nested": lambda client: client.sendall(OK + b"Content-Length: 60000\r\n\r\n" + b"[" * 60_000),
-    "endless": lambda client: [client.sendall(OK + b"\r\n"), *(client.sendall(b"x" * 65_536) for _ in range(10_000))],
+    "endless": endless,
     "a byte a time": trickle,
     "a redirect to itself": lambda client: client.sendall(b"HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\n\r\n"),
 }

@@ -82,6 +82,7 @@ def test_the_journal_is_on_the_disk_before_the_switch_and_goes_after_it(
         ("sync", ".pending.json.new"),
         ("rename", ".pending.json.new"),
         ("sync", "root"),
+        ("unlink", ".current.new"),
         ("rename", ".current.new"),
         ("sync", "root"),
         ("unlink", "pending.json"),
