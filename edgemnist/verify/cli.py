@@ -99,7 +99,9 @@ def verify(
 
         options.refuse_with_on(context, "reference", "quantization", "sheet", "exports")
         words = options.given_words(context, without=options.HERE | {"gate", "junit", "data", "offline", "flips"})
-        result = verify_on(BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate)
+        result = verify_on(
+            BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
+        )
     elif reference is not None:
         options.refuse(context, "layers", reason="--reference compares model files")
         if not artifacts:
