@@ -118,7 +118,8 @@ def test_a_missing_runtime_is_exit_3_with_the_pip_line(exports: Path, tmp_path: 
     (hide / "sitecustomize.py").write_text(
         "import sys, importlib.util\n"
         "real = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *rest: None if name in ('onnxruntime', 'openvino') else real(name, *rest)\n"
+        "gone = ('onnxruntime', 'openvino')\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name in gone else real(name, *rest)\n"
     )
     done = run_edgemnist(
         "predict", "--index", "0", "--artifact", "onnx-float32", cwd=exports.parent, env={"PYTHONPATH": str(hide)}

@@ -32,13 +32,13 @@ def prepare(store: Store, request: dict[str, Any], responder: Responder) -> dict
     offset = 0
     if not known and facts["writable"]:
         store.create()
-        part = store.incoming / request["sha256"]
+        part = store.part(request["sha256"], request.get("token", ""))
         part.touch()
         offset = part.stat().st_size
         if offset > request["bytes"]:
             os.truncate(part, 0)
             offset = 0
-    return {"facts": facts, "known": known, "offset": offset, "incoming": str(store.incoming),
+    return {"facts": facts, "known": known, "offset": offset,
             "signed_only": store.signed_only}  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
                 staged, report = _stage(store, request, responder)
             except BundleError:
                 # A bundle that is refused is not kept.
-                (store.incoming / request.sha256).unlink(missing_ok=True)
+                store.part(request.sha256, request.token).unlink(missing_ok=True)
                 raise
             responder.stoppable = False
             release = store.adopt(staged, store.next_name(request.identity))
@@ -93,7 +93,7 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
         responder.step("tidy")
         if store.signed_only:
             store.remember(release.name.partition("-")[2])
-        pruned = store.prune(request.keep, request.sha256)
+        pruned = store.prune(request.keep, store.part(request.sha256, request.token))
         return {
             "status": status,
             "release": release.name,
@@ -197,7 +197,7 @@ def _turn(store: Store, wait_s: float, responder: Responder) -> Iterator[BoardSe
 
 def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, dict[str, Any]]:
     """Unpack the transferred bundle in `staging/`, install what it needs, and let it test itself."""
-    path = store.incoming / request.sha256
+    path = store.part(request.sha256, request.token)
     responder.step("check")
     with _open_transferred(path, request.sha256) as archive:
         raw, signature = read_raw_record(archive), read_signature(archive)

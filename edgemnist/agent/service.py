@@ -79,11 +79,15 @@ class BoardService:
         try:
             with urllib.request.urlopen(self.health, timeout=timeout_s) as response:  # noqa: S310 - the board's owner names it
                 body = response.read(_MOST_BYTES + 1)
+                # What is missing raises nothing where only a part was asked for.
+                missing = len(body) <= _MOST_BYTES and getattr(response, "length", None)
             document = _json(body)
         except urllib.error.HTTPError as error:
             return f"{self.health} answers {error.code}"
         except Exception as error:  # noqa: BLE001 - whatever a broken answer makes of the library, the service is not healthy
             return f"{self.health}: {str(error)[:_MOST_CHARACTERS] or type(error).__name__}"
+        if missing:
+            return f"{self.health}: the answer ends {missing} bytes early"
         if len(body) > _MOST_BYTES:
             return f"{self.health} answers with more than {_MOST_BYTES:,} bytes"
         if isinstance(document, dict) and document.get("release", release) != release:

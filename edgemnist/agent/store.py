@@ -30,6 +30,8 @@ COMPLETE_FILE = ".complete"
 """Marks a virtual environment whose installation came to its end."""
 _MOST_REMEMBERED = 1000
 
+_SILENT_S = 60
+"""A transfer that has not grown for so long has been cut: ssh notices after 15 s."""
 _ABANDONED_S = 86_400
 """A transfer that nobody took up again for a day."""
 
@@ -162,6 +164,21 @@ class Store:
         sync_directory(path.parent)
         return Release(target, int(name.partition("-")[0]))
 
+    def part(self, sha256: str, token: str = "") -> Path:
+        """Return where a deployment, known by its token, sends a bundle: two that send one at once use two files.
+
+        What a deployment that is gone has sent of it already is taken over.
+        """
+        own = self.incoming / (f"{sha256}.{token}" if token else sha256)
+        if own.exists():
+            return own
+        for other in sorted(self.incoming.glob(f"{sha256}*")):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - other.stat().st_mtime > _SILENT_S:
+                    other.rename(own)
+                    break
+        return own
+
     def switch(self, name: str | None) -> None:
         """Let another release serve, by one rename; None for none at all."""
         if name is not None:
@@ -214,10 +231,10 @@ class Store:
             else:
                 leftover.unlink()
 
-    def prune(self, keep: int, sha256: str) -> list[str]:
+    def prune(self, keep: int, part: Path) -> list[str]:
         """Remove all but the newest `keep` releases, the one that serves, and what nobody needs. Return their names.
 
-        `sha256` is the bundle that was deployed just now, whose file is not needed any more.
+        `part` is the bundle that was deployed just now, whose file is not needed any more.
         """
         current = self.current()
         releases = self.releases()
@@ -231,7 +248,7 @@ class Store:
         now = time.time()
         for bundle in self.incoming.iterdir():
             # Another bundle may be on its way at this moment, or wait for its transfer to be resumed.
-            if bundle.name == sha256 or now - bundle.stat().st_mtime > _ABANDONED_S:
+            if bundle == part or now - bundle.stat().st_mtime > _ABANDONED_S:
                 bundle.unlink()
         return [release.name for release in old]
 

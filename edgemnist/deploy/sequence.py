@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -141,7 +142,12 @@ def _attempt(
     deployment.step("connect")
     with open_board(target, deployment.stop) as board:
         deployment.step("preflight")
-        wanted = {"identity": identity, "sha256": bundle.sha256, "bytes": bundle.bytes}
+        wanted = {
+            "identity": identity,
+            "sha256": bundle.sha256,
+            "token": deployment.token,
+            "bytes": bundle.bytes,
+        }
         ready = board.ask("prepare", Prepared, wanted)
         facts = ready.facts
         findings = check_board(facts, [])
@@ -157,13 +163,14 @@ def _attempt(
                 )
             deployment.step("transfer")
             try:
-                board.send(bundle.path, bundle.sha256)
+                board.send(bundle.path, f"{bundle.sha256}.{deployment.token}")
             except DeployError as error:
                 # Another deployment of the same bundle may have come to its end, and tidied up.
                 if isinstance(error, ConnectionLostError) or not board.ask("prepare", Prepared, wanted).known:
                     raise
         request = {
             "sha256": bundle.sha256,
+            "token": deployment.token,
             "identity": identity,
             "limits": asdict(config.limits),
             "keep": config.keep,
@@ -213,6 +220,8 @@ class _Deployment:
 
     def __init__(self, on_step: OnStep, stop: Stop) -> None:
         self.stop = stop
+        self.token = secrets.token_hex(8)
+        """Tells its transfer from that of another deployment of the same bundle."""
         self.handed_over = False
         """True once the board has been told to go to work, which it does without this side as well."""
         self._on_step = on_step

@@ -147,9 +147,9 @@ class Board:
             with suppress(DeployError):
                 self._connection.run(f"kill -s INT {self._process}")
 
-    def send(self, file: Path, sha256: str) -> None:
-        """Send a bundle, or the rest of it, to where the board looks for one of this hash."""
-        self._connection.put(file, plain_path(self._target.root, "incoming", sha256))
+    def send(self, file: Path, name: str) -> None:
+        """Send a bundle, or the rest of it, to where the board looks for one of this name."""
+        self._connection.put(file, plain_path(self._target.root, "incoming", name))
 
     def _call(
         self, command: str, data: bytes, on_step: Callable[[str], None] | None, limit_s: float

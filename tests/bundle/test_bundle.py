@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.agent.archive import Archive, write_archive, write_contents
-from edgemnist.agent.record import EXPORTS, RECORD_FILE, decode_record, read_record
+from edgemnist.agent.record import EXPORTS, RECORD_FILE, decode_record, read_raw_record, read_record
 from edgemnist.agent.signature import sign, verify
 from edgemnist.agent.venv import needs, venv_key
 from edgemnist.bundle.pack import BundleConfig, make_bundle
@@ -272,3 +273,67 @@ def test_a_file_that_the_record_does_not_name_is_refused(new_bundle: LocalBundle
         write_contents(stream, files)
     with pytest.raises(BundleError):
         open_bundle(changed)
+
+
+def bomb(path: Path, name: str, *, claimed: int | None = None) -> Path:
+    """Write an archive whose member inflates to 1 GB, or claims to be of another size than it is."""
+    info = zipfile.ZipInfo(name)
+    info.compress_type = zipfile.ZIP_DEFLATED if claimed is None else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w") as archive, archive.open(info, "w") as member:
+        for _ in range(1024 if claimed is None else 1):
+            member.write(bytes(1 << 20))
+    if claimed is not None:
+        data = path.read_bytes()
+        real, false = (number.to_bytes(4, "little") for number in (1 << 20, claimed))
+        path.write_bytes(data.replace(real, false))
+    return path
+
+
+@pytest.mark.parametrize("claimed", [None, 1 << 31, 0xFFFFFFF0])
+def test_what_a_bundle_claims_is_checked_before_it_costs_memory(claimed: int | None, tmp_path: Path) -> None:
+    path = bomb(tmp_path / "bomb.zip", RECORD_FILE, claimed=claimed)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError, match="damaged, or not a bundle"):
+            open_bundle(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_directory_of_millions_of_members_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "many.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(20_000):
+            archive.writestr(f"{number:060}", b"")
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError, match="damaged, or not a bundle"):
+            open_bundle(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_record_that_is_longer_than_any_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "long.zip").open("wb") as stream:
+        write_contents(stream, {RECORD_FILE: b" " * (5 << 20)})
+    with Archive(tmp_path / "long.zip") as archive, pytest.raises(BundleError, match="more than 4,194,304 bytes"):
+        read_raw_record(archive)
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b"[]", b"{}", b'{"files": 3}', b"\xff", b"null"])
+def test_a_record_that_is_not_one_is_refused(data: bytes) -> None:
+    with pytest.raises(BundleError):
+        decode_record(data)
+
+
+def test_an_artifact_that_missed_its_gate_is_told_of(made_exports: Path, tmp_path: Path) -> None:
+    exports = tmp_path / "exports"
+    shutil.copytree(made_exports, exports)
+    (tmp_path / "gate.toml").write_text("[tflite-int8]\nmax_abs_diff = 0.0\n")
+    assert run_edgemnist("verify", "--gate", "gate.toml", cwd=tmp_path).returncode == 1
+    notices = Notices()
+    make_bundle(Exports.open(exports), tmp_path / "b.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
+    (message,) = notices.messages
+    assert message.startswith("tflite-int8 missed its gate (")

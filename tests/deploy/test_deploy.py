@@ -363,7 +363,10 @@ def test_a_limit_that_everything_or_nothing_passes_is_refused(limit: float) -> N
         DeployConfig(limits=SelfTestLimits(max_rss_mb=limit))
 
 
-@pytest.mark.parametrize("name", ["", "-oProxyCommand=x", "pi@", "pi@ho st", "host:", "host:http", "a@-b", "[::1"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "-oProxyCommand=x", "pi@", "pi@ho st", "host:", "host:http", "a@-b", "[::1", "[-Fevil.conf]", "a@[-Fevil]"],
+)
 def test_what_is_no_host_is_refused(name: str) -> None:
     from edgemnist.deploy.transport import parse_host
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,8 @@ from edgemnist.agent.record import RECORD_FILE
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.remote import releases_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.target import BoardAddress
+from edgemnist.errors import UsageError
 from edgemnist.results.boards import BoardResult
 from tests.deploy.answering import wait_for
 from tests.deploy.bundles import request_for
@@ -199,6 +203,40 @@ def test_two_deployments_at_once_take_turns(
     board.everything_is_whole()
 
 
+def test_the_same_bundle_twice_at_once_is_deployed_once_and_nobody_is_refused(
+    board: LoopbackBoard, new_bundle: LocalBundle, new: str
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        running = [pool.submit(deploy, board, new_bundle) for _ in range(3)]
+        results = [one.result() for one in running]
+    assert [result.fault for result in results] == [None] * 3
+    assert sorted(result.status for result in results) == ["deployed", "unchanged", "unchanged"]
+    assert board.serves() == new
+    board.everything_is_whole()
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a b;c", 'a"b', "a\\b", "[a]*"])
+def test_a_bundle_may_have_any_name(
+    name: str, board: LoopbackBoard, new_bundle: LocalBundle, new: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir()
+    there = Path(shutil.copy(new_bundle.path, tmp_path / name / "bundle.zip"))
+    assert deploy(board, replace(new_bundle, path=there)).fault is None
+    assert board.serves() == new
+
+
+def test_a_root_may_have_any_name_but_none_with_a_line_break(board: LoopbackBoard, new_bundle: LocalBundle) -> None:
+    root = board.root.with_name("my; touch 'x' $(boards)")
+    root.mkdir()
+    (root / "venvs").symlink_to(board.store.venvs)
+    odd = replace(board, root=root)
+    assert deploy(odd, new_bundle).fault is None
+    assert odd.serves() == new_bundle.record.identity()[:12]
+    for name in ("a\nb", "a\x1b[2J", " "):
+        with pytest.raises(UsageError, match="--root must be a path"):
+            BoardAddress.of("board", root=name)
+
+
 def test_who_does_not_want_to_wait_is_told_who_is_at_work(
     board: LoopbackBoard, new_bundle: LocalBundle, old: str
 ) -> None:
@@ -346,7 +384,10 @@ def test_a_bundle_changed_by_one_byte_is_refused_on_the_board_too(
 def test_a_part_that_is_not_of_this_bundle_is_sent_again(
     board: LoopbackBoard, new_bundle: LocalBundle, new: str
 ) -> None:
-    (board.store.incoming / new_bundle.sha256).write_bytes(b"x" * 1000)
+    part = board.store.incoming / new_bundle.sha256
+    part.write_bytes(b"x" * 1000)
+    # A deployment that is gone has left it.
+    os.utime(part, (1e9, 1e9))
     assert deploy(board, new_bundle, STUBBORN).attempts == 2
     assert board.serves() == new
 

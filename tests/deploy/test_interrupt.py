@@ -147,6 +147,31 @@ def test_pressed_again_it_waits_no_longer_and_says_that_the_board_goes_on(
     assert board.serves() == new
 
 
+def test_a_rollback_whose_switch_has_begun_comes_to_its_end_and_is_told(
+    board: LoopbackBoard, new_bundle: LocalBundle, old: str
+) -> None:
+    the_next_try_succeeds(board, new_bundle)
+    go = board.root.parent / "go"
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (board.root / "board.toml").write_text(
+            f"[service]\nrestart = ['sh', '-c', 'until [ -e {go} ]; do sleep 0.05; done']\n"
+            f"health = 'http://127.0.0.1:{server.server_port}/'\n"
+        )
+        command = Command(board, "rollback", "--to", board.name)
+        command.wait_until("board: service")
+        command.press()
+        command.wait_until("board: stopping")
+        go.touch()
+        code, output = command.end()
+        server.shutdown()
+    assert code == 130
+    assert command.said.splitlines()[-1] == "interrupted"
+    document = json.loads(output)
+    assert (document["release"], document["interrupted"]) == (f"1-{old}", True)
+    assert board.serves() == old
+
+
 def test_no_further_board_is_begun(new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle) -> None:
     first, second = new_board("board1"), new_board("board2")
     command = Command(

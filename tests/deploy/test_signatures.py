@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edgemnist.agent.apply import _check_order
+from edgemnist.agent.record import RECORD_FILE, SIGNATURE_FILE, decode_record
+from edgemnist.agent.signature import sign
+from edgemnist.agent.store import Store
+from edgemnist.agent.venv import find_venv
 from edgemnist.deploy.remote import releases_on, rollback_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import BundleError
@@ -88,6 +96,97 @@ def test_no_way_back_leads_to_a_release_that_nobody_signed(
     # Past the unsigned one of the same contents.
     assert [release.name for release in board.store.releases()] == [f"2-{new}", f"3-{old}", f"4-{new}"]
     assert rollback_on(board.target, None, 10.0).release == f"3-{old}"
+
+
+def test_an_unsigned_bundle_is_refused_before_it_is_sent(
+    board: LoopbackBoard, new_bundle: LocalBundle, mine: Path, old: str
+) -> None:
+    trust(board, mine)
+    steps: list[str] = []
+    result = deploy_to(board.target, new_bundle, DeployConfig(retries=0), steps.append)
+    assert result.fault is not None
+    assert result.fault.type == "BundleError"
+    assert "not signed" in result.fault.message
+    assert "transfer" not in steps
+    assert board.serves() == old
+
+
+def test_an_older_signed_bundle_needs_to_be_allowed(
+    board: LoopbackBoard, made_exports: Path, mine: Path, tmp_path: Path
+) -> None:
+    trust(board, mine)
+    names = ["tflite-int8", "tflite-dynamic"]
+    older, newer = (bundled(small_exports(made_exports, tmp_path / name, [name]), key=mine) for name in names)
+    for bundle in (older, newer):
+        assert apply(board, bundle)["status"] == "deployed"
+    for prune in (False, True):
+        if prune:
+            # It is remembered when its release is long gone.
+            board.store.remove(board.store.releases()[-2])
+        answer = apply(board, older)
+        assert "older than the one that was deployed" in str(answer["error"])
+        assert "--allow-downgrade" in str(answer["error"])
+        assert board.serves() == newer.record.identity()[:12]
+    put_bundle(board.root, older)
+    assert run_agent(board.root, "apply", request_for(older, allow_downgrade=True))["status"] == "deployed"
+    assert board.serves() == older.record.identity()[:12]
+
+
+@pytest.mark.parametrize(("bundled_version", "refused"), [("0.0.1", True), ("999", False), ("0.9.9.dev1", True)])
+def test_a_bundle_of_an_older_edgemnist_is_a_downgrade(
+    bundled_version: str,
+    *,
+    refused: bool,
+    board: LoopbackBoard,
+    mine: Path,
+) -> None:
+    trust(board, mine)
+    current = board.store.current()
+    assert current is not None
+    raw = (current.path / RECORD_FILE).read_bytes()
+    (current.path / SIGNATURE_FILE).write_bytes(sign(raw, mine))
+    record = decode_record(raw)
+    other = replace(record, edgemnist=bundled_version)
+    newest = replace(record, edgemnist="1.0")
+    (current.path / RECORD_FILE).write_bytes(newest.encode())
+    (current.path / SIGNATURE_FILE).write_bytes(sign(newest.encode(), mine))
+    if refused:
+        with pytest.raises(BundleError, match=f"has edgemnist {bundled_version}, and this board had 1.0"):
+            _check_order(board.store, other, other.identity())
+    else:
+        _check_order(board.store, other, other.identity())
+
+
+def test_what_was_changed_in_an_environment_is_found_and_installed_again(
+    board: LoopbackBoard, old_bundle: LocalBundle, installed: Path
+) -> None:
+    current = board.store.current()
+    assert current is not None
+    # Its own copy: the other boards of these tests share the environment.
+    own = board.root / "own"
+    shutil.copytree((current.path / "venv").resolve(), own, symlinks=True)
+    (current.path / "venv").unlink()
+    (current.path / "venv").symlink_to(own)
+    assert current.problems() == [], "a copy has other stamps, and the same contents"
+    module = next(own.glob("lib/python3.*/site-packages/edgemnist/errors.py"))
+    before = module.read_bytes()
+    status = module.stat()
+    module.write_bytes(before.replace(b"EXIT_OK = 0", b"EXIT_OK = 1"))
+    os.utime(module, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert [problem for problem in current.problems() if "errors.py is another file" in problem]
+    module.write_bytes(before)
+    assert current.problems() == []
+    (module.parent / "sitecustomize.py").touch()
+    assert [problem for problem in current.problems() if "sitecustomize.py was added" in problem]
+    (module.parent / "sitecustomize.py").unlink()
+    module.unlink()
+    assert [problem for problem in current.problems() if "errors.py is missing" in problem]
+    store = Store(board.root / "other")
+    store.create()
+    (store.venvs / "changed").symlink_to(own)
+    assert find_venv(store, old_bundle.record) is None
+    (store.venvs / "whole").symlink_to(next(installed.iterdir()))
+    assert find_venv(store, old_bundle.record) == "whole"
 
 
 def test_a_list_of_signers_that_is_gone_trusts_nobody(
