@@ -98,7 +98,7 @@ def watch(
 
     from edgemnist.exports.directory import open_for_answers
     from edgemnist.predict.run import model_for
-    from edgemnist.signals import stopped_by_signals
+    from edgemnist.watch.run import stopped_by_signals
     from edgemnist.watch.run import watch as watch_source
     from edgemnist.watch.sources import read_source
 

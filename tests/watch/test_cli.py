@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -77,6 +80,30 @@ def test_a_video_is_read_one_line_a_reading_and_the_numbers_follow_it(
     x, y, w, h = number["box"]
     assert 80 < x < x + w < 400
     assert 190 < y < y + h < 290
+
+
+def test_a_terminal_is_shown_the_numbers_when_they_change(tmp_path: Path, show: Show, film: Film) -> None:
+    film(tmp_path / "meter.avi", [show("4096")] * 12 + [show("4097")] * 12)
+
+    def seen(*options: str) -> str:
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "edgemnist", "watch", "meter.avi", "--exports", REFERENCE, "--every"]
+        process = subprocess.Popen([*command, *options], stdout=theirs, stderr=subprocess.DEVNULL, cwd=tmp_path)
+        os.close(theirs)
+        said = b""
+        # Linux tells of the end of a terminal with an error.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 4096):
+                said += chunk
+        os.close(ours)
+        assert process.wait(30) == 0
+        return re.sub(r"\x1b\[[0-9;]*m", "", said.decode())
+
+    rows = [row.split() for row in seen().splitlines()]
+    assert [row[1] for row in rows] == ["nothing", "4096", "4097"]
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", row[0]) for row in rows)
+    assert rows[0][-1] == "meter.avi"
+    assert texts(lines(seen("--json"))) == ["4096", "4097"]
 
 
 def test_frames_that_show_nothing_new_are_skipped(edgemnist: Run, tmp_path: Path, show: Show, film: Film) -> None:
