@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -23,10 +24,15 @@ def predict_page(result: PredictResult) -> RenderableType:
     model = Text(f"{result.artifact}, {result.runtime}", style="dim")
     if len(result.predictions) == 1 or any(one.image is not None for one in result.predictions):
         return Group(*(_answer(prediction, result.labels) for prediction in result.predictions), model)
-    lines = Table.grid(padding=(0, 2))
-    for one in result.predictions:
-        lines.add_row(Text(one.source), _said(one), _remarks(one))
-    return Group(lines, model)
+    width = max(cell_len(one.source) for one in result.predictions)
+    return Group(*(_line(one, width) for one in result.predictions), model)
+
+
+def _line(prediction: Prediction, width: int) -> Text:
+    padding = " " * (width - cell_len(prediction.source) + 2)
+    # A long path makes a long line, and not two.
+    line = Text(f"{prediction.source}{padding}", no_wrap=True, overflow="ignore").append_text(_said(prediction))
+    return line.append("  ").append_text(remarks) if (remarks := _remarks(prediction)) else line
 
 
 def _answer(prediction: Prediction, labels: list[str]) -> RenderableType:

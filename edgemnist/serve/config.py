@@ -42,7 +42,7 @@ class Limits:
     waiting: int = 16
     """Large pictures that may wait for that."""
     work_timeout_s: float = 10.0
-    """For decoding and reading the pictures of a request: a 33-megapixel PNG takes a Raspberry Pi 4 about 4 seconds."""
+    """Of the processor, for decoding and reading the pictures of a request."""
     max_connections: int = 512
     max_connections_of_client: int = 128
     """A quarter, so that one client cannot keep the others out; a reverse proxy is one client, too."""

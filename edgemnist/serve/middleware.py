@@ -15,8 +15,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 
 from edgemnist.errors import EdgemnistError
-from edgemnist.serve.body import GoneError
-from edgemnist.serve.limits import RateLimiter
+from edgemnist.serve.limits import GoneError, RateLimiter
 from edgemnist.serve.metrics import OTHER, Metrics
 from edgemnist.serve.refusals import RefusedError, refusal_of, stopping
 
@@ -193,7 +192,7 @@ def _refusal(error: Exception, scope: Scope) -> RefusedError:
     if isinstance(error, EdgemnistError):
         refused = refusal_of(error)
         if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            _log.error("%s: %s %s", scope["path"], error.message, error.hint)
+            _log.error("%s: %s. %s", scope["path"], error.message, error.hint)
         return refused
     _log.error("A bug in edgemnist: %s %s", scope["method"], scope["path"], exc_info=error)
     return RefusedError(

@@ -28,18 +28,18 @@ _PICTURES: Final = (
     "application/octet-stream",
 )
 _REFUSALS: Final = {
-    400: "The request is not formed as this document says.",
+    400: "The request does not follow this document.",
     401: "The token is missing or wrong.",
-    404: "There is no such artifact; `nearest` is the one with the most similar name.",
+    404: "The artifact is unknown; `nearest` is the one with the most similar name.",
     405: "The path takes another method.",
     408: "The body did not arrive in time.",
     413: "The body has too many bytes, pixels or pictures.",
-    415: "The body is of a type that nothing can be made of.",
+    415: "The type of the body is not supported.",
     421: "The service does not answer to the name in the Host header.",
     422: "The picture cannot be read.",
-    429: "The client asks too often.",
+    429: "The client sends too many requests.",
     501: "A package that this needs is not installed.",
-    503: "There is no room at the moment, or the artifact's file is damaged.",
+    503: "The service is busy, or the artifact's file is damaged.",
 }
 _ALWAYS: Final = (401, 405, 421, 429)
 _WORK: Final = (400, 404, 408, 413, 415, 422, 501, 503)
@@ -50,12 +50,12 @@ def document(limits: Limits) -> dict[str, Any]:
     artifact = {
         "name": "artifact",
         "in": "query",
-        "description": "Name of an artifact; the fastest verified one by default.",
+        "description": "NAME or NAME@RUNTIME of an artifact; the fastest verified one by default.",
         "schema": {"type": "string"},
     }
     compare = {
         **artifact,
-        "description": "Name of an artifact; the fastest verified one by default. Each further one is compared.",
+        "description": "NAME or NAME@RUNTIME; the fastest verified one by default. Each further one is compared.",
         "schema": {"type": "array", "items": {"type": "string"}, "maxItems": 16},
         "style": "form",
         "explode": True,
@@ -98,11 +98,11 @@ def document(limits: Limits) -> dict[str, Any]:
                     parameters=[artifact, confidence], body=picture,
                 )
             },
-            "/v1/artifacts": {"get": _operation("artifacts", "Tell what is there", "ArtifactsResponse", (503,))},
+            "/v1/artifacts": {"get": _operation("artifacts", "List the artifacts", "ArtifactsResponse", (503,))},
             "/healthz": {
-                "get": _operation("health", "Tell whether the service is well", "HealthResponse", (), open_=True)
+                "get": _operation("health", "Tell whether the service is healthy", "HealthResponse", (), open_=True)
             },
-            "/metrics": {"get": _text("metrics", "Tell Prometheus how it goes")},
+            "/metrics": {"get": _text("metrics", "Metrics for Prometheus")},
         },
         "components": {
             "schemas": components,

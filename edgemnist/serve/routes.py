@@ -1,10 +1,13 @@
-"""The endpoints."""
+"""The endpoints, and the page's own files."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +21,7 @@ from edgemnist.predict.refusal import DIGITS
 from edgemnist.predict.run import Sourced, tell
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
 from edgemnist.results.serve import Comparison, HealthResponse, PredictResponse, PredictTimes
-from edgemnist.serve.body import JSON, Body, GoneError, content_type
-from edgemnist.serve.limits import BodyMemory
+from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, content_type
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
 from edgemnist.serve.refusals import bad_request
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
     from edgemnist.results.base import Result
     from edgemnist.results.pictures import Prediction
-    from edgemnist.serve.assets import PageFile
     from edgemnist.serve.config import Limits
     from edgemnist.serve.models import LoadedModel, ModelStore
 
@@ -41,6 +42,41 @@ MAX_COMPARED: Final = 16
 SMALL_BYTES: Final = 2**16
 """Of a picture that is tried in the lane for drawings first."""
 _NO_STORE = {"cache-control": "no-store"}
+
+
+TYPES: Final = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "webmanifest": "application/manifest+json",
+}
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """A file of the page."""
+
+    data: bytes
+    headers: dict[str, str]
+
+
+def page_files() -> dict[str, PageFile]:
+    """Return the files of `page/` by the path under which they are served."""
+    files = {}
+    for entry in resources.files("edgemnist.serve").joinpath("page").iterdir():
+        kind = TYPES.get(entry.name.rpartition(".")[2])
+        if kind is None:
+            continue
+        data = entry.read_bytes()
+        # Asked for each time, and answered with 304 if it is the same: a new release shows at once.
+        headers = {
+            "content-type": kind,
+            "cache-control": "no-cache",
+            "etag": f'"{hashlib.sha256(data).hexdigest()[:16]}"',
+        }
+        files["/" if entry.name == "index.html" else f"/{entry.name}"] = PageFile(data, headers)
+    return files
 
 
 class Endpoints:

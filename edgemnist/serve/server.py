@@ -21,14 +21,13 @@ from prometheus_client import disable_created_metrics
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edgemnist.serve.assets import page_files
 from edgemnist.serve.config import BACKLOG, Limits, ServeConfig
 from edgemnist.serve.limits import Memory, network_of
 from edgemnist.serve.metrics import Metrics
 from edgemnist.serve.middleware import RAW_SECURITY, RequestMiddleware
 from edgemnist.serve.models import ModelStore
 from edgemnist.serve.refusals import RefusedError, bad_request, busy, too_slow
-from edgemnist.serve.routes import Endpoints
+from edgemnist.serve.routes import Endpoints, page_files
 from edgemnist.serve.workers import Lane, Threads
 
 if TYPE_CHECKING:

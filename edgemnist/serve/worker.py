@@ -58,6 +58,8 @@ class PictureLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Of memory, to decode the largest."""
     max_images: int
     """Of a batch."""
+    cpu_s: float
+    """Of the processor: a busy machine is not the picture's fault."""
 
 
 class PredictJob(msgspec.Struct, frozen=True, kw_only=True, tag="predict"):
@@ -143,7 +145,11 @@ def work(connection: Connection, limits: PictureLimits) -> None:
             memory.lift()
             body = connection.recv_bytes()
             memory.allow(len(body))
-            connection.send_bytes(msgspec.msgpack.encode(_done(job, body, connection, limits, memory)))
+            # The signal at its end is not caught: it ends the process in the middle of a decoder.
+            signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
+            reply = msgspec.msgpack.encode(_done(job, body, connection, limits, memory))
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            connection.send_bytes(reply)
             del body
 
 

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -35,6 +36,8 @@ SMALL_PIXELS: Final = 2**17
 """Of a picture that is answered in the lane for drawings, within a few milliseconds."""
 EXIT_S: Final = 1.0
 """For a process that was killed."""
+PATIENCE: Final = 6
+"""Seconds for each second of the processor that a picture may take, where others keep it busy."""
 
 
 class NotSmallError(Exception):
@@ -57,7 +60,7 @@ class Threads:
     async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Call a function in a thread. Raises RefusedError where too many are waiting already."""
         if self.jobs >= self._most:
-            raise busy("The service has too many pictures to work on at the moment")
+            raise busy("The service has too much to do at the moment")
         future = self.submit(functools.partial(function, *arguments, **options))
         self._jobs.add(future)
         loop = asyncio.get_running_loop()
@@ -111,30 +114,40 @@ class Call:
 class Worker:
     """One process, started when it is needed, and again when it has ended."""
 
-    def __init__(self, limits: PictureLimits, timeout_s: float) -> None:
-        self._limits, self._timeout_s = limits, timeout_s
+    def __init__(self, limits: PictureLimits) -> None:
+        self._limits = limits
+        # The service may end while a thread starts its process.
+        self._lock = threading.RLock()
+        self._closed = False
         self._process: ForkServerProcess | None = None
         self._pipe: Connection | None = None
 
     def start(self) -> tuple[ForkServerProcess, Connection]:
-        """Return the process and the way to it."""
-        if self._process is None or self._pipe is None or not self._process.is_alive():
+        """Return the process and the way to it. Raises RefusedError where the service ends."""
+        with self._lock:
+            if self._closed:
+                raise stopping()
+            if self._process is not None and self._pipe is not None and self._process.is_alive():
+                return self._process, self._pipe
             self.stop()
-            self._pipe, theirs = multiprocessing.Pipe()
+            pipe, theirs = multiprocessing.Pipe()
             # Forked from a process that has imported all of it: that takes milliseconds, and shares the memory.
-            self._process = _fork_server().Process(target=worker.work, args=(theirs, self._limits), daemon=True)
-            self._process.start()
+            process = _fork_server().Process(target=worker.work, args=(theirs, self._limits), daemon=True)
+            process.start()
             theirs.close()
-        return self._process, self._pipe
+            self._process, self._pipe = process, pipe
+            return process, pipe
 
-    def stop(self) -> None:
+    def stop(self, *, for_good: bool = False) -> None:
         """Kill the process."""
-        if self._pipe is not None:
-            self._pipe.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.join(EXIT_S)
-        self._process = self._pipe = None
+        with self._lock:
+            self._closed = self._closed or for_good
+            if self._pipe is not None:
+                self._pipe.close()
+            if self._process is not None:
+                self._process.kill()
+                self._process.join(EXIT_S)
+            self._process = self._pipe = None
 
     def do(
         self, job: Job, body: bytearray, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
@@ -150,7 +163,7 @@ class Worker:
             with call.on(process), contextlib.ExitStack() as reserved:
                 pipe.send_bytes(msgspec.msgpack.encode(job))
                 pipe.send_bytes(body)
-                deadline = monotonic() + self._timeout_s
+                deadline = monotonic() + PATIENCE * self._limits.cpu_s
                 while isinstance(reply := self._reply(pipe, deadline), Needs | Classify):
                     if isinstance(reply, Classify):
                         pipe.send_bytes(classifier.predict_proba(worker.images_of(reply.images)).tobytes())
@@ -170,6 +183,9 @@ class Worker:
                 if large:
                     self.stop()
         except (EOFError, OSError, msgspec.MsgspecError) as error:
+            process.join(EXIT_S)
+            if process.exitcode == -signal.SIGPROF:
+                raise self._too_slow() from error
             raise _unreadable("The picture could not be decoded: it is damaged, or takes too much memory") from error
         else:
             if elsewhere:
@@ -181,9 +197,12 @@ class Worker:
 
     def _reply(self, pipe: Connection, deadline: float) -> Reply:
         if not pipe.poll(max(0.0, deadline - monotonic())):
-            raise _unreadable(f"The picture took more than {self._timeout_s:g} seconds to read, which is the limit")
+            raise self._too_slow()
         reply: Reply = msgspec.msgpack.decode(pipe.recv_bytes(), type=Reply)
         return reply
+
+    def _too_slow(self) -> RefusedError:
+        return _unreadable(f"The picture took more than {self._limits.cpu_s:g} seconds to read, which is the limit")
 
 
 class Lane:
@@ -193,9 +212,11 @@ class Lane:
         self._threads = Threads(name, count, waiting)
         self._memory = memory
         self._picture_limits = PictureLimits(
-            max_pixels=limits.max_pixels, decoded_bytes=limits.decoded_bytes, max_images=limits.max_images
+            max_pixels=limits.max_pixels,
+            decoded_bytes=limits.decoded_bytes,
+            max_images=limits.max_images,
+            cpu_s=limits.work_timeout_s,
         )
-        self._timeout_s = limits.work_timeout_s
         self._own = threading.local()
         self._calls: set[Call] = set()
         self._workers: list[Worker] = []
@@ -234,7 +255,7 @@ class Lane:
 
     def _worker(self) -> Worker:
         if not hasattr(self._own, "worker"):
-            self._own.worker = Worker(self._picture_limits, self._timeout_s)
+            self._own.worker = Worker(self._picture_limits)
             self._workers.append(self._own.worker)
         own: Worker = self._own.worker
         return own
@@ -244,8 +265,8 @@ class Lane:
         for call in list(self._calls):
             call.cancel()
         ended = self._threads.close(patience_s)
-        for one in self._workers:
-            one.stop()
+        for one in list(self._workers):
+            one.stop(for_good=True)
         return ended
 
 

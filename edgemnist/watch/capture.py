@@ -33,7 +33,7 @@ class CaptureGrabber:
         self._capture = capture
 
     def read(self) -> Grey | None:
-        """Return the next frame, or None where there is none."""
+        """Return the next frame, or None at the end."""
         return read_grey(self._capture)
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class VideoSource(Source):
         self._path = path
 
     def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
-        """Give every frame. Raises SourceError where the file is no video."""
+        """Give every frame. Raises SourceError if the file is not a video."""
         # FFmpeg alone: the other backends guess that a file name is a pattern of numbered pictures.
         capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
         index = 0
@@ -98,7 +98,7 @@ class VideoSource(Source):
 
 
 def read_grey(capture: cv2.VideoCapture) -> Grey | None:
-    """Return the grey levels of the next frame, uint8 [h, w], or None where there is none or it cannot be decoded."""
+    """Return the grey levels of the next frame, uint8 [h, w], or None if it is missing or cannot be decoded."""
     try:
         received, picture = capture.read()
     except cv2.error:
@@ -138,7 +138,7 @@ class PicameraGrabber:
 
 
 def open_picamera() -> PicameraGrabber | None:
-    """Open the camera module, or return None where there is none or another program has it."""
+    """Open the camera module, or return None if it is missing or another program has it."""
     try:
         return PicameraGrabber()
     except (IndexError, RuntimeError):

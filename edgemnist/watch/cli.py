@@ -97,7 +97,7 @@ def watch(
         return
 
     from edgemnist.exports.directory import model_for, open_for_answers
-    from edgemnist.signals import stopped_by_signals
+    from edgemnist.watch.run import stopped_by_signals
     from edgemnist.watch.run import watch as watch_source
     from edgemnist.watch.sources import read_source
 

@@ -1,10 +1,12 @@
-"""Which frames show something new."""
+"""Watching a source: which frames show something new, what several agree on, and how it ends."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
@@ -184,3 +186,23 @@ def _reading(
             total=round((time.time() - frame.arrived) * 1e3, 3),
         ),
     )
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[Event]:
+    """Give an event that SIGTERM and SIGINT set. A second signal ends the process as it would without this."""
+    stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask_to_stop(number: int, frame: object) -> None:
+        del frame
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask_to_stop)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -25,7 +25,7 @@ CREDENTIALS: Final = re.compile(r"(?<=://)[^/]*@")
 def open_source(source: str, config: WatchConfig) -> Source:
     """Return the source that a camera's number, `picamera`, a URL, a video, a picture or a directory stands for.
 
-    Needs OpenCV for all but pictures and directories. Raises SourceError where there is no such thing, and
+    Needs OpenCV for all but pictures and directories. Raises SourceError if it does not exist, and
     MissingDependencyError where picamera2 is asked for and not installed.
     """
     if source == PICAMERA:
@@ -55,7 +55,7 @@ def open_source(source: str, config: WatchConfig) -> Source:
 
 
 def read_source(file: str | Path) -> str:
-    """Return the first line of a file: a URL that others are not to see. What is no `Path` is the source itself.
+    """Return the first line of a file, which keeps a URL secret; a string is the source itself.
 
     Raises UsageError where the file cannot be read, or is empty.
     """

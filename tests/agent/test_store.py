@@ -37,7 +37,7 @@ def kept(store: Store) -> list[int]:
 @pytest.mark.parametrize("keep", [1, 2, 4, 9])
 def test_the_newest_are_kept_and_the_one_that_serves_whatever_its_age(store: Store, current: int, keep: int) -> None:
     store.switch(f"{current}-{IDENTITY}")
-    removed = store.prune(keep, "")
+    removed = store.prune(keep, store.incoming / "none")
     assert kept(store) == sorted({current, *list(range(1, 6))[-keep:]})
     assert removed == [f"{number}-{IDENTITY}" for number in range(1, 6) if number not in kept(store)]
     assert sorted(venv.name for venv in store.venvs.iterdir()) == [f"venv{number}" for number in kept(store)]
@@ -51,7 +51,7 @@ def test_transfers_are_kept_for_a_day_and_the_deployed_bundle_is_not(store: Stor
     for name, age_s in (("deployed", 0), ("young", 86_000), ("old", 87_000)):
         (store.incoming / name).write_bytes(b"bundle")
         os.utime(store.incoming / name, (time.time() - age_s,) * 2)
-    store.prune(5, "deployed")
+    store.prune(5, store.incoming / "deployed")
     assert [path.name for path in store.incoming.iterdir()] == ["young"]
 
 

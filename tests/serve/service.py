@@ -58,7 +58,7 @@ class Service:
         **headers: str,
     ) -> Answer:
         """Send a request on a connection of its own; `host_` and the like become headers."""
-        connection = http.client.HTTPConnection(*self.address, timeout=30)
+        connection = http.client.HTTPConnection(*self.address, timeout=120)
         with contextlib.closing(connection):
             sent = {name.strip("_").replace("_", "-"): value for name, value in headers.items()}
             if body is not None and kind:

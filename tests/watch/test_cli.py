@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -79,6 +82,30 @@ def test_a_video_is_read_one_line_a_reading_and_the_numbers_follow_it(
     assert 190 < y < y + h < 290
 
 
+def test_a_terminal_is_shown_the_numbers_when_they_change(tmp_path: Path, show: Show, film: Film) -> None:
+    film(tmp_path / "meter.avi", [show("4096")] * 12 + [show("4097")] * 12)
+
+    def seen(*options: str) -> str:
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "edgemnist", "watch", "meter.avi", "--exports", REFERENCE, "--every"]
+        process = subprocess.Popen([*command, *options], stdout=theirs, stderr=subprocess.DEVNULL, cwd=tmp_path)
+        os.close(theirs)
+        said = b""
+        # Linux tells of the end of a terminal with an error.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 4096):
+                said += chunk
+        os.close(ours)
+        assert process.wait(30) == 0
+        return re.sub(r"\x1b\[[0-9;]*m", "", said.decode())
+
+    rows = [row.split() for row in seen().splitlines()]
+    assert [row[1] for row in rows] == ["nothing", "4096", "4097"]
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", row[0]) for row in rows)
+    assert rows[0][-1] == "meter.avi"
+    assert texts(lines(seen("--json"))) == ["4096", "4097"]
+
+
 def test_frames_that_show_nothing_new_are_skipped(edgemnist: Run, tmp_path: Path, show: Show, film: Film) -> None:
     film(tmp_path / "meter.avi", [show("77")] * 30)
     readings = lines(edgemnist("watch", "meter.avi", "--exports", REFERENCE).stdout)
@@ -139,23 +166,23 @@ def test_a_video_that_changes_its_size_is_read_on(edgemnist: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((), 2, "There is nothing to watch"),
-        (("nowhere.mp4",), 2, "There is no nowhere.mp4 to watch"),
+        ((), 2, "No source is named"),
+        (("nowhere.mp4",), 2, "nowhere.mp4 does not exist"),
         (("text.mp4",), 2, "text.mp4 is not a video that can be read"),
         (("empty.mp4",), 2, "empty.mp4 is not a video that can be read"),
         (("9", "--give-up", "0"), 2, "Camera 9 has given no picture for 0 seconds"),
         (("picamera",), 3, "sudo apt install python3-picamera2"),
         (("--source", "picamera"), 3, "picamera2, which is not installed"),
-        (("0", "--source", "1"), 2, "give one of them"),
-        (("0", "--source-file", "url"), 2, "give one of them"),
+        (("0", "--source", "1"), 2, "give only one of them"),
+        (("0", "--source-file", "url"), 2, "give only one of them"),
         (("--source-file", "nowhere"), 2, "The source file nowhere cannot be read: No such file"),
         (("--source-file", "empty.mp4"), 2, "The source file empty.mp4 is empty"),
         (("--source-file", "url", "--give-up", "0"), 2, "http://127.0.0.1:9/ has given no picture for 0 seconds"),
-        (("text.mp4", "--once"), 2, "--once is for a directory"),
-        ((".", "--steady", "0"), 2, "--steady 0 is no number of frames"),
+        (("text.mp4", "--once"), 2, "--once needs a directory, and text.mp4 is not one"),
+        ((".", "--steady", "0"), 2, "--steady must be at least 1 (got 0)"),
         (("broken.png",), 2, "broken.png is not a picture"),
-        ((".", "--give-up", "nan"), 2, "--give-up has to be at least 0"),
-        ((".", "--give-up", "-1"), 2, "--give-up has to be at least 0"),
+        ((".", "--give-up", "nan"), 2, "--give-up must be at least 0 (got nan)"),
+        ((".", "--give-up", "-1"), 2, "--give-up must be at least 0 (got -1)"),
     ],
 )
 def test_what_cannot_be_watched_is_said_in_a_sentence(
