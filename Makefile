@@ -2,6 +2,8 @@
 # make test   the whole test-suite; what it leaves out for want of a program is named at the end
 # make test-fast   what needs no training, browser, ssh or emulation: a minute
 # make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
+# make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
+#                that no test notices; `.venv/bin/mutmut show NAME` shows one
 # make lint   style, types and the direction of imports
 # make docs   the book, into site/index.html
 # make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
@@ -18,7 +20,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-fast test-full-data test-pi test-native wheels lint docs format setup clean
+.PHONY: demo test test-fast test-full-data test-mutants test-pi test-native wheels lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -61,6 +63,11 @@ test-full-data: $(STAMP)
 		echo "Say where the four IDX files of MNIST are: make test-full-data EDGEMNIST_DATA=DIR" >&2; exit 2; fi
 	$(BIN)/python -m pytest -m full_data tests/train/test_full_data.py tests/export/test_full_data.py
 
+test-mutants: $(STAMP)
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 test-pi: $(STAMP)
 	$(BIN)/python -m pytest -m pi tests/pi
 
@@ -90,4 +97,4 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "all": "Pipeline",
     "data": "Pipeline",
     "train": "Pipeline",
+    "train-likeness": "Pipeline",
     "export": "Pipeline",
     "verify": "Pipeline",
     "bench": "Pipeline",
@@ -43,6 +44,11 @@ COMMANDS: Final = {
 Each has its options in `edgemnist/<name>/cli.py`."""
 
 
+def folder_of(command: str) -> str:
+    """Return the folder of a command."""
+    return command.replace("-", "_")
+
+
 class Commands(TyperGroup):
     """Imports the command that was asked for, and turns errors into a message, a hint and an exit code."""
 
@@ -56,7 +62,7 @@ class Commands(TyperGroup):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(importlib.import_module(f"edgemnist.{cmd_name}.cli").app)
+        command = typer.main.get_command(importlib.import_module(f"edgemnist.{folder_of(cmd_name)}.cli").app)
         command.name = cmd_name
         command.rich_help_panel = COMMANDS[cmd_name]  # type: ignore[attr-defined]  # Typer's own class has it
         return command

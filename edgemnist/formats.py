@@ -26,6 +26,8 @@ class FormatEntry(Entry):
     """Regular expression that the first bytes of every file match, and those of no other format."""
     quantizations: tuple[str, ...]
     """What can be asked for, the default first."""
+    by_name: bool = False
+    """Whether an export makes it only where a user asks for it by name."""
 
 
 FORMATS: Registry[FormatEntry] = Registry(
@@ -61,6 +63,22 @@ FORMATS: Registry[FormatEntry] = Registry(
             # Every writer's ModelProto starts with field 1, the version of the representation: tag 0x08, then a varint.
             magic=rb"\x08[\x01-\x7f]",
             quantizations=("float32", "int8", "dynamic"),
+        ),
+        "c": FormatEntry(
+            target="edgemnist.export.c:CExporter",
+            summary="One C file with network and engine, for microcontrollers",
+            title="C",
+            requires=(
+                _KERAS,
+                Package("ai-edge-litert", "ai_edge_litert"),
+                Package("ai-edge-quantizer", "ai_edge_quantizer"),
+            ),
+            extra="train",
+            suffix=".c",
+            # The licence, which begins each file that is exported.
+            magic=rb"/\* SPDX",
+            quantizations=("int8",),
+            by_name=True,
         ),
     },
 )

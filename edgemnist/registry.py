@@ -11,7 +11,6 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from edgemnist.errors import MissingDependencyError, UnknownNameError
@@ -38,15 +37,14 @@ class Package:
 
 
 @dataclass(frozen=True)
-class CompiledLibrary(Package):
-    """A shared library that lies beside a module of edgemnist's own: `module` is where it would be imported from."""
+class Resource(Package):
+    """Something else that an entry stands on: `module` is `module:function`, which returns its version, or None."""
 
     def version(self) -> str | None:
-        """Return edgemnist's version, which the library came with, or None where it was not compiled."""
-        from edgemnist import __version__
-
-        *folders, stem = self.module.split(".")[1:]
-        return __version__ if any(Path(__file__).parent.joinpath(*folders).glob(f"{stem}.[ds]*")) else None
+        """Return the version, or None where it is missing."""
+        module, _, function = self.module.partition(":")
+        found: str | None = getattr(importlib.import_module(module), function)()
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

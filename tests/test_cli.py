@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from edgemnist.app import COMMANDS
+from edgemnist.app import COMMANDS, folder_of
 from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY, Run, run_edgemnist
 
@@ -40,7 +40,7 @@ def test_every_command_has_help_with_an_example_and_json(command: str, edgemnist
 
 
 def test_every_command_is_listed_in_the_order_of_the_pipeline(edgemnist: Run) -> None:
-    assert all((PACKAGE / command / "cli.py").exists() for command in COMMANDS)
+    assert all((PACKAGE / folder_of(command) / "cli.py").exists() for command in COMMANDS)
     text = edgemnist("--help").stdout
     places = [text.index(f"│ {command} ") for command in COMMANDS]
     assert places == sorted(places)

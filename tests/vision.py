@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 import edgemnist
-from benchmarks.vision.synthetic.digits import Digits, evaluation_digits
+from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.exports.directory import reference_directory
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.train_likeness.synthetic.digits import Digits
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from benchmarks.vision.synthetic.page import Page, compose_page
-from benchmarks.vision.synthetic.styles import STYLES, quarter
+from edgemnist.train_likeness.synthetic.page import Page, compose_page
+from edgemnist.train_likeness.synthetic.styles import STYLES, quarter
 
 PAGES: Final = Path(__file__).parents[2] / "tests" / "read" / "pages"
 NAMES: Final = ("photo", "slanted", "ruled", "table", "everything")

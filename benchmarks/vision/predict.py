@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.vision.report import load_reference, save
-from benchmarks.vision.synthetic.camera import photograph_digit
-from benchmarks.vision.synthetic.digits import Digits, evaluation_digits
-from benchmarks.vision.synthetic.strokes import draw_thin
+from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.errors import ImageError
 from edgemnist.images import normalize_digit
 from edgemnist.images.grey import Grey
+from edgemnist.train_likeness.synthetic.camera import photograph_digit
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.strokes import draw_thin
 
 SEED: Final = 11
 Draw = Callable[[Grey, np.random.Generator], Grey]

@@ -14,12 +14,12 @@ from PIL import Image
 
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from benchmarks.vision.synthetic.strokes import draw_letter, print_text, scribble
 from edgemnist.images import normalize_digit
 from edgemnist.images.grey import Grey
 from edgemnist.read import read_page
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
 from edgemnist.read.judge import judge
+from edgemnist.train_likeness.synthetic.strokes import draw_letter, print_text, scribble
 
 FONTS: Final = ("STIXGeneral", "cmr10", "cmss10", "script", "script-complex")
 COPIES: Final = 6

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.vision.synthetic.page import Truth
 from edgemnist.results.pictures import ReadDigit
-
-Box = tuple[float, float, float, float]
+from edgemnist.train_likeness.synthetic.page import Truth, overlap
 
 MIN_OVERLAP: Final = 0.4
 """A box that shares less of its union with the true one has not found the digit."""
@@ -66,13 +64,3 @@ def score(digits: Sequence[ReadDigit], truths: Sequence[Truth]) -> Score:
         false=sum(digit.digit is not None for d, digit in enumerate(digits) if d not in matched),
         in_order=order == sorted(order),
     )
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Return the intersection of two boxes by their union."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (one[2] * one[3] + other[2] * other[3] - shared)

@@ -1,6 +1,6 @@
 """Does it help to train `standard` on thicker and thinner strokes as well?
 
-    python -m benchmarks.vision.strokes ../shared/mnist
+    python -m benchmarks.vision.strokes DIRECTORY
 
 Trains 784-512-10 by the recipe `standard`, as it is and with strokes changed by up to 0.3 and 0.6, from three seeds on
 the first 50,000 training images, and counts on the last 10,000: as they are, and 2,000 of them photographed or drawn
@@ -19,14 +19,15 @@ import numpy as np
 
 from benchmarks.vision.predict import DRAWINGS, SEED, normalized
 from benchmarks.vision.report import save
-from benchmarks.vision.synthetic.digits import VALIDATION, Digits
 from edgemnist.data.dataset import Split
 from edgemnist.data.sources import find_dataset
 from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits
 from edgemnist.train.recipes import RECIPES, Plan
 from edgemnist.train.record import accuracy
+from edgemnist.train_likeness.synthetic.digits import Digits
 
+VALIDATION: Final = 10_000
 STROKES: Final = (0.0, 0.3, 0.6)
 SEEDS: Final = 3
 PICTURES: Final = 2000

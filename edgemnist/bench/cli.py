@@ -89,9 +89,9 @@ def bench(
     from edgemnist.bench.screen import bench_page, fleet_bench_page
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.directory import Exports, check_output
 
-    options.check_output("--save", save)
+    check_output("--save", save)
     if on:
         options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
         from edgemnist.deploy.remote import bench_on

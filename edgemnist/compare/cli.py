@@ -41,8 +41,9 @@ def compare(
     from edgemnist.compare.screen import compare_page
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.exports.directory import check_output
 
-    options.check_output("--save", save)
+    check_output("--save", save)
     config = BenchConfig(
         threads=threads, batch_size=1, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
     )

@@ -173,19 +173,6 @@ def check_png(sheet: Path | None) -> None:
         raise UsageError(f"--sheet writes a PNG, and {sheet} does not end in .png")
 
 
-def check_output(option: str, path: Path | None) -> None:
-    """Raise UsageError where an option would replace a model file, or a file of an export directory's record."""
-    from edgemnist.exports.manifest import MANIFEST_FILE, RECORD_FILES
-    from edgemnist.runtimes import is_model_file
-
-    if path is None or not path.exists():
-        return
-    recorded = path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists()
-    if recorded or is_model_file(path):
-        what = "a file of an export directory" if recorded else "a model"
-        raise UsageError(f"{option} would replace {path}, {what}", hint="Name another file.")
-
-
 def only(option: str, hosts: Sequence[str]) -> str:
     """Return the one board that an option names. Raises UsageError for several."""
     if len(hosts) != 1:

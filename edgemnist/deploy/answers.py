@@ -123,7 +123,8 @@ def clean(text: str, *, most: int | None = None) -> str:
 
     Line breaks stay, as what is read line by line needs them.
     """
-    shown = text if most is None else text[:most]
+    # ssh ends its own lines as a terminal wants them.
+    shown = (text if most is None else text[:most]).replace("\r\n", "\n")
     return (
         shown
         if shown.isprintable()

@@ -82,9 +82,11 @@ def parse_host(text: str) -> Host:
 class Connection:
     """One login to a board, shared by every step. Made by `connect`."""
 
-    def __init__(self, host: Host, options: list[str]) -> None:
+    def __init__(self, host: Host, options: list[str], cut: Callable[[], None] | None = None) -> None:
+        """`cut` ends the connection at once, and with it everything that goes through it."""
         self.host = host
         self._options = options
+        self._cut = cut
 
     def run(
         self,
@@ -107,7 +109,7 @@ class Connection:
 
             def give_up() -> None:
                 late.set()
-                ssh.kill()
+                self._end(ssh)
 
             clock = threading.Timer(limit_s, give_up)
             drain = threading.Thread(target=_drain, args=(ssh.stderr, errors), daemon=True)
@@ -138,13 +140,19 @@ class Connection:
         while line := ssh.stdout.readline(MOST_LINE_BYTES):
             left -= len(line)
             if left < 0 or len(line) == MOST_LINE_BYTES:
-                ssh.kill()
+                self._end(ssh)
                 raise DeployError(
                     f"{self.host.name} answers with more than {(MOST_BYTES if left < 0 else MOST_LINE_BYTES) >> 20} MB",
                     hint=f"Does its login script write anything? ssh {self.host.destination} true",
                 )
             if on_line is not None:
                 on_line(line.decode(errors="replace").rstrip("\n"))
+
+    def _end(self, ssh: subprocess.Popen[bytes]) -> None:
+        # The one that shares the connection has handed its pipes over, and they stay open when it ends.
+        if self._cut is not None:
+            self._cut()
+        ssh.kill()
 
     def put(self, local: Path, remote: str) -> None:
         """Send a file; what is there of it already is not sent again.
@@ -202,7 +210,7 @@ def connect(host: Host, ssh_config: Path | None = None, stop: Stop | None = None
             # Everything else goes through the master, and ends with it.
             with (stop or Stop()).by(master.kill):
                 _await_login(host, ssh_config, master)
-                yield Connection(host, [*options, "-o", "ControlMaster=no"])
+                yield Connection(host, [*options, "-o", "ControlMaster=no"], master.kill)
         except KeyboardInterrupt:
             master.kill()
             raise
@@ -280,16 +288,18 @@ def _running(command: list[str], **streams: object) -> Iterator[subprocess.Popen
 
 def _drain(stream: IO[bytes], said: list[str]) -> None:
     """Read a stream to its end, and keep the first of it."""
-    said.append(stream.read(MOST_ERROR_BYTES).decode(errors="replace"))
-    while stream.read(MOST_ERROR_BYTES):
-        pass
+    # Whoever gives up closes it.
+    with contextlib.suppress(OSError, ValueError):
+        said.append(stream.read(MOST_ERROR_BYTES).decode(errors="replace"))
+        while stream.read(MOST_ERROR_BYTES):
+            pass
 
 
 def _feed(stream: IO[bytes], data: bytes) -> None:
     # If the other end is gone, the exit code tells.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         stream.write(data)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         stream.close()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -53,6 +53,8 @@ class Exported:
     """The contents of the file."""
     input: TensorSpec
     output: TensorSpec
+    companions: Mapping[str, bytes] = field(default_factory=dict)
+    """Contents of files that go with it, by name: what users need beside it, and no runtime reads."""
 
 
 class Exporter(ABC):
@@ -88,13 +90,13 @@ class Exporter(ABC):
         try:
             return self.inspect(data, quantization)
         except ArtifactError as error:
-            found = first_failing_layer(
+            layer = first_failing_layer(
                 self.source.original, self.source.model, lambda part: self.runs(self.convert(part, quantization))
             )
-            if not found:
+            if not layer:
                 raise
             raise ModelError(
-                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its layer {found} cannot be "
+                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its layer {layer} cannot be "
                 f"executed ({error.message.rpartition(': ')[2]})",
                 hint=_OTHERWISE,
             ) from error
@@ -284,10 +286,12 @@ def artifact_specs(
 ) -> tuple[ArtifactSpec, ...]:
     """Return the artifacts that a format and quantizations, or the absence of either, stand for.
 
-    Neither means everything. A format alone means its default quantization, quantizations alone mean every format that
-    has them. Raises UnknownNameError for a name that is not known, or that the format does not have.
+    Neither means everything that need not be asked for by name. A format alone means its default quantization,
+    quantizations alone mean every such format that has them. Raises UnknownNameError for a name that is not known, or
+    that the format does not have.
     """
-    formats = list(FORMATS) if format is None else [format]
+    usual = [name for name, entry in FORMATS.items() if not entry.by_name]
+    formats = usual if format is None else [format]
     offered = [ArtifactSpec(name, quantization) for name in formats for quantization in FORMATS[name].quantizations]
     if not quantizations:
         return tuple(offered) if format is None else (offered[0],)

@@ -100,6 +100,7 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
             **kept_model(exports, source.data),
             MODEL_FILE: source.data,
             **made,
+            **{name: data for one in exported.values() for name, data in one.companions.items()},
             GOLDEN_FILE: packed,
             ANSWERS_FILE: answers,
             MANIFEST_FILE: _in_order(manifest).encode(),

@@ -12,13 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgemnist.errors import ArtifactError, ManifestError
+from edgemnist.errors import ArtifactError, ManifestError, UsageError
 from edgemnist.exports.findings import Findings
 from edgemnist.exports.manifest import (
     DEFAULT_EXPORTS,
     GOLDEN_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
+    RECORD_FILES,
     Artifact,
     Manifest,
     check_recorded,
@@ -389,3 +390,13 @@ def reference_directory() -> Path:
 def is_reference(directory: Path) -> bool:
     """Return whether a directory is the reference, which is everybody's, and stays as it is."""
     return directory.resolve() == reference_directory().resolve()
+
+
+def check_output(option: str, path: Path | None) -> None:
+    """Raise UsageError where an option would replace a model file, or a file of an export directory's record."""
+    if path is None or not path.exists():
+        return
+    recorded = path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists()
+    if recorded or is_model_file(path):
+        what = "a file of an export directory" if recorded else "a model"
+        raise UsageError(f"{option} would replace {path}, {what}", hint="Name another file.")

@@ -25,6 +25,11 @@ OVERSAMPLING: Final = 5
 MIN_STROKE: Final = 2.2
 """Width, in pixels of the final picture, to which thinner strokes are thickened: the lower quartile of MNIST, measured
 by `stroke_width` over the training images (5 % 1.8, 25 % 2.2, 50 % 2.6, 75 % 3.1, 95 % 4.2)."""
+MAX_STROKE: Final = 4.2
+"""Width to which thicker strokes are thinned: bold print, and what a lens has blurred. Few of MNIST's are thicker."""
+
+LEFT: Final = 0.3
+"""Strokes are not thinned to less than this share of their ink: a blot stays one."""
 
 HALF: Final = 127
 """A pixel that is stronger lies more than half within a stroke."""
@@ -40,9 +45,11 @@ def fit_digit(ink: Ink) -> Ink:
         return np.zeros((IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
     # Scaled first: lines thinner than a pixel, which come out as dashes in the picture, are even after that.
     large = _crop(_sharpen(_scale(_crop(ink, ink.max() * EDGE_LOW), BOX_SIDE * OVERSAMPLING)), HALF)
-    lacking = MIN_STROKE * OVERSAMPLING - stroke_width(large)
-    if lacking >= 1:
+    width = stroke_width(large)
+    if (lacking := MIN_STROKE * OVERSAMPLING - width) >= 1:
         large = _thicken(large, round(lacking / 2))
+    elif (excess := width - MAX_STROKE * OVERSAMPLING) >= 1:
+        large = _thin(large, round(excess / 2))
     return _centre(_scale(large, BOX_SIDE))
 
 
@@ -105,6 +112,13 @@ def _thicken(strokes: Ink, steps: int) -> Ink:
         else:
             grown = np.maximum(rows[:, 1:-1], np.maximum(padded[1:-1, :-2], padded[1:-1, 2:]))
     return grown
+
+
+def _thin(strokes: Ink, steps: int) -> Ink:
+    """Shrink strokes by `steps` pixels from each side, where that leaves most of them."""
+    ground = 255 - _thicken(255 - np.pad(strokes, steps + 1), steps)
+    thinned = ground[steps:-steps, steps:-steps]
+    return thinned if np.count_nonzero(thinned > HALF) > LEFT * np.count_nonzero(strokes > HALF) else strokes
 
 
 def _centre(digit: Ink) -> Ink:

@@ -29,18 +29,22 @@ class Origin:
     version: str
     """Of edgemnist."""
     model_sha256: str
+    tflite_sha256: str
+    """Of the TFLite file that answers the same bits."""
     labels: Sequence[str]
+
+
+def tflite_sha256_of(source: bytes) -> str | None:
+    """Return the SHA-256 of the TFLite file that a C file of ours names, or None for another file."""
+    found = re.search(rb"TFLite file with the SHA-256\n \*   ([0-9a-f]{64})\n", source[:4_000])
+    return found[1].decode() if found else None
 
 
 def c_header(network: Network, origin: Origin) -> str:
     """Return the declarations, which the C file also has in it."""
     probabilities = network.has_softmax and network.layers[-1].softmax_map is None
-    numbers = network.output
     meaning = (
-        "Writes the probability of each class in steps of 1/256"
-        if probabilities
-        else f"Writes the score of each class, {numbers.scale!r} * (score - "
-        f"{numbers.zero_point - int(np.iinfo(numbers.dtype).min)})"
+        "probability of each class in steps of 1/256" if probabilities else "score of each class in steps of its scale"
     )
     return f"""\
 /* A classifier of images of 28 x 28 pixels, made by edgemnist {origin.version}. */
@@ -55,12 +59,15 @@ def c_header(network: Network, origin: Origin) -> str:
 extern "C" {{
 #endif
 
-/* {meaning}, and returns the index of the
+/* Writes the {meaning}, and returns the index of the
  * first of the highest. `image` has a byte a pixel, row by row, white (255) on black (0). Not reentrant. */
 int edgemnist_classify(const uint8_t image[{IMAGE_SIDE**2}], uint8_t probabilities[EDGEMNIST_CLASSES]);
 
-/* The name of each class. */
+/* How many classes there are, the name of each, and what the numbers stand for: scale * (number - zero point). */
+extern const int edgemnist_class_count;
 extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
+extern const float edgemnist_score_scale;
+extern const int edgemnist_score_zero_point;
 
 #ifdef __cplusplus
 }}
@@ -85,7 +92,10 @@ def c_source(network: Network, origin: Origin) -> str:
  *
  * A dense network of {shape} units in int8 and the engine that executes it, in one C99 file without dependencies.
  * Made by edgemnist {origin.version} from the Keras model with the SHA-256
- * {origin.model_sha256}.
+ *   {origin.model_sha256}
+ * It answers every bit of the TFLite file with the SHA-256
+ *   {origin.tflite_sha256}
+ * in the reference kernels.
  * Read-only data: {tables.bytes:,} bytes. Static memory: {_scratch_bytes(levels, most_inputs):,} bytes.
  *
  * Compile it with your program and include the declarations, which also are in a header of their own. With
@@ -93,7 +103,10 @@ def c_source(network: Network, origin: Origin) -> str:
  */
 """
     network_text = f"""\
+const int edgemnist_class_count = EDGEMNIST_CLASSES;
 const char *const edgemnist_labels[EDGEMNIST_CLASSES] = {{{labels}}};
+const float edgemnist_score_scale = {_float(network.output.scale)};
+const int edgemnist_score_zero_point = {network.score_zero_point};
 
 static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
 {layers},
@@ -208,6 +221,11 @@ def _number(value: int, dtype: np.dtype[Any]) -> str:
     return "INT32_MIN" if value == np.iinfo(np.int32).min else str(value)
 
 
+def _float(value: float | None) -> str:
+    """Return a float32 as C writes it, to the last bit: nine digits tell any two apart."""
+    return f"{np.float32(1 if value is None else value):.9e}F"
+
+
 def _wrapped(numbers: Iterator[str]) -> Iterator[str]:
     line = ""
     for number in numbers:
@@ -221,6 +239,7 @@ def _wrapped(numbers: Iterator[str]) -> Iterator[str]:
 def _c_string(text: str) -> str:
     """Return a string literal of ASCII alone: other bytes as three octal digits, which no later digit can join."""
     escaped = "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in text.encode()
+        chr(byte) if ord(" ") <= byte <= ord("~") and chr(byte) not in '"\\?' else f"\\{byte:03o}"
+        for byte in text.encode()
     )
     return f'"{escaped}"'

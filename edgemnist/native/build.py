@@ -18,8 +18,9 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
-OPTIONS = ("-std=c99", "-O3", "-DNDEBUG", "-fvisibility=hidden", "-shared")
+OPTIONS = ("-O3", "-DNDEBUG", "-fvisibility=hidden", "-shared")
 SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
+INSTALL = "sudo apt install gcc   (or anywhere: pip install ziglang)"
 ZIG = (sys.executable, "-m", "ziglang", "cc")
 
 
@@ -42,6 +43,21 @@ def library_name() -> str:
     return f"engine{SUFFIXES.get(sys.platform, '.so')}"
 
 
+def library_version() -> str | None:
+    """Return the version of edgemnist that the shared library came with, or None where there is none."""
+    if not (SOURCES / library_name()).exists():
+        return None
+    from edgemnist import __version__
+
+    return __version__
+
+
+def compiler_name() -> str | None:
+    """Return the name of the C compiler, or None where there is none."""
+    found = find_compiler()
+    return None if found is None else Path(found[0]).name
+
+
 def engine_sources() -> list[Path]:
     """Return the C files of the shared library."""
     return [SOURCES / "engine.c", SOURCES / "library.c", *sorted(SOURCES.glob("kernel_*.c"))]
@@ -49,22 +65,26 @@ def engine_sources() -> list[Path]:
 
 def compile_library(target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()) -> None:
     """Compile the shared library to `target`. Raises CompilerError."""
+    compile_c(engine_sources(), target, compiler=compiler, options=(*OPTIONS, *options))
+
+
+def compile_c(
+    sources: Sequence[Path], target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()
+) -> None:
+    """Compile C99 files to `target`, which is there as a whole or not at all. Raises CompilerError."""
     compiler = compiler or find_compiler()
     if compiler is None:
-        raise CompilerError(
-            "There is no C compiler. Install one with: sudo apt install gcc   (or anywhere: pip install ziglang)"
-        )
+        raise CompilerError(f"There is no C compiler. Install one with: {INSTALL}")
     position = () if target.suffix == ".dll" else ("-fPIC",)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".engine-") as directory:
         made = Path(directory) / target.name
-        sources = map(str, engine_sources())
-        command = [*compiler, *OPTIONS, *position, *options, *sources, "-o", str(made)]
+        command = [*compiler, "-std=c99", *position, *options, *map(str, sources), "-o", str(made)]
         try:
             done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own sources
         except OSError as error:
             raise CompilerError(f"{compiler[0]} cannot be run: {error.strerror}. Name another with: CC=gcc") from error
         if done.returncode != 0:
-            raise CompilerError(f"{compiler[0]} cannot compile the engine: {first_error(done.stderr)}")
+            raise CompilerError(f"{compiler[0]} cannot compile {sources[0].name}: {first_error(done.stderr)}")
         made.replace(target)
 
 

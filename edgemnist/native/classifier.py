@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ class NativeClassifier(ChunkedClassifier):
     """A full-int8 `.tflite` file, executed by the native engine.
 
     Every answer equals the integer runtime's in every bit, whichever kernel computes it. Blank parts of an image are
-    skipped, so the time of a call depends on its ink. Calls with one image take turns, others run side by side.
+    skipped, so the time of a call depends on its ink.
     """
 
     def __init__(
@@ -49,11 +48,15 @@ class NativeClassifier(ChunkedClassifier):
         self._decoded = np.roll(dequantize_scores(network.output), np.iinfo(network.output.dtype).min)
         self._pool = ThreadPoolExecutor(threads, "edgemnist-native") if threads > 1 else None
         self._threads = threads
-        image, answer = aligned(SINGLE[1] * SINGLE[2]).reshape(SINGLE), np.empty((1, self._classes), dtype=np.float32)
-        call, self._kept = self._prepare(image, answer)
-        self._single = _OneImage(self._library, call, image, answer)
-        self._one = self._single.call
+        self._image = aligned(SINGLE[1] * SINGLE[2]).reshape(SINGLE)
+        self._one_answer = np.empty((1, self._classes), dtype=np.float32)
+        call = self._prepare(self._image, self._one_answer)
+        self._single = Single(call, self._one_answer.copy, super().predict_proba)
+        self._single.kept = call.kept
         self._set_up(path, labels)
+        if HAS_LOCK and not self._has_logits:
+            # What boards are asked for most, without a line of Python.
+            self.predict_proba = self._library.single(self._single)  # type: ignore[assignment, method-assign]
 
     @classmethod
     def load(
@@ -78,22 +81,21 @@ class NativeClassifier(ChunkedClassifier):
 
     def steps(self) -> Steps:
         """Return the steps of a call with a single image; see `Classifier.steps`."""
-        single = self._single
+        single, image, answer = self._single, self._image, self._library.answer
         return Steps(
-            prepare=lambda images: single.images.__setitem__(..., images),
-            invoke=single.run,
-            finish=single.answers.copy,
+            prepare=lambda images: image.__setitem__(..., images),
+            invoke=lambda: answer(ctypes.byref(single)),
+            finish=self._one_answer.copy,
         )
 
-    def _prepare(self, images: Images, answers: Probabilities) -> tuple[Call, list[object]]:
-        """Return a call of the library that answers `images`, in order in memory, and what to keep for it as well."""
+    def _prepare(self, images: Images, answers: Probabilities) -> Call:
+        """Return a call of the library that answers `images`, in order in memory; it keeps alive what it points to."""
         count = len(images)
-        model = ctypes.addressof(self._model.structure)
         scores = np.empty((count, self._classes), dtype=np.uint8)
-        scratch = aligned(self._kernel.scratch_bytes(model, count))
+        scratch = aligned(self._kernel.scratch_bytes(ctypes.addressof(self._model.structure)))
         call = Call(
             kernel=ctypes.addressof(self._kernel),
-            model=model,
+            model=ctypes.addressof(self._model.structure),
             decoded=self._decoded.ctypes.data,
             images=images.ctypes.data,
             count=count,
@@ -101,7 +103,8 @@ class NativeClassifier(ChunkedClassifier):
             answers=answers.ctypes.data,
             scratch=scratch.ctypes.data,
         )
-        return call, [scores, scratch]
+        call.kept = (self._kernel, self._model, self._decoded, images, scores, answers, scratch)
+        return call
 
     def _scores(self, images: Images) -> Probabilities:
         answers = np.empty((len(images), self._classes), dtype=np.float32)
@@ -109,34 +112,13 @@ class NativeClassifier(ChunkedClassifier):
         if self._pool is None:
             self._answer_part(images, answers)
             return answers
-        # Whole caches of images for each thread; the engine takes 16 at a time.
         part = -(-len(images) // self._threads)
         starts = range(0, len(images), part)
         list(self._pool.map(lambda at: self._answer_part(images[at : at + part], answers[at : at + part]), starts))
         return answers
 
     def _answer_part(self, images: Images, answers: Probabilities) -> None:
-        call, _kept = self._prepare(images, answers)
-        self._library.answer(ctypes.byref(call))
-
-
-class _OneImage:
-    """Everything that a call with one image needs, prepared: such calls take turns."""
-
-    def __init__(self, library: Library, call: Call, images: Images, answers: Probabilities) -> None:
-        """`call` answers `images`, uint8 [1, 28, 28], in `answers`, float32 [1, C]."""
-        self.images, self.answers = images, answers
-        self._single = Single(call, answers.copy, np.ascontiguousarray)
-        answer, reference = library.answer, ctypes.byref(self._single)
-        self.run: Callable[[], None] = lambda: answer(reference)
-        self._lock = threading.Lock()
-        self.call = library.single(self._single) if HAS_LOCK else self._in_turn
-
-    def _in_turn(self, images: Images) -> Probabilities:
-        with self._lock:
-            self.images[...] = images
-            self.run()
-            return self.answers.copy()
+        self._library.answer(ctypes.byref(self._prepare(images, answers)))
 
 
 def kernel_names() -> tuple[str, ...]:
@@ -147,7 +129,8 @@ def kernel_names() -> tuple[str, ...]:
 def read_network_file(path: Path, input_range: str | None = None) -> Network:
     """Read a full-int8 TFLite file for the engine; see `quantize_pixels` for `input_range`.
 
-    Raises ArtifactError where it cannot be computed in integers."""
+    Raises ArtifactError where it cannot be computed in integers.
+    """
     data = read_model(path, TFLITE)
     try:
         return read_network(read_graph(data), input_range)

@@ -54,7 +54,7 @@ typedef struct {
     uint8_t unsigned_weights;    /* 1 for w + 128 as uint8 */
     uint16_t small_block;        /* for layers of no more outputs than this, ... */
     uint16_t block;              /* ... and for all others */
-    size_t (*scratch_bytes)(const edgemnist_model *model, size_t images);
+    size_t (*scratch_bytes)(const edgemnist_model *model);
     /* Writes the last layer's outputs, [images][outputs]. Scratch needs an alignment of 64 bytes. */
     void (*run)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores, void *scratch);
 } edgemnist_kernel;

@@ -3,9 +3,8 @@
  *   KERNEL(name)       the name of a function of its own
  *   TARGET             attributes of its functions, such as the instruction set
  *   GROUP              inputs whose weights for one output lie side by side
- *   BLOCK, AT_ONCE     outputs of a block, and blocks that are computed at once for a single image
+ *   BLOCK, AT_ONCE     outputs of a block, and blocks that are computed at once
  *   ALIGNMENT          of the numbers and of the lists, in bytes
- *   TOGETHER           images whose lists are made at once, so that a block of weights is read once for all of them
  *   KERNEL(list)       writes the groups that are not zero to a kernel_list, and returns how many
  *   KERNEL(sums)       adds up bias and weights * inputs of a list for some blocks of outputs
  *   KERNEL(requantize) as edgemnist_requantize
@@ -27,10 +26,9 @@ static size_t KERNEL(levels_bytes)(const edgemnist_model *model)
 }
 
 #ifndef EDGEMNIST_AMALGAMATION
-static size_t KERNEL(scratch_bytes)(const edgemnist_model *model, size_t images)
+static size_t KERNEL(scratch_bytes)(const edgemnist_model *model)
 {
-    const size_t together = images < TOGETHER ? images : TOGETHER;
-    return together * (2U * KERNEL(levels_bytes)(model) + WHOLE_LIST_BYTES(model->most_inputs));
+    return 2U * KERNEL(levels_bytes)(model) + WHOLE_LIST_BYTES(model->most_inputs);
 }
 #endif /* EDGEMNIST_AMALGAMATION */
 
@@ -55,58 +53,37 @@ static void KERNEL(finish)(const edgemnist_layer *layer, uint8_t *outputs)
     }
 }
 
-/* Runs up to TOGETHER images through all layers. */
-TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
+/* Takes one image through all layers. */
+TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *image, uint8_t *scores,
                                    uint8_t *scratch)
 {
+    /* Layers write to two places in turn. */
+    uint8_t *const list = scratch;
+    uint8_t *const levels = scratch + WHOLE_LIST_BYTES(model->most_inputs);
     const size_t levels_bytes = KERNEL(levels_bytes)(model);
-    const size_t list_bytes = WHOLE_LIST_BYTES(model->most_inputs);
-    uint8_t *const lists = scratch;
-    /* Layers write to the two halves in turn: image by image, first the one half, then the other. */
-    uint8_t *const levels = scratch + count * list_bytes;
-    size_t found[TOGETHER];
     int32_t sums[AT_ONCE * BLOCK];
-    const uint8_t *inputs = images;
-    size_t input_step = EDGEMNIST_PIXELS;
+    const uint8_t *inputs = image;
 
     if (model->pixel_map != NULL) {
-        for (size_t image = 0; image < count; ++image) {
-            KERNEL(look_up)(model->pixel_map, images + image * EDGEMNIST_PIXELS,
-                            levels + (2U * image + 1U) * levels_bytes, EDGEMNIST_PIXELS);
-        }
+        KERNEL(look_up)(model->pixel_map, image, levels + levels_bytes, EDGEMNIST_PIXELS);
         inputs = levels + levels_bytes;
-        input_step = 2U * levels_bytes;
     }
     for (size_t index = 0; index < model->layer_count; ++index) {
         const edgemnist_layer *const layer = &model->layers[index];
         uint8_t *const outputs = levels + (index % 2U) * levels_bytes;
-        const size_t blocks = layer->blocks;
-        /* A single image is fastest with as many sums as there are registers, several with few weights at a time. */
-        const size_t step = count > 1U ? 1U : AT_ONCE;
-
-        for (size_t image = 0; image < count; ++image) {
-            found[image] = KERNEL(list)(inputs + image * input_step, layer->inputs, lists + image * list_bytes);
+        const size_t found = KERNEL(list)(inputs, layer->inputs, list);
+        for (size_t block = 0; block < layer->blocks; block += AT_ONCE) {
+            const size_t left = layer->blocks - block;
+            const size_t some = left < AT_ONCE ? left : AT_ONCE;
+            KERNEL(sums)(layer, block, some, inputs, list, found, sums);
+            KERNEL(requantize)(layer, block * layer->block, some * layer->block, sums, outputs);
         }
-        for (size_t block = 0; block < blocks; block += step) {
-            const size_t some = blocks - block < step ? blocks - block : step;
-            for (size_t image = 0; image < count; ++image) {
-                const uint8_t *const list = lists + image * list_bytes;
-                KERNEL(sums)(layer, block, some, inputs + image * input_step, list, found[image], sums);
-                KERNEL(requantize)(layer, block * layer->block, some * layer->block, sums,
-                                   outputs + image * 2U * levels_bytes);
-            }
-        }
-        for (size_t image = 0; image < count; ++image) {
-            KERNEL(finish)(layer, outputs + image * 2U * levels_bytes);
-        }
+        KERNEL(finish)(layer, outputs);
         inputs = outputs;
-        input_step = 2U * levels_bytes;
     }
     const size_t classes = model->layers[model->layer_count - 1U].outputs;
-    for (size_t image = 0; image < count; ++image) {
-        for (size_t i = 0; i < classes; ++i) {
-            scores[image * classes + i] = inputs[image * input_step + i];
-        }
+    for (size_t i = 0; i < classes; ++i) {
+        scores[i] = inputs[i];
     }
 }
 
@@ -115,9 +92,8 @@ static void KERNEL(run)(const edgemnist_model *model, const uint8_t *images, siz
                         void *scratch)
 {
     const size_t classes = model->layers[model->layer_count - 1U].outputs;
-    for (size_t first = 0; first < count; first += TOGETHER) {
-        const size_t some = count - first < TOGETHER ? count - first : TOGETHER;
-        KERNEL(forward)(model, images + first * EDGEMNIST_PIXELS, some, scores + first * classes, scratch);
+    for (size_t image = 0; image < count; ++image) {
+        KERNEL(forward)(model, images + image * EDGEMNIST_PIXELS, scores + image * classes, scratch);
     }
 }
 #endif /* EDGEMNIST_AMALGAMATION */

@@ -15,7 +15,6 @@
 #define BLOCK 32U
 #define AT_ONCE 8U
 #define ALIGNMENT 64U
-#define TOGETHER 16U
 /* The list: the numbers of the groups, then their inputs. The last store may reach LANES beyond what is there. */
 #define LIST_HALF(groups) ((groups) + LANES)
 #define LIST_BYTES(groups) (2U * LIST_HALF(groups) * sizeof(uint32_t))

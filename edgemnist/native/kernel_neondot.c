@@ -14,7 +14,6 @@
 #define SMALL 16U
 #define AT_ONCE 2U
 #define ALIGNMENT 64U
-#define TOGETHER 16U
 
 #include "list.h"
 #include "requantize_neon.h"

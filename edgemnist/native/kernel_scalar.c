@@ -15,7 +15,6 @@
 #define BLOCK EDGEMNIST_SCALAR_BLOCK
 #define AT_ONCE 1U
 #define ALIGNMENT 4U
-#define TOGETHER 1U
 #define LIST_BYTES(groups) ((groups) * sizeof(uint16_t))
 
 static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)

@@ -13,7 +13,7 @@
 
 /* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
 #ifndef EDGEMNIST_ABI
-#define EDGEMNIST_ABI 2
+#define EDGEMNIST_ABI 3
 #endif
 
 typedef struct python_object python_object;
@@ -33,7 +33,7 @@ typedef struct {
     void *internal;
 } python_buffer;
 
-#define C_CONTIGUOUS 0x38 /* PyBUF_C_CONTIGUOUS */
+#define IN_ORDER 0x3C /* PyBUF_C_CONTIGUOUS | PyBUF_FORMAT */
 
 typedef struct {
     int (*get_buffer)(python_object *, python_buffer *, int);       /* PyObject_GetBuffer */
@@ -42,7 +42,6 @@ typedef struct {
     python_object *(*call_with)(python_object *, python_object *);  /* PyObject_CallOneArg */
     void *(*pointer)(python_object *, const char *);                /* PyCapsule_GetPointer */
     void (*clear_error)(void);                                      /* PyErr_Clear */
-    void (*let_go)(python_object *);                                /* Py_DecRef */
 } python_functions;
 
 typedef struct {
@@ -60,13 +59,13 @@ typedef struct {
 typedef struct {
     edgemnist_call call;
     python_object *copy;       /* returns a copy of the array at call.answers */
-    python_object *contiguous; /* returns its argument, an array, with its elements in order */
+    python_object *otherwise; /* called with whatever is not one image in order */
 } edgemnist_single;
 
 EXPORT int edgemnist_abi(void);
 EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index);
 EXPORT void edgemnist_answer(const edgemnist_call *call);
-EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *image);
+EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images);
 
 EXPORT void edgemnist_use_python(const python_functions *functions);
 
@@ -97,32 +96,33 @@ EXPORT void edgemnist_use_python(const python_functions *functions)
     python = functions;
 }
 
-/* The C side of a built-in function of Python (METH_O), called with its lock held. `image` is an array of
- * EDGEMNIST_PIXELS bytes. */
-EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *image)
+/* Whether a buffer is uint8 [1, 28, 28]. */
+static int is_one_image(const python_buffer *buffer)
 {
-    edgemnist_single *const single = python->pointer(capsule, NULL);
+    return buffer->dimensions == 3 && buffer->shape[0] == 1 && buffer->shape[1] == 28 && buffer->shape[2] == 28 &&
+           buffer->format[0] == 'B' && buffer->format[1] == '\0';
+}
+
+/* The C side of a built-in function of Python (METH_O), called with its lock held. */
+EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images)
+{
+    const edgemnist_single *const single = python->pointer(capsule, NULL);
+    edgemnist_call call;
     python_buffer buffer;
-    python_object *copied = NULL;
     if (single == NULL) {
         return NULL;
     }
-    if (python->get_buffer(image, &buffer, C_CONTIGUOUS) != 0) {
+    if (python->get_buffer(images, &buffer, IN_ORDER) != 0) {
         python->clear_error();
-        copied = python->call_with(single->contiguous, image);
-        if (copied == NULL) {
-            return NULL;
-        }
-        if (python->get_buffer(copied, &buffer, C_CONTIGUOUS) != 0) {
-            python->let_go(copied);
-            return NULL;
-        }
+        return python->call_with(single->otherwise, images);
     }
-    single->call.images = buffer.memory;
-    edgemnist_answer(&single->call);
+    if (!is_one_image(&buffer)) {
+        python->release_buffer(&buffer);
+        return python->call_with(single->otherwise, images);
+    }
+    call = single->call;
+    call.images = buffer.memory;
+    edgemnist_answer(&call);
     python->release_buffer(&buffer);
-    if (copied != NULL) {
-        python->let_go(copied);
-    }
     return python->call(single->copy);
 }

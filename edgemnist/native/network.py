@@ -94,6 +94,11 @@ class Network:
         return len(self.layers[-1].weights)
 
     @property
+    def score_zero_point(self) -> int:
+        """The zero point of the last layer's numbers, as distances from the lowest."""
+        return self.output.zero_point - _lowest(self.output)
+
+    @property
     def has_softmax(self) -> bool:
         """Whether the last layer answers with probabilities."""
         return self.layers[-1].exponentials is not None

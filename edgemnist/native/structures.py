@@ -23,7 +23,7 @@ class Kernel(ctypes.Structure):
         ("unsigned_weights", ctypes.c_uint8),
         ("small_block", ctypes.c_uint16),
         ("block", ctypes.c_uint16),
-        ("scratch_bytes", ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)),
+        ("scratch_bytes", ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p)),
         ("run", ctypes.c_void_p),
     ]
 
@@ -54,6 +54,8 @@ class Model(ctypes.Structure):
 class Call(ctypes.Structure):
     """`edgemnist_call`."""
 
+    kept: tuple[object, ...] = ()
+    """What the addresses lead to."""
     _fields_: ClassVar = [
         *((name, ctypes.c_void_p) for name in ("kernel", "model", "decoded", "images")),
         ("count", ctypes.c_size_t),
@@ -64,7 +66,9 @@ class Call(ctypes.Structure):
 class Single(ctypes.Structure):
     """`edgemnist_single`."""
 
-    _fields_: ClassVar = [("call", Call), ("copy", ctypes.py_object), ("contiguous", ctypes.py_object)]
+    kept: tuple[object, ...] = ()
+    """What the addresses in the call lead to."""
+    _fields_: ClassVar = [("call", Call), ("copy", ctypes.py_object), ("otherwise", ctypes.py_object)]
 
 
 def aligned(size: int, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:

@@ -32,9 +32,9 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
 
 def assess(found: Normalized) -> Assessment:
     """Return what the likeness network and the layout of the ink say about a picture."""
-    from edgemnist.read.likeness import digit_likeness
+    from edgemnist.read.likeness import shipped_network
 
-    likeness = [float(value) for value in digit_likeness(found.image[None])[0]]
+    likeness = [float(value) for value in shipped_network().digit_likeness(found.image[None])[0]]
     _, _, width, height = found.box
     return Assessment(likeness=likeness, several=found.several, wide=width > WIDE * height)
 

@@ -1,4 +1,4 @@
-"""A page with a box, a digit and its confidence drawn over everything that was read."""
+"""A page with a box, a digit and its confidence drawn over everything that was read, and the cells of its tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from edgemnist.results.pictures import ReadDigit, ReadResult
 
 ANSWERED: Final = (0, 114, 178)
 REFUSED: Final = (213, 94, 0)
-"""Blue and vermilion of Okabe and Ito's palette, which the colour-blind tell apart."""
+CELL: Final = (0, 158, 115)
+"""Blue, vermilion and bluish green of Okabe and Ito's palette, which the colour-blind tell apart."""
 MAX_SIDE: Final = 2048
 """Longer side of the drawing: larger pages are scaled down."""
 SMALLEST_TEXT: Final = 10
@@ -25,6 +26,12 @@ def draw_boxes(page: Image.Image, result: ReadResult, kind: str = "PNG") -> byte
     size = max(1, round(page.width * scale)), max(1, round(page.height * scale))
     canvas = _visible(page).resize(size, Image.Resampling.BOX)
     draw = ImageDraw.Draw(canvas)
+    for table in result.tables:
+        for cell in table.cells:
+            left, top, width, height = (value * scale for value in cell.box)
+            draw.rectangle((left, top, left + width, top + height), outline=CELL, width=1)
+        corners = [(x * scale, y * scale) for x, y in table.corners]
+        draw.line([*corners, corners[0]], fill=CELL, width=3)
     for digit in result.digits:
         _draw_digit(draw, digit, scale)
     stream = io.BytesIO()

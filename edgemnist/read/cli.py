@@ -12,7 +12,7 @@ from edgemnist.console import command_app, options
 app = command_app()
 
 
-@app.command(epilog="Example: edgemnist read page.jpg --boxes boxes.png")
+@app.command(epilog="Example: edgemnist read form.jpg --csv form.csv --boxes boxes.png")
 def read(
     page: Annotated[
         Path,
@@ -22,8 +22,19 @@ def read(
     *,
     boxes: Annotated[
         Path | None,
-        typer.Option("--boxes", metavar="FILE", help="Write a PNG or JPEG of the page with a box around each digit."),
+        typer.Option(
+            "--boxes",
+            metavar="FILE",
+            help="Write a PNG or JPEG of the page with a box around each digit and each cell.",
+        ),
     ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write the table to a CSV file; several to FILE-1.csv, FILE-2.csv, and so on."
+        ),
+    ] = None,
+    table: Annotated[bool, typer.Option("--table", help="Print the tables of the page instead of its lines.")] = False,
     min_confidence: Annotated[
         float | None,
         typer.Option(
@@ -35,7 +46,7 @@ def read(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Read every digit on a page, line by line, and the numbers that neighbours form."""
+    """Read every digit on a page, line by line, the numbers that neighbours form, and the tables that they stand in."""
     options.limit_numpy_threads()
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
@@ -48,5 +59,7 @@ def read(
     config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
     opened = open_for_answers(exports, artifact, reporter)
     with quiet_libraries():
-        result = read_file(opened, page, config, artifact=artifact, threads=threads, boxes=boxes, reporter=reporter)
-    show(result, lambda: read_page_view(result), json=json)
+        result = read_file(
+            opened, page, config, artifact=artifact, threads=threads, boxes=boxes, csv=csv, reporter=reporter
+        )
+    show(result, lambda: read_page_view(result, tables=table), json=json)

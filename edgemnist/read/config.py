@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from edgemnist.errors import UsageError
+from edgemnist.read.provenance import CALIBRATION_FILE, Calibration, read_record
 
-CALIBRATION_FILE: Final = Path(__file__).with_name("calibration.json")
-"""What `benchmarks/vision/calibrate.py` found on digits of MNIST's training split, for the reference model."""
-
-
-class _Calibration(msgspec.Struct):
-    min_confidence: float
-
-
-DEFAULT_MIN_CONFIDENCE: Final = msgspec.json.decode(CALIBRATION_FILE.read_bytes(), type=_Calibration).min_confidence
+DEFAULT_MIN_CONFIDENCE: Final = read_record(CALIBRATION_FILE, Calibration).min_confidence
+"""What `edgemnist train-likeness` found on held-out training digits, for the reference model."""
 
 
 @dataclass(frozen=True, kw_only=True)

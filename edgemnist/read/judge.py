@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Images, Labels
-from edgemnist.read.likeness import digit_likeness
+from edgemnist.read.likeness import LikenessNetwork, shipped_network
 from edgemnist.runtimes.interface import Classifier
 
 DIGITS: Final = tuple("0123456789")
@@ -25,15 +25,15 @@ class Verdicts:
     """float32 [N]."""
 
 
-def judge(classifier: Classifier, images: Images) -> Verdicts:
+def judge(classifier: Classifier, images: Images, network: LikenessNetwork | None = None) -> Verdicts:
     """Return the most probable class of each image, uint8 [N, 28, 28], and the probability that it is of this class.
 
     A classifier of the ten digits supposes that what it sees is a digit, and says which; its probability is multiplied
-    by the likeness to this very digit. A classifier of other things is taken at its word.
+    by the likeness to this very digit, as `network` sees it, which is the one of the package by default. A classifier
+    of other things is taken at its word. Raises ArtifactError if the package's network is damaged.
     """
     probabilities = classifier.predict_proba(images)
-    classes = probabilities.argmax(axis=1)
-    confidences = probabilities.max(axis=1)
     if tuple(classifier.labels) == DIGITS:
-        confidences = confidences * digit_likeness(images)[np.arange(len(images)), classes]
-    return Verdicts(classes, confidences)
+        # Where one of the two hesitates between two digits, the other decides.
+        probabilities = probabilities * (network or shipped_network()).digit_likeness(images)
+    return Verdicts(probabilities.argmax(axis=1), probabilities.max(axis=1))

@@ -2,11 +2,13 @@
 
 A softmax over ten digits gives a letter to the digit that is least unlike it, often with confidence. So a second
 opinion is asked of a small convolutional network that knows an eleventh class: everything else. NumPy evaluates it. It
-was trained by `benchmarks/vision/train_likeness.py` and comes with the package.
+comes with the package; `edgemnist train-likeness` made it, and `likeness.json` records how.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Images
+from edgemnist.errors import ArtifactError
+from edgemnist.read.provenance import RECORD_FILE, REINSTALL, WEIGHTS_FILE, LikenessRecord, read_record
 
-WEIGHTS_FILE: Final = Path(__file__).with_name("likeness.npz")
 KERNELS: Final = (5, 3)
 """Sides of the kernels of the convolutions; two dense layers follow."""
 STRIDE: Final = 2
@@ -32,28 +35,58 @@ ROWS: Final = 8
 Floats = npt.NDArray[np.float32]
 
 
-def digit_likeness(images: Images) -> Floats:
-    """Return the probability that each image, uint8 [N, 28, 28], is each of the ten digits: float32 [N, 10].
+class LikenessNetwork:
+    """The network with one set of weights."""
 
-    What is missing to 1 is the probability that it is no digit at all.
+    def __init__(self, data: bytes) -> None:
+        """`data` is what `weights_bytes` returned."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            values = [stored[name].astype(np.float32) for name in sorted(stored.files)]
+        layers = [
+            (weights.reshape(-1, weights.shape[-1]), bias)
+            for weights, bias in zip(values[0::2], values[1::2], strict=True)
+        ]
+        # Pixels come as 0 to 255: the scale goes into the weights once instead of into every image.
+        layers[0] = layers[0][0] / np.float32(255), layers[0][1]
+        self._layers = [(_blocks(weights), bias) for weights, bias in layers]
+
+    def digit_likeness(self, images: Images) -> Floats:
+        """Return the probability that each image, uint8 [N, 28, 28], is each of the ten digits: float32 [N, 10].
+
+        What is missing to 1 is the probability that it is no digit at all.
+        """
+        parts = [self._likeness(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+        return np.concatenate(parts) if parts else np.empty((0, 10), dtype=np.float32)
+
+    def _likeness(self, images: Images) -> Floats:
+        *convolutions, (hidden_weights, hidden_bias), (out_weights, out_bias) = self._layers
+        values = images[..., None].astype(np.float32)
+        for (weights, bias), kernel in zip(convolutions, KERNELS, strict=True):
+            values = _convolve(values, weights, bias, kernel)
+        hidden = _multiply(values.reshape(len(images), -1), hidden_weights)
+        hidden += hidden_bias
+        np.maximum(hidden, 0, out=hidden)
+        logits = _multiply(hidden, out_weights)
+        logits += out_bias
+        logits -= logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        return np.asarray(odds[:, :-1] / odds.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+@cache
+def shipped_network(weights: Path = WEIGHTS_FILE, record: Path = RECORD_FILE) -> LikenessNetwork:
+    """Return the network that comes with the package.
+
+    Raises ArtifactError if a file of it is missing, damaged, or not the recorded one.
     """
-    parts = [_likeness(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
-    return np.concatenate(parts) if parts else np.empty((0, 10), dtype=np.float32)
-
-
-def _likeness(images: Images) -> Floats:
-    *convolutions, (hidden_weights, hidden_bias), (out_weights, out_bias) = _layers()
-    values = images[..., None].astype(np.float32)
-    for (weights, bias), kernel in zip(convolutions, KERNELS, strict=True):
-        values = _convolve(values, weights, bias, kernel)
-    hidden = _multiply(values.reshape(len(images), -1), hidden_weights)
-    hidden += hidden_bias
-    np.maximum(hidden, 0, out=hidden)
-    logits = _multiply(hidden, out_weights)
-    logits += out_bias
-    logits -= logits.max(axis=1, keepdims=True)
-    odds = np.exp(logits)
-    return np.asarray(odds[:, :-1] / odds.sum(axis=1, keepdims=True), dtype=np.float32)
+    recorded = read_record(record, LikenessRecord)
+    try:
+        data = weights.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{weights} cannot be read: {error.strerror}", hint=REINSTALL) from error
+    if hashlib.sha256(data).hexdigest() != recorded.sha256:
+        raise ArtifactError(f"{weights} is damaged: its SHA-256 is not the recorded one", hint=REINSTALL)
+    return LikenessNetwork(data)
 
 
 def _convolve(values: Floats, weights: Floats, bias: Floats, kernel: int) -> Floats:
@@ -88,23 +121,12 @@ def _blocks(weights: Floats) -> Floats:
     return np.ascontiguousarray(weights.reshape(inputs, -1, columns).transpose(1, 0, 2))
 
 
-def save_weights(path: Path, layers: Sequence[npt.NDArray[np.float64]]) -> None:
-    """Store kernels, [h, w, in, out] or [in, out], and biases, [out], in turn, in half precision.
+def weights_bytes(layers: Sequence[npt.NDArray[np.float64]]) -> bytes:
+    """Return kernels, [h, w, in, out] or [in, out], and biases, [out], in turn, as an NPZ file in half precision.
 
-    The network's inputs are pixels / 255.
+    The network's inputs are pixels / 255. The same weights give the same bytes.
     """
     halves: dict[str, Any] = {f"{index:02}": values.astype(np.float16) for index, values in enumerate(layers)}
-    np.savez_compressed(path, **halves)
-
-
-@cache
-def _layers() -> list[tuple[Floats, Floats]]:
-    """Return weights, as `_blocks` of float32 [in, out], and bias, float32 [out], of each layer."""
-    with np.load(WEIGHTS_FILE, allow_pickle=False) as stored:
-        values = [stored[name].astype(np.float32) for name in sorted(stored.files)]
-    layers = [
-        (weights.reshape(-1, weights.shape[-1]), bias) for weights, bias in zip(values[0::2], values[1::2], strict=True)
-    ]
-    # Pixels come as 0 to 255: the scale goes into the weights once instead of into every image.
-    layers[0] = layers[0][0] / np.float32(255), layers[0][1]
-    return [(_blocks(weights), bias) for weights, bias in layers]
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **halves)
+    return stream.getvalue()

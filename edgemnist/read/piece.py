@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgemnist.images.paper import Ink
+from edgemnist.read.grid import Grid
 from edgemnist.results.pictures import Box
 
 
@@ -15,11 +16,20 @@ class Piece:
     box: Box
     ink: Ink
     """uint8, of the box's size; 0 where the ink belongs to something else."""
+    table: int | None = None
+    """Number of the table that it is in."""
+    cell: int | None = None
+    """Index of its cell."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Table and cell, or -1 twice outside: what is in two places is not one digit."""
+        return (-1, -1) if self.table is None or self.cell is None else (self.table, self.cell)
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """All pieces of a page."""
+    """All pieces of a page, or of one of its tables."""
 
     candidates: list[Piece]
     """What has the size of a digit, or of several that touch."""
@@ -29,3 +39,18 @@ class Pieces:
     """Of a typical digit, in pixels."""
     complete: bool = True
     """False where there were so many that those with the least ink were left out."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All that there is to read on a page."""
+
+    parts: list[Pieces]
+    """What is outside of all tables, and then what is in each of them."""
+    grids: list[Grid]
+    """The tables, from top to bottom."""
+
+    @property
+    def complete(self) -> bool:
+        """False where there was more than was looked at."""
+        return all(part.complete for part in self.parts)

@@ -12,8 +12,11 @@ from edgemnist.images.find import INK_SHARE, strong_ink
 from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
-from edgemnist.read.piece import Piece, Pieces
+from edgemnist.read.cells import blank_out, is_written_into, pieces_in
+from edgemnist.read.erase import without_grids
+from edgemnist.read.piece import Piece, Pieces, Sheet
 from edgemnist.read.rulings import Rulings, find_rulings, without_rulings
+from edgemnist.read.structure import find_structure
 
 MIN_SIDE: Final = 6
 """Pixels; what is smaller is grain, and not even part of a digit."""
@@ -43,9 +46,30 @@ MAX_PIECES: Final = 2000
 texture have tens of thousands, and each takes time."""
 
 
+def find_sheet(grey: Grey) -> Sheet:
+    """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
+    grids = find_structure(grey, dark=is_dark_on_light(grey))
+    if not grids:
+        return Sheet([find_pieces(grey)], [])
+    ink, _ = _ink_and_rulings(grey)
+    bare = without_grids(ink, grids)
+    inside = {grid: pieces_in(bare, grid, 0) for grid in grids}
+    grids = [grid for grid in grids if is_written_into(grid, inside[grid])]
+    if not grids:
+        return Sheet([find_pieces(grey)], [])
+    bare = without_grids(ink, grids)
+    parts = [pieces_in(bare, grid, number) for number, grid in enumerate(grids)]
+    for grid in grids:
+        blank_out(bare, grid)
+    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING)), *parts], grids)
+
+
 def find_pieces(grey: Grey) -> Pieces:
-    """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w]."""
-    ink, rulings = _ink_and_rulings(grey)
+    """Return what may be a digit, or part of one, in the grey levels of a page without tables, uint8 [h, w]."""
+    return _pieces(*_ink_and_rulings(grey))
+
+
+def _pieces(ink: Ink, rulings: Rulings) -> Pieces:
     strong = strong_ink(ink)
     if strong is None:
         return Pieces([], [], 0)
@@ -53,7 +77,7 @@ def find_pieces(grey: Grey) -> Pieces:
     mask = (ink >= strong * INK_SHARE).astype(np.uint8)
     _, found, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
     labels = np.asarray(found, dtype=np.int32)
-    page_height, page_width = grey.shape
+    page_height, page_width = ink.shape
     x, y, w, h, area = stats.T
     inside = (x > 0) & (y > 0) & (x + w < page_width) & (y + h < page_height)
     inside[0] = False
@@ -64,7 +88,7 @@ def find_pieces(grey: Grey) -> Pieces:
         chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")[:MAX_PIECES]])
     kept: list[int] = chosen.tolist()
     pieces = {label: _cut(ink, labels, label, stats[label]) for label in kept}
-    kept = [label for label in kept if not _is_foreign(pieces[label], max(grey.shape))]
+    kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape))]
     if not kept:
         return Pieces([], [], 0, complete=complete)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Final
 
@@ -115,11 +115,15 @@ class Recognizer:
         """Add each fragment to the digit beside it where that makes the digit more certain."""
         result = list(readings)
         boxes, confidences = _boxes(result), np.array([reading.confidence for reading in result])
+        places = _places(result)
         for fragment in fragments:
             box = np.array(fragment.box)
             gaps = _gaps(box, boxes)
             near = np.flatnonzero(
-                (confidences < DOUBTFUL) & (gaps <= JOIN_GAP * height) & _fits(_around(box, boxes), height)
+                (confidences < DOUBTFUL)
+                & (gaps <= JOIN_GAP * height)
+                & _fits(_around(box, boxes), height)
+                & (places == fragment.place).all(axis=1)
             )
             if not near.size or not self._may_try(1):
                 continue
@@ -194,6 +198,7 @@ class _Trial:
 def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
     """Return the pairs of readings that may be one digit, the later one first."""
     boxes, confidences = _boxes(readings), np.array([reading.confidence for reading in readings])
+    places = _places(readings)
     pairs: list[tuple[int, int]] = []
     for one, (box, confidence) in enumerate(zip(boxes, confidences, strict=True)):
         others = boxes[:one]
@@ -203,6 +208,7 @@ def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
             & (_gaps(box, others) <= JOIN_GAP * height)
             & _fits(both, height)
             & ~_side_by_side(np.minimum(box[3], others[:, 3]), both, height)
+            & (places[:one] == places[one]).all(axis=1)
         )
         pairs += [(one, other) for other in np.flatnonzero(near).tolist()]
     return pairs
@@ -210,6 +216,11 @@ def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
 
 def _boxes(readings: Sequence[Reading]) -> Boxes:
     return np.array([reading.piece.box for reading in readings], dtype=np.int64).reshape(-1, 4)
+
+
+def _places(readings: Sequence[Reading]) -> Boxes:
+    """Return table and cell of each reading, int64 [N, 2]."""
+    return np.array([reading.piece.place for reading in readings], dtype=np.int64).reshape(-1, 2)
 
 
 def _gaps(box: Boxes, others: Boxes) -> npt.NDArray[np.int64]:
@@ -240,4 +251,4 @@ def _merge(one: Piece, other: Piece) -> Piece:
         left, top = piece.box[0] - x, piece.box[1] - y
         patch = ink[top : top + piece.box[3], left : left + piece.box[2]]
         np.maximum(patch, piece.ink, out=patch)
-    return Piece((x, y, w, h), ink)
+    return replace(other, box=(x, y, w, h), ink=ink)

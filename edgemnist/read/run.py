@@ -14,6 +14,7 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.boxes import draw_boxes
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import FINDER, read_page
+from edgemnist.read.sheets import write_csv
 from edgemnist.results.pictures import ReadResult
 from edgemnist.storage import write_file
 
@@ -29,15 +30,17 @@ def read_file(
     artifact: str | None = None,
     threads: int = 1,
     boxes: Path | None = None,
+    csv: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> ReadResult:
-    """Read the digits of a picture file; `boxes` is a PNG or JPEG, by its suffix, to draw them into.
+    """Read the digits of a picture file; `boxes` is a PNG or JPEG, by its suffix, to draw them into, `csv` for tables.
 
     `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken.
 
-    Raises UsageError where `boxes` is neither by its suffix, ImageError for a picture that cannot be read,
+    Raises UsageError where `boxes` is neither by its suffix, ImageError for a picture that cannot be read, or that
+    shows no table if `csv` is given,
     ArtifactError and ManifestError where the artifact cannot be used, MissingDependencyError where OpenCV or the
-    runtime is missing, and StorageError where `boxes` cannot be written.
+    runtime is missing, and StorageError where `boxes` or `csv` cannot be written.
     """
     if boxes is not None and boxes.suffix.lower() not in KINDS:
         raise UsageError(f"--boxes {boxes} is no name of a PNG or JPEG", hint="Let it end in .png or .jpg.")
@@ -53,6 +56,15 @@ def read_file(
         reporter.notice(f"No digits were found on {page}.")
     if not result.complete:
         reporter.notice(f"There is more ink on {page} than on any page of digits, so not all of it was tried.")
+    if csv is not None:
+        if not result.tables:
+            raise ImageError(
+                f"{page} shows no table, so {csv} was not written",
+                hint="A table is found by its lines. Photograph all of them, sharp and from above.",
+            )
+        files = write_csv(csv, result.tables)
+        if len(files) > 1:
+            reporter.notice(f"{page} shows {len(files)} tables: {', '.join(str(file) for file in files)}")
     if boxes is not None:
         write_file(boxes, draw_boxes(picture, result, KINDS[boxes.suffix.lower()]))
     return msgspec.structs.replace(result, source=str(page), artifact=model.name, runtime=model.runtime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -77,7 +78,8 @@ def trimmed(piece: Piece, ink: Ink) -> Piece | None:
         return None
     top, left, bottom, right = found
     x, y, _, _ = piece.box
-    return Piece((x + left, y + top, right - left, bottom - top), ink[top:bottom, left:right])
+    box = x + left, y + top, right - left, bottom - top
+    return replace(piece, box=box, ink=ink[top:bottom, left:right])
 
 
 def _least_costs(ink: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:

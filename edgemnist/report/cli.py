@@ -35,10 +35,10 @@ def report(
     """Write what all commands found out as one HTML file, which opens from disk and needs no network."""
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.directory import Exports, check_output
     from edgemnist.report.run import write_report
 
-    options.check_output("--output", output)
+    check_output("--output", output)
     result = write_report(Exports.open(exports, TerminalReporter()), output, markdown=markdown)
     show(result, lambda: report_page(result), json=json)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edgemnist.results.base import Part, Result
 
 
@@ -42,19 +44,51 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     """One digit on a page."""
 
     digit: int | str | None
-    """The label; None where it was refused, because the confidence is below the threshold."""
+    """The label; None where it was refused: the confidence is below the threshold, or all around are letters. Among
+    digits that are sure, a quarter of the threshold is enough."""
     confidence: float
     """Probability that it is this digit: that of the classifier, times that of the likeness network."""
     box: Box
     line: int
     """From 0, top to bottom."""
+    table: int | None = None
+    """Index of the table that it stands in, and below, row and column of its cell; None outside of tables."""
+    row: int | None = None
+    column: int | None = None
+
+
+class ReadCell(Part, frozen=True, kw_only=True):
+    """One cell of a table."""
+
+    row: int
+    column: int
+    """From 0; of a merged cell, those of its first."""
+    rows: int
+    columns: int
+    """How many it spans: 1, or more where cells are merged."""
+    box: Box
+    text: str
+    """What was read, with `?` for each digit that was refused; empty where nothing is written."""
+    confidence: float | None
+    """That of its least certain digit; None where nothing is written."""
+
+
+class ReadTable(Part, frozen=True, kw_only=True):
+    """Cells that lines enclose: a grid, a form's comb, a column of a list."""
+
+    rows: int
+    columns: int
+    corners: list[tuple[int, int]]
+    """x, y in pixels of the picture, clockwise from the upper left one."""
+    cells: list[ReadCell]
+    """Row by row, those that are empty too."""
 
 
 class ReadNumber(Part, frozen=True, kw_only=True):
-    """Neighbouring digits."""
+    """Neighbouring digits, or those of a comb."""
 
     text: str
-    """With `?` for each digit that was refused."""
+    """With `?` for each digit that was refused, and a space for each empty cell between two digits of a comb."""
     confidence: float
     """That of its least certain digit."""
     line: int
@@ -87,6 +121,8 @@ class ReadResult(Result, frozen=True, kw_only=True):
     digits: list[ReadDigit]
     """In reading order: lines, then left to right."""
     numbers: list[ReadNumber]
+    tables: list[ReadTable] = msgspec.field(default_factory=list)
+    """From top to bottom."""
     complete: bool = True
     """False where there was more ink than on any page of digits, so that not all of it was tried."""
     milliseconds: StageTimes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgemnist.errors import ArtifactError
-from edgemnist.registry import CompiledLibrary, Entry, Package, Registry
+from edgemnist.registry import Entry, Package, Registry, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,8 @@ class RuntimeEntry(Entry):
     by_name: bool = False
     """Whether it executes a file only where a user asks for it by name: it is no choice for a board."""
 
+    exact: bool = False
+    """Whether it promises every bit of the integer reference."""
     install: str = ""
     """The command that brings what is required, where that is no extra."""
 
@@ -53,9 +55,10 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
         "native": RuntimeEntry(
             target="edgemnist.native.classifier:NativeClassifier",
             summary="edgemnist's own engine for full-int8 TFLite",
-            requires=(CompiledLibrary("edgemnist-native", "edgemnist.native.engine"),),
+            requires=(Resource("edgemnist-native", "edgemnist.native.build:library_version"),),
             suffixes=(".tflite",),
             quantizations=("int8",),
+            exact=True,
             install="python -m edgemnist.native",
         ),
         "onnxruntime": RuntimeEntry(
@@ -71,6 +74,14 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             requires=(Package("openvino", "openvino"),),
             extra="openvino",
             suffixes=(".onnx",),
+        ),
+        "compiled": RuntimeEntry(
+            target="edgemnist.native.compiled:CompiledClassifier",
+            summary="C file, compiled on this machine",
+            requires=(Resource("a C compiler", "edgemnist.native.build:compiler_name"),),
+            suffixes=(".c",),
+            exact=True,
+            install="sudo apt install gcc",
         ),
         "keras": RuntimeEntry(
             target="edgemnist.runtimes.keras:KerasClassifier",

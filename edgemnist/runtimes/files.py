@@ -11,6 +11,7 @@ from edgemnist.formats import FORMATS
 
 TFLITE: Final = FORMATS["tflite"].title
 ONNX: Final = FORMATS["onnx"].title
+C_SOURCE: Final = FORMATS["c"].title
 KERAS: Final = "Keras"
 KERAS_H5: Final = "Keras HDF5"
 

@@ -55,12 +55,12 @@ def scenario(
     from edgemnist.bench.config import BenchConfig
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.directory import Exports, check_output
     from edgemnist.scenario.run import ScenarioConfig, run_scenario
     from edgemnist.scenario.screen import fleet_scenario_page, scenario_page
 
     played = ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit)
-    options.check_output("--save", save)
+    check_output("--save", save)
     if on:
         options.refuse_with_on(context, "exports")
         from edgemnist.deploy.remote import scenario_on

@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
@@ -31,7 +32,7 @@ from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import read_page
 from edgemnist.results.pictures import ReadResult
 from edgemnist.results.serve import PredictBody
-from edgemnist.runtimes.interface import Classifier
+from edgemnist.runtimes.interface import Classifier, as_images
 from edgemnist.serve.refusals import RefusedError, bad_request, refusal_of, too_large
 
 PICTURE: Final = "body"
@@ -248,12 +249,15 @@ class _Remote(Classifier):
         self.classes_ = np.arange(len(labels), dtype=np.int64)
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> Classifier:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> Classifier:
         """Not from a file."""
         raise NotImplementedError
 
-    def predict_proba(self, images: Images) -> Probabilities:
-        """Return float32 [N, C] for uint8 [N, 28, 28]."""
+    def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
+        """Return float32 [N, C] for images; see `Classifier.predict_proba`."""
+        images = as_images(images)
         self._connection.send_bytes(msgspec.msgpack.encode(Classify(images=images.tobytes())))
         answers = np.frombuffer(self._connection.recv_bytes(), dtype=np.float32)
         return answers.reshape(len(images), len(self.labels)).copy()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from edgemnist.arrays import Labels, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import Golden
+from edgemnist.exports.manifest import sha256
 from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import IntegerCheck, Replay, Vote, Voter
@@ -42,6 +44,15 @@ def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -
 
     None for a file of another format, and, with a notice, for one that it cannot compute, such as a convolution.
     """
+    if model.path.suffix in RUNTIMES["compiled"].suffixes:
+        twin = _twin(model.path)
+        if twin is None:
+            reporter.notice(
+                f"{model.path} was made with a TFLite file that is not beside it, so the integer reference does not "
+                "check it."
+            )
+            return None
+        model = replace(model, path=twin)
     if model.path.suffix not in RUNTIMES["litert"].suffixes:
         return None
     try:
@@ -50,6 +61,14 @@ def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -
         reporter.notice(f"{error.message}, so the integer reference does not check it.")
         return None
     return np.concatenate([classifier.predict_proba(batch) for batch in golden.batches(BATCH_SIZE)])
+
+
+def _twin(path: Path) -> Path | None:
+    """Return the TFLite file beside a C file that holds the same network, or None."""
+    from edgemnist.native.amalgamation import tflite_sha256_of
+
+    wanted = tflite_sha256_of(path.read_bytes())
+    return next((one for one in path.parent.glob("*.tflite") if sha256(one.read_bytes()) == wanted), None)
 
 
 def check_integer(answers: Probabilities, reference: Probabilities) -> IntegerCheck:

@@ -174,6 +174,7 @@ def test_sizes_that_make_no_sense_are_refused(sizes: tuple[tuple[int, ...], ...]
         FrontierConfig(sizes=sizes)
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_table_and_json(
     edgemnist: Callable[..., subprocess.CompletedProcess[str]],
     edgemnist_json: Callable[..., dict[str, Any]],

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from benchmarks.vision.synthetic.camera import photograph_digit
-from benchmarks.vision.synthetic.digits import Digits
-from benchmarks.vision.synthetic.strokes import draw_thin
 from edgemnist.errors import ImageError
 from edgemnist.images import normalize_digit
 from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import MIN_STROKE, fit_digit
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.train_likeness.synthetic.camera import photograph_digit
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.strokes import draw_thin
 from tests.images.drawing import digit
 
 

@@ -73,7 +73,7 @@ def test_the_engine_compiles_without_a_warning(compiler: Sequence[str], tmp_path
     if compiler is ZIG:
         pytest.importorskip("ziglang")
     command = [*compiler] if compiler is ZIG else [c_compiler(compiler[0])]
-    options = (*OPTIONS, *WARNINGS, "-Werror", "-fPIC")
+    options = ("-std=c99", *OPTIONS, *WARNINGS, "-Werror", "-fPIC")
     target = tmp_path / "engine.so"
     done = subprocess.run(
         [*command, *options, *map(str, engine_sources()), "-o", str(target)],

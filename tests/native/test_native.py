@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from edgemnist.arrays import Images
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import ArtifactError, UnknownNameError
-from edgemnist.exports import reference_directory
+from edgemnist.exports.directory import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.native.classifier import NativeClassifier, kernel_names, read_network_file
@@ -114,6 +116,38 @@ def test_threads_share_the_images_and_change_no_answer(golden: Images) -> None:
     expected = load(SHIPPED, runtime="native").predict_proba(golden)
     for threads in (2, 3):
         np.testing.assert_array_equal(load(SHIPPED, runtime="native", threads=threads).predict_proba(golden), expected)
+
+
+def test_steps_answer_when_their_classifier_is_gone(golden: Images) -> None:
+    expected = load(SHIPPED, runtime="native").predict_proba(golden[:50])
+    steps = load(SHIPPED, runtime="native").steps()
+    gc.collect()
+    assert steps is not None
+    # Memory that was given back would be overwritten by now.
+    others = [load(SHIPPED, runtime="native") for _ in range(3)]
+    for index in range(50):
+        steps.prepare(golden[index : index + 1])
+        steps.invoke()
+        np.testing.assert_array_equal(steps.finish(), expected[index : index + 1])
+    assert others
+
+
+def test_a_method_answers_when_its_classifier_is_gone(golden: Images) -> None:
+    expected = load(SHIPPED, runtime="native").predict_proba(golden[:50])
+    ask = load(SHIPPED, runtime="native").predict_proba
+    gc.collect()
+    others = [load(SHIPPED, runtime="native") for _ in range(3)]
+    for index in range(50):
+        np.testing.assert_array_equal(ask(golden[index : index + 1]), expected[index : index + 1])
+    np.testing.assert_array_equal(ask(golden[:50]), expected)
+    assert others
+
+
+def test_classifiers_that_are_gone_leave_no_memory_behind() -> None:
+    """The prepared call refers to its classifier, which refers to it: the collector has to find that."""
+    kept = weakref.ref(load(SHIPPED, runtime="native"))
+    gc.collect()
+    assert kept() is None
 
 
 def test_calls_from_several_threads_do_not_mix(golden: Images) -> None:

@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from benchmarks.vision.refuse import FONTS
-from benchmarks.vision.synthetic.digits import Digits
-from benchmarks.vision.synthetic.strokes import draw_letter, scribble
 from edgemnist.exports.directory import reference_directory
 from edgemnist.images import normalize_digit
-from edgemnist.read.config import CALIBRATION_FILE, DEFAULT_MIN_CONFIDENCE, ReadConfig
+from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.read.judge import judge
-from edgemnist.read.likeness import WEIGHTS_FILE
+from edgemnist.read.provenance import CALIBRATION_FILE, WEIGHTS_FILE
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.strokes import draw_letter, scribble
 
 
 def test_the_threshold_was_calibrated_with_the_present_reference_and_likeness_network() -> None:
@@ -27,7 +27,7 @@ def test_the_threshold_was_calibrated_with_the_present_reference_and_likeness_ne
     reference = reference_directory() / record["artifact"]
     for file, recorded in ((reference, "artifact_sha256"), (WEIGHTS_FILE, "likeness_sha256")):
         assert record[recorded] == hashlib.sha256(file.read_bytes()).hexdigest(), (
-            f"{file.name} changed: python -m benchmarks.vision.calibrate"
+            f"{file.name} changed: edgemnist train-likeness --only-calibrate --out edgemnist/read"
         )
     assert record["min_confidence"] == DEFAULT_MIN_CONFIDENCE == ReadConfig().min_confidence
 

@@ -8,21 +8,22 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.vision.scoring import Score, score
-from benchmarks.vision.synthetic.digits import Digits
-from benchmarks.vision.synthetic.page import Page, PageStyle, compose_page
-from benchmarks.vision.synthetic.styles import STYLES, quarter
-from edgemnist.arrays import Images, Probabilities
+from edgemnist.arrays import Probabilities
 from edgemnist.read import ReadConfig, ReadResult, read_page
 from edgemnist.read.pieces import MAX_PIECES
 from edgemnist.read.recognize import MAX_TRIED
 from edgemnist.runtimes import load
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Page, PageStyle, compose_page
+from edgemnist.train_likeness.synthetic.styles import STYLES, quarter
 
 
 def write(digits: Digits, style: PageStyle, seed: int = 0) -> Page:
@@ -213,13 +214,15 @@ class Counting(Classifier):
         self.images = self.calls = 0
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> Counting:
+    def load(
+        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+    ) -> Counting:
         """Load what counts."""
-        return cls(load(path, threads=threads, labels=labels))
+        return cls(load(path, threads=threads, labels=labels, input_range=input_range))
 
-    def predict_proba(self, images: Images) -> Probabilities:
+    def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
         """Count, and answer."""
-        self.images += len(images)
+        self.images += len(np.asarray(images))
         self.calls += 1
         return self._classifier.predict_proba(images)
 

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.vision.synthetic.digits import Digits
-from benchmarks.vision.synthetic.strokes import print_text
 from edgemnist.images.components import bounds
 from edgemnist.read import read_page
 from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.recognize import SIDE_BY_SIDE, TALL, Recognizer
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.strokes import print_text
 
 HEIGHT = 20
 

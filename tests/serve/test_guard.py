@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgemnist.serve.config import ServeConfig
-from edgemnist.serve.guard import Guard
 from edgemnist.serve.metrics import Metrics
+from edgemnist.serve.middleware import RequestMiddleware
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -24,7 +24,7 @@ async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 def status_of(authorization: bytes | None) -> int:
     """Return the status of an answer to a request with this `Authorization` header."""
-    guard = Guard(application, ServeConfig(token=TOKEN), Metrics("tflite-int8", ""), pages=())
+    guard = RequestMiddleware(application, ServeConfig(token=TOKEN), Metrics("tflite-int8", ""), pages=())
     headers = [(b"host", b"localhost"), *([(b"authorization", authorization)] if authorization is not None else [])]
     scope = {"type": "http", "method": "GET", "path": "/v1/artifacts", "headers": headers, "client": ("127.0.0.1", 1)}
     sent: list[Message] = []

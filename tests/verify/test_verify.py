@@ -291,8 +291,8 @@ class Counting(Classifier):
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, labels: object = None, input_range: str | None = None) -> Classifier:
         """Count the calls of the classifier of a file."""
-        del labels, input_range
-        return cls(load(path, threads=threads))
+        del labels
+        return cls(load(path, threads=threads, input_range=input_range))
 
     def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
         """Count, and let the other answer."""

@@ -1,1 +1,1 @@
-"""Pictures as cameras, scanners and pens make them, from MNIST digits, fonts and seeds: the same ones every time."""
+"""What the synthetic pictures of these benchmarks are made of."""

@@ -6,6 +6,7 @@ measures: nothing drawn for training looks like them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Final
 
 import cv2
 import matplotlib as mpl
+
+from edgemnist.errors import MissingDependencyError
 
 HERSHEY: Final = {
     "simplex": cv2.FONT_HERSHEY_SIMPLEX,
@@ -103,10 +106,19 @@ def font_file(name: str) -> Path:
 
 
 def require(names: Sequence[str]) -> None:
-    """Raise SystemExit, with what installs them, where fonts of Debian's packages are not there."""
+    """Raise MissingDependencyError, with what installs them, if fonts of Debian's packages are missing."""
     missing = sorted({PACKAGES[name] for name in names if name in PACKAGES and name not in _debian_files()})
     if missing:
-        raise SystemExit(f"Fonts are missing. On Debian: sudo apt install {' '.join(missing)}")
+        raise MissingDependencyError(
+            "The likeness network", ["a set of fonts"], f"sudo apt install {' '.join(missing)}   (on Debian)"
+        )
+
+
+def hashes(names: Sequence[str]) -> dict[str, str]:
+    """Return the SHA-256 of the file of each font that has one; OpenCV's are part of OpenCV."""
+    return {
+        name: hashlib.sha256(font_file(name).read_bytes()).hexdigest() for name in sorted(names) if name not in HERSHEY
+    }
 
 
 @cache

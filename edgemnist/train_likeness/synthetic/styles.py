@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from benchmarks.vision.synthetic.camera import Camera
-from benchmarks.vision.synthetic.page import PageStyle
+from edgemnist.train_likeness.synthetic.camera import Camera
+from edgemnist.train_likeness.synthetic.page import PageStyle
 
 STYLES: Final[dict[str, PageStyle]] = {
     "scan": PageStyle(row_slope=0.0, camera=Camera(shadow=0.0, blur=(0.3, 0.6), noise=1.5, jpeg_quality=92)),

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.vision.synthetic import strokes
-from benchmarks.vision.synthetic.camera import Picture
-from benchmarks.vision.synthetic.fonts import PACKAGES
+from edgemnist.train_likeness.synthetic import strokes
+from edgemnist.train_likeness.synthetic.camera import Picture
+from edgemnist.train_likeness.synthetic.fonts import PACKAGES
 
 HELD_OUT_FONTS: Final = (
     "cmtt10",
@@ -120,6 +120,75 @@ def hard_digits(digits: Images, rng: np.random.Generator) -> Iterator[Picture]:
         yield 255 - strokes.bend(np.asarray(large, dtype=np.uint8), rng)
 
 
+Strokes = tuple[tuple[tuple[float, float], ...], ...]
+"""Lines through points x, y; right and down, in a square of side 1."""
+
+
+def styled_digits(count: int, rng: np.random.Generator) -> Iterator[tuple[int, Picture]]:
+    """Return digits in styles of which MNIST has few, with what each is."""
+    for index in range(count):
+        digit, lines = STYLES_OF_DIGITS[index % len(STYLES_OF_DIGITS)](rng)
+        yield digit, 255 - strokes.bend(_drawn(lines, rng), rng)
+
+
+def _one(rng: np.random.Generator) -> tuple[int, Strokes]:
+    """Return a one with a flag, short to long and steep, and often a foot."""
+    lean, drop, out = rng.uniform(-0.02, 0.16), rng.uniform(0.12, 0.5), rng.uniform(0.1, 0.42)
+    top = 0.5 + lean, 0.08
+    lines: list[tuple[tuple[float, float], ...]] = [
+        ((top[0] - out, 0.08 + max(drop, 0.7 * out)), top, (0.5 - lean, 0.92))
+    ]
+    if rng.random() < 0.5:
+        half = rng.uniform(0.1, 0.26)
+        lines.append(((0.5 - lean - half, 0.92), (0.5 - lean + half, 0.92 + rng.uniform(-0.03, 0.03))))
+    return 1, tuple(lines)
+
+
+def _seven(rng: np.random.Generator) -> tuple[int, Strokes]:
+    """Return a seven with a bar, and often a serif."""
+    left, foot, bar = rng.uniform(0.18, 0.3), rng.uniform(0.3, 0.5), rng.uniform(0.42, 0.58)
+    start = ((left, 0.22), (left, 0.1)) if rng.random() < 0.4 else ((left, 0.1),)
+    at = 0.78 + (foot - 0.78) * (bar - 0.1) / 0.8
+    half = rng.uniform(0.12, 0.24)
+    return 7, ((*start, (0.78, 0.1 + rng.uniform(-0.02, 0.04)), (foot, 0.92)), ((at - half, bar), (at + half, bar)))
+
+
+def _nine(rng: np.random.Generator) -> tuple[int, Strokes]:
+    """Return a nine whose stem ends in a hook, and whose bow is round or open."""
+    turns = np.linspace(0, 2 * np.pi * rng.uniform(0.86, 1.02), 16)
+    middle, wide, high = 0.48, rng.uniform(0.16, 0.26), rng.uniform(0.17, 0.24)
+    bow = tuple((middle + wide * np.cos(turn), 0.3 - high * np.sin(turn)) for turn in turns)
+    hook = np.linspace(0, np.pi * rng.uniform(0.35, 0.7), 6)
+    low, curl = rng.uniform(0.66, 0.82), rng.uniform(0.1, 0.24)
+    right = middle + wide
+    stem = ((right, 0.16), (right, low))
+    return 9, (bow, (*stem, *((right - curl + curl * np.cos(turn), low + curl * 0.7 * np.sin(turn)) for turn in hook)))
+
+
+def _four(rng: np.random.Generator) -> tuple[int, Strokes]:
+    """Return an open four."""
+    left, bar, stem = rng.uniform(0.2, 0.34), rng.uniform(0.5, 0.66), rng.uniform(0.58, 0.72)
+    start = (left + rng.uniform(-0.02, 0.12), 0.1)
+    return 4, (
+        (start, (left, bar), (0.84, bar + rng.uniform(-0.04, 0.04))),
+        ((stem, rng.uniform(0.1, 0.4)), (stem, 0.92)),
+    )
+
+
+STYLES_OF_DIGITS: Final = (_one, _seven, _nine, _four)
+
+
+def _drawn(lines: Strokes, rng: np.random.Generator) -> Picture:
+    """Draw lines with a pen of any width, black on white, uint8 [280, 280]."""
+    canvas = np.full((strokes.CANVAS, strokes.CANVAS), 255, dtype=np.uint8)
+    width = int(rng.integers(6, 30))
+    for line in lines:
+        points = np.array(line) + rng.normal(0, 0.008, (len(line), 2))
+        scaled = np.rint(points * np.array([0.8, 0.9]) * strokes.CANVAS + 14).astype(np.int32)
+        cv2.polylines(canvas, [scaled], isClosed=False, color=0, thickness=width, lineType=cv2.LINE_AA)
+    return canvas
+
+
 def font_glyphs(
     characters: str, rng: np.random.Generator, copies: int = COPIES, fonts: Sequence[str] = FONTS
 ) -> Iterator[Picture]:
@@ -144,11 +213,11 @@ def _weighted(ink: Picture, rng: np.random.Generator) -> Picture:
             return np.asarray(cv2.dilate(ink, brush), dtype=np.uint8)
 
 
-def letters_like_digits(fonts: Sequence[str], rng: np.random.Generator) -> Iterator[Picture]:
+def letters_like_digits(fonts: Sequence[str], rng: np.random.Generator, copies: int = COPIES) -> Iterator[Picture]:
     """Return letters that are like digits and can be told from them, in those of the fonts in which they can."""
-    yield from font_glyphs(LETTERS_LIKE_DIGITS, rng, fonts=fonts)
-    yield from font_glyphs("I", rng, fonts=[font for font in fonts if font in SERIFED_I])
-    yield from font_glyphs("l", rng, fonts=[font for font in fonts if font in CURLED_L])
+    yield from font_glyphs(LETTERS_LIKE_DIGITS, rng, copies, fonts)
+    yield from font_glyphs("I", rng, copies, [font for font in fonts if font in SERIFED_I])
+    yield from font_glyphs("l", rng, copies, [font for font in fonts if font in CURLED_L])
 
 
 def not_digits(digits: Images, count: int, rng: np.random.Generator) -> Iterator[Picture]:

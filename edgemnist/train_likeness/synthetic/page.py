@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.vision.synthetic.camera import Camera, Floats, Picture, as_share, develop, lay_ink, paper
-from benchmarks.vision.synthetic.digits import Digits
-from benchmarks.vision.synthetic.fonts import font_file
+from edgemnist.train_likeness.synthetic.camera import Camera, Floats, Picture, as_share, develop, lay_ink, paper
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.fonts import font_file
 
 BackText: Final = "The quick brown fox jumps over the lazy dog 0123456789. "
+
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height in pixels of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +62,7 @@ class Truth:
     """One digit on a page."""
 
     digit: int
-    box: tuple[float, float, float, float]
-    """x, y, width, height in pixels of the picture."""
+    box: Box
     line: int
     number: int
 
@@ -89,18 +92,18 @@ def compose_page(digits: Digits, rng: np.random.Generator, style: PageStyle) -> 
         sheet = lay_ink(sheet, _holes(height, width), 0.06)
     if style.inverted:
         sheet = np.float32(1.02) - np.float32(0.9) * sheet
-    matrix = _view(width, height, rng, style)
+    matrix = view(width, height, rng, style)
     scene = sheet
     if style.table or style.perspective:
         wood = np.array([0.32, 0.22, 0.15], dtype=np.float32) * rng.uniform(0.6, 1.6)
         warped = cv2.warpPerspective(sheet, matrix, (width, height), flags=cv2.INTER_LINEAR,
                                     borderMode=cv2.BORDER_CONSTANT, borderValue=wood.tolist())  # fmt: skip
         scene = np.asarray(warped, dtype=np.float32)
-    truths = [Truth(digit, _project(box, matrix), line, number) for digit, box, line, number in placed]
+    truths = [Truth(digit, project(box, matrix), line, number) for digit, box, line, number in placed]
     return Page(develop(scene, rng, style.camera), truths)
 
 
-Placed = tuple[int, tuple[float, float, float, float], int, int]
+Placed = tuple[int, Box, int, int]
 
 
 def _write(digits: Digits, rng: np.random.Generator, style: PageStyle) -> tuple[Floats, list[Placed]]:
@@ -123,16 +126,16 @@ def _write(digits: Digits, rng: np.random.Generator, style: PageStyle) -> tuple[
             for position in range(length):
                 index = len(placed) % len(digits)
                 image, label = digits.images[index], int(digits.labels[index])
-                glyph = _glyph(image, side * rng.uniform(1 - style.size_spread, 1 + style.size_spread))
+                drawn = glyph(image, side * rng.uniform(1 - style.size_spread, 1 + style.size_spread))
                 touches = position > 0 and rng.random() < style.touching
                 gap = 0 if touches else (rng.uniform(0.06, 0.2) * side if position else 0)
-                top = round(middle + slope * (x - width / 2) - glyph.shape[0] / 2 + rng.uniform(-0.05, 0.05) * side)
+                top = round(middle + slope * (x - width / 2) - drawn.shape[0] / 2 + rng.uniform(-0.05, 0.05) * side)
                 corner = round(x + gap)
                 if touches:
-                    corner -= _slack(ink, glyph, corner, top)
-                _stamp(ink, glyph, corner, top)
-                placed.append((label, (corner, top, glyph.shape[1], glyph.shape[0]), row, number))
-                x = corner + glyph.shape[1]
+                    corner -= _slack(ink, drawn, corner, top)
+                stamp(ink, drawn, corner, top)
+                placed.append((label, (corner, top, drawn.shape[1], drawn.shape[0]), row, number))
+                x = corner + drawn.shape[1]
             number += 1
             x += max(0.45 * side, pitch * rng.uniform(0.8, 1.0))
     return ink, placed
@@ -145,7 +148,7 @@ def _number_lengths(total: int, rng: np.random.Generator, bounds: tuple[int, int
     return lengths
 
 
-def _glyph(image: Picture, side: float) -> Floats:
+def glyph(image: Picture, side: float) -> Floats:
     """Return a digit as ink, cropped to its box; a square of MNIST is `side` pixels long."""
     scale = side / 28
     large = as_share(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
@@ -163,7 +166,8 @@ def _slack(ink: Floats, glyph: Floats, left: int, top: int) -> int:
     return 0
 
 
-def _stamp(ink: Floats, glyph: Floats, left: int, top: int) -> None:
+def stamp(ink: Floats, glyph: Floats, left: int, top: int) -> None:
+    """Put a glyph on the ink of a page, in place; what is beyond the right or lower edge is cut off."""
     patch = ink[top : top + glyph.shape[0], left : left + glyph.shape[1]]
     np.maximum(patch, glyph[: patch.shape[0], : patch.shape[1]], out=patch)
 
@@ -211,7 +215,8 @@ def _holes(height: int, width: int) -> Floats:
     return as_share(canvas)
 
 
-def _view(width: int, height: int, rng: np.random.Generator, style: PageStyle) -> npt.NDArray[np.float64]:
+def view(width: int, height: int, rng: np.random.Generator, style: PageStyle) -> npt.NDArray[np.float64]:
+    """Return the homography from the sheet to the picture of it, float64 [3, 3]."""
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     centre = corners.mean(axis=0)
     seen = centre + (corners - centre) * (0.9 if style.table else 1)
@@ -219,12 +224,21 @@ def _view(width: int, height: int, rng: np.random.Generator, style: PageStyle) -
     return np.asarray(cv2.getPerspectiveTransform(corners, seen.astype(np.float32)), dtype=np.float64)
 
 
-def _project(
-    box: tuple[float, float, float, float], matrix: npt.NDArray[np.float64]
-) -> tuple[float, float, float, float]:
+def project(box: Box, matrix: npt.NDArray[np.float64]) -> Box:
+    """Return the box, upright, of what a homography makes of a box."""
     x, y, w, h = box
     corners = np.array([[[x, y]], [[x + w, y]], [[x + w, y + h]], [[x, y + h]]], dtype=np.float64)
     moved = cv2.perspectiveTransform(corners, matrix)[:, 0]
     left, top = moved.min(axis=0)
     right, bottom = moved.max(axis=0)
     return float(left), float(top), float(right - left), float(bottom - top)
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Return the intersection of two boxes by their union."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (one[2] * one[3] + other[2] * other[3] - shared)

@@ -54,9 +54,12 @@ def paper(height: int, width: int, rng: np.random.Generator) -> Floats:
     return np.broadcast_to(tint, (height, width, 3)).copy()
 
 
-def lay_ink(sheet: Floats, ink: Floats, reflectance: float) -> Floats:
-    """Draw ink, float32 [h, w] from 0 to 1, on a sheet; `reflectance` is that of the ink, 0 for black."""
-    return sheet * (1 - ink[..., None] * (1 - reflectance))
+def lay_ink(sheet: Floats, ink: Floats, reflectance: float | Floats) -> Floats:
+    """Draw ink, float32 [h, w] from 0 to 1, on a sheet; `reflectance` is that of the ink, 0 for black.
+
+    float32 [3] for coloured ink: of red, green and blue light.
+    """
+    return np.asarray(sheet * (1 - ink[..., None] * (1 - reflectance)), dtype=np.float32)
 
 
 def shade(height: int, width: int, rng: np.random.Generator, depth: float) -> Floats:

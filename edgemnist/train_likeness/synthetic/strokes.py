@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.vision.synthetic.camera import Picture
-from benchmarks.vision.synthetic.fonts import HERSHEY, font_file
+from edgemnist.train_likeness.synthetic.camera import Picture
+from edgemnist.train_likeness.synthetic.fonts import HERSHEY, font_file
 
 CANVAS: Final = 280
 """Side of a drawing, ten times that of an MNIST image."""

@@ -1,6 +1,6 @@
 """What reading a page comes across, with the truth about it: digits, parts of digits, several in one, and the rest.
 
-The pages are written with MNIST training digits; every connected piece of ink, and every part that a cut through it
+The pages are written with training digits; every connected piece of ink, and every part that a cut through it
 makes, is compared with what stands there.
 """
 
@@ -14,15 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from benchmarks.vision.scoring import Box, overlap
-from benchmarks.vision.synthetic.digits import Digits
-from benchmarks.vision.synthetic.page import PageStyle, Truth, compose_page
-from benchmarks.vision.synthetic.styles import STYLES
 from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_digit
 from edgemnist.read.piece import Piece
 from edgemnist.read.pieces import find_pieces
 from edgemnist.read.split import between, cut_columns
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Box, PageStyle, Truth, compose_page, overlap
+from edgemnist.train_likeness.synthetic.styles import STYLES
 
 IS_DIGIT: Final = 0.8
 """What shares at least this much of the union with a digit's box is this digit."""

@@ -1,0 +1,77 @@
+"""One C file with the network and the engine that executes it, for whatever has a C compiler."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.export.interface import Exported
+from edgemnist.export.tflite import TFLiteExporter
+from edgemnist.exports.manifest import TensorSpec, sha256
+from edgemnist.native.amalgamation import Origin, c_header, c_source
+from edgemnist.native.build import find_compiler
+from edgemnist.native.network import Network, read_network
+from edgemnist.runtimes.integer import chain
+from edgemnist.runtimes.tflite import read_graph
+
+HEADER: Final = "edgemnist.h"
+"""The declarations beside the C file: they depend on the number of classes alone."""
+
+
+class CExporter(TFLiteExporter):
+    """Writes the network of `tflite-int8` as C: both answer the same bits."""
+
+    format: ClassVar[str] = "c"
+    _network: Network
+    _origin: Origin
+
+    def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
+        """Return a C file; see `Exporter.convert`. A part of the model need be no classifier, and stays TFLite."""
+        from edgemnist import __version__
+
+        tflite = super().convert(model, quantization)
+        if found := super().departures(tflite, quantization):
+            raise ValueError(found[0])
+        graph = read_graph(tflite)
+        chain(graph)
+        if model is not self.source.model:
+            return tflite
+        self._network = read_network(graph)
+        self._origin = Origin(
+            version=__version__,
+            model_sha256=self.source.sha256,
+            tflite_sha256=sha256(tflite),
+            labels=self.labels,
+        )
+        return c_source(self._network, self._origin).encode()
+
+    def departures(self, data: bytes, quantization: str) -> list[str]:
+        """Return nothing: what is not full int8 has not become C; see `Exporter.departures`."""
+        del data, quantization
+        return []
+
+    def inspect(self, data: bytes, quantization: str) -> Exported:
+        """Compile a C file where there is a compiler; see `Exporter.inspect`."""
+        if find_compiler() is not None:
+            from edgemnist.native.compiled import CompiledClassifier
+
+            with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
+                path = Path(directory) / f"{self.format}-{quantization}.c"
+                path.write_bytes(data)
+                CompiledClassifier(path, Path(path.name), labels=self.labels)
+        pixels, numbers = [IMAGE_SIDE**2], self._network.output
+        scores = TensorSpec(
+            name="probabilities",
+            dtype="uint8",
+            shape=[self._network.classes],
+            scale=numbers.scale,
+            zero_point=self._network.score_zero_point,
+        )
+        return Exported(
+            data=data,
+            input=TensorSpec(name="image", dtype="uint8", shape=list(pixels)),
+            output=scores,
+            companions={HEADER: c_header(self._network, self._origin).encode()},
+        )

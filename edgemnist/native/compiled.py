@@ -1,0 +1,101 @@
+"""C files as `edgemnist export --format c` writes them, compiled on this machine and called."""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edgemnist.errors import ArtifactError
+from edgemnist.native.build import CompilerError, compile_c
+from edgemnist.runtimes.files import C_SOURCE, read_model
+from edgemnist.runtimes.interface import ChunkedClassifier
+
+if TYPE_CHECKING:
+    from edgemnist.arrays import Images, Probabilities
+
+_OPTIONS: Final = ("-O3", "-shared", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
+
+
+@dataclass(frozen=True)
+class _Functions:
+    """What a compiled file offers."""
+
+    classify: Any
+    classes: int
+    scale: float
+    zero_point: int
+    labels: tuple[str, ...]
+
+
+class CompiledClassifier(ChunkedClassifier):
+    """The C file of a network, as a microcontroller runs it, on this machine.
+
+    The file is compiled when it is loaded, without a warning or not at all, so it takes a C compiler. Calls from
+    several threads take turns, because the functions of the file keep their memory between calls.
+    """
+
+    def __init__(self, source: Path, path: Path, *, labels: Sequence[str] | None = None) -> None:
+        """`source` is compiled; `path` names it in messages."""
+        self._functions = _compiled(source, path)
+        self._lock = threading.Lock()
+        values = np.arange(256, dtype=np.float32) - np.float32(self._functions.zero_point)
+        self._decoded = np.float32(self._functions.scale) * values
+        self._set_up(path, self._functions.labels if labels is None else labels)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+    ) -> CompiledClassifier:
+        """Compile a C file; see `Classifier.load`.
+
+        One thread executes it, whatever `threads` is, and what its pixels mean is part of it. Raises ArtifactError,
+        too, where the compiler fails, with its first error.
+        """
+        del threads, input_range
+        read_model(path, C_SOURCE)
+        return cls(path, path, labels=labels)
+
+    def _scores(self, images: Images) -> Probabilities:
+        images = np.ascontiguousarray(images)
+        scores = np.empty((len(images), self._functions.classes), dtype=np.uint8)
+        classify = self._functions.classify
+        first, step = images.ctypes.data, images[0].size
+        target, row = scores.ctypes.data, self._functions.classes
+        with self._lock:
+            for index in range(len(images)):
+                classify(ctypes.c_void_p(first + index * step), ctypes.c_void_p(target + index * row))
+        return self._decoded.take(scores)
+
+
+def _compiled(source: Path, path: Path) -> _Functions:
+    """Compile a C file in a directory of its own, and load what comes out."""
+    with tempfile.TemporaryDirectory(prefix="edgemnist-c-", ignore_cleanup_errors=True) as directory:
+        made = Path(directory) / "classifier.so"
+        try:
+            compile_c([source], made, options=_OPTIONS)
+            library = ctypes.CDLL(str(made))
+            classify = library.edgemnist_classify
+            count = int(ctypes.c_int.in_dll(library, "edgemnist_class_count").value)
+            scale = float(ctypes.c_float.in_dll(library, "edgemnist_score_scale").value)
+            zero_point = int(ctypes.c_int.in_dll(library, "edgemnist_score_zero_point").value)
+            names = (ctypes.c_char_p * count).in_dll(library, "edgemnist_labels")
+        except CompilerError as error:
+            raise ArtifactError(f"{path} cannot be compiled: {error}") from error
+        except (OSError, AttributeError, ValueError) as error:
+            raise ArtifactError(
+                f"{path} is no classifier that edgemnist has written: {error}",
+                hint="Make one with: edgemnist export --format c",
+            ) from error
+    return _Functions(classify, count, scale, zero_point, tuple((name or b"").decode() for name in names))

@@ -1,0 +1,200 @@
+"""From readings to what is reported: digits and numbers in reading order, and the tables that they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgemnist.arrays import as_digit
+from edgemnist.read.config import ReadConfig
+from edgemnist.read.context import answered, is_word, specks
+from edgemnist.read.grid import Cell, Grid
+from edgemnist.read.layout import around, arrange, numbers_in
+from edgemnist.read.recognize import Reading
+from edgemnist.results.pictures import Box, ReadCell, ReadDigit, ReadNumber, ReadTable
+
+REFUSED: Final = "?"
+BLANK: Final = " "
+COMB_WIDTH: Final = 1.6
+"""The cells of a comb are at most this wide, against their height: wider ones hold a number each."""
+CELL_GAP: Final = 1.2
+"""In a cell, digits belong to one number where the gap between them is at most this share of their height: a cell holds
+one number in most tables."""
+TABLE_CELLS: Final = 2
+"""A single cell is a frame around something, and no table."""
+
+Member = int | None
+"""Index of a reading, or None for an empty cell of a comb."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the page, or a row of a table, with its numbers."""
+
+    top: float
+    numbers: list[list[Member]]
+
+
+class Assembled:
+    """A page in reading order."""
+
+    digits: list[ReadDigit]
+    numbers: list[ReadNumber]
+    tables: list[ReadTable]
+
+    def __init__(
+        self,
+        readings: Sequence[Reading],
+        grids: Sequence[Grid],
+        labels: tuple[str, ...],
+        config: ReadConfig,
+        scale: tuple[float, float],
+    ) -> None:
+        """`labels` are those of the classifier; `scale` brings x and y to pixels of the picture."""
+        self._grids, self._labels, self._config, self._scale = grids, labels, config, scale
+        self._readings, self._counts = _in_tables(readings, config.min_confidence)
+        readings = self._readings
+        self._boxes = [self._scaled(reading.piece.box) for reading in readings]
+        shown = [number for number, grid in enumerate(grids) if len(grid.cells) >= TABLE_CELLS]
+        self._index_of = {number: index for index, number in enumerate(shown)}
+        self._members: dict[tuple[int, int], list[int]] = {}
+        for index, reading in enumerate(readings):
+            if reading.piece.table is not None and reading.piece.cell is not None:
+                self._members.setdefault(reading.piece.place, []).append(index)
+        self._texts = {
+            place: [number for _, numbers in self._lines(these, max(CELL_GAP, config.join_gap)) for number in numbers]
+            for place, these in self._members.items()
+        }
+        self.digits, self.numbers = [], []
+        self._report()
+        self.tables = [self._table(number) for number in shown]
+
+    def _report(self) -> None:
+        outside = [index for index, reading in enumerate(self._readings) if reading.piece.table is None]
+        lines = [_Line(top, numbers) for top, numbers in self._lines(outside, self._config.join_gap)]
+        for number in range(len(self._grids)):
+            lines += self._rows(number)
+        for count, line in enumerate(sorted(lines, key=lambda line: line.top)):
+            for members in line.numbers:
+                self._settle([index for index in members if index is not None])
+                digits = [None if index is None else self._digit(index, count) for index in members]
+                read = [digit for digit in digits if digit is not None]
+                self.digits += read
+                self.numbers.append(
+                    ReadNumber(
+                        text="".join(BLANK if digit is None else _character(digit) for digit in digits),
+                        confidence=min(digit.confidence for digit in read),
+                        line=count,
+                        box=around([digit.box for digit in read]),
+                    )
+                )
+
+    def _settle(self, members: Sequence[int]) -> None:
+        """Decide about a number outside of tables: what counts in it as a digit."""
+        if any(self._readings[index].piece.table is not None for index in members):
+            return
+        counts = answered([self._readings[index] for index in members], self._config.min_confidence)
+        if is_word(counts):
+            counts = np.zeros(len(members), dtype=bool)
+        for index, count in zip(members, counts.tolist(), strict=True):
+            self._counts[index] = count
+
+    def _lines(self, indices: Sequence[int], join_gap: float) -> Iterator[tuple[float, list[list[Member]]]]:
+        """Give some readings as lines, each with its top and its numbers."""
+        for line in arrange([self._boxes[index] for index in indices]):
+            these = [indices[one] for one in line]
+            top = min(self._boxes[index][1] for index in these)
+            yield top, [list(number) for number in numbers_in(these, self._boxes, join_gap)]
+
+    def _rows(self, number: int) -> Iterator[_Line]:
+        """Give the rows of a table that are not empty; a comb is one number, with a blank for each empty cell."""
+        grid = self._grids[number]
+        top = float(grid.vertices[..., 1].min()) * self._scale[1]
+        comb = self._is_comb(number)
+        for row in range(grid.rows):
+            cells = [(number, index) for index, cell in enumerate(grid.cells) if cell.row == row]
+            filled = [place for place in cells if place in self._members]
+            if not filled:
+                continue
+            numbers = [one for place in filled for one in self._texts[place]]
+            if comb:
+                span = cells[cells.index(filled[0]) : cells.index(filled[-1]) + 1]
+                numbers = [[self._members[place][0] if place in self._members else None for place in span]]
+            # The rows of a table follow one another, whatever stands beside it.
+            yield _Line(top + row / (grid.rows + 1), numbers)
+
+    def _is_comb(self, number: int) -> bool:
+        """Tell whether all cells of a table are one number: a single row of cells with a digit each."""
+        grid = self._grids[number]
+        if grid.rows > 1 or len(grid.cells) < TABLE_CELLS or grid.cell_width > COMB_WIDTH * grid.cell_height:
+            return False
+        return all(len(these) == 1 for (table, _), these in self._members.items() if table == number)
+
+    def _table(self, number: int) -> ReadTable:
+        grid = self._grids[number]
+        x, y = self._scale
+        return ReadTable(
+            rows=grid.rows,
+            columns=grid.columns,
+            corners=[(round(left * x), round(top * y)) for left, top in grid.corners.tolist()],
+            cells=[self._cell(grid, cell, (number, index)) for index, cell in enumerate(grid.cells)],
+        )
+
+    def _cell(self, grid: Grid, cell: Cell, place: tuple[int, int]) -> ReadCell:
+        numbers = [[index for index in number if index is not None] for number in self._texts.get(place, [])]
+        (left, top), (right, bottom) = (bound(grid.quad(cell), axis=0) for bound in (np.min, np.max))
+        return ReadCell(
+            row=cell.row,
+            column=cell.column,
+            rows=cell.rows,
+            columns=cell.columns,
+            box=self._scaled((round(left), round(top), round(right - left), round(bottom - top))),
+            text=" ".join("".join(_character(self._digit(index, 0)) for index in number) for number in numbers),
+            confidence=min((self._readings[index].confidence for number in numbers for index in number), default=None),
+        )
+
+    def _digit(self, index: int, line: int) -> ReadDigit:
+        reading = self._readings[index]
+        table, cell = reading.piece.place
+        place = self._grids[table].cells[cell] if table in self._index_of else None
+        return ReadDigit(
+            digit=as_digit(self._labels[reading.label]) if self._counts[index] else None,
+            confidence=reading.confidence,
+            box=self._boxes[index],
+            line=line,
+            table=self._index_of.get(table),
+            row=None if place is None else place.row,
+            column=None if place is None else place.column,
+        )
+
+    def _scaled(self, box: Box) -> Box:
+        x, y = self._scale
+        left, top = round(box[0] * x), round(box[1] * y)
+        right, bottom = round((box[0] + box[2]) * x), round((box[1] + box[3]) * y)
+        return left, top, max(1, right - left), max(1, bottom - top)
+
+
+def _in_tables(readings: Sequence[Reading], min_confidence: float) -> tuple[list[Reading], list[bool]]:
+    """Return the readings without specks in tables, and which of them count as digits."""
+    by_table: dict[int | None, list[Reading]] = {}
+    for reading in readings:
+        by_table.setdefault(reading.piece.table, []).append(reading)
+    kept: list[Reading] = []
+    flags: list[bool] = []
+    for table, some in by_table.items():
+        if table is None:
+            counts = np.array([reading.confidence >= min_confidence for reading in some])
+            stay = np.ones(len(some), dtype=bool)
+        else:
+            counts = answered(some, min_confidence)
+            stay = ~specks(some, counts)
+        kept += [reading for reading, stays in zip(some, stay, strict=True) if stays]
+        flags += counts[stay].tolist()
+    return kept, flags
+
+
+def _character(digit: ReadDigit) -> str:
+    return REFUSED if digit.digit is None else str(digit.digit)

@@ -1,0 +1,60 @@
+"""What is around a reading: a digit that looks odd counts among sure ones, and a sure one among letters does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.read.recognize import Reading
+
+SURE: Final = 0.8
+"""Confidence from which a reading speaks for those around it."""
+LEAST_SURE: Final = 3
+"""So many sure digits make a row of digits, or a table of them."""
+MOST: Final = 0.6
+"""They are at least this share of all that is there."""
+AMONG_SURE: Final = 0.25
+"""Among sure digits, one counts from this share of the threshold on."""
+ALIKE: Final = (0.6, 1.6)
+"""If it is as high as they are, within these factors."""
+WORD: Final = 2
+"""Pieces of a word that are no digits: with so many, and half of all, the others are none either."""
+SPECK: Final = 0.5
+LOW: Final = 0.75
+"""In a table of digits, what is no digit, has less than this share of the ink of a usual one, and of its height, is a
+speck."""
+
+Bools = npt.NDArray[np.bool_]
+
+
+def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:
+    """Tell which readings of a row, or of a table, count as digits: bool [N]."""
+    confidences = np.array([reading.confidence for reading in readings])
+    heights = np.array([reading.piece.box[3] for reading in readings])
+    sure = confidences >= max(SURE, min_confidence)
+    counts: Bools = confidences >= min_confidence
+    if sure.sum() >= LEAST_SURE and sure.mean() >= MOST:
+        alike = heights / np.median(heights[sure])
+        counts |= (confidences >= AMONG_SURE * min_confidence) & (alike >= ALIKE[0]) & (alike <= ALIKE[1])
+    return counts
+
+
+def is_word(counts: Bools) -> bool:
+    """Tell a word from a number by which of its pieces count as digits, bool [N]."""
+    others = int((~counts).sum())
+    return others >= WORD and 2 * others >= len(counts)
+
+
+def specks(readings: Sequence[Reading], counts: Bools) -> Bools:
+    """Tell which readings of a table are neither digits nor as large: what was left of a line, stains, dots."""
+    found: Bools = np.zeros(len(readings), dtype=bool)
+    if counts.sum() >= LEAST_SURE:
+        ink = np.array([np.count_nonzero(reading.piece.ink) for reading in readings])
+        heights = np.array([reading.piece.box[3] for reading in readings])
+        # A one has little ink, and is as high as the others.
+        small = (ink < SPECK * np.median(ink[counts])) & (heights < LOW * np.median(heights[counts]))
+        found = ~counts & small
+    return found

@@ -1,0 +1,51 @@
+"""`edgemnist train-likeness`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist train-likeness --out likeness")
+def train_likeness(
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where likeness.npz, likeness.json and calibration.json go.")
+    ] = Path("likeness"),
+    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same network.")] = 21,
+    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the pictures.")] = 18,
+    artifact: Annotated[
+        Path | None,
+        typer.Option(
+            "--artifact", metavar="FILE", show_default="the reference", help="Classifier that the threshold is for."
+        ),
+    ] = None,
+    only_calibrate: Annotated[
+        bool, typer.Option("--only-calibrate", help="Keep the network of the package, and find the threshold only.")
+    ] = False,
+    data: options.Data = None,
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Train the network that tells digits from everything else, and find the threshold of `read`."""
+    from edgemnist.console import show
+    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.data.sources import find_dataset
+    from edgemnist.train_likeness.entry import TRAINER
+    from edgemnist.train_likeness.screen import train_likeness_page
+
+    with quiet_libraries():
+        run = TRAINER.load()
+        from edgemnist.train_likeness.config import LikenessConfig
+
+        config = LikenessConfig(seed=seed, epochs=epochs)
+        reporter = TerminalReporter()
+        dataset = find_dataset(data, download=not offline, reporter=reporter)
+        result = run(dataset, config, out, reporter, artifact=artifact, keep_network=only_calibrate)
+    show(result, lambda: train_likeness_page(result), json=json)

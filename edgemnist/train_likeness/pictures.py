@@ -1,0 +1,141 @@
+"""All that the likeness network learns from.
+
+Digits are training digits as they are, bent, thinned to pen lines and as they are found on photographed pages, and
+digits of fonts. Everything else is letters of fonts, those among them that look much like a digit, scribbles and
+blots, and what reading a page comes across: two digits as one, pieces of one, rulings and specks. What the benchmarks
+refuse is made with other fonts and another kind of scribble.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.images.components import bounds
+from edgemnist.images.mnist import fit_digit
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.train_likeness.config import LikenessConfig
+from edgemnist.train_likeness.drawings import (
+    LETTERS,
+    font_glyphs,
+    hard_digits,
+    letters_like_digits,
+    not_digits,
+    styled_digits,
+)
+from edgemnist.train_likeness.harvest import harvest
+from edgemnist.train_likeness.synthetic.camera import Picture
+from edgemnist.train_likeness.synthetic.digits import Digits
+
+OTHER: Final = 10
+"""Label of what is no digit."""
+PART: Final = 11
+"""Label of parts of digits and of what else a page has, some of which is a digit to anybody who sees no more."""
+ALIKE: Final = 12
+"""Label of letters that are much like a digit."""
+BAR: Final = 0.12
+"""What spreads across its axis less than this share of how it spreads along it (variances) is a bar; so are 95 % of
+MNIST's ones."""
+AFAR: Final = 0.3
+FEW_PIXELS: Final = (8, 20)
+"""Of this share of the drawings the longer side is only so many pixels long: small digits on a photographed page."""
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images with the digit of each, OTHER, PART or ALIKE."""
+
+    images: Images
+    """uint8 [N, 28, 28], white on black."""
+    labels: Labels
+    """int64 [N]."""
+
+
+def make_pictures(digits: Digits, config: LikenessConfig, reporter: Reporter = SILENT) -> Pictures:
+    """Draw, photograph and take apart; several processes share the jobs, and what they make does not depend on it."""
+    parts = [Pictures(digits.images, digits.labels)]
+    jobs = [_Job(digits, config, number) for number in range(config.jobs)]
+    with (
+        reporter.task("Drawing and photographing", config.jobs) as task,
+        ProcessPoolExecutor(min(config.jobs, os.cpu_count() or 1)) as pool,
+    ):
+        for done, part in enumerate(pool.map(_Job.run, jobs), 1):
+            parts.append(part)
+            task.update(done)
+    return Pictures(np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts]))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One of the pieces, with a seed each, into which the making of pictures is cut."""
+
+    digits: Digits
+    config: LikenessConfig
+    number: int
+
+    def run(self) -> Pictures:
+        cv2.setNumThreads(1)
+        config, digits = self.config, self.digits
+        rng = np.random.default_rng([config.seed, self.number])
+        found = harvest(digits, config.pages, rng)
+        bent = digits.sample(2 * config.drawings, rng)
+        drawn = _all(not_digits(digits.images, config.drawings, rng), rng)
+        styles, styled = zip(*styled_digits(2 * config.drawings, rng), strict=True)
+        parts = np.concatenate([found.others, drawn])
+        parts = parts[~_like_one(parts)]
+        fonts: Sequence[str] = config.fonts[self.number :: config.jobs]
+        printed = _all(font_glyphs(string.digits, rng, config.copies, fonts), rng)
+        letters = _all(font_glyphs(LETTERS, rng, config.copies, fonts), rng)
+        alike = _all(letters_like_digits(fonts, rng, config.copies), rng)
+        hard, styled_images = _all(hard_digits(bent.images, rng), rng), _all(iter(styled), rng)
+        images = [found.digits, hard, styled_images, printed, parts, letters, alike]
+        labels = [
+            found.labels,
+            bent.labels,
+            np.array(styles),
+            np.arange(10).repeat(len(fonts) * config.copies),
+            *(np.full(len(others), label) for others, label in ((parts, PART), (letters, OTHER), (alike, ALIKE))),
+        ]
+        return Pictures(np.concatenate(images), np.concatenate(labels).astype(np.int64))
+
+
+def _all(drawings: Iterator[Picture], rng: np.random.Generator) -> Images:
+    """Return ink, uint8 [h, w] each, as MNIST would have it; some of it as it is seen from afar."""
+    return np.stack([fit_digit(_afar(drawing, rng) if rng.random() < AFAR else drawing) for drawing in drawings])
+
+
+def _afar(drawing: Picture, rng: np.random.Generator) -> Picture:
+    """Return a drawing as a camera has it that gives it few pixels."""
+    found = bounds(drawing > 0)
+    if found is None:
+        return drawing
+    top, left, bottom, right = found
+    scale = rng.uniform(*FEW_PIXELS) / max(bottom - top, right - left)
+    size = max(2, round(drawing.shape[1] * scale)), max(2, round(drawing.shape[0] * scale))
+    small = cv2.resize(drawing, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def _like_one(images: Images) -> npt.NDArray[np.bool_]:
+    """Tell which images, uint8 [N, 28, 28], are upright bars: the leg of a 4 is a 1 to anybody who sees no more."""
+    mass = images.astype(np.float32)
+    mass /= mass.sum(axis=(1, 2), keepdims=True) + 1
+    at = np.arange(28, dtype=np.float32)
+    down, right = mass.sum(axis=2), mass.sum(axis=1)
+    y, x = down @ at, right @ at
+    yy, xx = down @ at**2 - y**2, right @ at**2 - x**2
+    yx = np.einsum("nyx,y,x->n", mass, at, at) - y * x
+    root = np.sqrt((yy - xx) ** 2 / 4 + yx**2)
+    across, along = (yy + xx) / 2 - root, (yy + xx) / 2 + root
+    return np.asarray((across < BAR * along) & (yy > xx))

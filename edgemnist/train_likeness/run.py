@@ -1,0 +1,136 @@
+"""From a data set to what ships: weights, their record, and the threshold."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from edgemnist.data.dataset import Dataset
+from edgemnist.errors import DataError
+from edgemnist.exports.directory import reference_directory
+from edgemnist.exports.manifest import sha256
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.read.judge import DIGITS
+from edgemnist.read.likeness import LikenessNetwork, weights_bytes
+from edgemnist.read.provenance import (
+    CALIBRATION_NAME,
+    RECORD_FILE,
+    RECORD_NAME,
+    WEIGHTS_FILE,
+    WEIGHTS_NAME,
+    LikenessRecord,
+    Recipe,
+    read_record,
+)
+from edgemnist.runtimes import load
+from edgemnist.storage import commit_files
+from edgemnist.train_likeness import network
+from edgemnist.train_likeness.calibrate import calibrate
+from edgemnist.train_likeness.config import LikenessConfig
+from edgemnist.train_likeness.drawings import HELD_OUT_FONTS
+from edgemnist.train_likeness.pictures import OTHER, make_pictures
+from edgemnist.train_likeness.result import TrainLikenessResult
+from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.fonts import PACKAGES, hashes, require
+
+HELD_OUT: Final = 6
+"""One in so many training digits, the last ones, is kept for the threshold: 10,000 of MNIST's."""
+CALIBRATED_WITH: Final = "tflite-int8.tflite"
+
+
+def train_likeness(
+    dataset: Dataset,
+    config: LikenessConfig,
+    directory: Path,
+    reporter: Reporter = SILENT,
+    *,
+    artifact: Path | None = None,
+    keep_network: bool = False,
+) -> TrainLikenessResult:
+    """Train the network, find the threshold, and write both with their records into a directory, all or nothing.
+
+    `artifact` is the classifier that the threshold is for, the reference by default. With `keep_network` the network
+    that the package has is kept, and only the threshold found.
+
+    Raises DataError for a data set of anything but ten digits, MissingDependencyError if fonts are missing,
+    TrainingError if no threshold fits, and StorageError if the directory cannot be written.
+    """
+    if tuple(dataset.labels) != DIGITS:
+        raise DataError(
+            f"The likeness network learns the digits 0 to 9, and the classes of this data set are "
+            f"{', '.join(dataset.labels)}",
+            hint="Name a data set of digits with --data DIR, or leave it out for MNIST.",
+        )
+    require(HELD_OUT_FONTS if keep_network else (*config.fonts, *HELD_OUT_FONTS))
+    held_out = len(dataset.train) // HELD_OUT
+    images, labels = dataset.train.images, dataset.train.labels
+    if keep_network:
+        record, weights = read_record(RECORD_FILE, LikenessRecord), WEIGHTS_FILE.read_bytes()
+    else:
+        digits = Digits(images[:-held_out], labels[:-held_out])
+        record, weights = _trained(digits, dataset, config, held_out, reporter)
+    artifact = artifact or reference_directory() / CALIBRATED_WITH
+    calibration = calibrate(
+        load(artifact),
+        LikenessNetwork(weights),
+        Digits(images[-held_out:], labels[-held_out:]),
+        artifact=artifact.name,
+        artifact_sha256=sha256(artifact.read_bytes()),
+        likeness_sha256=sha256(weights),
+    )
+    files = {CALIBRATION_NAME: calibration.to_json().encode() + b"\n"}
+    if not keep_network:
+        files |= {WEIGHTS_NAME: weights, RECORD_NAME: record.to_json().encode() + b"\n"}
+    commit_files(directory, files)
+    return TrainLikenessResult(directory=str(directory), files=sorted(files), network=record, calibration=calibration)
+
+
+def _trained(
+    digits: Digits, dataset: Dataset, config: LikenessConfig, held_out: int, reporter: Reporter
+) -> tuple[LikenessRecord, bytes]:
+    pictures = make_pictures(digits, config, reporter)
+    started = perf_counter()
+    weights = weights_bytes(network.fit(pictures, config, reporter))
+    options = asdict(config)
+    record = LikenessRecord(
+        file=WEIGHTS_NAME,
+        bytes=len(weights),
+        sha256=sha256(weights),
+        recipe=msgspec.convert({name: options[name] for name in Recipe.__struct_fields__}, Recipe),
+        data=dataset.identity,
+        held_out=held_out,
+        digits=int((pictures.labels < OTHER).sum()),
+        others=int((pictures.labels >= OTHER).sum()),
+        font_packages=sorted({PACKAGES[name] for name in config.fonts if name in PACKAGES}),
+        fonts=hashes(config.fonts),
+        versions=_versions(),
+        fit_seconds=round(perf_counter() - started, 1),
+    )
+    return record, weights
+
+
+def _versions() -> dict[str, str]:
+    import cv2
+    import keras
+    import matplotlib as mpl
+    import PIL
+    import tensorflow as tf
+
+    import edgemnist
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+        "matplotlib": mpl.__version__,
+        "edgemnist": edgemnist.__version__,
+    }

@@ -1,0 +1,69 @@
+/* A bare Cortex-M program for QEMU: reads images.bin, answers each image, writes answers.bin.
+ *
+ * Files are reached by ARM semihosting (https://github.com/ARM-software/abi-aa, semihosting.rst): operation in r0,
+ * arguments in r1, `bkpt 0xAB`.
+ */
+#include <stdint.h>
+
+int edgemnist_classify(const uint8_t image[784], uint8_t probabilities[]);
+extern const int edgemnist_class_count;
+
+#define SYS_OPEN 0x01
+#define SYS_WRITE 0x05
+#define SYS_READ 0x06
+#define SYS_EXIT 0x18
+#define READ_BINARY 1
+#define WRITE_BINARY 5
+#define APPLICATION_EXIT 0x20026
+
+extern uint32_t stack_top, data_load, data_start, data_end, bss_start, bss_end;
+
+static intptr_t host(intptr_t operation, const void *arguments)
+{
+    register intptr_t r0 __asm__("r0") = operation;
+    register const void *r1 __asm__("r1") = arguments;
+    __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+
+static intptr_t open_file(const char *name, uintptr_t length, uintptr_t mode)
+{
+    const uintptr_t arguments[3] = {(uintptr_t)name, mode, length};
+    return host(SYS_OPEN, arguments);
+}
+
+static void leave(void)
+{
+    (void)host(SYS_EXIT, (const void *)APPLICATION_EXIT);
+    for (;;) {
+    }
+}
+
+void reset(void);
+
+void reset(void)
+{
+    static uint8_t image[784], answer[256];
+    for (uint32_t *to = &data_start, *from = &data_load; to < &data_end;) {
+        *to++ = *from++;
+    }
+    for (uint32_t *to = &bss_start; to < &bss_end;) {
+        *to++ = 0;
+    }
+    const intptr_t images = open_file("images.bin", 10, READ_BINARY);
+    const intptr_t answers = open_file("answers.bin", 11, WRITE_BINARY);
+    for (;;) {
+        const uintptr_t take[3] = {(uintptr_t)images, (uintptr_t)image, 784};
+        /* What could not be read is returned. */
+        if (host(SYS_READ, take) != 0) {
+            leave();
+        }
+        (void)edgemnist_classify(image, answer);
+        const uintptr_t give[3] = {(uintptr_t)answers, (uintptr_t)answer, (uintptr_t)edgemnist_class_count};
+        if (host(SYS_WRITE, give) != 0) {
+            leave();
+        }
+    }
+}
+
+__attribute__((section(".vectors"), used)) static const void *const vectors[2] = {&stack_top, (const void *)reset};

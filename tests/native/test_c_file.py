@@ -1,0 +1,240 @@
+"""The C file answers every bit of the integer reference, on this machine and on emulated microcontrollers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edgemnist.arrays import Images
+from edgemnist.data.sources import read_directory
+from edgemnist.errors import ArtifactError
+from edgemnist.exports.directory import reference_directory
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.native.amalgamation import Origin, c_header, c_source, tflite_sha256_of
+from edgemnist.native.classifier import read_network_file
+from edgemnist.native.network import Network
+from edgemnist.runtimes import load
+from tests.conftest import MNIST, Run
+from tests.native.conftest import ZIG, c_compiler
+from tests.native.networks import random_case
+
+SHIPPED = reference_directory() / "tflite-int8.tflite"
+BOARD = Path(__file__).with_name("board")
+LABELS = tuple("0123456789")
+ODD_LABELS = ("zero", "äé", 'q"uote', "back\\slash", "??/", "5\n", "", "*/", "8", "9")
+
+MACHINES = {
+    # The instructions of ARMv6-M, executed by a Cortex-M3: QEMU has no machine with a Cortex-M0+.
+    "cortex-m0plus": ("mps2-an385", 0x0, 0x20000000),
+    "cortex-m3": ("mps2-an385", 0x0, 0x20000000),
+    "cortex-m4": ("mps2-an386", 0x0, 0x20000000),
+    "cortex-m7": ("mps2-an500", 0x0, 0x20000000),
+    "cortex-m33": ("mps2-an505", 0x10000000, 0x38000000),
+    "cortex-m55": ("mps3-an547", 0x0, 0x20000000),
+}
+"""By processor: QEMU's machine, where its flash lies, and its memory."""
+
+
+QUIET = ("-nographic", "-monitor", "none", "-serial", "none")
+
+
+def origin(labels: Sequence[str] = LABELS) -> Origin:
+    return Origin(version="1.2.3", model_sha256="a" * 64, tflite_sha256="b" * 64, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return read_network_file(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def source(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped network as C."""
+    path = tmp_path_factory.mktemp("c") / "c-int8.c"
+    path.write_text(c_source(network, origin()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def golden() -> Images:
+    directory = reference_directory()
+    return read_golden(directory, read_manifest(directory)).images
+
+
+def compiled(*command: str | Path) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4_000:]
+
+
+def test_the_same_network_is_the_same_text_and_names_its_twin(network: Network, source: Path) -> None:
+    assert c_source(network, origin()) == source.read_text()
+    assert tflite_sha256_of(source.read_bytes()) == "b" * 64
+    assert c_header(network, origin()) in source.read_text()
+
+
+def test_the_golden_images_get_every_bit_of_the_reference(source: Path, golden: Images) -> None:
+    classifier = load(source)
+    assert classifier.labels == LABELS
+    np.testing.assert_array_equal(
+        classifier.predict_proba(golden), load(SHIPPED, runtime="integer").predict_proba(golden)
+    )
+
+
+@pytest.mark.parametrize("seed", range(200, 212))
+def test_random_networks_as_c_answer_as_the_reference_does(seed: int, tmp_path: Path) -> None:
+    case = random_case(seed, count=8, widest=40)
+    if case is None:
+        pytest.skip("beyond 64-bit arithmetic")
+    network, images, expected = case
+    path = tmp_path / "random.c"
+    path.write_text(c_source(network, origin([str(index) for index in range(network.classes)])))
+    scores = np.float32(network.output.scale) * (expected.astype(np.float32) - network.score_zero_point)
+    np.testing.assert_array_equal(load(path)._scores(images), scores)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("compiler", [("gcc",), ("clang",), ZIG], ids=["gcc", "clang", "zig"])
+def test_it_compiles_without_a_warning_as_c_and_with_its_header_from_c_plus_plus(
+    compiler: Sequence[str], network: Network, tmp_path: Path
+) -> None:
+    if compiler is ZIG:
+        pytest.importorskip("ziglang")
+    command = compiler if compiler is ZIG else [c_compiler(compiler[0])]
+    (tmp_path / "c-int8.c").write_text(c_source(network, origin(ODD_LABELS)))
+    (tmp_path / "edgemnist.h").write_text(c_header(network, origin()))
+    strict = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror", "-c")
+    compiled(*command, *strict, tmp_path / "c-int8.c", "-o", tmp_path / "plain.o")
+    compiled(*command, *strict, "-DEDGEMNIST_MAIN", tmp_path / "c-int8.c", "-o", tmp_path / "main.o")
+    (tmp_path / "user.cpp").write_text('#include "edgemnist.h"\nint count() { return edgemnist_class_count; }\n')
+    compiled(*command, "-x", "c++", "-Wall", "-Werror", "-c", tmp_path / "user.cpp", "-o", tmp_path / "user.o")
+
+
+def test_labels_come_back_whatever_they_are(network: Network, tmp_path: Path) -> None:
+    path = tmp_path / "labels.c"
+    path.write_text(c_source(network, origin(ODD_LABELS)))
+    assert load(path).labels == ODD_LABELS
+
+
+def test_the_program_reads_a_pgm_and_refuses_anything_else(source: Path, golden: Images, tmp_path: Path) -> None:
+    program = tmp_path / "digit"
+    compiled(c_compiler("cc"), "-std=c99", "-O2", "-DEDGEMNIST_MAIN", source, "-o", program)
+    expected = load(SHIPPED, runtime="integer").predict_proba(golden[:1])[0]
+    picture = tmp_path / "digit.pgm"
+    picture.write_bytes(b"P5 # a comment\n28\t28\n255\n" + golden[0].tobytes())
+    done = subprocess.run([program, "--json", picture], check=True, capture_output=True, text=True)
+    document = json.loads(done.stdout)
+    assert document["scores"] == (expected * 256).tolist()
+    assert document["label"] == str(expected.argmax())
+    piped = subprocess.run([program], check=True, capture_output=True, input=picture.read_bytes())
+    assert piped.stdout.decode().splitlines()[0] == document["label"]
+    for wrong in (b"", b"P6\n28 28\n255\n", b"P5\n29 28\n255\n", b"P5\n28 28\n255\n" + b"x" * 783, b"P5 99999999999"):
+        picture.write_bytes(wrong)
+        refused = subprocess.run([program, picture], check=False, capture_output=True, text=True)
+        assert refused.returncode == 2
+        assert "no binary PGM" in refused.stderr
+
+
+def test_a_c_file_that_does_not_compile_or_is_none_of_ours_is_an_error(source: Path, tmp_path: Path) -> None:
+    text = source.read_text()
+    broken = {
+        "broken.c": text.replace("int edgemnist_classify(", "int edgemnist_classify((", 1),
+        "cut.c": text[: len(text) // 2],
+        "other.c": text.replace("edgemnist_classify(", "edgemnist_other("),
+        "foreign.c": "int main(void) { return 0; }\n" * 4,
+    }
+    for name, content in broken.items():
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
+            load(tmp_path / name)
+
+
+def test_export_makes_it_and_verify_holds_it_to_every_bit(exports: Path, edgemnist: Run) -> None:
+    done = edgemnist("verify", "c-int8", "--exports", exports, "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["artifacts"]
+    assert found["integer"]["differing"] == 0
+    assert (exports / "edgemnist.h").exists()
+
+    # One weight that is another one, recorded as if that were right.
+    path = exports / "c-int8.c"
+    text = path.read_text()
+    start = text.index("{", text.index("edgemnist_weights_1[")) + 2
+    end = text.index(",", start)
+    changed = text[:start] + ("100" if text[start:end] != "100" else "-100") + text[end:]
+    path.write_text(changed)
+    manifest = json.loads((exports / "manifest.json").read_text())
+    (record,) = (one for one in manifest["artifacts"] if one["name"] == "c-int8")
+    record |= {"sha256": hashlib.sha256(changed.encode()).hexdigest(), "bytes": len(changed.encode())}
+    (exports / "manifest.json").write_text(json.dumps(manifest))
+    done = edgemnist("verify", "c-int8", "--exports", exports)
+    assert done.returncode == 1
+    assert "promises every bit of it" in done.stdout
+
+
+def test_a_compiler_that_cannot_be_run_is_named(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(ArtifactError, match=r"no-such-compiler cannot be run: .* CC=gcc"):
+        load(source)
+
+
+def on_machine(processor: str, source: Path, images: Images, directory: Path) -> npt.NDArray[np.uint8]:
+    """Return what an emulated microcontroller answers, uint8 [N, 10]."""
+    machine, flash, memory = MACHINES[processor]
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not installed")
+    program = directory / "classifier.elf"
+    options = ("-std=c99", "-O2", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-nostartfiles", "-nostdlib")
+    places = (f"-Wl,--defsym=FLASH={flash:#x}", f"-Wl,--defsym=RAM={memory:#x}", "-T", BOARD / "memory.ld")
+    compiled(c_compiler("arm-none-eabi-gcc"), *options, *places, source, BOARD / "start.c", "-lgcc", "-o", program)
+    (directory / "images.bin").write_bytes(images.tobytes())
+    done = subprocess.run(
+        [
+            "qemu-system-arm",
+            "-M",
+            machine,
+            *QUIET,
+            "-semihosting-config",
+            "enable=on,target=native",
+            "-kernel",
+            program,
+        ],
+        cwd=directory,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return np.frombuffer((directory / "answers.bin").read_bytes(), dtype=np.uint8).reshape(len(images), 10)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("processor", MACHINES)
+def test_a_microcontroller_answers_every_bit_of_the_reference(
+    processor: str, source: Path, golden: Images, tmp_path: Path
+) -> None:
+    images = read_directory(MNIST).test.images if MNIST.exists() else golden
+    expected = load(SHIPPED, runtime="integer").predict_proba(images)
+    np.testing.assert_array_equal(on_machine(processor, source, images, tmp_path) / np.float32(256), expected)
+
+
+@pytest.mark.native
+def test_code_and_memory_on_a_cortex_m4_are_as_small_as_promised(source: Path, tmp_path: Path) -> None:
+    """The engine, its tables beside weights and rescaling, and its static memory."""
+    made = tmp_path / "classifier.o"
+    options = ("-std=c99", "-Os", "-mthumb", "-mcpu=cortex-m4", "-ffreestanding")
+    compiled(c_compiler("arm-none-eabi-gcc"), *options, "-c", source, "-o", made)
+    done = subprocess.run(["arm-none-eabi-size", "-A", made], check=True, capture_output=True, text=True)
+    sizes = {
+        row[0]: int(row[1]) for row in map(str.split, done.stdout.splitlines()) if len(row) == 3 and row[1].isdigit()
+    }
+    assert sum(size for name, size in sizes.items() if name.startswith(".text")) <= 2_048
+    assert sum(size for name, size in sizes.items() if name.startswith((".bss", ".data"))) <= 3_584

@@ -1,0 +1,200 @@
+"""Frames, combs, grids and tables: found as they are, and read cell by cell."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.vision.forms import Cells, compare
+from benchmarks.vision.scoring import Score, score
+from benchmarks.vision.synthetic.forms import STYLES, compose_form
+from edgemnist.images.grey import Grey
+from edgemnist.read import ReadResult, read_page
+from edgemnist.runtimes.interface import Classifier
+from edgemnist.train_likeness.synthetic.digits import Digits
+from tests.conftest import Run
+
+MODEL = Path(__file__).parents[2] / "exports" / "reference" / "tflite-int8.tflite"
+WHITE = 245
+SEED = 77
+
+
+@pytest.mark.parametrize("name", sorted(STYLES))
+def test_a_photographed_form_comes_out_as_its_tables(name: str, digits: Digits, classifier: Classifier) -> None:
+    cells, found = Cells(), Score()
+    for number in range(2):
+        rng = np.random.default_rng(SEED + number)
+        form = compose_form(digits.sample(200, rng), rng, STYLES[name])
+        result = read_page(form.picture, classifier)
+        cells += compare(result, form.tables)
+        found += score(result.digits, form.truths)
+    assert cells.found == cells.tables
+    assert cells.surplus == 0
+    assert cells.right >= 0.85 * cells.cells
+    assert found.share >= 0.92
+    assert found.false <= 2
+
+
+def read_drawing(drawing: Grey, classifier: Classifier) -> ReadResult:
+    """Read a grey drawing as a camera would have it, not quite sharp."""
+    return read_page(np.asarray(cv2.GaussianBlur(drawing, (0, 0), 0.7), dtype=np.uint8), classifier)
+
+
+def blank(height: int = 700, width: int = 900) -> Grey:
+    """Return white paper with some grain."""
+    grain = np.random.default_rng(0).normal(0, 2, (height, width))
+    return np.clip(WHITE + grain, 0, 255).astype(np.uint8)
+
+
+def ruled(left: int, top: int, *, rows: int, columns: int, side: int, thickness: int) -> Grey:
+    """Return paper with a grid of squares on it."""
+    sheet = blank()
+    for row in range(rows + 1):
+        y = top + row * side
+        cv2.line(sheet, (left, y), (left + columns * side, y), 40, thickness)
+    for column in range(columns + 1):
+        x = left + column * side
+        cv2.line(sheet, (x, top), (x, top + rows * side), 40, thickness)
+    return sheet
+
+
+@pytest.mark.parametrize("thickness", [1, 3, 10])
+def test_an_empty_grid_has_empty_cells(thickness: int, classifier: Classifier) -> None:
+    result = read_drawing(ruled(80, 60, rows=5, columns=7, side=90, thickness=thickness), classifier)
+    (table,) = result.tables
+    assert (table.rows, table.columns, len(table.cells)) == (5, 7, 35)
+    assert all(cell.text == "" and cell.confidence is None for cell in table.cells)
+    assert result.digits == []
+    expected = [(80, 60), (80 + 7 * 90, 60), (80 + 7 * 90, 60 + 5 * 90), (80, 60 + 5 * 90)]
+    assert np.abs(np.array(table.corners) - expected).max() <= 4
+
+
+def test_a_merged_cell_is_one_cell(classifier: Classifier) -> None:
+    sheet = ruled(80, 60, rows=4, columns=5, side=100, thickness=3)
+    # The side between the second and the third cell of the second row.
+    cv2.rectangle(sheet, (80 + 2 * 100 - 5, 60 + 100 + 5), (80 + 2 * 100 + 5, 60 + 200 - 5), WHITE, -1)
+    (table,) = read_drawing(sheet, classifier).tables
+    assert (table.rows, table.columns, len(table.cells)) == (4, 5, 19)
+    (merged,) = [cell for cell in table.cells if cell.columns > 1 or cell.rows > 1]
+    assert (merged.row, merged.column, merged.rows, merged.columns) == (1, 1, 1, 2)
+
+
+def test_two_tables_side_by_side_are_two(classifier: Classifier) -> None:
+    sheet = np.minimum(
+        ruled(40, 60, rows=4, columns=3, side=90, thickness=3), ruled(440, 60, rows=4, columns=4, side=90, thickness=3)
+    )
+    shapes = sorted((table.rows, table.columns) for table in read_drawing(sheet, classifier).tables)
+    assert shapes == [(4, 3), (4, 4)]
+
+
+def staves(sheet: Grey) -> None:
+    for stave in range(4):
+        for line in range(5):
+            y = 80 + stave * 150 + line * 14
+            cv2.line(sheet, (50, y), (850, y), 40, 2)
+
+
+def barcode(sheet: Grey) -> None:
+    rng = np.random.default_rng(1)
+    x = 150
+    while x < 750:
+        width = int(rng.integers(2, 9))
+        cv2.rectangle(sheet, (x, 250), (x + width, 450), 30, -1)
+        x += width + int(rng.integers(3, 10))
+
+
+def cross(sheet: Grey) -> None:
+    cv2.line(sheet, (100, 300), (800, 300), 40, 3)
+    cv2.line(sheet, (450, 60), (450, 640), 40, 3)
+
+
+def dots(sheet: Grey) -> None:
+    for y in range(50, 650, 25):
+        for x in range(50, 850, 25):
+            cv2.circle(sheet, (x, y), 2, 60, -1)
+
+
+def chessboard(sheet: Grey) -> None:
+    for row, column in itertools.product(range(8), range(8)):
+        if (row + column) % 2:
+            x, y = 150 + 70 * column, 70 + 70 * row
+            cv2.rectangle(sheet, (x, y), (x + 70, y + 70), 60, -1)
+
+
+def graph_paper(sheet: Grey) -> None:
+    sheet[::18] = np.minimum(sheet[::18], 190)
+    sheet[:, ::18] = np.minimum(sheet[:, ::18], 190)
+
+
+@pytest.mark.parametrize("draw", [staves, barcode, cross, dots, chessboard, graph_paper])
+def test_where_there_is_no_digit_none_is_read(draw: Callable[[Grey], None], classifier: Classifier) -> None:
+    sheet = blank()
+    draw(sheet)
+    result = read_drawing(sheet, classifier)
+    assert [digit for digit in result.digits if digit.digit is not None] == []
+    assert all(cell.text.strip("? ") == "" for table in result.tables for cell in table.cells)
+
+
+def test_the_digits_of_a_comb_are_one_number_with_its_blanks(digits: Digits, classifier: Classifier) -> None:
+    sheet = ruled(60, 200, rows=1, columns=8, side=95, thickness=3)
+    written = {1: 3, 2: 7, 4: 2, 6: 8}
+    for column, wanted in written.items():
+        image = digits.images[np.flatnonzero(digits.labels == wanted)[3]]
+        large = cv2.resize(255 - image, (70, 70), interpolation=cv2.INTER_CUBIC)
+        place = sheet[212:282, 60 + column * 95 + 12 : 60 + column * 95 + 82]
+        np.minimum(place, large, out=place)
+    result = read_drawing(sheet, classifier)
+    assert [number.text for number in result.numbers] == ["37 2 8"]
+    (table,) = result.tables
+    texts = {cell.column: cell.text for cell in table.cells if cell.text}
+    assert texts == {column: str(digit) for column, digit in written.items()}
+    assert [(digit.table, digit.row, digit.column) for digit in result.digits] == [(0, 0, column) for column in written]
+
+
+def test_a_form_becomes_a_spreadsheet(digits: Digits, edgemnist: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(SEED)
+    form = compose_form(digits.sample(200, rng), rng, STYLES["sudoku"])
+    Image.fromarray(form.picture).save(tmp_path / "form.jpg", quality=90)
+    done = edgemnist("read", "form.jpg", "--artifact", MODEL, "--csv", "form.csv", "--boxes", "boxes.png", "--json")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "form.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert [len(row) for row in rows] == [9] * 9
+    (table,) = json.loads(done.stdout)["tables"]
+    assert rows == [[cell["text"] for cell in table["cells"] if cell["row"] == row] for row in range(9)]
+    (true,) = form.tables
+    assert np.mean(np.array(rows) == np.array(true.texts)) >= 0.9
+    with Image.open(tmp_path / "boxes.png") as drawn:
+        colours = np.asarray(drawn.convert("RGB")).reshape(-1, 3)
+    assert (colours == (0, 158, 115)).all(axis=1).sum() > 1000
+    shown = edgemnist("read", "form.jpg", "--artifact", MODEL, "--table")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("├") == 8
+
+
+def test_several_tables_become_files_with_a_number(edgemnist: Run, tmp_path: Path) -> None:
+    sheet = np.minimum(
+        ruled(40, 60, rows=4, columns=3, side=90, thickness=3), ruled(440, 60, rows=4, columns=4, side=90, thickness=3)
+    )
+    Image.fromarray(sheet).save(tmp_path / "two.png")
+    done = edgemnist("read", "two.png", "--artifact", MODEL, "--csv", "out.csv")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out-1.csv").read_text() == ",,\n" * 4
+    assert (tmp_path / "out-2.csv").read_text() == ",,,\n" * 4
+    assert "out-1.csv" in done.stderr
+
+
+def test_a_page_without_a_table_is_told_of(edgemnist: Run, tmp_path: Path) -> None:
+    Image.fromarray(blank()).save(tmp_path / "blank.png")
+    done = edgemnist("read", "blank.png", "--artifact", MODEL, "--csv", "out.csv")
+    assert done.returncode == 2
+    assert "blank.png shows no table" in done.stderr
+    assert not (tmp_path / "out.csv").exists()
