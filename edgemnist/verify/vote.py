@@ -47,7 +47,10 @@ def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -
     if model.path.suffix in RUNTIMES["compiled"].suffixes:
         twin = _twin(model.path)
         if twin is None:
-            reporter.notice(f"{model.path} was made with a TFLite file that is not beside it: there is no third voter.")
+            reporter.notice(
+                f"{model.path} was made with a TFLite file that is not beside it, so the integer reference does not "
+                "check it."
+            )
             return None
         model = replace(model, path=twin)
     if model.path.suffix not in RUNTIMES["litert"].suffixes:
