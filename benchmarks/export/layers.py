@@ -139,7 +139,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             rows[family] = outcome(build(inner), dataset, Path(directory))
         print(family, {name: words[:60] for name, words in rows[family].items() if words != "yes"}, flush=True)
-    target.write_text(page(rows, names))
+        # After each row, so that an interruption loses none.
+        target.write_text(page(rows, names))
 
 
 def page(rows: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
