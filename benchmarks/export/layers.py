@@ -58,7 +58,7 @@ def families() -> Mapping[str, Callable[[], list[Any]]]:
         "DepthwiseConv2D": lambda: picture(k.DepthwiseConv2D(3)),
         "SeparableConv2D": lambda: picture(k.SeparableConv2D(8, 3)),
         "MaxPooling2D": lambda: picture(k.MaxPooling2D()),
-        "AveragePooling2D": lambda: picture(k.AveragePooling2D()),
+        "AveragePooling2D": lambda: picture(k.AveragePooling2D(2)),
         "GlobalAveragePooling2D": lambda: picture(k.Conv2D(64, 3), k.GlobalAveragePooling2D()),
         "GlobalMaxPooling2D": lambda: picture(k.Conv2D(64, 3), k.GlobalMaxPooling2D()),
         "BatchNormalization": lambda: picture(k.BatchNormalization()),

@@ -50,8 +50,8 @@ def quantize_pixels(numbers: Numbers, input_range: str | None = None) -> npt.NDA
     """Return the number that stands for each pixel value, [256] of an 8-bit dtype.
 
     Pixels become real numbers of `input_range`, 0..1 by default, rounded to the nearest step (halves up, as TFLite does
-    with positive numbers) and clipped at the ends of the dtype. Without a scale they
-    are the pixels themselves, less 128 if the dtype is signed.
+    with positive numbers) and clipped at the ends of the dtype. Without a scale they are the pixels themselves, less
+    128 if the dtype is signed.
     """
     limits = np.iinfo(numbers.dtype)
     if numbers.scale is None:
