@@ -88,13 +88,13 @@ class Exporter(ABC):
         try:
             return self.inspect(data, quantization)
         except ArtifactError as error:
-            found = first_failing_layer(
+            layer = first_failing_layer(
                 self.source.original, self.source.model, lambda part: self.runs(self.convert(part, quantization))
             )
-            if not found:
+            if not layer:
                 raise
             raise ModelError(
-                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its layer {found} cannot be "
+                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its layer {layer} cannot be "
                 f"executed ({error.message.rpartition(': ')[2]})",
                 hint=_OTHERWISE,
             ) from error
