@@ -151,7 +151,7 @@ def page(rows: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
         "`edgemnist export` writes what a model can become and lists what it cannot, with the name of the layer. This",
         "table is made by `python -m benchmarks.export.layers docs/reference-layers.md`: each layer stands in a small",
         f"model, and every float32 artifact answers within {FURTHEST:g} of Keras. Recurrent layers are unrolled.",
-        "Models of mixed precision are exported in float32. `Lambda` layers and classes of your own are refused, since their",
+        "Models of mixed precision are exported in float32. `Lambda` layers and classes of your own are refused: their",
         "code is not run.",
         "",
         f"| layer | {' | '.join(names)} |",
