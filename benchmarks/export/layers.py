@@ -58,7 +58,7 @@ def families() -> Mapping[str, Callable[[], list[Any]]]:
         "DepthwiseConv2D": lambda: picture(k.DepthwiseConv2D(3)),
         "SeparableConv2D": lambda: picture(k.SeparableConv2D(8, 3)),
         "MaxPooling2D": lambda: picture(k.MaxPooling2D()),
-        "AveragePooling2D": lambda: picture(k.AveragePooling2D()),
+        "AveragePooling2D": lambda: picture(k.AveragePooling2D(2)),
         "GlobalAveragePooling2D": lambda: picture(k.Conv2D(64, 3), k.GlobalAveragePooling2D()),
         "GlobalMaxPooling2D": lambda: picture(k.Conv2D(64, 3), k.GlobalMaxPooling2D()),
         "BatchNormalization": lambda: picture(k.BatchNormalization()),
@@ -139,7 +139,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             rows[family] = outcome(build(inner), dataset, Path(directory))
         print(family, {name: words[:60] for name, words in rows[family].items() if words != "yes"}, flush=True)
-    target.write_text(page(rows, names))
+        # After each row, so that an interruption loses none.
+        target.write_text(page(rows, names))
 
 
 def page(rows: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
@@ -148,10 +149,10 @@ def page(rows: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
         "# Which layers can be exported",
         "",
         "`edgemnist export` writes what a model can become and lists what it cannot, with the name of the layer. This",
-        "table is made by `python -m benchmarks.export.layers docs/reference-layers.md`: each layer stands in a",
-        f"small model, and every float32 artifact answers within {FURTHEST:g} of Keras. Recurrent layers are unrolled.",
-        "Models of mixed precision are exported in float32. `Lambda` layers and classes of your own are refused, since",
-        "their code is not run.",
+        "table is made by `python -m benchmarks.export.layers docs/reference-layers.md`: each layer stands in a small",
+        f"model, and every float32 artifact answers within {FURTHEST:g} of Keras. Recurrent layers are unrolled.",
+        "Models of mixed precision are exported in float32. `Lambda` layers and classes of your own are refused: their",
+        "code is not run.",
         "",
         f"| layer | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",

@@ -13,6 +13,7 @@ from edgemnist.arrays import Images, Labels, Probabilities
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sampling import stratified_indices
 from edgemnist.errors import ArtifactError, ManifestError, ModelError
+from edgemnist.exports.findings import near_chance
 from edgemnist.exports.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -156,7 +157,9 @@ def find_input_range(source: KerasSource, images: Images, labels: Labels) -> str
         answers = KerasClassifier(source.original, source.path, input_range=name).predict_proba(shown)
         accuracies[name] = float(np.mean(answers.argmax(axis=1) == truth))
     best = max(accuracies, key=lambda name: accuracies[name])
-    return best if accuracies[best] > accuracies[UNIT] + CLEARLY_BETTER else UNIT
+    # A model that guesses in every range says nothing about its own.
+    guesses = near_chance(accuracies[best], source.classes, len(chosen))
+    return best if not guesses and accuracies[best] > accuracies[UNIT] + CLEARLY_BETTER else UNIT
 
 
 def _range_of_layers(model: Any) -> str | None:  # noqa: ANN401 - Keras has no types

@@ -22,7 +22,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import fixedpoint
 from edgemnist.runtimes.files import TFLITE, read_model
 from edgemnist.runtimes.interface import ChunkedClassifier, not_a_classifier
-from edgemnist.runtimes.pixels import Numbers, decoder, quantize_pixels
+from edgemnist.runtimes.pixels import Numbers, covered_range, decoder, quantize_pixels
 from edgemnist.runtimes.tflite import Graph, Operator, Tensor, read_graph
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class IntegerClassifier(ChunkedClassifier):
         source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
         if math.prod(size for size in source.shape if size > 0) != IMAGE_SIDE**2:
             raise not_a_classifier(path, f"its input is an array of {list(source.shape)}")
-        self._encode = quantize_pixels(numbers_of(source), input_range).astype(np.int64)
+        numbers = numbers_of(source)
+        self._encode = quantize_pixels(numbers, input_range or covered_range(numbers)).astype(np.int64)
         self._steps = [_step(graph, operator) for operator in chain(graph)]
         self._output = numbers_of(target)
         self._decode = decoder(self._output)

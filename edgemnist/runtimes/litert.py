@@ -16,7 +16,7 @@ from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes.files import TFLITE, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, not_a_classifier
-from edgemnist.runtimes.pixels import Numbers, can_express, decoder, encoder
+from edgemnist.runtimes.pixels import Numbers, can_express, covered_range, decoder, encoder
 
 
 class LiteRTClassifier(ChunkedClassifier):
@@ -98,7 +98,7 @@ class _Session:
         self.input, self.output = _only(path, "input", inputs), _only(path, "output", outputs)
         if self.input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self.input.shape)}")
-        self.encode = encoder(self.input.numbers, input_range)
+        self.encode = encoder(self.input.numbers, input_range or covered_range(self.input.numbers))
         self.decode = decoder(self.output.numbers)
         self.batch = self.input.shape[0]
 

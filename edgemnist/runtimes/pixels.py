@@ -49,28 +49,33 @@ def can_express(dtype: np.dtype[Any]) -> bool:
 def quantize_pixels(numbers: Numbers, input_range: str | None = None) -> npt.NDArray[Any]:
     """Return the number that stands for each pixel value, [256] of an 8-bit dtype.
 
-    Pixels become real numbers of `input_range` (None: the one that scale and zero point cover), rounded to the nearest
-    step (halves up, as TFLite does with positive numbers) and clipped at the ends of the dtype. Without a scale they
-    are the pixels themselves, less 128 if the dtype is signed.
+    Pixels become real numbers of `input_range`, 0..1 by default, rounded to the nearest step (halves up, as TFLite does
+    with positive numbers) and clipped at the ends of the dtype. Without a scale they are the pixels themselves, less
+    128 if the dtype is signed.
     """
     limits = np.iinfo(numbers.dtype)
     if numbers.scale is None:
         return (_VALUES + limits.min).astype(numbers.dtype)
-    low, high = INPUT_RANGES[input_range or covered_range(numbers)]
+    low, high = INPUT_RANGES[input_range or UNIT]
     steps = np.floor((_VALUES / 255 * (high - low) + low) / numbers.scale + 0.5) + numbers.zero_point
     table: npt.NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(numbers.dtype)
     return table
 
 
-def covered_range(numbers: Numbers) -> str:
-    """Return the input range that a quantized tensor was made for: the one whose ends are nearest to its own."""
+MATCH = 0.1
+"""Share of a range by which the ends of a quantized tensor may miss it, since they come from images and get rounded."""
+
+
+def covered_range(numbers: Numbers) -> str | None:
+    """Return the input range that a quantized tensor was evidently made for; None for any other, and for floats."""
+    if numbers.scale is None or numbers.dtype.kind == "f":
+        return None
     limits = np.iinfo(numbers.dtype)
-    scale = 1.0 if numbers.scale is None else numbers.scale
-    ends = [scale * (limit - numbers.zero_point) for limit in (limits.min, limits.max)]
-    # A factor counts, not a difference: images for calibration are not all white.
-    if ends[1] > np.sqrt(INPUT_RANGES["0..255"][1]):
-        return "0..255"
-    return "-1..1" if ends[0] < -ends[1] / 2 else UNIT
+    ends = [numbers.scale * (limit - numbers.zero_point) for limit in (limits.min, limits.max)]
+    for name, (low, high) in INPUT_RANGES.items():
+        if max(abs(ends[0] - low), abs(ends[1] - high)) <= MATCH * (high - low):
+            return name
+    return None
 
 
 def dequantize_scores(numbers: Numbers) -> npt.NDArray[np.float32]:
@@ -84,7 +89,7 @@ def dequantize_scores(numbers: Numbers) -> npt.NDArray[np.float32]:
 def encoder(numbers: Numbers, input_range: str | None = None) -> Encode:
     """Return the fastest function that writes pixels as `numbers`.
 
-    `input_range` is one of `INPUT_RANGES`; None stands for 0..1, or for what a quantized tensor covers.
+    `input_range` is one of `INPUT_RANGES`, 0..1 by default.
     """
     if numbers.dtype.kind == "f":
         low, high = INPUT_RANGES[input_range or UNIT]

@@ -51,7 +51,7 @@ def test_unknown_names_are_answered_with_the_nearest_and_the_known_ones() -> Non
 
 def test_calibration_on_no_images_is_refused_by_the_name_of_the_option() -> None:
     for count in (0, -5):
-        with pytest.raises(UsageError, match=f"--calibration {count}"):
+        with pytest.raises(UsageError, match=rf"--calibration must be at least 1 \(got {count}\)"):
             ExportConfig.of(calibration=count)
 
 

@@ -29,7 +29,7 @@ from tests.train.conftest import Listener, of
 
 SMALL = TrainConfig(recipe="baseline", hidden=(32,), epochs=2, seed=7)
 PICTURES = {"curves.png", "confusion.png", "mistakes.png", "weights.png"}
-FILES = {"model.keras", "training.json", "manifest.json"} | PICTURES
+FILES = {"model.keras", "training.json", "manifest.json", "training-images.npy", "data-source.json"} | PICTURES
 
 Trained = tuple[Path, TrainResult, Listener]
 
