@@ -1,7 +1,7 @@
 """Every failure that a user can cause, each with an exit code and what to do about it.
 
     EdgemnistError                   2  (base; wrong usage or input)
-    ├── UsageError                   2  an option or a name that makes no sense
+    ├── UsageError                   2  an option or a name that is not valid
     │   └── UnknownNameError         2  a name that is not in a registry, with the nearest match
     ├── DataError                    2  a data set that is missing, damaged or inconsistent
     ├── ImageError                   2  a picture that cannot be read as one digit
@@ -37,7 +37,7 @@ EXIT_INTERRUPTED = 130
 
 
 class EdgemnistError(Exception):
-    """A failure that the user can understand and mend.
+    """A failure that the user can understand and fix.
 
     `message` says what is wrong and where, `hint` what to do (may be empty).
     """
@@ -51,7 +51,7 @@ class EdgemnistError(Exception):
 
 
 class UsageError(EdgemnistError):
-    """An option or an argument that makes no sense."""
+    """An option or an argument that is not valid."""
 
 
 class UnknownNameError(UsageError):
