@@ -1,7 +1,7 @@
 """Every failure that a user can cause, each with an exit code and what to do about it.
 
     EdgemnistError                   2  (base; wrong usage or input)
-    ├── UsageError                   2  an option or a name that cannot be used
+    ├── UsageError                   2  an option or a name that is not valid
     │   └── UnknownNameError         2  a name that is not in a registry, with the nearest match
     ├── DataError                    2  a data set that is missing, damaged or inconsistent
     ├── ImageError                   2  a picture that cannot be read as one digit
@@ -51,7 +51,7 @@ class EdgemnistError(Exception):
 
 
 class UsageError(EdgemnistError):
-    """An option or an argument that cannot be used."""
+    """An option or an argument that is not valid."""
 
 
 class UnknownNameError(UsageError):

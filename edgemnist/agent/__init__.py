@@ -6,8 +6,9 @@ Layout of the directory that edgemnist keeps there:
     releases/<sequence>-<identity>/      self-tested releases: bundle.json, exports/, venv -> ../../venvs/<key>
     venvs/<key>/                         packages, shared by the releases that need the same ones
     staging/                             work in progress; whatever a crash left here is removed
-    incoming/<sha256>                    bundles on their way
+    incoming/<sha256>.<token>            bundles on their way, a file for each deployment
     pending.json                         a switch whose service has not been seen healthy yet
+    history.json                         what was deployed under a signature, for refusing a downgrade
     allowed_signers                      where it exists, only bundles signed by one of these are taken
     board.toml                           which service to restart, if it is not the systemd unit `edgemnist`
     lock                                 held by the one process that may change anything

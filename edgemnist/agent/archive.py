@@ -31,7 +31,7 @@ _MOST_DIRECTORY_BYTES = 1 << 20
 
 
 class _Sink(io.RawIOBase):
-    """Counts and hashes what is written; passes it on where there is somebody to take it."""
+    """Counts and hashes what is written; passes it on if it has a target."""
 
     def __init__(self, target: BinaryIO | None) -> None:
         self.digest = hashlib.sha256()

@@ -77,7 +77,7 @@ class Responder:
         try:
             print(f"{MARK}{json.dumps(document)}", file=self._stream, flush=True)
         except OSError:
-            # The connection was cut. What has begun is finished here, where it has to be whole.
+            # The connection was cut. What has begun is finished here, since half of it would be worse than none.
             self._gone = True
             # Python would try to flush the rest at its end, and complain.
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until the process ends

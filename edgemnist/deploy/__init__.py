@@ -1,5 +1,5 @@
-"""Bring a bundle to a board, try it there, switch to it, and get back if it goes wrong.
+"""Bring a bundle to a board, test it there, switch to it, and go back if it fails.
 
-`board/` is the part that runs on the board, before edgemnist is installed there: standard library only. It is sent
-along as one file and does everything that has to be whole; this side connects, transfers and tells.
+`edgemnist.agent` is the part that runs on the board, before edgemnist is installed there: standard library only. It is
+sent as one file and makes every change that must be complete or not happen; this side connects, transfers and reports.
 """

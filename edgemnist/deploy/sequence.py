@@ -1,4 +1,4 @@
-"""What has to be right on a board before a bundle is sent there: a pure function over the doctor's findings."""
+"""The deployment to one board: preflight, transfer, and what the board makes of it, taken up again if a line is cut."""
 
 from __future__ import annotations
 

@@ -116,7 +116,9 @@ def read_network(graph: Graph, input_range: str | None = None) -> Network:
     pixels, output = numbers_of(source), numbers_of(target)
     if math.prod(size for size in source.shape if size > 0) != IMAGE_SIDE**2:
         raise ValueError(f"its input is an array of {list(source.shape)}, not one image of 28×28")
-    building = _Building(quantize_pixels(pixels, input_range or covered_range(pixels)).astype(np.int64) - _lowest(pixels))
+    building = _Building(
+        quantize_pixels(pixels, input_range or covered_range(pixels)).astype(np.int64) - _lowest(pixels)
+    )
     width = IMAGE_SIDE**2
     for operator in chain(graph):
         if operator.kind == "FULLY_CONNECTED":

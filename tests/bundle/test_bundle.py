@@ -301,6 +301,16 @@ def test_what_a_bundle_claims_is_checked_before_it_costs_memory(claimed: int | N
         tracemalloc.stop()
 
 
+def test_a_compressed_member_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        # It would fit into the file, by what it claims.
+        archive.writestr("a", random.Random(1).randbytes(2 << 20), zipfile.ZIP_STORED)
+        archive.writestr("b", bytes(100), zipfile.ZIP_DEFLATED)
+    with pytest.raises(BundleError, match="damaged, or not a bundle"):
+        Archive(path)
+
+
 def test_a_directory_of_millions_of_members_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "many.zip"
     with zipfile.ZipFile(path, "w") as archive:

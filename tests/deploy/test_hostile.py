@@ -20,6 +20,7 @@ from edgemnist.deploy.remote import bench_on, doctor_on, releases_on, rollback_o
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import make_agent, open_board
 from edgemnist.errors import DeployError, EdgemnistError, UsageError
+from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard
 from tests.deploy.trying import the_next_try_succeeds
 
@@ -251,6 +252,37 @@ def test_what_a_command_on_a_board_prints_is_cleaned(new_board: Callable[[str], 
         said = {"exit_code": 0, "release": "1-x", "stdout": stdout, "stderr": ""}
         with pytest.raises(DeployError):
             run_on(hostile(new_board(f"board1{number}"), answering({"result": said})).target, ["verify"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "verify tflite-int8@integer --max-flips 0.5 --max-drop 0.25 --max-diff 0.01 --layers",
+        "bench tflite-int8 onnx-int8 --threads 1-2 --samples 20 --batch-size 10 --seconds 0.5 --rounds 2 --cold-cache",
+        "scenario server tflite-int8 --rate 100.0 --p99-limit 0.5",
+        "scenario duty-cycle --rate 2.0 --repeats 3",
+        "predict --index 0 --index 3 --artifact tflite-int8@integer --threads 2 --show",
+    ],
+)
+def test_every_option_arrives_on_the_board(
+    words: str, new_board: Callable[[str], LoopbackBoard], tmp_path: Path
+) -> None:
+    # A board that refuses everything, and says what it was asked.
+    code = (
+        "asked = json.load(sys.stdin)\n"
+        "said = {'type': 'DeployError', 'message': ' '.join(asked['module']), 'hint': ''}\n"
+        "print(M + json.dumps({'error': said}), flush=True)"
+    )
+    board = hostile(new_board("board1"), code)
+    settings = {"EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)}
+    # What is said of this machine's environment is not for the board.
+    settings["EDGEMNIST_OFFLINE"] = "1"
+    done = run_edgemnist(*words.split(), "--on", "board1", cwd=tmp_path, env={**settings, "COLUMNS": "1000"})
+    assert done.returncode == 2
+    (line,) = (line for line in done.stderr.splitlines() if "board1: edgemnist " in line)
+    arrived = line.partition("board1: edgemnist ")[2].rstrip(".").removesuffix(" --exports {exports} --json").split()
+    assert sorted(arrived) == sorted(words.split())
+    assert words.startswith(arrived[0])
 
 
 def test_the_same_board_is_not_measured_twice_at_once(new_board: Callable[[str], LoopbackBoard]) -> None:

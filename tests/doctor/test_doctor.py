@@ -79,6 +79,10 @@ def test_what_is_wrong_comes_with_what_mends_it(name: str, changes: dict[str, An
     assert found.meaning
 
 
+def test_a_32_bit_board_is_told_what_can_run_there() -> None:
+    assert "tflite-int8@integer" in finding("system", bits=32).meaning
+
+
 def test_throttling_tells_now_from_before() -> None:
     assert throttle_names(0x5) == ["under-voltage", "throttled"]
     assert finding("power", throttled=0x50005).value == "under-voltage, throttled now"
