@@ -152,7 +152,7 @@ class Worker:
     def do(
         self, job: Job, body: bytearray, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
     ) -> Reply:
-        """Return the end of a job.
+        """Return the end of a job. Empties the body where it is not tried again elsewhere.
 
         Raises RefusedError where it takes too long, or ends the process; and NotSmallError where the pictures have more
         than `most_pixels`.
@@ -163,6 +163,9 @@ class Worker:
             with call.on(process), contextlib.ExitStack() as reserved:
                 pipe.send_bytes(msgspec.msgpack.encode(job))
                 pipe.send_bytes(body)
+                if most_pixels is None:
+                    # Nobody else needs it, and 16 MB are much on a small board.
+                    body.clear()
                 deadline = monotonic() + PATIENCE * self._limits.cpu_s
                 while isinstance(reply := self._reply(pipe, deadline), Needs | Classify):
                     if isinstance(reply, Classify):
