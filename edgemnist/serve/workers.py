@@ -186,10 +186,7 @@ class Worker:
                 if large:
                     self.stop()
         except (EOFError, OSError, msgspec.MsgspecError) as error:
-            process.join(EXIT_S)
-            if process.exitcode == -signal.SIGPROF:
-                raise self._too_slow() from error
-            raise _unreadable("The picture could not be decoded: it is damaged, or takes too much memory") from error
+            raise self._ended(process) from error
         else:
             if elsewhere:
                 raise NotSmallError
@@ -197,12 +194,21 @@ class Worker:
         finally:
             if not done:
                 self.stop()
+                with contextlib.suppress(BufferError):
+                    body.clear()
 
     def _reply(self, pipe: Connection, deadline: float) -> Reply:
         if not pipe.poll(max(0.0, deadline - monotonic())):
             raise self._too_slow()
         reply: Reply = msgspec.msgpack.decode(pipe.recv_bytes(), type=Reply)
         return reply
+
+    def _ended(self, process: ForkServerProcess) -> RefusedError:
+        """Return why a process has ended on its own."""
+        process.join(EXIT_S)
+        if process.exitcode == -signal.SIGPROF:
+            return self._too_slow()
+        return _unreadable("The picture could not be decoded: it is damaged, or takes too much memory")
 
     def _too_slow(self) -> RefusedError:
         return _unreadable(f"The picture took more than {self._limits.cpu_s:g} seconds to read, which is the limit")
