@@ -1,6 +1,6 @@
 """What a client that means harm can do to the service: how much memory, and how long another client waits.
 
-    python -m benchmarks.serve.attacks           what is committed as attacks.json, in about two minutes
+    python -m benchmarks.serve.attacks           writes attacks.json, in about two minutes
 
 Each attack runs for a while from 127.0.0.1, on as many connections as it says. Meanwhile a client at 127.0.0.2 asks
 /healthz on a new connection, 20 times a second. Memory is that of all processes of the service; what they share counts
@@ -13,6 +13,7 @@ import contextlib
 import http.client
 import io
 import json
+import multiprocessing
 import os
 import platform
 import random
@@ -24,6 +25,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -206,9 +208,13 @@ def measure(attack: Attack, seconds: float = SECONDS) -> dict[str, Any]:
     over = threading.Event()
 
     def attacker(address: Address) -> None:
-        while not over.is_set():
+        while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 attack.once(address)
+
+    def attackers(address: Address) -> None:
+        with ThreadPoolExecutor(max(1, attack.connections)) as pool:
+            list(pool.map(attacker, [address] * attack.connections))
 
     def other(address: Address) -> None:
         nonlocal failed
@@ -227,16 +233,19 @@ def measure(attack: Attack, seconds: float = SECONDS) -> dict[str, Any]:
         http.client.HTTPConnection(*address).connect()
         time.sleep(2)
         before = memory(process.pid)
-        threads = [threading.Thread(target=attacker, args=(address,), daemon=True) for _ in range(attack.connections)]
-        threads.append(threading.Thread(target=other, args=(address,), daemon=True))
-        for thread in threads:
-            thread.start()
+        # In a process of their own: the other client is not to wait for them, but for the service.
+        against = multiprocessing.get_context("fork").Process(target=attackers, args=(address,), daemon=True)
+        against.start()
+        asking = threading.Thread(target=other, args=(address,), daemon=True)
+        asking.start()
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             most = max(most, memory(process.pid))
             time.sleep(0.05)
         over.set()
-        threads[-1].join(20)
+        asking.join(20)
+        against.kill()
+        against.join()
     waits = waits or [seconds]
     return {
         "before_mb": round(before / 1e6),

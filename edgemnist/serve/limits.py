@@ -120,12 +120,17 @@ class Body:
     def __init__(self, request: Request, limits: Limits, memory: BodyMemory) -> None:
         self._request, self._limits, self._memory = request, limits, memory
         self._taken = 0
+        self._received = bytearray()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._memory.give_back(self._taken)
+        # Whoever still refers to it, in a task that was cancelled, has no use for it. A worker that is sent it now is
+        # killed, and then empties it.
+        with contextlib.suppress(BufferError):
+            self._received.clear()
 
     async def read(self) -> bytearray:
         """Return the body. Raises RefusedError where it is too large or too slow."""
@@ -134,7 +139,7 @@ class Body:
         if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > self._limits.max_bytes):
             raise self._too_large()
         # In one piece, which goes back to the system as such: of many small ones, the C library keeps the most.
-        received = bytearray()
+        received = self._received
         try:
             async with asyncio.timeout(self._limits.body_timeout_s):
                 while await self._receive(received):

@@ -152,7 +152,7 @@ class Worker:
     def do(
         self, job: Job, body: bytearray, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
     ) -> Reply:
-        """Return the end of a job.
+        """Return the end of a job. Empties the body where it is not tried again elsewhere.
 
         Raises RefusedError where it takes too long, or ends the process; and NotSmallError where the pictures have more
         than `most_pixels`.
@@ -163,6 +163,9 @@ class Worker:
             with call.on(process), contextlib.ExitStack() as reserved:
                 pipe.send_bytes(msgspec.msgpack.encode(job))
                 pipe.send_bytes(body)
+                if most_pixels is None:
+                    # Nobody else needs it, and 16 MB are much on a small board.
+                    body.clear()
                 deadline = monotonic() + PATIENCE * self._limits.cpu_s
                 while isinstance(reply := self._reply(pipe, deadline), Needs | Classify):
                     if isinstance(reply, Classify):
@@ -183,10 +186,7 @@ class Worker:
                 if large:
                     self.stop()
         except (EOFError, OSError, msgspec.MsgspecError) as error:
-            process.join(EXIT_S)
-            if process.exitcode == -signal.SIGPROF:
-                raise self._too_slow() from error
-            raise _unreadable("The picture could not be decoded: it is damaged, or takes too much memory") from error
+            raise self._ended(process) from error
         else:
             if elsewhere:
                 raise NotSmallError
@@ -194,12 +194,21 @@ class Worker:
         finally:
             if not done:
                 self.stop()
+                with contextlib.suppress(BufferError):
+                    body.clear()
 
     def _reply(self, pipe: Connection, deadline: float) -> Reply:
         if not pipe.poll(max(0.0, deadline - monotonic())):
             raise self._too_slow()
         reply: Reply = msgspec.msgpack.decode(pipe.recv_bytes(), type=Reply)
         return reply
+
+    def _ended(self, process: ForkServerProcess) -> RefusedError:
+        """Return why a process has ended on its own."""
+        process.join(EXIT_S)
+        if process.exitcode == -signal.SIGPROF:
+            return self._too_slow()
+        return _unreadable("The picture could not be decoded: it is damaged, or takes too much memory")
 
     def _too_slow(self) -> RefusedError:
         return _unreadable(f"The picture took more than {self._limits.cpu_s:g} seconds to read, which is the limit")
