@@ -57,7 +57,7 @@ class NativeClassifier(ChunkedClassifier):
         self._set_up(path, labels)
         if HAS_LOCK and not self._has_logits:
             # What boards are asked for most, without a line of Python.
-            self.predict_proba = self._library.single(self._single)  # type: ignore[method-assign]
+            self.predict_proba = self._library.single(self._single)  # type: ignore[assignment,method-assign]
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None) -> NativeClassifier:
