@@ -24,7 +24,12 @@ from edgemnist.runtimes.native import read_network_file
 RESULTS = Path(__file__).with_suffix(".json")
 HERE = Path(__file__).parent
 SCRIPT = HERE.parents[1] / "tests" / "native" / "board" / "memory.ld"
-MACHINES = {"cortex-m0plus": "mps2-an385", "cortex-m3": "mps2-an385", "cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}
+MACHINES = {
+    "cortex-m0plus": "mps2-an385",
+    "cortex-m3": "mps2-an385",
+    "cortex-m4": "mps2-an386",
+    "cortex-m7": "mps2-an500",
+}
 """QEMU has no machine with a Cortex-M0+: its instructions are executed by a Cortex-M3."""
 IMAGES = 100
 LOOP = 200_000
@@ -74,7 +79,7 @@ def count(processor: str, what: str, directory: Path) -> float:
     places = ("-Wl,--defsym=FLASH=0", "-Wl,--defsym=RAM=0x20000000", "-T", SCRIPT, f"-DWHAT={what}")
     subprocess.run(["arm-none-eabi-gcc", *options, *places, *sources, "-lgcc", "-o", program], check=True)  # noqa: S607
     done = subprocess.run(
-        ["qemu-system-arm", "-M", MACHINES[processor], "-icount", "shift=0", "-nographic", "-monitor", "none"]  # noqa: S607, RUF005
+        ["qemu-system-arm", "-M", MACHINES[processor], "-icount", "shift=0", "-nographic", "-monitor", "none"]  # noqa: RUF005
         + ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", program],
         check=True,
         capture_output=True,

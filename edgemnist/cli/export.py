@@ -21,7 +21,8 @@ def export(
         typer.Option(
             "--quantize",
             show_default="int8 for tflite and c, float32 for onnx",
-            help="tflite: int8, int4, dynamic, float16, float32. onnx: float32, int8, dynamic. c: int8. Repeat for several.",
+            help="tflite: int8, int4, dynamic, float16, float32. onnx: float32, int8, dynamic. c: int8. "
+            "Repeat for several.",
         ),
     ] = None,
     model: Annotated[
