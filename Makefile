@@ -8,7 +8,8 @@
 # make docs   the book, into site/index.html
 # make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
 #                qemu-user and proot)
-# make test-native  thousands of random networks through the C engine, and emulated processors (Debian: qemu-user)
+# make test-native  thousands of random networks through the C engine, and emulated processors (Debian:
+#             qemu-user, qemu-system-arm, gcc-arm-none-eabi; what is missing is skipped)
 # make wheels a wheel for every system, cross-compiled here
 # make setup  only the virtual environment
 
@@ -71,12 +72,16 @@ test-mutants: $(STAMP)
 test-pi: $(STAMP)
 	$(BIN)/python -m pytest -m pi tests/pi
 
+NATIVE = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[native]'
+
 test-native: $(STAMP)
+	@$(NATIVE)
 	$(BIN)/python -m pytest -m native tests/native
 
 WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/targets.py)
 
 wheels: $(STAMP)
+	@$(NATIVE)
 	@for target in $(WHEEL_TARGETS); do \
 		EDGEMNIST_WHEEL_TARGET=$$target $(BIN)/python -m hatchling build -t wheel || exit; done
 	$(BIN)/python -m hatchling build -t sdist

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.export.interface import Exported
+from edgemnist.export.projects import HEADER
 from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.manifest import TensorSpec, sha256
 from edgemnist.native.amalgamation import Origin, c_header, c_source
@@ -15,9 +16,6 @@ from edgemnist.native.build import find_compiler
 from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes.integer import chain
 from edgemnist.runtimes.tflite import read_graph
-
-HEADER: Final = "edgemnist.h"
-"""The declarations beside the C file: they depend on the number of classes alone."""
 
 
 class CExporter(TFLiteExporter):

@@ -76,6 +76,23 @@ def export(
             "--golden", metavar="N", show_default="all", help="Evaluation images in the golden pack, for a small one."
         ),
     ] = None,
+    project: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--project",
+            metavar="KIND",
+            help="With c: also a folder to open and build, for arduino, cmake, pico or zephyr. Repeat for several.",
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="BOARD",
+            help="With c: also a static executable, ./digit-BOARD picture.pgm, for pi-zero, pi, linux-armv6, "
+            "linux-armv7, linux-aarch64, linux-riscv64 or linux-x86_64. Repeat for several.",
+        ),
+    ] = None,
     data: options.Data = None,
     offline: options.Offline = False,
     exports: options.Exports = None,
@@ -89,6 +106,7 @@ def export(
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
+    from edgemnist.export.projects import CExtras
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.exports.training import source_of_training
 
@@ -101,6 +119,7 @@ def export(
         golden=golden,
         input_range=input_range,
     )
+    extras = CExtras.of(config, projects=project or (), targets=target or ())
     reporter = TerminalReporter()
     directory = exports or DEFAULT_EXPORTS
     if data is None and model is None:
@@ -110,6 +129,8 @@ def export(
         from edgemnist.export.run import export_model
 
         result = export_model(config, dataset, directory, reporter)
+    for written in extras.write(directory):
+        reporter.notice(f"Written: {written}")
     show(result, lambda: export_page(result), json=json)
 
 

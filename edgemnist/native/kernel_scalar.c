@@ -1,6 +1,6 @@
 /* Portable C: one input at a time, weights as [block][input][output in the block], sums of a block in registers.
  *
- * The loops over a block have a constant length, so a compiler unrolls them, and makes vectors of them where it can.
+ * The loops over a block have a constant length, for compilers to make vectors of.
  */
 #include "engine.h"
 #include "requantize.h"
@@ -16,6 +16,16 @@
 #define AT_ONCE 1U
 #define ALIGNMENT 4U
 #define LIST_BYTES(groups) ((groups) * sizeof(uint16_t))
+
+/* 255 * -128 fits an int16, which vector units multiply faster. Other processors would have to extend it again, and
+ * keep the sums of a block in registers only where its loops are unrolled. */
+#if defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__) || defined(__riscv_v)
+typedef int16_t scalar_product;
+#define UNROLLED /* by the compiler, after it has made vectors of the loop */
+#else
+typedef int32_t scalar_product;
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
 
 static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)
 {
@@ -37,17 +47,19 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
     const int32_t *const bias = layer->bias + block * BLOCK;
     int32_t total[BLOCK];
     (void)blocks;
+    UNROLLED
     for (size_t o = 0; o < BLOCK; ++o) {
         total[o] = bias[o];
     }
     for (size_t i = 0; i < count; ++i) {
         const int8_t *const row = weights + (size_t)places[i] * BLOCK;
-        const int16_t input = inputs[places[i]];
+        const scalar_product input = inputs[places[i]];
+        UNROLLED
         for (size_t o = 0; o < BLOCK; ++o) {
-            /* 255 * -128 fits an int16, which vector units multiply faster. */
-            total[o] += (int16_t)(row[o] * input);
+            total[o] += (scalar_product)((scalar_product)row[o] * input);
         }
     }
+    UNROLLED
     for (size_t o = 0; o < BLOCK; ++o) {
         sums[o] = total[o];
     }

@@ -1,0 +1,117 @@
+"""Instructions of one image on emulated Cortex-M processors: the C file beside a dense kernel that skips nothing.
+
+    python -m benchmarks.native.instructions exports/reference
+
+Needs arm-none-eabi-gcc and qemu-system-arm. Counted are instructions, never time: an emulator has no clock that a
+board would know. The dense kernel is the textbook's, output by output, with weights in rows, compiled with the same
+options; its rescaling is left out, in its favour. Images are the first 100 of the golden pack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.native.amalgamation import Origin, c_source
+from edgemnist.native.classifier import read_network_file
+from edgemnist.native.network import Network
+
+RESULTS = Path(__file__).with_suffix(".json")
+HERE = Path(__file__).parent
+SCRIPT = HERE.parents[1] / "tests" / "native" / "board" / "memory.ld"
+MACHINES = {
+    "cortex-m0plus": "mps2-an385",
+    "cortex-m3": "mps2-an385",
+    "cortex-m4": "mps2-an386",
+    "cortex-m7": "mps2-an500",
+}
+"""QEMU has no machine with a Cortex-M0+: its instructions are executed by a Cortex-M3."""
+IMAGES = 100
+LOOP = 200_000
+"""Instructions of the loop in `count.c` whose ticks are printed first."""
+
+
+def dense_source(network: Network) -> str:
+    """Return two dense layers as the textbook has them."""
+    first, second = network.layers
+    parts = ["#include <stdint.h>\n"]
+    for name, layer in (("first", first), ("second", second)):
+        for kind, what, values in (("int8_t", "weights", layer.weights), ("int32_t", "bias", layer.bias)):
+            numbers = ",".join(str(int(value)) for value in values.reshape(-1))
+            parts.append(f"static const {kind} {name}_{what}[] = {{{numbers}}};\n")
+    parts.append(
+        f"""
+static void layer(const int8_t *w, const int32_t *bias, const uint8_t *x, uint32_t inputs, uint32_t outputs, uint8_t *y)
+{{
+    for (uint32_t o = 0; o < outputs; ++o, w += inputs) {{
+        int32_t sum = bias[o];
+        for (uint32_t i = 0; i < inputs; ++i) {{
+            sum += w[i] * x[i];
+        }}
+        y[o] = (uint8_t)(sum < 0 ? 0 : sum >> 12);
+    }}
+}}
+
+int dense_classify(const uint8_t image[784], uint8_t answer[]);
+
+int dense_classify(const uint8_t image[784], uint8_t answer[])
+{{
+    static uint8_t hidden[{len(first.weights)}];
+    layer(first_weights, first_bias, image, 784, {len(first.weights)}, hidden);
+    layer(second_weights, second_bias, hidden, {len(first.weights)}, {len(second.weights)}, answer);
+    return answer[0];
+}}
+"""
+    )
+    return "".join(parts)
+
+
+def count(processor: str, what: str, directory: Path) -> float:
+    """Return the instructions of one call of `what`, on average."""
+    program = directory / f"{what}.elf"
+    options = ("-std=gnu99", "-O2", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-nostartfiles", "-nostdlib")
+    sources = [directory / f"{what}.c", directory / "images.c", HERE / "count.c"]
+    places = ("-Wl,--defsym=FLASH=0", "-Wl,--defsym=RAM=0x20000000", "-T", SCRIPT, f"-DWHAT={what}")
+    subprocess.run(["arm-none-eabi-gcc", *options, *places, *sources, "-lgcc", "-o", program], check=True)  # noqa: S607
+    done = subprocess.run(
+        ["qemu-system-arm", "-M", MACHINES[processor], "-icount", "shift=0", "-nographic", "-monitor", "none"]  # noqa: RUF005
+        + ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", program],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    loop, total = (int(line) for line in (done.stdout + done.stderr).split())
+    return total * LOOP / loop / IMAGES
+
+
+def main() -> None:
+    """Count, compare, and write the result beside this script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("exports", type=Path, help="an export directory with tflite-int8 of two layers")
+    options = parser.parse_args()
+    network = read_network_file(options.exports / "tflite-int8.tflite")
+    manifest = read_manifest(options.exports)
+    images = read_golden(options.exports, manifest).images[:IMAGES]
+    origin = Origin(version="", model_sha256="", tflite_sha256="", labels=manifest.labels)
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "edgemnist_classify.c").write_text(c_source(network, origin))
+        (directory / "dense_classify.c").write_text(dense_source(network))
+        numbers = ",".join(map(str, images.reshape(-1).tolist()))
+        text = f"#include <stdint.h>\nextern const uint8_t images[{IMAGES}][784];\n"
+        (directory / "images.c").write_text(f"{text}const uint8_t images[{IMAGES}][784] = {{{numbers}}};\n")
+        for processor in MACHINES:
+            ours, dense = (count(processor, what, directory) for what in ("edgemnist_classify", "dense_classify"))
+            rows.append({"processor": processor, "ours": round(ours), "dense": round(dense), "ratio": ours / dense})
+            print(f"{processor}: {ours:,.0f} instructions, dense {dense:,.0f}, ratio {ours / dense:.3f}")
+    RESULTS.write_text(json.dumps({"images": IMAGES, "processors": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
