@@ -10,7 +10,7 @@ import numpy as np
 
 from edgemnist.arrays import as_digit
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.context import answered, is_word, specks
+from edgemnist.read.context import answered, is_barcode, is_word, specks
 from edgemnist.read.grid import Cell, Grid
 from edgemnist.read.layout import around, arrange, numbers_in
 from edgemnist.read.recognize import Reading
@@ -96,8 +96,9 @@ class Assembled:
         """Decide about a number outside of tables: what counts in it as a digit."""
         if any(self._readings[index].piece.table is not None for index in members):
             return
-        counts = answered([self._readings[index] for index in members], self._config.min_confidence)
-        if is_word(counts):
+        these = [self._readings[index] for index in members]
+        counts = answered(these, self._config.min_confidence)
+        if is_word(counts) or is_barcode(these):
             counts = np.zeros(len(members), dtype=bool)
         for index, count in zip(members, counts.tolist(), strict=True):
             self._counts[index] = count

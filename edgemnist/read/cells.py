@@ -13,7 +13,7 @@ from edgemnist.images.find import INK_SHARE
 from edgemnist.images.mnist import stroke_contrast
 from edgemnist.images.paper import Ink
 from edgemnist.read.grid import Grid
-from edgemnist.read.piece import Piece, Pieces
+from edgemnist.read.piece import Piece, Pieces, without_rings
 
 PALEST: Final = 40
 """Of 255: what takes less of the light is no writing, in a cell as elsewhere."""
@@ -43,25 +43,26 @@ LOWEST: Final = 0.2
 LARGE: Final = 1.1
 FEW: Final = 0.3
 """On squared paper at least this share of the ink belongs to what is this much higher than a square."""
-MAX_PIECES: Final = 2000
-"""In a table, those with the most ink: the work is bounded."""
 BEYOND: Final = 0.3
 """A piece that reaches into two cells by more than this share of both is cut at the line between them."""
 
 
-def pieces_in(ink: Ink, grid: Grid, number: int) -> Pieces:
-    """Return the pieces of ink in table `number` of a page, whose lines are taken out of `ink`, uint8 [h, w]."""
+def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
+    """Return the pieces of ink in table `number` of a page, whose lines are taken out of `ink`, uint8 [h, w].
+
+    At most so many, those with the most ink.
+    """
     pieces = _pieces(ink, grid, number)
-    complete = len(pieces) <= MAX_PIECES
-    pieces = sorted(pieces, key=lambda piece: -np.count_nonzero(piece.ink))[:MAX_PIECES]
+    complete = len(pieces) <= most
+    pieces = sorted(pieces, key=lambda piece: -np.count_nonzero(piece.ink))[:most]
     if not pieces:
-        return Pieces([], [], 0)
+        return Pieces([], [], 0, complete=complete)
     heights = np.array([piece.box[3] for piece in pieces], dtype=np.float64)
     areas = np.array([np.count_nonzero(piece.ink) for piece in pieces], dtype=np.float64)
     typical = max(_weighted_median(heights, areas), LOWEST * grid.cell_height)
     least = max(MIN_HEIGHT, SPECK * typical)
     return Pieces(
-        [piece for piece in pieces if piece.box[3] >= least],
+        without_rings([piece for piece in pieces if piece.box[3] >= least]),
         [piece for piece in pieces if piece.box[3] < least],
         typical,
         complete=complete,

@@ -22,6 +22,10 @@ ALIKE: Final = (0.6, 1.6)
 """If it is as high as they are, within these factors."""
 WORD: Final = 2
 """Pieces of a word that are no digits: with so many, and half of all, the others are none either."""
+BARS: Final = 6
+SLENDER: Final = 0.3
+EVEN: Final = 0.05
+"""So many pieces that are this slender, and differ in height and place by this share of it at most, are bars."""
 SPECK: Final = 0.5
 LOW: Final = 0.75
 """In a table of digits, what is no digit, has less than this share of the ink of a usual one, and of its height, is a
@@ -46,6 +50,16 @@ def is_word(counts: Bools) -> bool:
     """Tell a word from a number by which of its pieces count as digits, bool [N]."""
     others = int((~counts).sum())
     return others >= WORD and 2 * others >= len(counts)
+
+
+def is_barcode(readings: Sequence[Reading]) -> bool:
+    """Tell bars that were ruled, all from one line to another, from ones: nobody writes them so even."""
+    if len(readings) < BARS:
+        return False
+    top, width, height = np.array([reading.piece.box for reading in readings], dtype=float)[:, 1:].T
+    if (width > SLENDER * height).any():
+        return False
+    return bool(np.ptp(height) <= EVEN * height.mean() and np.ptp(top) <= EVEN * height.mean())
 
 
 def specks(readings: Sequence[Reading], counts: Bools) -> Bools:

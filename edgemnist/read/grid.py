@@ -20,6 +20,9 @@ WEAK: Final = 0.35
 """Share of a side of a cell that is covered by ink, where there is known to be a line."""
 CLEAR: Final = 0.4
 """A line is covered by this much more of its length, as a share, than what is beside it."""
+FEW: Final = 4
+SURELY_CLEAR: Final = 0.7
+"""In a table of fewer cells, by this much more: strokes of letters make small rectangles."""
 APART: Final = 3
 """Pixels beyond the soft edge of a line at which that is looked at."""
 MAX_CELLS: Final = 2500
@@ -108,8 +111,11 @@ def make_grid(mask: Mask, level: Sequence[Curve], upright: Sequence[Curve]) -> G
         if (np.diff(vertices[..., 1], axis=0) <= 1).any() or (np.diff(vertices[..., 0], axis=1) <= 1).any():
             return None
         across, down = (sides.mean(axis=-1) for sides in edges(mask, vertices, level, upright))
-        kept = _clear(across, edges(mask, vertices, level, upright, beside=True)[0])
-        stays = _clear(down.T, edges(mask, vertices, level, upright, beside=True)[1].swapaxes(0, 1))
+        beside_across, beside_down = edges(mask, vertices, level, upright, beside=True)
+        few = (len(level) - 1) * (len(upright) - 1) < FEW
+        least = SURELY_CLEAR if few else CLEAR
+        kept = _clearness(across, beside_across) >= least
+        stays = _clearness(down.T, beside_down.swapaxes(0, 1)) >= least
         if kept.all() and stays.all():
             return Grid(
                 level=tuple(curve for curve, _ in level),
@@ -124,13 +130,11 @@ def make_grid(mask: Mask, level: Sequence[Curve], upright: Sequence[Curve]) -> G
     return None
 
 
-def _clear(on: Floats, beside: Bools) -> Bools:
-    """Tell which lines stand out, by the share of each of their sides that is ink, and where beside it there is."""
+def _clearness(on: Floats, beside: Bools) -> Floats:
+    """Return how much lines stand out: by how much of their sides is ink, and where there is ink beside them."""
     there = on >= WEAK
     clear = np.where(there, on - beside.mean(axis=-1), np.nan)
-    return np.array(
-        [bool(some.any()) and float(np.nanmedian(of)) >= CLEAR for some, of in zip(there, clear, strict=True)]
-    )
+    return np.array([np.nanmedian(of) if some.any() else 0.0 for some, of in zip(there, clear, strict=True)])
 
 
 def vertices_of(level: Sequence[Curve], upright: Sequence[Curve]) -> Floats:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
 
 from edgemnist.images.paper import Ink
 from edgemnist.read.grid import Grid
@@ -25,6 +29,22 @@ class Piece:
     def place(self) -> tuple[int, int]:
         """Table and cell, or -1 twice outside: what is in two places is not one digit."""
         return (-1, -1) if self.table is None or self.cell is None else (self.table, self.cell)
+
+
+RING: Final = 0.3
+"""What encloses a piece of at least this share of its height is a ring or a frame around it."""
+
+
+def without_rings(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces without those that enclose another: a circled digit is not a zero."""
+    if not pieces:
+        return []
+    x, y, w, h = np.array([piece.box for piece in pieces]).T
+    encloses = (
+        (x[:, None] < x) & (y[:, None] < y) & ((x + w)[:, None] > x + w) & ((y + h)[:, None] > y + h)
+        & (h >= RING * h[:, None])
+    )  # fmt: skip
+    return [piece for piece, ring in zip(pieces, encloses.any(axis=1), strict=True) if not ring]
 
 
 @dataclass(frozen=True)

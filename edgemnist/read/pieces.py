@@ -14,7 +14,7 @@ from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.read.cells import blank_out, is_written_into, pieces_in
 from edgemnist.read.erase import without_grids
-from edgemnist.read.piece import Piece, Pieces, Sheet
+from edgemnist.read.piece import Piece, Pieces, Sheet, without_rings
 from edgemnist.read.rulings import Rulings, find_rulings, without_rulings
 from edgemnist.read.structure import find_structure
 
@@ -53,15 +53,19 @@ def find_sheet(grey: Grey) -> Sheet:
         return Sheet([find_pieces(grey)], [])
     ink, _ = _ink_and_rulings(grey)
     bare = without_grids(ink, grids)
-    inside = {grid: pieces_in(bare, grid, 0) for grid in grids}
+    inside = {grid: pieces_in(bare, grid, 0, MAX_PIECES) for grid in grids}
     grids = [grid for grid in grids if is_written_into(grid, inside[grid])]
     if not grids:
         return Sheet([find_pieces(grey)], [])
     bare = without_grids(ink, grids)
-    parts = [pieces_in(bare, grid, number) for number, grid in enumerate(grids)]
+    parts: list[Pieces] = []
+    left = MAX_PIECES
+    for number, grid in enumerate(grids):
+        parts.append(pieces_in(bare, grid, number, left))
+        left -= len(parts[-1].candidates) + len(parts[-1].fragments)
     for grid in grids:
         blank_out(bare, grid)
-    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING)), *parts], grids)
+    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING), left), *parts], grids)
 
 
 def find_pieces(grey: Grey) -> Pieces:
@@ -69,7 +73,7 @@ def find_pieces(grey: Grey) -> Pieces:
     return _pieces(*_ink_and_rulings(grey))
 
 
-def _pieces(ink: Ink, rulings: Rulings) -> Pieces:
+def _pieces(ink: Ink, rulings: Rulings, most: int = MAX_PIECES) -> Pieces:
     strong = strong_ink(ink)
     if strong is None:
         return Pieces([], [], 0)
@@ -83,9 +87,9 @@ def _pieces(ink: Ink, rulings: Rulings) -> Pieces:
     inside[0] = False
     large = inside & (np.maximum(w, h) >= MIN_SIDE)
     chosen = np.flatnonzero(large)
-    complete = len(chosen) <= MAX_PIECES
+    complete = len(chosen) <= most
     if not complete:
-        chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")[:MAX_PIECES]])
+        chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")[:most]])
     kept: list[int] = chosen.tolist()
     pieces = {label: _cut(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape))]
@@ -103,7 +107,7 @@ def _pieces(ink: Ink, rulings: Rulings) -> Pieces:
         if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
             continue
         (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
-    return Pieces(candidates, fragments, typical, complete=complete)
+    return Pieces(without_rings(candidates), fragments, typical, complete=complete)
 
 
 def _ink_and_rulings(grey: Grey) -> tuple[Ink, Rulings]:

@@ -30,6 +30,8 @@ from edgemnist.train_likeness.synthetic.digits import Digits
 
 RIGHT: Final = 0.995
 REFUSED: Final = 0.9
+ANSWERED: Final = 0.9
+"""A network that refuses more of the digits is of no use, however right the other answers are."""
 COUNT: Final = 600
 """Photographed digits, bent digits, and scribbles with blots, each."""
 LETTER_COPIES: Final = 6
@@ -47,7 +49,7 @@ def calibrate(
 ) -> Calibration:
     """Return the threshold for a classifier and a network, with what was measured at it.
 
-    `digits` are held-out training digits. Raises TrainingError if no threshold reaches both shares.
+    `digits` are held-out training digits. Raises TrainingError if no threshold reaches all shares.
     """
     rng = np.random.default_rng(SEED)
     photographed, bent = digits.sample(COUNT, rng), digits.sample(COUNT, rng)
@@ -62,7 +64,9 @@ def calibrate(
     for threshold in np.arange(1, 100) / 100:
         answered = verdicts.confidences >= threshold
         refused = [float((confidences < threshold).mean()) for confidences in foreign]
-        if answered.any() and right[answered].mean() >= RIGHT and min(refused) >= REFUSED:
+        if answered.mean() < ANSWERED:
+            break
+        if right[answered].mean() >= RIGHT and min(refused) >= REFUSED:
             return Calibration(
                 min_confidence=float(threshold),
                 artifact=artifact,

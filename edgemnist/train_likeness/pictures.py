@@ -19,18 +19,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.images.components import bounds
 from edgemnist.images.mnist import fit_digit
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.train_likeness.config import LikenessConfig
-from edgemnist.train_likeness.drawings import (
-    LETTERS,
-    font_glyphs,
-    hard_digits,
-    letters_like_digits,
-    not_digits,
-    styled_digits,
-)
+from edgemnist.train_likeness.drawings import LETTERS, font_glyphs, hard_digits, letters_like_digits, not_digits
 from edgemnist.train_likeness.harvest import harvest
 from edgemnist.train_likeness.synthetic.camera import Picture
 from edgemnist.train_likeness.synthetic.digits import Digits
@@ -44,9 +36,6 @@ ALIKE: Final = 12
 BAR: Final = 0.12
 """What spreads across its axis less than this share of how it spreads along it (variances) is a bar; so are 95 % of
 MNIST's ones."""
-AFAR: Final = 0.3
-FEW_PIXELS: Final = (8, 20)
-"""Of this share of the drawings the longer side is only so many pixels long: small digits on a photographed page."""
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -90,41 +79,26 @@ class _Job:
         rng = np.random.default_rng([config.seed, self.number])
         found = harvest(digits, config.pages, rng)
         bent = digits.sample(2 * config.drawings, rng)
-        drawn = _all(not_digits(digits.images, config.drawings, rng), rng)
-        styles, styled = zip(*styled_digits(2 * config.drawings, rng), strict=True)
+        drawn = _all(not_digits(digits.images, config.drawings, rng))
         parts = np.concatenate([found.others, drawn])
         parts = parts[~_like_one(parts)]
         fonts: Sequence[str] = config.fonts[self.number :: config.jobs]
-        printed = _all(font_glyphs(string.digits, rng, config.copies, fonts), rng)
-        letters = _all(font_glyphs(LETTERS, rng, config.copies, fonts), rng)
-        alike = _all(letters_like_digits(fonts, rng, config.copies), rng)
-        hard, styled_images = _all(hard_digits(bent.images, rng), rng), _all(iter(styled), rng)
-        images = [found.digits, hard, styled_images, printed, parts, letters, alike]
+        printed = _all(font_glyphs(string.digits, rng, config.copies, fonts))
+        letters = _all(font_glyphs(LETTERS, rng, config.copies, fonts))
+        alike = _all(letters_like_digits(fonts, rng, config.copies))
+        images = [found.digits, _all(hard_digits(bent.images, rng)), printed, parts, letters, alike]
         labels = [
             found.labels,
             bent.labels,
-            np.array(styles),
             np.arange(10).repeat(len(fonts) * config.copies),
             *(np.full(len(others), label) for others, label in ((parts, PART), (letters, OTHER), (alike, ALIKE))),
         ]
         return Pictures(np.concatenate(images), np.concatenate(labels).astype(np.int64))
 
 
-def _all(drawings: Iterator[Picture], rng: np.random.Generator) -> Images:
-    """Return ink, uint8 [h, w] each, as MNIST would have it; some of it as it is seen from afar."""
-    return np.stack([fit_digit(_afar(drawing, rng) if rng.random() < AFAR else drawing) for drawing in drawings])
-
-
-def _afar(drawing: Picture, rng: np.random.Generator) -> Picture:
-    """Return a drawing as a camera has it that gives it few pixels."""
-    found = bounds(drawing > 0)
-    if found is None:
-        return drawing
-    top, left, bottom, right = found
-    scale = rng.uniform(*FEW_PIXELS) / max(bottom - top, right - left)
-    size = max(2, round(drawing.shape[1] * scale)), max(2, round(drawing.shape[0] * scale))
-    small = cv2.resize(drawing, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(small, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+def _all(drawings: Iterator[Picture]) -> Images:
+    """Return ink, uint8 [h, w] each, as MNIST would have it."""
+    return np.stack([fit_digit(drawing) for drawing in drawings])
 
 
 def _like_one(images: Images) -> npt.NDArray[np.bool_]:

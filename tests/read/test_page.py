@@ -17,6 +17,7 @@ from PIL import Image
 from benchmarks.vision.scoring import Score, score
 from edgemnist.arrays import Probabilities
 from edgemnist.read import ReadConfig, ReadResult, read_page
+from edgemnist.read.context import AMONG_SURE
 from edgemnist.read.pieces import MAX_PIECES
 from edgemnist.read.recognize import MAX_TRIED
 from edgemnist.runtimes import load
@@ -78,7 +79,10 @@ def test_the_threshold_decides_between_an_answer_and_a_question_mark(digits: Dig
     assert [digit.box for digit in careful.digits] == [digit.box for digit in daring.digits]
     middle = sorted(digit.confidence for digit in daring.digits)[3]
     some = read_page(page.picture, classifier, ReadConfig(min_confidence=middle))
-    assert [digit.digit is None for digit in some.digits] == [digit.confidence < middle for digit in daring.digits]
+    for digit in some.digits:
+        # Among sure digits, one that is less sure counts as well, down to a share of the threshold.
+        if digit.confidence >= middle or digit.confidence < AMONG_SURE * middle:
+            assert (digit.digit is None) == (digit.confidence < middle)
 
 
 def test_boxes_are_in_pixels_of_the_picture_however_large_it_is(digits: Digits, classifier: Classifier) -> None:
@@ -195,7 +199,8 @@ def test_whatever_is_drawn_is_read_or_left_alone_and_every_box_lies_on_the_page(
         pixels[top : top + tall, left : left + wide] = shade
     pixels += np.random.default_rng(0).integers(-noise, noise + 1, pixels.shape)
     result = read_page(pixels.clip(0, 255).astype(np.uint8), classifier)
-    assert "".join(number.text for number in result.numbers) == "".join(
+    # A comb's empty cells are blanks in its number.
+    assert "".join(number.text for number in result.numbers).replace(" ", "") == "".join(
         "?" if digit.digit is None else str(digit.digit) for digit in result.digits
     )
     for digit in result.digits:

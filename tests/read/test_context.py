@@ -1,0 +1,59 @@
+"""What is around a reading decides with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgemnist.read.context import ALIKE, AMONG_SURE, answered, is_barcode, is_word, specks
+from edgemnist.read.piece import Piece
+from edgemnist.read.recognize import Reading
+
+THRESHOLD = 0.2
+
+
+def row(confidences: Sequence[float], *, height: int = 40, width: int = 30) -> list[Reading]:
+    """Return readings side by side, all of the same size."""
+    ink = np.full((height, width), 200, dtype=np.uint8)
+    boxes = [(100 + 50 * index, 100, width, height) for index in range(len(confidences))]
+    return [Reading(Piece(box, ink), 1, confidence) for box, confidence in zip(boxes, confidences, strict=True)]
+
+
+def test_among_sure_digits_a_doubtful_one_counts() -> None:
+    doubtful = AMONG_SURE * THRESHOLD
+    assert answered(row([0.99, 0.95, 0.9, doubtful]), THRESHOLD).all()
+    assert answered(row([0.99, 0.95, 0.9, doubtful * 0.9]), THRESHOLD).tolist() == [True, True, True, False]
+
+
+def test_among_doubtful_ones_it_does_not() -> None:
+    doubtful = AMONG_SURE * THRESHOLD
+    assert answered(row([0.99, 0.95, doubtful]), THRESHOLD).tolist() == [True, True, False]
+    assert answered(row([0.99, 0.9, 0.9, *4 * [doubtful]]), THRESHOLD).tolist() == [*3 * [True], *4 * [False]]
+
+
+def test_what_is_of_another_height_is_none_of_them() -> None:
+    low = row([AMONG_SURE * THRESHOLD], height=int(40 * ALIKE[0]) - 1)
+    assert answered([*row([0.99, 0.95, 0.9]), *low], THRESHOLD).tolist() == [True, True, True, False]
+
+
+def test_a_word_is_half_of_no_digits_and_two_at_least() -> None:
+    assert is_word(np.array([True, False, False, True]))
+    assert not is_word(np.array([True, False]))
+    assert not is_word(np.array([True, True, True, False, False]))
+
+
+def test_bars_are_slender_even_and_many() -> None:
+    bars = row(6 * [0.9], height=80, width=8)
+    assert is_barcode(bars)
+    assert not is_barcode(bars[:5])
+    assert not is_barcode(row(6 * [0.9]))
+    assert not is_barcode([*bars[:5], *row([0.9], height=90, width=8)])
+
+
+def test_specks_in_a_table_are_small_and_no_digits() -> None:
+    digits, speck = row([0.9, 0.9, 0.9]), row([0.01], height=10, width=10)
+    counts = np.array([True, True, True, False])
+    assert specks([*digits, *speck], counts).tolist() == [False, False, False, True]
+    assert specks([*digits, *row([0.01])], counts).tolist() == 4 * [False]
+    assert not specks([*digits[:1], *speck], counts[2:]).any()
