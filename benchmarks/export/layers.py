@@ -1,10 +1,10 @@
-"""Which layers of Keras become which artifacts: `docs/reference-layers.md`.
+"""Which layers of Keras become which artifacts: `docs/reference/layers.md`.
 
 Each layer stands in a small model of random weights, which is exported to everything. "yes": the artifact was made, and
 a float32 one answers within 1e-4 of Keras on 50 images. Else the table names what is not possible, and the reasons are
 below it.
 
-    python -m benchmarks.export.layers docs/reference-layers.md
+    python -m benchmarks.export.layers docs/reference/layers.md
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def page(rows: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
         "# Which layers can be exported",
         "",
         "`edgemnist export` writes what a model can become and lists what it cannot, with the name of the layer. This",
-        "table is made by `python -m benchmarks.export.layers docs/reference-layers.md`: each layer stands in a small",
+        "table is made by `python -m benchmarks.export.layers docs/reference/layers.md`: each layer stands in a small",
         f"model, and every float32 artifact answers within {FURTHEST:g} of Keras. Recurrent layers are unrolled.",
         "Models of mixed precision are exported in float32. `Lambda` layers and classes of your own are refused: their",
         "code is not run.",
