@@ -62,7 +62,7 @@ test-fast: $(STAMP)
 test-full-data: $(STAMP)
 	@if [ -z "$$EDGEMNIST_DATA" ]; then \
 		echo "Say where the four IDX files of MNIST are: make test-full-data EDGEMNIST_DATA=DIR" >&2; exit 2; fi
-	$(BIN)/python -m pytest -m full_data tests/train/test_full_data.py tests/export/test_full_data.py
+	$(BIN)/python -m pytest -m full_data
 
 test-mutants: $(STAMP)
 	rm -rf mutants
