@@ -89,7 +89,7 @@ LOOPS = {".tflite": litert_loops, ".onnx": onnxruntime_loops, ".keras": keras_lo
 
 
 def all_loops(files: list[Path], image: Images) -> dict[tuple[str, str], Loop]:
-    """Return, by file and name, every loop over models that are loaded anew."""
+    """Return, by file and name, every loop over models that are loaded again."""
     loops: dict[tuple[str, str], Loop] = {}
     for path in files:
         loops |= {(path.name, name): loop for name, loop in LOOPS[path.suffix](path, image).items()}
@@ -118,7 +118,7 @@ def main() -> None:
     """Measure, compare, and write the result beside this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exports", type=Path, help="an export directory with all artifacts")
-    parser.add_argument("--rounds", type=int, default=10, help="each with models that are loaded anew")
+    parser.add_argument("--rounds", type=int, default=10, help="each with models that are loaded again")
     parser.add_argument("--blocks", type=int, default=20, help="of each loop in a round")
     parser.add_argument("--seconds", type=float, default=0.005, help="of a block")
     options = parser.parse_args()

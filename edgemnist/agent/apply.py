@@ -106,7 +106,7 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
 def rollback(store: Store, name: str | None, wait_s: float, responder: Responder) -> dict[str, Any]:
     """Let an older release serve again: the named one, or the newest whole one before the current.
 
-    Raises DeployError where there is none, BundleError where the board does not trust it, GateMissedError where the
+    Raises DeployError if there is none, BundleError where the board does not trust it, GateMissedError where the
     service does not come up with it.
     """
     with _turn(store, wait_s, responder) as service:

@@ -32,7 +32,7 @@ def sign(data: bytes, key: Path) -> bytes:
 def verify(data: bytes, signature: bytes | None, allowed_signers: Path) -> str:
     """Return who signed `data`, as the allowed-signers file names them.
 
-    Raises BundleError where there is no signature, a stranger's, or one that is not of `data`.
+    Raises BundleError if there is no signature, a stranger's, or one that is not of `data`.
     """
     hint = f"Sign it with: edgemnist bundle --sign KEY, a key that {allowed_signers} names."
     if signature is None:

@@ -36,7 +36,7 @@ def run_pipeline(
     """
     trained = train(dataset, train_config, exports, reporter)
     if trained.interrupted:
-        # What was learnt so far is saved; the user wants to stop, and not only the training.
+        # What was learned so far is saved; the user wants to stop, and not only the training.
         raise KeyboardInterrupt
     exported = export_model(export_config, dataset, exports, reporter)
     opened = Exports.open(exports)

@@ -52,7 +52,7 @@ class Metadata:
 def read_metadata() -> Metadata:
     """Return the metadata of the running package: of its checkout, where it runs from one, else of the installed one.
 
-    Raises BundleError where there is neither.
+    Raises BundleError if there is neither.
     """
     project_file = Path(edgemnist.__file__).parents[1] / "pyproject.toml"
     # An editable install keeps the metadata of the day it was made, so the checkout comes first.

@@ -55,7 +55,7 @@ def fetch_wheels(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield name and contents of every wheel that edgemnist's own `wheel` with `extras` stands on.
 
-    Raises BundleError where pip cannot have them, MissingDependencyError where there is no pip.
+    Raises BundleError where pip cannot have them, MissingDependencyError if there is no pip.
     """
     if importlib.util.find_spec("pip") is None:
         # An environment that uv makes has none unless it is asked for.

@@ -32,7 +32,7 @@ def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record:
     for finding in findings:
         if finding.level is Level.FAILURE:
             raise DeployError(
-                f"{host}: {finding.name} {finding.value}: {finding.meaning}".rstrip("."), hint=finding.mend
+                f"{host}: {finding.name} {finding.value}: {finding.meaning}".rstrip("."), hint=finding.fix
             )
     if record.machine not in (ANY_MACHINE, facts.kernel_machine):
         raise BundleError(

@@ -57,12 +57,12 @@ def _examine_apart(exports: Path, artifact: Artifact, repair: RepairCommands) ->
 
 def _crashed(artifact: Artifact, code: int, errors: str, repair: RepairCommands) -> Check:
     package = _runtime_package(artifact)
-    mend = f"{package} works on every Pi from the 3 on: {repair.install(package)}"
+    fix = f"{package} works on every Pi from the 3 on: {repair.install(package)}"
     if code < 0:
         name = signal.Signals(-code).name
-        return Check.failure(artifact.name, f"crashed: {name}", crash_meaning(name, "while it answers"), mend)
+        return Check.failure(artifact.name, f"crashed: {name}", crash_meaning(name, "while it answers"), fix)
     said = errors.strip().splitlines() or ["no reason given"]
-    return Check.failure(artifact.name, said[-1], "Its process ended without an answer.", mend)
+    return Check.failure(artifact.name, said[-1], "Its process ended without an answer.", fix)
 
 
 def _runtime_package(artifact: Artifact) -> str:
@@ -81,8 +81,8 @@ def examine_artifact(exports: Path, name: str, repair: RepairCommands = HERE) ->
         # One at a time, as the exporting machine was asked: a dynamic ONNX artifact answers a batch differently.
         here = ask_one_at_a_time(model.load(), golden.images[chosen])
     except MissingDependencyError as error:
-        mend = repair.install(_runtime_package(artifact.record)) if repair.board else error.hint
-        return Check.warning(name, "not tried", f"{error.message}.", mend)
+        fix = repair.install(_runtime_package(artifact.record)) if repair.board else error.hint
+        return Check.warning(name, "not tried", f"{error.message}.", fix)
     except EdgemnistError as error:
         return Check.failure(name, error.message, "It cannot answer.", repair.renew(error.hint))
     there = exported.get(artifact.record.sha256)

@@ -215,17 +215,17 @@ def check_packages(probes: Sequence[Probe], repair: RepairCommands = HERE) -> It
     """Yield a check for each package that was tried."""
     some_runtime = any(probe.state == LOADED for probe in probes if probe.package in RUNTIME_PACKAGES)
     for probe in probes:
-        mend = repair.install(tested(probe.package))
+        fix = repair.install(tested(probe.package))
         if probe.state == LOADED:
             yield Check.ok(probe.package, str(probe.version))
         elif probe.state == CRASHED:
             yield Check.failure(
                 probe.package, f"{probe.version}: {probe.detail}", crash_meaning(probe.detail, "while it loads"),
-                f"{tested(probe.package)} works on every Pi from the 3 on: {mend}",
+                f"{tested(probe.package)} works on every Pi from the 3 on: {fix}",
             )  # fmt: skip
         elif probe.state == FAILED:
             yield Check.failure(probe.package, f"{probe.version or 'unknown'}: {probe.detail}",
-                                  "It is installed, but does not load.", f"Install it again: {mend}")  # fmt: skip
+                                  "It is installed, but does not load.", f"Install it again: {fix}")  # fmt: skip
         elif probe.state == MISSING:
             yield _missing(probe.package, repair, some_runtime=some_runtime)
 
@@ -242,10 +242,10 @@ def _missing(package: str, repair: RepairCommands, *, some_runtime: bool) -> Che
             package, "not installed", "edgemnist is not installed here yet.", repair.install(tested(package))
         )
     # On a board edgemnist is no package of an index, but one that came in a bundle.
-    mend = repair.install(tested(package) if repair.board else f"edgemnist[{extra}]")
+    fix = repair.install(tested(package) if repair.board else f"edgemnist[{extra}]")
     if some_runtime:
-        return Check.ok(package, "not installed", f"Needed for {extra} artifacts only.", mend)
-    return Check.warning(package, "not installed", f"No {extra} artifact can run.", mend)
+        return Check.ok(package, "not installed", f"Needed for {extra} artifacts only.", fix)
+    return Check.warning(package, "not installed", f"No {extra} artifact can run.", fix)
 
 
 def crash_meaning(signal_name: str, when: str) -> str:
@@ -256,7 +256,7 @@ def crash_meaning(signal_name: str, when: str) -> str:
 
 
 def read_artifact_checks(printed: str | None) -> Iterator[Check]:
-    """Yield the checks that `edgemnist.doctor.artifacts` printed; none for None, where there is nothing to test."""
+    """Yield the checks that `edgemnist.doctor.artifacts` printed; none for None, if there is nothing to test."""
     if printed is None:
         return
     try:

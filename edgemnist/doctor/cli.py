@@ -63,9 +63,9 @@ def doctor_page(result: DoctorResult) -> RenderableType:
     for check in result.findings:
         page.add_row(escape(check.name), marks[check.level], escape(check.value), escape(check.meaning))
     fixes = [
-        Text.assemble((f"{check.name}: ", "bold"), check.mend)
+        Text.assemble((f"{check.name}: ", "bold"), check.fix)
         for check in result.findings
-        if check.level is not Level.OK and check.mend
+        if check.level is not Level.OK and check.fix
     ]
     verdict = "fit" if result.healthy else "not fit"
     return Group(page, *fixes, Text(f"{result.host} is {verdict} for edgemnist."))

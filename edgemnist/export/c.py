@@ -51,7 +51,7 @@ class CExporter(TFLiteExporter):
         return []
 
     def inspect(self, data: bytes, quantization: str) -> Exported:
-        """Compile a C file where there is a compiler; see `Exporter.inspect`."""
+        """Compile a C file if there is a compiler; see `Exporter.inspect`."""
         if find_compiler() is not None:
             from edgemnist.native.compiled import CompiledClassifier
 

@@ -49,7 +49,7 @@ class Found:
 def find_digit(ink: Ink) -> Found | None:
     """Return the largest piece of ink that does not run into the picture's edge, and the pieces that belong to it.
 
-    Where all ink runs into the edge, the largest of that. None where there is no ink.
+    Where all ink runs into the edge, the largest of that. None if there is no ink.
     """
     strong = strong_ink(ink)
     if strong is None:
@@ -65,7 +65,7 @@ def find_digit(ink: Ink) -> Found | None:
 
 
 def strong_ink(ink: Ink) -> int | None:
-    """Return how strong the ink of a picture is where it is strongest, or None where there is only paper."""
+    """Return how strong the ink of a picture is where it is strongest, or None if there is only paper."""
     maxima = _block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
     floor = np.clip(np.median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
     inked = maxima[maxima > floor]

@@ -29,7 +29,7 @@ class CompilerError(Exception):
 
 
 def find_compiler() -> list[str] | None:
-    """Return the command of a C compiler, or None where there is none."""
+    """Return the command of a C compiler, or None if there is none."""
     if os.environ.get("CC"):
         return shlex.split(os.environ["CC"])
     for name in ("cc", "gcc", "clang"):
@@ -44,7 +44,7 @@ def library_name() -> str:
 
 
 def library_version() -> str | None:
-    """Return the version of edgemnist that the shared library came with, or None where there is none."""
+    """Return the version of edgemnist that the shared library came with, or None if there is none."""
     if not (SOURCES / library_name()).exists():
         return None
     from edgemnist import __version__
@@ -53,7 +53,7 @@ def library_version() -> str | None:
 
 
 def compiler_name() -> str | None:
-    """Return the name of the C compiler, or None where there is none."""
+    """Return the name of the C compiler, or None if there is none."""
     found = find_compiler()
     return None if found is None else Path(found[0]).name
 

@@ -18,7 +18,7 @@ int edgemnist_classify(const uint8_t image[784], uint8_t probabilities[EDGEMNIST
 #include <stdio.h>
 #include <string.h>
 
-/* Reads one number of a PGM header, after white space and comments; -1 where there is none. */
+/* Reads one number of a PGM header, after white space and comments; -1 if there is none. */
 static int header_number(FILE *file)
 {
     int byte = getc(file), value = -1;

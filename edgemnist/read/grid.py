@@ -100,7 +100,7 @@ class Grid:
 
 
 def make_grid(mask: Mask, level: Sequence[Curve], upright: Sequence[Curve]) -> Grid | None:
-    """Return the table of lines in order, or None if they make none; `mask`, uint8 [h, w], is 1 where there is ink.
+    """Return the table of lines in order, or None if they make none; `mask`, uint8 [h, w], is 1 for ink.
 
     Lines that do not stand out from what is beside them are left out: the edge of a sheet, or texture.
     """
@@ -131,7 +131,7 @@ def make_grid(mask: Mask, level: Sequence[Curve], upright: Sequence[Curve]) -> G
 
 
 def _clearness(on: Floats, beside: Bools) -> Floats:
-    """Return how much lines stand out: by how much of their sides is ink, and where there is ink beside them."""
+    """Return how much lines stand out: by how much of their sides is ink, and where ink is beside them."""
     there = on >= WEAK
     clear = np.where(there, on - beside.mean(axis=-1), np.nan)
     return np.array([np.nanmedian(of) if some.any() else 0.0 for some, of in zip(there, clear, strict=True)])

@@ -27,7 +27,7 @@ SMALLEST: Final = 10
 
 
 def find_lattices(mask: Mask, level: Sequence[Line], upright: Sequence[Line]) -> list[Grid]:
-    """Return the tables that crossing lines make; `mask`, uint8 [h, w], is 1 where there is ink."""
+    """Return the tables that crossing lines make; `mask`, uint8 [h, w], is 1 for ink."""
     grids: list[Grid] = []
     turned = np.ascontiguousarray(mask.T)
     for rows, columns in _components(_crossings(level, upright)):

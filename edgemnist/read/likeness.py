@@ -27,7 +27,7 @@ STRIDE: Final = 2
 CHUNK: Final = 64
 """So many images at a time need 4 MB at most, however full a page is."""
 ON_ONE_THREAD: Final = 2**18
-"""OpenBLAS multiplies on several threads where there are more products than this. They wait for one another, which on a
+"""OpenBLAS multiplies on several threads if there are more products than this. They wait for one another, which on a
 busy machine takes a hundred times as long as the product itself."""
 ROWS: Final = 8
 """With fewer rows at a time, to fetch the weights takes longer than to multiply."""

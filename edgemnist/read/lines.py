@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Mask = npt.NDArray[np.uint8]
-"""uint8 [h, w]: 1 where there is ink."""
+"""uint8 [h, w]: 1 for ink."""
 Floats = npt.NDArray[np.float64]
 
 RUN: Final = 1 / 50

@@ -59,11 +59,11 @@ class LikenessRecord(Result, frozen=True, kw_only=True):
     """Of `file`; checked whenever it is loaded."""
     recipe: Recipe
     data: DataIdentity
-    """Data set whose training digits it learnt from."""
+    """Data set whose training digits it learned from."""
     held_out: int
     """Last training digits, kept for the threshold."""
     digits: int
-    """Pictures of digits that it learnt from."""
+    """Pictures of digits that it learned from."""
     others: int
     """Pictures of everything else."""
     font_packages: list[str]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgemnist.images.paper import Ink
 
 Mask = npt.NDArray[np.uint8]
-"""uint8 [h, w]: 1 where there is ink."""
+"""uint8 [h, w]: 1 for ink."""
 Floats = npt.NDArray[np.float64]
 
 RUN_SHARE: Final = 1 / 30
@@ -226,12 +226,12 @@ def _run(mask: Mask) -> int:
 
 def _runs(mask: Mask) -> Mask:
     """Return what belongs to straight runs, level within a few degrees."""
-    # Grain tears thin lines, which are mended before their runs are measured.
-    mended = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
+    # Grain tears thin lines, which are closed before their runs are measured.
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
     # The steps of a thin slanted line are shorter than its runs have to be, unless each reaches over the next.
-    thick = cv2.dilate(mended, np.ones((3, 1), np.uint8))
+    thick = cv2.dilate(closed, np.ones((3, 1), np.uint8))
     runs = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, _run(mask)), np.uint8))
-    return np.minimum(runs, mended, dtype=np.uint8)
+    return np.minimum(runs, closed, dtype=np.uint8)
 
 
 def _divide_away(ink: npt.NDArray[np.float32], line: _Line) -> None:

@@ -61,7 +61,7 @@ def cut_columns(piece: Piece) -> list[npt.NDArray[np.int64]]:
 
 
 def between(piece: Piece, left: npt.NDArray[np.int64] | None, right: npt.NDArray[np.int64] | None) -> Piece | None:
-    """Return the part of a piece between two seams (None: to its end), or None where there is no ink."""
+    """Return the part of a piece between two seams (None: to its end), or None if there is no ink."""
     columns = np.arange(piece.ink.shape[1])
     ink = piece.ink
     if left is not None:

@@ -35,7 +35,7 @@ def find_structure(grey: Grey, *, dark: bool) -> list[Grid]:
 
 
 def line_mask(grey: Grey, *, dark: bool) -> Mask:
-    """Return where there is something thin on the page, uint8 [h, w]: 1 for ink that stands out from what is beside."""
+    """Return where something thin is on the page, uint8 [h, w]: 1 for ink that stands out from what is beside."""
     light = grey if dark else 255 - grey
     side = 2 * thickest_line(grey.shape) + 1
     closed = np.asarray(cv2.morphologyEx(light, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)), dtype=np.uint8)

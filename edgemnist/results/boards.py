@@ -49,13 +49,13 @@ class Check(Part, frozen=True, kw_only=True):
     level: Level
     value: str
     meaning: str = ""
-    mend: str = ""
+    fix: str = ""
     """The command that fixes it, or what to do."""
 
     @classmethod
-    def ok(cls, name: str, value: str, meaning: str = "", mend: str = "") -> Check:
+    def ok(cls, name: str, value: str, meaning: str = "", fix: str = "") -> Check:
         """Return a check of something that is as it should be."""
-        return cls(name=name, level=Level.OK, value=value, meaning=meaning, mend=mend)
+        return cls(name=name, level=Level.OK, value=value, meaning=meaning, fix=fix)
 
     @classmethod
     def unknown(cls, name: str) -> Check:
@@ -63,14 +63,14 @@ class Check(Part, frozen=True, kw_only=True):
         return cls.ok(name, "unknown", "This machine does not report it.")
 
     @classmethod
-    def warning(cls, name: str, value: str, meaning: str, mend: str) -> Check:
+    def warning(cls, name: str, value: str, meaning: str, fix: str) -> Check:
         """Return a check of something that edgemnist can live with."""
-        return cls(name=name, level=Level.WARNING, value=value, meaning=meaning, mend=mend)
+        return cls(name=name, level=Level.WARNING, value=value, meaning=meaning, fix=fix)
 
     @classmethod
-    def failure(cls, name: str, value: str, meaning: str, mend: str) -> Check:
+    def failure(cls, name: str, value: str, meaning: str, fix: str) -> Check:
         """Return a check of something with which edgemnist does not work."""
-        return cls(name=name, level=Level.FAILURE, value=value, meaning=meaning, mend=mend)
+        return cls(name=name, level=Level.FAILURE, value=value, meaning=meaning, fix=fix)
 
 
 class DoctorResult(Result, frozen=True, kw_only=True):
@@ -205,7 +205,7 @@ class BenchOnBoard(Part, frozen=True, kw_only=True):
     throttled: list[str] = msgspec.field(default_factory=list)
     """What the firmware said right after: `under-voltage`, `throttled` …; such figures are too slow."""
     result: BenchResult | None = None
-    """None where there is a fault."""
+    """None if there is a fault."""
     fault: Fault | None = None
 
 
@@ -223,7 +223,7 @@ class ScenarioOnBoard(Part, frozen=True, kw_only=True):
     throttled: list[str] = msgspec.field(default_factory=list)
     """As in `BenchOnBoard`."""
     result: ScenarioResult | None = None
-    """None where there is a fault."""
+    """None if there is a fault."""
     fault: Fault | None = None
 
 

@@ -168,7 +168,7 @@ class WatchReading(Result, frozen=True, kw_only=True):
     numbers: list[WatchNumber]
     """In reading order."""
     confidence: float | None
-    """That of the least certain number; None where there is none."""
+    """That of the least certain number; None if there is none."""
     dropped: int
     """Frames since the last reading that came faster than they could be read."""
     skipped: int

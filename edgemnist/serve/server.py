@@ -119,7 +119,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """Set by `protocol_with`."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin a connection, or refuse it where there are too many."""
+        """Begin a connection, or refuse it if there are too many."""
         self._timer: TimerHandle | None = None
         self._header_bytes = 0
         self._is_last = False

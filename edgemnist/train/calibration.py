@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 IMAGES: Final = 10_000
 """At most: more no longer change the temperature."""
 LEAST, MOST = 1 / 8, 8.0
-"""Of the temperature: a network beyond has learnt nothing, or everything, and nothing can be fitted."""
+"""Of the temperature: a network beyond has learned nothing, or everything, and nothing can be fitted."""
 HALVINGS: Final = 40
 """Of that interval, in logarithms: more than float32 resolves."""
 

@@ -25,7 +25,7 @@ HELD_OUT_FONTS: Final = (
     "Rufscript010",
     "SteveHand",
 )
-"""For the threshold: letters of fonts that the network has learnt by heart would set it too low."""
+"""For the threshold: letters of fonts that the network has learned by heart would set it too low."""
 FONTS: Final = (
     "simplex",
     "duplex",

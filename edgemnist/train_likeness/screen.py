@@ -14,7 +14,7 @@ def train_likeness_page(result: TrainLikenessResult) -> RenderableType:
     page.show_header = False
     network, calibration = result.network, result.calibration
     page.add_row("network", f"seed {network.recipe.seed}, {network.recipe.epochs} epochs, {network.fit_seconds:.0f} s")
-    page.add_row("learnt from", f"{network.digits:,} digits and {network.others:,} other drawings")
+    page.add_row("learned from", f"{network.digits:,} digits and {network.others:,} other drawings")
     page.add_row("calibrated for", calibration.artifact)
     page.add_row("threshold", f"[bold]{calibration.min_confidence:.2f}[/]")
     page.add_row("  digits answered", percent(calibration.answered))

@@ -3,7 +3,7 @@
 The limits were set from nine models trained on MNIST (784-512-10 four times from all images, of both recipes, and
 twice from 4,000; 784-64-10, 784-256-128-10 and a small convolutional network), each in all eight artifacts, over the
 10,000 test images. The largest value measured is given beside each limit, which is about twice that: what differs by
-more is not rounding. `benchmarks/verify/limits.py` measures them again. A network that has hardly learnt (90 % right)
+more is not rounding. `benchmarks/verify/limits.py` measures them again. A network that has hardly learned (90 % right)
 is close to many ties, and may miss the gate of int8 with as much as 0.4 % of its labels changed.
 
 What a gate cannot see: a few bytes changed among the 400,000 weights of an int8 artifact move the answers less than

@@ -1,4 +1,4 @@
-"""The 5,000 images that stand in for MNIST where there is no network."""
+"""The 5,000 images that stand in for MNIST for a machine without a network."""
 
 from __future__ import annotations
 

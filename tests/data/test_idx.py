@@ -97,7 +97,7 @@ def header(*dimensions: int, magic: bytes = b"\0\0\x08\x03") -> bytes:
         (b"\x1f\x8b" + b"\xff" * 40, "is damaged gzip data"),
         (PACKED + b"rest", "is damaged"),
     ],
-    # The bytes of a gzip file hold the time, and would name the tests anew in every worker.
+    # The bytes of a gzip file hold the time, and would give the tests other names in every worker.
     ids=itertools.count(),
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name_and_a_way_out(data: bytes, message: str) -> None:

@@ -1,7 +1,7 @@
 """What systemd does on a board, for `edgemnist.socket` and `edgemnist.service`: supervisor.py ROOT PORT PIDFILE.
 
 It holds the listening socket and hands it to the service, which it runs from the current release; on SIGHUP it stops
-the service with SIGTERM and starts it anew.
+the service with SIGTERM and starts it again.
 """
 
 import os

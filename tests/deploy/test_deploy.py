@@ -110,7 +110,7 @@ def test_rollback_goes_to_the_release_before_and_deploying_comes_back(
     with pytest.raises(DeployError, match="no older release"):
         rollback_on(board.target, None, 10.0)
     assert rollback_on(board.target, f"2-{new}", 10.0).previous == f"1-{old}"
-    # The old bundle, deployed anew, is the newest; what served before it is what rollback goes to.
+    # The old bundle, deployed again, is the newest; what served before it is what rollback goes to.
     assert deploy(board, old_bundle).release == f"3-{old}"
     assert rollback_on(board.target, None, 10.0).release == f"2-{new}"
     with pytest.raises(DeployError, match="no release 9-"):
@@ -141,7 +141,9 @@ def test_a_release_that_was_damaged_is_deployed_anew(board: LoopbackBoard, old_b
     assert board.serves() == old
 
 
-def test_the_doctors_commands_mend_a_board(board: LoopbackBoard, new_board: Callable[[str], LoopbackBoard]) -> None:
+def test_the_commands_of_the_doctor_repair_a_board(
+    board: LoopbackBoard, new_board: Callable[[str], LoopbackBoard]
+) -> None:
     pip = str(board.target.repair(installed=True).pip)
     assert subprocess.run([*shlex.split(pip), "--version"], check=True, capture_output=True).stdout
     artifact = board.store.link / "exports" / "tflite-int8.tflite"
@@ -149,10 +151,10 @@ def test_the_doctors_commands_mend_a_board(board: LoopbackBoard, new_board: Call
     again = f"edgemnist deploy BUNDLE --to board --root {board.root} --ssh-config {board.ssh_config}"
     found = {finding.name: finding for finding in doctor_on(board.target).findings}
     assert found["tflite-int8"].level is Level.FAILURE
-    assert found["tflite-int8"].mend == again
+    assert found["tflite-int8"].fix == again
     empty = {finding.name: finding for finding in doctor_on(new_board("board2").target).findings}
     assert empty["msgspec"].value == "not installed"
-    assert empty["msgspec"].mend.startswith("edgemnist deploy BUNDLE --to board2 ")
+    assert empty["msgspec"].fix.startswith("edgemnist deploy BUNDLE --to board2 ")
 
 
 def test_only_the_last_releases_are_kept_and_never_without_the_one_that_serves(

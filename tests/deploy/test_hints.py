@@ -1,4 +1,4 @@
-"""What is printed to mend a login works as it is printed, for an address with a port as for an alias."""
+"""What is printed to repair a login works as it is printed, for an address with a port as for an alias."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.deploy.loopback import LoopbackBoard
 from tests.notices import Notices
 
 OLD = "fc2c256"
-"""The last commit before the export directory and the board's part were laid out anew."""
+"""The last commit before the export directory and the board's part got their present layout."""
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def test_a_board_that_is_well_has_no_complaint() -> None:
 def test_what_is_wrong_comes_with_what_mends_it(name: str, changes: dict[str, Any], level: Level, said: str) -> None:
     found = finding(name, **changes)
     assert found.level is level
-    assert said in found.mend
+    assert said in found.fix
     assert found.meaning
 
 
@@ -153,7 +153,7 @@ def test_an_import_that_ends_badly_is_a_line_with_a_version_that_works(
     assert meaning in line.meaning
     if state != "loaded":
         assert line.level is Level.FAILURE
-        assert f"onnxruntime=={TESTED['onnxruntime']}" in line.mend
+        assert f"onnxruntime=={TESTED['onnxruntime']}" in line.fix
 
 
 def test_one_runtime_is_enough() -> None:
@@ -198,7 +198,7 @@ def test_a_runtime_that_crashes_hides_no_other_runtimes_artifacts(made_exports: 
     found = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
     assert found["onnx-int8"]["level"] == "failure"
     assert found["onnx-int8"]["value"] == "crashed: SIGILL"
-    assert f'pip install "onnxruntime=={TESTED["onnxruntime"]}"' in found["onnx-int8"]["mend"]
+    assert f'pip install "onnxruntime=={TESTED["onnxruntime"]}"' in found["onnx-int8"]["fix"]
     assert found["tflite-int8"]["level"] == "ok"
 
 
@@ -206,12 +206,12 @@ def test_packages_of_a_board_are_mended_where_they_are() -> None:
     target = BoardAddress.of("pi@kitchen:2222", root="/srv/my boards")
     crashed = Probe("onnxruntime", "crashed", "9.9", "SIGILL")
     (line,) = (one for one in check_board(PI5, [crashed], target.repair(installed=True)) if one.name == "onnxruntime")
-    assert line.mend.endswith(
+    assert line.fix.endswith(
         f"""'/srv/my boards/current/venv/bin/pip' install "onnxruntime=={TESTED["onnxruntime"]}\""""
     )
     missing = Probe("numpy", "missing", None, "")
     (line,) = (one for one in check_board(PI5, [missing], target.repair(installed=False)) if one.name == "numpy")
-    assert line.mend == "edgemnist deploy BUNDLE --to pi@kitchen:2222 --root '/srv/my boards'"
+    assert line.fix == "edgemnist deploy BUNDLE --to pi@kitchen:2222 --root '/srv/my boards'"
     assert str(BoardAddress.of("pi").repair(installed=True).pip) == "~/.local/share/edgemnist/current/venv/bin/pip"
 
 
@@ -221,7 +221,7 @@ def test_the_command_tells_on_one_page(exports: Path) -> None:
     assert "this machine is fit" in done.stdout
     document = json.loads(run_edgemnist("doctor", "--json", cwd=exports.parent).stdout)
     assert document["healthy"] is True
-    assert {"name", "level", "value", "meaning", "mend"} <= document["findings"][0].keys()
+    assert {"name", "level", "value", "meaning", "fix"} <= document["findings"][0].keys()
     assert document["facts"]["cores"] >= 1
 
 
@@ -243,7 +243,7 @@ def test_what_runs_on_a_board_is_written_for_its_python_and_imports_nothing_but_
 
 
 def old_pythons() -> list[str]:
-    """Return this Python, and the oldest that a board may have, where there is one."""
+    """Return this Python, and the oldest that a board may have, if there is one."""
     found = shutil.which("python3.9")
     places = (
         [found] if found else [str(path) for path in Path("~/.pyenv/versions").expanduser().glob("3.9.*/bin/python")]

@@ -1,4 +1,4 @@
-"""The engine is compiled where there is a compiler, and nothing else depends on one."""
+"""The engine is compiled if there is a compiler, and nothing else depends on one."""
 
 from __future__ import annotations
 

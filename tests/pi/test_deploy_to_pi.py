@@ -118,7 +118,7 @@ def test_a_bundle_is_deployed_and_tests_itself_on_the_board(
         result = deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
         listed = releases_on(emulated.target)
     assert result.fault is None
-    # The first board installs it; the others are the same board with another processor, which tests it anew.
+    # The first board installs it; the others are the same board with another processor, which tests it again.
     assert result.status in {"deployed", "unchanged"}
     assert result.selftest is not None
     assert {parity.name for parity in result.selftest.artifacts} == set(bundle.record.artifacts)

@@ -81,7 +81,7 @@ def test_what_is_written_is_recorded(dataset: Dataset, tmp_path: Path, monkeypat
     network = shipped_network(weights, record)
     likeness = network.digit_likeness(dataset.test.images)
     assert likeness.shape == (len(dataset.test), 10)
-    # It has learnt a little: chance is one in ten.
+    # It has learned a little: chance is one in ten.
     assert (likeness.argmax(axis=1) == dataset.test.labels).mean() > 0.5
     recorded = read_record(record, LikenessRecord)
     assert recorded == result.network
