@@ -49,7 +49,7 @@ class Check(Part, frozen=True, kw_only=True):
     level: Level
     value: str
     meaning: str = ""
-    fix: str = ""
+    fix: str = msgspec.field(default="", name="mend")
     """The command that fixes it, or what to do."""
 
     @classmethod

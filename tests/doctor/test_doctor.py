@@ -198,7 +198,7 @@ def test_a_runtime_that_crashes_hides_no_other_runtimes_artifacts(made_exports: 
     found = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
     assert found["onnx-int8"]["level"] == "failure"
     assert found["onnx-int8"]["value"] == "crashed: SIGILL"
-    assert f'pip install "onnxruntime=={TESTED["onnxruntime"]}"' in found["onnx-int8"]["fix"]
+    assert f'pip install "onnxruntime=={TESTED["onnxruntime"]}"' in found["onnx-int8"]["mend"]
     assert found["tflite-int8"]["level"] == "ok"
 
 
@@ -221,7 +221,7 @@ def test_the_command_tells_on_one_page(exports: Path) -> None:
     assert "this machine is fit" in done.stdout
     document = json.loads(run_edgemnist("doctor", "--json", cwd=exports.parent).stdout)
     assert document["healthy"] is True
-    assert {"name", "level", "value", "meaning", "fix"} <= document["findings"][0].keys()
+    assert {"name", "level", "value", "meaning", "mend"} <= document["findings"][0].keys()
     assert document["facts"]["cores"] >= 1
 
 
