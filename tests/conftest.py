@@ -16,10 +16,10 @@ import pytest
 from filelock import FileLock
 
 from tests.browser import browser
-from tests.needs import pytest_runtest_setup, pytest_terminal_summary
+from tests.needs import pytest_itemcollected, pytest_runtest_setup, pytest_terminal_summary
 from tests.programs import DATA
 
-__all__ = ["browser", "pytest_runtest_setup", "pytest_terminal_summary"]
+__all__ = ["browser", "pytest_itemcollected", "pytest_runtest_setup", "pytest_terminal_summary"]
 
 REPOSITORY = Path(__file__).parents[1]
 MNIST = Path(DATA or "not-given").resolve()

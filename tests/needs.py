@@ -40,6 +40,12 @@ def require(*names: str) -> None:
             pytest.skip(reason)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave what reads the full MNIST to `make test-full-data`."""
+    if any("EDGEMNIST_DATA" in mark.args for mark in item.iter_markers("needs")):
+        item.add_marker(pytest.mark.full_data)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Look at the marks of a test before its fixtures cost anything."""
     for mark in item.iter_markers("needs"):

@@ -37,7 +37,6 @@ def test_no_image_is_in_both_splits(embedded: Dataset) -> None:
     assert not train & test
 
 
-@pytest.mark.full_data
 @pytest.mark.needs("EDGEMNIST_DATA")
 def test_none_of_its_images_is_among_the_test_images_of_mnist(embedded: Dataset) -> None:
     full = read_idx_directory(MNIST)

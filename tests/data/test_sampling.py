@@ -54,7 +54,7 @@ def test_more_images_than_there_are_is_a_data_error() -> None:
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_no_images_is_a_usage_error(count: int) -> None:
-    with pytest.raises(UsageError, match=f"{count} images"):
+    with pytest.raises(UsageError, match=rf"The number of images must be at least 1 \(got {count}\)"):
         stratified_indices(np.arange(10), count, seed=0)
 
 

@@ -15,7 +15,6 @@ from edgemnist.verify.run import verify
 from tests.conftest import MNIST
 
 pytestmark = [
-    pytest.mark.full_data,
     pytest.mark.needs("EDGEMNIST_DATA"),
 ]
 

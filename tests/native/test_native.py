@@ -53,7 +53,6 @@ def test_the_golden_images_get_every_bit_of_the_reference(kernel: str, golden: I
     np.testing.assert_array_equal(one_by_one, expected)
 
 
-@pytest.mark.full_data
 @pytest.mark.needs("EDGEMNIST_DATA")
 @pytest.mark.parametrize("kernel", kernel_names())
 def test_all_10_000_test_images_get_every_bit_of_the_reference(kernel: str) -> None:

@@ -84,7 +84,6 @@ def test_the_optimized_kernels_are_at_most_one_step_off(name: str, odd_models: P
     assert np.abs(found - litert(path, images, "AUTO")).max() <= 1
 
 
-@pytest.mark.full_data
 @pytest.mark.needs("EDGEMNIST_DATA")
 def test_all_10_000_test_images_get_the_bits_of_the_reference_kernels_from_the_shipped_artifact() -> None:
     path, images = reference_directory() / "tflite-int8.tflite", read_directory(MNIST).test.images

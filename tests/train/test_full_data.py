@@ -18,7 +18,6 @@ from tests.conftest import MNIST, REPOSITORY, run_edgemnist
 from tests.data.conftest import NAMES
 
 pytestmark = [
-    pytest.mark.full_data,
     pytest.mark.needs("EDGEMNIST_DATA"),
 ]
 
