@@ -14,7 +14,7 @@ from edgemnist.cli import app, options
 def export(
     *,
     format_: Annotated[
-        str | None, typer.Option("--format", show_default="all artifacts", help="tflite, onnx or c.")
+        str | None, typer.Option("--format", show_default="all eight of tflite and onnx", help="tflite, onnx or c.")
     ] = None,
     quantize: Annotated[
         list[str] | None,

@@ -17,6 +17,8 @@ class FormatEntry(Entry):
     """Ending of its files."""
     quantizations: tuple[str, ...]
     """What can be asked for, the default first."""
+    by_name_only: bool = False
+    """Whether it is made where its format is named alone: not every model can be expressed in it."""
 
 
 FORMATS: Registry[FormatEntry] = Registry(
@@ -58,6 +60,7 @@ FORMATS: Registry[FormatEntry] = Registry(
             extra="train",
             suffix=".c",
             quantizations=("int8",),
+            by_name_only=True,
         ),
     },
 )

@@ -82,10 +82,12 @@ class ExportConfig:
 def targets(format: str | None = None, quantizations: Sequence[str] | None = None) -> tuple[Target, ...]:  # noqa: A002
     """Return the artifacts that a format and quantizations, or the absence of either, stand for.
 
-    Neither means everything. A format alone means its default quantization, quantizations alone mean every format that
-    has them. Raises UnknownNameError for a name that is not known, or that the format does not have.
+    Neither means everything but formats that have to be named. A format alone means its default quantization,
+    quantizations alone mean every format that has them. Raises UnknownNameError for a name that is not known, or that
+    the format does not have.
     """
-    formats = list(FORMATS) if format is None else [format]
+    everything = [name for name, entry in FORMATS.items() if not entry.by_name_only]
+    formats = everything if format is None else [format]
     offered = [Target(name, quantization) for name in formats for quantization in FORMATS[name].quantizations]
     if not quantizations:
         return tuple(offered) if format is None else (offered[0],)

@@ -26,13 +26,13 @@ def files(exports: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module", params=list(RUNTIMES))
-def classifiers(request: pytest.FixtureRequest, made_exports: Path) -> list[Classifier]:
+def classifiers(request: pytest.FixtureRequest, exports_with_c: Path) -> list[Classifier]:
     """One classifier for each file that the runtime takes."""
     runtime = request.param
     entry = RUNTIMES[runtime]
     # A runtime that no ending asks for takes what it names, or else the model that was trained.
     suffixes = entry.suffixes or (() if entry.artifacts else (".keras",))
-    taken = [path for path in files(made_exports) if path.suffix in suffixes or path.stem in entry.artifacts]
+    taken = [path for path in files(exports_with_c) if path.suffix in suffixes or path.stem in entry.artifacts]
     assert taken, f"no exported file tests {runtime}"
     return [load(path, runtime=runtime) for path in taken]
 
