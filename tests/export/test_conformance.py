@@ -191,4 +191,4 @@ def test_a_convolution_is_refused_by_name(dataset: Dataset, save_model: Callable
     )
     with pytest.raises(ModelError, match=r"exported as c-int8: its layer 'eyes' \(Conv2D\)"):
         export_model(ExportConfig.of(format="c", model=path, calibration=10), dataset, tmp_path / "exports")
-    assert not (tmp_path / "exports").exists()
+    assert not (tmp_path / "exports" / "manifest.json").exists()
