@@ -101,6 +101,19 @@ def made_exports(shared_directory: Path, cache: Path) -> Path:
     return exports
 
 
+@pytest.fixture(scope="session")
+def exports_with_c(made_exports: Path, shared_directory: Path, cache: Path) -> Path:
+    """The same with the C file, which has to be asked for. Read only."""
+    exports = shared_directory / "with-c" / "exports"
+    environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
+    with FileLock(shared_directory / "with-c.lock"):
+        if not (exports / "c-int8.c").exists():
+            shutil.copytree(made_exports, exports, dirs_exist_ok=True)
+            done = run_edgemnist("export", "--format", "c", cwd=exports.parent, env=environment)
+            assert done.returncode == 0, done.stderr
+    return exports
+
+
 @pytest.fixture
 def exports(made_exports: Path, tmp_path: Path) -> Path:
     """A copy of the artifacts, to break."""

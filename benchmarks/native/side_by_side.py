@@ -6,7 +6,9 @@ Everything takes turns in one process, in blocks; compared are the medians of th
 slows the machine for a while slows all. Latency depends on the ink: images are those of the golden pack, one after the
 other, and the worst one, without a zero pixel, stands beside them. "invoke" is the engine alone with its input ready,
 called from Python on either side; "call" is everything from uint8 pixels to float32 probabilities, except for LiteRT,
-whose bare set/invoke/get begins and ends with int8. LiteRT's batch is the best of several sizes.
+whose bare set/invoke/get begins and ends with int8. "engine" is native code for many images one after the other, by
+their number: what is left of "invoke" without the call from Python, which LiteRT's invoke has too (about 0.1 µs).
+LiteRT's batch is the best of several sizes; on processors with AMX it uses that.
 """
 
 from __future__ import annotations
@@ -95,6 +97,19 @@ def time_loop(loop: Loop, images: Sequence[Images]) -> float:
     return statistics.median(times) / 1000
 
 
+def time_engine(classifier: NativeClassifier, images: Images) -> float:
+    """Return the engine's microseconds for one image, where it takes one after the other without returning to Python.
+
+    The batch is short, so that most of the repetitions end before another process is let in.
+    """
+    clock, times = time.perf_counter_ns, []
+    for _ in range(9):
+        start = clock()
+        classifier.predict_proba(images)
+        times.append((clock() - start) / 1000 / len(images))
+    return statistics.median(times)
+
+
 def batch_loops(path: Path, images: Images) -> dict[str, Callable[[], object]]:
     """Return what answers all images in one go, with one thread."""
     classifier = NativeClassifier(read_network_file(path), path)
@@ -132,6 +147,7 @@ def main() -> None:
     loops["litert call"] = call_loop(edgemnist.load(path))
     if options.onnx:
         loops["onnxruntime call"] = call_loop(edgemnist.load(options.onnx))
+    engines = {name: NativeClassifier(read_network_file(path), path, kernel=name) for name in kernel_names()}
     reference = call_loop(edgemnist.runtimes.load(path, runtime="integer"))
 
     found: defaultdict[str, list[float]] = defaultdict(list)
@@ -141,6 +157,10 @@ def main() -> None:
             found[name].append(time_loop(loop, chosen))
             if "onnx" not in name:
                 found[f"{name}, worst image"].append(time_loop(loop, [worst] * options.images))
+        for name, engine in engines.items():
+            found[f"native engine, {name}"].append(time_engine(engine, np.concatenate(chosen)))
+            full = np.repeat(worst, options.images, axis=0)
+            found[f"native engine, {name}, worst image"].append(time_engine(engine, full))
         found["numpy reference call"].append(time_loop(reference, chosen[:20]))
 
     many = np.concatenate([golden] * -(-BATCH // len(golden)))[:BATCH]
@@ -174,7 +194,8 @@ def base(name: str, best_batch: str) -> str:
     """Return what a row is compared with."""
     if name.startswith("batch"):
         return best_batch
-    kind = "litert invoke" if "invoke" in name and "set" not in name else "litert set/invoke/get"
+    alone = "invoke" in name or "engine" in name
+    kind = "litert invoke" if alone and "set" not in name else "litert set/invoke/get"
     return f"{kind}, worst image" if name.endswith("worst image") else kind
 
 

@@ -22,8 +22,8 @@ from edgemnist.errors import BundleError
 from edgemnist.exports.directory import reference_directory
 
 NAME = "edgemnist"
-_DATA = (".py", ".typed", ".json", ".npz", ".html", ".css", ".js", ".svg", ".webmanifest")
-"""Endings of what the package consists of, pages and tables of numbers included."""
+_DATA = (".py", ".c", ".h", ".typed", ".json", ".npz", ".html", ".css", ".js", ".svg", ".webmanifest")
+"""Endings of what the package consists of, pages, tables of numbers and the sources of the engine included."""
 
 
 @dataclass(frozen=True)

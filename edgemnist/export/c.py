@@ -11,9 +11,9 @@ from edgemnist.export.interface import Exported
 from edgemnist.export.projects import HEADER
 from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.manifest import TensorSpec, sha256
-from edgemnist.native.amalgamation import Origin, c_header, c_source
+from edgemnist.native.amalgamation import Origin, c_source, describe
 from edgemnist.native.build import find_compiler
-from edgemnist.native.network import Network, read_network
+from edgemnist.native.network import read_network
 from edgemnist.runtimes.integer import chain
 from edgemnist.runtimes.tflite import read_graph
 
@@ -22,8 +22,6 @@ class CExporter(TFLiteExporter):
     """Writes the network of `tflite-int8` as C: both answer the same bits."""
 
     format: ClassVar[str] = "c"
-    _network: Network
-    _origin: Origin
 
     def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
         """Return a C file; see `Exporter.convert`. A part of the model need be no classifier, and stays TFLite."""
@@ -36,14 +34,13 @@ class CExporter(TFLiteExporter):
         chain(graph)
         if model is not self.source.model:
             return tflite
-        self._network = read_network(graph)
-        self._origin = Origin(
+        origin = Origin(
             version=__version__,
             model_sha256=self.source.sha256,
             tflite_sha256=sha256(tflite),
             labels=self.labels,
         )
-        return c_source(self._network, self._origin).encode()
+        return c_source(read_network(graph), origin).encode()
 
     def departures(self, data: bytes, quantization: str) -> list[str]:
         """Return nothing: what is not full int8 has not become C; see `Exporter.departures`."""
@@ -59,17 +56,18 @@ class CExporter(TFLiteExporter):
                 path = Path(directory) / f"{self.format}-{quantization}.c"
                 path.write_bytes(data)
                 CompiledClassifier(path, Path(path.name), labels=self.labels)
-        pixels, numbers = [IMAGE_SIDE**2], self._network.output
-        scores = TensorSpec(
-            name="probabilities",
-            dtype="uint8",
-            shape=[self._network.classes],
-            scale=numbers.scale,
-            zero_point=self._network.score_zero_point,
-        )
+        described = describe(data)
+        if described is None:
+            raise self._not_as_asked(quantization, "it is no C file of edgemnist")
         return Exported(
             data=data,
-            input=TensorSpec(name="image", dtype="uint8", shape=list(pixels)),
-            output=scores,
-            companions={HEADER: c_header(self._network, self._origin).encode()},
+            input=TensorSpec(name="image", dtype="uint8", shape=[IMAGE_SIDE**2]),
+            output=TensorSpec(
+                name="probabilities",
+                dtype="uint8",
+                shape=[described.classes],
+                scale=described.scale,
+                zero_point=described.zero_point,
+            ),
+            companions={HEADER: described.header.encode()},
         )

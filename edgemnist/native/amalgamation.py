@@ -34,10 +34,36 @@ class Origin:
     labels: Sequence[str]
 
 
-def tflite_sha256_of(source: bytes) -> str | None:
-    """Return the SHA-256 of the TFLite file that a C file of ours names, or None for another file."""
-    found = re.search(rb"TFLite file with the SHA-256\n \*   ([0-9a-f]{64})\n", source[:4_000])
-    return found[1].decode() if found else None
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a C file says of itself."""
+
+    tflite_sha256: str
+    header: str
+    classes: int
+    scale: float
+    zero_point: int
+
+
+def describe(source: bytes) -> Description | None:
+    """Return what a C file of ours says of itself, or None for another file."""
+    text = source.decode("utf-8", "replace")
+    twin = re.search(r"TFLite file with the SHA-256\n \*   ([0-9a-f]{64})\n", text[:4_000])
+    header = re.search(
+        r"^/\* A classifier of images .*?^#endif\n(?=\n#define EDGEMNIST_SCALAR)", text, re.DOTALL | re.MULTILINE
+    )
+    classes = re.search(r"^#define EDGEMNIST_CLASSES (\d+)$", text, re.MULTILINE)
+    scale = re.search(r"^const float edgemnist_score_scale = (.*)F;$", text, re.MULTILINE)
+    zero_point = re.search(r"^const int edgemnist_score_zero_point = (\d+);$", text, re.MULTILINE)
+    if not (twin and header and classes and scale and zero_point):
+        return None
+    return Description(
+        tflite_sha256=twin[1],
+        header=header[0],
+        classes=int(classes[1]),
+        scale=float(scale[1]),
+        zero_point=int(zero_point[1]),
+    )
 
 
 def c_header(network: Network, origin: Origin) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,10 +82,10 @@ class NativeClassifier(ChunkedClassifier):
 
     def steps(self) -> Steps:
         """Return the steps of a call with a single image; see `Classifier.steps`."""
-        single, image, answer = self._single, self._image, self._library.answer
+        image, reference = self._image, ctypes.byref(self._single)
         return Steps(
             prepare=lambda images: image.__setitem__(..., images),
-            invoke=lambda: answer(ctypes.byref(single)),
+            invoke=partial(self._library.answer, reference),
             finish=self._one_answer.copy,
         )
 

@@ -28,7 +28,7 @@ TARGET static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *lis
     size_t found = 0;
     for (size_t group = 0; group < groups; group += LANES) {
         const size_t left = groups - group;
-        const __mmask16 there = left < LANES ? (__mmask16)((1U << left) - 1U) : (__mmask16)0xFFFFU;
+        const __mmask16 there = (__mmask16)(left < LANES ? (1U << left) - 1U : 0xFFFFU);
         const __m512i four = _mm512_maskz_loadu_epi32(there, inputs + group * GROUP);
         const __mmask16 some = _mm512_test_epi32_mask(four, four);
         /* Compressed in registers: a compressing store is slow on some processors (Zen 4). */

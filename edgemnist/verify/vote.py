@@ -65,10 +65,11 @@ def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -
 
 def _twin(path: Path) -> Path | None:
     """Return the TFLite file beside a C file that holds the same network, or None."""
-    from edgemnist.native.amalgamation import tflite_sha256_of
+    from edgemnist.native.amalgamation import describe
 
-    wanted = tflite_sha256_of(path.read_bytes())
-    return next((one for one in path.parent.glob("*.tflite") if sha256(one.read_bytes()) == wanted), None)
+    described = describe(path.read_bytes())
+    twins = path.parent.glob("*.tflite") if described is not None else ()
+    return next((one for one in twins if described and sha256(one.read_bytes()) == described.tflite_sha256), None)
 
 
 def check_integer(answers: Probabilities, reference: Probabilities) -> IntegerCheck:

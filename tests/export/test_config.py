@@ -14,8 +14,9 @@ def names(*arguments: object) -> list[str]:
 
 
 def test_no_option_stands_for_everything() -> None:
-    assert names() == artifact_names()
-    assert len(artifact_names()) == len(set(artifact_names())) == 8
+    # The C file has to be named: not every model can become one.
+    assert names() == [name for name in artifact_names() if name != "c-int8"]
+    assert len(artifact_names()) == len(set(artifact_names())) == 9
 
 
 @pytest.mark.parametrize("name", list(FORMATS))

@@ -17,21 +17,24 @@ from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest, read_recorded
-from edgemnist.formats import FORMATS, artifact_names
+from edgemnist.formats import FORMATS
 from edgemnist.runtimes import load
+
+EIGHT = [spec.name for spec in ExportConfig.of().specs]
+"""What is made where nothing is named."""
 
 TARGETS = [(name, quantization) for name, entry in FORMATS.items() for quantization in entry.quantizations]
 
 
 @pytest.mark.parametrize(("name", "quantization"), TARGETS)
-def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, made_exports: Path) -> None:
-    manifest = read_manifest(made_exports)
+def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, exports_with_c: Path) -> None:
+    manifest = read_manifest(exports_with_c)
     artifact = manifest.artifact(f"{name}-{quantization}")
     assert artifact.file == f"{artifact.name}{FORMATS[name].suffix}"
-    assert len(read_recorded(made_exports, artifact)) == artifact.bytes
-    integer = artifact.name == "tflite-int8"
-    assert artifact.input.dtype == artifact.output.dtype == ("int8" if integer else "float32")
-    assert (artifact.input.scale is not None) == integer
+    assert len(read_recorded(exports_with_c, artifact)) == artifact.bytes
+    dtype = {"tflite-int8": "int8", "c-int8": "uint8"}.get(artifact.name, "float32")
+    assert artifact.input.dtype == artifact.output.dtype == dtype
+    assert (artifact.output.scale is not None) == (dtype != "float32")
     assert (artifact.calibration is not None) == (quantization == "int8")
     assert manifest.model is not None
     assert artifact.model_sha256 == manifest.model.sha256
@@ -39,9 +42,9 @@ def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, mad
 
 
 @pytest.mark.parametrize(("name", "quantization"), TARGETS)
-def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, made_exports: Path) -> None:
-    pack = read_golden(made_exports, read_manifest(made_exports))
-    answers = load(made_exports / f"{name}-{quantization}{FORMATS[name].suffix}").predict_proba(pack.images)
+def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, exports_with_c: Path) -> None:
+    pack = read_golden(exports_with_c, read_manifest(exports_with_c))
+    answers = load(exports_with_c / f"{name}-{quantization}{FORMATS[name].suffix}").predict_proba(pack.images)
     furthest = {"float32": 1e-5, "float16": 2e-3, "dynamic": 0.1, "int8": 0.2, "int4": 0.7}
     assert np.abs(answers - pack.probabilities).max() <= furthest[quantization]
     assert np.mean(answers.argmax(axis=1) == pack.probabilities.argmax(axis=1)) >= 0.98
@@ -50,7 +53,7 @@ def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, 
 def test_quantized_files_are_as_small_as_their_weights(made_exports: Path) -> None:
     size = {artifact.name: artifact.bytes for artifact in read_manifest(made_exports).artifacts}
     weights = 784 * 128 + 128 * 10
-    for name in artifact_names():
+    for name in EIGHT:
         bits = {"float32": 32, "float16": 16, "int8": 8, "dynamic": 8, "int4": 4}[name.split("-")[1]]
         assert weights * bits / 8 <= size[name] <= weights * bits / 8 + 12_000, name
 
@@ -68,12 +71,12 @@ def test_exporting_twice_gives_the_same_bytes(made_exports: Path, dataset: Datas
 
 @pytest.mark.parametrize(("name", "quantization"), TARGETS)
 def test_another_quantization_passed_off_as_this_one_is_refused(
-    name: str, quantization: str, made_exports: Path
+    name: str, quantization: str, exports_with_c: Path
 ) -> None:
-    source = read_source(made_exports / "model.keras")
+    source = read_source(exports_with_c / "model.keras")
     exporter = FORMATS[name].load()(source, [str(index) for index in range(10)], np.zeros((1, 28, 28), np.uint8))
     for other in FORMATS[name].quantizations:
-        data = (made_exports / f"{name}-{other}{FORMATS[name].suffix}").read_bytes()
+        data = (exports_with_c / f"{name}-{other}{FORMATS[name].suffix}").read_bytes()
         if other == quantization:
             exporter.inspect(data, quantization)
         else:
@@ -94,7 +97,7 @@ def test_a_convolutional_model_of_foreign_origin_becomes_every_artifact(
         layers.Dense(10, activation="softmax"),
     )
     result = export_model(ExportConfig.of(model=path, calibration=50, golden=100), dataset, tmp_path / "exports")
-    assert [artifact.name for artifact in result.artifacts] == artifact_names()
+    assert [artifact.name for artifact in result.artifacts] == EIGHT
     assert result.golden_images == 100
     manifest = read_manifest(tmp_path / "exports")
     pack = read_golden(tmp_path / "exports", manifest)
@@ -178,3 +181,17 @@ def test_a_layer_without_an_equivalent_is_named(
     )
     with pytest.raises(ModelError, match=r"shrunk.*Resizing"):
         export_model(ExportConfig.of(format="tflite", model=path, calibration=10), dataset, tmp_path / "exports")
+
+
+def test_a_convolution_is_refused_by_name(dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path) -> None:
+    from keras import layers
+
+    path = save_model(
+        layers.Input((28, 28, 1)),
+        layers.Conv2D(2, 3, strides=4, name="eyes"),
+        layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    )
+    with pytest.raises(ModelError, match=r"exported as c-int8: its layer 'eyes' \(Conv2D\)"):
+        export_model(ExportConfig.of(format="c", model=path, calibration=10), dataset, tmp_path / "exports")
+    assert not (tmp_path / "exports" / "manifest.json").exists()

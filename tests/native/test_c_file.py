@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.exports.directory import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.native.amalgamation import Origin, c_header, c_source, tflite_sha256_of
+from edgemnist.native.amalgamation import Origin, c_header, c_source, describe
 from edgemnist.native.classifier import read_network_file
 from edgemnist.native.network import Network
 from edgemnist.runtimes import load
@@ -77,8 +78,12 @@ def compiled(*command: str | Path) -> None:
 
 def test_the_same_network_is_the_same_text_and_names_its_twin(network: Network, source: Path) -> None:
     assert c_source(network, origin()) == source.read_text()
-    assert tflite_sha256_of(source.read_bytes()) == "b" * 64
-    assert c_header(network, origin()) in source.read_text()
+    described = describe(source.read_bytes())
+    assert described is not None
+    assert described.tflite_sha256 == "b" * 64
+    assert described.header == c_header(network, origin())
+    assert (described.classes, described.scale, described.zero_point) == (10, 1 / 256, 0)
+    assert describe(b"int main(void) { return 0; }") is None
 
 
 def test_the_golden_images_get_every_bit_of_the_reference(source: Path, golden: Images) -> None:
@@ -156,7 +161,8 @@ def test_a_c_file_that_does_not_compile_or_is_none_of_ours_is_an_error(source: P
             load(tmp_path / name)
 
 
-def test_export_makes_it_and_verify_holds_it_to_every_bit(exports: Path, edgemnist: Run) -> None:
+def test_export_makes_it_and_verify_holds_it_to_every_bit(exports_with_c: Path, edgemnist: Run, tmp_path: Path) -> None:
+    exports = Path(shutil.copytree(exports_with_c, tmp_path / "exports"))
     done = edgemnist("verify", "c-int8", "--exports", exports, "--json")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)["artifacts"]
