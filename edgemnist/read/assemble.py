@@ -78,8 +78,8 @@ class Assembled:
         for number in range(len(self._grids)):
             lines += self._rows(number)
         for count, line in enumerate(sorted(lines, key=lambda line: line.top)):
+            self._settle([[index for index in members if index is not None] for members in line.numbers])
             for members in line.numbers:
-                self._settle([index for index in members if index is not None])
                 digits = [None if index is None else self._digit(index, count) for index in members]
                 read = [digit for digit in digits if digit is not None]
                 self.digits += read
@@ -92,16 +92,18 @@ class Assembled:
                     )
                 )
 
-    def _settle(self, members: Sequence[int]) -> None:
-        """Decide about a number outside of tables: what counts in it as a digit."""
-        if any(self._readings[index].piece.table is not None for index in members):
+    def _settle(self, numbers: Sequence[Sequence[int]]) -> None:
+        """Decide about the numbers of a line outside of tables: what counts in them as a digit."""
+        line = [index for members in numbers for index in members]
+        if any(self._readings[index].piece.table is not None for index in line):
             return
-        these = [self._readings[index] for index in members]
-        counts = answered(these, self._config.min_confidence)
-        if is_word(counts) or is_barcode(these):
-            counts = np.zeros(len(members), dtype=bool)
-        for index, count in zip(members, counts.tolist(), strict=True):
-            self._counts[index] = count
+        readings = [self._readings[index] for index in line]
+        counts = dict(zip(line, answered(readings, self._config.min_confidence).tolist(), strict=True))
+        for members in numbers:
+            these = np.array([counts[index] for index in members])
+            letters = is_word(these) or is_barcode([self._readings[index] for index in members])
+            for index in members:
+                self._counts[index] = counts[index] and not letters
 
     def _lines(self, indices: Sequence[int], join_gap: float) -> Iterator[tuple[float, list[list[Member]]]]:
         """Give some readings as lines, each with its top and its numbers."""

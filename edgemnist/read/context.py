@@ -35,7 +35,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:
-    """Tell which readings of a row, or of a table, count as digits: bool [N]."""
+    """Tell which readings of a line, or of a table, count as digits: bool [N]."""
     confidences = np.array([reading.confidence for reading in readings])
     heights = np.array([reading.piece.box[3] for reading in readings])
     sure = confidences >= max(SURE, min_confidence)

@@ -111,11 +111,11 @@ def make_grid(mask: Mask, level: Sequence[Curve], upright: Sequence[Curve]) -> G
         if (np.diff(vertices[..., 1], axis=0) <= 1).any() or (np.diff(vertices[..., 0], axis=1) <= 1).any():
             return None
         across, down = (sides.mean(axis=-1) for sides in edges(mask, vertices, level, upright))
-        beside_across, beside_down = edges(mask, vertices, level, upright, beside=True)
+        beside_across, beside_down = _beside(mask, vertices, level, upright)
         few = (len(level) - 1) * (len(upright) - 1) < FEW
         least = SURELY_CLEAR if few else CLEAR
         kept = _clearness(across, beside_across) >= least
-        stays = _clearness(down.T, beside_down.swapaxes(0, 1)) >= least
+        stays = _clearness(down.T, beside_down.T) >= least
         if kept.all() and stays.all():
             return Grid(
                 level=tuple(curve for curve, _ in level),
@@ -130,10 +130,10 @@ def make_grid(mask: Mask, level: Sequence[Curve], upright: Sequence[Curve]) -> G
     return None
 
 
-def _clearness(on: Floats, beside: Bools) -> Floats:
-    """Return how much lines stand out: by how much of their sides is ink, and where ink is beside them."""
+def _clearness(on: Floats, beside: Floats) -> Floats:
+    """Return how much lines stand out, by which share of each of their sides is ink, and of what is beside it."""
     there = on >= WEAK
-    clear = np.where(there, on - beside.mean(axis=-1), np.nan)
+    clear = np.where(there, on - beside, np.nan)
     return np.array([np.nanmedian(of) if some.any() else 0.0 for some, of in zip(there, clear, strict=True)])
 
 
@@ -150,25 +150,37 @@ def vertices_of(level: Sequence[Curve], upright: Sequence[Curve]) -> Floats:
     return np.stack([x, y], axis=-1)
 
 
-def edges(
-    mask: Mask, vertices: Floats, level: Sequence[Curve], upright: Sequence[Curve], *, beside: bool = False
-) -> tuple[Bools, Bools]:
-    """Tell where the sides of cells are covered by ink, at `POINTS` points each; `beside` them, on either side or both.
+def edges(mask: Mask, vertices: Floats, level: Sequence[Curve], upright: Sequence[Curve]) -> tuple[Bools, Bools]:
+    """Tell where the sides of cells are covered by ink, at `POINTS` points each.
 
     bool [level, upright - 1, POINTS] of the level ones, and bool [level - 1, upright, POINTS] of the upright ones.
     """
+    across, down = _sides(vertices, level, upright)
+    return _covered(mask, *across), _covered(mask, *down)
+
+
+def _sides(
+    vertices: Floats, level: Sequence[Curve], upright: Sequence[Curve]
+) -> tuple[tuple[Floats, Floats, Floats], tuple[Floats, Floats, Floats]]:
+    """Return where the level and the upright sides of cells start and stop, and how thick they are."""
     across = vertices[:, :-1], vertices[:, 1:], np.array([thickness for _, thickness in level])[:, None]
     down = vertices[:-1], vertices[1:], np.array([thickness for _, thickness in upright])[None]
-    if not beside:
-        return _covered(mask, *across), _covered(mask, *down)
-    one, other = ([_covered(mask, *lines, side=side) for lines in (across, down)] for side in (-1, 1))
-    return _more(one[0], other[0]), _more(one[1], other[1])
+    return across, down
 
 
-def _more(one: Bools, other: Bools) -> Bools:
-    """Return of two sides of lines the one with more ink."""
-    fuller = one.mean(axis=-1) >= other.mean(axis=-1)
-    return np.where(fuller[..., None], one, other)
+def _beside(mask: Mask, vertices: Floats, level: Sequence[Curve], upright: Sequence[Curve]) -> tuple[Floats, Floats]:
+    """Return which share of what is beside the sides of cells is ink, as `edges` has them: where there is more of it.
+
+    Of a line with a single side, where there is less: a digit may lean against all of it.
+    """
+    shares = [
+        [_covered(mask, *lines, side=side).mean(axis=-1) for side in (-1, 1)]
+        for lines in _sides(vertices, level, upright)
+    ]
+    return tuple(
+        np.minimum(*both) if both[0].shape[axis] == 1 else np.maximum(*both)
+        for both, axis in zip(shares, (1, 0), strict=True)
+    )
 
 
 def _covered(mask: Mask, start: Floats, stop: Floats, thickness: Floats, side: int = 0) -> Bools:

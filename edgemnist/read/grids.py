@@ -39,6 +39,9 @@ CORNERS: Final = 3
 four corners so many are there at least."""
 SLIT: Final = 2
 """Columns that an upright line may lack, where it leans."""
+ALIKE: Final = 0.25
+"""Columns that are covered by up to this much less of the height than the best one are part of the same line: where a
+digit leans against it, a few are covered more."""
 SHIFTS: Final = 25
 """So many leans are tried."""
 FAT: Final = 0.3
@@ -51,6 +54,8 @@ ALMOST: Final = 0.6
 """A band is two rows where one of less than this share of its height has this share of its cells, at least."""
 OVERLAP: Final = 0.25
 """Bands that share more than this share of the lower one's height exclude one another."""
+EDGE: Final = 0.01
+"""What is nearer than this share of the picture's longer side to its edge may be the edge of the sheet."""
 MAX_PAIRS: Final = 100
 """Pairs of lines that are looked at, the longest first: the work is bounded."""
 
@@ -114,7 +119,17 @@ def find_grids(mask: Mask, level: Sequence[Line], upright: Sequence[Line]) -> li
     grids = find_lattices(mask, level, upright)
     bands = _bands(mask, level, upright, grids)
     grids += [grid for group in _linked(bands) if (grid := _grid(mask, level, group)) is not None]
-    return _largest(grids)
+    return _largest([grid for grid in grids if not _is_sheet(grid, mask.shape)])
+
+
+def _is_sheet(grid: Grid, shape: tuple[int, ...]) -> bool:
+    """Tell ruled paper, whose only other lines are the edges of the picture, from a table."""
+    height, width = shape
+    (left, top), (right, bottom) = grid.vertices.min(axis=(0, 1)), grid.vertices.max(axis=(0, 1))
+    edge = EDGE * max(shape)
+    across = grid.columns == 1 and left <= edge and right >= width - 1 - edge
+    down = grid.rows == 1 and top <= edge and bottom >= height - 1 - edge
+    return bool(across or down)
 
 
 def _bands(mask: Mask, lines: Sequence[Line], uprights: Sequence[Line], known: Sequence[Grid]) -> list[_Band]:
@@ -234,7 +249,7 @@ def _uprights(mask: Mask, columns: Floats, edges: tuple[Floats, Floats], height:
     inside = np.flatnonzero(best > 0)
     fattest = max(MIN_FAT, FAT * height)
     for part in np.split(inside, np.flatnonzero(np.diff(inside) > SLIT) + 1) if inside.size else ():
-        strong = part[best[part] >= best[part].max() - 0.1]
+        strong = part[best[part] >= best[part].max() - ALIKE]
         thickness = float(max(1, len(strong) - 2))
         if thickness > fattest:
             continue

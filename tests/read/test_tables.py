@@ -134,6 +134,20 @@ def graph_paper(sheet: Grey) -> None:
     sheet[:, ::18] = np.minimum(sheet[:, ::18], 190)
 
 
+def ruled_sheet(sheet: Grey) -> None:
+    """Ruled paper that ends just before the picture does: the table shows at the left and at the right."""
+    for y in range(60, 700, 60):
+        cv2.line(sheet, (0, y), (899, y), 120, 2)
+    sheet[:, :3] = sheet[:, -3:] = 60
+
+
+@pytest.mark.parametrize("draw", [staves, ruled_sheet])
+def test_lines_alone_make_no_table(draw: Callable[[Grey], None], classifier: Classifier) -> None:
+    sheet = blank()
+    draw(sheet)
+    assert read_drawing(sheet, classifier).tables == []
+
+
 @pytest.mark.parametrize("draw", [staves, barcode, cross, dots, chessboard, graph_paper])
 def test_where_there_is_no_digit_none_is_read(draw: Callable[[Grey], None], classifier: Classifier) -> None:
     sheet = blank()
