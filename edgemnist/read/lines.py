@@ -92,7 +92,8 @@ def find_lines(mask: Mask) -> list[Line]:
     run = max(MIN_RUN, round(max(mask.shape) * RUN))
     thickest = thickest_line(mask.shape)
     runs = _runs(mask, run, thickest)
-    lines = [_fitted(group, run) for group in _grouped(_straight(runs, run, thickest), run)]
+    groups = [group for group in _grouped(_straight(runs, run, thickest), run) if _length(group) >= SHORTEST * run]
+    lines = [_fitted(group, run) for group in groups]
     kept = [line for line in lines if line is not None and line.length >= SHORTEST * run]
     kept.sort(key=lambda line: -line.length)
     return sorted(kept[:MAX_LINES], key=lambda line: line.middle)
@@ -188,6 +189,11 @@ def _apart(group: list[_Run], one: _Run) -> float:
     part = min(group, key=lambda part: abs((part.columns[0] + part.columns[-1]) / 2 - middle))
     rows = np.interp(one.columns, part.columns, part.rows)
     return float(np.median(np.abs(rows - one.rows)))
+
+
+def _length(group: list[_Run]) -> float:
+    """Return how many columns a line takes."""
+    return float(max(part.columns[-1] for part in group) - min(part.columns[0] for part in group)) + 1
 
 
 def _fit(group: list[_Run], run: int) -> np.polynomial.Polynomial:

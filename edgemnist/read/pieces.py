@@ -48,15 +48,16 @@ texture have tens of thousands, and each takes time."""
 
 def find_sheet(grey: Grey) -> Sheet:
     """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
-    grids = find_structure(grey, dark=is_dark_on_light(grey))
+    dark = is_dark_on_light(grey)
+    grids = find_structure(grey, dark=dark)
+    ink, rulings = _ink_and_rulings(grey, dark=dark)
     if not grids:
-        return Sheet([find_pieces(grey)], [])
-    ink, _ = _ink_and_rulings(grey)
+        return Sheet([_pieces(ink, rulings)], [])
     bare = without_grids(ink, grids)
     inside = {grid: pieces_in(bare, grid, 0, MAX_PIECES) for grid in grids}
     grids = [grid for grid in grids if is_written_into(grid, inside[grid])]
     if not grids:
-        return Sheet([find_pieces(grey)], [])
+        return Sheet([_pieces(ink, rulings)], [])
     bare = without_grids(ink, grids)
     parts: list[Pieces] = []
     left = MAX_PIECES
@@ -70,7 +71,7 @@ def find_sheet(grey: Grey) -> Sheet:
 
 def find_pieces(grey: Grey) -> Pieces:
     """Return what may be a digit, or part of one, in the grey levels of a page without tables, uint8 [h, w]."""
-    return _pieces(*_ink_and_rulings(grey))
+    return _pieces(*_ink_and_rulings(grey, dark=is_dark_on_light(grey)))
 
 
 def _pieces(ink: Ink, rulings: Rulings, most: int = MAX_PIECES) -> Pieces:
@@ -110,9 +111,8 @@ def _pieces(ink: Ink, rulings: Rulings, most: int = MAX_PIECES) -> Pieces:
     return Pieces(without_rings(candidates), fragments, typical, complete=complete)
 
 
-def _ink_and_rulings(grey: Grey) -> tuple[Ink, Rulings]:
+def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:
     """Return the ink of a page, uint8 [h, w], and the lines that are printed on it."""
-    dark = is_dark_on_light(grey)
     if not dark:
         # Squared paper in dim light is as dark as a board, but no board is ruled in black.
         ink = extract_ink(grey, dark=True)
