@@ -16,6 +16,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.edgemnist-installed
+DEMO_STAMP := $(VENV)/.edgemnist-demo-installed
 # The newest Python that TensorFlow has wheels for comes first; PYTHON=... chooses another.
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
@@ -26,7 +27,10 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+# The demo needs no test to run, and gets by with less.
+$(STAMP): EXTRA := all
+$(DEMO_STAMP): EXTRA := train
+$(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "edgemnist needs Python 3.11, 3.12 or 3.13, and found none of them." >&2; \
 		echo "Install it with: sudo apt install python3 python3-venv   (macOS: brew install python@3.13)" >&2; \
@@ -35,16 +39,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@if [ -d $(VENV) ] && [ "$$($(BIN)/python -V 2>&1)" != "$$("$(PYTHON)" -V 2>&1)" ]; then rm -rf $(VENV); fi
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --seed --allow-existing --python "$(PYTHON)" $(VENV) && \
-		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[all]'; \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRA)]'; \
 	else \
 		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 			echo "The venv module of $(PYTHON) is missing. Install it with: sudo apt install python3-venv" >&2; exit 2; }; \
 		"$(PYTHON)" -m venv $(VENV) && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all]'; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRA)]'; \
 	fi
-	@touch $@
+	@touch $@ $(DEMO_STAMP)
 
-demo: $(STAMP)
+demo: $(DEMO_STAMP)
 	@$(BIN)/edgemnist all
 	@echo
 	@echo "Try next:"

@@ -20,7 +20,7 @@ def all_(
     epochs: options.Epochs = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
     samples: Annotated[int, typer.Option("--samples", help="Timed calls of each artifact, at the least.")] = 1000,
-    rounds: Annotated[int, typer.Option("--rounds", help="Rounds over all artifacts, in new processes each time.")] = 3,
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds over all artifacts, in new processes each time.")] = 2,
     data: options.Data = None,
     offline: options.Offline = False,
     exports: options.Exports = None,

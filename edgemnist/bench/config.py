@@ -66,7 +66,7 @@ class BenchConfig:
     """Timed seconds of each artifact, at the least."""
     rounds: int = 3
     """Rounds over all artifacts, with a new process for each measurement; they share the samples and seconds. Keras and
-    the null runtime take part in three, at the most."""
+    the null runtime take part in three, at the most, and in one of fewer."""
     keras: bool | None = None
     """Measure Keras too; None: where no artifacts were named, and TensorFlow and the model are there."""
     repeats: int = 1

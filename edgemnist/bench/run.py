@@ -59,7 +59,7 @@ IMAGES_FILE = "images.npy"
 BATCH_NANOSECONDS = 450_000_000
 """Timed batches of an artifact in all rounds together, at the least."""
 ROUNDS_BESIDE = 3
-"""Rounds, at the most, of the null runtime and of Keras: TensorFlow takes seconds to start."""
+"""Rounds, at the most, of the null runtime and of Keras: TensorFlow takes seconds to start. One, if there are fewer."""
 SAMPLE_IMAGES = 256
 """Images that the timed calls take in turn: enough that no branch predictor learns them by heart."""
 
@@ -180,7 +180,9 @@ def measure_all(
 
 def takes_part(number: int, subject: Subject, rounds: int) -> bool:
     """Return whether a subject is measured in a round: what the artifacts are held against is, in a few of them."""
-    few = ROUNDS_BESIDE if subject is NULL or subject.name == KERAS else rounds
+    few = rounds
+    if subject is NULL or subject.name == KERAS:
+        few = ROUNDS_BESIDE if rounds >= ROUNDS_BESIDE else 1
     return number * few % rounds < few
 
 
