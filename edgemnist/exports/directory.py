@@ -286,7 +286,7 @@ class Exports:
                 continue
             runtimes = runtimes_of(one.record.file, one.name)
             installed = [name for name in runtimes if not RUNTIMES[name].by_name and not RUNTIMES[name].missing()]
-            found += [self._model(one.record, name) for name in installed]
+            found += [model for name in installed if _can_load(model := self._model(one.record, name))]
             if not installed:
                 entry = RUNTIMES[runtimes[0]]
                 missing = ", ".join(entry.missing())
@@ -311,6 +311,16 @@ class Exports:
             sha256=record.sha256,
             record=record,
         )
+
+
+def _can_load(model: Model) -> bool:
+    if not model.entry.partial:
+        return True
+    try:
+        model.load()
+    except ArtifactError:
+        return False
+    return True
 
 
 def open_for_answers(directory: str | Path | None, artifact: str | None, reporter: Reporter = SILENT) -> Exports | None:

@@ -25,7 +25,8 @@ class RuntimeEntry(Entry):
     """Of an artifact that it executes; empty for all."""
     by_name: bool = False
     """Whether it executes a file only where a user asks for it by name: it is no choice for a board."""
-
+    partial: bool = False
+    """Whether it executes only some of these files: others are left out where it is not named."""
     exact: bool = False
     """Whether it promises every bit of the integer reference."""
     install: str = ""
@@ -58,6 +59,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             requires=(Resource("edgemnist-native", "edgemnist.native.build:library_version"),),
             suffixes=(".tflite",),
             quantizations=("int8",),
+            partial=True,
             exact=True,
             install="python -m edgemnist.native",
         ),
