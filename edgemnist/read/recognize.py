@@ -37,6 +37,8 @@ JOIN_SIZE: Final = 1.5
 """A joined digit is at most this high and wide, against a digit's height."""
 TALL: Final = 0.6
 """A piece at least this high, against a digit's height, may be a digit by itself."""
+BOTH_LOW: Final = 0.4
+"""How much less probable two digits are where both pieces are lower: halves of one look like digits when enlarged."""
 SIDE_BY_SIDE: Final = 1.1
 """Two tall pieces are two digits where together they are this much wider than high: nine in ten digits are narrower,
 and hardly one of the others falls into two tall halves."""
@@ -141,7 +143,7 @@ class Recognizer:
             pairs = pairs[: self._left]
         joined = self._read([_merge(readings[one].piece, readings[other].piece) for one, other in pairs])
         gains = [
-            (whole.confidence - readings[one].confidence * readings[other].confidence, one, other, whole)
+            (whole.confidence - _apart(readings[one], readings[other], height), one, other, whole)
             for (one, other), whole in zip(pairs, joined, strict=True)
         ]
         used: set[int] = set()
@@ -157,6 +159,12 @@ class Recognizer:
         enough = images <= self._left
         self.complete &= enough
         return enough
+
+
+def _apart(one: Reading, other: Reading, height: float) -> float:
+    """Return how probable it is that two pieces are two digits."""
+    both_low = max(one.piece.box[3], other.piece.box[3]) < TALL * height
+    return one.confidence * other.confidence * (BOTH_LOW if both_low else 1)
 
 
 class _Trial:
