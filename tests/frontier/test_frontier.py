@@ -112,7 +112,7 @@ def test_an_interrupted_frontier_goes_on_to_the_same_models(dataset: Dataset, tm
     assert (tmp_path / "cut" / "8" / CHECKPOINT_FILE).exists()
     again = Listener()
     resumed = frontier(dataset, longer, tmp_path / "cut", again)
-    assert "Going on after epoch 4 of 6" in again.notices
+    assert "Continuing after epoch 4 of 6." in again.notices
     whole = frontier(dataset, longer, tmp_path / "whole")
     hashes = [
         [read_manifest(tmp_path / place / row.directory).artifact(row.name).sha256 for row in result.rows]
@@ -127,10 +127,10 @@ def test_an_interrupted_frontier_is_no_obstacle_to_one_with_other_options(datase
         frontier(dataset, first, tmp_path, Listener(interrupt_after=2))
     listener = Listener()
     assert frontier(dataset, replace(first, seed=3), tmp_path, listener).seed == 3
-    assert any("its seed is 0, and here it is 3; it is given up" in notice for notice in listener.notices)
+    assert any("its seed is 0, not 3. This training starts from the beginning" in notice for notice in listener.notices)
 
 
-def test_a_model_of_an_older_version_of_the_recipe_is_trained_anew(
+def test_a_model_of_an_older_version_of_the_recipe_is_trained_again(
     made: Made, dataset: Dataset, tmp_path: Path
 ) -> None:
     shutil.copytree(made[0] / "8", tmp_path / "8")
