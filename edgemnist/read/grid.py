@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.read.lines import Mask
+if TYPE_CHECKING:
+    # OpenCV comes with it.
+    from edgemnist.read.lines import Mask
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
