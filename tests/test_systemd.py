@@ -180,7 +180,7 @@ def test_a_unit_that_watches_outlives_the_release(edgemnist: Run, tmp_path: Path
     (tmp_path / "store" / "current").symlink_to("releases/1-0123456789ab")
     current = tmp_path / "store" / "current"
     unit = edgemnist("watch", "0", "--systemd", "--exports", current / "exports").stdout
-    assert f"ExecStart={current / 'venv' / 'bin' / 'python'} -m edgemnist watch 0 " in unit
+    assert f"ExecStart={current / 'venv' / 'bin' / 'python'} -I -m edgemnist watch 0 " in unit
     assert f"BindReadOnlyPaths={tmp_path / 'store'}\n" in unit
 
 

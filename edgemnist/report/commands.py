@@ -104,7 +104,7 @@ def _export(facts: ReportData) -> list[str]:
         options += f" --golden {len(facts.golden.labels)}"
     options += _data(_exported_with(facts))
     by_format = {name: [one for one in artifacts if one.format == name] for name in FORMATS}
-    ranges = {name: _ranges(those) for name, those in by_format.items()}
+    ranges = {name: _ranges(those) for name, those in by_format.items() if those}
     unasked = {name for name in artifact_names() if not FORMATS[name.partition("-")[0]].by_name}
     if {one.name for one in artifacts} == unasked and len(set(ranges.values())) == 1:
         return [*lines, f"edgemnist export{ranges[artifacts[0].format]}{options}"]

@@ -97,6 +97,10 @@ def watch(
         return
 
     from edgemnist.exports.directory import model_for, open_for_answers
+    from edgemnist.read.page import FINDER
+
+    # Before what is imported next, which needs OpenCV.
+    FINDER.load()
     from edgemnist.watch.run import stopped_by_signals
     from edgemnist.watch.run import watch as watch_source
     from edgemnist.watch.sources import read_source
