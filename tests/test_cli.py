@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from edgemnist.app import COMMANDS, folder_of
-from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY, Run, run_edgemnist
 
 PACKAGE = REPOSITORY / "edgemnist"
@@ -266,7 +265,8 @@ def test_ctrl_c_during_the_imports_is_exit_130_without_a_traceback(module: str, 
     ids=["bench", "train"],
 )
 def test_ctrl_c_is_exit_130_and_leaves_the_artifacts(command: list[str], sign: bytes, exports: Path) -> None:
-    before = (exports / "tflite-int8.tflite").read_bytes()
+    finished = ("tflite-int8.tflite", "model.keras", "training.json", "manifest.json")
+    before = {name: (exports / name).read_bytes() for name in finished}
     reader, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "edgemnist", *command], cwd=exports.parent, stdout=subprocess.DEVNULL, stderr=terminal
@@ -283,12 +283,10 @@ def test_ctrl_c_is_exit_130_and_leaves_the_artifacts(command: list[str], sign: b
     while chunk := read_or_nothing(reader):
         seen += chunk
     assert b"Traceback" not in seen
-    assert (exports / "tflite-int8.tflite").read_bytes() == before
-    assert read_manifest(exports).artifact("tflite-int8")
+    assert {name: (exports / name).read_bytes() for name in finished} == before
     if command[0] == "train":
-        # The best so far was kept, is on record, and can be used.
-        assert json.loads((exports / "training.json").read_text())["interrupted"]
-        assert run_edgemnist("export", "--format", "tflite", "--offline", cwd=exports.parent).returncode == 0
+        # The finished model stays, and what was learned so far can be continued.
+        assert (exports / "checkpoint.npz").exists()
 
 
 def read_or_nothing(reader: int) -> bytes:
@@ -400,7 +398,7 @@ def test_progress_is_drawn_on_a_terminal_and_results_stay_on_stdout(exports: Pat
 
 def test_runtimes_lists_everything_that_is_registered(edgemnist_json: Callable[..., dict[str, Any]]) -> None:
     document = edgemnist_json("runtimes")
-    assert [one["name"] for one in document["formats"]] == ["tflite", "onnx"]
+    assert [one["name"] for one in document["formats"]] == ["tflite", "onnx", "c"]
     assert {"litert", "onnxruntime", "keras"} <= {one["name"] for one in document["runtimes"]}
     assert all(one["installed"] and one["install"] is None for one in document["formats"])
 
@@ -410,8 +408,9 @@ def test_runtimes_tells_which_artifacts_of_a_directory_can_run_here(made_exports
     assert document["exports"] == str(made_exports)
     recorded = json.loads((made_exports / "manifest.json").read_text())["artifacts"]
     assert {one["name"].partition("@")[0] for one in document["artifacts"]} == {one["name"] for one in recorded}
-    assert {one["runtime"] for one in document["artifacts"]} == {"litert", "integer", "onnxruntime", "openvino"}
-    assert all(one["installed"] for one in document["artifacts"])
+    runtimes = {one["runtime"] for one in document["artifacts"]}
+    assert runtimes == {"litert", "native", "integer", "onnxruntime", "openvino"}
+    assert all(one["installed"] or one["runtime"] == "native" for one in document["artifacts"])
     assert "can run here" in edgemnist("runtimes", "--exports", made_exports).stdout
     nowhere = edgemnist("runtimes", "--exports", "nowhere")
     assert nowhere.returncode == 2

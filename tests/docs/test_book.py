@@ -104,7 +104,9 @@ def test_the_reference_has_every_command_document_limit_and_public_name(site: Pa
     assert {f"edgemnist-{name}" for name in commands} <= ids["commands"]
     for module in pkgutil.iter_modules(results.__path__):
         importlib.import_module(f"edgemnist.results.{module.name}")
-    documents = {kind.__name__.lower() for kind in Result.__subclasses__() if kind.__module__.startswith("edgemnist.")}
+    documents = {
+        kind.__name__.lower() for kind in Result.__subclasses__() if kind.__module__.startswith("edgemnist.results.")
+    }
     assert {"verifyresult", "benchresult", "predictresult"} <= documents <= ids["json"]
     for name in edgemnist.__all__:
         if not name.startswith("_"):

@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -48,8 +49,9 @@ def test_a_picture_that_decodes_too_slowly_is_refused_in_time(kind: str, patient
         started = time.monotonic()
         with patient.watched() as most:
             answer = patient.ask(path, SLOW[kind])
-        assert answer.status == 422
-        assert "more than 1 seconds" in answer.document["message"] or kind == "ppm"
+        # Time and memory are both limited, and which ends first depends on the machine.
+        assert answer.status in {413, 422}
+        assert re.search("more than 1 seconds|too much memory", answer.document["message"]) or kind == "ppm"
         assert time.monotonic() - started < 10
         assert most[0] < MEMORY
     assert patient.ask("/v1/predict", png(seven())).document["predictions"][0]["digit"] == 7

@@ -27,8 +27,8 @@ def compared(pack: GoldenPack, reference: Path, *files: Path, quantization: str 
 
 
 @pytest.mark.parametrize("name", artifact_names())
-def test_a_file_tells_its_quantization(name: str, made_exports: Path) -> None:
-    file = made_exports / read_manifest(made_exports).artifact(name).file
+def test_a_file_tells_its_quantization(name: str, exports_with_c: Path) -> None:
+    file = exports_with_c / read_manifest(exports_with_c).artifact(name).file
     assert guess_quantization(file) == name.split("-")[1]
 
 

@@ -71,8 +71,9 @@ def test_a_changed_artifact_is_no_longer_verified(exports: Path) -> None:
     assert names_of(read_verification(exports)) == ["tflite-int4"]
 
 
+@pytest.mark.needs("cc")
 def test_layers_and_votes_outlive_a_look_at_one_artifact_and_no_change_of_theirs(exports: Path) -> None:
-    names = ["tflite-int8", "onnx-int8", "tflite-int4"]
+    names = ["tflite-int8", "tflite-int8@native", "tflite-int4"]
     save_verification(exports, verify(Exports.open(exports), names, layers=True))
     save_verification(exports, verify(Exports.open(exports), ["tflite-int4"]))
     saved = read_verification(exports)

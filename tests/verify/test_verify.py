@@ -15,10 +15,11 @@ import pytest
 
 from edgemnist.arrays import Probabilities
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, UnknownNameError
+from edgemnist.export.interface import ExportConfig
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.formats import artifact_names
+from edgemnist.formats import FORMATS
 from edgemnist.progress import Task
 from edgemnist.results.verify import ArtifactParity
 from edgemnist.runtimes import load
@@ -38,6 +39,9 @@ def verify_one(exports: Path, name: str) -> ArtifactParity:
     return result.artifacts[0]
 
 
+TFLITE = FORMATS["tflite"].quantizations
+
+
 # ------------------------------------------------------------------------------------------------ good ones
 
 
@@ -47,7 +51,7 @@ def test_every_artifact_passes_its_gate(made_exports: Path) -> None:
     assert {parity.name: parity.reasons for parity in result.artifacts} == {
         model.name: [] for model in Exports.open(made_exports).select()
     }
-    assert {parity.name for parity in result.artifacts} >= set(artifact_names())
+    assert {parity.name for parity in result.artifacts} >= {spec.name for spec in ExportConfig.of().specs}
     assert result.passed
     assert manifest.golden is not None
     assert result.images == manifest.golden.images
@@ -94,7 +98,7 @@ def test_an_artifact_of_another_seed_is_caught(name: str, exports: Path, other_e
     assert "labels changed" in parity.reasons[0]
 
 
-@pytest.mark.parametrize("name", artifact_names())
+@pytest.mark.parametrize("name", [spec.name for spec in ExportConfig.of().specs])
 def test_corrupted_weights_are_caught_in_every_format(name: str, exports: Path) -> None:
     damage_artifact(exports, name, damage.flip_bits_in_the_middle)
     assert verify_one(exports, name).reasons != []
@@ -213,7 +217,9 @@ def test_a_file_that_is_not_the_recorded_one_fails_and_does_not_stop_the_others(
     assert not result.passed
     assert [(one.name, one.status) for one in result.unusable] == [("onnx-int8", "damaged")]
     assert re.search(words, result.unusable[0].reason)
-    assert {parity.name for parity in result.artifacts if parity.passed} >= set(artifact_names()) - {"onnx-int8"}
+    assert {parity.name for parity in result.artifacts if parity.passed} >= {
+        spec.name for spec in ExportConfig.of().specs
+    } - {"onnx-int8"}
     assert verify(Exports.open(exports), ["tflite-int8"]).passed
 
 
@@ -254,7 +260,8 @@ def test_without_a_runtime_its_artifacts_are_left_out_with_a_notice(
     without("openvino")
     notices = Notices()
     result = verify(Exports.open(made_exports), reporter=notices)
-    assert {parity.name for parity in result.artifacts} == {name for name in artifact_names() if "tflite" in name}
+    verified = {parity.name.partition("@")[0] for parity in result.artifacts}
+    assert verified == {spec.name for spec in ExportConfig.of(format="tflite", quantizations=TFLITE).specs}
     assert len(notices.messages) == 3
     assert all('pip install "edgemnist[onnx]"' in message for message in notices.messages)
 
@@ -269,7 +276,10 @@ def test_naming_an_artifact_whose_runtime_is_missing_is_an_error_with_the_pip_li
     assert 'pip install "edgemnist[onnx]"' in caught.value.hint
 
 
-def test_without_any_runtime_nothing_passes(made_exports: Path, without: Callable[[str], None]) -> None:
+def test_without_any_runtime_nothing_passes(
+    made_exports: Path, without: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("edgemnist.native.build.SOURCES", tmp_path)
     without("onnxruntime")
     without("openvino")
     without("ai_edge_litert")
