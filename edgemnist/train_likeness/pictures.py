@@ -8,6 +8,7 @@ refuse is made with other fonts and another kind of scribble.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import string
 from collections.abc import Iterator, Sequence
@@ -51,13 +52,17 @@ class Pictures:
     """int64 [N]."""
 
 
+# What TensorFlow has started does not survive a fork.
+_NEW_PROCESSES = multiprocessing.get_context("spawn")
+
+
 def make_pictures(digits: Digits, config: LikenessConfig, reporter: Reporter = SILENT) -> Pictures:
     """Draw, photograph and take apart; several processes share the jobs, and what they make does not depend on it."""
     parts = [Pictures(digits.images, digits.labels)]
     jobs = [_Job(digits, config, number) for number in range(config.jobs)]
     with (
         reporter.task("Drawing and photographing", config.jobs) as task,
-        ProcessPoolExecutor(min(config.jobs, os.cpu_count() or 1)) as pool,
+        ProcessPoolExecutor(min(config.jobs, os.cpu_count() or 1), _NEW_PROCESSES) as pool,
     ):
         for done, part in enumerate(pool.map(_Job.run, jobs), 1):
             parts.append(part)

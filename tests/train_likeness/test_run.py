@@ -62,7 +62,7 @@ def test_the_threshold_of_the_network_that_ships(dataset: Dataset, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("fonts_of_every_machine")
-def test_a_network_that_has_learnt_nothing_is_not_written(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_network_that_has_learned_nothing_is_not_written(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="No threshold"):
         train_likeness(dataset, TINY, tmp_path / "out")
     assert not (tmp_path / "out").exists()
