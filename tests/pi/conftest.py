@@ -54,7 +54,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The product as it would be installed, without the engine that is compiled for this machine."""
     directory = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", directory, "."]
+    command: list[str | Path] = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", directory, "."]
     run(command, cwd=REPOSITORY, env={**os.environ, "EDGEMNIST_WHEEL_TARGET": "any"})
     return next(directory.glob("*.whl"))
 
