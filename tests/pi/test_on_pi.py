@@ -92,8 +92,9 @@ def test_verify_passes_on_the_board_without_tensorflow(model: str, exports: Path
     )
     assert there["passed"]
     assert there["images"] == here["images"]
-    flips = [{one["name"]: one["flips"] for one in result["artifacts"]} for result in (here, there)]
-    assert flips[0] == flips[1]
+    at_home, on_board = ({one["name"]: one["flips"] for one in result["artifacts"]} for result in (here, there))
+    # A desk may have runtimes that this board has not.
+    assert on_board == {name: flips for name, flips in at_home.items() if "@" not in name}
 
 
 @pytest.mark.parametrize("model", MODELS)
