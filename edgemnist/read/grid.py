@@ -19,7 +19,7 @@ Curve: TypeAlias = tuple[np.polynomial.Polynomial, float]
 """A line, level ones from the column to the row, upright ones from the row to the column; and its thickness."""
 
 WEAK: Final = 0.35
-"""Share of a side of a cell that is covered by ink, where there is known to be a line."""
+"""Share of a side of a cell that ink covers at the least if a line is known to be there."""
 CLEAR: Final = 0.4
 """A line is covered by this much more of its length, as a share, than what is beside it."""
 FEW: Final = 4
@@ -171,9 +171,9 @@ def _sides(
 
 
 def _beside(mask: Mask, vertices: Floats, level: Sequence[Curve], upright: Sequence[Curve]) -> tuple[Floats, Floats]:
-    """Return which share of what is beside the sides of cells is ink, as `edges` has them: where there is more of it.
+    """Return which share of what is beside the sides of cells is ink, as `edges` has them: on the side with more of it.
 
-    Of a line with a single side, where there is less: a digit may lean against all of it.
+    Of a line with a single side, the lesser: a digit may lean against all of it.
     """
     shares = [
         [_covered(mask, *lines, side=side).mean(axis=-1) for side in (-1, 1)]
