@@ -284,6 +284,11 @@ def _running(command: list[str], **streams: object) -> Iterator[subprocess.Popen
         except BaseException:
             process.kill()
             raise
+        finally:
+            if process.stdin is not None:
+                # Popen closes it, too, and fails if the program ended before it had read everything.
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
 
 
 def _drain(stream: IO[bytes], said: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from edgemnist.agent.facts import collect_facts
 from edgemnist.agent.request import MARK
+from edgemnist.deploy import transport
 from edgemnist.deploy.answers import Prepared
 from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
 from edgemnist.deploy.remote import bench_on, doctor_on, releases_on, rollback_on, run_on
@@ -289,3 +291,10 @@ def test_the_same_board_is_not_measured_twice_at_once(new_board: Callable[[str],
     target = new_board("board1").target
     with pytest.raises(UsageError, match="board1 is named twice"):
         bench_on([target, target], [])
+
+
+def test_a_program_that_ends_before_it_has_read_everything_is_no_failure() -> None:
+    with transport._running(["true"], stdin=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        program.stdin.write(b"still in the buffer")
+        program.wait()
