@@ -27,9 +27,9 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 
 setup: $(STAMP)
 
-# The demo needs no test to run, and gets by with less.
+# The demo, and every command of the README, needs nothing of what the tests and the book are made with.
 $(STAMP): EXTRA := all
-$(DEMO_STAMP): EXTRA := train
+$(DEMO_STAMP): EXTRA := train,pi
 $(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "edgemnist needs Python 3.11, 3.12 or 3.13, and found none of them." >&2; \
