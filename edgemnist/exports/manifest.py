@@ -155,7 +155,7 @@ def read_manifest(directory: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(
             _nothing_there(directory),
-            hint=f"Make one with: {command('all', directory)}, or take the one that comes with edgemnist: --exports reference",
+            hint=f"Make one with: {command('all', directory)}. The package has one, too: --exports reference",
         ) from None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
