@@ -87,7 +87,12 @@ def examine_artifact(exports: Path, name: str, repair: RepairCommands = HERE) ->
         return Check.failure(name, error.message, "It cannot answer.", repair.renew(error.hint))
     there = exported.get(artifact.record.sha256)
     if there is not None:
-        found = replay(here, there[chosen], artifact.record.output.scale)
+        found = replay(
+            here,
+            there[chosen],
+            quantization=artifact.record.quantization,
+            output_scale=artifact.record.output.scale,
+        )
         value = f"{found.verdict} on {found.images} images"
         wrong = found.verdict in (FLIPS, DRIFT)
     else:

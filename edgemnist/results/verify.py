@@ -53,7 +53,8 @@ class Replay(Part, frozen=True, kw_only=True):
     """How one artifact answers here, against how it answered on the machine that exported it."""
 
     verdict: str
-    """`identical`, `rounding` (no value by more than one step), `drift` (by more), or `flips` (a label changed)."""
+    """`identical`, `rounding` (no value by more than one step, or float noise), `drift` (by more), or `flips` (a label
+    changed)."""
     images: int
     flips: int
     """Images with another label than there."""

@@ -249,7 +249,7 @@ def assess(
     reasons = [*(mistakes or []), *(missed(gate, parity, check) if comparable else [])]
     replayed = None
     if exported is not None and exported.shape == answers.single.shape:
-        replayed = replay(answers.single, exported, output_scale)
+        replayed = replay(answers.single, exported, quantization=quantization, output_scale=output_scale)
         reasons += missed_replay(gate, replayed)
     if integer is not None and check is not None and check.differing and RUNTIMES[runtime].exact:
         reasons.append(
