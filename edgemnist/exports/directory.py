@@ -5,6 +5,7 @@ Every command asks it, so that no two can disagree about what is verified, outda
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -394,7 +395,8 @@ def reference_directory() -> Path:
     """Return where the reference artifacts are: within the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / REFERENCE
-    return installed if installed.exists() else package.parent / "exports" / REFERENCE
+    # Unlike `Path.is_dir`, this says no where a process that gave up its privileges may no longer look.
+    return installed if os.path.isdir(installed) else package.parent / "exports" / REFERENCE  # noqa: PTH112
 
 
 def is_reference(directory: Path) -> bool:
