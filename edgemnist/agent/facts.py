@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.util
 import os
 import platform
@@ -137,10 +136,6 @@ class BoardFacts:
     clock: float
     """Seconds since 1970."""
     clock_synchronized: Optional[bool]
-
-    def document(self) -> dict[str, Any]:
-        """Return the facts as plain JSON."""
-        return dataclasses.asdict(self)
 
 
 def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path("/sys")) -> BoardFacts:
@@ -302,10 +297,6 @@ class Probe:
     version: Optional[str]
     detail: str
     """Name of the signal, or the last line of the exception."""
-
-    def document(self) -> dict[str, Any]:
-        """Return the probe as plain JSON."""
-        return dataclasses.asdict(self)
 
 
 def probe(python: Path, package: str, module: str) -> Probe:

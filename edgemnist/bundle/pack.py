@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-from edgemnist.agent.archive import write_contents
-from edgemnist.agent.record import (
+from edgemnist.agent.bundle import (
     ANY_MACHINE,
     EXPORTS,
     RECORD_FILE,
@@ -21,8 +19,9 @@ from edgemnist.agent.record import (
     WHEELS,
     BundledFile,
     BundleRecord,
+    encode_archive,
+    sign,
 )
-from edgemnist.agent.signature import sign
 from edgemnist.bundle.package import package_wheel, pinned, read_metadata
 from edgemnist.bundle.wheels import WheelsConfig, fetch_wheels
 from edgemnist.errors import ArtifactError
@@ -105,13 +104,12 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     files[RECORD_FILE] = record.encode()
     if config.key is not None:
         files[SIGNATURE_FILE] = sign(files[RECORD_FILE], config.key)
-    stream = io.BytesIO()
-    sha256 = write_contents(stream, files)
-    write_file(output, stream.getvalue())
+    data = encode_archive(files)
+    write_file(output, data)
     return BundleResult(
         bundle=str(output),
-        bytes=len(stream.getvalue()),
-        sha256=sha256,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
         identity=record.identity(),
         edgemnist=record.edgemnist,
         artifacts=record.artifacts,

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
-from edgemnist.agent.archive import Archive, hash_file
+from edgemnist.agent.bundle import Archive, BundleRecord, read_record, read_signature
+from edgemnist.agent.durable import hash_file
 from edgemnist.agent.facts import BoardFacts
-from edgemnist.agent.record import ANY_MACHINE, BundleRecord, read_record, read_signature
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.answers import Applied, Prepared, message
 from edgemnist.deploy.stop import Stop
@@ -34,17 +34,7 @@ def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record:
             raise DeployError(
                 f"{host}: {finding.name} {finding.value}: {finding.meaning}".rstrip("."), hint=finding.fix
             )
-    if record.machine not in (ANY_MACHINE, facts.kernel_machine):
-        raise BundleError(
-            f"{host} is {facts.kernel_machine}, and the bundle has wheels for {record.machine}",
-            hint=f"Make one with: edgemnist bundle --wheels --machine {facts.kernel_machine}",
-        )
-    python = ".".join(facts.python.split(".")[:2])
-    if record.pythons and python not in record.pythons:
-        raise BundleError(
-            f"{host} has Python {python}, and the bundle has wheels for {', '.join(record.pythons)}",
-            hint=f"Make one with: edgemnist bundle --wheels --python {python}",
-        )
+    record.check_fits(host, facts.kernel_machine, ".".join(facts.python.split(".")[:2]))
     # The bundle as it comes, and once more unpacked.
     if facts.disk_free_bytes is not None and facts.disk_free_bytes < 2 * size:
         raise DeployError(

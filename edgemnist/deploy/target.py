@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shlex
 import threading
@@ -16,7 +15,7 @@ from typing import Any
 
 import edgemnist
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
-from edgemnist.agent.archive import write_contents
+from edgemnist.agent.bundle import encode_archive
 from edgemnist.agent.request import MARK
 from edgemnist.deploy.answers import AnswerT, Line, Reported, convert, decode, message
 from edgemnist.deploy.stop import Stop
@@ -67,9 +66,7 @@ def make_agent() -> Agent:
     # The package's own __init__ imports what a board need not have.
     files["edgemnist/__init__.py"] = b""
     files["__main__.py"] = _MAIN
-    stream = io.BytesIO()
-    write_contents(stream, files)
-    return Agent(stream.getvalue())
+    return Agent(encode_archive(files))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def answering(document: object) -> str:
 
 def prepared(tmp_path: Path, facts: dict[str, object] | None = None, **changes: object) -> str:
     """Return the code of a board that answers to `prepare`, with some values changed."""
-    found = {**collect_facts(tmp_path).document(), **(facts or {})}
+    found = {**asdict(collect_facts(tmp_path)), **(facts or {})}
     answer = {"facts": found, "known": False, "offset": 0, "incoming": "x", "signed_only": False, **changes}
     return answering({"result": answer})
 
