@@ -25,9 +25,9 @@ from edgemnist.agent.bundle import (
 from edgemnist.bundle.package import package_wheel, pinned, read_metadata
 from edgemnist.bundle.wheels import WheelsConfig, fetch_wheels
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.answers import ANSWERS_FILE, answers_record, encode_answers, only, read_answers
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded
+from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers
+from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, record_of
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.boards import BundleResult
 from edgemnist.runtimes import RUNTIMES, default_runtime
@@ -70,8 +70,8 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
     }
     if manifest.answers is not None:
-        answers = encode_answers(only(read_answers(directory, manifest), manifest.artifacts))
-        manifest = msgspec.structs.replace(manifest, answers=answers_record(answers))
+        answers = encode_answers(read_answers(directory, manifest, manifest.artifacts))
+        manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, answers))
         files[f"{EXPORTS}{ANSWERS_FILE}"] = answers
     files[f"{EXPORTS}{MANIFEST_FILE}"] = manifest.encode()
 
