@@ -128,16 +128,11 @@ def deploy_to(
 def _attempt(
     target: BoardAddress, bundle: LocalBundle, config: DeployConfig, deployment: _Deployment, result: BoardResult
 ) -> BoardResult:
-    identity = bundle.record.identity()
     deployment.step("connect")
     with open_board(target, deployment.stop) as board:
         deployment.step("preflight")
-        wanted = {
-            "identity": identity,
-            "sha256": bundle.sha256,
-            "token": deployment.token,
-            "bytes": bundle.bytes,
-        }
+        sent = {"identity": bundle.record.identity(), "sha256": bundle.sha256, "token": deployment.token}
+        wanted = {**sent, "bytes": bundle.bytes}
         ready = board.ask("prepare", Prepared, wanted)
         facts = ready.facts
         findings = check_board(facts, [])
@@ -159,9 +154,7 @@ def _attempt(
                 if isinstance(error, ConnectionLostError) or not board.ask("prepare", Prepared, wanted).known:
                     raise
         request = {
-            "sha256": bundle.sha256,
-            "token": deployment.token,
-            "identity": identity,
+            **sent,
             "limits": asdict(config.limits),
             "keep": config.keep,
             "wait_s": config.wait_s,
@@ -175,26 +168,23 @@ def _attempt(
                 raise _stopped(target, deployment)
             deployment.handed_over = True
             answer = board.ask("apply", Applied, request, deployment.step, limit_s=limit_s)
-    return msgspec.structs.replace(
-        result,
-        status=answer.status,
-        release=answer.release,
-        previous=answer.previous,
-        removed=answer.removed,
-        selftest=answer.selftest,
-        fault=None,
-    )
+    return msgspec.structs.replace(result, fault=None, **msgspec.structs.asdict(answer))
 
 
 def _stopped(target: BoardAddress, deployment: _Deployment) -> StoppedError:
     """Return what a stop that cut the line leaves behind."""
     name = target.host.name
     if deployment.handed_over:
-        return StoppedError(
-            f"{name} was left alone in the middle, and goes on by itself",
-            hint=f"See what became of it with: edgemnist releases --to {name}",
-        )
+        return left_alone(name)
     return StoppedError(f"{name} was left before anything was changed there", hint="What served before serves.")
+
+
+def left_alone(host: str) -> StoppedError:
+    """Return what a line that was cut in the middle of the board's own work leaves behind."""
+    return StoppedError(
+        f"{host} was left in the middle of its work, and finishes it by itself",
+        hint=f"See how it ended with: edgemnist releases --to {host}",
+    )
 
 
 def as_fault(error: Exception) -> Fault:

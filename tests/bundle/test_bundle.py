@@ -64,7 +64,7 @@ def test_every_python_writes_the_same_container(python: str, tmp_path: Path) -> 
     )
     # The part for the board, which any Python can import.
     agent = tmp_path / "board.pyz"
-    agent.write_bytes(make_agent().data)
+    agent.write_bytes(make_agent())
     done = subprocess.run([program, "-I", "-c", code, agent], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == encode_archive({"a": b"", "b/ü": b"x" * 99}).hex()
 

@@ -21,7 +21,7 @@ from edgemnist.deploy.answers import Prepared
 from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
 from edgemnist.deploy.remote import bench_on, doctor_on, releases_on, rollback_on, run_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
-from edgemnist.deploy.target import make_agent, open_board
+from edgemnist.deploy.target import agent_name, make_agent, open_board
 from edgemnist.errors import DeployError, EdgemnistError, UsageError
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard
@@ -136,11 +136,11 @@ def test_settings_that_could_not_work_are_refused_before_the_switch(
 
 def hostile(board: LoopbackBoard, code: str) -> LoopbackBoard:
     """Let a board answer with what this code prints; its agent has the size of the real one, as a rootkit's would."""
-    data = make_agent().data
+    data = make_agent()
     program = f"import sys, json, time\nM = {MARK!r}\n{code}\n".encode()
     directory = board.root / "agent"
     directory.mkdir(exist_ok=True)
-    (directory / f"{make_agent().sha256}.pyz").write_bytes(program + b"#" * (len(data) - len(program)))
+    (directory / agent_name()).write_bytes(program + b"#" * (len(data) - len(program)))
     return board
 
 
