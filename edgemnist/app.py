@@ -15,30 +15,12 @@ from typer.core import TyperGroup
 
 from edgemnist.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EdgemnistError, UsageError
 
-COMMANDS: Final = {
-    "all": "Pipeline",
-    "data": "Pipeline",
-    "train": "Pipeline",
-    "train-likeness": "Pipeline",
-    "export": "Pipeline",
-    "verify": "Pipeline",
-    "bench": "Pipeline",
-    "compare": "Pipeline",
-    "scenario": "Pipeline",
-    "recommend": "Pipeline",
-    "frontier": "Pipeline",
-    "report": "Pipeline",
-    "predict": "Pictures",
-    "read": "Pictures",
-    "watch": "Pictures",
-    "serve": "Pictures",
-    "bundle": "Boards",
-    "deploy": "Boards",
-    "rollback": "Boards",
-    "releases": "Boards",
-    "doctor": "Boards",
-    "runtimes": "Boards",
+_GROUPS = {
+    "Pipeline": "all data train train-likeness export verify bench compare scenario recommend frontier report",
+    "Pictures": "predict read watch serve",
+    "Boards": "bundle deploy rollback releases doctor runtimes",
 }
+COMMANDS: Final = {name: group for group, names in _GROUPS.items() for name in names.split()}
 """The commands in the order in which `--help` lists them, each with the group that it stands in.
 
 Each has its options in `edgemnist/<name>/cli.py`."""

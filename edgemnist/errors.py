@@ -1,21 +1,4 @@
-"""Every failure that a user can cause, each with an exit code and what to do about it.
-
-    EdgemnistError                   2  (base; wrong usage or input)
-    ├── UsageError                   2  an option or a name that is not valid
-    │   └── UnknownNameError         2  a name that is not in a registry, with the nearest match
-    ├── DataError                    2  a data set that is missing, damaged or inconsistent
-    ├── ImageError                   2  a picture that cannot be read as one digit
-    ├── SourceError                  2  a camera, a video or a directory that cannot be watched
-    ├── ModelError                   2  a Keras model that is damaged, or that no format can express
-    ├── ArtifactError                2  an artifact that is damaged, mislabelled or not the recorded one
-    ├── ManifestError                2  an export directory whose record cannot be used
-    ├── StorageError                 2  a directory that cannot be written: missing, read-only, full
-    ├── TrainingError                2  a training that cannot go on: no data to learn from, a loss that is not a number
-    ├── MeasurementError             2  a benchmark whose process could not measure, or died
-    ├── BundleError                  2  a bundle that is damaged, not trusted, or made for something else
-    ├── DeployError                  2  a board that cannot be reached, or that refused
-    ├── GateMissedError              1  the work was done and the answer is no
-    └── MissingDependencyError       3  a package that is not installed, with the pip line that brings it
+"""Every failure that a user can cause, each with an exit code: 2, wrong usage or input, unless its class has another.
 
 The message is one sentence that says what is wrong and where; the hint, printed below it, says what to do.
 """
@@ -94,11 +77,11 @@ class ManifestError(EdgemnistError):
 
 
 class StorageError(EdgemnistError):
-    """A directory that cannot be written."""
+    """A directory that cannot be written: missing, read-only, full."""
 
 
 class TrainingError(EdgemnistError):
-    """A training that cannot start or cannot go on."""
+    """A training that cannot go on: no data to learn from, a loss that is not a number."""
 
 
 class MeasurementError(EdgemnistError):

@@ -8,6 +8,7 @@ from typing import Final
 from edgemnist.registry import Entry, Package, Registry
 
 _KERAS = Package("tensorflow", "tensorflow")
+_TFLITE = (_KERAS, Package("ai-edge-litert", "ai_edge_litert"), Package("ai-edge-quantizer", "ai_edge_quantizer"))
 
 UNIT: Final = "0..1"
 INPUT_RANGES: Final = {UNIT: (0.0, 1.0), "0..255": (0.0, 255.0), "-1..1": (-1.0, 1.0)}
@@ -37,11 +38,7 @@ FORMATS: Registry[FormatEntry] = Registry(
             target="edgemnist.export.tflite:TFLiteExporter",
             summary="TFLite flatbuffer, for LiteRT",
             title="TFLite",
-            requires=(
-                _KERAS,
-                Package("ai-edge-litert", "ai_edge_litert"),
-                Package("ai-edge-quantizer", "ai_edge_quantizer"),
-            ),
+            requires=_TFLITE,
             extra="train",
             suffix=".tflite",
             # file_identifier in the TFLite schema
@@ -68,11 +65,7 @@ FORMATS: Registry[FormatEntry] = Registry(
             target="edgemnist.export.c:CExporter",
             summary="One C file with network and engine, for microcontrollers",
             title="C",
-            requires=(
-                _KERAS,
-                Package("ai-edge-litert", "ai_edge_litert"),
-                Package("ai-edge-quantizer", "ai_edge_quantizer"),
-            ),
+            requires=_TFLITE,
             extra="train",
             suffix=".c",
             # The licence, which begins each file that is exported.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from edgemnist.errors import MissingDependencyError, UnknownNameError
 
@@ -87,24 +87,13 @@ class Entry:
 EntryT = TypeVar("EntryT", bound=Entry)
 
 
-class Registry(Mapping[str, EntryT], Generic[EntryT]):
+class Registry(dict[str, EntryT]):
     """Entries by name, in the order in which they are listed to users."""
 
     def __init__(self, kind: str, entries: Mapping[str, EntryT]) -> None:
+        super().__init__(entries)
         self.kind = kind
-        self._entries = dict(entries)
 
-    def __getitem__(self, name: str) -> EntryT:
-        """Return the entry; an unknown name raises UnknownNameError with the nearest match."""
-        if name not in self._entries:
-            raise UnknownNameError(self.kind, name, self._entries)
-        return self._entries[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
+    def __missing__(self, name: str) -> NoReturn:
+        """Raise UnknownNameError with the nearest match."""
+        raise UnknownNameError(self.kind, name, self)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgemnist.agent.durable import hash_file, sync_directory, write_synced
 from edgemnist.errors import StorageError
 
 JOURNAL_FILE = ".commit.json"
@@ -48,7 +49,7 @@ def write_file(path: Path, data: bytes) -> None:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 def commit_files(directory: Path, files: Mapping[str, bytes]) -> None:
@@ -114,7 +115,7 @@ def _place_journal(directory: Path, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             written[_write_temporary(directory, name, data).name] = name
         # The journal must not outlive the names that it promises.
-        _sync_directory(directory)
+        sync_directory(directory)
         journal = _write_temporary(directory, JOURNAL_FILE, msgspec.json.encode(written))
         journal.replace(directory / JOURNAL_FILE)
     except BaseException:
@@ -123,7 +124,7 @@ def _place_journal(directory: Path, files: Mapping[str, bytes]) -> None:
             for leftover in (*written, *([journal.name] if journal else [])):
                 (directory / leftover).unlink(missing_ok=True)
         raise
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
 def _complete(directory: Path) -> None:
@@ -142,22 +143,21 @@ def _complete(directory: Path) -> None:
     for temporary, name in pending.items():
         (directory / temporary).replace(directory / name)
     if pending:
-        _sync_directory(directory)
+        sync_directory(directory)
+    try:
         (directory / JOURNAL_FILE).unlink()
-    else:
-        # Everything is in its place: a directory that cannot be written can still be read.
-        with contextlib.suppress(OSError):
-            (directory / JOURNAL_FILE).unlink()
+    except OSError:
+        # With everything in its place a directory that cannot be written can still be read.
+        if pending:
+            raise
 
 
 def _is_renamed(temporary: str, path: Path) -> bool:
     """Return whether a file is the one that had a temporary name; journals of older versions do not record its hash."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return False
     recorded = _HASHED.search(temporary)
-    return recorded is None or hashlib.sha256(data).hexdigest() == recorded[1]
+    with contextlib.suppress(OSError):
+        return hash_file(path) == recorded[1] if recorded else path.is_file()
+    return False
 
 
 def _read_journal(directory: Path) -> dict[str, str] | None:
@@ -198,10 +198,7 @@ def _write_temporary(directory: Path, name: str, data: bytes) -> Path:
     unique = f"{os.getpid()}-{secrets.token_hex(4)}"
     temporary = directory / f"{TEMPORARY_PREFIX}{name.lstrip('.')}-{unique}-{sha256}"
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(temporary, data)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -226,17 +223,6 @@ def _locked(directory: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_directory(directory: Path) -> None:
-    # Windows cannot open a directory; there the rename itself is all there is.
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

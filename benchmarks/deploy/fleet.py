@@ -23,7 +23,7 @@ from pathlib import Path
 
 from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from tests.deploy.bundles import bundled, request_for, small_exports
 from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, Sshd, run_agent

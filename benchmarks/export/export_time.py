@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edgemnist.exports.directory import Exports
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.verify.run import verify
 
 RESULTS = Path(__file__).with_suffix(".json")

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench
-from edgemnist.machine.cpus import choose_cpus, usable_cpus
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import choose_cpus, host_facts, usable_cpus
 
 RESULTS = Path(__file__).with_suffix(".json")
 TURNS = 7

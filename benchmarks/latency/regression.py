@@ -18,7 +18,7 @@ from pathlib import Path
 from edgemnist.bench.baseline import DEFAULT_MAX_SLOWDOWN, ROUNDS, compare_with_baseline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.results.bench import BenchResult, Change
 
 RESULTS = Path(__file__).with_suffix(".json")

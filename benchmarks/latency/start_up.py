@@ -22,7 +22,7 @@ from PIL import Image
 
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 
 RESULTS = Path(__file__).with_suffix(".json")
 REFERENCE = Path(__file__).parents[2] / "exports" / "reference"

@@ -27,7 +27,7 @@ import edgemnist
 from edgemnist.arrays import Images
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import MODEL_FILE, read_manifest
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 
 RESULTS = Path(__file__).with_suffix(".json")
 FLOOR = "bare"

@@ -30,7 +30,7 @@ import edgemnist
 from edgemnist.arrays import Images
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.native.classifier import NativeClassifier, kernel_names, read_network_file
 
 RESULTS = Path(__file__).with_suffix(".json")

@@ -27,7 +27,7 @@ import numpy as np
 
 from edgemnist.data.dataset import Split
 from edgemnist.data.sources import find_dataset
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.train.augment import distorted
 from edgemnist.train.loop import DataSchedule, EpochData, fit
 from edgemnist.train.model import Weights, build_model, logits

@@ -27,7 +27,7 @@ from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
 from edgemnist.export.interface import RANGES, ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.results.base import read_result
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes import load

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 
 RESULTS = Path(__file__).with_suffix(".json")
 CLASSIC = Path(__file__).with_name("classic.py")

@@ -18,7 +18,7 @@ from typing import Any
 from edgemnist.data.dataset import identified
 from edgemnist.data.download import cache_directory
 from edgemnist.data.sources import embedded_dataset, find_dataset
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.progress import SILENT
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train

@@ -22,12 +22,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgemnist.exports.answers import ANSWERS_FILE, answers_record, encode_answers, read_answers
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, sha256
-from edgemnist.machine.conditions import peak_rss
-from edgemnist.machine.facts import host_facts
+from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers, read_golden
+from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, record_of, sha256
+from edgemnist.machine import host_facts, peak_rss
 from edgemnist.verify.run import verify
 
 SIZES = (10_000, 70_000)
@@ -48,7 +46,7 @@ def repeat(exports: Path, images: int, target: Path) -> None:
     (target / golden.file).write_bytes(data)
     answers = encode_answers({name: values[indices] for name, values in read_answers(exports, manifest).items()})
     (target / ANSWERS_FILE).write_bytes(answers)
-    changed = msgspec.structs.replace(manifest, golden=golden, answers=answers_record(answers))
+    changed = msgspec.structs.replace(manifest, golden=golden, answers=record_of(ANSWERS_FILE, answers))
     (target / MANIFEST_FILE).write_bytes(changed.encode())
     for artifact in manifest.artifacts:
         (target / artifact.file).write_bytes((exports / artifact.file).read_bytes())

@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.images import open_image
-from edgemnist.machine.conditions import peak_rss
+from edgemnist.machine import peak_rss
 from edgemnist.read import read_page
 from edgemnist.train_likeness.synthetic.page import Page, PageStyle, compose_page
 

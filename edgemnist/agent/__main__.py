@@ -7,17 +7,17 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edgemnist.agent.apply import StoppedError, apply, find_release, rollback, sweep_if_idle
 from edgemnist.agent.durable import holder
 from edgemnist.agent.facts import collect_facts, probe_all
+from edgemnist.agent.install import end_with_the_line, finish, start
 from edgemnist.agent.request import Apply, Responder, SelfTestLimits
-from edgemnist.agent.selftest import end_with_the_line, finish
 from edgemnist.agent.store import Store
 from edgemnist.errors import EXIT_INTERRUPTED, DeployError, EdgemnistError
 
@@ -27,7 +27,7 @@ def prepare(store: Store, request: dict[str, Any], responder: Responder) -> dict
     del responder
     # What a power cut left of an installation may be all that keeps the disk full.
     sweep_if_idle(store)
-    facts = collect_facts(store.root).document()
+    facts = asdict(collect_facts(store.root))
     known = bool(request["identity"]) and find_release(store, request["identity"]) is not None
     offset = 0
     if not known and facts["writable"]:
@@ -82,7 +82,7 @@ def doctor(store: Store, request: dict[str, Any], responder: Responder) -> dict[
     if request["imports"]:
         responder.step("imports")
         probes = probe_all(python if installed else Path(sys.executable))
-    return {"facts": facts.document(), "probes": [one.document() for one in probes], "installed": installed}
+    return {"facts": asdict(facts), "probes": [asdict(one) for one in probes], "installed": installed}
 
 
 def run(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
@@ -97,14 +97,7 @@ def run(store: Store, request: dict[str, Any], responder: Responder) -> dict[str
         release = store.link.resolve()
         command = [str(release / "venv" / "bin" / "python"), "-I", "-m", *request["module"]]
         command = [word.replace("{exports}", str(release / "exports")) for word in command]
-        child = subprocess.Popen(
-            command,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        child = start(command, cwd=directory)
         # Nobody is there to read the answer then, and a board that measures is busy.
         end_with_the_line(child)
         output, errors = finish(child)

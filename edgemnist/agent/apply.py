@@ -16,23 +16,21 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from edgemnist.agent.archive import Archive, hash_file
-from edgemnist.agent.durable import exclusive, sync_directory, sync_tree, write_synced
-from edgemnist.agent.record import (
-    ANY_MACHINE,
+from edgemnist.agent.bundle import (
     RECORD_FILE,
     SIGNATURE_FILE,
     WHEELS,
+    Archive,
     BundleRecord,
     read_raw_record,
     read_record,
     read_signature,
+    verify,
 )
-from edgemnist.agent.selftest import run_selftest
+from edgemnist.agent.durable import exclusive, hash_file, sync_directory, sync_tree, write_synced
+from edgemnist.agent.install import find_venv, make_venv, run_selftest
 from edgemnist.agent.service import BoardService, find_service
-from edgemnist.agent.signature import verify
 from edgemnist.agent.store import DEPLOYED_FILE, Release, Store
-from edgemnist.agent.venv import find_venv, make_venv
 from edgemnist.errors import EXIT_INTERRUPTED, BundleError, DeployError, GateMissedError
 
 if TYPE_CHECKING:
@@ -206,14 +204,16 @@ def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, di
         record = read_record(archive)
         if not request.allow_downgrade:
             _check_order(store, record, request.identity)
-        check_fits(record)
+        record.check_fits("This board", platform.machine(), ".".join(map(str, sys.version_info[:2])))
         if record.identity() != request.identity:
             raise BundleError("The bundle is not the one that was announced", hint="Run the same command again.")
         responder.step("unpack")
         staged = store.staging / request.identity[:12]
         for file in record.files:
             if not file.path.startswith(WHEELS):
-                write_synced(staged / file.path, archive.read(file.path))
+                place = staged / file.path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                write_synced(place, archive.read(file.path))
         write_synced(staged / RECORD_FILE, raw)
         if signature is not None:
             write_synced(staged / SIGNATURE_FILE, signature)
@@ -308,23 +308,6 @@ def _check_order(store: Store, record: BundleRecord | None, identity: str) -> No
 def _version(text: str) -> tuple[int, ...]:
     found = re.match(r"\d+(\.\d+)*", text)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
-
-
-def check_fits(record: BundleRecord) -> None:
-    """Raise BundleError where a bundle's wheels are for another processor or another Python than this board's."""
-    if record.machine == ANY_MACHINE:
-        return
-    if record.machine != platform.machine():
-        raise BundleError(
-            f"The bundle has wheels for {record.machine}, and this board is {platform.machine()}",
-            hint=f"Make one with: edgemnist bundle --wheels --machine {platform.machine()}",
-        )
-    python = ".".join(str(part) for part in sys.version_info[:2])
-    if python not in record.pythons:
-        raise BundleError(
-            f"The bundle has wheels for Python {', '.join(record.pythons)}, and this board has {python}",
-            hint=f"Make one with: edgemnist bundle --wheels --python {python}",
-        )
 
 
 def _rollback_target(store: Store, current: Release | None, name: str | None) -> Release:

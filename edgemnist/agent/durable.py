@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import hashlib
 import itertools
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
-from edgemnist.agent.archive import hash_file
 from edgemnist.errors import DeployError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_CHUNK = 1 << 20
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make the names in a directory durable. Windows cannot open one; there the rename itself is all there is."""
+    if sys.platform == "win32":
+        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -29,8 +43,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a new file, and its contents to the disk. The name is durable after `sync_directory` only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file, and its contents to the disk. The name is durable after `sync_directory` only."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -40,11 +53,7 @@ def write_synced(path: Path, data: bytes) -> None:
 def sync_tree(directory: Path) -> None:
     """Make all names below a directory durable."""
     for parent, _, _ in os.walk(directory):
-        descriptor = os.open(parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(Path(parent))
 
 
 TREE_FILE = ".files.json"
@@ -135,6 +144,8 @@ def exclusive(path: Path, *, wait_s: float, waiting: Callable[[str], None]) -> I
 
     Waits up to `wait_s` seconds for another holder, after telling `waiting` who that is; then raises DeployError.
     """
+    import fcntl
+
     deadline = time.monotonic() + wait_s
     told = False
     with path.open("a+", encoding="utf-8") as file:
@@ -162,6 +173,8 @@ def exclusive(path: Path, *, wait_s: float, waiting: Callable[[str], None]) -> I
 
 def holder(path: Path) -> str | None:
     """Return the process that holds the lock, or None where it is free."""
+    import fcntl
+
     try:
         with path.open("r", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.util
 import os
 import platform
@@ -24,26 +23,11 @@ from typing import TYPE_CHECKING, Any, Optional
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-FLAGS = (
-    # x86: width of the vectors, and dot products of int8 (VNNI)
-    "sse4_1",
-    "avx",
-    "avx2",
-    "fma",
-    "f16c",
-    "avx512f",
-    "avx512_vnni",
-    "avx_vnni",
-    "amx_int8",
-    # Arm: vectors (NEON), half precision, dot products and matrix products of int8
-    "neon",
-    "asimd",
-    "fphp",
-    "asimdhp",
-    "asimddp",
-    "i8mm",
-    "sve",
-)
+# Width of the vectors, and dot products of int8 (VNNI).
+_X86_FLAGS = "sse4_1 avx avx2 fma f16c avx512f avx512_vnni avx_vnni amx_int8"
+# Vectors (NEON), half precision, dot products and matrix products of int8.
+_ARM_FLAGS = "neon asimd fphp asimdhp asimddp i8mm sve"
+FLAGS = (*_X86_FLAGS.split(), *_ARM_FLAGS.split())
 """Flags worth reporting: those that decide which kernels LiteRT's XNNPACK and ONNX Runtime's MLAS take."""
 
 # Part numbers of Arm's own cores (implementer 0x41), from their technical reference manuals: the MIDR_EL1 register.
@@ -137,10 +121,6 @@ class BoardFacts:
     clock: float
     """Seconds since 1970."""
     clock_synchronized: Optional[bool]
-
-    def document(self) -> dict[str, Any]:
-        """Return the facts as plain JSON."""
-        return dataclasses.asdict(self)
 
 
 def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path("/sys")) -> BoardFacts:
@@ -302,10 +282,6 @@ class Probe:
     version: Optional[str]
     detail: str
     """Name of the signal, or the last line of the exception."""
-
-    def document(self) -> dict[str, Any]:
-        """Return the probe as plain JSON."""
-        return dataclasses.asdict(self)
 
 
 def probe(python: Path, package: str, module: str) -> Probe:

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgemnist.agent.bundle import RECORD_FILE, SIGNATURE_FILE, WHEELS, BundleRecord, decode_record
 from edgemnist.agent.durable import discard, find_change, replace_file, replace_link, sync_directory
-from edgemnist.agent.record import RECORD_FILE, SIGNATURE_FILE, WHEELS, BundleRecord, decode_record
 from edgemnist.errors import BundleError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError, 
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.manifest import check_recorded
 from edgemnist.exports.models import Model, require_runtime
-from edgemnist.machine.cpus import usable_cpus
+from edgemnist.machine import usable_cpus
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.bench import KERAS, subject_key
 from edgemnist.runtimes import RUNTIMES

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from edgemnist.machine.conditions import Watch
+from edgemnist.machine import Watch
 
 
 class Offline(msgspec.Struct, frozen=True, kw_only=True, tag="offline"):

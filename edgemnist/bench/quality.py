@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from edgemnist.agent.facts import throttled_since
 from edgemnist.bench.statistics import SAMPLES_FOR, Distribution
-from edgemnist.machine.conditions import Conditions, Watch
+from edgemnist.machine import Conditions, Watch
 from edgemnist.results.bench import Block
 
 MAX_SPREAD: Final = 0.10

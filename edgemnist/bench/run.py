@@ -29,8 +29,7 @@ from edgemnist.bench.quality import host_warnings, quality_warnings, quieter
 from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.exports.directory import Exports
-from edgemnist.machine.cpus import busy_cpus, choose_cpus, usable_cpus
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import busy_cpus, choose_cpus, host_facts, usable_cpus
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.bench import KERAS, BenchResult, Block, Latency
 from edgemnist.storage import write_file

@@ -29,8 +29,7 @@ from edgemnist.bench.protocol import (
 )
 from edgemnist.bench.timing import slowed, time_fixed_work, timed_calls
 from edgemnist.errors import EdgemnistError, MeasurementError
-from edgemnist.machine.conditions import Sleeper, peak_rss, watched
-from edgemnist.machine.cpus import pin
+from edgemnist.machine import Sleeper, peak_rss, pin, watched
 from edgemnist.runtimes import RUNTIMES
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-from edgemnist.agent.archive import write_contents
-from edgemnist.agent.record import (
+from edgemnist.agent.bundle import (
     ANY_MACHINE,
     EXPORTS,
     RECORD_FILE,
@@ -21,14 +19,15 @@ from edgemnist.agent.record import (
     WHEELS,
     BundledFile,
     BundleRecord,
+    encode_archive,
+    sign,
 )
-from edgemnist.agent.signature import sign
 from edgemnist.bundle.package import package_wheel, pinned, read_metadata
 from edgemnist.bundle.wheels import WheelsConfig, fetch_wheels
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.answers import ANSWERS_FILE, answers_record, encode_answers, only, read_answers
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded
+from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers
+from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, record_of
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.boards import BundleResult
 from edgemnist.runtimes import RUNTIMES, default_runtime
@@ -71,8 +70,8 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
     }
     if manifest.answers is not None:
-        answers = encode_answers(only(read_answers(directory, manifest), manifest.artifacts))
-        manifest = msgspec.structs.replace(manifest, answers=answers_record(answers))
+        answers = encode_answers(read_answers(directory, manifest, manifest.artifacts))
+        manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, answers))
         files[f"{EXPORTS}{ANSWERS_FILE}"] = answers
     files[f"{EXPORTS}{MANIFEST_FILE}"] = manifest.encode()
 
@@ -105,13 +104,12 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     files[RECORD_FILE] = record.encode()
     if config.key is not None:
         files[SIGNATURE_FILE] = sign(files[RECORD_FILE], config.key)
-    stream = io.BytesIO()
-    sha256 = write_contents(stream, files)
-    write_file(output, stream.getvalue())
+    data = encode_archive(files)
+    write_file(output, data)
     return BundleResult(
         bundle=str(output),
-        bytes=len(stream.getvalue()),
-        sha256=sha256,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
         identity=record.identity(),
         edgemnist=record.edgemnist,
         artifacts=record.artifacts,

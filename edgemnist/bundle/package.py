@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
-import io
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import edgemnist
-from edgemnist.agent.archive import write_contents
+from edgemnist.agent.bundle import encode_archive
 from edgemnist.errors import BundleError
 from edgemnist.exports.directory import reference_directory
 
@@ -90,9 +89,7 @@ def package_wheel(metadata: Metadata) -> tuple[str, bytes]:
     files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgemnist = edgemnist.__main__:main\n"
     rows = [f"{name},sha256={_url_hash(data)},{len(data)}" for name, data in sorted(files.items())]
     files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
-    stream = io.BytesIO()
-    write_contents(stream, files)
-    return f"{NAME}-{metadata.version}-py3-none-any.whl", stream.getvalue()
+    return f"{NAME}-{metadata.version}-py3-none-any.whl", encode_archive(files)
 
 
 def _code() -> Iterator[tuple[str, bytes]]:

@@ -16,7 +16,7 @@ from edgemnist.errors import check_range
 from edgemnist.exports.directory import Exports, find_exports, reference_directory
 from edgemnist.exports.manifest import MANIFEST_FILE
 from edgemnist.exports.models import split_name
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.bench import PairResult
 from edgemnist.runtimes import is_model_file

@@ -5,13 +5,15 @@ A board may be broken, or somebody else's. Whatever it answers costs one board i
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from edgemnist.agent.facts import BoardFacts, Probe
 from edgemnist.errors import DeployError
-from edgemnist.results.boards import ReleaseRow, SelfTestResult
+from edgemnist.results.boards import SelfTestResult
 
 MOST_LINE_BYTES = 1 << 25
 """Of one line on stdout: 32 MB. A benchmark with its raw samples is the longest answer, and takes a tenth of it."""
@@ -44,21 +46,6 @@ class Applied(msgspec.Struct, frozen=True):
     previous: str | None
     removed: list[str]
     selftest: SelfTestResult
-
-
-class RolledBack(msgspec.Struct, frozen=True):
-    """The answer to `rollback`."""
-
-    release: str
-    previous: str | None
-
-
-class Listed(msgspec.Struct, frozen=True):
-    """The answer to `releases`."""
-
-    releases: list[ReleaseRow]
-    pending: str | None
-    busy: str | None
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -97,39 +84,37 @@ class Line(msgspec.Struct, frozen=True):
 
 def decode(host: str, data: str | bytes, kind: type[AnswerT]) -> AnswerT:
     """Read a JSON document. Raises DeployError if it is not one of this kind."""
-    try:
+    with _readable(host):
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise _unreadable(host, error) from None
 
 
 def convert(host: str, document: object, kind: type[AnswerT]) -> AnswerT:
     """Read a decoded document, its texts cleaned. Raises DeployError if it is not one of this kind."""
-    try:
+    with _readable(host):
         return msgspec.convert(cleaned(document), kind)
+
+
+@contextlib.contextmanager
+def _readable(host: str) -> Iterator[None]:
+    try:
+        yield
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise _unreadable(host, error) from None
+        raise DeployError(
+            f"{host} answers in a way that this version cannot read: {message(str(error))}",
+            hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {host}",
+        ) from None
 
 
-def _unreadable(host: str, error: Exception) -> DeployError:
-    return DeployError(
-        f"{host} answers in a way that this version cannot read: {clean(str(error), most=_MOST_MESSAGE)}",
-        hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {host}",
-    )
-
-
-def clean(text: str, *, most: int | None = None) -> str:
+def clean(text: str) -> str:
     """Return a text without control, format and private characters: no escape sequence, no reversed line.
 
     Line breaks stay, as what is read line by line needs them.
     """
     # ssh ends its own lines as a terminal wants them.
-    shown = (text if most is None else text[:most]).replace("\r\n", "\n")
-    return (
-        shown
-        if shown.isprintable()
-        else "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in shown)
-    )
+    text = text.replace("\r\n", "\n")
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)
 
 
 def cleaned(value: object) -> object:
@@ -145,4 +130,4 @@ def cleaned(value: object) -> object:
 
 def message(text: str) -> str:
     """Return a text that the user is shown as one line of a message."""
-    return " ".join(clean(text, most=_MOST_MESSAGE).split())
+    return " ".join(clean(text[:_MOST_MESSAGE]).split())

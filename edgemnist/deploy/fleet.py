@@ -60,10 +60,6 @@ OnBoard = Callable[[str, str], None]
 """Is told a board, as `labels` names it, and the step that begins there, from several threads."""
 
 
-def _silent(board: str, step: str) -> None:
-    del board, step
-
-
 @dataclass(frozen=True, kw_only=True)
 class FleetConfig:
     """In which order boards are taken. Raises UsageError for a value out of its range."""
@@ -86,7 +82,7 @@ def deploy_fleet(
     bundle: LocalBundle,
     config: DeployConfig,
     fleet: FleetConfig,
-    on_board: OnBoard = _silent,
+    on_board: OnBoard = lambda _board, _step: None,
 ) -> DeployResult:
     """Deploy to every board and return one result for each, in the order in which they were named.
 

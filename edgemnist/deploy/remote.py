@@ -11,10 +11,9 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from edgemnist.agent.apply import StoppedError
 from edgemnist.agent.facts import throttle_names
-from edgemnist.deploy.answers import Examined, Listed, Ran, RolledBack, cleaned, convert, message
-from edgemnist.deploy.sequence import MOST_WORK_S, as_fault
+from edgemnist.deploy.answers import Examined, Ran, cleaned, convert, message
+from edgemnist.deploy.sequence import MOST_WORK_S, as_fault, left_alone
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
 from edgemnist.deploy.transport import ConnectionLostError
@@ -25,7 +24,6 @@ from edgemnist.results.bench import BenchResult, ScenarioResult
 from edgemnist.results.boards import (
     BenchOnBoard,
     DoctorResult,
-    Fault,
     FleetBenchResult,
     FleetScenarioResult,
     ReleasesResult,
@@ -46,10 +44,6 @@ EXPORTS = "{exports}"
 
 
 _Row = TypeVar("_Row", BenchOnBoard, ScenarioOnBoard)
-
-
-def _silent(step: str) -> None:
-    del step
 
 
 def run_on(
@@ -89,8 +83,7 @@ def verify_on(target: BoardAddress, words: Sequence[str], *, gate: Path | None =
     """Run `edgemnist verify WORDS` on a board, with a gate file that is sent along."""
     files = {}
     if gate is not None:
-        words = [*words, "--gate", "gate.toml"]
-        files["gate.toml"] = gate.read_bytes()
+        words, files = [*words, "--gate", "gate.toml"], {"gate.toml": gate.read_bytes()}
     return convert(target.host.name, run_on(target, ["verify", *words], files).document, VerifyResult)
 
 
@@ -129,42 +122,35 @@ def bench_on(targets: Sequence[BoardAddress], words: Sequence[str]) -> FleetBenc
 
     What goes wrong on one of several boards is in its result; on a single one it is raised.
     """
-
-    def one(target: BoardAddress, stop: Stop) -> BenchOnBoard:
-        run, throttled = _measure_on(target, "bench", words, stop)
-        result = convert(target.host.name, run.document, BenchResult)
-        return BenchOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
-
-    return FleetBenchResult(boards=_on_each(targets, one, lambda host, fault: BenchOnBoard(host=host, fault=fault)))
+    return FleetBenchResult(boards=_measure_on(targets, ["bench", *words], BenchResult, BenchOnBoard))
 
 
 def scenario_on(targets: Sequence[BoardAddress], words: Sequence[str]) -> FleetScenarioResult:
     """Run `edgemnist scenario WORDS` on several boards at once; fails as `bench_on` does."""
-
-    def one(target: BoardAddress, stop: Stop) -> ScenarioOnBoard:
-        run, throttled = _measure_on(target, "scenario", words, stop)
-        result = convert(target.host.name, run.document, ScenarioResult)
-        return ScenarioOnBoard(host=target.host.name, release=run.release, throttled=throttled, result=result)
-
-    return FleetScenarioResult(
-        boards=_on_each(targets, one, lambda host, fault: ScenarioOnBoard(host=host, fault=fault))
-    )
+    return FleetScenarioResult(boards=_measure_on(targets, ["scenario", *words], ScenarioResult, ScenarioOnBoard))
 
 
-def _on_each(
-    targets: Sequence[BoardAddress], one: Callable[[BoardAddress, Stop], _Row], failed: Callable[[str, Fault], _Row]
-) -> list[_Row]:
-    """Do the same on several boards at once; Ctrl-C leaves them all. Raises UsageError if a board is named twice."""
+def _measure_on(targets: Sequence[BoardAddress], words: Sequence[str], kind: type[Any], row: type[_Row]) -> list[_Row]:
+    """Measure on several boards at once; Ctrl-C leaves them all. Raises UsageError if a board is named twice."""
     require_distinct(targets)
-    if len(targets) == 1:
-        return [one(targets[0], Stop())]
+
+    def one(target: BoardAddress, stop: Stop) -> _Row:
+        run = run_on(target, words, stop=stop, limit_s=MEASURE_S)
+        # Its firmware, right after.
+        with open_board(target, stop) as board:
+            throttled = board.ask("doctor", Examined, {"imports": False}).facts.throttled or 0
+        name = target.host.name
+        result = convert(name, run.document, kind)
+        return row(host=name, release=run.release, throttled=throttle_names(throttled), result=result)
 
     def tried(target: BoardAddress, stop: Stop) -> _Row:
         try:
             return one(target, stop)
         except Exception as error:  # noqa: BLE001 - one board must not cost the results of the others
-            return failed(target.host.name, as_fault(error))
+            return row(host=target.host.name, fault=as_fault(error))
 
+    if len(targets) == 1:
+        return [one(targets[0], Stop())]
     stops = [Stop() for _ in targets]
 
     def leave() -> None:
@@ -178,15 +164,7 @@ def _on_each(
     return rows
 
 
-def _measure_on(target: BoardAddress, command: str, words: Sequence[str], stop: Stop) -> tuple[RemoteRun, list[str]]:
-    """Return what `edgemnist COMMAND WORDS` said on a board, and what its firmware said right after."""
-    run = run_on(target, [command, *words], stop=stop, limit_s=MEASURE_S)
-    with open_board(target, stop) as board:
-        facts = board.ask("doctor", Examined, {"imports": False}).facts
-    return run, throttle_names(facts.throttled or 0)
-
-
-def doctor_on(target: BoardAddress, on_step: OnStep = _silent) -> DoctorResult:
+def doctor_on(target: BoardAddress, on_step: OnStep = lambda _: None) -> DoctorResult:
     """Examine a board, whether edgemnist is installed there or not."""
     with open_board(target) as board:
         answer = board.ask("doctor", Examined, {"imports": True}, on_step, limit_s=ANSWER_S)
@@ -195,41 +173,35 @@ def doctor_on(target: BoardAddress, on_step: OnStep = _silent) -> DoctorResult:
         if answer.installed:
             words = ["edgemnist.doctor.artifacts", EXPORTS, *arguments(repair)]
             selftest = board.ask("run", Ran, {"module": words, "files": {}}, limit_s=ANSWER_S)
-    return examine(
-        target.host.name,
-        answer.facts,
-        answer.probes,
-        selftest.stdout if selftest else None,
-        repair,
-    )
+    printed = selftest.stdout if selftest else None
+    return examine(target.host.name, answer.facts, answer.probes, printed, repair)
 
 
 def releases_on(target: BoardAddress) -> ReleasesResult:
     """List the releases of a board, after the board has read every file of them."""
     with open_board(target) as board:
-        answer = board.ask("releases", Listed, limit_s=ANSWER_S)
-    return ReleasesResult(host=target.host.name, releases=answer.releases, pending=answer.pending, busy=answer.busy)
+        return board.ask("releases", ReleasesResult, limit_s=ANSWER_S)
 
 
-def rollback_on(target: BoardAddress, release: str | None, wait_s: float, on_step: OnStep = _silent) -> RollbackResult:
+def rollback_on(
+    target: BoardAddress, release: str | None, wait_s: float, on_step: OnStep = lambda _: None
+) -> RollbackResult:
     """Let an older release serve again: the named one, or the one before the current.
 
     Ctrl-C ends it if the switch has not begun, and the board says which of the two it was; pressed again it leaves the
     board, which goes on by itself. Raises what the board reports.
     """
     stop = Stop()
-    name = target.host.name
 
     def ask() -> None:
         on_step("stopping")
         # Over ssh, which takes a moment.
         threading.Thread(target=stop.ask, daemon=True).start()
 
-    def work(_: int) -> RolledBack:
+    def work(_: int) -> RollbackResult:
+        request = {"release": release, "wait_s": wait_s}
         with open_board(target, stop) as board, stop.by(board.interrupt):
-            return board.ask(
-                "rollback", RolledBack, {"release": release, "wait_s": wait_s}, on_step, limit_s=MOST_WORK_S + wait_s
-            )
+            return board.ask("rollback", RollbackResult, request, on_step, limit_s=MOST_WORK_S + wait_s)
 
     with on_ctrl_c(ask, stop.insist):
         try:
@@ -237,8 +209,5 @@ def rollback_on(target: BoardAddress, release: str | None, wait_s: float, on_ste
         except ConnectionLostError as error:
             if not stop.asked:
                 raise
-            raise StoppedError(
-                f"{name} was left alone in the middle, and goes on by itself",
-                hint=f"See what became of it: edgemnist releases --to {name}",
-            ) from error
-    return RollbackResult(host=name, release=answer.release, previous=answer.previous, interrupted=stop.asked)
+            raise left_alone(target.host.name) from error
+    return msgspec.structs.replace(answer, interrupted=stop.asked)

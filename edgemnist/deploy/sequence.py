@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
-from edgemnist.agent.archive import Archive, hash_file
+from edgemnist.agent.bundle import Archive, BundleRecord, read_record, read_signature
+from edgemnist.agent.durable import hash_file
 from edgemnist.agent.facts import BoardFacts
-from edgemnist.agent.record import ANY_MACHINE, BundleRecord, read_record, read_signature
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.answers import Applied, Prepared, message
 from edgemnist.deploy.stop import Stop
@@ -34,17 +34,7 @@ def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record:
             raise DeployError(
                 f"{host}: {finding.name} {finding.value}: {finding.meaning}".rstrip("."), hint=finding.fix
             )
-    if record.machine not in (ANY_MACHINE, facts.kernel_machine):
-        raise BundleError(
-            f"{host} is {facts.kernel_machine}, and the bundle has wheels for {record.machine}",
-            hint=f"Make one with: edgemnist bundle --wheels --machine {facts.kernel_machine}",
-        )
-    python = ".".join(facts.python.split(".")[:2])
-    if record.pythons and python not in record.pythons:
-        raise BundleError(
-            f"{host} has Python {python}, and the bundle has wheels for {', '.join(record.pythons)}",
-            hint=f"Make one with: edgemnist bundle --wheels --python {python}",
-        )
+    record.check_fits(host, facts.kernel_machine, ".".join(facts.python.split(".")[:2]))
     # The bundle as it comes, and once more unpacked.
     if facts.disk_free_bytes is not None and facts.disk_free_bytes < 2 * size:
         raise DeployError(
@@ -138,16 +128,11 @@ def deploy_to(
 def _attempt(
     target: BoardAddress, bundle: LocalBundle, config: DeployConfig, deployment: _Deployment, result: BoardResult
 ) -> BoardResult:
-    identity = bundle.record.identity()
     deployment.step("connect")
     with open_board(target, deployment.stop) as board:
         deployment.step("preflight")
-        wanted = {
-            "identity": identity,
-            "sha256": bundle.sha256,
-            "token": deployment.token,
-            "bytes": bundle.bytes,
-        }
+        sent = {"identity": bundle.record.identity(), "sha256": bundle.sha256, "token": deployment.token}
+        wanted = {**sent, "bytes": bundle.bytes}
         ready = board.ask("prepare", Prepared, wanted)
         facts = ready.facts
         findings = check_board(facts, [])
@@ -169,9 +154,7 @@ def _attempt(
                 if isinstance(error, ConnectionLostError) or not board.ask("prepare", Prepared, wanted).known:
                     raise
         request = {
-            "sha256": bundle.sha256,
-            "token": deployment.token,
-            "identity": identity,
+            **sent,
             "limits": asdict(config.limits),
             "keep": config.keep,
             "wait_s": config.wait_s,
@@ -185,26 +168,23 @@ def _attempt(
                 raise _stopped(target, deployment)
             deployment.handed_over = True
             answer = board.ask("apply", Applied, request, deployment.step, limit_s=limit_s)
-    return msgspec.structs.replace(
-        result,
-        status=answer.status,
-        release=answer.release,
-        previous=answer.previous,
-        removed=answer.removed,
-        selftest=answer.selftest,
-        fault=None,
-    )
+    return msgspec.structs.replace(result, fault=None, **msgspec.structs.asdict(answer))
 
 
 def _stopped(target: BoardAddress, deployment: _Deployment) -> StoppedError:
     """Return what a stop that cut the line leaves behind."""
     name = target.host.name
     if deployment.handed_over:
-        return StoppedError(
-            f"{name} was left alone in the middle, and goes on by itself",
-            hint=f"See what became of it with: edgemnist releases --to {name}",
-        )
+        return left_alone(name)
     return StoppedError(f"{name} was left before anything was changed there", hint="What served before serves.")
+
+
+def left_alone(host: str) -> StoppedError:
+    """Return what a line that was cut in the middle of the board's own work leaves behind."""
+    return StoppedError(
+        f"{host} was left in the middle of its work, and finishes it by itself",
+        hint=f"See how it ended with: edgemnist releases --to {host}",
+    )
 
 
 def as_fault(error: Exception) -> Fault:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shlex
 import threading
@@ -16,7 +15,7 @@ from typing import Any
 
 import edgemnist
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
-from edgemnist.agent.archive import write_contents
+from edgemnist.agent.bundle import encode_archive
 from edgemnist.agent.request import MARK
 from edgemnist.deploy.answers import AnswerT, Line, Reported, convert, decode, message
 from edgemnist.deploy.stop import Stop
@@ -32,6 +31,7 @@ from edgemnist.deploy.transport import (
 )
 from edgemnist.doctor.checks import RepairCommands
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError, UsageError
+from edgemnist.results.base import SCHEMA_VERSION
 
 DEFAULT_ROOT = ".local/share/edgemnist"
 """Below the home directory of the user who logs in."""
@@ -43,33 +43,24 @@ _REPORTED: dict[str, type[EdgemnistError]] = {
 """Errors of the board that are the same here; all others are a board that refused."""
 
 
-_MAIN = b"import edgemnist.agent.__main__\n"
-
-
-@dataclass(frozen=True)
-class Agent:
-    """The part that runs on the board: one file, a ZIP archive of `edgemnist.agent` and the errors."""
-
-    data: bytes
-
-    @property
-    def sha256(self) -> str:
-        """Return the hash of the file, which is its name on the board: another version is another file."""
-        return hashlib.sha256(self.data).hexdigest()
-
-
 @cache
-def make_agent() -> Agent:
-    """Return the file that is sent to a board; the same package gives the same bytes."""
+def make_agent() -> bytes:
+    """Return the program that runs on the board: one file, a ZIP archive of `edgemnist.agent` and the errors.
+
+    The same package gives the same bytes.
+    """
     package = Path(edgemnist.__file__).parent
     paths = [package / "errors.py", *sorted((package / "agent").glob("*.py"))]
     files = {f"edgemnist/{path.relative_to(package).as_posix()}": path.read_bytes() for path in paths}
     # The package's own __init__ imports what a board need not have.
     files["edgemnist/__init__.py"] = b""
-    files["__main__.py"] = _MAIN
-    stream = io.BytesIO()
-    write_contents(stream, files)
-    return Agent(stream.getvalue())
+    files["__main__.py"] = b"import edgemnist.agent.__main__\n"
+    return encode_archive(files)
+
+
+def agent_name() -> str:
+    """Return the name of that file on a board: another version is another file."""
+    return f"{hashlib.sha256(make_agent()).hexdigest()}.pyz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +109,9 @@ class Board:
     ) -> AnswerT:
         """Have the board do something and return its answer; `on_step` is told each step that begins there.
 
-        Raises the error that the board reports, ConnectionLostError if the connection is cut, and DeployError for an
-        answer that is not of this kind or takes longer than `limit_s`.
+        A kind that names a host is given that of the board. Raises the error that the board reports,
+        ConnectionLostError if the connection is cut, and DeployError for an answer that is not of this kind or takes
+        longer than `limit_s`.
         """
         data = json.dumps(request or {}).encode()
         code, answer, errors = self._call(command, data, on_step, limit_s)
@@ -128,7 +120,7 @@ class Board:
             code, answer, errors = self._call(command, data, on_step, limit_s)
         name = self._target.host.name
         if answer.result is not None:
-            return convert(name, answer.result, kind)
+            return convert(name, {**answer.result, "host": name, "schema_version": SCHEMA_VERSION}, kind)
         if answer.error is not None:
             raise _as_error(name, answer.error)
         if code == _PYTHON_MISSING:
@@ -171,12 +163,11 @@ class Board:
                 answer = line
 
         self._process = 0
-        agent = make_agent()
-        file = remote_path(self._target.root, "agent", f"{agent.sha256}.pyz")
+        file = remote_path(self._target.root, "agent", agent_name())
         root = remote_path(self._target.root)
         # A file that was cut off, by a power failure for example, has another size.
         script = (
-            f'[ "$(wc -c < {file} 2>/dev/null || echo 0)" -eq {len(agent.data)} ] || exit {_NOT_SENT_YET}; '
+            f'[ "$(wc -c < {file} 2>/dev/null || echo 0)" -eq {len(make_agent())} ] || exit {_NOT_SENT_YET}; '
             f"exec python3 -I -B {file} {command} {root}"
         )
         try:
@@ -189,17 +180,16 @@ class Board:
         return code, answer, errors
 
     def _send_agent(self) -> None:
-        agent = make_agent()
         directory = remote_path(self._target.root, "agent")
-        file = remote_path(self._target.root, "agent", f"{agent.sha256}.pyz")
+        file = remote_path(self._target.root, "agent", agent_name())
         # A cut connection looks like the end of the file, so the size decides.
         script = (
             # The file is run later: nobody else may write to it, whatever the login says.
             f"umask go-w; mkdir -p {directory} && cat > {file}.$$ && "
-            f'[ "$(wc -c < {file}.$$)" -eq {len(agent.data)} ] && sync && mv {file}.$$ {file} || '
+            f'[ "$(wc -c < {file}.$$)" -eq {len(make_agent())} ] && sync && mv {file}.$$ {file} || '
             f"{{ rm -f {file}.$$; exit 1; }}"
         )
-        code, errors = self._connection.run(_in_sh(script), agent.data)
+        code, errors = self._connection.run(_in_sh(script), make_agent())
         if code != 0:
             reason = message(errors.splitlines()[-1]) if errors else "it gave no reason"
             raise DeployError(

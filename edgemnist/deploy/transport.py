@@ -167,14 +167,14 @@ class Connection:
                 file = Path(directory) / "bundle"
                 file.symlink_to(local.absolute())
             names = " ".join('"' + re.sub(r'(["\\])', r"\\\1", name) + '"' for name in (str(file), remote))
-            done = _start_and_finish(
-                ["sftp", *self._options, "-b", "-", "--", self.host.sftp_destination], f"reput {names}\n".encode()
-            )
-        if done.returncode == 0:
+            command = ["sftp", *self._options, "-b", "-", "--", self.host.sftp_destination]
+            with _running(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as sftp:
+                _, said = sftp.communicate(f"reput {names}\n".encode())
+        if sftp.returncode == 0:
             return
-        errors = clean(done.stderr[-MOST_ERROR_BYTES:].decode(errors="replace")).strip()
+        errors = clean(said[-MOST_ERROR_BYTES:].decode(errors="replace")).strip()
         # sftp tells what the board refuses; of a connection that was cut it says nothing, or that it was.
-        if not errors or done.returncode == _CONNECTION_FAILED or _CUT.search(errors):
+        if not errors or sftp.returncode == _CONNECTION_FAILED or _CUT.search(errors):
             raise _lost(self.host, errors)
         raise DeployError(
             f"{self.host.name} does not take the bundle: {_last(errors)}", hint="Is its disk full or read-only?"
@@ -306,12 +306,6 @@ def _feed(stream: IO[bytes], data: bytes) -> None:
         stream.write(data)
     with contextlib.suppress(OSError, ValueError):
         stream.close()
-
-
-def _start_and_finish(command: list[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
-    with _running(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        output, errors = process.communicate(data)
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 _REFUSALS = (

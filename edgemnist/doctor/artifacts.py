@@ -19,8 +19,8 @@ import numpy as np
 
 from edgemnist.doctor.checks import HERE, RUNTIME_PACKAGES, RepairCommands, crash_meaning, tested
 from edgemnist.errors import EdgemnistError, MissingDependencyError
-from edgemnist.exports.answers import ask_one_at_a_time, read_answers
 from edgemnist.exports.directory import OUTDATED, Exports
+from edgemnist.exports.golden import ask_one_at_a_time, read_answers
 from edgemnist.exports.manifest import Artifact
 from edgemnist.results.boards import Check
 from edgemnist.verify.vote import DRIFT, FLIPS, replay

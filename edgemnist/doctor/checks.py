@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import msgspec
 
@@ -271,4 +271,4 @@ def examine(
     """Return all checks of a machine; `printed` is what `edgemnist.doctor.artifacts` printed there."""
     findings = [*check_board(facts, probes, repair), *read_artifact_checks(printed)]
     healthy = worst(findings) is not Level.FAILURE
-    return DoctorResult(host=host, healthy=healthy, findings=findings, facts=facts.document())
+    return DoctorResult(host=host, healthy=healthy, findings=findings, facts=asdict(facts))

@@ -17,9 +17,8 @@ from edgemnist.data.sampling import stratified_indices
 from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
 from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
 from edgemnist.export.model import KerasSource, Origin, find_input_range, find_origin
-from edgemnist.exports.answers import ANSWERS_FILE, answers_of_export, answers_record
 from edgemnist.exports.findings import near_chance
-from edgemnist.exports.golden import GoldenPack
+from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answers_of_export
 from edgemnist.exports.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
@@ -30,6 +29,7 @@ from edgemnist.exports.manifest import (
     Manifest,
     ModelRecord,
     kept_model,
+    record_of,
     sha256,
 )
 from edgemnist.exports.training import check_unseen
@@ -93,7 +93,7 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
         answers = answers_of_export(exports, origin.manifest, manifest, made, golden.images)
     except OSError as error:
         raise temporary_files_failed(error) from error
-    manifest = msgspec.structs.replace(manifest, answers=answers_record(answers))
+    manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, answers))
     commit_files(
         exports,
         {

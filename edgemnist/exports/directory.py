@@ -110,8 +110,8 @@ class Exports:
 
     @cached_property
     def is_reference(self) -> bool:
-        """Whether this is the directory that comes with the package, in which no results are kept."""
-        return is_reference(self.directory)
+        """Whether this is the directory that comes with the package: it is everybody's, and keeps no results."""
+        return self.directory.resolve() == reference_directory().resolve()
 
     @cached_property
     def model_sha256(self) -> str | None:
@@ -255,9 +255,11 @@ class Exports:
 
         Raises ArtifactError where the recorded answers are damaged.
         """
-        from edgemnist.exports.answers import read_answers_of
+        from edgemnist.exports.golden import read_answers
 
-        return None if model.record is None else read_answers_of(model.record, self.directory, self.manifest)
+        if model.record is None:
+            return None
+        return read_answers(self.directory, self.manifest, [model.record]).get(model.record.sha256)
 
     def _status(self, record: Artifact) -> RecordedArtifact:
         try:
@@ -277,7 +279,7 @@ class Exports:
         chosen = runtime or runtimes[0]
         require_runtime(chosen)
         check_recorded(self.directory, record)
-        return self._model(record, chosen)
+        return Model.recorded(self.directory, record, chosen)
 
     def _all(self, reporter: Reporter) -> list[Model]:
         found: list[Model] = []
@@ -287,41 +289,17 @@ class Exports:
                 continue
             runtimes = runtimes_of(one.record.file, one.name)
             installed = [name for name in runtimes if not RUNTIMES[name].by_name and not RUNTIMES[name].missing()]
-            found += [model for name in installed if _can_load(model := self._model(one.record, name))]
+            models = [Model.recorded(self.directory, one.record, name) for name in installed]
+            found += [model for model in models if not model.entry.partial or model.can_load()]
             if not installed:
                 entry = RUNTIMES[runtimes[0]]
                 missing = ", ".join(entry.missing())
                 reporter.notice(f"{one.name} is left out: {missing} is not installed ({entry.install_line()}).")
         if not found:
-            self._explain_nothing()
+            # One of them raises the reason: a runtime that is missing, else a file that is damaged.
+            for one in sorted(self.artifacts, key=lambda one: not one.usable):
+                self._named(one.name)
         return found
-
-    def _explain_nothing(self) -> None:
-        """Raise the reason why no artifact can be run."""
-        for one in self.artifacts:
-            if one.usable:
-                require_runtime(runtimes_of(one.record.file, one.name)[0])
-        check_recorded(self.directory, self.manifest.artifacts[0])
-
-    def _model(self, record: Artifact, runtime: str) -> Model:
-        return Model(
-            artifact=record.name,
-            runtime=runtime,
-            path=self.directory / record.file,
-            bytes=record.bytes,
-            sha256=record.sha256,
-            record=record,
-        )
-
-
-def _can_load(model: Model) -> bool:
-    if not model.entry.partial:
-        return True
-    try:
-        model.load()
-    except ArtifactError:
-        return False
-    return True
 
 
 def open_for_answers(directory: str | Path | None, artifact: str | None, reporter: Reporter = SILENT) -> Exports | None:
@@ -397,11 +375,6 @@ def reference_directory() -> Path:
     installed = package / REFERENCE
     # Unlike `Path.is_dir`, this says no where a process that gave up its privileges may no longer look.
     return installed if os.path.isdir(installed) else package.parent / "exports" / REFERENCE  # noqa: PTH112
-
-
-def is_reference(directory: Path) -> bool:
-    """Return whether a directory is the reference, which is everybody's, and stays as it is."""
-    return directory.resolve() == reference_directory().resolve()
 
 
 def check_output(option: str, path: Path | None) -> None:

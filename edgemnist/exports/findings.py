@@ -7,7 +7,7 @@ about, and says so by their hashes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import msgspec
 
 from edgemnist.errors import ManifestError, StorageError
+from edgemnist.exports.manifest import decode_versioned
 from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.base import SCHEMA_VERSION, Result, ResultT, read_result
-from edgemnist.results.bench import (
-    KERAS,
-    BenchResult,
-    Latency,
-    ScenarioResult,
-    ScenarioRun,
-    ScenariosResult,
-)
+from edgemnist.results.base import Result, ResultT
+from edgemnist.results.bench import KERAS, BenchResult, Latency, ScenarioResult, ScenarioRun, ScenariosResult
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES
@@ -45,7 +39,7 @@ TRAINING_FILE: Final = "training.json"
 NOISE: Final = 0.05
 """Share by which two runs of one model differ on a quiet machine: a smaller lead is no reason to prefer one."""
 
-_T = TypeVar("_T")
+_COMMANDS = {VERIFY_FILE: "verify", BENCH_FILE: "bench", SCENARIOS_FILE: "scenario NAME", TRAINING_FILE: "train"}
 _Row = TypeVar("_Row", ArtifactParity, Latency, ScenarioRun)
 
 
@@ -74,10 +68,10 @@ class Findings:
     @cached_property
     def verify(self) -> Finding[VerifyResult] | None:
         """What `edgemnist verify` found out; None where it was never run."""
-        saved = read_saved(self._directory / VERIFY_FILE, VerifyResult, hint=self._again("verify"))
+        saved = self._read(VERIFY_FILE, VerifyResult)
         if saved is None:
             return None
-        current = _narrowed_verification(self._renamed_verification(saved), self._hashes(usable=True))
+        current = self._verified(saved, usable=True)
         golden = self._exports.manifest.golden
         of_golden = golden is not None and golden.model_sha256 == saved.model_sha256
         if not of_golden or self._exports.mismatch or not current.artifacts:
@@ -87,11 +81,10 @@ class Findings:
     @cached_property
     def bench(self) -> Finding[BenchResult] | None:
         """What `edgemnist bench` found out; None where it was never run."""
-        saved = read_saved(self._directory / BENCH_FILE, BenchResult, hint=self._again("bench"))
+        saved = self._read(BENCH_FILE, BenchResult)
         if saved is None:
             return None
-        hashes = self._hashes(usable=True) | {KERAS: self._exports.model_sha256 or ""}
-        rows = [row for row in map(self._renamed, saved.results) if _hash_of(row, hashes) == row.sha256]
+        rows = self._of_files(saved.results, usable=True, keras=self._exports.model_sha256)
         fewest = min((row.threads for row in rows), default=1)
         # Models are held against one another with the same number of threads.
         rows = [row for row in rows if row.threads == fewest]
@@ -101,12 +94,12 @@ class Findings:
     @cached_property
     def scenarios(self) -> list[ScenarioResult]:
         """What `edgemnist scenario` found out about the artifacts that are there now."""
-        return [one for one in (self._played(one, usable=True) for one in self._saved_scenarios()) if one.results]
+        return self._played(self._read(SCENARIOS_FILE, ScenariosResult), usable=True)
 
     @cached_property
     def training(self) -> Finding[TrainResult] | None:
         """What `edgemnist train` found out; None where the model comes from elsewhere."""
-        saved = read_saved(self._directory / TRAINING_FILE, TrainResult, hint=self._again("train"))
+        saved = self._read(TRAINING_FILE, TrainResult)
         if saved is None:
             return None
         same = self._exports.model_sha256 in {None, saved.sha256}
@@ -114,14 +107,11 @@ class Findings:
 
     def parity(self, name: str) -> ArtifactParity | None:
         """Return what `verify` found out about a model; None where that does not count for what is there now."""
-        found = self.verify
-        rows = found.result.artifacts if found is not None and found.current else []
-        return next((row for row in rows if row.name == name), None)
+        return next((row for row in self._parities() if row.name == name), None)
 
     def latency(self, name: str) -> Latency | None:
         """Return what `bench` found out about a model; None where that does not count for what is there now."""
-        rows = self.bench.result.results if self.bench is not None else []
-        return next((row for row in rows if row.name == name), None)
+        return next((row for row in self._latencies() if row.name == name), None)
 
     def is_verified(self, name: str) -> bool:
         """Return whether these very bytes have passed `edgemnist verify` in this runtime."""
@@ -130,9 +120,7 @@ class Findings:
 
     def fastest(self, names: Collection[str] | None = None) -> tuple[str | None, str]:
         """Return which model to ship, of those that are named or of all, and the reason; see `choose`."""
-        verified = self.verify.result.artifacts if self.verify is not None and self.verify.current else []
-        benched = self.bench.result.results if self.bench is not None else []
-        return choose([one for one in verified if names is None or one.name in names], benched)
+        return choose([one for one in self._parities() if names is None or one.name in names], self._latencies())
 
     def save_verification(self, result: VerifyResult, reporter: Reporter = SILENT) -> bool:
         """Save a result, and return whether that was possible; where not, a notice says so. The reference keeps none.
@@ -140,9 +128,21 @@ class Findings:
         Models that were not verified this time keep their earlier result, as long as they are the same files and were
         held against the same golden pack.
         """
-        earlier = self._earlier(self._recorded_verification, reporter)
+        earlier = self._earlier(VERIFY_FILE, VerifyResult, reporter)
         if earlier is not None and (earlier.model_sha256, earlier.data) == (result.model_sha256, result.data):
-            result = _merged_verification(earlier, result, self._hashes(usable=False))
+            before = self._verified(earlier, usable=False)
+            new = {row.name for row in result.artifacts}
+            compared = {one.name for one in result.layers}
+            merged = msgspec.structs.replace(
+                result,
+                artifacts=[*(row for row in before.artifacts if row.name not in new), *result.artifacts],
+                layers=[*(one for one in before.layers if one.name not in compared), *result.layers],
+                # One voter alone says nothing about the others, whose files are as they were.
+                vote=result.vote or before.vote,
+            )
+            merged = self._verified(merged, usable=False)
+            passed = all(row.passed for row in merged.artifacts) and not result.unusable
+            result = msgspec.structs.replace(merged, passed=passed)
         return self._write(VERIFY_FILE, result, reporter)
 
     def save_bench(self, result: BenchResult, reporter: Reporter = SILENT) -> bool:
@@ -153,17 +153,17 @@ class Findings:
         of other versions of the runtimes, are kept once more, in `bench-before.json`.
         """
         result = msgspec.structs.replace(result, samples_us=None, warmup_us=None, baseline=None)
-        earlier = self._earlier(self._recorded_bench, reporter)
-        if earlier is not None and earlier.results and _machine(earlier.host) != _machine(result.host):
-            if self._write(BENCH_BEFORE_FILE, earlier, reporter):
+        earlier = self._earlier(BENCH_FILE, BenchResult, reporter)
+        model = self._exports.manifest.model
+        rows = self._of_files(earlier.results, usable=False, keras=model.sha256 if model else None) if earlier else []
+        if earlier is not None and rows and _machine(earlier.host) != _machine(result.host):
+            if self._write(BENCH_BEFORE_FILE, msgspec.structs.replace(earlier, results=rows), reporter):
                 reporter.notice(
                     f"{BENCH_FILE} was measured on another machine, or with other versions: "
                     f"it is now {BENCH_BEFORE_FILE}."
                 )
         elif earlier is not None:
-            result = msgspec.structs.replace(
-                result, results=_merged_latencies(earlier.results, result.results, reporter)
-            )
+            result = msgspec.structs.replace(result, results=_merged_latencies(rows, result.results, reporter))
         return self._write(BENCH_FILE, result, reporter)
 
     def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
@@ -172,8 +172,8 @@ class Findings:
         It takes the place of the same scenario with the same setting; models that were not played this time keep their
         figures, as long as they are of the same files and the same host.
         """
-        earlier = self._earlier(lambda: [self._played(one, usable=False) for one in self._saved_scenarios()], reporter)
-        scenarios = {_setting(one): one for one in earlier or () if one.results}
+        earlier = self._played(self._earlier(SCENARIOS_FILE, ScenariosResult, reporter), usable=False)
+        scenarios = {_setting(one): one for one in earlier}
         before = scenarios.get(_setting(result))
         if before is not None and before.host == result.host:
             played = {(one.name, one.runtime, one.threads) for one in result.results}
@@ -182,8 +182,11 @@ class Findings:
         scenarios[_setting(result)] = without_samples(result)
         return self._write(SCENARIOS_FILE, ScenariosResult(scenarios=list(scenarios.values())), reporter)
 
-    def _again(self, words: str) -> str:
-        return f"Make it again with: {self._exports.command(words)}"
+    def _parities(self) -> list[ArtifactParity]:
+        return self.verify.result.artifacts if self.verify is not None and self.verify.current else []
+
+    def _latencies(self) -> list[Latency]:
+        return self.bench.result.results if self.bench is not None else []
 
     def _hashes(self, *, usable: bool) -> dict[str, str]:
         """Return the recorded hash of each artifact; with `usable`, of those only that are current."""
@@ -191,42 +194,53 @@ class Findings:
             return {one.name: one.record.sha256 for one in self._exports.artifacts if one.status == "current"}
         return {one.name: one.sha256 for one in self._exports.manifest.artifacts}
 
-    def _renamed(self, row: _Row) -> _Row:
-        """Return a row under the name that its artifact and runtime have here: defaults differ between machines."""
-        artifact, _ = split_name(row.name)
+    def _of_files(self, rows: Iterable[_Row], *, usable: bool, keras: str | None = None) -> list[_Row]:
+        """Return the rows about the very files that are recorded; `keras` is the hash of the model they came from.
+
+        Each has the name that its artifact and runtime have here: defaults differ between machines.
+        """
         files = {one.name: one.file for one in self._exports.manifest.artifacts}
-        if artifact not in files:
-            return row
-        return msgspec.structs.replace(row, name=model_name(artifact, row.runtime, files[artifact]))
+        hashes = self._hashes(usable=usable) | {KERAS: keras or ""}
+        found = []
+        for row in rows:
+            artifact, _ = split_name(row.name)
+            if hashes.get(artifact) == row.sha256:
+                name = model_name(artifact, row.runtime, files[artifact]) if artifact in files else row.name
+                found.append(msgspec.structs.replace(row, name=name))
+        return found
 
-    def _renamed_verification(self, result: VerifyResult) -> VerifyResult:
-        return msgspec.structs.replace(result, artifacts=[self._renamed(row) for row in result.artifacts])
-
-    def _recorded_verification(self) -> VerifyResult | None:
-        saved = read_saved(self._directory / VERIFY_FILE, VerifyResult, hint=self._again("verify"))
-        return None if saved is None else self._renamed_verification(saved)
-
-    def _recorded_bench(self) -> BenchResult | None:
-        saved = read_saved(self._directory / BENCH_FILE, BenchResult, hint=self._again("bench"))
-        if saved is None:
-            return None
-        model = self._exports.manifest.model
-        hashes = self._hashes(usable=False) | {KERAS: model.sha256 if model is not None else ""}
-        rows = [row for row in map(self._renamed, saved.results) if _hash_of(row, hashes) == row.sha256]
-        return msgspec.structs.replace(saved, results=rows)
-
-    def _saved_scenarios(self) -> list[ScenarioResult]:
-        saved = read_saved(self._directory / SCENARIOS_FILE, ScenariosResult, hint=self._again("scenario NAME"))
-        return [] if saved is None else saved.scenarios
-
-    def _played(self, scenario: ScenarioResult, *, usable: bool) -> ScenarioResult:
+    def _verified(self, result: VerifyResult, *, usable: bool) -> VerifyResult:
+        """Return what a result says about the artifacts that are there, in their order."""
         hashes = self._hashes(usable=usable)
-        rows = [row for row in map(self._renamed, scenario.results) if _hash_of(row, hashes) == row.sha256]
-        return msgspec.structs.replace(scenario, results=rows)
+        order = list(hashes)
+        rows = self._of_files(result.artifacts, usable=usable)
+        rows.sort(key=lambda row: order.index(split_name(row.name)[0]))
+        layers = [
+            one
+            for one in result.layers
+            if (hashes.get(one.name), hashes.get(one.reference)) == (one.sha256, one.reference_sha256)
+        ]
+        voters = {voter.artifact for voter in result.vote.voters} if result.vote else set()
+        # An earlier edgemnist had the runtimes of two files vote on one another.
+        known = len(voters) == 1 and voters <= {split_name(row.name)[0] for row in rows}
+        return msgspec.structs.replace(result, artifacts=rows, layers=layers, vote=result.vote if known else None)
 
-    def _earlier(self, read: Callable[[], _T], reporter: Reporter) -> _T | None:
+    def _played(self, saved: ScenariosResult | None, *, usable: bool) -> list[ScenarioResult]:
+        """Return what was found out about the artifacts that are there, without scenarios in which none was played."""
+        played = [
+            msgspec.structs.replace(one, results=self._of_files(one.results, usable=usable))
+            for one in (saved.scenarios if saved is not None else ())
+        ]
+        return [one for one in played if one.results]
+
+    def _read(self, name: str, kind: type[ResultT]) -> ResultT | None:
+        return read_saved(
+            self._directory / name, kind, hint=f"Make it again with: {self._exports.command(_COMMANDS[name])}"
+        )
+
+    def _earlier(self, name: str, kind: type[ResultT], reporter: Reporter) -> ResultT | None:
         try:
-            return read()
+            return self._read(name, kind)
         except ManifestError as error:
             reporter.notice(f"{error.message}: it is replaced.")
             return None
@@ -293,61 +307,11 @@ def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
     Raises ManifestError, with `hint`, where the file cannot be read, is broken or has a newer schema version.
     """
     try:
-        data = path.read_bytes()
+        return decode_versioned(kind, path, path.read_bytes(), problem="broken", hint=hint)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
-    try:
-        version = msgspec.json.decode(data, type=_Versioned).schema_version
-        if version <= SCHEMA_VERSION:
-            return read_result(kind, data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} is broken: {error}", hint=hint) from error
-    raise ManifestError(
-        f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}", hint=hint
-    )
-
-
-class _Versioned(msgspec.Struct):
-    schema_version: int
-
-
-def _hash_of(row: ArtifactParity | Latency | ScenarioRun, hashes: dict[str, str]) -> str | None:
-    return hashes.get(split_name(row.name)[0])
-
-
-def _narrowed_verification(result: VerifyResult, hashes: dict[str, str]) -> VerifyResult:
-    """Return what a result says about the artifacts with these hashes, in their order."""
-    order = {name: place for place, name in enumerate(hashes)}
-    rows = [row for row in result.artifacts if _hash_of(row, hashes) == row.sha256]
-    rows.sort(key=lambda row: order[split_name(row.name)[0]])
-    layers = [
-        one
-        for one in result.layers
-        if (hashes.get(one.name), hashes.get(one.reference)) == (one.sha256, one.reference_sha256)
-    ]
-    voters = {voter.artifact for voter in result.vote.voters} if result.vote else set()
-    # An earlier edgemnist had the runtimes of two files vote on one another.
-    known = len(voters) == 1 and voters <= {split_name(row.name)[0] for row in rows}
-    return msgspec.structs.replace(result, artifacts=rows, layers=layers, vote=result.vote if known else None)
-
-
-def _merged_verification(earlier: VerifyResult, result: VerifyResult, hashes: dict[str, str]) -> VerifyResult:
-    before = _narrowed_verification(earlier, hashes)
-    new = {row.name for row in result.artifacts}
-    compared = {one.name for one in result.layers}
-    merged = _narrowed_verification(
-        msgspec.structs.replace(
-            result,
-            artifacts=[*(row for row in before.artifacts if row.name not in new), *result.artifacts],
-            layers=[*(one for one in before.layers if one.name not in compared), *result.layers],
-            # One voter alone says nothing about the others, whose files are as they were.
-            vote=result.vote or before.vote,
-        ),
-        hashes,
-    )
-    return msgspec.structs.replace(merged, passed=all(row.passed for row in merged.artifacts) and not result.unusable)
 
 
 def _machine(host: dict[str, Any]) -> dict[str, Any]:

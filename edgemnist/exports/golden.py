@@ -1,33 +1,40 @@
-"""The golden pack: evaluation images, their labels, and the Keras model's probabilities for them.
+"""The golden pack, and what each artifact answered for it on the machine that exported it.
 
-With it, `verify` needs neither TensorFlow nor the data set, and so runs on the board. There it reads the images from
-the file a batch at a time, so that its memory does not depend on how many there are.
+`golden.npz` has evaluation images, their labels, and the Keras model's probabilities for them. With it, `verify` needs
+neither TensorFlow nor the data set, and so runs on the board. There it reads the images from the file a batch at a
+time, so that its memory does not depend on how many there are.
+
+With `answers.npz` a board can tell its own rounding, which moves a value by one step, from a label that came out
+differently, for the same artifact; the golden pack alone tells only how far the artifact is from the Keras model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import tempfile
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
 
-from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.arrays import IMAGE_SIDE, Images, Labels, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.manifest import command, open_recorded, read_recorded
 from edgemnist.results.data import DataIdentity
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from edgemnist.exports.manifest import Artifact, GoldenRecord, Manifest
+    from edgemnist.runtimes.interface import Classifier
 
-    from edgemnist.arrays import Images, Labels, Probabilities
-    from edgemnist.exports.manifest import GoldenRecord, Manifest
+ANSWERS_FILE = "answers.npz"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -132,12 +139,12 @@ def _decoded(stream: BinaryIO) -> Iterator[GoldenFile]:
 
 
 @contextmanager
-def _damage_told() -> Iterator[None]:
+def _damage_told(what: str = "The golden pack") -> Iterator[None]:
     try:
         yield
     except Exception as error:
         # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong.
-        raise ArtifactError(f"The golden pack is damaged: {error}", hint=_AGAIN) from error
+        raise ArtifactError(f"{what} is damaged: {error}", hint=_AGAIN) from error
 
 
 class _Header(NamedTuple):
@@ -183,3 +190,71 @@ def _recorded(directory: Path, manifest: Manifest) -> GoldenRecord:
     if manifest.golden is None:
         raise ArtifactError(f"{directory} has no golden pack", hint=f"Write one with: {command('export', directory)}")
     return manifest.golden
+
+
+AnswersBySha256 = Mapping[str, Probabilities]
+"""float32 [N, C], one image a call, by the hash of the artifact file: they count for this very file only."""
+
+
+def encode_answers(answers: AnswersBySha256) -> bytes:
+    """Return the contents of `answers.npz`: the same answers give the same bytes."""
+    stream = io.BytesIO()
+    # Not compressed: what deflate makes of it depends on the version of zlib.
+    np.savez(stream, **{name: answers[name] for name in sorted(answers)})  # type: ignore[arg-type]  # NumPy's stub takes the names for its own options
+    return stream.getvalue()
+
+
+def decode_answers(file: BinaryIO, artifacts: Iterable[Artifact] | None = None) -> AnswersBySha256:
+    """Read the answers of all artifacts, or of some. Raises ArtifactError where `file` holds none."""
+    wanted = None if artifacts is None else {artifact.sha256 for artifact in artifacts}
+    with _damage_told(ANSWERS_FILE), np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays if wanted is None or name in wanted}
+
+
+def read_answers(directory: Path, manifest: Manifest, artifacts: Iterable[Artifact] | None = None) -> AnswersBySha256:
+    """Return the recorded answers of an export directory, of all artifacts or of some; none where it has none.
+
+    Raises ArtifactError where the file is not the recorded one.
+    """
+    if manifest.answers is None:
+        return {}
+    with open_recorded(directory, manifest.answers) as file:
+        return decode_answers(file, artifacts)
+
+
+def answer_all(directory: Path, artifacts: Iterable[Artifact], images: Images) -> AnswersBySha256:
+    """Return what artifacts of a directory answer here to images, uint8 [N, 28, 28], one at a time."""
+    from edgemnist.runtimes import load
+
+    return {
+        artifact.sha256: ask_one_at_a_time(load(directory / artifact.file, input_range=artifact.input_range), images)
+        for artifact in artifacts
+    }
+
+
+def ask_one_at_a_time(classifier: Classifier, images: Images) -> Probabilities:
+    """Return what `classifier` answers to images, uint8 [N, 28, 28], one a call: float32 [N, C]."""
+    answers = np.empty((len(images), len(classifier.classes_)), dtype=np.float32)
+    for index in range(len(images)):
+        answers[index] = classifier.predict_proba(images[index : index + 1])[0]
+    return answers
+
+
+def answers_of_export(
+    exports: Path, before: Manifest | None, after: Manifest, made: Mapping[str, bytes], images: Images
+) -> bytes:
+    """Return the contents of `answers.npz` for an export that has not been written yet.
+
+    `made` holds the new artifacts, contents by file name; they answer here, for the golden pack's images, uint8
+    [N, 28, 28]. Artifacts of `before` keep their answers as long as the golden pack is the same.
+    """
+    kept: AnswersBySha256 = {}
+    if before is not None and before.golden == after.golden:
+        # Answers that were damaged are no reason not to export: they are made without.
+        with contextlib.suppress(ArtifactError):
+            kept = read_answers(exports, before, after.artifacts)
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
+        for name, data in made.items():
+            (Path(directory) / name).write_bytes(data)
+        new = answer_all(Path(directory), [one for one in after.artifacts if one.file in made], images)
+    return encode_answers({**kept, **new})

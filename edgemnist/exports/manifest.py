@@ -11,11 +11,12 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
+from edgemnist.results.base import SCHEMA_VERSION
 from edgemnist.results.data import DataIdentity
 from edgemnist.storage import recover
 
@@ -32,14 +33,16 @@ RECORD_FILES = frozenset(
     }
 )
 """What commands write into an export directory beside models, and nobody else."""
-SCHEMA_VERSION = 1
 
 PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]
 """A name within the directory: a record must not reach beyond it."""
 
 
+T = TypeVar("T")
+
+
 class NewerManifestError(ManifestError):
-    """A manifest that a newer edgemnist wrote."""
+    """A manifest, or a finding, that a newer edgemnist wrote."""
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +162,8 @@ def read_manifest(directory: Path) -> Manifest:
         ) from None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
-    return _decode(path, data)
+    again = f"Write it again with: {command('export', directory)}"
+    return decode_versioned(Manifest, path, data, problem="not a manifest", hint=again)
 
 
 def command(words: str, directory: Path) -> str:
@@ -179,25 +183,31 @@ def _nothing_there(directory: Path) -> str:
     return f"{directory} has no {MANIFEST_FILE}, so it is not an export directory"
 
 
-def _decode(path: Path, data: bytes) -> Manifest:
-    again = f"Write it again with: {command('export', path.parent)}"
-    try:
-        version = msgspec.json.decode(data, type=_Versioned).schema_version
-    except msgspec.MsgspecError as error:
-        raise ManifestError(f"{path} is not a manifest: {error}", hint=again) from error
-    if version > SCHEMA_VERSION:
-        raise NewerManifestError(
-            f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",
-            hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
-        )
-    try:
-        return msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise ManifestError(f"{path} is not a manifest: {error}", hint=again) from error
-
-
 class _Versioned(msgspec.Struct):
     schema_version: int
+
+
+def decode_versioned(kind: type[T], path: Path, data: bytes, *, problem: str, hint: str) -> T:
+    """Decode what `path` holds.
+
+    Raises NewerManifestError where its schema version is newer, and ManifestError, which says that the file is
+    `problem`, and `hint`, where it is damaged.
+    """
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).schema_version
+        if version <= SCHEMA_VERSION:
+            return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} is {problem}: {error}", hint=hint) from error
+    raise NewerManifestError(
+        f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",
+        hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+    )
+
+
+def record_of(file: str, data: bytes) -> FileRecord:
+    """Return the record of a file with these contents."""
+    return FileRecord(file=file, bytes=len(data), sha256=sha256(data))
 
 
 def sha256(data: bytes) -> str:

@@ -44,6 +44,26 @@ class Model:
         """What a black pixel and a white one are to the model; None for 0..1, or for what its file says."""
         return self.record.input_range if self.record is not None else self.input_range
 
+    @classmethod
+    def recorded(cls, directory: Path, record: Artifact, runtime: str) -> Model:
+        """Return a recorded artifact of a directory in a runtime."""
+        return cls(
+            artifact=record.name,
+            runtime=runtime,
+            path=directory / record.file,
+            bytes=record.bytes,
+            sha256=record.sha256,
+            record=record,
+        )
+
+    def can_load(self) -> bool:
+        """Return whether the runtime takes this very file."""
+        try:
+            self.load()
+        except ArtifactError:
+            return False
+        return True
+
     def load(self, *, threads: int = 1, labels: Sequence[str] | None = None) -> Classifier:
         """Return the classifier; the file is taken as it is. Raises what `edgemnist.load` raises."""
         labels = labels if labels is not None else self.labels

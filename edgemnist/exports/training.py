@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError, DataError, ManifestError
-from edgemnist.exports.manifest import FileRecord, Manifest, read_manifest, read_recorded, sha256
+from edgemnist.exports.manifest import Manifest, read_manifest, read_recorded
 from edgemnist.results.base import Part
 
 if TYPE_CHECKING:
@@ -50,11 +50,6 @@ def encode_training_images(images: Images) -> bytes:
     stream = io.BytesIO()
     np.save(stream, np.unique(image_hashes(images)), allow_pickle=False)
     return stream.getvalue()
-
-
-def training_images_record(data: bytes) -> FileRecord:
-    """Return the record of the encoded hashes."""
-    return FileRecord(file=IMAGES_FILE, bytes=len(data), sha256=sha256(data))
 
 
 def count_seen(directory: Path, manifest: Manifest, images: Images) -> int | None:

@@ -12,7 +12,7 @@ from edgemnist.bench.quality import host_warnings
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.findings import NOISE, choose
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.results.bench import BenchResult, Latency
 from edgemnist.results.pipeline import Candidate, RecommendResult
 from edgemnist.results.verify import VerifyResult

@@ -197,16 +197,22 @@ class ReleasesResult(Result, frozen=True, kw_only=True):
     """The process of a deployment that is at work."""
 
 
-class BenchOnBoard(Part, frozen=True, kw_only=True):
-    """What a board measured, or why it did not."""
+class OnBoard(Part, frozen=True, kw_only=True):
+    """A board that was to measure something."""
 
     host: str
     release: str | None = None
     throttled: list[str] = msgspec.field(default_factory=list)
     """What the firmware said right after: `under-voltage`, `throttled` …; such figures are too slow."""
+    fault: Fault | None = None
+    """Why it did not measure."""
+
+
+class BenchOnBoard(OnBoard, frozen=True, kw_only=True):
+    """What a board measured, or why it did not."""
+
     result: BenchResult | None = None
     """None if there is a fault."""
-    fault: Fault | None = None
 
 
 class FleetBenchResult(Result, frozen=True, kw_only=True):
@@ -215,16 +221,11 @@ class FleetBenchResult(Result, frozen=True, kw_only=True):
     boards: list[BenchOnBoard]
 
 
-class ScenarioOnBoard(Part, frozen=True, kw_only=True):
+class ScenarioOnBoard(OnBoard, frozen=True, kw_only=True):
     """What a board found out in a scenario, or why it did not."""
 
-    host: str
-    release: str | None = None
-    throttled: list[str] = msgspec.field(default_factory=list)
-    """As in `BenchOnBoard`."""
     result: ScenarioResult | None = None
     """None if there is a fault."""
-    fault: Fault | None = None
 
 
 class FleetScenarioResult(Result, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from edgemnist.bench.statistics import summarise
 from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import without_samples
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.bench import Point, ScenarioResult, ScenarioRun
 from edgemnist.storage import write_file

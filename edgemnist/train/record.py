@@ -18,9 +18,10 @@ from edgemnist.exports.manifest import (
     Manifest,
     ModelRecord,
     read_manifest,
+    record_of,
     sha256,
 )
-from edgemnist.exports.training import encode_training_images, training_images_record
+from edgemnist.exports.training import IMAGES_FILE, encode_training_images
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes.keras import model_bytes
 from edgemnist.storage import recover
@@ -124,7 +125,7 @@ def updated_manifest(exports: Path, dataset: Dataset, result: TrainResult, model
         labels=list(dataset.labels),
         data=dataset.identity,
         model=ModelRecord(file=MODEL_FILE, bytes=len(model), sha256=result.sha256, parameters=result.parameters),
-        training_images=training_images_record(encode_training_images(dataset.train.images)),
+        training_images=record_of(IMAGES_FILE, encode_training_images(dataset.train.images)),
         golden=previous.golden if previous.golden and exists(previous.golden) else None,
         artifacts=[artifact for artifact in previous.artifacts if exists(artifact)],
     )

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Labels, Probabilities, as_digit
-from edgemnist.exports.answers import ask_one_at_a_time
-from edgemnist.exports.golden import Golden
+from edgemnist.exports.golden import Golden, ask_one_at_a_time
 from edgemnist.progress import Task
 from edgemnist.results.verify import Flip
 from edgemnist.runtimes.interface import Classifier

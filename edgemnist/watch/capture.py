@@ -1,10 +1,12 @@
-"""Cameras, streams and video files, by OpenCV."""
+"""From what the user typed to a source of frames; cameras, streams and video files are read by OpenCV."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, Final
@@ -12,11 +14,22 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from edgemnist.errors import SourceError
-from edgemnist.images.decode import MAX_PIXELS
+from edgemnist.errors import MissingDependencyError, SourceError
+from edgemnist.images.decode import MAX_PIXELS, SUFFIXES
 from edgemnist.images.grey import Grey
 from edgemnist.progress import Reporter
-from edgemnist.watch.frame import Frame, Source
+from edgemnist.watch.sources import (
+    CREDENTIALS,
+    PICAMERA,
+    URL,
+    DirectorySource,
+    Frame,
+    Grabber,
+    LiveSource,
+    PictureSource,
+    Source,
+    WatchConfig,
+)
 
 # What the backends write on stderr is said here, in a sentence.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -137,10 +150,50 @@ class PicameraGrabber:
         self._camera.close()
 
 
-def open_picamera() -> PicameraGrabber | None:
+def _open_picamera() -> PicameraGrabber | None:
     """Open the camera module, or return None if it is missing or another program has it."""
     try:
         return PicameraGrabber()
     except (IndexError, RuntimeError):
         # picamera2 finds no camera; libcamera cannot acquire it.
         return None
+
+
+def open_source(source: str, config: WatchConfig) -> Source:
+    """Return the source that a camera's number, `picamera`, a URL, a video, a picture or a directory stands for.
+
+    Needs OpenCV for all but pictures and directories. Raises SourceError if it does not exist, and
+    MissingDependencyError where picamera2 is asked for and not installed.
+    """
+    if source == PICAMERA:
+        return LiveSource("The camera module", _picamera(), give_up_s=config.give_up_s)
+    path = Path(source)
+    if path.is_dir():
+        return DirectorySource(path, poll_s=config.poll_s, give_up_s=config.give_up_s, once=config.once)
+    if config.once:
+        raise SourceError(f"--once needs a directory, and {source} is not one")
+    # A GIF may be a film.
+    if path.suffix.lower() in SUFFIXES - {".gif"} and path.is_file():
+        return PictureSource(path)
+    if source.isdecimal():
+        return LiveSource(f"Camera {source}", partial(open_camera, int(source)), give_up_s=config.give_up_s)
+    if URL.match(source) or path.is_char_device():
+        # What is printed and logged is read by others: a password in the URL is not.
+        name = CREDENTIALS.sub("", source)
+        return LiveSource(name, partial(open_stream, source, config.stall_s), give_up_s=config.give_up_s)
+    if not path.exists():
+        raise SourceError(
+            f"{source} does not exist",
+            hint="Give a camera's number, picamera, an RTSP or HTTP URL, a video file or a directory.",
+        )
+    return VideoSource(path)
+
+
+def _picamera() -> Callable[[], Grabber | None]:
+    if importlib.util.find_spec("picamera2") is None:
+        raise MissingDependencyError(
+            "The camera module of a Raspberry Pi",
+            ["picamera2"],
+            "sudo apt install python3-picamera2   (and make the virtual environment with --system-site-packages)",
+        )
+    return _open_picamera

@@ -69,8 +69,8 @@ def watch(
     options.limit_numpy_threads()
     from edgemnist.errors import UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
-    from edgemnist.watch.config import WatchConfig
     from edgemnist.watch.screen import print_unit, printer
+    from edgemnist.watch.sources import WatchConfig
 
     given = [one for one in (source, source_option, source_file) if one is not None]
     if not given:

@@ -21,9 +21,8 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.page import FINDER, read_page
 from edgemnist.results.pictures import Box, ReadNumber, ReadResult, WatchNumber, WatchReading, WatchTimes
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.watch.config import WatchConfig
-from edgemnist.watch.frame import Frame
-from edgemnist.watch.sources import open_source
+from edgemnist.watch.capture import open_source
+from edgemnist.watch.sources import Frame, WatchConfig
 
 CELLS: Final = (64, 48)
 """Columns and rows of cells that a frame is compared by: their means are free of the sensor's noise."""
@@ -133,8 +132,6 @@ def watch(
     picamera2 is missing.
     """
     FINDER.load()
-    # Here, since it imports OpenCV.
-
     frames = open_source(source, config)
     steadier = Steadier(config.steady if frames.connected else 1)
     detector = ChangeDetector()

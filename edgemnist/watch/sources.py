@@ -1,57 +1,288 @@
-"""From what the user typed to a source of frames."""
+"""What can be watched: a picture, a directory, a camera or a stream, each of which gives frames."""
 
 from __future__ import annotations
 
-import importlib.util
+import os
 import re
-from collections.abc import Callable
-from functools import partial
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from threading import Condition, Event, Thread
+from typing import Final, Protocol
 
-from edgemnist.errors import MissingDependencyError, SourceError, UsageError
-from edgemnist.images.decode import SUFFIXES
-from edgemnist.watch.config import WatchConfig
-from edgemnist.watch.directory import DirectorySource
-from edgemnist.watch.frame import PictureSource, Source
-from edgemnist.watch.live import Grabber, LiveSource
+from PIL import Image
+
+from edgemnist.errors import ImageError, SourceError, UsageError, check_range
+from edgemnist.images.decode import SUFFIXES, open_image
+from edgemnist.images.grey import Grey
+from edgemnist.progress import Reporter
+from edgemnist.read.config import ReadConfig
 
 PICAMERA: Final = "picamera"
 URL: Final = re.compile(r"(rtsps?|https?|rtmp|udp|tcp|srt)://", re.IGNORECASE)
 CREDENTIALS: Final = re.compile(r"(?<=://)[^/]*@")
 """User and password of a URL; the password may have an @ of its own."""
 
+Stamp = tuple[int, int]
+"""Size in bytes, and time of the last change in nanoseconds."""
+FIRST_DELAY_S: Final = 0.5
+LONGEST_DELAY_S: Final = 8.0
+"""A source that is away is tried again after a pause that doubles each time."""
+LOOK_S: Final = 0.25
+"""How often a reader that waits for a frame looks whether to stop."""
 
-def open_source(source: str, config: WatchConfig) -> Source:
-    """Return the source that a camera's number, `picamera`, a URL, a video, a picture or a directory stands for.
 
-    Needs OpenCV for all but pictures and directories. Raises SourceError if it does not exist, and
-    MissingDependencyError where picamera2 is asked for and not installed.
-    """
-    if source == PICAMERA:
-        return LiveSource("The camera module", _picamera(), give_up_s=config.give_up_s)
-    path = Path(source)
-    if path.is_dir():
-        return DirectorySource(path, poll_s=config.poll_s, give_up_s=config.give_up_s, once=config.once)
-    if config.once:
-        raise SourceError(f"--once needs a directory, and {source} is not one")
-    # A GIF may be a film.
-    if path.suffix.lower() in SUFFIXES - {".gif"} and path.is_file():
-        return PictureSource(path)
-    from edgemnist.watch import capture
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """Options of watching. Raises UsageError for values out of range."""
 
-    if source.isdecimal():
-        return LiveSource(f"Camera {source}", partial(capture.open_camera, int(source)), give_up_s=config.give_up_s)
-    if URL.match(source) or path.is_char_device():
-        # What is printed and logged is read by others: a password in the URL is not.
-        name = CREDENTIALS.sub("", source)
-        return LiveSource(name, partial(capture.open_stream, source, config.stall_s), give_up_s=config.give_up_s)
-    if not path.exists():
-        raise SourceError(
-            f"{source} does not exist",
-            hint="Give a camera's number, picamera, an RTSP or HTTP URL, a video file or a directory.",
-        )
-    return capture.VideoSource(path)
+    read: ReadConfig = field(default_factory=ReadConfig)
+    steady: int = 3
+    """A number counts when so many of the latest `2 × steady - 1` frames agree on it; 1 believes each frame."""
+    every: bool = False
+    """Read every frame, whether or not anything changed."""
+    once: bool = False
+    """Read what is in the directory now, and end."""
+    give_up_s: float = 60.0
+    """A source that has been away for that long is given up."""
+    stall_s: float = 5.0
+    """A live source that sends nothing for that long is opened again."""
+    poll_s: float = 0.25
+    """How often a directory is looked at."""
+
+    def __post_init__(self) -> None:
+        check_range("--steady", self.steady, least=1)
+        check_range("--give-up", self.give_up_s, least=0)
+        check_range("stall_s", self.stall_s, above=0)
+        check_range("poll_s", self.poll_s, above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One picture of a source."""
+
+    picture: Grey | Image.Image
+    """uint8 [h, w] grey levels, or a picture from a file."""
+    arrived: float
+    """Seconds since the epoch."""
+    source: str
+    index: int
+    """From 0; frames that were dropped count."""
+    position: float | None = None
+    """Seconds from the start of a video file."""
+    dropped: int = 0
+    """Frames since the one before that were not handed on, because they came too fast."""
+
+
+class Source(ABC):
+    """Where frames come from."""
+
+    connected: bool
+    """Whether a frame has to do with the one before it: one scene, seen again."""
+
+    @abstractmethod
+    def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
+        """Give frames until the source ends or `stop` is set, which ends it within a second.
+
+        Raises SourceError where the source cannot be read, or was away for too long.
+        """
+
+
+class PictureSource(Source):
+    """A picture file: it is believed at once, since there is no other frame to agree with it."""
+
+    connected = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
+        """Give the picture. Raises ImageError where it cannot be read."""
+        del stop, reporter
+        yield Frame(picture=open_image(self._path), arrived=time.time(), source=str(self._path), index=0)
+
+
+class DirectorySource(Source):
+    """Every picture once, those that are there first, and again when it changes."""
+
+    connected = False
+
+    def __init__(self, path: Path, *, poll_s: float, give_up_s: float, once: bool) -> None:
+        self._path = path
+        self._poll_s = poll_s
+        self._give_up_s = give_up_s
+        self._once = once
+
+    def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
+        """Give the pictures, oldest first. One that cannot be read is named in a notice, and passed over.
+
+        A directory that goes away, as one in the network does, is waited for; what was read is not read again when it
+        is back.
+        """
+        known: dict[str, Stamp] = {}
+        """What each file was like when it was read."""
+        before: dict[str, Stamp] = {}
+        index = 0
+        while not stop.is_set():
+            present = self._wait_for_pictures(stop, reporter)
+            known = {name: stamp for name, stamp in known.items() if name in present}
+            for name, stamp in sorted(present.items(), key=lambda entry: (entry[1][1], entry[0])):
+                # A file that is still growing is not a picture yet.
+                if stop.is_set() or known.get(name) == stamp or not (self._once or before.get(name) == stamp):
+                    continue
+                known[name] = stamp
+                path = self._path / name
+                try:
+                    picture = open_image(path)
+                except ImageError as error:
+                    reporter.notice(f"{error.message}.")
+                    continue
+                yield Frame(picture=picture, arrived=time.time(), source=str(path), index=index)
+                index += 1
+            if self._once:
+                return
+            before = present
+            stop.wait(self._poll_s)
+
+    def _wait_for_pictures(self, stop: Event, reporter: Reporter) -> dict[str, Stamp]:
+        """Return the pictures of the directory as soon as it is there: at once, unless it has gone away."""
+        away_since: float | None = None
+        while not stop.is_set():
+            try:
+                found = self._pictures()
+            except OSError as error:
+                reason = error.strerror or error
+                if self._once:
+                    raise SourceError(f"{self._path} cannot be watched: {reason}") from error
+                if away_since is None:
+                    away_since = time.monotonic()
+                    reporter.notice(f"{self._path} cannot be watched: {reason}; it is tried again.")
+                if time.monotonic() - away_since >= self._give_up_s:
+                    raise SourceError(
+                        f"{self._path} could not be watched for {self._give_up_s:g} seconds: {reason}",
+                        hint="Check that it is still mounted, and that you may read it.",
+                    ) from error
+                stop.wait(self._poll_s)
+                continue
+            if away_since is not None:
+                reporter.notice(f"{self._path} is back.")
+            return found
+        return {}
+
+    def _pictures(self) -> dict[str, Stamp]:
+        """Return the pictures of the directory; hidden files are somebody's temporary ones.
+
+        Raises OSError where the directory cannot be read.
+        """
+        found: dict[str, Stamp] = {}
+        with os.scandir(self._path) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in SUFFIXES:
+                    continue
+                try:
+                    if entry.is_file():
+                        state = entry.stat()
+                        found[entry.name] = state.st_size, state.st_mtime_ns
+                except OSError:
+                    # It was removed a moment ago, or is a link to itself.
+                    continue
+        return found
+
+
+class Grabber(Protocol):
+    """An open camera or stream."""
+
+    def read(self) -> Grey | None:
+        """Return the next frame, uint8 [h, w], as soon as it is there; None where the source has gone away."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class LiveSource(Source):
+    """Grabs in a thread of its own, and hands on the latest frame only."""
+
+    connected = True
+
+    def __init__(self, name: str, grab: Callable[[], Grabber | None], *, give_up_s: float) -> None:
+        """`grab` opens the source, and returns None where that is impossible now."""
+        self._name = name
+        self._grab = grab
+        self._give_up_s = give_up_s
+
+    def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
+        """Give the latest frame whenever the one before is done with."""
+        slot = _Slot(self._name)
+        closing = Event()
+        thread = Thread(target=self._pump, args=(slot, stop, closing, reporter), daemon=True, name="grabber")
+        thread.start()
+        try:
+            while not stop.is_set():
+                frame = slot.take(LOOK_S)
+                if frame is not None:
+                    yield frame
+                elif not thread.is_alive():
+                    raise SourceError(
+                        f"{self._name} has given no picture for {self._give_up_s:g} seconds",
+                        hint="Check that it is plugged in, switched on and not in use by another program.",
+                    )
+        finally:
+            closing.set()
+            # A driver that hangs is left behind: the thread is a daemon.
+            thread.join(1)
+
+    def _pump(self, slot: _Slot, stop: Event, closing: Event, reporter: Reporter) -> None:
+        last_seen, delay, told = time.monotonic(), FIRST_DELAY_S, False
+        while not (stop.is_set() or closing.is_set()):
+            grabber = self._grab()
+            seen = False
+            if grabber is not None:
+                try:
+                    while not (stop.is_set() or closing.is_set()) and (picture := grabber.read()) is not None:
+                        if told:
+                            reporter.notice(f"{self._name} is back.")
+                        seen, told, delay, last_seen = True, False, FIRST_DELAY_S, time.monotonic()
+                        slot.put(picture)
+                finally:
+                    grabber.close()
+            if time.monotonic() - last_seen >= self._give_up_s:
+                return
+            if not seen and not told:
+                told = True
+                reporter.notice(f"{self._name} gives no picture; it is tried again.")
+            closing.wait(delay)
+            delay = min(2 * delay, LONGEST_DELAY_S)
+
+
+class _Slot:
+    """Holds one frame: a newer one takes its place."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._filled = Condition()
+        self._frame: Frame | None = None
+        self._index = 0
+        self._dropped = 0
+
+    def put(self, picture: Grey) -> None:
+        with self._filled:
+            self._dropped += self._frame is not None
+            self._frame = Frame(
+                picture=picture, arrived=time.time(), source=self._name, index=self._index, dropped=self._dropped
+            )
+            self._index += 1
+            self._filled.notify()
+
+    def take(self, timeout: float) -> Frame | None:
+        with self._filled:
+            if self._frame is None:
+                self._filled.wait(timeout)
+            frame, self._frame = self._frame, None
+            if frame is not None:
+                self._dropped = 0
+            return frame
 
 
 def read_source(file: str | Path) -> str:
@@ -69,15 +300,3 @@ def read_source(file: str | Path) -> str:
     if not source:
         raise UsageError(f"The source file {file} is empty", hint="Write the URL of the camera into it.")
     return source
-
-
-def _picamera() -> Callable[[], Grabber | None]:
-    if importlib.util.find_spec("picamera2") is None:
-        raise MissingDependencyError(
-            "The camera module of a Raspberry Pi",
-            ["picamera2"],
-            "sudo apt install python3-picamera2   (and make the virtual environment with --system-site-packages)",
-        )
-    from edgemnist.watch.capture import open_picamera
-
-    return open_picamera

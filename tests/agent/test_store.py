@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.agent.record import BundledFile, BundleRecord
+from edgemnist.agent.bundle import BundledFile, BundleRecord
 from edgemnist.agent.store import Release, Store
 
 IDENTITY = "0123456789ab"

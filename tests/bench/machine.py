@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgemnist.bench.statistics import summarise
-from edgemnist.machine.conditions import Conditions, Watch
+from edgemnist.machine import Conditions, Watch
 from edgemnist.results.bench import BenchResult, Block, Latency
 
 SECOND = 1_000_000_000

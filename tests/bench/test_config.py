@@ -9,7 +9,7 @@ import pytest
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.errors import UsageError
-from edgemnist.machine.cpus import usable_cpus
+from edgemnist.machine import usable_cpus
 
 
 @pytest.mark.parametrize(

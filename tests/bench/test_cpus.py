@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.machine.cpus import busy_cpus, choose_cpus, pin, usable_cpus
+from edgemnist.machine import busy_cpus, choose_cpus, pin, usable_cpus
 
 
 def machine(root: Path, cores: list[tuple[str, int]]) -> Path:

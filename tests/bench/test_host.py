@@ -9,8 +9,7 @@ import pytest
 
 from edgemnist import __version__
 from edgemnist.agent.facts import parse_cpuinfo
-from edgemnist.machine.cpus import usable_cpus
-from edgemnist.machine.facts import host_facts, linux_facts
+from edgemnist.machine import host_facts, linux_facts, usable_cpus
 
 PI_5 = """\
 processor	: 0

@@ -6,7 +6,7 @@ import pytest
 
 from edgemnist.bench.baseline import verdict
 from edgemnist.bench.quality import taints
-from edgemnist.machine.conditions import Conditions, Watch
+from edgemnist.machine import Conditions, Watch
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 from edgemnist.bench.process import Measured, measure, play_undisturbed
 from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, WorkerRequest
 from edgemnist.errors import MeasurementError
-from edgemnist.machine.cpus import usable_cpus
+from edgemnist.machine import usable_cpus
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 

@@ -11,7 +11,7 @@ import pytest
 from edgemnist.bench.quality import host_warnings, quality_warnings, quieter, slowness_taints, taints
 from edgemnist.bench.statistics import summarise
 from edgemnist.bench.timing import timed_calls
-from edgemnist.machine.conditions import Conditions, Sleeper, Watch, read_conditions, watched
+from edgemnist.machine import Conditions, Sleeper, Watch, read_conditions, watched
 from edgemnist.results.bench import Block
 from tests.bench.machine import SECOND, watch
 

@@ -17,10 +17,18 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.agent.archive import Archive, write_archive, write_contents
-from edgemnist.agent.record import EXPORTS, RECORD_FILE, decode_record, read_raw_record, read_record
-from edgemnist.agent.signature import sign, verify
-from edgemnist.agent.venv import needs, venv_key
+from edgemnist.agent.bundle import (
+    EXPORTS,
+    RECORD_FILE,
+    Archive,
+    decode_record,
+    encode_archive,
+    read_raw_record,
+    read_record,
+    sign,
+    verify,
+)
+from edgemnist.agent.install import needs, venv_key
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.package import package_wheel, read_metadata
 from edgemnist.bundle.wheels import WheelsConfig
@@ -51,14 +59,14 @@ def test_the_same_exports_give_the_same_bytes(made_exports: Path, tmp_path: Path
 def test_every_python_writes_the_same_container(python: str, tmp_path: Path) -> None:
     program = shutil.which(python, path="/usr/bin") or sys.executable
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from edgemnist.agent.archive import write_archive\n"
-        "print(write_archive(None, {'b/ü': lambda: b'x' * 99, 'a': lambda: b''}))"
+        "import sys; sys.path.insert(0, sys.argv[1]); from edgemnist.agent.bundle import encode_archive\n"
+        "print(encode_archive({'b/ü': b'x' * 99, 'a': b''}).hex())"
     )
     # The part for the board, which any Python can import.
     agent = tmp_path / "board.pyz"
-    agent.write_bytes(make_agent().data)
+    agent.write_bytes(make_agent())
     done = subprocess.run([program, "-I", "-c", code, agent], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == write_archive(None, {"a": lambda: b"", "b/ü": lambda: b"x" * 99})
+    assert done.stdout.strip() == encode_archive({"a": b"", "b/ü": b"x" * 99}).hex()
 
 
 def test_the_bundle_holds_what_was_chosen_and_nothing_else(made_exports: Path, tmp_path: Path) -> None:
@@ -263,14 +271,12 @@ def test_a_file_that_the_record_does_not_name_is_refused(new_bundle: LocalBundle
         files = {name: archive.read(name) for name in archive.names()}
     files["extra"] = b"x"
     changed = tmp_path / "changed.zip"
-    with changed.open("wb") as stream:
-        write_contents(stream, files)
+    changed.write_bytes(encode_archive(files))
     with pytest.raises(BundleError, match="extra"):
         open_bundle(changed)
     del files["extra"]
     files[RECORD_FILE] += b" "
-    with changed.open("wb") as stream:
-        write_contents(stream, files)
+    changed.write_bytes(encode_archive(files))
     with pytest.raises(BundleError):
         open_bundle(changed)
 
@@ -326,8 +332,7 @@ def test_a_directory_of_millions_of_members_is_refused_unread(tmp_path: Path) ->
 
 
 def test_a_record_that_is_longer_than_any_is_refused_unread(tmp_path: Path) -> None:
-    with (tmp_path / "long.zip").open("wb") as stream:
-        write_contents(stream, {RECORD_FILE: b" " * (5 << 20)})
+    (tmp_path / "long.zip").write_bytes(encode_archive({RECORD_FILE: b" " * (5 << 20)}))
     with Archive(tmp_path / "long.zip") as archive, pytest.raises(BundleError, match="more than 4,194,304 bytes"):
         read_raw_record(archive)
 

@@ -12,10 +12,9 @@ import numpy as np
 from edgemnist.agent.request import Apply, SelfTestLimits
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.deploy.sequence import LocalBundle, open_bundle
-from edgemnist.exports.answers import answer_all, answers_record, encode_answers
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.golden import GoldenPack, read_golden
-from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, sha256
+from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answer_all, encode_answers, read_golden
+from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, record_of, sha256
 
 IMAGES = 100
 """Of the golden pack: a self-test is to take no time here."""
@@ -53,7 +52,7 @@ def small_exports(
         model_sha256=manifest.golden.model_sha256,
     )
     narrowed = msgspec.structs.replace(
-        manifest, artifacts=artifacts, golden=record, answers=answers_record(answers), model=None
+        manifest, artifacts=artifacts, golden=record, answers=record_of(ANSWERS_FILE, answers), model=None
     )
     (target / MANIFEST_FILE).write_bytes(narrowed.encode())
     return target

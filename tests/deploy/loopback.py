@@ -183,7 +183,7 @@ class LoopbackBoard:
 def agent_file(directory: Path) -> Path:
     """Write the part that runs on the board."""
     path = directory / "board.pyz"
-    path.write_bytes(make_agent().data)
+    path.write_bytes(make_agent())
     return path
 
 

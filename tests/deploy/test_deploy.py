@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgemnist.agent.record import BundledFile, BundleRecord
+from edgemnist.agent.bundle import BundledFile, BundleRecord
+from edgemnist.agent.install import find_venv, needs
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.agent.store import COMPLETE_FILE, Store
-from edgemnist.agent.venv import find_venv, needs
 from edgemnist.bench.screen import fleet_bench_page
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.agent.archive import Archive, write_contents
-from edgemnist.agent.record import RECORD_FILE
+from edgemnist.agent.bundle import RECORD_FILE, Archive, encode_archive
+from edgemnist.agent.durable import hash_file
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.remote import releases_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
@@ -397,8 +397,8 @@ def reseal(bundle: LocalBundle, target: Path, change: Callable[[bytes], bytes]) 
     with Archive(bundle.path) as archive:
         files = {name: archive.read(name) for name in archive.names()}
     files[RECORD_FILE] = change(files[RECORD_FILE])
-    with target.open("wb") as stream:
-        return write_contents(stream, files)
+    target.write_bytes(encode_archive(files))
+    return hash_file(target)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from edgemnist.deploy.answers import Prepared
 from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
 from edgemnist.deploy.remote import bench_on, doctor_on, releases_on, rollback_on, run_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
-from edgemnist.deploy.target import make_agent, open_board
+from edgemnist.deploy.target import agent_name, make_agent, open_board
 from edgemnist.errors import DeployError, EdgemnistError, UsageError
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard
@@ -135,11 +136,11 @@ def test_settings_that_could_not_work_are_refused_before_the_switch(
 
 def hostile(board: LoopbackBoard, code: str) -> LoopbackBoard:
     """Let a board answer with what this code prints; its agent has the size of the real one, as a rootkit's would."""
-    data = make_agent().data
+    data = make_agent()
     program = f"import sys, json, time\nM = {MARK!r}\n{code}\n".encode()
     directory = board.root / "agent"
     directory.mkdir(exist_ok=True)
-    (directory / f"{make_agent().sha256}.pyz").write_bytes(program + b"#" * (len(data) - len(program)))
+    (directory / agent_name()).write_bytes(program + b"#" * (len(data) - len(program)))
     return board
 
 
@@ -149,7 +150,7 @@ def answering(document: object) -> str:
 
 def prepared(tmp_path: Path, facts: dict[str, object] | None = None, **changes: object) -> str:
     """Return the code of a board that answers to `prepare`, with some values changed."""
-    found = {**collect_facts(tmp_path).document(), **(facts or {})}
+    found = {**asdict(collect_facts(tmp_path)), **(facts or {})}
     answer = {"facts": found, "known": False, "offset": 0, "incoming": "x", "signed_only": False, **changes}
     return answering({"result": answer})
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from edgemnist.agent.apply import apply
-from edgemnist.agent.archive import hash_file
+from edgemnist.agent.durable import hash_file
 from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
 from edgemnist.deploy.sequence import LocalBundle

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgemnist.agent.apply import _check_order
-from edgemnist.agent.record import RECORD_FILE, SIGNATURE_FILE, decode_record
-from edgemnist.agent.signature import sign
+from edgemnist.agent.bundle import RECORD_FILE, SIGNATURE_FILE, decode_record, sign
+from edgemnist.agent.install import find_venv
 from edgemnist.agent.store import Store
-from edgemnist.agent.venv import find_venv
 from edgemnist.deploy.remote import releases_on, rollback_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import BundleError

@@ -256,7 +256,7 @@ def old_pythons() -> list[str]:
 def test_the_part_for_the_board_needs_nothing_but_python(python: str, tmp_path: Path) -> None:
     """Also on a board where nothing is installed: without site-packages, and with the oldest Python."""
     program = tmp_path / "board.pyz"
-    program.write_bytes(make_agent().data)
+    program.write_bytes(make_agent())
     asked: list[tuple[str, dict[str, Any], str]] = [
         ("releases", {}, '"releases": []'),
         ("doctor", {"imports": False}, '"cores"'),

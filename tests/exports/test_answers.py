@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import msgspec
@@ -9,17 +10,17 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.answers import (
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.golden import (
+    ANSWERS_FILE,
     answer_all,
     answers_of_export,
-    answers_record,
     decode_answers,
     encode_answers,
     read_answers,
+    read_golden,
 )
-from edgemnist.exports.directory import Exports
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_manifest
+from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_manifest, record_of
 from edgemnist.results.verify import Replay
 from edgemnist.verify.gate import gate_for
 from edgemnist.verify.run import verify
@@ -119,7 +120,7 @@ def with_answers(exports: Path, name: str = "tflite-int8") -> Manifest:
     made = {artifact.file: (exports / artifact.file).read_bytes()}
     data = answers_of_export(exports, manifest, manifest, made, read_golden(exports, manifest).images)
     (exports / "answers.npz").write_bytes(data)
-    manifest = msgspec.structs.replace(manifest, answers=answers_record(data))
+    manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data))
     (exports / MANIFEST_FILE).write_bytes(manifest.encode())
     return manifest
 
@@ -134,7 +135,7 @@ def test_verify_replays_what_the_exporting_machine_answered(exports: Path) -> No
     answers[sha256] = np.roll(answers[sha256], 1, axis=0)
     data = encode_answers(answers)
     (exports / "answers.npz").write_bytes(data)
-    changed = msgspec.structs.replace(manifest, answers=answers_record(data))
+    changed = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data))
     (exports / MANIFEST_FILE).write_bytes(changed.encode())
     result = verify(Exports.open(exports), ["tflite-int8"])
     assert not result.passed
@@ -148,7 +149,7 @@ def test_an_export_of_one_artifact_keeps_the_answers_of_the_others(exports: Path
     assert both <= set(read_answers(exports, manifest))
     other = msgspec.structs.replace(manifest, golden=None)
     data = answers_of_export(exports, manifest, other, {}, read_golden(exports, manifest).images)
-    assert decode_answers(data) == {}
+    assert decode_answers(io.BytesIO(data)) == {}
 
 
 def test_the_same_answers_give_the_same_bytes_and_damaged_ones_are_refused(exports: Path) -> None:
@@ -157,6 +158,6 @@ def test_the_same_answers_give_the_same_bytes_and_damaged_ones_are_refused(expor
     answers = answer_all(exports, [manifest.artifact("tflite-int8")], images)
     assert encode_answers(answers) == encode_answers(dict(reversed(list(answers.items()))))
     with pytest.raises(ArtifactError, match="damaged"):
-        decode_answers(encode_answers(answers)[:-30])
+        decode_answers(io.BytesIO(encode_answers(answers)[:-30]))
     with pytest.raises(ArtifactError, match="damaged"):
-        decode_answers(b"nonsense")
+        decode_answers(io.BytesIO(b"nonsense"))

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
 from edgemnist.exports.manifest import (
     MANIFEST_FILE,
-    SCHEMA_VERSION,
     Artifact,
     FileRecord,
     Manifest,
@@ -23,6 +22,7 @@ from edgemnist.exports.manifest import (
     read_recorded,
     sha256,
 )
+from edgemnist.results.base import SCHEMA_VERSION
 from edgemnist.storage import commit_files, write_file
 
 

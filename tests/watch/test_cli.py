@@ -25,7 +25,7 @@ from PIL import Image
 from edgemnist.errors import SourceError
 from edgemnist.exports.directory import reference_directory
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.watch.config import WatchConfig
+from edgemnist.watch.sources import WatchConfig
 from tests.conftest import Run
 from tests.watch.conftest import Film, Show
 from tests.watch.watcher import Watcher

@@ -14,9 +14,8 @@ from edgemnist.errors import SourceError
 from edgemnist.images.grey import Grey
 from edgemnist.progress import SILENT
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.watch.config import WatchConfig
-from edgemnist.watch.live import LiveSource
-from edgemnist.watch.sources import open_source
+from edgemnist.watch.capture import open_source
+from edgemnist.watch.sources import LiveSource, WatchConfig
 from tests.watch.conftest import Show
 from tests.watch.streaming import Camera
 from tests.watch.watcher import Watcher

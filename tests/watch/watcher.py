@@ -10,8 +10,8 @@ from typing import Self
 from edgemnist.progress import Reporter
 from edgemnist.results.pictures import WatchReading
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.watch.config import WatchConfig
 from edgemnist.watch.run import watch
+from edgemnist.watch.sources import WatchConfig
 
 
 class Notices(Reporter):

@@ -1,6 +1,7 @@
-"""The virtual environment of a release: made once for the same package, versions and Python, and then shared.
+"""What makes a bundle a release that is fit to serve: its virtual environment, and its self-test.
 
-One with more in it does as well: a bundle without what the service needs installs nothing where one with it was.
+A virtual environment is made once for the same package, versions and Python, and then shared. One with more in it does
+as well: a bundle without what the service needs installs nothing where one with it was.
 """
 
 from __future__ import annotations
@@ -11,25 +12,75 @@ import itertools
 import json
 import os
 import platform
+import select
+import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
+from edgemnist.agent.bundle import ANY_MACHINE, WHEELS, BundleRecord
 from edgemnist.agent.durable import find_change, record_tree, sync_directory, write_synced
-from edgemnist.agent.record import ANY_MACHINE, WHEELS, BundleRecord
-from edgemnist.agent.selftest import finish
 from edgemnist.agent.store import COMPLETE_FILE
-from edgemnist.errors import DeployError
+from edgemnist.errors import DeployError, GateMissedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgemnist.agent.archive import Archive
+    from edgemnist.agent.bundle import Archive
+    from edgemnist.agent.request import SelfTestLimits
     from edgemnist.agent.store import Store
 
 
 _INSTALL_TIMEOUT_S = 1800
 """A Pi Zero 2 with a slow card on a slow line needs minutes."""
+_GRACE_S = 5
+_STDOUT = 1
+
+
+def start(command: list[str], *, stdin: int = subprocess.DEVNULL, cwd: str | None = None) -> subprocess.Popen[bytes]:
+    """Start a child that leads a session of its own, so that it is ended with all that it has started."""
+    return subprocess.Popen(
+        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, start_new_session=True
+    )
+
+
+def finish(child: subprocess.Popen[bytes], timeout_s: float | None = None) -> tuple[bytes, bytes]:
+    """Return what a child says until its end; it does not outlive this call, whatever ends that.
+
+    Raises subprocess.TimeoutExpired.
+    """
+    with child:
+        try:
+            return child.communicate(timeout=timeout_s)
+        finally:
+            _signal(child, signal.SIGKILL)
+
+
+def end_with_the_line(child: subprocess.Popen[bytes]) -> None:
+    """End a child as soon as nobody listens to this process any more; returns at once.
+
+    Without a terminal, sshd tells a process by nothing else that the other side went away.
+    """
+    threading.Thread(target=_watch, args=(child,), daemon=True).start()
+
+
+def _watch(child: subprocess.Popen[bytes]) -> None:
+    line = select.poll()
+    # No event is waited for but those that are always told: the other end is gone.
+    line.register(_STDOUT, 0)
+    line.poll()
+    # What is interrupted removes its temporary files.
+    _signal(child, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(_GRACE_S)
+    _signal(child, signal.SIGKILL)
+
+
+def _signal(child: subprocess.Popen[bytes], number: int) -> None:
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
 
 
 def needs(record: BundleRecord) -> dict[str, Any]:
@@ -70,13 +121,18 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
     Raises DeployError where pip cannot; what it left is removed by the next `Store.sweep`.
     """
     wheels = store.staging / "wheels"
+    wheels.mkdir()
     for file in record.files:
         if file.path.startswith(WHEELS):
             write_synced(wheels / file.path[len(WHEELS) :], archive.read(file.path))
     pins = wheels / "constraints.txt"
     write_synced(pins, "\n".join(record.constraints).encode())
     venv = _free_name(store.venvs, venv_key(record))
-    _run([sys.executable, "-m", "venv", str(venv)], "The virtual environment cannot be made", _VENV_HINT)
+    _run(
+        [sys.executable, "-m", "venv", str(venv)],
+        "The virtual environment cannot be made",
+        "sudo apt install python3-venv",
+    )
     package = wheels / record.package[len(WHEELS) :]
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # What is used is compiled by the self-test anyway; the rest would cost a slow board minutes and megabytes.
@@ -98,13 +154,8 @@ def _free_name(venvs: Path, key: str) -> Path:
     return next(venvs / name for name in names if not os.path.lexists(venvs / name))
 
 
-_VENV_HINT = "sudo apt install python3-venv"
-
-
 def _run(command: list[str], failure: str, hint: str) -> None:
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    child = start(command)
     try:
         output, errors = finish(child, _INSTALL_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -115,3 +166,42 @@ def _run(command: list[str], failure: str, hint: str) -> None:
         if any("No space left" in line for line in said):
             raise DeployError(f"{failure}: the disk of the board is full", hint="Free some space there: sudo apt clean")
         raise DeployError(f"{failure}: {reasons[0]}", hint=hint)
+
+
+def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:
+    """Return the report of `python -m edgemnist.selftest`.
+
+    Raises GateMissedError where the release is not fit to serve, or the test crashes or hangs.
+    """
+    # -I: what is tested is the release, whatever the environment of the login says.
+    command = [str(release / "venv" / "bin" / "python"), "-I", "-m", "edgemnist.selftest", str(release / "exports")]
+    if limits.max_p99_us is not None:
+        command += ["--max-p99-us", str(limits.max_p99_us)]
+    if limits.max_rss_mb is not None:
+        command += ["--max-rss-mb", str(limits.max_rss_mb)]
+    # As long as this end of the pipe is open the child knows that this process lives; it ends with it.
+    life, ours = os.pipe()
+    try:
+        child = start(command, stdin=life)
+        os.close(life)
+        output, errors = finish(child, limits.timeout_s)
+    except subprocess.TimeoutExpired:
+        raise GateMissedError(
+            f"The self-test hung: it did not end within {limits.timeout_s:g} s",
+            hint="Look at the board with: edgemnist doctor --on HOST",
+        ) from None
+    finally:
+        os.close(ours)
+    report = None
+    with contextlib.suppress(ValueError):
+        report = json.loads(output)
+    if not isinstance(report, dict) or "passed" not in report:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        ended = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit code {child.returncode}"
+        raise GateMissedError(
+            f"The self-test crashed ({ended}): {lines[-1] if lines else 'it said nothing'}",
+            hint="Look at the board with: edgemnist doctor --on HOST",
+        )
+    if not report["passed"]:
+        raise GateMissedError(f"The self-test failed on the board: {'; '.join(report['reasons'])}")
+    return report

@@ -1,1 +1,0 @@
-"""What this machine is, and the state it is in."""
