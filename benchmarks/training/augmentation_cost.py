@@ -29,11 +29,10 @@ from edgemnist.data.dataset import Split
 from edgemnist.data.sources import find_dataset
 from edgemnist.machine import host_facts
 from edgemnist.train.augment import distorted
-from edgemnist.train.loop import DataSchedule, EpochData, fit
+from edgemnist.train.distillation import build_teacher, first_weights, teacher_answers, teacher_logits
+from edgemnist.train.loop import DataSchedule, EpochData, Forward, fit
 from edgemnist.train.model import Weights, build_model, logits
 from edgemnist.train.recipes import FAR, RECIPES, TEACHER, Noise, Plan, Recipe, Rounding
-from edgemnist.train.step import Forward
-from edgemnist.train.teacher import build_teacher, first_weights, teacher_answers, teacher_logits
 
 RESULTS = Path(__file__).with_suffix(".json")
 IMAGES = 12_000

@@ -44,7 +44,7 @@ from edgemnist.train.config import TrainConfig
 from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits
 from edgemnist.train.recipes import plan_for
-from edgemnist.train.record import accuracy
+from edgemnist.train.run import accuracy
 dataset, config = find_dataset(Path(sys.argv[1])), TrainConfig(recipe="standard", seed=int(sys.argv[2]))
 model = build_model(config.hidden, len(dataset.labels), config.seed)
 plan = plan_for(config, images=len(dataset.train), parameters=model.count_params())

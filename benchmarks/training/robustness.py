@@ -19,8 +19,7 @@ from edgemnist.data.sources import find_dataset
 from edgemnist.runtimes.keras import decode_keras_model
 from edgemnist.train.checks import conditions
 from edgemnist.train.recipes import TrainConfig
-from edgemnist.train.record import accuracy
-from edgemnist.train.run import train
+from edgemnist.train.run import accuracy, train
 
 RESULTS = Path(__file__).with_suffix(".json")
 

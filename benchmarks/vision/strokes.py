@@ -24,7 +24,7 @@ from edgemnist.data.sources import find_dataset
 from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits
 from edgemnist.train.recipes import RECIPES, Plan
-from edgemnist.train.record import accuracy
+from edgemnist.train.run import accuracy
 from edgemnist.train_likeness.synthetic.digits import Digits
 
 VALIDATION: Final = 10_000

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.bench.quality import spread_of_rounds
-from edgemnist.errors import UsageError, check_range
+from edgemnist.errors import UsageError
 from edgemnist.exports.findings import read_saved
 from edgemnist.results.bench import KERAS, BaselineComparison, BenchResult, Change, Latency, Ratio, subject_key
 
@@ -45,24 +45,21 @@ def compare_rounds(ours: Rounds, theirs: Rounds, *, limit: float, paired: bool =
     """
     generator = np.random.default_rng(SEED)
     if paired:
-        drawn = _draw_rounds(generator, len(ours), len(theirs))
+        drawn = generator.integers(len(ours), size=(REPLICATES, len(ours)))
         ratios = _medians(generator, ours, drawn) / _medians(generator, theirs, drawn)
         estimate = np.median([np.median(one) / np.median(other) for one, other in zip(ours, theirs, strict=True)])
         replicates = np.median(ratios, axis=1)
     else:
-        of_ours = _medians(generator, ours, _draw_rounds(generator, len(ours)))
-        of_theirs = _medians(generator, theirs, _draw_rounds(generator, len(theirs)))
+        of_ours, of_theirs = (
+            _medians(generator, one, generator.integers(len(one), size=(REPLICATES, len(one))))
+            for one in (ours, theirs)
+        )
         estimate = np.median([np.median(one) for one in ours]) / np.median([np.median(one) for one in theirs])
         replicates = np.median(of_ours, axis=1) / np.median(of_theirs, axis=1)
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
     ratio = float(estimate)
     return Ratio(ratio=ratio, low=low, high=high, verdict=verdict(ratio, low, high, limit))
-
-
-def check_max_slowdown(value: float | None) -> None:
-    """Raise UsageError for a `--max-slowdown` below 1, or one that is not a number."""
-    check_range("--max-slowdown", value, least=1)
 
 
 def verdict(ratio: float, low: float, high: float, limit: float) -> str:
@@ -75,13 +72,6 @@ def verdict(ratio: float, low: float, high: float, limit: float) -> str:
     if low > 1:
         return "slower"
     return "faster" if high < 1 else "unclear"
-
-
-def _draw_rounds(generator: np.random.Generator, count: int, other: int | None = None) -> npt.NDArray[np.int64]:
-    """Return which rounds each replicate is made of, [REPLICATES, count]."""
-    if other is not None and other != count:
-        raise ValueError(f"paired rounds are as many on both sides, not {count} and {other}")
-    return generator.integers(count, size=(REPLICATES, count))
 
 
 def _medians(generator: np.random.Generator, rounds: Rounds, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -154,7 +144,7 @@ def compare_with_baseline(
         if change.machine is not None and abs(math.log(change.machine)) > math.log(1 + MAX_MACHINE_CHANGE):
             warnings.append(
                 f"{latency.name}: the machine took {change.machine:.2f} times as long for the same fixed work; "
-                "the ratio is corrected for that, but not for what hits artifacts and that work differently"
+                "the ratio is corrected for that, but not for anything that slows artifacts and that work differently"
             )
         changes.append(change)
     if earlier:
@@ -218,7 +208,7 @@ def _host_differences(result: BenchResult, baseline: BenchResult) -> list[str]:
     """Return the facts in which the hosts differ, in words: figures of two machines do not compare."""
     names = ("machine", "cpu", "governor", "kernel", "versions")
     return [
-        f"{name} is another: {baseline.host.get(name)} then, {result.host.get(name)} now"
+        f"{name} differs: {baseline.host.get(name)} then, {result.host.get(name)} now"
         for name in names
         if result.host.get(name) != baseline.host.get(name)
     ]

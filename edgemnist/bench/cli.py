@@ -20,7 +20,7 @@ def bench(
     *,
     threads: options.ThreadRange = "1",
     batch_size: Annotated[
-        int, typer.Option("--batch-size", help="Images a call, for the throughput.", rich_help_panel=options.ADVANCED)
+        int, typer.Option("--batch-size", help="Images per call, for the throughput.", rich_help_panel=options.ADVANCED)
     ] = 1000,
     samples: options.Samples = 1000,
     seconds: options.Seconds = 1.0,
@@ -47,7 +47,7 @@ def bench(
         typer.Option(
             "--baseline",
             metavar="FILE",
-            help="Compare with a result of --save; exit 1 where slower.",
+            help="Compare with a file that --save wrote; exit 1 if slower.",
             rich_help_panel="Comparing",
         ),
     ] = None,
@@ -72,7 +72,7 @@ def bench(
         typer.Option(
             "--slow-down",
             metavar="RATIO",
-            help="Slow every call down, to see that --baseline notices it on this machine.",
+            help="Slow down every call, to check that --baseline notices it on this machine.",
             rich_help_panel=options.ADVANCED,
         ),
     ] = 1.0,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgemnist.console.tables import count
 from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError, check_range
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.manifest import check_recorded
@@ -69,6 +70,8 @@ class BenchConfig:
     the null runtime take part in three, at the most, and in one of fewer."""
     keras: bool | None = None
     """Measure Keras too; None: where no artifacts were named, and TensorFlow and the model are there."""
+    keras_predict: bool = True
+    """Where Keras is measured, measure `model.predict` beside `model(x)`; 1,000 calls of it take half a minute."""
     repeats: int = 1
     """How often a round that something disturbed is measured again, at the most, before it counts as tainted."""
     slowdown: float = 1.0
@@ -92,11 +95,14 @@ class BenchConfig:
         if self.cold_cache and not can_evict():
             raise UsageError("--cold-cache needs a system that lets a program empty its cache, such as Linux")
         if self.threads_to is not None and self.threads_to < self.threads:
-            raise UsageError(f"--threads {self.threads}-{self.threads_to} goes down", hint="Write it upwards: 1-4.")
+            raise UsageError(
+                f"--threads {self.threads}-{self.threads_to} runs backwards",
+                hint="Write the smaller number first: 1-4.",
+            )
         if (most := self.thread_counts[-1]) > (cpus := len(usable_cpus())):
             raise UsageError(
                 f"--threads {most} is more than this process may use",
-                hint=f"It may use {cpus} CPU{'s' if cpus > 1 else ''}.",
+                hint=f"It may use {count(cpus, 'CPU')}.",
             )
 
     @staticmethod
@@ -157,7 +163,12 @@ NULL = Subject(model=Model(artifact=HARNESS, runtime="null", path=Path(), bytes=
 
 
 def select_subjects(
-    exports: Exports, names: Sequence[str] | None, *, keras: bool | None, reporter: Reporter = SILENT
+    exports: Exports,
+    names: Sequence[str] | None,
+    *,
+    keras: bool | None,
+    keras_predict: bool = True,
+    reporter: Reporter = SILENT,
 ) -> list[Subject]:
     """Return what to measure: the models that were named, or all that can be run here, and Keras.
 
@@ -169,27 +180,28 @@ def select_subjects(
     """
     wanted = [name for name in names or () if name != KERAS]
     models = exports.select(wanted, reporter) if wanted or not names else []
+    runtimes = KERAS_RUNTIMES if keras_predict else KERAS_RUNTIMES[:1]
     if keras or (names and KERAS in names):
-        models += _keras_models(exports)
+        models += _keras_models(exports, runtimes)
     elif keras is None and not names:
         try:
-            models += _keras_models(exports)
+            models += _keras_models(exports, runtimes)
         except (ArtifactError, MissingDependencyError) as error:
             reporter.notice(f"Keras is not measured: {error.message}.")
     return [Subject(model=model) for model in models]
 
 
-def _keras_models(exports: Exports) -> list[Model]:
+def _keras_models(exports: Exports, runtimes: Sequence[str]) -> list[Model]:
     record = exports.manifest.model
     if record is None:
         raise ArtifactError(
             f"{exports.directory} has no Keras model", hint=f"Make one with: {exports.command('train')}"
         )
-    for runtime in KERAS_RUNTIMES:
+    for runtime in runtimes:
         require_runtime(runtime)
     check_recorded(exports.directory, record)
     path = exports.directory / record.file
     return [
         Model(artifact=KERAS, runtime=runtime, path=path, bytes=record.bytes, sha256=record.sha256)
-        for runtime in KERAS_RUNTIMES
+        for runtime in runtimes
     ]

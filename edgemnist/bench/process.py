@@ -9,10 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -27,91 +26,47 @@ _SIGNALS = {
 }
 
 
-T = TypeVar("T")
+ReportT = TypeVar("ReportT", bound=WorkerReport | ScenarioReport)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measured(Generic[ReportT]):
     """What a process reported, and what was seen from outside."""
 
-    report: WorkerReport
+    report: ReportT
     cold_start: int
     """Nanoseconds from before the process was started to its first answer."""
-    attempts: int = 1
+    attempts: int
     """How often it was measured until nothing disturbed it, or the limit was reached."""
-    taints: tuple[str, ...] = ()
+    taints: tuple[str, ...]
     """What disturbed the last attempt, in words."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Performance:
-    """What a process reported of a scenario, and how that came about."""
+def measure(
+    subject: str,
+    request: WorkerRequest,
+    kind: type[ReportT],
+    *,
+    repeats: int = 0,
+    quietest: float | None = None,
+) -> Measured[ReportT]:
+    """Measure in a fresh process, and again while something disturbs it, up to `repeats` times.
 
-    report: ScenarioReport
-    attempts: int
-    taints: tuple[str, ...]
-    """Of the last attempt, as those of `Measured`."""
-
-
-def measure(subject: str, request: WorkerRequest) -> Measured:
-    """Measure in a fresh process; `subject` is what errors call it.
+    The last attempt counts. `subject` is what errors call it, `kind` what the request is answered with, and `quietest`
+    the shortest time that the fixed work has taken so far, in nanoseconds; the calm end of a report counts, too.
 
     The process is killed where this one is interrupted. Raises MeasurementError where it could not measure, or died.
     """
-    outcome, started = _run_worker(subject, request)
-    if not isinstance(outcome, WorkerReport):
-        raise TypeError(f"the process for {subject} played a scenario")
-    return Measured(report=outcome, cold_start=outcome.answered_at - started)
-
-
-def measure_undisturbed(subject: str, request: WorkerRequest, repeats: int, quietest: float | None = None) -> Measured:
-    """Measure, and again as long as something disturbs it, up to `repeats` times more; the last attempt counts.
-
-    `quietest` is the shortest time that the fixed work has taken so far, in nanoseconds.
-
-    Raises MeasurementError where a process could not measure, or died.
-    """
-
-    def disturbances(measured: Measured) -> tuple[str, ...]:
-        report = measured.report
-        return (*taints(report.watch), *slowness_taints(report.reference, quietest))
-
-    measured, attempts, found = _until_undisturbed(lambda: measure(subject, request), disturbances, repeats)
-    return replace(measured, attempts=attempts, taints=found)
-
-
-def play_undisturbed(subject: str, request: WorkerRequest, repeats: int, quietest: float | None = None) -> Performance:
-    """Run the scenario of a request in a fresh process, and again as `measure_undisturbed` does.
-
-    There may be no other round to hold this one against, so it is held against its own quieter end, too.
-    """
-
-    def play() -> ScenarioReport:
-        outcome, _ = _run_worker(subject, request)
-        if not isinstance(outcome, ScenarioReport):
-            raise TypeError(f"the process for {subject} played no scenario")
-        return outcome
-
-    def disturbances(report: ScenarioReport) -> tuple[str, ...]:
-        return (*taints(report.watch), *slowness_taints(report.reference, quieter(report.reference, quietest)))
-
-    report, attempts, found = _until_undisturbed(play, disturbances, repeats)
-    return Performance(report=report, attempts=attempts, taints=found)
-
-
-def _until_undisturbed(
-    once: Callable[[], T], disturbances: Callable[[T], tuple[str, ...]], repeats: int
-) -> tuple[T, int, tuple[str, ...]]:
-    """Return the last attempt, how many there were, and what disturbed the last one."""
     for attempt in itertools.count(1):
-        outcome = once()
-        found = disturbances(outcome)
+        report, started = _run_worker(subject, request, kind)
+        calmest = quieter(report.reference, quietest)
+        found = (*taints(report.watch), *slowness_taints(report.reference, calmest))
         if not found or attempt > repeats:
             break
-    return outcome, attempt, found
+    return Measured(report=report, cold_start=report.answered_at - started, attempts=attempt, taints=found)
 
 
-def _run_worker(subject: str, request: WorkerRequest) -> tuple[WorkerReport | ScenarioReport, int]:
+def _run_worker(subject: str, request: WorkerRequest, kind: type[ReportT]) -> tuple[ReportT, int]:
     """Return what a fresh process reports, and when it was started."""
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter_ns()
@@ -133,6 +88,8 @@ def _run_worker(subject: str, request: WorkerRequest) -> tuple[WorkerReport | Sc
     report.unlink()
     if isinstance(outcome, Failure):
         raise MeasurementError(f"{subject} cannot be measured: {outcome.message}", hint=outcome.hint)
+    if not isinstance(outcome, kind):
+        raise TypeError(f"the process for {subject} answered with a {type(outcome).__name__}")
     return outcome, started
 
 

@@ -105,6 +105,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class ScenarioReport(msgspec.Struct, frozen=True, kw_only=True, tag="scenario"):
     """What one process measured in a scenario. Times are in nanoseconds."""
 
+    answered_at: int
+    """As in `WorkerReport`."""
     trials: list[Trial]
     typical: float
     """What a call takes without a pause."""

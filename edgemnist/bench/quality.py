@@ -1,16 +1,101 @@
-"""Measurement quality: what disturbed a measurement, and what its own samples say against it."""
+"""From samples to the figures of one artifact, and measurement quality: what disturbed them, and how far they agree."""
 
 from __future__ import annotations
 
 import re
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from edgemnist.agent.facts import throttled_since
-from edgemnist.bench.statistics import SAMPLES_FOR, Distribution
-from edgemnist.machine import Conditions, Watch
-from edgemnist.results.bench import Block
+from edgemnist.console.tables import count, percent
+from edgemnist.machine import Watch
+from edgemnist.results.bench import Block, CallSteps, Histogram
+
+SAMPLES_FOR: Final = {"p90": 100, "p99": 1_000, "p99.9": 10_000}
+"""Samples that a percentile needs: ten beyond it. With fewer it is a matter of luck, and is not given."""
+BINS_AN_OCTAVE: Final = 35
+"""Bins of the histogram between a latency and its double: each is 2 % wide."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """Latencies of single images, in microseconds; None for a percentile that has too few samples."""
+
+    samples: int
+    p50: float
+    p90: float | None
+    p99: float | None
+    p999: float | None
+    mean: float
+    min: float
+    cv: float
+    """Standard deviation over mean."""
+
+
+def summarise(rounds: Sequence[Sequence[int]]) -> Distribution:
+    """Describe the samples of all rounds together, given in nanoseconds.
+
+    Every sample counts: a slow one is a slow answer that somebody waited for. Percentiles are interpolated linearly
+    between the two nearest samples (method 7 of Hyndman and Fan, NumPy's default).
+    """
+    pooled = pool(rounds) / 1e3
+
+    def percentile(name: str, percent: float) -> float | None:
+        return float(np.percentile(pooled, percent)) if len(pooled) >= SAMPLES_FOR[name] else None
+
+    mean = float(pooled.mean())
+    return Distribution(
+        samples=len(pooled),
+        p50=float(np.median(pooled)),
+        p90=percentile("p90", 90),
+        p99=percentile("p99", 99),
+        p999=percentile("p99.9", 99.9),
+        mean=mean,
+        min=float(pooled.min()),
+        cv=float(pooled.std()) / mean if mean else 0.0,
+    )
+
+
+def histogram(rounds: Sequence[Sequence[int]]) -> Histogram:
+    """Count the samples of all rounds, given in nanoseconds, in bins of equal width on a logarithmic scale."""
+    microseconds = np.maximum(pool(rounds), 1.0) / 1e3
+    bins, counts = np.unique(np.floor(np.log2(microseconds) * BINS_AN_OCTAVE), return_counts=True)
+    return Histogram(
+        edges_us=[round(float(edge), 4) for edge in np.exp2(bins / BINS_AN_OCTAVE)],
+        counts=[int(count) for count in counts],
+    )
+
+
+def call_steps(rounds: Sequence[Mapping[str, Sequence[int]]], p50: float) -> CallSteps | None:
+    """Return where the time of a call goes, from samples in nanoseconds; None where the steps were not measured.
+
+    Each step was timed alone, with one reading of the clock like the call as a whole, which has its own once: so the
+    time of a step that does nothing is taken from each of them. `p50` is of the whole call, in microseconds.
+    """
+    if not all(rounds):
+        return None
+    medians = {name: float(np.median(pool([steps[name] for steps in rounds]))) / 1e3 for name in rounds[0]}
+    prepare, invoke, finish, nothing = (medians[name] for name in ("prepare", "invoke", "finish", "nothing"))
+    parts = [max(0.0, one - nothing) for one in (prepare, invoke, finish)]
+    return CallSteps(
+        prepare_us=parts[0], invoke_us=parts[1], finish_us=parts[2], overhead_us=max(0.0, p50 - nothing - sum(parts))
+    )
+
+
+def images_a_second(batch_size: int, rounds: Sequence[Sequence[int]]) -> float:
+    """Return the throughput, from the median of the batches' times in nanoseconds."""
+    return batch_size / (float(np.median(pool(rounds))) / 1e9)
+
+
+def pool(rounds: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+    """Return the samples of all rounds as one array."""
+    return np.concatenate([np.asarray(samples, dtype=np.float64) for samples in rounds])
+
 
 MAX_SPREAD: Final = 0.10
 """Share by which the p50 of rounds may differ: twice what two runs differ by on a quiet machine. A rare slow call moves
@@ -30,13 +115,22 @@ SHORTEST_NS: Final = 50_000_000
 def taints(watch: Watch) -> list[str]:
     """Return what disturbed the calls of a block, in words; nothing for a clean one."""
     before, after = watch.before, watch.after
-    return [
-        *_firmware_taints(before.firmware, after.firmware),
-        # The clock of a CPU that sleeps falls, and that is what such a block is about.
-        *(_clock_taints(before, after) if watch.slept <= watch.elapsed / 2 else []),
-        *_heat_taints(before, after),
-        *_share_taints(watch),
-    ]
+    found: list[str] = []
+    if before.firmware is not None and after.firmware is not None:
+        found += throttled_since(before.firmware, after.firmware)
+    # The clock of a CPU that sleeps falls, and that is what a block of sleep is about.
+    awake = watch.elapsed - watch.slept
+    changed = before.khz and after.khz and abs(after.khz / before.khz - 1) > MAX_CLOCK_CHANGE
+    if before.khz and after.khz and changed and awake >= watch.elapsed / 2:
+        found.append(f"the clock changed from {before.khz / 1000:,.0f} to {after.khz / 1000:,.0f} MHz")
+    events = (after.throttle_events or 0) - (before.throttle_events or 0)
+    if events > 0:
+        found.append(f"the CPU was throttled {count(events, 'time')} because of heat")
+    if after.celsius is not None and after.limit_celsius is not None and after.celsius >= after.limit_celsius:
+        found.append(f"at {after.celsius:.0f} °C the system slows itself down (limit {after.limit_celsius:.0f} °C)")
+    if awake >= SHORTEST_NS and watch.cpu_time / awake < MIN_CPU_SHARE:
+        found.append(f"other processes had the CPU for {percent(1 - watch.cpu_time / awake, 0)} of the time")
+    return found
 
 
 def slowness_taints(reference: Sequence[float], quietest: float | None) -> list[str]:
@@ -45,48 +139,14 @@ def slowness_taints(reference: Sequence[float], quietest: float | None) -> list[
     `reference` are the times of the fixed work around the block, `quietest` its shortest one, in the same unit.
     """
     slower = max(reference) / quietest - 1 if quietest else 0.0
-    return (
-        [f"fixed work took {100 * slower:.0f} % longer than when the machine was quietest"]
-        if slower > MAX_SLOWER
-        else []
-    )
+    if slower <= MAX_SLOWER:
+        return []
+    return [f"the fixed work took {percent(slower, 0)} longer than when the machine was quietest"]
 
 
 def quieter(reference: Sequence[float], quietest: float | None) -> float:
     """Return the shortest time of the fixed work, of those around a block and the shortest so far."""
     return min([*reference, *([] if quietest is None else [quietest])])
-
-
-def _firmware_taints(before: int | None, after: int | None) -> list[str]:
-    if before is None or after is None:
-        return []
-    return throttled_since(before, after)
-
-
-def _clock_taints(before: Conditions, after: Conditions) -> list[str]:
-    if not before.khz or not after.khz or abs(after.khz / before.khz - 1) <= MAX_CLOCK_CHANGE:
-        return []
-    return [f"the clock changed from {before.khz / 1000:,.0f} to {after.khz / 1000:,.0f} MHz"]
-
-
-def _heat_taints(before: Conditions, after: Conditions) -> list[str]:
-    found = []
-    events = (after.throttle_events or 0) - (before.throttle_events or 0)
-    if events > 0:
-        found.append(f"the CPU throttled for its heat {events} time{'s' if events > 1 else ''}")
-    if after.celsius is not None and after.limit_celsius is not None and after.celsius >= after.limit_celsius:
-        found.append(f"at {after.celsius:.0f} °C the system slows itself down (limit {after.limit_celsius:.0f} °C)")
-    return found
-
-
-def _share_taints(watch: Watch) -> list[str]:
-    awake = watch.elapsed - watch.slept
-    if awake < SHORTEST_NS:
-        return []
-    share = watch.cpu_time / awake
-    if share >= MIN_CPU_SHARE:
-        return []
-    return [f"other processes had the CPU for {100 * (1 - share):.0f} % of the time"]
 
 
 def quality_warnings(single: Distribution, blocks: Sequence[Block]) -> list[str]:
@@ -98,12 +158,12 @@ def quality_warnings(single: Distribution, blocks: Sequence[Block]) -> list[str]
         if single.samples < needed and name != "p99.9"
     ]
     if (differing := spread_of_rounds(blocks)) > MAX_SPREAD:
-        found.append(f"the rounds differ by {100 * differing:.0f} % in p50")
+        found.append(f"the p50 of the rounds differs by {percent(differing, 0)}")
     tainted = [block for block in blocks if block.taints]
     if len(tainted) > MAX_TAINTED * len(blocks):
         # The same reason comes with other figures each time: one of them will do.
         reasons = {re.sub(r"\d+", "", reason): reason for block in tainted for reason in block.taints}
-        found.append(f"{len(tainted)} of {len(blocks)} rounds are tainted: {'; '.join(reasons.values())}")
+        found.append(f"{len(tainted)} of {len(blocks)} rounds tainted: {'; '.join(reasons.values())}")
     return found
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import TypeVar
 
 import msgspec
@@ -18,16 +19,22 @@ from edgemnist.arrays import Images
 from edgemnist.bench.baseline import (
     DEFAULT_MAX_SLOWDOWN,
     check_in_common,
-    check_max_slowdown,
     compare_with_baseline,
     read_baseline,
 )
 from edgemnist.bench.config import NULL, BenchConfig, Subject, evict, files_of, select_subjects
-from edgemnist.bench.process import Measured, measure, measure_undisturbed
+from edgemnist.bench.process import Measured, measure
 from edgemnist.bench.protocol import Scenario, WorkerReport, WorkerRequest
-from edgemnist.bench.quality import host_warnings, quality_warnings, quieter
-from edgemnist.bench.statistics import call_steps, histogram, images_a_second, median, summarise
-from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.bench.quality import (
+    call_steps,
+    histogram,
+    host_warnings,
+    images_a_second,
+    quality_warnings,
+    quieter,
+    summarise,
+)
+from edgemnist.errors import ArtifactError, UsageError, check_range
 from edgemnist.exports.directory import Exports
 from edgemnist.machine import busy_cpus, choose_cpus, host_facts, usable_cpus
 from edgemnist.progress import SILENT, Reporter
@@ -114,7 +121,7 @@ def bench_against(
     UsageError for a limit without a baseline, or where the two runs have nothing in common, and StorageError where
     `save` cannot be written.
     """
-    check_max_slowdown(max_slowdown)
+    check_range("--max-slowdown", max_slowdown, least=1)
     if max_slowdown is not None and baseline is None:
         raise UsageError("--max-slowdown has nothing to compare with", hint="Name an earlier run with --baseline.")
     earlier = None
@@ -141,7 +148,9 @@ def choose_subjects(
     exports: Exports, names: Sequence[str] | None, config: BenchConfig, reporter: Reporter = SILENT
 ) -> list[Subject]:
     """Return what `bench` measures, with each number of threads. Raises what `select_subjects` raises."""
-    selected = select_subjects(exports, names, keras=config.keras, reporter=reporter)
+    selected = select_subjects(
+        exports, names, keras=config.keras, keras_predict=config.keras_predict, reporter=reporter
+    )
     return [replace(subject, threads=count) for subject in selected for count in config.thread_counts]
 
 
@@ -158,20 +167,20 @@ def evaluation_images(exports: Exports) -> Images:
 
 def measure_all(
     subjects: Sequence[Subject], images: Images, config: BenchConfig, reporter: Reporter = SILENT
-) -> dict[str, list[Measured]]:
+) -> dict[str, list[Measured[WorkerReport]]]:
     """Return what was measured by `Subject.key`, one item a round.
 
     `images`, uint8 [N, 28, 28], are what the classifiers are asked about, a few hundred of them. Raises
     MeasurementError where a process dies.
     """
-    measured: dict[str, list[Measured]] = {subject.key: [] for subject in subjects}
+    measured: dict[str, list[Measured[WorkerReport]]] = {subject.key: [] for subject in subjects}
     turns = [turn for turn in interleave(subjects, config.rounds) if takes_part(*turn, config.rounds)]
     quietest: float | None = None
     with scratch_directory(images) as scratch, reporter.task("Measuring", len(turns)) as task:
         for done, (number, subject) in enumerate(turns):
             task.update(done, f"{subject.key}, round {number + 1} of {config.rounds}")
             request = request_for(subject, config, scratch)
-            one = measure_undisturbed(subject.key, request, config.repeats, quietest)
+            one = measure(subject.key, request, WorkerReport, repeats=config.repeats, quietest=quietest)
             measured[subject.key].append(one)
             quietest = quieter(one.report.reference, quietest)
     return measured
@@ -198,7 +207,8 @@ def cold_cache_starts(
         for done, subject in enumerate(subjects):
             task.update(done, subject.key)
             evict(files_of(subject.model.path, subject.runtime))
-            found[subject.key] = measure(subject.key, request_for(subject, short, scratch)).cold_start / 1e6
+            one = measure(subject.key, request_for(subject, short, scratch), WorkerReport)
+            found[subject.key] = one.cold_start / 1e6
     return found
 
 
@@ -241,7 +251,7 @@ def spread(images: Images, count: int) -> Images:
 
 def latency(
     subject: Subject,
-    rounds: Sequence[Measured],
+    rounds: Sequence[Measured[WorkerReport]],
     config: BenchConfig,
     baseline: float | None = None,
     cold_cache_start: float | None = None,
@@ -283,7 +293,7 @@ def latency(
     )
 
 
-def _block(measured: Measured) -> Block:
+def _block(measured: Measured[WorkerReport]) -> Block:
     after = measured.report.watch.after
     return Block(
         samples=len(measured.report.samples),
@@ -298,7 +308,7 @@ def _block(measured: Measured) -> Block:
 
 def _raw(
     subjects: Sequence[Subject],
-    measured: Mapping[str, Sequence[Measured]],
+    measured: Mapping[str, Sequence[Measured[WorkerReport]]],
     series: Callable[[WorkerReport], Sequence[int]],
 ) -> dict[str, list[list[float]]]:
     return {

@@ -14,6 +14,7 @@ from edgemnist.console.tables import (
     host_line,
     kilobytes,
     microseconds,
+    percent,
     quality,
     ratio,
     table,
@@ -30,53 +31,49 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
     compared = any(one.speedup is not None for one in result.results)
     latency = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", *(["vs Keras"] if compared else []))
     cost = table("artifact", "images/s", "first call", "load", "cold start", "peak RSS", "size")
-    for one in sorted(result.results, key=lambda one: one.p50_us):
-        latency.add_row(
-            _name(one),
-            f"[bold]{microseconds(one.p50_us)}[/]",
-            microseconds(one.p90_us),
-            microseconds(one.p99_us),
-            microseconds(one.p999_us),
-            microseconds(one.mean_us),
-            microseconds(one.min_us),
-            *([ratio(one.speedup)] if compared else []),
-        )
+    steps = table("artifact", "prepare", "invoke", "finish", "Python")
+    ordered = sorted(result.results, key=attrgetter("p50_us"))
+    for one in ordered:
+        p50, *others = map(microseconds, (one.p50_us, one.p90_us, one.p99_us, one.p999_us, one.mean_us, one.min_us))
+        latency.add_row(_name(one), f"[bold]{p50}[/]", *others, *([ratio(one.speedup)] if compared else []))
         cost.add_row(
             _name(one),
             f"{one.throughput_per_s:,.0f}",
             microseconds(one.first_call_us),
-            f"{one.load_ms:.1f} ms",
+            f"{one.load_ms:,.1f} ms",
             f"{one.cold_start_ms:,.0f} ms",
-            "–" if one.peak_rss_mb is None else f"{one.peak_rss_mb:.0f} MB",
+            "–" if one.peak_rss_mb is None else f"{one.peak_rss_mb:,.0f} MB",
             kilobytes(one.bytes),
         )
-    heading = (
-        f"One image, {_threads(result.results)}, fresh processes, "
-        f"at least {min(one.samples for one in result.results):,} timed calls each."
-    )
+        if one.steps is not None:
+            times = (one.steps.prepare_us, one.steps.invoke_us, one.steps.finish_us, one.steps.overhead_us)
+            steps.add_row(_name(one), *map(microseconds, times))
     parts: list[RenderableType] = [
-        Text(heading),
+        Text(
+            f"One image, {_threads(result.results)}, fresh processes, "
+            f"at least {min(one.samples for one in result.results):,} timed calls each."
+        ),
         latency,
         Text(f"Images a second in batches of {result.results[0].batch_size:,}."),
         cost,
     ]
-    parts += _steps(result)
+    if steps.row_count:
+        parts += [Text("Where the time of a call goes: each step alone, and what is left."), steps]
+    cold = [(_name(one), one.cold_cache_start_ms) for one in result.results if one.cold_cache_start_ms is not None]
+    if cold:
+        parts.append(Text(f"Cold start from the disk: {', '.join(f'{name} {ms:,.0f} ms' for name, ms in cold)}."))
     if result.harness_us is not None:
-        parts.append(Text(f"Of each latency, {result.harness_us:.2f} µs are the measuring itself.", style="dim"))
+        parts.append(Text(f"The measuring itself takes {result.harness_us:.2f} µs of each latency.", style="dim"))
     parts += [host_line(result.host), *quality(_warnings(result))]
-    if result.baseline is not None:
+    if result.baseline is None:
+        last = closing(f"{_name(ordered[0])} is the fastest: {microseconds(ordered[0].p50_us)} a call (p50).", step)
+    else:
         parts.append(_baseline(result.baseline))
-    return Group(*parts, _closing(result, step))
-
-
-def _closing(result: BenchResult, step: str) -> Text:
-    if result.baseline is not None and not result.baseline.passed:
         slower = ", ".join(one.name for one in result.baseline.changes if one.ratio.verdict == "slower")
-        return closing(f"Slower than in {result.baseline.file}: {slower}.", "", passed=False)
-    if result.baseline is not None:
-        return closing(f"Nothing is slower than in {result.baseline.file}.", step)
-    fastest = min(result.results, key=attrgetter("p50_us"))
-    return closing(f"{_name(fastest)} is the fastest: {microseconds(fastest.p50_us)} a call (p50).", step)
+        last = closing(f"Nothing is slower than in {result.baseline.file}.", step)
+        if not result.baseline.passed:
+            last = closing(f"Slower than in {result.baseline.file}: {slower}.", "", passed=False)
+    return Group(*parts, last)
 
 
 def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
@@ -97,26 +94,6 @@ def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
     return Group(Text("One image, each board on its own."), page, *faults, *notes, *hosts_facts, *quality(warnings))
 
 
-def _steps(result: BenchResult) -> list[RenderableType]:
-    """Return where the time goes, and cold starts from the disk, where that was measured."""
-    parts: list[RenderableType] = []
-    page = table("artifact", "prepare", "invoke", "finish", "Python")
-    for one in sorted(result.results, key=lambda one: one.p50_us):
-        if one.steps is not None:
-            times = (one.steps.prepare_us, one.steps.invoke_us, one.steps.finish_us, one.steps.overhead_us)
-            page.add_row(_name(one), *(microseconds(time) for time in times))
-    if page.row_count:
-        parts += [Text("Where the time of a call goes: each step alone, and what is left."), page]
-    starts = [
-        f"{_name(one)} {one.cold_cache_start_ms:,.0f} ms"
-        for one in result.results
-        if one.cold_cache_start_ms is not None
-    ]
-    if starts:
-        parts.append(Text(f"Cold start from the disk: {', '.join(starts)}."))
-    return parts
-
-
 def _baseline(comparison: BaselineComparison) -> RenderableType:
     page = table("artifact", "then", "now", "machine", "ratio [95 %]", "verdict", left=["verdict"])
     colors = {"slower": "bold red", "faster": "green", "unclear": "yellow", "same": ""}
@@ -130,10 +107,10 @@ def _baseline(comparison: BaselineComparison) -> RenderableType:
             Text(change.ratio.verdict, style=colors[change.ratio.verdict]),
         )
     heading = (
-        f"Against {comparison.file}; slower means by more than {comparison.max_slowdown:g}× and than the noise. "
-        "The ratio is that of p50, corrected for the machine: what the same fixed work took, now over then."
+        f"Against {comparison.file}: slower means by more than {comparison.max_slowdown:g}× and the noise. "
+        "The ratio is that of p50, corrected for the machine: how long the same fixed work took, now over then."
     )
-    noise = ", ".join(f"{one.name} ± {100 * (one.ratio.high - one.ratio.low) / 2:.1f} %" for one in comparison.changes)
+    noise = ", ".join(f"{one.name} ± {percent((one.ratio.high - one.ratio.low) / 2, 1)}" for one in comparison.changes)
     return Group(Text(heading), page, Text(f"Noise: {noise}."), *quality(comparison.warnings))
 
 

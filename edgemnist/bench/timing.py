@@ -1,4 +1,7 @@
-"""The timed loop."""
+"""The timed loop, and the scenarios of MLPerf Inference, and one of ours, as loops around a classifier.
+
+All of it runs in the process that measures, which imports NumPy only once it has been pinned.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,13 @@ import itertools
 import statistics
 import time
 from array import array
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from edgemnist.bench.protocol import DutyCycle, Offline, Server, Trial
+
+if TYPE_CHECKING:
+    from edgemnist.arrays import Images
 
 COST_CALLS: Final = 2_000
 """Calls of nothing, from which the cost of stretching a call is taken."""
@@ -91,3 +99,127 @@ def time_fixed_work() -> float:
 
     timed_calls(add, [None], samples=WARMUP_CALLS, nanoseconds=0)
     return statistics.median(timed_calls(add, [None], samples=CALLS, nanoseconds=NANOSECONDS))
+
+
+BATCHES: Final = 5
+"""Timed batches of each size, at the least."""
+QUERIES: Final = (1_000, 20_000)
+"""Least and most queries of a trial: the 99th percentile needs the one, a search the other."""
+TRIAL_SECONDS: Final = 0.25
+SEARCH_STEPS: Final = 8
+SEARCH_RANGE: Final = 100.0
+"""The search starts at this part of what calls without a pause achieve: 8 steps then end within 2 %."""
+SPIN_NS: Final = 1_000_000
+"""How long before its time a sleep ends, at the least: what the kernel's timers are late by is spent in a loop."""
+
+Ask = Callable[[Any], object]
+Sleep = Callable[[float], None]
+
+
+def offline(ask: Ask, images: Images, scenario: Offline) -> list[Trial]:
+    """Time batches of each size, made of `images`, uint8 [N, 28, 28], over and over."""
+    import numpy as np
+
+    trials = []
+    for size in scenario.batch_sizes:
+        batch = np.resize(images, (size, *images.shape[1:]))
+        ask(batch)
+        taken = timed_calls(ask, [batch], samples=BATCHES, nanoseconds=scenario.nanoseconds)
+        trials.append(Trial(setting=size, samples=list(taken)))
+    return trials
+
+
+def server(
+    ask: Ask, single: Sequence[Images], scenario: Server, typical: float, *, sleep: Sleep = time.sleep
+) -> list[Trial]:
+    """Try the rate that was asked for, and then search the highest that holds the limit of the 99th percentile.
+
+    `typical` is what a call takes without a pause, in nanoseconds. The search halves the range on a logarithmic scale;
+    all its trials are returned, in their order.
+    """
+    import numpy as np
+
+    trials = []
+    if scenario.rate is not None:
+        queries = calls_for(scenario.rate, typical, scenario.samples, scenario.nanoseconds)
+        samples = answer_poisson(ask, single, scenario.rate, queries, scenario.seed, sleep=sleep)
+        trials.append(Trial(setting=scenario.rate, samples=samples))
+    high = 1e9 / typical
+    low = high / SEARCH_RANGE
+    rate = low
+    for step in range(SEARCH_STEPS + 1):
+        queries = min(max(round(rate * TRIAL_SECONDS), QUERIES[0]), QUERIES[1])
+        samples = answer_poisson(ask, single, rate, queries, scenario.seed + step, sleep=sleep)
+        trials.append(Trial(setting=rate, samples=samples))
+        if np.percentile(samples, 99) <= scenario.limit:
+            low = rate
+        elif step == 0:
+            break
+        else:
+            high = rate
+        rate = (low * high) ** 0.5
+    return trials
+
+
+def calls_for(rate: float, typical: float, samples: int, nanoseconds: int) -> int:
+    """Return how many calls at `rate` a second take `nanoseconds`, `samples` at the least.
+
+    Calls that take `typical` nanoseconds each come no faster than one after the other, however high the rate.
+    """
+    return max(samples, round(min(rate / 1e9, 1 / typical) * nanoseconds))
+
+
+def answer_poisson(
+    ask: Ask, single: Sequence[Images], rate: float, queries: int, seed: int, *, sleep: Sleep = time.sleep
+) -> list[int]:
+    """Answer queries whose gaps are exponentially distributed, one after the other, and return how long each took.
+
+    The time of a query runs from when it was due, so it contains the wait for the queries before it: a loop that
+    started the clock later would leave out just the slow ones (coordinated omission).
+    """
+    import numpy as np
+
+    gaps = np.random.default_rng(seed).exponential(1e9 / rate, size=queries)
+    clock = time.perf_counter_ns
+    offsets = np.cumsum(gaps).astype(np.int64).tolist()
+    taken = array("q")
+    start = clock()
+    for offset, image in zip(offsets, itertools.cycle(single), strict=False):
+        due = start + offset
+        wait_until(due, sleep=sleep)
+        ask(image)
+        taken.append(clock() - due)
+    return list(taken)
+
+
+def duty_cycle(
+    ask: Ask, single: Sequence[Images], scenario: DutyCycle, typical: float, *, sleep: Sleep = time.sleep
+) -> list[Trial]:
+    """Time calls without a pause, `typical` nanoseconds each, and then calls between which the process sleeps."""
+    without = timed_calls(ask, single, samples=QUERIES[0], nanoseconds=0)
+    clock = time.perf_counter_ns
+    start, taken = clock(), array("q")
+    images = itertools.cycle(single)
+    for call in range(1, calls_for(scenario.rate, typical, scenario.samples, scenario.nanoseconds) + 1):
+        # Sleep to the end: a loop before the call would wake the CPU up, which is what is to be measured.
+        sleep(max(0.0, (start + call * 1e9 / scenario.rate - clock()) / 1e9))
+        image = next(images)
+        started = clock()
+        ask(image)
+        taken.append(clock() - started)
+    return [Trial(setting=0.0, samples=list(without)), Trial(setting=scenario.rate, samples=list(taken))]
+
+
+def wait_until(due: int, *, sleep: Sleep = time.sleep) -> None:
+    """Return at `due` of the clock `time.perf_counter_ns`, or at once where that has passed."""
+    clock = time.perf_counter_ns
+    left = due - clock()
+    if left > 2 * SPIN_NS:
+        sleep((left - SPIN_NS) / 1e9)
+    while clock() < due:
+        pass
+
+
+def typical_call(samples: Sequence[int]) -> float:
+    """Return what a call takes, in nanoseconds, from those that warmed up; the last half of them."""
+    return statistics.median(samples[len(samples) // 2 :])

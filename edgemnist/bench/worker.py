@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgemnist.bench import timing
 from edgemnist.bench.protocol import (
     Failure,
     Offline,
@@ -169,18 +170,16 @@ def time_steps(ready: Ready) -> dict[str, list[int]]:
 
 def play(scenario: Scenario, request: WorkerRequest, ready: Ready) -> ScenarioReport:
     """Run a scenario, between two times of the fixed work."""
-    from edgemnist.bench import loadgen
-
     ask, single = ready.ask, ready.single
-    typical = loadgen.typical_call(ready.warmup) * request.slowdown
+    typical = timing.typical_call(ready.warmup) * request.slowdown
     sleeper = Sleeper()
 
     def trials() -> list[Trial]:
         if isinstance(scenario, Offline):
-            return loadgen.offline(ask, ready.images, scenario)
+            return timing.offline(ask, ready.images, scenario)
         if isinstance(scenario, Server):
-            return loadgen.server(ask, single, scenario, typical, sleep=sleeper.sleep)
-        return loadgen.duty_cycle(ask, single, scenario, typical, sleep=sleeper.sleep)
+            return timing.server(ask, single, scenario, typical, sleep=sleeper.sleep)
+        return timing.duty_cycle(ask, single, scenario, typical, sleep=sleeper.sleep)
 
     before = time_fixed_work()
     # The fixed work has taken the model's place in the caches.
@@ -189,7 +188,13 @@ def play(scenario: Scenario, request: WorkerRequest, ready: Ready) -> ScenarioRe
     if sleeper.slept:
         # Else the fixed work would tell of a clock that is still asleep.
         timed_calls(ask, single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
-    return ScenarioReport(trials=found, typical=typical, watch=watch, reference=[before, time_fixed_work()])
+    return ScenarioReport(
+        answered_at=ready.answered_at,
+        trials=found,
+        typical=typical,
+        watch=watch,
+        reference=[before, time_fixed_work()],
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
-"""`edgemnist compare`."""
+"""`edgemnist compare`: its options and its page."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
 from edgemnist.errors import EXIT_GATE_MISSED
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.bench import PairResult
 
 app = command_app()
 
@@ -22,13 +27,15 @@ def compare(
     max_slowdown: Annotated[
         float | None,
         typer.Option(
-            "--max-slowdown", metavar="RATIO", help="Exit 1 where the first is slower than that, beyond noise."
+            "--max-slowdown",
+            metavar="RATIO",
+            help="Exit 1 if the first is slower by more than this ratio and the noise.",
         ),
     ] = None,
     threads: options.Threads = 1,
     samples: options.Samples = 1000,
     seconds: options.Seconds = 1.0,
-    rounds: Annotated[int, typer.Option("--rounds", help="Rounds, each with a fresh process for either.")] = 10,
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds, each with a fresh process for each model.")] = 10,
     repeats: options.Repeats = 1,
     save: options.Save = None,
     exports: options.Exports = None,
@@ -38,7 +45,6 @@ def compare(
     from edgemnist.bench.config import BenchConfig
     from edgemnist.compare.run import compare as run
     from edgemnist.compare.run import open_for
-    from edgemnist.compare.screen import compare_page
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import check_output
@@ -53,3 +59,32 @@ def compare(
     show(result, lambda: compare_page(result), json=json)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def compare_page(result: PairResult) -> RenderableType:
+    """Draw both sides of a pair, and what they say about each other."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console import tables
+    from edgemnist.results.bench import subject_key
+
+    page = tables.table("artifact", "runtime", "p50", "p90", "p99", "min", "size", left=["runtime"])
+    sides, ratio = (result.first, result.second), result.ratio
+    for one in sides:
+        p50, *others = map(tables.microseconds, (one.p50_us, one.p90_us, one.p99_us, one.min_us))
+        name = subject_key(one.name, one.runtime, one.threads)
+        page.add_row(name, one.runtime, f"[bold]{p50}[/]", *others, tables.kilobytes(one.bytes))
+    if ratio.low <= 1 <= ratio.high:
+        says = f"no difference beyond the noise of {tables.percent((ratio.high - ratio.low) / 2, 1)}"
+    else:
+        says = "slower" if ratio.low > 1 else "faster"
+    sentence = f"{result.first.name} takes {tables.with_interval(ratio)} the time of {result.second.name}: {says}."
+    warnings = [*result.warnings, *(f"{one.name}: {'; '.join(one.warnings)}" for one in sides if one.warnings)]
+    return Group(
+        Text(f"In turns, {tables.count(result.rounds, 'round')}, a fresh process for each."),
+        page,
+        tables.host_line(result.host),
+        *tables.quality(warnings),
+        tables.closing(sentence, "", passed=result.passed),
+    )

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from edgemnist.bench.baseline import check_max_slowdown, compare_rounds
+from edgemnist.bench.baseline import compare_rounds
 from edgemnist.bench.config import BenchConfig, Subject
 from edgemnist.bench.quality import host_warnings
 from edgemnist.bench.run import evaluation_images, latency, measure_all
@@ -45,7 +45,7 @@ def compare(
     Raises UsageError for fewer than three rounds, and whatever `Exports.model`, `measure_all` and `write_file` raise.
     """
     check_range("--rounds", config.rounds, least=FEWEST_ROUNDS)
-    check_max_slowdown(max_slowdown)
+    check_range("--max-slowdown", max_slowdown, least=1)
     ours, theirs = (Subject(model=exports.model(name, reporter), threads=config.threads) for name in (first, second))
     if theirs.key == ours.key:
         # A file against itself shows how large the noise is.

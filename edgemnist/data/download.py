@@ -1,28 +1,24 @@
-"""Downloading a data set of a few megabytes, and where data sets are kept between runs."""
+"""Downloading a data set of a few megabytes from mirrors, some of which may be dead, slow or wrong."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import queue
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from http.client import HTTPException, HTTPResponse
+from typing import Final
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from edgemnist import __version__
 from edgemnist.data.idx import GZIP_MAGIC
-from edgemnist.errors import DataError, StorageError
+from edgemnist.errors import DataError
 from edgemnist.progress import Reporter
-from edgemnist.storage import write_file
-
-if TYPE_CHECKING:
-    from http.client import HTTPResponse
 
 REACH_TIMEOUT_S: Final = 4.0
 """For the first answer of any mirror: without a network this is noticed within 5 s, name resolution included."""
@@ -34,7 +30,8 @@ ROUNDS: Final = 2
 """Over all mirrors for a file: a connection that was cut is often fine the second time."""
 MAX_BYTES: Final = 64_000_000
 """Of a file, packed and unpacked: the largest has 47 MB unpacked."""
-_CHUNK: Final = 1 << 16
+FAILURES: Final = (OSError, HTTPException, ValueError)
+"""What urllib raises for anything that a network or a server can do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,44 +45,33 @@ class RemoteFile:
     """Of the contents, unpacked."""
 
 
+FILES = (
+    RemoteFile(
+        name="train-images-idx3-ubyte.gz",
+        bytes=9_912_422,
+        sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    RemoteFile(
+        name="train-labels-idx1-ubyte.gz",
+        bytes=28_881,
+        sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    RemoteFile(
+        name="t10k-images-idx3-ubyte.gz",
+        bytes=1_648_877,
+        sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    RemoteFile(
+        name="t10k-labels-idx1-ubyte.gz",
+        bytes=4_542,
+        sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+)
+"""The four of MNIST."""
+
+
 class UnreachableError(DataError):
     """No mirror answered, or none delivered a whole file."""
-
-
-class _WrongContentError(Exception):
-    """The mirror has another file under this name."""
-
-
-def cache_directory(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """Return the user's cache directory for edgemnist, which may not exist yet.
-
-    `$EDGEMNIST_CACHE`, or what the system prescribes: the XDG base directories on Linux, `~/Library/Caches` on macOS,
-    `%LOCALAPPDATA%` on Windows.
-    """
-    if chosen := environ.get("EDGEMNIST_CACHE"):
-        return Path(chosen)
-    try:
-        home = Path.home()
-    except RuntimeError:
-        # A container may run under a user that has no home.
-        return Path(tempfile.gettempdir()) / "edgemnist"
-    if platform == "win32":
-        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "edgemnist" / "Cache"
-    if platform == "darwin":
-        return home / "Library" / "Caches" / "edgemnist"
-    # The XDG specification says to ignore a path that is not absolute.
-    xdg = Path(environ.get("XDG_CACHE_HOME", ""))
-    return (xdg if xdg.is_absolute() else home / ".cache") / "edgemnist"
-
-
-def keep(directory: Path, files: Mapping[str, bytes], reporter: Reporter) -> None:
-    """Write files for the next run. If that is impossible, a notice says so: a cache is a convenience."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_file(directory / name, data)
-    except (OSError, StorageError) as error:
-        reporter.notice(f"The data could not be cached for the next run: {error}.")
 
 
 def fetch(
@@ -105,15 +91,14 @@ def fetch(
     mirror that has it.
     """
     first = _first_to_answer(mirrors, files[0].name, reach_timeout)
-    ordered = [first, *(mirror for mirror in mirrors if mirror != first)]
+    ordered = sorted(mirrors, key=lambda mirror: mirror != first)
     contents: dict[str, bytes] = {}
-    with reporter.task(f"Downloading from {_host(first)}", total=sum(file.bytes for file in files)) as task:
+    with reporter.task(f"Downloading from {urlsplit(first).netloc}", total=sum(file.bytes for file in files)) as task:
         for file in files:
             before = sum(map(len, contents.values()))
 
             def show(received: int, file: RemoteFile = file, before: int = before) -> None:
-                words = f"{file.name} {received / 1e6:.1f} of {file.bytes / 1e6:.1f} MB"
-                task.update(before + received, words)
+                task.update(before + received, f"{file.name} {received / 1e6:.1f} of {file.bytes / 1e6:.1f} MB")
 
             contents[file.name] = _fetch_file(file, ordered, (read_timeout, file_timeout), show)
     return contents
@@ -121,14 +106,14 @@ def fetch(
 
 def _first_to_answer(mirrors: Sequence[str], name: str, timeout: float) -> str:
     """Return the mirror that answers first; all are asked at once, so that dead ones cost nothing."""
-    answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[str, Exception | None]] = queue.SimpleQueue()
 
     def ask(mirror: str) -> None:
         try:
             with _open(mirror + name, timeout, "HEAD"):
-                answers.put((mirror, ""))
-        except _failures() as error:
-            answers.put((mirror, _reason(error)))
+                answers.put((mirror, None))
+        except FAILURES as error:
+            answers.put((mirror, error))
 
     for mirror in mirrors:
         # A daemon, since nothing else ends a name resolution that hangs.
@@ -141,9 +126,9 @@ def _first_to_answer(mirrors: Sequence[str], name: str, timeout: float) -> str:
         except queue.Empty:
             reasons.append(f"no answer within {timeout:g} s")
             break
-        if not failure:
+        if failure is None:
             return mirror
-        reasons.append(failure)
+        reasons.append(_reason(failure))
     raise UnreachableError(f"No mirror can be reached ({_joined(reasons) or 'none is known'})")
 
 
@@ -154,68 +139,58 @@ def _fetch_file(
     failures: list[str] = []
     wrong: list[str] = []
     for mirror in [*mirrors] * ROUNDS:
-        if _host(mirror) in wrong:
+        if mirror in wrong:
             continue
         try:
-            return _get(mirror + file.name, file.sha256, timeouts, show)
-        except _WrongContentError:
-            wrong.append(_host(mirror))
-        except _failures() as error:
+            data = _get(mirror + file.name, *timeouts, show)
+        except FAILURES as error:
             failures.append(_reason(error))
+            continue
+        if content_sha256(data) == file.sha256:
+            return data
+        wrong.append(mirror)
     if wrong:
+        hosts = " and ".join(urlsplit(mirror).netloc for mirror in wrong)
         raise DataError(
-            f"{file.name} from {' and '.join(wrong)} is not the published file: its SHA-256 differs",
+            f"{file.name} from {hosts} is not the published file: its SHA-256 differs",
             hint="Get the four files elsewhere, and name their directory with --data DIR.",
         )
     raise UnreachableError(f"{file.name} could not be downloaded ({_joined(failures)})")
 
 
-def _get(url: str, sha256: str, timeouts: tuple[float, float], show: Callable[[int], None]) -> bytes:
-    """Return a file. Raises _WrongContentError, or one of `_failures` if the connection ends early."""
-    read_timeout, file_timeout = timeouts
+def _get(url: str, read_timeout: float, file_timeout: float, show: Callable[[int], None]) -> bytes:
+    """Return a file, at most `MAX_BYTES` of it. Raises one of FAILURES if the connection ends early or is too slow."""
     deadline = time.monotonic() + file_timeout
     data = bytearray()
     with _open(url, read_timeout) as response:
-        length = response.headers.get("Content-Length")
-        while chunk := response.read1(_CHUNK):
+        length = int(response.headers.get("Content-Length") or 0)
+        while len(data) <= MAX_BYTES and (chunk := response.read1(1 << 16)):
             data += chunk
-            if len(data) > MAX_BYTES:
-                raise _WrongContentError
             if time.monotonic() > deadline:
                 raise TimeoutError
             show(len(data))
-    if length is not None and len(data) < int(length):
-        raise ConnectionError(f"the connection ended after {len(data):,} of {int(length):,} bytes")
-    if content_sha256(data) != sha256:
-        raise _WrongContentError
+    if len(data) < min(length, MAX_BYTES):
+        raise ConnectionError(f"the connection ended after {len(data):,} of {length:,} bytes")
     return bytes(data)
 
 
-def content_sha256(data: bytes | bytearray) -> str:
+def content_sha256(data: bytes) -> str:
     """Return the SHA-256 of a file's contents, unpacked if they are gzipped.
 
     Empty if the gzip data is damaged or unpacks to more than `MAX_BYTES`.
     """
-    import gzip
-    import zlib
-
-    digest, size = hashlib.sha256(), 0
-    stream = gzip.GzipFile(fileobj=io.BytesIO(data)) if data.startswith(GZIP_MAGIC) else io.BytesIO(data)
-    try:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-            if size > MAX_BYTES:
-                return ""
-    except (OSError, EOFError, zlib.error):
-        return ""
-    return digest.hexdigest()
+    if data.startswith(GZIP_MAGIC):
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            data = stream.decompress(data, MAX_BYTES)
+        except zlib.error:
+            return ""
+        if not stream.eof:
+            return ""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _open(url: str, timeout: float, method: str = "GET") -> HTTPResponse:
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
     # Packed by us or not at all: a length that the server counts differently would look like a cut connection.
     headers = {"User-Agent": f"edgemnist/{__version__}", "Accept-Encoding": "identity"}
     request = Request(url, headers=headers, method=method)  # noqa: S310 - the URLs are those of `sources`
@@ -228,13 +203,6 @@ def _open(url: str, timeout: float, method: str = "GET") -> HTTPResponse:
     return response
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what urllib raises for anything that a network or a server can do."""
-    from http.client import HTTPException
-
-    return (OSError, HTTPException, ValueError)
-
-
 def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", None) or error
     return "timed out" if isinstance(reason, TimeoutError) else str(getattr(reason, "strerror", None) or reason)
@@ -243,9 +211,3 @@ def _reason(error: Exception) -> str:
 def _joined(reasons: Sequence[str]) -> str:
     # Mirrors mostly fail for the same reason, which need be read only once.
     return "; ".join(dict.fromkeys(reasons))
-
-
-def _host(mirror: str) -> str:
-    from urllib.parse import urlsplit
-
-    return urlsplit(mirror).netloc

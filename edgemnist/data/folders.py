@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from edgemnist.arrays import IMAGE_SIDE, Labels
-from edgemnist.data.dataset import Dataset, Split, identified
-from edgemnist.data.sampling import random_order, stratified_split
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.console.tables import count
+from edgemnist.data.dataset import Dataset, Split, identified, random_order, stratified_split
 from edgemnist.errors import DataError
 from edgemnist.progress import Reporter, Task
 
@@ -45,17 +45,19 @@ def read_image_directory(directory: Path, reporter: Reporter) -> Dataset | None:
         raise DataError(f"{folders['test']} has classes that train/ lacks: {', '.join(unknown)}", hint=_LAYOUT)
 
     labels = list(train_files)
-    with reporter.task(f"Reading {directory}", total=_count(train_files) + _count(test_files)) as task:
+    with reporter.task(
+        f"Reading {directory}", total=sum(map(len, [*train_files.values(), *test_files.values()]))
+    ) as task:
         train, train_inverted = _read(train_files, labels, task, done=0)
         test, test_inverted = _read(test_files, labels, task, done=len(train)) if test_files else (None, 0)
     if inverted := train_inverted + test_inverted:
-        reporter.notice(f"{inverted:,} pictures were dark on light, and were inverted")
+        reporter.notice(f"Inverted {count(inverted, 'picture')} that had dark digits on light paper")
 
     if test is None:
         train_indices, test_indices = stratified_split(np.array(labels)[train.labels], TEST_SHARE, SPLIT_SEED)
-        train, test = _take(train, train_indices), _take(train, test_indices)
+        train, test = train.take(train_indices), train.take(test_indices)
     else:
-        train, test = (_take(split, random_order(len(split), SPLIT_SEED)) for split in (train, test))
+        train, test = (split.take(random_order(len(split), SPLIT_SEED)) for split in (train, test))
     return identified(train, test, labels, source=f"pictures in {directory.resolve().name}/")
 
 
@@ -74,7 +76,7 @@ def _class_files(root: Path, reporter: Reporter) -> ClassFiles:
         if not files[folder.name]:
             raise DataError(f"{folder} holds no PNG or JPEG files", hint=_LAYOUT)
     if ignored:
-        reporter.notice(f"{ignored:,} entries of {root} are neither PNG nor JPEG files, and were ignored")
+        reporter.notice(f"Ignored {count(ignored, 'entry', 'entries')} of {root}: neither PNG nor JPEG files")
     return files
 
 
@@ -92,14 +94,6 @@ def _read(files: ClassFiles, labels: Sequence[str], task: Task, *, done: int) ->
         inverted += normalized.inverted
         task.update(done + index + 1)
     return Split(images, np.array([label for _, label in paths], dtype=np.int64)), inverted
-
-
-def _take(split: Split, indices: Labels) -> Split:
-    return Split(split.images[indices], split.labels[indices])
-
-
-def _count(files: ClassFiles) -> int:
-    return sum(map(len, files.values()))
 
 
 def _visible(directory: Path) -> Iterator[Path]:

@@ -12,14 +12,13 @@ import re
 import struct
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import IMAGE_SIDE, Images, Labels
+from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.errors import DataError
 
@@ -77,46 +76,35 @@ def decode_idx(data: bytes, name: str, rank: int) -> npt.NDArray[np.uint8]:
     Raises DataError, naming the file, if the contents are empty, truncated, too long, damaged, of another type or
     of another number of dimensions.
     """
-    if not data:
-        raise DataError(f"{name} is empty", hint=_AGAIN)
-    if data.startswith(GZIP_MAGIC):
-        shape, body = _decode_gzip(data, name, rank)
-    else:
-        shape, body = _decode_stream(io.BytesIO(data), name, rank, capacity=len(data))
-    return np.frombuffer(body, dtype=np.uint8).reshape(shape)
-
-
-def _decode_gzip(data: bytes, name: str, rank: int) -> tuple[tuple[int, ...], bytes]:
     import gzip
     import zlib
 
+    if not data:
+        raise DataError(f"{name} is empty", hint=_AGAIN)
+    packed, body = data.startswith(GZIP_MAGIC), b""
+    capacity = len(data) * (_MAX_EXPANSION if packed else 1)
+    stream = gzip.GzipFile(fileobj=io.BytesIO(data)) if packed else io.BytesIO(data)
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            return _decode_stream(stream, name, rank, capacity=len(data) * _MAX_EXPANSION)
+        shape = _read_shape(stream, name, rank)
+        size = math.prod(shape)
+        if size <= capacity:
+            body = stream.read(size + 1)
     except EOFError as error:
         raise DataError(f"{name} is truncated: its gzip data ends early", hint=_AGAIN) from error
     except (OSError, zlib.error, struct.error) as error:
         raise DataError(f"{name} is damaged gzip data: {error}", hint=_AGAIN) from error
-
-
-def _decode_stream(
-    stream: IO[bytes] | io.BufferedIOBase, name: str, rank: int, *, capacity: int
-) -> tuple[tuple[int, ...], bytes]:
-    shape = _read_shape(stream, name, rank)
-    size = math.prod(shape)
     if size == 0:
         raise DataError(f"{name} holds no {_CONTENTS.get(rank, 'values')}", hint=_AGAIN)
     if size > capacity:
         raise DataError(f"{name} is truncated or damaged: its header promises {size:,} bytes", hint=_AGAIN)
-    body = stream.read(size + 1)
     if len(body) < size:
         raise DataError(f"{name} is truncated: {len(body):,} of {size:,} bytes are there", hint=_AGAIN)
     if len(body) > size:
         raise DataError(f"{name} is damaged: it is longer than its header says", hint=_AGAIN)
-    return shape, body
+    return np.frombuffer(body, dtype=np.uint8).reshape(shape)
 
 
-def _read_shape(stream: IO[bytes] | io.BufferedIOBase, name: str, rank: int) -> tuple[int, ...]:
+def _read_shape(stream: io.BufferedIOBase, name: str, rank: int) -> tuple[int, ...]:
     magic = stream.read(_MAGIC_BYTES)
     if len(magic) < _MAGIC_BYTES or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
         unzipped = ", and not gzipped either" if name.endswith(".gz") else ""
@@ -144,8 +132,7 @@ _NAME: Final = re.compile(
 _ROLES: Final = ("train-images", "train-labels", "test-images", "test-labels")
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """A file that has been read."""
 
     name: str
@@ -223,43 +210,37 @@ def decode_idx_set(
 
     Raises DataError, naming the file, if they are damaged or do not fit each other.
     """
-    images = {split: _images(contents[f"{split}-images"], transposed=transposed) for split in ("train", "test")}
-    values = {split: _values(contents, split, len(images[split])) for split in ("train", "test")}
-    classes = np.unique(values["train"])
+    images, values = _images_and_values(contents, "train", transposed=transposed)
+    test_images, test_values = _images_and_values(contents, "test", transposed=transposed)
+    classes = np.unique(values)
     if len(classes) == 1:
         raise DataError(
             f"{contents['train-labels'].name} has a single class, {classes[0]}",
             hint="A classifier needs at least two.",
         )
-    labels = {split: _indices(values[split], classes, contents[f"{split}-labels"].name) for split in values}
-    train, test = (Split(images[split], labels[split]) for split in ("train", "test"))
+    if unknown := np.setdiff1d(test_values, classes).tolist():
+        raise DataError(
+            f"{contents['test-labels'].name} has classes that the training labels lack: {', '.join(map(str, unknown))}",
+            hint="The files come from different sets, or one of them is damaged.",
+        )
+    train = Split(images, np.searchsorted(classes, values).astype(np.int64))
+    test = Split(test_images, np.searchsorted(classes, test_values).astype(np.int64))
     known = names or {}
     return identified(train, test, [known.get(int(value), str(value)) for value in classes], source=source)
 
 
-def _images(content: Content, *, transposed: bool) -> Images:
-    images = decode_images(content.data, content.name)
-    return np.ascontiguousarray(images.transpose(0, 2, 1)) if transposed else images
-
-
-def _values(contents: Mapping[str, Content], split: str, images: int) -> npt.NDArray[np.uint8]:
-    content = contents[f"{split}-labels"]
-    values = decode_labels(content.data, content.name)
-    if len(values) != images:
+def _images_and_values(
+    contents: Mapping[str, Content], split: str, *, transposed: bool
+) -> tuple[Images, npt.NDArray[np.uint8]]:
+    packed_images, packed_labels = contents[f"{split}-images"], contents[f"{split}-labels"]
+    images = decode_images(packed_images.data, packed_images.name)
+    values = decode_labels(packed_labels.data, packed_labels.name)
+    if len(values) != len(images):
         raise DataError(
-            f"{contents[f'{split}-images'].name} holds {images:,} images, and {content.name} {len(values):,} labels",
+            f"{packed_images.name} holds {len(images):,} images, and {packed_labels.name} {len(values):,} labels",
             hint="The files come from different sets, or one of them is incomplete.",
         )
-    return values
-
-
-def _indices(values: npt.NDArray[np.uint8], names: npt.NDArray[np.uint8], file: str) -> Labels:
-    if unknown := sorted(set(np.unique(values).tolist()) - set(names.tolist())):
-        raise DataError(
-            f"{file} has classes that the training labels lack: {', '.join(map(str, unknown))}",
-            hint="The files come from different sets, or one of them is damaged.",
-        )
-    return np.searchsorted(names, values).astype(np.int64)
+    return np.ascontiguousarray(images.transpose(0, 2, 1)) if transposed else images, values
 
 
 def _mapping(directory: Path, set_name: str) -> dict[int, str]:

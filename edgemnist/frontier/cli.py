@@ -1,13 +1,18 @@
-"""`edgemnist frontier`."""
+"""`edgemnist frontier`: its options and its page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.pipeline import FrontierResult
 
 app = command_app()
 
@@ -37,14 +42,13 @@ def frontier(
 ) -> None:
     """Train several sizes, export each to int8 and int4, verify, bench, and show which are worth their bytes.
 
-    Run it again after an interruption: it goes on where it was.
+    Run it again after an interruption: it continues where it stopped.
     """
     from edgemnist.bench.config import BenchConfig
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.frontier.run import DEFAULT_SIZES, FrontierConfig
-    from edgemnist.frontier.screen import frontier_page
 
     config = FrontierConfig(
         sizes=tuple(options.units([one], "--size") for one in size) if size else DEFAULT_SIZES,
@@ -60,3 +64,38 @@ def frontier(
 
         result = run(dataset, config, directory, reporter)
     show(result, lambda: frontier_page(result, directory), json=json)
+
+
+def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
+    """Draw a line for each artifact, from the smallest to the largest."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import closing, count, kilobytes, microseconds, percent, quality, table, verdict
+
+    columns = ("units", "artifact", "size", "accuracy", "flips", "p50", "best", "gate")
+    page = table(*columns, left=["artifact", "best", "gate"])
+    for row in result.rows:
+        best = " ".join(word for word, holds in (("size", row.smallest), ("p50", row.fastest)) if holds)
+        page.add_row(
+            "-".join(map(str, row.hidden)),
+            row.name,
+            kilobytes(row.bytes),
+            percent(row.accuracy),
+            str(row.flips),
+            microseconds(row.p50_us),
+            best,
+            verdict(passed=row.passed),
+        )
+    legend = Text(
+        f"best: of those that passed, no other is as small (or as fast) and as accurate · recipe {result.recipe}, "
+        f"seed {result.seed}, {result.images:,} test images · {directory / result.picture}",
+        style="dim",
+    )
+    worthy = [row for row in result.rows if row.smallest]
+    if not worthy:
+        last = closing("No network passed its gate.", "", passed=False)
+    else:
+        step = f"edgemnist recommend --exports {directory / worthy[0].directory}"
+        last = closing(f"Worth their bytes: {len(worthy)} of {count(len(result.rows), 'artifact')}.", step)
+    return Group(page, *quality(result.warnings), legend, last)

@@ -1,8 +1,8 @@
-"""What `edgemnist frontier` was asked for."""
+"""`edgemnist frontier`: networks of several sizes side by side, and the picture of what each costs and is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +11,14 @@ import msgspec
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench
+from edgemnist.console.tables import percent
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ManifestError, StorageError, UsageError
 from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.manifest import Artifact, read_manifest
-from edgemnist.frontier.picture import frontier_png
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.figures import new_figure, png
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.base import read_result
 from edgemnist.results.bench import BenchResult
@@ -27,13 +28,13 @@ from edgemnist.results.verify import VerifyResult
 from edgemnist.storage import commit_files
 from edgemnist.train.model import parameters_of
 from edgemnist.train.recipes import TrainConfig, plan_for
-from edgemnist.train.record import TRAINING_FILE
-from edgemnist.train.run import can_resume, train
+from edgemnist.train.run import TRAINING_FILE, can_resume, train
 from edgemnist.verify.run import verify
 
 if TYPE_CHECKING:
-    from edgemnist.train.distillation import Teachers
+    from matplotlib.axes import Axes
 
+    from edgemnist.train.distillation import Teachers
 
 DEFAULT_SIZES = ((16,), (32,), (64,), (128,), (256,), (512,))
 """Units of the hidden layers of each network."""
@@ -99,7 +100,7 @@ def make_network(
         trained = train(dataset, training, directory, reporter, resume=resume, teachers=teachers)
         if trained.interrupted:
             raise KeyboardInterrupt
-    if _artifacts(directory, trained) is None:
+    if not _exported(directory, trained):
         exported = ExportConfig.of(format=FORMAT, quantizations=QUANTIZATIONS)
         export_model(exported, dataset, directory, reporter)
     exports = Exports.open(directory)
@@ -130,12 +131,10 @@ def _finished_training(
     return trained if done and found == asked and model is not None and model.sha256 == trained.sha256 else None
 
 
-def _artifacts(directory: Path, trained: TrainResult) -> list[Artifact] | None:
-    """Return the artifacts of the trained model, or None where one of them is missing."""
-    recorded = {artifact.name: artifact for artifact in read_manifest(directory).artifacts}
-    found = [recorded[name] for name in NAMES if name in recorded and (directory / recorded[name].file).exists()]
-    fresh = [artifact for artifact in found if artifact.model_sha256 == trained.sha256]
-    return fresh if len(fresh) == len(NAMES) else None
+def _exported(directory: Path, trained: TrainResult) -> bool:
+    """Return whether all artifacts of the trained model are there."""
+    ours = [one for one in read_manifest(directory).artifacts if one.model_sha256 == trained.sha256]
+    return {one.name for one in ours if (directory / one.file).exists()}.issuperset(NAMES)
 
 
 def undominated(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
@@ -219,3 +218,54 @@ def _compared(rows: list[FrontierRow]) -> list[FrontierRow]:
         msgspec.structs.replace(row, smallest=smallest.get(id(row), False), fastest=fastest.get(id(row), False))
         for row in rows
     ]
+
+
+COLORS = {"tflite-int8": "tab:blue", "tflite-int4": "tab:orange"}
+MARKERS = {"tflite-int8": "o", "tflite-int4": "s"}
+
+
+def frontier_png(result: FrontierResult) -> bytes:
+    """Return a PNG with both costs side by side; what none is better than is joined by a line."""
+    figure = new_figure(10, 4.4)
+    figure.suptitle(f"recipe {result.recipe}, seed {result.seed}, {result.images:,} test images")
+    by_bytes, by_latency = figure.subplots(1, 2, sharey=True)
+    _draw(by_bytes, result.rows, lambda row: row.bytes / 1000, lambda row: row.smallest)
+    by_bytes.set(xlabel="file (KB)", ylabel="accuracy")
+    _draw(by_latency, result.rows, lambda row: row.p50_us, lambda row: row.fastest)
+    by_latency.set(xlabel="one image, p50 (µs)")
+    by_bytes.yaxis.set_major_formatter(lambda share, _: percent(share))
+    by_bytes.legend(loc="lower right")
+    return png(figure)
+
+
+def _draw(
+    axes: Axes,
+    rows: list[FrontierRow],
+    cost: Callable[[FrontierRow], float],
+    is_best: Callable[[FrontierRow], bool],
+) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    best = sorted(filter(is_best, rows), key=cost)
+    axes.plot([cost(row) for row in best], [row.accuracy for row in best], color="0.6", linewidth=1.2, zorder=1)
+    for name, color in COLORS.items():
+        chosen = [row for row in rows if row.name == name]
+        axes.scatter(
+            [cost(row) for row in chosen],
+            [row.accuracy for row in chosen],
+            color=color,
+            marker=MARKERS[name],
+            label=name,
+            zorder=2,
+        )
+    for row in rows:
+        units = "-".join(map(str, row.hidden))
+        axes.annotate(
+            units, (cost(row), row.accuracy), xytext=(5, -9), textcoords="offset points", fontsize=8, color="0.25"
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.12, y=0.12)
+    axes.grid(alpha=0.3)

@@ -85,6 +85,13 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
         if (latency := latencies.get((parity.name, parity.sha256)))
     ]
     candidates.sort(key=lambda one: one.p50_us)
+    then, now = benched.host.get("cpu"), host.get("cpu")
+    elsewhere = (
+        [f"the latencies were measured on another machine ({then}; this one is {now}): run edgemnist bench here"]
+        if then != now
+        else []
+    )
+    chosen = [f"{one.name}: {warning}" for one in benched.results if one.name == name for warning in one.warnings]
     return RecommendResult(
         recommended=name,
         reason=reason,
@@ -97,7 +104,7 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
         ],
         candidates=candidates,
         host=dict(host),
-        warnings=[*_host_warnings(benched, host), *host_warnings(host), *_chosen_warnings(benched, name)],
+        warnings=[*elsewhere, *host_warnings(host), *chosen],
     )
 
 
@@ -127,7 +134,7 @@ def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:
     if lost and chosen.mcnemar_p is not None:
         chance = ", no more than chance explains" if chosen.mcnemar_p >= SIGNIFICANT else ", more than chance explains"
         chance += f" (McNemar's exact test, p {chosen.mcnemar_p:.2g})"
-    changed = f"{chosen.flips} of {verified.images:,} labels changed"
+    changed = f"{chosen.flips:,} of {verified.images:,} labels changed"
     return [f"It is {against} the {verified.reference}{chance}: {changed}."]
 
 
@@ -136,7 +143,7 @@ def _cache_facts(candidates: list[Candidate], name: str | None) -> list[str]:
     if chosen is None:
         return []
     if chosen.fits_in is None:
-        return ["No cache that was found holds its file: its weights come from memory at every call."]
+        return ["None of the caches found here holds its file: its weights come from memory at every call."]
     larger = [one.name for one in candidates if one.bytes > chosen.bytes and one.fits_in != chosen.fits_in]
     comparison = f", which {', '.join(larger)} do{'es' if len(larger) == 1 else ''} not" if larger else ""
     return [f"Its {chosen.bytes / 1000:,.0f} KB fit in the {chosen.fits_in} cache{comparison}."]
@@ -146,7 +153,7 @@ def _instruction_fact(host: Mapping[str, Any]) -> str:
     found = [words for flag, words in DOT_PRODUCTS.items() if flag in host.get("flags", [])]
     if found:
         return f"This CPU has instructions for int8 ({', '.join(found)})."
-    return "This CPU has no dot-product instructions for int8 that edgemnist knows of: int8 gains from its size only."
+    return "This CPU has no dot-product instructions for int8 that edgemnist knows of: int8 gains only from its size."
 
 
 def _quantization_facts(benched: BenchResult) -> list[str]:
@@ -166,16 +173,5 @@ def _gain(int8: Latency, float32: Latency) -> str:
     if gain > 1 + NOISE:
         return f"{int8.name} is {gain:.1f} times as fast as {float32.name} here ({times})."
     if gain > 1 / (1 + NOISE):
-        return f"int8 does not pay here: {int8.name} is only as fast as {float32.name} ({times}), if smaller."
+        return f"int8 does not pay here: {int8.name} is no faster than {float32.name} ({times}), only smaller."
     return f"int8 does not pay here: {int8.name} is slower than {float32.name} ({times})."
-
-
-def _host_warnings(benched: BenchResult, host: Mapping[str, Any]) -> list[str]:
-    then, now = benched.host.get("cpu"), host.get("cpu")
-    if then == now:
-        return []
-    return [f"the latencies were measured on another machine ({then}, this is {now}): run edgemnist bench here"]
-
-
-def _chosen_warnings(benched: BenchResult, name: str | None) -> list[str]:
-    return [f"{one.name}: {warning}" for one in benched.results if one.name == name for warning in one.warnings]

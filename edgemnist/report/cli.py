@@ -36,7 +36,7 @@ def report(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports, check_output
-    from edgemnist.report.run import write_report
+    from edgemnist.report.page import write_report
 
     check_output("--output", output)
     result = write_report(Exports.open(exports, TerminalReporter()), output, markdown=markdown)
@@ -52,6 +52,6 @@ def report_page(result: ReportResult) -> RenderableType:
 
     lines = [Text(warning, style="bold red") for warning in result.warnings]
     if result.missing:
-        lines.append(Text(f"Not in it, because it has not been run yet: {', '.join(result.missing)}."))
+        lines.append(Text(f"Still missing; to complete it, run: {', '.join(result.missing)}."))
     lines.append(closing(f"Wrote {result.file} ({kilobytes(result.bytes)}).", next(iter(result.missing), "")))
     return Group(*lines)

@@ -184,7 +184,7 @@ def _bench(benched: BenchResult, manifest: Manifest) -> list[str]:
     fewest, most = min(one.samples for one in benched.results), max(one.samples for one in benched.results)
     calls = f"{fewest:,} to {most:,}" if most > fewest else f"{most:,}"
     return [
-        f"{COMMENT}{calls} timed calls of each; --samples and --seconds say how many there are at the least",
+        f"{COMMENT}{calls} timed calls of each; --samples and --seconds set the minimum",
         f"edgemnist bench{named}{options}",
     ]
 

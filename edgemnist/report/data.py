@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgemnist.console.tables import kilobytes, microseconds, percent, ratio
 from edgemnist.exports.directory import CURRENT, Exports
@@ -127,71 +129,41 @@ def read_report_data(exports: Exports) -> ReportData:
     )
 
 
-UNKNOWN = "–"
+_FIGURES = ("accuracy", "drop", "flips", "gate", "p50", "p99", "speedup", "throughput", "memory", "cold_start")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What is known about one model, in words for a person."""
-
-    name: str
-    file: str
-    chosen: bool
-    size: str
-    accuracy: str
-    drop: str
-    flips: str
-    max_diff: str
-    p50: str
-    p99: str
-    speedup: str
-    throughput: str
-    memory: str
-    cold_start: str
-    gate: str
-    """`pass`, `fail` (also where it is unfit) or unknown."""
-    reasons: tuple[str, ...]
-    """Why the gate was missed."""
-
-
-def rows(facts: ReportData) -> list[Row]:
-    """Return a row for each model, the fastest first, and those that were not measured last."""
-    models = sorted(facts.models(), key=lambda one: _speed(facts.latency(one[0])))
-    return [_row(name, artifact, facts) for name, artifact in models]
-
-
-def _speed(latency: Latency | None) -> float:
-    return latency.p50_us if latency else float("inf")
-
-
-def _row(name: str, artifact: Artifact, facts: ReportData) -> Row:
-    parity, latency = facts.parity(name), facts.latency(name)
-    return Row(
-        name=name,
-        file=artifact.file,
-        chosen=name == facts.recommended,
-        size=kilobytes(artifact.bytes),
-        accuracy=percent(parity.accuracy) if parity else UNKNOWN,
-        drop=f"{parity.accuracy_drop_points:+.2f}" if parity else UNKNOWN,
-        flips=str(parity.flips) if parity else UNKNOWN,
-        max_diff=f"{parity.max_abs_diff:.1e}" if parity else UNKNOWN,
-        p50=microseconds(latency.p50_us) if latency else UNKNOWN,
-        p99=microseconds(latency.p99_us) if latency else UNKNOWN,
-        speedup=ratio(latency.speedup) if latency and latency.speedup else UNKNOWN,
-        throughput=_throughput(latency, facts.batch_size) if latency else UNKNOWN,
-        memory=f"{latency.peak_rss_mb:.0f} MB" if latency and latency.peak_rss_mb else UNKNOWN,
-        cold_start=f"{latency.cold_start_ms:,.0f} ms" if latency else UNKNOWN,
-        gate=_gate(parity, unfit=artifact.name in facts.unfit),
-        reasons=tuple(parity.reasons) if parity else (),
-    )
-
-
-def _throughput(latency: Latency, usual: int | None) -> str:
-    each = "" if usual is not None else f" in batches of {latency.batch_size:,}"
-    return f"{latency.throughput_per_s:,.0f}{each}"
-
-
-def _gate(parity: ArtifactParity | None, *, unfit: bool) -> str:
-    if unfit:
-        return "fail"
-    return ("pass" if parity.passed else "fail") if parity else UNKNOWN
+def rows(facts: ReportData) -> list[dict[str, Any]]:
+    """Return what is known about each model, in words for a person: the fastest first, the unmeasured last."""
+    found = []
+    for name, artifact in facts.models():
+        row = {
+            "name": name,
+            "file": artifact.file,
+            "chosen": name == facts.recommended,
+            "reasons": [],
+            "speed": math.inf,
+        }
+        row |= {"size": kilobytes(artifact.bytes), **dict.fromkeys(_FIGURES, "–")}
+        if (parity := facts.parity(name)) is not None:
+            row |= {
+                "accuracy": percent(parity.accuracy),
+                "drop": f"{parity.accuracy_drop_points:+.2f}",
+                "flips": f"{parity.flips:,}",
+                "gate": "pass" if parity.passed else "fail",
+                "reasons": parity.reasons,
+            }
+        if (latency := facts.latency(name)) is not None:
+            each = "" if facts.batch_size is not None else f" in batches of {latency.batch_size:,}"
+            row |= {
+                "speed": latency.p50_us,
+                "p50": microseconds(latency.p50_us),
+                "p99": microseconds(latency.p99_us),
+                "speedup": ratio(latency.speedup) or "–",
+                "throughput": f"{latency.throughput_per_s:,.0f}{each}",
+                "memory": f"{latency.peak_rss_mb:.0f} MB" if latency.peak_rss_mb else "–",
+                "cold_start": f"{latency.cold_start_ms:,.0f} ms",
+            }
+        if artifact.name in facts.unfit:
+            row["gate"] = "fail"
+        found.append(row)
+    return sorted(found, key=lambda row: row["speed"])

@@ -7,17 +7,17 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from edgemnist.arrays import Images
-from edgemnist.bench.statistics import BINS_AN_OCTAVE
+from edgemnist.bench.quality import BINS_AN_OCTAVE
 from edgemnist.console.tables import count, microseconds, percent
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.figures import confusion_counts, draw_curves
+from edgemnist.images.sheet import encoded
 from edgemnist.results.bench import Latency
 from edgemnist.results.pipeline import Candidate
 from edgemnist.results.train import TrainResult
@@ -90,57 +90,26 @@ def themed(svg: str, name: str, description: str) -> str:
     element = re.sub(r"font: ([0-9.]+px)[^;\"]*", r"font-size: \1", element)
     head, rest = element.split(">", 1)
     box = re.search(r'viewBox="[^"]*"', head)
-    described = _escape(description)
+    described = escape(description)
     return f'<svg xmlns="http://www.w3.org/2000/svg" {box[0] if box else ""} role="img" aria-label="{described}">{rest}'
 
 
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-
-
-def data_uri(image: npt.NDArray[np.uint8]) -> str:
-    """Return an image, uint8 [28, 28], as a PNG within a URI."""
+def pictures(images: Images, indices: list[int]) -> dict[int, str]:
+    """Return some images, uint8 [N, 28, 28], as PNG files within URIs, by index; an index beyond the last has none."""
     from PIL import Image
 
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    files = {index: encoded(Image.fromarray(images[index])) for index in set(indices) if 0 <= index < len(images)}
+    return {index: f"data:image/png;base64,{base64.b64encode(file).decode()}" for index, file in files.items()}
 
 
-def pictures(images: Images, indices: list[int]) -> dict[int, str]:
-    """Return the pictures of some images, uint8 [N, 28, 28], by index; an index beyond the last has none."""
-    return {index: data_uri(images[index]) for index in sorted(set(indices)) if 0 <= index < len(images)}
+def confusion(golden: GoldenPack) -> tuple[list[list[int]], int]:
+    """Return the confusion matrix of the Keras model, and how often its most frequent mistake was made.
 
-
-@dataclass(frozen=True, kw_only=True)
-class ConfusionCell:
-    """One field of a confusion matrix."""
-
-    count: int
-    shade: int
-    """How strong its color is, 0 to 100."""
-    correct: bool
-
-
-def confusion(golden: GoldenPack) -> list[list[ConfusionCell]]:
-    """Return the confusion matrix of the Keras model: a row for each true class, a column for each answer.
-
-    Mistakes are shaded by their number, up to the most frequent one; the right answers, which are a hundred times as
-    many, have a color of their own.
+    The matrix has a row for each true class and a column for each answer.
     """
     answers = golden.probabilities.argmax(axis=1)
     counts, most = confusion_counts(golden.labels, answers, len(golden.class_labels))
-    return [
-        [
-            ConfusionCell(
-                count=int(count),
-                shade=0 if row == column else round(100 * int(count) / most),
-                correct=row == column,
-            )
-            for column, count in enumerate(line)
-        ]
-        for row, line in enumerate(counts)
-    ]
+    return counts.tolist(), int(most)
 
 
 WIDTH: Final = 5.2
@@ -154,8 +123,7 @@ LABEL_GAP: Final = 0.062
 def trade_off_svg(candidates: Sequence[Candidate], recommended: str | None) -> str:
     """Draw accuracy against latency, with the size of each file as the size of its dot."""
     with _figure(3.4) as figure:
-        axes = figure.subplots()
-        _draw_trade_off(axes, candidates, recommended)
+        _draw_trade_off(figure.subplots(), candidates, recommended)
         words = ", ".join(f"{one.name} {microseconds(one.p50_us)} {percent(one.accuracy)}" for one in candidates)
         return inline_svg(figure, "trade-off", f"Accuracy against latency: {words}")
 

@@ -1,17 +1,17 @@
-"""The report as one HTML file that needs nothing else."""
+"""The report: one HTML file that needs nothing else, or its summary in Markdown for a pull request."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from edgemnist.errors import MissingDependencyError
+from edgemnist.exports.directory import Exports
 from edgemnist.registry import Package
-from edgemnist.report.commands import reproduce
-from edgemnist.report.data import ReportData, rows
+from edgemnist.report.commands import COMMENT, reproduce
+from edgemnist.report.data import ReportData, read_report_data, rows
 from edgemnist.report.figures import (
-    ConfusionCell,
     confusion,
     curves_svg,
     distributions_svg,
@@ -19,37 +19,16 @@ from edgemnist.report.figures import (
     pictures,
     trade_off_svg,
 )
-from edgemnist.results.bench import KERAS, BenchResult, Latency
-from edgemnist.results.verify import Flip
+from edgemnist.results.bench import KERAS
+from edgemnist.results.pipeline import ReportResult
 from edgemnist.scenario.table import scenario_table
+from edgemnist.storage import write_file
 
+HTML_FILE: Final = "report.html"
+MARKDOWN_FILE: Final = "report.md"
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60
 """Pictures of one artifact, at the most: the counts say how many more there are, and `verify --sheet` shows them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawings:
-    """The <svg> elements; empty if there is nothing to draw."""
-
-    trade_off: str
-    distributions: str
-    curves: str
-    layers: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gallery:
-    """The flips of one artifact."""
-
-    name: str
-    chosen: bool
-    counts: dict[str, int]
-    """By kind: broken, fixed, changed."""
-    flips: Sequence[Flip]
-    more: int
-    """How many are not shown."""
-    mcnemar_p: float | None
 
 
 def html_page(facts: ReportData) -> str:
@@ -70,18 +49,26 @@ def html_page(facts: ReportData) -> str:
 
 
 def view(facts: ReportData) -> dict[str, Any]:
-    """Return what the template shows."""
-    galleries = _galleries(facts)
-    shown = [flip.index for gallery in galleries for flip in gallery.flips]
+    """Return what the template shows; a drawing, an <svg> element, is empty where there is nothing to draw."""
+    verified, benched, training, advice = facts.verified, facts.benched, facts.training, facts.advice
+    models, galleries = rows(facts), _galleries(facts)
+    shown = [flip.index for gallery in galleries for flip in gallery["flips"]]
+    # A hundred times as slow, Keras would leave the artifacts no room to differ in.
+    drawn = [one for one in benched.results if one.name != KERAS] or benched.results if benched else []
     return {
         "facts": facts,
         "headline": facts.headline(),
-        "rows": rows(facts),
-        "advice": facts.advice,
-        "recommended": next((row for row in rows(facts) if row.chosen), None),
-        "drawings": _drawings(facts),
+        "rows": models,
+        "advice": advice,
+        "recommended": next((row for row in models if row["chosen"]), None),
+        "drawings": {
+            "trade_off": trade_off_svg(advice.candidates, advice.recommended) if advice and advice.candidates else "",
+            "distributions": distributions_svg(drawn),
+            "curves": curves_svg(training) if training and training.history else "",
+            "layers": layers_svg(verified.layers) if verified and verified.layers else "",
+        },
         "scenarios": [scenario_table(one) for one in facts.scenarios],
-        "confusion": _confusion(facts),
+        "confusion": confusion(facts.golden) if facts.golden else None,
         "labels": list(facts.manifest.labels),
         "galleries": galleries,
         "pictures": pictures(facts.golden.images, shown) if facts.golden else {},
@@ -92,41 +79,19 @@ def view(facts: ReportData) -> dict[str, Any]:
     }
 
 
-def _drawings(facts: ReportData) -> Drawings:
-    benched, verified, training, advice = facts.benched, facts.verified, facts.training, facts.advice
-    return Drawings(
-        trade_off=trade_off_svg(advice.candidates, advice.recommended) if advice and advice.candidates else "",
-        distributions=distributions_svg(_drawn(benched)) if benched else "",
-        curves=curves_svg(training) if training and training.history else "",
-        layers=layers_svg(verified.layers) if verified and verified.layers else "",
-    )
-
-
-def _drawn(benched: BenchResult) -> list[Latency]:
-    """Return whose calls are drawn: a hundred times as slow, Keras would leave the artifacts no room to differ in."""
-    return [one for one in benched.results if one.name != KERAS] or benched.results
-
-
-def _confusion(facts: ReportData) -> list[list[ConfusionCell]]:
-    return confusion(facts.golden) if facts.golden else []
-
-
-def _galleries(facts: ReportData) -> list[Gallery]:
-    """Return the galleries of the artifacts that have flips, the recommended one first."""
-    artifacts = facts.verified.artifacts if facts.verified else []
+def _galleries(facts: ReportData) -> list[dict[str, Any]]:
+    """Return the flips of each artifact that has some, the recommended one first."""
     galleries = [
-        Gallery(
-            name=one.name,
-            chosen=one.name == facts.recommended,
-            counts={kind: sum(flip.kind == kind for flip in one.flipped) for kind in ("broken", "fixed", "changed")},
-            flips=one.flipped[:MOST_FLIPS],
-            more=max(0, len(one.flipped) - MOST_FLIPS),
-            mcnemar_p=one.mcnemar_p,
-        )
-        for one in artifacts
+        {
+            "name": one.name,
+            "counts": {kind: sum(flip.kind == kind for flip in one.flipped) for kind in ("broken", "fixed", "changed")},
+            "flips": one.flipped[:MOST_FLIPS],
+            "more": max(0, len(one.flipped) - MOST_FLIPS),
+        }
+        for one in (facts.verified.artifacts if facts.verified else [])
         if one.flipped
     ]
-    return sorted(galleries, key=lambda gallery: not gallery.chosen)
+    return sorted(galleries, key=lambda gallery: gallery["name"] != facts.recommended)
 
 
 def _quality(facts: ReportData) -> list[str]:
@@ -154,3 +119,69 @@ def _versions(facts: ReportData) -> dict[str, str]:
     if facts.benched is not None:
         versions |= facts.benched.host.get("versions", {})
     return dict(sorted(versions.items()))
+
+
+def write_report(exports: Exports, output: Path | None = None, *, markdown: bool = False) -> ReportResult:
+    """Write the report of an export directory, into that directory where no `output` is named.
+
+    The report of the reference, which nothing is written to, goes to the current directory.
+
+    Raises ManifestError and ArtifactError where the records are missing or broken, MissingDependencyError where what
+    draws the page is not installed, and StorageError where it cannot be written.
+    """
+    facts = read_report_data(exports)
+    page = markdown_page(facts) if markdown else html_page(facts)
+    usual = Path() if exports.is_reference else exports.directory
+    path = output or usual / (MARKDOWN_FILE if markdown else HTML_FILE)
+    data = page.encode()
+    write_file(path, data)
+    return ReportResult(
+        file=str(path),
+        bytes=len(data),
+        recommended=facts.recommended,
+        missing=facts.missing(),
+        warnings=facts.warnings(),
+    )
+
+
+def markdown_page(facts: ReportData) -> str:
+    """Return the summary, one table, the host and how to get the same, in GitHub's Markdown."""
+    parts, models = [f"## edgemnist: {facts.headline()}"], rows(facts)
+    if facts.advice is not None:
+        warnings = [f"**Quality:** {one}" for one in facts.advice.warnings]
+        parts += [facts.advice.reason, _list([*facts.advice.facts, *warnings])]
+    parts += [f"**{one}**" for one in facts.warnings()]
+    head = ("artifact", "size", "accuracy", "drop", "flips", "p50", "p99", "vs Keras", "gate")
+    keys = ("size", "accuracy", "drop", "flips", "p50", "p99", "speedup", "gate")
+    names = [f"**{row['name']}**" if row["chosen"] else row["name"] for row in models]
+    parts.append(table(head, [(name, *(row[key] for key in keys)) for name, row in zip(names, models, strict=True)]))
+    failures = [f"**{row['name']}** missed its gate: {reason}" for row in models for reason in row["reasons"]]
+    if failures := [*failures, *facts.gates()]:
+        parts.append(_list(failures))
+    if facts.missing():
+        parts.append(f"Not known yet; run {', '.join(f'`{command}`' for command in facts.missing())}.")
+    if facts.benched is not None:
+        host = facts.benched.host
+        named = [f"{name} {host[name]}" for name in ("machine", "cpu", "os", "governor") if host.get(name)]
+        parts.append(f"Measured on {', '.join(named)}.")
+    hashes = [(f"`{one.file}`", f"`{one.sha256}`") for one in facts.manifest.artifacts]
+    parts.append(_folded("Hashes", table(("file", "SHA-256"), hashes)))
+    commands = [line if line.startswith(COMMENT) else f"$ {line}" for line in reproduce(facts)]
+    parts.append(_folded("Reproduce", "\n".join(["```console", *commands, "```"])))
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; every column but the first is set to the right."""
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in (head, rule, *lines)
+    )
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"

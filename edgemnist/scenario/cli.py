@@ -1,12 +1,18 @@
-"""`edgemnist scenario`."""
+"""`edgemnist scenario`: its options and its pages."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.bench import ScenarioResult
+    from edgemnist.results.boards import FleetScenarioResult
 
 app = command_app()
 
@@ -51,13 +57,12 @@ def scenario(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Put models under a load, each in a process of its own, and say what they hold."""
+    """Put models under load, each in a process of its own, and say what they sustain."""
     from edgemnist.bench.config import BenchConfig
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports, check_output
     from edgemnist.scenario.run import ScenarioConfig, run_scenario
-    from edgemnist.scenario.screen import fleet_scenario_page, scenario_page
 
     played = ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit)
     check_output("--save", save)
@@ -84,3 +89,38 @@ def scenario(
     result = run_scenario(opened, models, config, played, save=save, reporter=reporter)
     opened.findings.save_scenario(result, reporter)
     show(result, lambda: scenario_page(result, opened.command("report")), json=json)
+
+
+def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
+    """Draw what a scenario found out about each artifact."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import closing, count, host_line, quality, table
+    from edgemnist.scenario.table import run_name, scenario_table
+
+    found = scenario_table(result)
+    page = table(*found.columns)
+    for row in found.rows:
+        page.add_row(*(Text(cell.text, style="bold" if cell.strong else "") for cell in row))
+    warned = (f"{run_name(one)}: {'; '.join(one.warnings)}" for one in result.results if one.warnings)
+    last = closing(f"{count(len(result.results), 'model')} measured.", step)
+    heading = Text(f"{found.title}: {found.text}")
+    return Group(heading, page, host_line(result.host), *quality([*result.warnings, *warned]), last)
+
+
+def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:
+    """Draw what a scenario found out on each board, one below the other."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import fault_line, throttle_note
+
+    parts: list[RenderableType] = []
+    for board in result.boards:
+        if board.fault is not None:
+            parts.append(fault_line(board.host, board.host, board.fault))
+        if board.result is not None:
+            parts += [Text(board.host, style="bold"), scenario_page(board.result)]
+        parts += [throttle_note(board.host, board.throttled)] if board.throttled else []
+    return Group(*parts)

@@ -10,12 +10,11 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.bench.config import BenchConfig, Subject, select_subjects
-from edgemnist.bench.process import play_undisturbed
-from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, Trial
-from edgemnist.bench.quality import host_warnings, quieter
-from edgemnist.bench.run import evaluation_images, latency, measure_all, request_for, scratch_directory
-from edgemnist.bench.statistics import summarise
+from edgemnist.bench.config import BenchConfig, Subject
+from edgemnist.bench.process import measure
+from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, ScenarioReport, Server, Trial
+from edgemnist.bench.quality import host_warnings, quieter, summarise
+from edgemnist.bench.run import choose_subjects, evaluation_images, latency, measure_all, request_for, scratch_directory
 from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import without_samples
@@ -126,11 +125,7 @@ def run_scenario(
     `save` gets the raw samples; the result that is returned has none. Raises what
     `edgemnist.bench.run.bench` and `write_file` raise.
     """
-    subjects = [
-        replace(subject, threads=count)
-        for subject in select_subjects(exports, names, keras=False, reporter=reporter)
-        for count in config.thread_counts
-    ]
+    subjects = choose_subjects(exports, names, replace(config, keras=False), reporter)
     images = evaluation_images(exports)
     played = (
         _single_stream(subjects, images, config, reporter)
@@ -183,8 +178,8 @@ def _play_all(
         for done, subject in enumerate(subjects):
             task.update(done, subject.key)
             request = request_for(subject, config, scratch, orders)
-            performance = play_undisturbed(subject.key, request, config.repeats, quietest)
-            report = performance.report
+            played_once = measure(subject.key, request, ScenarioReport, repeats=config.repeats, quietest=quietest)
+            report = played_once.report
             quietest = quieter(report.reference, quietest)
             points = [
                 _point(trial, server_limit_us=scenario.limit_us, batch=scenario.name == OFFLINE)
@@ -197,7 +192,7 @@ def _play_all(
                     threads=subject.threads,
                     points=sorted(points, key=lambda point: point.setting),
                     best=_best(points, scenario.name),
-                    warnings=[*overload(scenario.resolved_rate, report.typical), *performance.taints],
+                    warnings=[*overload(scenario.resolved_rate, report.typical), *played_once.taints],
                     sha256=subject.model.sha256,
                 )
             )

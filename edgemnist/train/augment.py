@@ -9,7 +9,7 @@ noise on a grid as coarse as the Gaussian is wide: 36 random numbers instead of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -59,17 +59,8 @@ class Distortion:
 
     def scaled(self, strength: float) -> Distortion:
         """Return a distortion that is `strength` times as strong."""
-        return Distortion(
-            rotation=self.rotation * strength,
-            scale=self.scale * strength,
-            shear=self.shear * strength,
-            shift=self.shift * strength,
-            elastic=self.elastic * strength,
-            grid=self.grid,
-            stroke=self.stroke * strength,
-            sharp=self.sharp,
-            varied=self.varied,
-        )
+        amounts = ("rotation", "scale", "shear", "shift", "elastic", "stroke")
+        return replace(self, **{name: getattr(self, name) * strength for name in amounts})
 
     def draw(self, count: int, rng: np.random.Generator) -> Coefficients:
         """Return the coefficients of `count` distortions, float32 [count, 2, 3 + grid²]."""

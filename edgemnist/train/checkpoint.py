@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
+from edgemnist.console.tables import percent
 from edgemnist.data.dataset import Split
 from edgemnist.errors import TrainingError
 from edgemnist.progress import Reporter
@@ -25,8 +26,8 @@ from edgemnist.train.loop import DataSchedule, Fitted, State, fit
 from edgemnist.train.recipes import Plan
 
 if TYPE_CHECKING:
+    from edgemnist.train.loop import Forward
     from edgemnist.train.model import Weights
-    from edgemnist.train.step import Forward
 
 LISTS = ("weights", "slots", "averages", "limits")
 """The fields of a state that are lists of tensors."""
@@ -67,19 +68,14 @@ class Checkpoint:
 
         Raises TrainingError if the file is damaged or belongs to another training, and the previous one is of no use.
         """
-        try:
-            earlier = self._read(self.previous)
-        except TrainingError:
-            # It mostly is of another training, and nobody asks for that.
-            earlier = None
+        earlier = self._earlier()
         try:
             latest = self._read(self.path)
         except TrainingError:
             if earlier is None:
                 raise
-            latest = None
-        found = [fitted for fitted in (latest, earlier) if fitted is not None]
-        return max(found, key=lambda fitted: len(fitted.history), default=None)
+            return earlier
+        return max(latest, earlier, key=lambda fitted: len(fitted.history) if fitted else 0)
 
     def usable(self, reporter: Reporter) -> bool:
         """Return whether a training can continue from here; a file of no use is set aside, with a notice."""
@@ -105,12 +101,14 @@ class Checkpoint:
     def remove(self) -> None:
         """Delete the files of this training, which is finished; a previous one of another training stays."""
         self.path.unlink(missing_ok=True)
-        try:
-            same = self._read(self.previous) is not None
-        except TrainingError:
-            same = False
-        if same:
+        if self._earlier() is not None:
             self.previous.unlink(missing_ok=True)
+
+    def _earlier(self) -> Fitted | None:
+        # It mostly is of another training, and nobody asks for that.
+        with contextlib.suppress(TrainingError):
+            return self._read(self.previous)
+        return None
 
     def _read(self, path: Path) -> Fitted | None:
         try:
@@ -126,7 +124,7 @@ class Checkpoint:
                 arrays = {name: file[name] for name in file.files}
             identity = msgspec.json.decode(arrays["identity"].tobytes(), type=dict[str, str])
             history = msgspec.json.decode(arrays["history"].tobytes(), type=tuple[Epoch, ...])
-            state = _state(arrays)
+            state = State(step=tf.constant(arrays["step"]), **{name: _tensors(arrays, name) for name in LISTS})
         except Exception as error:
             # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong.
             raise TrainingError(f"{path} is damaged or not a checkpoint", hint=FRESH) from error
@@ -146,12 +144,9 @@ def _check_size(data: bytes) -> None:
             raise ValueError("it expands to more than any training has")
 
 
-def _state(arrays: Mapping[str, Any]) -> State:
-    def tensors(name: str) -> list[tf.Tensor]:
-        count = sum(key.startswith(f"{name}_") for key in arrays)
-        return [tf.constant(arrays[f"{name}_{place}"]) for place in range(count)]
-
-    return State(step=tf.constant(arrays["step"]), **{name: tensors(name) for name in LISTS})
+def _tensors(arrays: Mapping[str, Any], name: str) -> list[tf.Tensor]:
+    count = sum(key.startswith(f"{name}_") for key in arrays)
+    return [tf.constant(arrays[f"{name}_{place}"]) for place in range(count)]
 
 
 def _bytes(value: object) -> Any:  # noqa: ANN401 - uint8 [N]
@@ -172,28 +167,24 @@ class FitResult:
     """By which the logits were divided, once that is done."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitJob:
-    """What to train."""
-
-    name: str
-    """For the progress, such as `Training`."""
-    forward: Forward
-    weights: Weights
-    """Before training."""
-    plan: Plan
-    schedule: DataSchedule | None = None
-    checkpoint: Checkpoint
-
-
-def fit_resumably(job: FitJob, train: Split, *, resume: bool, reporter: Reporter) -> FitResult:
-    """Train, or continue from a checkpoint, with a notice.
+def fit_resumably(
+    forward: Forward,
+    weights: Weights,
+    train: Split,
+    plan: Plan,
+    checkpoint: Checkpoint,
+    *,
+    name: str,
+    schedule: DataSchedule | None = None,
+    resume: bool,
+    reporter: Reporter,
+) -> FitResult:
+    """Train, or continue from a checkpoint, with a notice. `name` stands in the progress, the rest is as for `fit`.
 
     On KeyboardInterrupt the result holds the last full epoch; before the end of the first one there is nothing to keep,
     and the interruption is passed on. Without `resume` an earlier checkpoint is set aside when this one replaces it.
     Raises TrainingError if the loss is not a number, or if the checkpoint is damaged or belongs to another training.
     """
-    plan, checkpoint = job.plan, job.checkpoint
     resumed = checkpoint.load() if resume else None
     if resumed is not None:
         reporter.notice(f"Continuing after epoch {len(resumed.history)} of {plan.epochs}.")
@@ -201,10 +192,10 @@ def fit_resumably(job: FitJob, train: Split, *, resume: bool, reporter: Reporter
     before = sum(epoch.seconds for epoch in resumed.history) if resumed else 0.0
     started, fitted, interrupted = time.perf_counter(), resumed, False
     saved, saved_at = resumed, -INTERVAL_S
-    with reporter.task(job.name, total=plan.epochs) as task:
+    with reporter.task(name, total=plan.epochs) as task:
         task.update(len(resumed.history) if resumed else 0, "compiling")
         try:
-            epochs = fit(job.forward, job.weights, train, plan, schedule=job.schedule, resumed=resumed)
+            epochs = fit(forward, weights, train, plan, schedule=schedule, resumed=resumed)
             for fitted in epochs:
                 last = fitted.history[-1]
                 if resumed is None and last.epoch == 1 and checkpoint.set_aside():
@@ -215,7 +206,7 @@ def fit_resumably(job: FitJob, train: Split, *, resume: bool, reporter: Reporter
                 if time.monotonic() - saved_at >= INTERVAL_S:
                     checkpoint.save(fitted)
                     saved, saved_at = fitted, time.monotonic()
-                task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {last.accuracy:.2%}")
+                task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {percent(last.accuracy)}")
                 watch.see(last)
         except KeyboardInterrupt:
             if fitted is None:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.arrays import Images
-from edgemnist.data.dataset import Dataset, Split
-from edgemnist.data.sampling import stratified_indices
+from edgemnist.console.tables import percent
+from edgemnist.data.dataset import Dataset, Split, stratified_indices
 from edgemnist.errors import ImageError, TrainingError
 from edgemnist.images.normalize import to_mnist
 from edgemnist.progress import Reporter
@@ -53,7 +53,7 @@ def check_learnable(dataset: Dataset, batch_size: int) -> None:
             )
     if len(train) < batch_size:
         raise TrainingError(
-            f"There are {len(train):,} training images, fewer than one batch of {batch_size:,}",
+            f"The training images are fewer than one batch: {len(train):,} of {batch_size:,}",
             hint=f"Add images, or make smaller batches with: edgemnist train --batch-size {max(1, len(train) // 8)}",
         )
 
@@ -72,8 +72,8 @@ class ChanceWatch:
         least = self._guessing + LEAST_PROGRESS * (1 - self._guessing)
         if epoch.epoch == self._judged_at and epoch.accuracy < least:
             self._reporter.notice(
-                f"After epoch {epoch.epoch} the accuracy is {epoch.accuracy:.1%}, and guessing gives "
-                f"{self._guessing:.1%}: are the labels right? Ctrl-C stops the training."
+                f"After epoch {epoch.epoch} the accuracy is {percent(epoch.accuracy, 1)}, and guessing gives "
+                f"{percent(self._guessing, 1)}: are the labels right? Ctrl-C stops the training."
             )
 
 
@@ -92,37 +92,22 @@ PAPER, INK, ENLARGED = 225, 40, 4
 
 def conditions(test: Split) -> Iterator[tuple[str, Split]]:
     """Yield the test images under each condition, by name, as images of the same kind, uint8 [N, 28, 28]."""
+    from scipy import ndimage
+
     images = test.images
     for angle in (-ANGLE, ANGLE):
-        yield f"rotated by {angle:+}°", Split(_rotated(images, angle), test.labels)
+        turned = [Image.fromarray(image).rotate(angle, Image.Resampling.BILINEAR) for image in images]
+        yield f"rotated by {angle:+}°", Split(np.stack([np.asarray(image) for image in turned]), test.labels)
     for y, x in ((-SHIFT, 0), (SHIFT, 0), (0, -SHIFT), (0, SHIFT), (SHIFT, SHIFT)):
-        yield f"shifted by {x:+}, {y:+} px", Split(_shifted(images, y, x), test.labels)
-    yield "thicker strokes", Split(_extreme(images, thicker=True), test.labels)
-    yield "thinner strokes", Split(_extreme(images, thicker=False), test.labels)
+        yield f"shifted by {x:+}, {y:+} px", Split(ndimage.shift(images, (0, y, x), order=0), test.labels)
+    # The brightest, or darkest, of each 2×2 pixels: strokes a pixel thicker or thinner, as far as there are.
+    for words, extreme in (("thicker", ndimage.maximum_filter), ("thinner", ndimage.minimum_filter)):
+        yield f"{words} strokes", Split(extreme(images, (1, 2, 2), mode="constant"), test.labels)
     noise = np.random.default_rng(SEED).normal(0, 255 * SIGMA, images.shape)
     yield f"noise, σ {SIGMA}", Split(_pixels(images + noise), test.labels)
     chosen = stratified_indices(test.labels, min(INVERTED, len(test)), SEED)
     inverted = np.stack([_read_from_paper(image) for image in images[chosen]])
     yield f"dark on light, normalized ({len(chosen):,} images)", Split(inverted, test.labels[chosen])
-
-
-def _rotated(images: Images, angle: float) -> Images:
-    turned = [Image.fromarray(image).rotate(angle, Image.Resampling.BILINEAR) for image in images]
-    return np.stack([np.asarray(image) for image in turned])
-
-
-def _shifted(images: Images, y: int, x: int) -> Images:
-    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
-    height, width = images.shape[1:]
-    return padded[:, SHIFT - y : SHIFT - y + height, SHIFT - x : SHIFT - x + width]
-
-
-def _extreme(images: Images, *, thicker: bool) -> Images:
-    """Return the brightest, or darkest, of each 2×2 pixels: strokes a pixel thicker or thinner, as far as there are."""
-    pick = np.maximum if thicker else np.minimum
-    padded = np.pad(images, ((0, 0), (1, 0), (1, 0)))
-    rows = pick(padded[:, 1:], padded[:, :-1])
-    return np.asarray(pick(rows[:, :, 1:], rows[:, :, :-1]))
 
 
 def _read_from_paper(image: npt.NDArray[np.uint8]) -> Images:

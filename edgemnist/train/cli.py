@@ -39,7 +39,9 @@ def train(
     seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
     teacher_seed: Annotated[
         int | None,
-        typer.Option("--teacher-seed", show_default="the seed", help="Seed of the teacher, so that seeds share one."),
+        typer.Option(
+            "--teacher-seed", show_default="the seed", help="Seed of the teacher, so that several seeds can share one."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the checkpoint of an interrupted training.")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Labels, Probabilities
 from edgemnist.data.dataset import Split
@@ -80,6 +79,7 @@ def filters_png(weights: Weights) -> bytes:
 
     Red pixels speak for the unit, blue ones against it; each tile has a scale of its own.
     """
+    from matplotlib import colormaps
     from PIL import Image
 
     kernel = weights[0]
@@ -91,27 +91,16 @@ def filters_png(weights: Weights) -> bytes:
     for place, unit in enumerate(units):
         row, column = divmod(place, columns)
         top, left = FILTER_GAP + row * side, FILTER_GAP + column * side
-        sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE] = _shades(kernel[:, unit])
+        # Places in the palette, 0 for the most negative weight.
+        end = max(float(np.percentile(np.abs(kernel[:, unit]), PERCENTILE)), 1e-12)
+        strength = np.clip(kernel[:, unit].reshape(IMAGE_SIDE, IMAGE_SIDE) / end, -1, 1)
+        sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE] = np.rint(SHADES * (strength + 1))
     picture = Image.fromarray(sheet)
-    picture.putpalette(_palette())
+    shades = colormaps["bwr"].resampled(2 * SHADES + 1)(np.arange(2 * SHADES + 1), bytes=True)[:, :3]
+    picture.putpalette([*shades.ravel().tolist(), *FILTER_GROUND])
     # Enlarged without new colors, which the palette does not have.
     size = picture.width * FILTER_SCALE, picture.height * FILTER_SCALE
     return encoded(picture.resize(size, Image.Resampling.NEAREST))
-
-
-def _shades(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Return uint8 [28, 28]: places in the palette, 0 for the most negative weight."""
-    end = max(float(np.percentile(np.abs(weights), PERCENTILE)), 1e-12)
-    strength = np.clip(weights.reshape(IMAGE_SIDE, IMAGE_SIDE) / end, -1, 1)
-    return np.asarray(np.rint(SHADES * (strength + 1)), np.uint8)
-
-
-def _palette() -> list[int]:
-    """Return red, green and blue of each shade, blue over white to red, and of the ground."""
-    strength = np.arange(-SHADES, SHADES + 1) / SHADES
-    red, blue = 1 - np.maximum(-strength, 0), 1 - np.maximum(strength, 0)
-    shades = np.rint(255 * np.stack([red, np.minimum(red, blue), blue], axis=-1)).astype(int)
-    return [*shades.ravel().tolist(), *FILTER_GROUND]
 
 
 def mistakes_png(test: Split, probabilities: Probabilities, labels: Sequence[str]) -> bytes:
@@ -135,5 +124,5 @@ def mistakes_png(test: Split, probabilities: Probabilities, labels: Sequence[str
         for index in wrong[:MOST]
     ]
     shown = f" (the {MOST} most confident)" if len(wrong) > MOST else ""
-    heading = f"{len(wrong):,} of {len(test):,} test images are wrong{shown}"
+    heading = f"{len(wrong):,} of {len(test):,} test images wrong{shown}"
     return sheet_png([Section(((heading, TEXT), ("true class » answer, with their probabilities", DETAIL)), tiles)])

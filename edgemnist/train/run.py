@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,26 +10,55 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.data.dataset import Dataset, split_sha256
-from edgemnist.errors import MissingDependencyError
-from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, kept_model
-from edgemnist.exports.training import IMAGES_FILE, SOURCE_FILE, DataSource, encode_training_images
+from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
+from edgemnist.data.dataset import Dataset, Split, split_sha256
+from edgemnist.exports.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    FileRecord,
+    Manifest,
+    ModelRecord,
+    kept_model,
+    read_manifest,
+    record_of,
+    sha256,
+)
+from edgemnist.exports.training import (
+    IMAGES_FILE,
+    SOURCE_FILE,
+    DataSource,
+    encode_training_images,
+)
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.base import read_result
 from edgemnist.results.train import TrainResult
-from edgemnist.storage import check_writable, commit_files
-from edgemnist.train.checks import check_learnable
-from edgemnist.train.model import build_model, logits, parameters_of
+from edgemnist.runtimes.keras import model_bytes
+from edgemnist.storage import check_writable, commit_files, recover
+from edgemnist.train.checks import check_learnable, conditions
+from edgemnist.train.model import build_model, logits, parameters_of, weights_sha256
+from edgemnist.train.pictures import confusion_png, curves_png, filters_png, mistakes_png
 from edgemnist.train.recipes import Plan, TrainConfig, plan_for
 
 if TYPE_CHECKING:
-    from edgemnist.train.checkpoint import Checkpoint
+    import keras
+
+    from edgemnist.train.checkpoint import Checkpoint, FitResult
     from edgemnist.train.distillation import Teachers
     from edgemnist.train.loop import DataSchedule
 
+TRAINING_FILE = "training.json"
 CHECKPOINT_FILE = "checkpoint.npz"
+PICTURES = {
+    "curves": "curves.png",
+    "confusion matrix": "confusion.png",
+    "wrong test digits": "mistakes.png",
+    "first layer": "weights.png",
+}
+"""PNG files by what they show."""
+
+BATCH_SIZE = 1_000
+"""Images that the finished model is shown at a time."""
 COPIES = 6
 """Of the weights that a directory must have room for: the model, the one it replaces, and a checkpoint with averages
 and two slots."""
@@ -66,10 +96,9 @@ def train(
     cannot be used; StorageError if `exports` cannot be written, ManifestError if its manifest cannot be used, and
     MissingDependencyError without TensorFlow. In each case the files in `exports` stay as they were.
     """
-    _require_tensorflow()
+    _LOOP.load()
     from edgemnist.train.calibration import calibrated
-    from edgemnist.train.checkpoint import FitJob, fit_resumably
-    from edgemnist.train.record import describe, read_or_none, updated_manifest
+    from edgemnist.train.checkpoint import fit_resumably
 
     parameters = parameters_of(config.hidden, len(dataset.labels))
     plan = plan_for(config, images=len(dataset.train), parameters=parameters)
@@ -83,20 +112,22 @@ def train(
         # Raised before a teacher is trained if the checkpoint cannot be used.
         reporter.notice(f"{exports} has no checkpoint, so the training starts from the beginning.")
     teacher, schedule = _distillation(dataset, config, plan, teachers, exports, resume=resume, reporter=reporter)
-    job = FitJob(
+    fitted = fit_resumably(
+        logits,
+        model.get_weights(),
+        dataset.train,
+        plan,
+        checkpoint,
         name="Training",
-        forward=logits,
-        weights=model.get_weights(),
-        plan=plan,
         schedule=schedule,
-        checkpoint=checkpoint,
+        resume=resume,
+        reporter=reporter,
     )
-    fitted = fit_resumably(job, dataset.train, resume=resume, reporter=reporter)
     if fitted.interrupted:
         epochs = f"after epoch {len(fitted.history)} of {plan.epochs}"
         if has_finished_model(exports):
             reporter.notice(
-                f"Interrupted {epochs}. {exports / MODEL_FILE} is still the finished model of before. "
+                f"Interrupted {epochs}. {exports / MODEL_FILE} is still the earlier, finished model. "
                 "Continue this training with --resume."
             )
             raise KeyboardInterrupt
@@ -122,8 +153,6 @@ def train(
 
 def has_finished_model(exports: Path) -> bool:
     """Return whether a directory has a Keras model that no interrupted training left there."""
-    from edgemnist.train.record import TRAINING_FILE, read_or_none
-
     manifest = read_or_none(exports)
     if manifest is None or manifest.model is None or not (exports / MODEL_FILE).exists():
         return (exports / MODEL_FILE).exists()
@@ -140,7 +169,7 @@ def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: T
     One that is damaged or belongs to another training is set aside, with a notice. Raises MissingDependencyError
     without TensorFlow.
     """
-    _require_tensorflow()
+    _LOOP.load()
     classes = len(dataset.labels)
     plan = plan_for(config, images=len(dataset.train), parameters=parameters_of(config.hidden, classes))
     checkpoints = [_checkpoint(exports, dataset, config, plan)]
@@ -150,11 +179,6 @@ def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: T
     # Each is looked at, whatever the others say.
     usable = [checkpoint.usable(reporter) for checkpoint in checkpoints]
     return any(usable)
-
-
-def _require_tensorflow() -> None:
-    if missing := _LOOP.missing():
-        raise MissingDependencyError(_LOOP.summary, missing, _LOOP.install_line())
 
 
 def _distillation(
@@ -197,3 +221,101 @@ def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan
         "version of the recipe": plan.recipe_version,
     }
     return Checkpoint(exports / CHECKPOINT_FILE, identity)
+
+
+def describe(
+    model: keras.Model, fitted: FitResult, dataset: Dataset, config: TrainConfig, *, plan: Plan, teacher: str | None
+) -> tuple[TrainResult, dict[str, bytes]]:
+    """Evaluate the finished model, and return the result with the files to write, by name."""
+    saved, test = model_bytes(model), dataset.test
+    probabilities = predict_proba(model, test.images)
+    answers = probabilities.argmax(axis=1)
+    # A recipe that trains for noise claims to be robust, so it has to show it.
+    shown = conditions(test) if plan.recipe.noise is not None else ()
+    result = TrainResult(
+        recipe=config.recipe,
+        recipe_version=plan.recipe_version,
+        hidden=list(config.hidden),
+        parameters=model.count_params(),
+        epochs=len(fitted.history),
+        batch_size=plan.batch_size,
+        seed=config.seed,
+        interrupted=fitted.interrupted,
+        data=dataset.identity,
+        labels=list(dataset.labels),
+        train_accuracy=accuracy(model, dataset.train),
+        test_accuracy=float(np.mean(answers == test.labels)),
+        fit_seconds=fitted.seconds,
+        history=list(fitted.history),
+        model=MODEL_FILE,
+        sha256=sha256(saved),
+        weights_sha256=weights_sha256(fitted.weights),
+        pictures=PICTURES,
+        versions=_versions(),
+        planned_epochs=plan.epochs,
+        teacher=teacher,
+        teacher_seed=config.resolved_teacher_seed if teacher is not None else None,
+        robustness={name: accuracy(model, split) for name, split in shown},
+        temperature=fitted.temperature,
+    )
+    return result, {
+        MODEL_FILE: saved,
+        TRAINING_FILE: result.to_json().encode() + b"\n",
+        PICTURES["curves"]: curves_png(result),
+        PICTURES["confusion matrix"]: confusion_png(test.labels, answers, dataset.labels),
+        PICTURES["wrong test digits"]: mistakes_png(test, probabilities, dataset.labels),
+        PICTURES["first layer"]: filters_png(fitted.weights),
+    }
+
+
+def predict_proba(model: keras.Model, images: Images) -> Probabilities:
+    """Return what the model says of images, uint8 [N, 28, 28]: float32 [N, C]."""
+    starts = range(0, len(images), BATCH_SIZE)
+    return np.concatenate([np.asarray(model(images[at : at + BATCH_SIZE].astype(np.float32) / 255)) for at in starts])
+
+
+def accuracy(model: keras.Model, split: Split) -> float:
+    """Return the share of the images, 0 to 1, that the model gets right."""
+    return float(np.mean(predict_proba(model, split.images).argmax(axis=1) == split.labels))
+
+
+def read_or_none(exports: Path) -> Manifest | None:
+    """Return the manifest of a directory, or None where it has none yet. Raises ManifestError if it is broken."""
+    recover(exports)
+    return read_manifest(exports) if (exports / MANIFEST_FILE).exists() else None
+
+
+def updated_manifest(exports: Path, dataset: Dataset, result: TrainResult, model: bytes) -> Manifest:
+    """Return the manifest with the new model in it.
+
+    Golden pack and artifacts that are there stay recorded: `model_sha256` tells that they belong to another model.
+    """
+    previous = read_or_none(exports) or Manifest(labels=[])
+
+    def exists(record: FileRecord) -> bool:
+        return (exports / record.file).exists()
+
+    return msgspec.structs.replace(
+        previous,
+        labels=list(dataset.labels),
+        data=dataset.identity,
+        model=ModelRecord(file=MODEL_FILE, bytes=len(model), sha256=result.sha256, parameters=result.parameters),
+        training_images=record_of(IMAGES_FILE, encode_training_images(dataset.train.images)),
+        golden=previous.golden if previous.golden and exists(previous.golden) else None,
+        artifacts=[artifact for artifact in previous.artifacts if exists(artifact)],
+    )
+
+
+def _versions() -> dict[str, str]:
+    import keras
+    import tensorflow as tf
+
+    import edgemnist
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "edgemnist": edgemnist.__version__,
+    }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgemnist.bench.statistics import summarise
+from edgemnist.bench.quality import summarise
 from edgemnist.machine import Conditions, Watch
 from edgemnist.results.bench import BenchResult, Block, Latency
 

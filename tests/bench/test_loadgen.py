@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from edgemnist.bench.loadgen import answer_poisson, calls_for, duty_cycle, offline, server, typical_call, wait_until
 from edgemnist.bench.protocol import DutyCycle, Offline, Server
+from edgemnist.bench.timing import answer_poisson, calls_for, duty_cycle, offline, server, typical_call, wait_until
 
 IMAGES = np.zeros((4, 28, 28), np.uint8)
 SINGLE = [IMAGES[index : index + 1] for index in range(4)]

@@ -15,8 +15,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.bench.process import Measured, measure, play_undisturbed
-from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, Server, WorkerRequest
+from edgemnist.bench import process
+from edgemnist.bench.process import Measured
+from edgemnist.bench.protocol import (
+    DutyCycle,
+    Offline,
+    Scenario,
+    ScenarioReport,
+    Server,
+    WorkerReport,
+    WorkerRequest,
+)
 from edgemnist.errors import MeasurementError
 from edgemnist.machine import usable_cpus
 
@@ -39,6 +48,10 @@ def request_(made_exports: Path, tmp_path: Path) -> WorkerRequest:
         batch_size=8,
         report=str(tmp_path / "report"),
     )
+
+
+def measure(subject: str, request: WorkerRequest) -> Measured[WorkerReport]:
+    return process.measure(subject, request, WorkerReport)
 
 
 def test_a_process_reports_what_it_measured(request_: WorkerRequest) -> None:
@@ -108,7 +121,7 @@ SCENARIOS: dict[str, Scenario] = {
 def test_a_disturbed_scenario_is_played_again_and_marked_in_the_end(name: str, request_: WorkerRequest) -> None:
     asked = msgspec.structs.replace(request_, scenario=SCENARIOS[name])
     # No machine adds the arrays in a nanosecond: held against that, every attempt is disturbed.
-    played = play_undisturbed("tflite-int8", asked, repeats=1, quietest=1.0)
+    played = process.measure("tflite-int8", asked, ScenarioReport, repeats=1, quietest=1.0)
     assert played.attempts == 2
     assert any("fixed work took" in words for words in played.taints)
     assert len(played.report.reference) == 2
@@ -123,7 +136,7 @@ def test_a_scenario_whose_queries_wait_for_other_processes_says_so(request_: Wor
         try:
             assert other.stdout is not None
             other.stdout.readline()
-            played = play_undisturbed("tflite-int8", asked, repeats=0)
+            played = process.measure("tflite-int8", asked, ScenarioReport, repeats=0)
         finally:
             other.kill()
     assert any("other processes had the CPU" in words for words in played.taints)
@@ -177,7 +190,7 @@ def test_an_interrupted_run_leaves_no_process_behind(request_: WorkerRequest, tm
     code = (
         "import sys, msgspec, edgemnist.bench.process as p\n"
         "from edgemnist.bench.protocol import WorkerRequest\n"
-        "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest))\n"
+        "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest), WorkerReport)\n"
     )
     request = tmp_path / "request.json"
     request.write_bytes(msgspec.json.encode(msgspec.structs.replace(request_, nanoseconds=60_000_000_000)))

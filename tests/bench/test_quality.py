@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgemnist.bench.quality import host_warnings, quality_warnings, quieter, slowness_taints, taints
-from edgemnist.bench.statistics import summarise
+from edgemnist.bench.quality import host_warnings, quality_warnings, quieter, slowness_taints, summarise, taints
 from edgemnist.bench.timing import timed_calls
 from edgemnist.machine import Conditions, Sleeper, Watch, read_conditions, watched
 from edgemnist.results.bench import Block
@@ -35,7 +34,7 @@ def test_a_machine_that_tells_nothing_taints_nothing() -> None:
     ("after", "said"),
     [
         (changed(khz=1_500_000), "from 2,400 to 1,500 MHz"),
-        (changed(throttle_events=5), "throttled for its heat 2 times"),
+        (changed(throttle_events=5), "throttled 2 times because of heat"),
         (changed(celsius=81.0), "81 °C"),
         (changed(firmware=0x50001), "voltage"),
         (changed(firmware=0x50004), "firmware throttled"),
@@ -116,7 +115,7 @@ def test_a_tool_that_does_not_answer_is_no_error(command: list[str], tmp_path: P
 
 
 def test_a_machine_that_was_slower_than_in_another_round_taints_the_block() -> None:
-    assert slowness_taints([1.0, 1.45], 1.0) == ["fixed work took 45 % longer than when the machine was quietest"]
+    assert slowness_taints([1.0, 1.45], 1.0) == ["the fixed work took 45 % longer than when the machine was quietest"]
     assert slowness_taints([1.0, 1.05], 1.0) == []
     assert slowness_taints([1.0, 9.0], None) == [], "the first round has none to be held against"
     assert (quieter([1.2, 1.1], None), quieter([1.2, 1.1], 1.0), quieter([0.9, 1.1], 1.0)) == (1.1, 1.0, 0.9)
@@ -148,8 +147,8 @@ def test_rounds_that_differ_are_named_and_so_are_tainted_ones() -> None:
         Block(samples=1, p50_us=6.1, attempts=2, taints=["other processes had the CPU for 9 % of the time"]),
     ]
     found = quality_warnings(summarise([[6_000] * 1000]), blocks)
-    assert found[0] == "the rounds differ by 15 % in p50"
-    assert found[1].startswith("2 of 3 rounds are tainted: other processes")
+    assert found[0] == "the p50 of the rounds differs by 15 %"
+    assert found[1].startswith("2 of 3 rounds tainted: other processes")
     assert found[1].count("other processes") == 1
     one = [msgspec.structs.replace(blocks[0], p50_us=6.1), *blocks[1:2], blocks[0]]
     assert not any("tainted" in warning for warning in quality_warnings(summarise([[6_000] * 1000]), one))
@@ -161,7 +160,7 @@ def test_one_slow_round_of_many_is_no_warning_and_rounds_that_differ_are() -> No
     one_slow = [Block(samples=1, p50_us=8.0), *(Block(samples=1, p50_us=p50) for p50 in rounds[1:])]
     assert quality_warnings(steady, one_slow) == []
     differing = [Block(samples=1, p50_us=p50 * (1.12 if number % 3 else 1)) for number, p50 in enumerate(rounds)]
-    assert "the rounds differ by 12 % in p50" in quality_warnings(steady, differing)
+    assert "the p50 of the rounds differs by 12 %" in quality_warnings(steady, differing)
 
 
 def test_a_governor_that_saves_power_is_told_with_what_to_do() -> None:

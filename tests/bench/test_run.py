@@ -151,6 +151,11 @@ def test_keras_beside_all_artifacts_is_the_default(made_exports: Path) -> None:
         assert len(found) == len(opened.select()) + rows
 
 
+def test_predict_of_keras_can_be_left_out(made_exports: Path) -> None:
+    found = select_subjects(Exports.open(made_exports), ["keras"], keras=None, keras_predict=False)
+    assert [subject.runtime for subject in found] == ["keras"]
+
+
 def test_a_threaded_measurement_says_so(made_exports: Path) -> None:
     config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads=2)
     assert [latency.threads for latency in bench(Exports.open(made_exports), ["onnx-float32"], config).results] == [2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgemnist.bench.statistics import histogram, images_a_second, median, summarise
+from edgemnist.bench.quality import histogram, images_a_second, summarise
 
 
 def test_percentiles_are_of_all_rounds_together() -> None:
@@ -41,7 +41,3 @@ def test_the_histogram_counts_every_sample_within_two_percent_of_where_it_is() -
 
 def test_throughput_is_the_batch_over_the_median_time() -> None:
     assert images_a_second(100, [[1_000_000, 2_000_000], [900_000_000]]) == pytest.approx(50_000.0)
-
-
-def test_median_of_an_even_number_is_between() -> None:
-    assert median([4, 1, 2, 100]) == 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from edgemnist.bench.statistics import summarise
+from edgemnist.bench.quality import summarise
 from edgemnist.bench.timing import slowed, timed_calls
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.data.download import cache_directory, keep
+from edgemnist.data.sources import cache_directory, keep
 from tests.data.conftest import Listener
 
 HOME = Path.home()

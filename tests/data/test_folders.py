@@ -108,7 +108,7 @@ def test_dark_on_light_is_turned_round_and_said(tmp_path: Path, listener: Listen
     dataset = read_image_directory(tmp_path, listener)
     assert dataset is not None
     assert all(image[0, 0] == 0 and image[14, 14] == 255 for image in dataset.train.images)
-    assert "4 pictures were dark on light" in listener.heard
+    assert "Inverted 4 pictures that had dark digits" in listener.heard
 
 
 def test_what_is_no_picture_is_ignored_and_counted(tmp_path: Path, listener: Listener) -> None:

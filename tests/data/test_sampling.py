@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemnist.data.sampling import random_order, stratified_indices, stratified_split
+from edgemnist.data.dataset import random_order, stratified_indices, stratified_split
 from edgemnist.errors import DataError, UsageError
 
 label_lists = st.lists(st.integers(0, 12), min_size=1, max_size=120)

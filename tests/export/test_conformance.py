@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgemnist.data.dataset import Dataset
-from edgemnist.data.sampling import stratified_indices
+from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, DataError, EdgemnistError, ModelError, UnknownNameError, UsageError
 from edgemnist.export.interface import ExportConfig
 from edgemnist.export.model import read_source

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from edgemnist.data.dataset import Dataset
-from edgemnist.data.sampling import stratified_indices
+from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.export.model import KerasSource, decode_source
 from edgemnist.export.ranges import _answers, fewest_flips

@@ -23,8 +23,7 @@ from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, _c
 from edgemnist.results.base import read_result
 from edgemnist.results.pipeline import FrontierResult, FrontierRow
 from edgemnist.results.train import TrainResult
-from edgemnist.train.record import TRAINING_FILE
-from edgemnist.train.run import CHECKPOINT_FILE
+from edgemnist.train.run import CHECKPOINT_FILE, TRAINING_FILE
 from tests.train.conftest import Listener, of, small_dataset
 
 CONFIG = FrontierConfig(

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 
 from edgemnist.exports.directory import Exports
 from edgemnist.report.data import read_report_data
-from edgemnist.report.run import write_report
+from edgemnist.report.page import write_report
 from tests.browser import WINDOWS, console, show
 
 AA = 4.5

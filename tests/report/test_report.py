@@ -16,8 +16,7 @@ from edgemnist.errors import MissingDependencyError
 from edgemnist.exports.directory import Exports
 from edgemnist.report.data import read_report_data
 from edgemnist.report.figures import apart
-from edgemnist.report.page import html_page
-from edgemnist.report.run import write_report
+from edgemnist.report.page import html_page, write_report
 from tests.conftest import Run, run_edgemnist
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
 

@@ -18,10 +18,9 @@ from edgemnist.progress import SILENT
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes.keras import model_bytes
 from edgemnist.train.distillation import RECORD, AugmentedCopies, Teachers
+from edgemnist.train.loop import draw_randomness
 from edgemnist.train.recipes import RECIPES, Distillation, Recipe, TrainConfig, plan_for
-from edgemnist.train.record import predict_proba
-from edgemnist.train.run import train
-from edgemnist.train.step import draw_randomness
+from edgemnist.train.run import predict_proba, train
 from tests.train.conftest import Listener, quick
 
 CONFIG = TrainConfig(recipe="best", hidden=(48,), epochs=10, seed=2)

@@ -187,7 +187,7 @@ def test_an_unfinished_model_never_replaces_a_finished_one(dataset: Dataset, tmp
     listener, other = Listener(interrupt_after=2), replace(SMALL, seed=5)
     with pytest.raises(KeyboardInterrupt):
         train(dataset, other, tmp_path, listener)
-    assert "is still the finished model of before" in listener.notices[-1]
+    assert "is still the earlier, finished model" in listener.notices[-1]
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert after.pop(CHECKPOINT_FILE)
     assert after == before

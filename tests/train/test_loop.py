@@ -10,10 +10,9 @@ import pytest
 
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError
-from edgemnist.train.loop import fit
+from edgemnist.train.loop import draw_randomness, fit
 from edgemnist.train.model import build_model, logits
 from edgemnist.train.recipes import RECIPES, Plan
-from edgemnist.train.step import draw_randomness
 
 
 def plan(*, recipe: str = "baseline", epochs: int = 2, batch_size: int = 32, seed: int = 0) -> Plan:

@@ -190,7 +190,7 @@ def test_labels_that_say_nothing_are_noticed_early(dataset: Dataset, tmp_path: P
     listener = Listener()
     train(of(Split(dataset.train.images, shuffled), dataset.test), SMALL, tmp_path, listener)
     (notice,) = listener.notices
-    assert "guessing gives 10.0%: are the labels right?" in notice
+    assert "guessing gives 10.0 %: are the labels right?" in notice
     assert notice.startswith("After epoch 2 ")
 
 
@@ -220,7 +220,10 @@ def black_test(dataset: Dataset) -> Dataset:
         (lambda data: cut(data, test=[0, 1, 2, 3, 5, 6, 8, 9]), "The test images lack classes .*: 4, 7"),
         (lambda data: cut(data, train=slice(0, 0)), "has no training images"),
         (lambda data: cut(data, test=slice(0, 0)), "has no test images"),
-        (lambda data: cut(data, train=slice(None, None, 20)), "There are 100 training images, fewer than one batch"),
+        (
+            lambda data: cut(data, train=slice(None, None, 20)),
+            "The training images are fewer than one batch: 100 of 128",
+        ),
         (all_black, "All 2,000 training images are the same"),
         (black_test, "All 500 test images are the same"),
     ],
