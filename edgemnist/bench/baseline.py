@@ -177,17 +177,13 @@ def _change(
 ) -> Change:
     speeds = [_references(one) for one in (latency, before)]
     known = all(speeds)
-    ratio = (
-        compare_rounds(_in_units(ours, speeds[0]), _in_units(theirs, speeds[1]), limit=limit)
-        if known
-        else compare_rounds(ours, theirs, limit=limit)
-    )
+    rounds = [_in_units(*pair) for pair in zip((ours, theirs), speeds, strict=True)] if known else [ours, theirs]
     return Change(
         name=latency.name,
         runtime=latency.runtime,
         p50_us=latency.p50_us,
         baseline_p50_us=before.p50_us,
-        ratio=ratio,
+        ratio=compare_rounds(*rounds, limit=limit),
         machine=float(np.median(speeds[0]) / np.median(speeds[1])) if known else None,
         noise=max(spread_of_rounds(latency.blocks), spread_of_rounds(before.blocks)),
     )
