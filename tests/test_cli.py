@@ -409,8 +409,8 @@ def test_runtimes_tells_which_artifacts_of_a_directory_can_run_here(made_exports
     recorded = json.loads((made_exports / "manifest.json").read_text())["artifacts"]
     assert {one["name"].partition("@")[0] for one in document["artifacts"]} == {one["name"] for one in recorded}
     runtimes = {one["runtime"] for one in document["artifacts"]}
-    assert runtimes == {"litert", "native", "integer", "onnxruntime", "openvino"}
-    assert all(one["installed"] or one["runtime"] == "native" for one in document["artifacts"])
+    assert runtimes == {"litert", "native", "tflm", "integer", "onnxruntime", "openvino"}
+    assert all(one["installed"] or one["runtime"] in {"native", "tflm"} for one in document["artifacts"])
     assert "can run here" in edgemnist("runtimes", "--exports", made_exports).stdout
     nowhere = edgemnist("runtimes", "--exports", "nowhere")
     assert nowhere.returncode == 2

@@ -195,6 +195,31 @@ class ArtifactLayers(Part, frozen=True, kw_only=True):
     """Of both files: the figures count for these very files only."""
 
 
+class RoundingRule(Part, frozen=True, kw_only=True):
+    """One model's answers against those of the integer reference, computed under one rounding rule."""
+
+    rescaling: str
+    """How sums of products are rounded to the next scale: `single`, `double` (as in gemmlowp) or `float`."""
+    softmax: str
+    """What the softmax is computed in: `integer` or `float`."""
+    differing: int
+    """Probabilities that are not the same, of images × classes."""
+    images: int
+    """Images with such a probability."""
+    flips: int
+    """Images with another label."""
+    max_abs_diff: float
+    """Of a probability."""
+
+
+class ModelRounding(Part, frozen=True, kw_only=True):
+    """By which rule a model rounds, as far as its answers tell."""
+
+    name: str
+    rules: list[RoundingRule]
+    """All rules, the one that fits best first; of equals the one nearest to the reference."""
+
+
 class VerifyResult(Result, frozen=True, kw_only=True):
     """`edgemnist verify`, and the contents of `verify.json`."""
 
@@ -214,6 +239,8 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     """None unless three runtimes answered with one int8 file."""
     layers: list[ArtifactLayers] = msgspec.field(default_factory=list)
     """Only with `--layers`."""
+    rounding: list[ModelRounding] = msgspec.field(default_factory=list)
+    """Only with `--rounding`."""
     flip_sheet: str | None = None
     """The PNG that `--sheet` wrote."""
 

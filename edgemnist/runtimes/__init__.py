@@ -63,6 +63,15 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             exact=True,
             install="python -m edgemnist.native",
         ),
+        "tflm": RuntimeEntry(
+            target="edgemnist.runtimes.tflm:TFLMClassifier",
+            summary="TensorFlow Lite for Microcontrollers, one image a call",
+            requires=(Package("tflite-micro", "tflite_micro"),),
+            extra="tflm",
+            suffixes=(".tflite",),
+            quantizations=("int8",),
+            by_name=True,
+        ),
         "onnxruntime": RuntimeEntry(
             target="edgemnist.runtimes.onnxruntime:ONNXRuntimeClassifier",
             summary="ONNX Runtime, CPU provider",

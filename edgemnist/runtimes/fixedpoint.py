@@ -56,12 +56,29 @@ def quantized_multiplier(real: float) -> tuple[int, int]:
 def multiply_by_quantized_multiplier(values: Raw, mantissa: Raw | int, exponent: Raw | int) -> Raw:
     """Return `values` times mantissa / 2^31 * 2^exponent, rounded once, halves up.
 
-    `mantissa` and `exponent` are scalars, or have one entry for each column. Older kernels round twice, to 31 bits and
-    then to the result; LiteRT's reference kernels and XNNPACK do as is done here.
+    `mantissa` and `exponent` are scalars, or have one entry for each column. LiteRT's reference kernels do as is done
+    here.
     """
     shift = np.asarray(31 - exponent, dtype=np.int64)
     rescaled: Raw = (values * mantissa + (np.int64(1) << (shift - 1))) >> shift
     return rescaled
+
+
+def multiply_rounding_twice(values: Raw, mantissa: Raw | int, exponent: Raw | int) -> Raw:
+    """Return the same product rounded twice, as gemmlowp has it: to 31 bits, halves up, then halves away from zero.
+
+    TFLM's and CMSIS-NN's default (`TFLITE_SINGLE_ROUNDING=0`).
+    """
+    exponent = np.asarray(exponent, dtype=np.int64)
+    high = doubling_high_multiply(values << np.maximum(exponent, 0), mantissa)
+    return rounding_divide_by_power(high, np.maximum(-exponent, 0))
+
+
+def multiply_in_float(values: Raw, mantissa: Raw | int, exponent: Raw | int) -> Raw:
+    """Return the same product computed in float32 and rounded once, halves to even, as XNNPACK has it."""
+    scale = np.ldexp(np.asarray(mantissa, dtype=np.float64), np.asarray(exponent, dtype=np.int64) - 31)
+    rounded: Raw = np.rint(values.astype(np.float32) * scale.astype(np.float32)).astype(np.int64)
+    return rounded
 
 
 def doubling_high_multiply(one: Raw, other: Raw | int) -> Raw:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,30 @@ if TYPE_CHECKING:
 Quantized: TypeAlias = npt.NDArray[np.int64]
 """int64 [N, features], holding the values of a quantized tensor."""
 Step: TypeAlias = Callable[[Quantized], Quantized]
+Rescale: TypeAlias = Callable[[fixedpoint.Raw, "fixedpoint.Raw | int", "fixedpoint.Raw | int"], fixedpoint.Raw]
+"""Values times a multiplier, (mantissa, exponent), as integers."""
+
+RESCALINGS: Final[dict[str, Rescale]] = {
+    "single": fixedpoint.multiply_by_quantized_multiplier,
+    "double": fixedpoint.multiply_rounding_twice,
+    "float": fixedpoint.multiply_in_float,
+}
+"""How kernels round sums of products to the next layer's scale."""
+SOFTMAXES: Final = ("integer", "float")
+"""What kernels compute the int8 softmax in."""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """A rule by which int8 kernels round. The default is the reference's."""
+
+    rescaling: str = "single"
+    """One of `RESCALINGS`."""
+    softmax: str = "integer"
+    """One of `SOFTMAXES`."""
+
+
+_REFERENCE: Final = Rounding()
 
 _BOUNDS = {"int8": (-128, 127), "uint8": (0, 255)}
 _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
@@ -50,7 +75,13 @@ class IntegerClassifier(ChunkedClassifier):
     """A full-int8 `.tflite` file, computed in integers."""
 
     def __init__(
-        self, graph: Graph, path: Path, *, labels: Sequence[str] | None = None, input_range: str | None = None
+        self,
+        graph: Graph,
+        path: Path,
+        *,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+        rounding: Rounding = _REFERENCE,
     ) -> None:
         """`graph` is the contents of the file, `path` its name in messages.
 
@@ -63,24 +94,31 @@ class IntegerClassifier(ChunkedClassifier):
             raise not_a_classifier(path, f"its input is an array of {list(source.shape)}")
         numbers = numbers_of(source)
         self._encode = quantize_pixels(numbers, input_range or covered_range(numbers)).astype(np.int64)
-        self._steps = [_step(graph, operator) for operator in chain(graph)]
+        self._steps = [_step(graph, operator, rounding) for operator in chain(graph)]
         self._output = numbers_of(target)
         self._decode = decoder(self._output)
         self._set_up(path, labels)
 
     @classmethod
     def load(
-        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
+        cls,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        input_range: str | None = None,
+        rounding: Rounding = _REFERENCE,
     ) -> IntegerClassifier:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
-        `threads` makes no difference: NumPy's BLAS has a setting of its own. Raises ArtifactError, too, where the file
+        `threads` makes no difference: NumPy's BLAS has a setting of its own. `rounding` is the reference's, or that of
+        other kernels. Raises ArtifactError, too, where the file
         is not a chain of fully connected layers, ReLU, softmax and requantization in 8 bits.
         """
         del threads
         data = read_model(path, TFLITE)
         try:
-            return cls(read_graph(data), path, labels=labels, input_range=input_range)
+            return cls(read_graph(data), path, labels=labels, input_range=input_range, rounding=rounding)
         except ValueError as error:
             raise ArtifactError(
                 f"{path} cannot be computed in integers: {error}",
@@ -120,19 +158,27 @@ def chain(graph: Graph) -> list[Operator]:
     return operators
 
 
-def _step(graph: Graph, operator: Operator) -> Step:
+def _step(graph: Graph, operator: Operator, rounding: Rounding) -> Step:
+    rescale = RESCALINGS[rounding.rescaling]
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     if operator.kind == "FULLY_CONNECTED":
         weights = graph.tensors[operator.inputs[1]]
         bias = graph.tensors[operator.inputs[2]] if operator.inputs[2:3] not in {(), (-1,)} else None
-        return _fully_connected(source, weights, bias, target, operator.activation)
+        return _fully_connected(source, weights, bias, target, operator.activation, rescale)
     if operator.kind == "SOFTMAX":
         beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))
-        return _softmax(source, target, beta)
-    return requantize(source, target, relu=operator.kind == "RELU")
+        return (_float_softmax if rounding.softmax == "float" else _softmax)(source, target, beta)
+    return requantize(source, target, relu=operator.kind == "RELU", rescale=rescale)
 
 
-def _fully_connected(source: Tensor, weights: Tensor, bias: Tensor | None, target: Tensor, activation: str) -> Step:
+def _fully_connected(  # noqa: PLR0917 - the operator's tensors in its own order
+    source: Tensor,
+    weights: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    activation: str,
+    rescale: Rescale = RESCALINGS["single"],
+) -> Step:
     """Return values → activation(weights · (values - zero point) + bias), rescaled to the output's scale."""
     matrix = weight_matrix(weights)
     _, zero_point = affine(source)
@@ -144,7 +190,7 @@ def _fully_connected(source: Tensor, weights: Tensor, bias: Tensor | None, targe
 
     def run(values: Quantized) -> Quantized:
         product = ((values - zero_point).astype(exact.dtype) @ exact).astype(np.int64) + constant
-        rescaled = fixedpoint.multiply_by_quantized_multiplier(product, mantissa, exponent)
+        rescaled = rescale(product, mantissa, exponent)
         return np.clip(rescaled + target_zero_point, low, high)
 
     return run
@@ -200,6 +246,21 @@ def _softmax(source: Tensor, target: Tensor, beta: float) -> Step:
     return run
 
 
+def _float_softmax(source: Tensor, target: Tensor, beta: float) -> Step:
+    """Return values → exp(beta * scale * value) / Σ in float32, rounded once, as LiteRT's optimized kernels have it."""
+    low, high = _BOUNDS[target.dtype]
+    scale, _ = affine(source)
+    exponentials = np.exp(np.float32(-beta * scale) * np.arange(256, dtype=np.float32))
+
+    def run(values: Quantized) -> Quantized:
+        terms = exponentials[values.max(axis=1, keepdims=True) - values]
+        shares = terms * (np.float32(1 / _SOFTMAX_SCALE) / terms.sum(axis=1, keepdims=True))
+        rounded: Quantized = np.floor(shares + np.float32(0.5)).astype(np.int64)
+        return np.clip(rounded + low, low, high)
+
+    return run
+
+
 def softmax_exponentials(source: Tensor, target: Tensor, beta: float) -> fixedpoint.Raw:
     """Return exp(beta * scale * -distance) in Q0.31 by distance from a row's maximum, int64 [256].
 
@@ -220,14 +281,14 @@ def softmax_exponentials(source: Tensor, target: Tensor, beta: float) -> fixedpo
     return np.where(distances <= radius, fixedpoint.exp_on_negative_values(rescaled), 0)
 
 
-def requantize(source: Tensor, target: Tensor, *, relu: bool) -> Step:
+def requantize(source: Tensor, target: Tensor, *, relu: bool, rescale: Rescale = RESCALINGS["single"]) -> Step:
     """Return values → the same real numbers in another scale, with a ReLU or without."""
     (scale, zero_point), (target_scale, target_zero_point) = affine(source), affine(target)
     mantissa, exponent = fixedpoint.quantized_multiplier(scale / target_scale)
     low, high = activation_range(target, "relu" if relu else "none")
 
     def run(values: Quantized) -> Quantized:
-        rescaled = fixedpoint.multiply_by_quantized_multiplier(values - zero_point, mantissa, exponent)
+        rescaled = rescale(values - zero_point, mantissa, exponent)
         return np.clip(rescaled + target_zero_point, low, high)
 
     return run

@@ -55,6 +55,9 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     layers: Annotated[
         bool, typer.Option("--layers", help="Compare each TFLite file with tflite-float32, layer by layer.")
     ] = False,
+    rounding: Annotated[
+        bool, typer.Option("--rounding", help="Say by which rule the runtime of each int8 artifact rounds.")
+    ] = False,
     junit: Annotated[
         Path | None,
         typer.Option(
@@ -114,7 +117,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
             BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
         )
     elif reference is not None:
-        options.refuse(context, "layers", reason="--reference compares model files")
+        options.refuse(context, "layers", "rounding", reason="--reference compares model files")
         if not artifacts:
             raise UsageError(
                 "Name a model file to compare with the reference",
@@ -143,7 +146,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
             from edgemnist.verify.run import verify as run
 
             opened = Exports.open(exports, reporter)
-            result = run(opened, artifacts, limits, reporter, gates=gates, layers=layers)
+            result = run(opened, artifacts, limits, reporter, gates=gates, layers=layers, rounding=rounding)
             keep_verdict(opened, result, reporter)
             step = opened.command("bench")
             if sheet is not None:

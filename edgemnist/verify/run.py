@@ -16,7 +16,7 @@ from edgemnist.exports.golden import Golden
 from edgemnist.exports.manifest import Artifact, check_recorded
 from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.verify import ArtifactLayers, ArtifactParity, Unusable, VerifyResult
+from edgemnist.results.verify import ArtifactLayers, ArtifactParity, ModelRounding, Unusable, VerifyResult
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.storage import write_file
@@ -24,6 +24,7 @@ from edgemnist.verify.gate import Gate, LimitOverrides, missed
 from edgemnist.verify.gatefile import GateTable, held_limits, own_gates
 from edgemnist.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.verify.parity import Answers, ask, compare, list_flips, no_answers
+from edgemnist.verify.rounding import find_rounding
 from edgemnist.verify.sheet import flips_png
 from edgemnist.verify.statistics import expected_calibration_error, load_statistics, mcnemar_p, wilson_interval
 from edgemnist.verify.vote import INTEGER, Ballot, check_integer, count_votes, integer_answers, missed_replay, replay
@@ -37,12 +38,14 @@ def verify(
     *,
     gates: GateTable | None = None,
     layers: bool = False,
+    rounding: bool = False,
 ) -> VerifyResult:
     """Hold models against the golden pack of an export directory: those named, or all that can be run here.
 
     `gates` take the place of the built-in limits, and `limits` of both. `layers` also compares each TFLite file with
-    its float32 twin, layer by layer. A gate that is missed raises nothing: the result says so, with the reasons. Where
-    nothing is named, a damaged or missing artifact is a missed gate, too.
+    its float32 twin, layer by layer, and `rounding` finds the rounding rule of each int8 model. A gate that is missed
+    raises nothing: the result says so, with the reasons. Where nothing is named, a damaged or missing artifact is a
+    missed gate, too.
 
     Raises what `Exports.select` and `Exports.open_golden` raise, and UsageError where `layers` has no float32 twin.
     """
@@ -69,10 +72,14 @@ def verify(
         started = time.perf_counter()
         found: list[ArtifactParity] = []
         ballots: list[Ballot] = []
+        roundings: list[ModelRounding] = []
         for model, gate in zip(models, limited, strict=True):
-            parity, cast = _verify_one(exports, golden, model, gate, reporter)
+            parity, cast, answers = _verify_one(exports, golden, model, gate, reporter)
             found.append(parity)
             ballots += cast
+            if rounding and answers is not None:
+                one = find_rounding(model, answers, golden, reporter)
+                roundings += [] if one is None else [one]
         return VerifyResult(
             passed=all(parity.passed for parity in found) and not unusable,
             images=len(golden.labels),
@@ -83,6 +90,7 @@ def verify(
             unusable=unusable,
             vote=count_votes(ballots),
             layers=_compare_layers(exports, models, golden, reporter) if layers else [],
+            rounding=roundings,
             seconds=time.perf_counter() - started,
         )
 
@@ -108,8 +116,8 @@ def write_flips(result: VerifyResult, images: Images, sheet: Path) -> VerifyResu
 
 def _verify_one(
     exports: Exports, golden: Golden, model: Model, gate: Gate, reporter: Reporter
-) -> tuple[ArtifactParity, list[Ballot]]:
-    """Return what is said about a model, and the votes for int8 that come with it."""
+) -> tuple[ArtifactParity, list[Ballot], Probabilities | None]:
+    """Return what is said about a model, and, for int8, the votes that come with it and its answers, float32 [N, C]."""
     if model.record is None:
         raise ValueError(f"{model.name} is not recorded")
     classifier = model.load()
@@ -137,12 +145,12 @@ def _verify_one(
         output_scale=model.record.output.scale,
     )
     if not is_int8 or answers is None:
-        return parity, []
+        return parity, [], None
     ballots = [Ballot(artifact=model.artifact, runtime=model.runtime, labels=answers.single.argmax(axis=1))]
     # A runtime that promises the reference's bits would vote twice.
     if integer is not None and not model.entry.exact:
         ballots.append(Ballot(artifact=model.artifact, runtime=INTEGER, labels=integer.argmax(axis=1)))
-    return parity, ballots
+    return parity, ballots, answers.single
 
 
 def _compare_layers(

@@ -10,7 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from edgemnist.console.tables import closing, count, percent, table, verdict
-from edgemnist.results.verify import KERAS_MODEL, ArtifactLayers, ArtifactParity, VerifyResult, Vote
+from edgemnist.results.verify import (
+    KERAS_MODEL,
+    ArtifactLayers,
+    ArtifactParity,
+    ModelRounding,
+    RoundingRule,
+    VerifyResult,
+    Vote,
+)
 from edgemnist.verify.gatefile import GateTable, gate_toml, own_gates
 from edgemnist.verify.parity import BROKEN, FIXED, count_kind
 from edgemnist.verify.statistics import has_scipy
@@ -52,7 +60,7 @@ def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") ->
     ]
     reasons += [Text.assemble((f"{one.name}: ", "bold red"), one.reason) for one in result.unusable]
     reasons += map(Text, own_gates(result.artifacts))
-    details = [*_replays(result.artifacts), *_statistics(result), *_voters(result)]
+    details = [*_replays(result.artifacts), *_statistics(result), *_voters(result), *_roundings(result.rounding)]
     drawn = [_flip_table(parity) for parity in result.artifacts if parity.flipped] if flips else []
     layers: list[RenderableType] = [_layer_table(one) for one in result.layers]
     if layers:
@@ -93,6 +101,35 @@ def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
         flips = f"{count(replay.flips, 'label')} and " if replay.flips else ""
         more = f", {replay.beyond_rounding:,} of them by more than rounding" if replay.beyond_rounding else ""
         yield Text(f"{name} against the exporting machine: {flips}{differ}{more}.", style="dim")
+
+
+_RESCALINGS = {
+    "single": "rounds once, as the reference does,",
+    "double": "rounds twice, as gemmlowp does,",
+    "float": "rounds in float32, as XNNPACK does,",
+}
+_SOFTMAXES = {"integer": "with the softmax in integers", "float": "with the softmax in float32"}
+
+
+def _roundings(roundings: Sequence[ModelRounding]) -> Iterator[Text]:
+    """Name the rounding rule that fits each model's answers best, and how well the reference's own rule does."""
+    for one in roundings:
+        best = one.rules[0]
+        equals = [rule for rule in one.rules[1:] if rule.differing == best.differing]
+        fit = f"{_differ(best)}" if best.differing else "equal in every bit"
+        own = next(rule for rule in one.rules if (rule.rescaling, rule.softmax) == ("single", "integer"))
+        against = "" if own is best else f"; under the reference's own rule {_differ(own)}"
+        also = f" ({' or '.join(map(_rule, equals))} would do as well)" if equals else ""
+        yield Text(f"{one.name} {_rule(best)}: {fit}{also}{against}.", style="dim")
+
+
+def _rule(rule: RoundingRule) -> str:
+    return f"{_RESCALINGS[rule.rescaling]} {_SOFTMAXES[rule.softmax]}"
+
+
+def _differ(rule: RoundingRule) -> str:
+    values = count(rule.differing, "probability differs", "probabilities differ")
+    return f"{values} in {count(rule.images, 'image')}, by up to {rule.max_abs_diff:.2g}"
 
 
 def gate_page(gates: GateTable) -> RenderableType:

@@ -45,15 +45,14 @@ def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -
 
     None for a file of another format, and, with a notice, for one that it cannot compute, such as a convolution.
     """
-    if model.path.suffix in RUNTIMES["compiled"].suffixes:
-        twin = _twin(model.path)
-        if twin is None:
-            reporter.notice(
-                f"{model.path} was made with a TFLite file that is not beside it, so the integer reference does not "
-                "check it."
-            )
-            return None
-        model = replace(model, path=twin)
+    path = tflite_of(model)
+    if path is None:
+        reporter.notice(
+            f"{model.path} was made with a TFLite file that is not beside it, so the integer reference does not "
+            "check it."
+        )
+        return None
+    model = replace(model, path=path)
     if model.path.suffix not in RUNTIMES["litert"].suffixes:
         return None
     try:
@@ -64,10 +63,13 @@ def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -
     return np.concatenate([classifier.predict_proba(batch) for batch in golden.batches(BATCH_SIZE)])
 
 
-def _twin(path: Path) -> Path | None:
-    """Return the TFLite file beside a C file that holds the same network, or None."""
+def tflite_of(model: Model) -> Path | None:
+    """Return the file that the integer reference reads: of a C file its twin beside it, None where there is none."""
     from edgemnist.native.amalgamation import describe
 
+    path = model.path
+    if path.suffix not in RUNTIMES["compiled"].suffixes:
+        return path
     described = describe(path.read_bytes())
     twins = path.parent.glob("*.tflite") if described is not None else ()
     return next((one for one in twins if described and sha256(one.read_bytes()) == described.tflite_sha256), None)

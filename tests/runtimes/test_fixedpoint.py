@@ -22,6 +22,10 @@ def half_up(value: Fraction) -> int:
     return math.floor(value + Fraction(1, 2))
 
 
+def half_away(value: Fraction) -> int:
+    return half_up(value) if value >= 0 else -half_up(-value)
+
+
 @given(INT32, INT32)
 def test_the_doubling_high_multiplication_is_the_rounded_product(one: int, other: int) -> None:
     expected = min(half_up(Fraction(one * other, 2**31)), 2**31 - 1)
@@ -51,6 +55,26 @@ def test_a_rescaled_accumulator_is_the_rounded_product(value: int, real: float) 
     mantissa, exponent = fixedpoint.quantized_multiplier(real)
     expected = half_up(Fraction(value * mantissa) * Fraction(2) ** (exponent - 31))
     assert fixedpoint.multiply_by_quantized_multiplier(array(value), mantissa, exponent)[0] == expected
+
+
+@given(st.integers(-(2**24), 2**24), st.floats(1e-5, 1.0))
+def test_rounded_twice_is_the_product_in_31_bits_and_then_in_the_result(value: int, real: float) -> None:
+    mantissa, exponent = fixedpoint.quantized_multiplier(real)
+    high = half_up(Fraction(value * mantissa, 2**31) * Fraction(2) ** max(exponent, 0))
+    expected = half_away(Fraction(high, 2 ** max(-exponent, 0)))
+    assert fixedpoint.multiply_rounding_twice(array(value), mantissa, exponent)[0] == expected
+
+
+def test_the_three_rules_differ_where_they_should() -> None:
+    # 0.5 exactly: half up, half away from zero, half to even; and 2^-2 + 2^-33, which is 0.5 in 31 bits already.
+    half = fixedpoint.quantized_multiplier(0.5)
+    rules = (
+        fixedpoint.multiply_by_quantized_multiplier, fixedpoint.multiply_rounding_twice, fixedpoint.multiply_in_float
+    )  # fmt: skip
+    assert [rule(array(-1), *half)[0] for rule in rules] == [0, 0, 0]
+    assert [rule(array(1), *half)[0] for rule in rules] == [1, 1, 0]
+    below = (2**31 - 1, -2)
+    assert [rule(array(2), *below)[0] for rule in rules] == [0, 1, 0]
 
 
 @given(st.integers(-(2**31) + 1, 0))
