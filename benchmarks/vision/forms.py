@@ -13,8 +13,8 @@ from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from benchmarks.vision.synthetic.forms import STYLES, TrueTable, compose_form
 from edgemnist.read import read_page
+from edgemnist.read.layout import overlap
 from edgemnist.results.pictures import ReadResult, ReadTable
-from edgemnist.train_likeness.synthetic.page import overlap
 
 SEED: Final = 5000
 DIGITS: Final = 400

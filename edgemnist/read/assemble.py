@@ -10,7 +10,7 @@ import numpy as np
 
 from edgemnist.arrays import as_digit
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.context import answered, is_barcode, is_word, specks
+from edgemnist.read.context import answered, are_lonely_bars, is_bar, is_barcode, is_word, specks
 from edgemnist.read.grid import Cell, Grid
 from edgemnist.read.layout import around, arrange, numbers_in
 from edgemnist.read.recognize import Reading
@@ -77,8 +77,8 @@ class Assembled:
         lines = [_Line(top, numbers) for top, numbers in self._lines(outside, self._config.join_gap)]
         for number in range(len(self._grids)):
             lines += self._rows(number)
+        self._settle(lines)
         for count, line in enumerate(sorted(lines, key=lambda line: line.top)):
-            self._settle([[index for index in members if index is not None] for members in line.numbers])
             for members in line.numbers:
                 digits = [None if index is None else self._digit(index, count) for index in members]
                 read = [digit for digit in digits if digit is not None]
@@ -92,18 +92,38 @@ class Assembled:
                     )
                 )
 
-    def _settle(self, numbers: Sequence[Sequence[int]]) -> None:
-        """Decide about the numbers of a line outside of tables: what counts in them as a digit."""
-        line = [index for members in numbers for index in members]
-        if any(self._readings[index].piece.table is not None for index in line):
-            return
-        readings = [self._readings[index] for index in line]
-        counts = dict(zip(line, answered(readings, self._config.min_confidence).tolist(), strict=True))
-        for members in numbers:
-            these = np.array([counts[index] for index in members])
-            letters = is_word(these) or is_barcode([self._readings[index] for index in members])
-            for index in members:
-                self._counts[index] = counts[index] and not letters
+    def _settle(self, lines: Sequence[_Line]) -> None:
+        """Decide what counts as a digit outside of tables."""
+        kept: list[tuple[list[int], list[int]]] = []
+        for line in lines:
+            numbers = [[index for index in members if index is not None] for members in line.numbers]
+            whole = [index for members in numbers for index in members]
+            if any(self._readings[index].piece.table is not None for index in whole):
+                continue
+            counts = answered([self._readings[index] for index in whole], self._config.min_confidence)
+            for index, one in zip(whole, counts.tolist(), strict=True):
+                self._counts[index] = one
+            for members in numbers:
+                readings = [self._readings[index] for index in members]
+                these = np.array([self._counts[index] for index in members])
+                if is_word(readings, these) or is_barcode(readings):
+                    self._refuse(members)
+                kept.append((members, whole))
+        outside = [index for members, _ in kept for index in members]
+        others = sum(not self._counts[index] for index in outside)
+        digits = self._digits_among(outside)
+        for members, whole in kept:
+            readings = [self._readings[index] for index in members]
+            if not self._digits_among(whole) and are_lonely_bars(readings, others, digits):
+                self._refuse(members)
+
+    def _digits_among(self, indices: Sequence[int]) -> int:
+        """Return how many of some readings count, without bars."""
+        return sum(self._counts[index] and not is_bar(self._readings[index]) for index in indices)
+
+    def _refuse(self, indices: Sequence[int]) -> None:
+        for index in indices:
+            self._counts[index] = False
 
     def _lines(self, indices: Sequence[int], join_gap: float) -> Iterator[tuple[float, list[list[Member]]]]:
         """Give some readings as lines, each with its top and its numbers."""

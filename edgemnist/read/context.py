@@ -21,7 +21,12 @@ AMONG_SURE: Final = 0.25
 ALIKE: Final = (0.6, 1.6)
 """If it is as high as they are, within these factors."""
 WORD: Final = 2
-"""Pieces of a word that are no digits: with so many, and half of all, the others are none either."""
+MOSTLY: Final = 0.5
+"""Pieces of a word that are no digits: with so many, and less confidence than this in the mean, the others are none."""
+NO_DIGIT: Final = 0.02
+"""What is less likely to be a digit is a letter."""
+ROUND_OR_STRAIGHT: Final = (0, 1)
+"""Digits that letters look like."""
 BARS: Final = 6
 SLENDER: Final = 0.3
 EVEN: Final = 0.05
@@ -46,10 +51,33 @@ def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:
     return counts
 
 
-def is_word(counts: Bools) -> bool:
-    """Tell a word from a number by which of its pieces count as digits, bool [N]."""
+def is_word(readings: Sequence[Reading], counts: Bools) -> bool:
+    """Tell a word from a number, by its pieces and which of them count as digits, bool [N].
+
+    Most of a word are no digits. If what counts are zeros and ones only, a single sure letter is enough in a short one:
+    o and l are what letters are.
+    """
+    confidences = np.array([reading.confidence for reading in readings])
     others = int((~counts).sum())
-    return others >= WORD and 2 * others >= len(counts)
+    if others >= WORD and confidences.mean() < MOSTLY:
+        return True
+    like_letters = all(reading.label in ROUND_OR_STRAIGHT for reading, one in zip(readings, counts, strict=True) if one)
+    return 2 * others >= len(counts) and like_letters and bool((confidences < NO_DIGIT).any())
+
+
+def are_lonely_bars(members: Sequence[Reading], others: int, digits: int) -> bool:
+    """Tell ticks, tallies and scraps of lines from ones.
+
+    Bars are ones among digits: on the same line, or on a page that has, beside bars, at least as many `digits` as
+    `others`, which are none.
+    """
+    return others > digits and all(is_bar(reading) for reading in members)
+
+
+def is_bar(reading: Reading) -> bool:
+    """Tell a bare stroke."""
+    width, height = reading.piece.box[2:]
+    return width <= SLENDER * height
 
 
 def is_barcode(readings: Sequence[Reading]) -> bool:

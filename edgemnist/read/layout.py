@@ -85,6 +85,15 @@ def around(boxes: Sequence[Box]) -> Box:
     return left, top, right - left, bottom - top
 
 
+def overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
+    """Return the intersection of two boxes, x, y, width, height, by their union."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / (one[2] * one[3] + other[2] * other[3] - width * height)
+
+
 def _peaks(levels: Floats) -> float:
     bins = np.floor((levels - levels.min()) * 4).astype(np.int64)
     counts = np.bincount(bins)

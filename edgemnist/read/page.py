@@ -14,8 +14,10 @@ from PIL import Image
 from edgemnist.images.grey import Grey, to_grey
 from edgemnist.read.assemble import Assembled
 from edgemnist.read.config import ReadConfig
+from edgemnist.read.judge import DIGITS
 from edgemnist.read.piece import Sheet
 from edgemnist.read.recognize import Recognizer
+from edgemnist.read.turn import best_turn, turned_back
 from edgemnist.registry import Entry, Package
 from edgemnist.results.pictures import ReadResult, StageTimes
 from edgemnist.runtimes.interface import Classifier
@@ -33,6 +35,8 @@ def read_page(
 ) -> ReadResult:
     """Return every digit on a page, in reading order, and the numbers that neighbours form.
 
+    A page that lies on its side or upside down is turned.
+
     `image` is a picture, or an array as cameras give it: uint8 [h, w] grey or uint8 [h, w, 3] RGB. Neither is changed.
 
     Raises ImageError for a picture without pixels, and MissingDependencyError where OpenCV is not installed.
@@ -46,13 +50,23 @@ def read_page(
     # Where the caller has let go of it as well, a large picture makes room for what is done with the small one.
     del image, picture
     found = find_sheet(grey)
-    found_at = perf_counter()
+    find_s = perf_counter() - started
     recognizer = Recognizer(classifier)
     readings = [reading for part in found.parts for reading in recognizer.recognize(part)]
+    quarters = 0
+    if tuple(classifier.labels) == DIGITS:
+        quarters = best_turn(readings, [piece for part in found.parts for piece in part.candidates], classifier)
+    if quarters:
+        turned_at = perf_counter()
+        grey = np.ascontiguousarray(np.rot90(grey, quarters))
+        found = find_sheet(grey)
+        find_s += perf_counter() - turned_at
+        readings = [reading for part in found.parts for reading in recognizer.recognize(part)]
     recognized_at = perf_counter()
-    scale = width / grey.shape[1], height / grey.shape[0]
+    across, down = (width, height) if quarters % 2 == 0 else (height, width)
+    scale = across / grey.shape[1], down / grey.shape[0]
     assembled = Assembled(readings, found.grids, classifier.labels, config, scale)
-    return ReadResult(
+    result = ReadResult(
         width=width,
         height=height,
         min_confidence=config.min_confidence,
@@ -61,12 +75,13 @@ def read_page(
         tables=assembled.tables,
         complete=found.complete and recognizer.complete,
         milliseconds=StageTimes(
-            find=(found_at - started) * 1e3,
+            find=find_s * 1e3,
             normalize=recognizer.normalize_ms,
             classify=recognizer.classify_ms,
             arrange=(perf_counter() - recognized_at) * 1e3,
         ),
     )
+    return turned_back(result, quarters, across, down) if quarters else result
 
 
 @cache

@@ -39,6 +39,10 @@ FAINT: Final = 0.6
 """What is weaker than this share of the usual ink is something else: a ruling, or print on the back of the sheet."""
 SURROUNDINGS: Final = 4
 """Pixels around a piece in which its ground is looked at."""
+PAPER: Final = 90
+"""Percentile of the grey levels beside a piece that is its ground."""
+FIELD: Final = 0.5
+"""What is ink covers less than this share of what is around, as far as the piece is high."""
 SOLID: Final = 0.45
 """A piece whose stroke is wider than this share of its longer side is a blot or a punch hole."""
 MAX_PIECES: Final = 2000
@@ -51,13 +55,14 @@ def find_sheet(grey: Grey) -> Sheet:
     dark = is_dark_on_light(grey)
     grids = find_structure(grey, dark=dark)
     ink, rulings = _ink_and_rulings(grey, dark=dark)
+    light = grey if dark else 255 - grey
     if not grids:
-        return Sheet([_pieces(ink, rulings)], [])
+        return Sheet([_pieces(ink, rulings, light)], [])
     bare = without_grids(ink, grids)
     inside = {grid: pieces_in(bare, grid, 0, MAX_PIECES) for grid in grids}
     grids = [grid for grid in grids if is_written_into(grid, inside[grid])]
     if not grids:
-        return Sheet([_pieces(ink, rulings)], [])
+        return Sheet([_pieces(ink, rulings, light)], [])
     bare = without_grids(ink, grids)
     parts: list[Pieces] = []
     left = MAX_PIECES
@@ -66,15 +71,16 @@ def find_sheet(grey: Grey) -> Sheet:
         left -= len(parts[-1].candidates) + len(parts[-1].fragments)
     for grid in grids:
         blank_out(bare, grid)
-    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING), left), *parts], grids)
+    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left), *parts], grids)
 
 
 def find_pieces(grey: Grey) -> Pieces:
     """Return what may be a digit, or part of one, in the grey levels of a page without tables, uint8 [h, w]."""
-    return _pieces(*_ink_and_rulings(grey, dark=is_dark_on_light(grey)))
+    dark = is_dark_on_light(grey)
+    return _pieces(*_ink_and_rulings(grey, dark=dark), grey if dark else 255 - grey)
 
 
-def _pieces(ink: Ink, rulings: Rulings, most: int = MAX_PIECES) -> Pieces:
+def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> Pieces:
     strong = strong_ink(ink)
     if strong is None:
         return Pieces([], [], 0)
@@ -99,6 +105,7 @@ def _pieces(ink: Ink, rulings: Rulings, most: int = MAX_PIECES) -> Pieces:
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
+    kept = [label for label in kept if not _is_in_field(light, pieces[label])]
     if not kept:
         return Pieces([], [], 0, complete=complete)
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
@@ -148,6 +155,19 @@ def _is_foreign(piece: Piece, page_side: int) -> bool:
     is_edge = long > EDGE_LENGTH * page_side and stroke < EDGE_STROKE * long
     is_solid = height < 2 * width and stroke > SOLID * long
     return bool(is_edge or is_solid)
+
+
+def _is_in_field(light: Grey, piece: Piece) -> bool:
+    """Tell what lies between bright letters on a dark field from ink on paper: the field is as dark, all around."""
+    x, y, w, h = piece.box
+    stroke = piece.ink > piece.ink.max() // 2
+    near = light[max(0, y - SURROUNDINGS) : y + h + SURROUNDINGS, max(0, x - SURROUNDINGS) : x + w + SURROUNDINGS]
+    own = float(np.median(light[y : y + h, x : x + w][stroke]))
+    between = (own + float(np.percentile(near, PAPER))) / 2
+    around = light[max(0, y - h) : y + 2 * h, max(0, x - h) : x + w + h]
+    within = int(np.count_nonzero(light[y : y + h, x : x + w] < between))
+    dark = int(np.count_nonzero(around < between)) - within
+    return dark > FIELD * max(1, around.size - w * h)
 
 
 def _weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:

@@ -54,6 +54,8 @@ def read_file(
         raise ImageError(f"{page} cannot be read: {error.message}", hint=error.hint) from error
     if not result.digits:
         reporter.notice(f"No digits were found on {page}.")
+    if result.turned:
+        reporter.notice(f"{page} was turned by {result.turned}°, clockwise, to be read.")
     if not result.complete:
         reporter.notice(f"There is more ink on {page} than on any page of digits, so not all of it was tried.")
     if csv is not None:

@@ -79,7 +79,7 @@ class ReadTable(Part, frozen=True, kw_only=True):
     rows: int
     columns: int
     corners: list[tuple[int, int]]
-    """x, y in pixels of the picture, clockwise from the upper left one."""
+    """x, y in pixels of the picture, clockwise from the one that is the upper left one as it reads."""
     cells: list[ReadCell]
     """Row by row, those that are empty too."""
 
@@ -117,6 +117,9 @@ class ReadResult(Result, frozen=True, kw_only=True):
     width: int
     height: int
     """Of the picture, in pixels, upright."""
+    turned: int = 0
+    """Degrees, clockwise, by which the page was turned to be read: 0, 90, 180 or 270. Boxes are on the picture as it
+    was given, and rows, columns and lines as they read."""
     min_confidence: float
     digits: list[ReadDigit]
     """In reading order: lines, then left to right."""
@@ -167,6 +170,9 @@ class WatchReading(Result, frozen=True, kw_only=True):
     """Seconds from the start of a video file."""
     numbers: list[WatchNumber]
     """In reading order."""
+    tables: list[ReadTable] = msgspec.field(default_factory=list)
+    """Those that several frames agree on, from top to bottom, where the latest frame shows them; so are the texts of
+    their cells, with `?` where there is no agreement yet."""
     confidence: float | None
     """That of the least certain number; None if there is none."""
     dropped: int

@@ -13,16 +13,19 @@ from threading import Event
 from typing import Final
 
 import cv2
+import msgspec
 import numpy as np
 
 from edgemnist.errors import ImageError
 from edgemnist.images.grey import Grey
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.read.layout import overlap
 from edgemnist.read.page import FINDER, read_page
 from edgemnist.results.pictures import Box, ReadNumber, ReadResult, WatchNumber, WatchReading, WatchTimes
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.watch.capture import open_source
 from edgemnist.watch.sources import Frame, WatchConfig
+from edgemnist.watch.tables import TableSteadier
 
 CELLS: Final = (64, 48)
 """Columns and rows of cells that a frame is compared by: their means are free of the sensor's noise."""
@@ -79,8 +82,8 @@ class Steadier:
         """Add what one frame shows, and return the numbers that enough of the latest frames agree on."""
         free = list(self._tracks)
         for rank, number in enumerate(numbers):
-            track = max(free, key=lambda one: _overlap(one.box, number.box), default=None)
-            if track is None or _overlap(track.box, number.box) < SAME_PLACE:
+            track = max(free, key=lambda one: overlap(one.box, number.box), default=None)
+            if track is None or overlap(track.box, number.box) < SAME_PLACE:
                 track = _Track(deque(maxlen=self._window))
                 self._tracks.append(track)
             else:
@@ -108,15 +111,6 @@ class Steadier:
         return text, sum(votes[text]) / len(votes[text])
 
 
-def _overlap(one: Box, other: Box) -> float:
-    """Return the intersection of two boxes by their union."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / (one[2] * one[3] + other[2] * other[3] - width * height)
-
-
 def watch(
     source: str,
     classifier: Classifier,
@@ -133,7 +127,8 @@ def watch(
     """
     FINDER.load()
     frames = open_source(source, config)
-    steadier = Steadier(config.steady if frames.connected else 1)
+    agreeing = config.steady if frames.connected else 1
+    steadier, tables = Steadier(agreeing), TableSteadier(agreeing)
     detector = ChangeDetector()
     to_settle = dropped = skipped = seen = 0
     for frame in frames.frames(stop, reporter):
@@ -153,6 +148,7 @@ def watch(
         except ImageError as error:
             reporter.notice(f"{frame.source} cannot be read: {error.message}.")
             continue
+        result = msgspec.structs.replace(result, tables=tables.add(result.tables))
         emit(_reading(frame, result, steadier.add(result.numbers), taken_up=taken_up, dropped=dropped, skipped=skipped))
         dropped = skipped = 0
     if frames.connected and seen < config.steady and not stop.is_set():
@@ -171,6 +167,7 @@ def _reading(
         frame=frame.index,
         position=frame.position,
         numbers=numbers,
+        tables=result.tables,
         confidence=min((number.confidence for number in numbers), default=None),
         dropped=dropped,
         skipped=skipped,

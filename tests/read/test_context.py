@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from edgemnist.read.context import ALIKE, AMONG_SURE, answered, is_barcode, is_word, specks
+from edgemnist.read.context import ALIKE, AMONG_SURE, answered, are_lonely_bars, is_barcode, is_word, specks
 from edgemnist.read.piece import Piece
 from edgemnist.read.recognize import Reading
 
@@ -37,10 +38,24 @@ def test_what_is_of_another_height_is_none_of_them() -> None:
     assert answered([*row([0.99, 0.95, 0.9]), *low], THRESHOLD).tolist() == [True, True, True, False]
 
 
-def test_a_word_is_half_of_no_digits_and_two_at_least() -> None:
-    assert is_word(np.array([True, False, False, True]))
-    assert not is_word(np.array([True, False]))
-    assert not is_word(np.array([True, True, True, False, False]))
+def test_most_of_a_word_are_no_digits_and_two_at_least() -> None:
+    assert is_word(row([0.9, 0.0, 0.1, 0.5]), np.array([True, False, False, True]))
+    assert not is_word(row([0.9, 0.9, 0.1, 0.5]), np.array([True, True, False, False]))
+    assert not is_word(row([0.9, 0.1]), np.array([True, False]))
+
+
+def test_a_single_letter_makes_a_word_of_what_letters_look_like_only() -> None:
+    counts = np.array([True, False])
+    assert is_word(row([0.99, 0.0]), counts)
+    assert not is_word([replace(one, label=7) for one in row([0.99, 0.0])], counts)
+    assert not is_word(row([0.99, 0.99, 0.0]), np.array([True, True, False]))
+
+
+def test_bars_among_what_is_no_digit_are_no_ones() -> None:
+    bars = row([0.9, 0.9], height=60, width=10)
+    assert are_lonely_bars(bars, others=1, digits=0)
+    assert not are_lonely_bars(bars, others=3, digits=3)
+    assert not are_lonely_bars([*bars, *row([0.9])], others=3, digits=0)
 
 
 def test_bars_are_slender_even_and_many() -> None:

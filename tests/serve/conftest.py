@@ -9,6 +9,9 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.serve.service import Service, png, serving, seven
+from tests.vision import digits
+
+__all__ = ["digits", "drawing", "page", "service"]
 
 
 @pytest.fixture(scope="session")

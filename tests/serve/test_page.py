@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_core_python.selenium import Axe
+from PIL import Image
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -15,7 +17,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from benchmarks.vision.synthetic.forms import STYLES as FORMS
+from benchmarks.vision.synthetic.forms import compose_form
 from edgemnist.exports.directory import reference_directory
+from edgemnist.train_likeness.synthetic.digits import Digits
 from tests.browser import WINDOWS, console, show
 from tests.conftest import REPOSITORY
 from tests.serve.service import TOKEN, Service, serving
@@ -229,6 +234,31 @@ def test_a_page_is_read_and_boxes_lie_over_it(window: str, scheme: str, known: S
     words = [word.text for word in find(browser, "lines").find_elements(By.TAG_NAME, "b")]
     assert words == [number["text"] for number in expected["numbers"]]
     assert browser.execute_script("return document.documentElement.scrollWidth") == WINDOWS[window][0]
+    assert console(browser) == []
+
+
+@pytest.mark.parametrize(("window", "scheme"), EVERYWHERE)
+def test_a_form_is_shown_as_its_table(
+    window: str, scheme: str, known: Service, browser: Chrome, digits: Digits, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(7)
+    form = tmp_path / "form.png"
+    Image.fromarray(compose_form(digits.sample(200, rng), rng, FORMS["sudoku"]).picture).save(form)
+    expected = known.ask("/v1/read", form.read_bytes(), kind="image/png").document
+    open_page(browser, known, window, scheme)
+    find(browser, "tab-read").click()
+    find(browser, "file").send_keys(str(form))
+    wait_for_status(browser, "Read:")
+    (table,) = expected["tables"]
+    shown = [cell.text for cell in find(browser, "tables").find_elements(By.TAG_NAME, "td")]
+    assert shown == [cell["text"] for cell in table["cells"]]
+    assert len(shown) == 81
+    outside = {digit["line"] for digit in expected["digits"] if digit["table"] is None}
+    words = [word.text for word in find(browser, "lines").find_elements(By.TAG_NAME, "b")]
+    assert words == [number["text"] for number in expected["numbers"] if number["line"] in outside]
+    assert len(find(browser, "sheet").find_elements(By.CSS_SELECTOR, ".cell")) == 81
+    assert browser.execute_script("return document.documentElement.scrollWidth") == WINDOWS[window][0]
+    assert Axe().run(browser)["violations"] == []
     assert console(browser) == []
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edgemnist.results.pictures import Box, ReadNumber
+from edgemnist.results.pictures import Box, ReadCell, ReadNumber, ReadTable
 from edgemnist.watch.run import Steadier
+from edgemnist.watch.tables import TableSteadier
 
 PLACE: Box = (100, 50, 60, 30)
 
@@ -52,3 +53,39 @@ def test_confidence_is_the_mean_of_the_frames_that_agree() -> None:
     steadier.add([number("6", 0.1)])
     (steady,) = steadier.add([number("5", 0.9)])
     assert steady.confidence == 0.8
+
+
+def table(*row: str, left: int = 0) -> ReadTable:
+    """Return a table with one row."""
+    cells = [
+        ReadCell(
+            row=0,
+            column=column,
+            rows=1,
+            columns=1,
+            box=(left + 50 * column, 0, 50, 50),
+            text=text,
+            confidence=0.8 if text else None,
+        )
+        for column, text in enumerate(row)
+    ]
+    return ReadTable(rows=1, columns=len(row), corners=4 * [(0, 0)], cells=cells)
+
+
+def rows(tables: list[ReadTable]) -> list[list[str]]:
+    return [[cell.text for cell in table.cells] for table in tables]
+
+
+def test_a_table_counts_when_enough_frames_show_it_and_so_does_each_cell() -> None:
+    steadier = TableSteadier(2)
+    assert rows(steadier.add([table("3", "")])) == []
+    assert rows(steadier.add([table("3", "7")])) == [["3", "?"]]
+    assert rows(steadier.add([table("5", "7")])) == [["3", "7"]]
+    assert rows(steadier.add([])) == []
+
+
+def test_tables_of_another_size_or_place_are_others() -> None:
+    steadier = TableSteadier(2)
+    steadier.add([table("3", "4")])
+    assert rows(steadier.add([table("3", "4", "5")])) == []
+    assert rows(steadier.add([table("3", "4", left=300)])) == []

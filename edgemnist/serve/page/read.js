@@ -1,4 +1,4 @@
-// The panel on which a page is read: a picture in, boxes over it, and the numbers as text.
+// The panel on which a page is read: a picture in, boxes over it, and its tables and numbers as text.
 
 import { read } from "./api.js";
 
@@ -64,7 +64,9 @@ export class ReadPanel {
     element("page-facts").textContent =
       `${result.digits.length} digits, ${refused} of them not sure enough · ` +
       `read in ${times.toFixed(0)} ms by ${result.artifact} · round trip ${milliseconds.toFixed(0)} ms` +
+      (result.turned ? ` · turned by ${result.turned}° to be read` : "") +
       (result.complete ? "" : " · more ink than on any page of digits: not all of it was tried");
+    element("tables").replaceChildren(...result.tables.map(table));
     element("lines").replaceChildren(...lines(result));
     element("page").hidden = false;
     this.say(result.numbers.length ? `Read: ${result.numbers.map((number) => number.text).join(", ")}.` : "No digits found.");
@@ -76,6 +78,13 @@ function overlay(result) {
   drawing.setAttribute("viewBox", `0 0 ${result.width} ${result.height}`);
   // The numbers stand beside it as text.
   drawing.setAttribute("aria-hidden", "true");
+  for (const { cells } of result.tables) {
+    for (const { box: [x, y, width, height] } of cells) {
+      const cell = document.createElementNS(SVG, "rect");
+      for (const [name, value] of Object.entries({ x, y, width, height, class: "cell" })) cell.setAttribute(name, value);
+      drawing.append(cell);
+    }
+  }
   for (const { digit, box } of result.digits) {
     const [x, y, width, height] = box;
     const group = document.createElementNS(SVG, "g");
@@ -96,9 +105,30 @@ function overlay(result) {
   return drawing;
 }
 
+// A table of the page as one that a spreadsheet takes from the clipboard; merged cells stay merged.
+function table({ rows, columns, cells }, index) {
+  const drawn = document.createElement("table");
+  const caption = drawn.createCaption();
+  caption.textContent = `Table ${index + 1}: ${rows} × ${columns}`;
+  const body = drawn.createTBody();
+  for (let row = 0; row < rows; row += 1) {
+    const line = body.insertRow();
+    for (const cell of cells.filter((one) => one.row === row)) {
+      const place = line.insertCell();
+      place.rowSpan = cell.rows;
+      place.colSpan = cell.columns;
+      if (cell.text) place.append(word(cell.text));
+    }
+  }
+  return drawn;
+}
+
 function lines(result) {
   const found = new Map();
-  for (const number of result.numbers) found.set(number.line, [...(found.get(number.line) ?? []), number]);
+  // What stands in tables is shown there.
+  const outside = new Set(result.digits.filter((digit) => digit.table === null).map((digit) => digit.line));
+  if (!outside.size && result.tables.length) return [];
+  for (const number of result.numbers.filter(({ line }) => outside.has(line))) found.set(number.line, [...(found.get(number.line) ?? []), number]);
   if (!found.size) {
     const item = document.createElement("li");
     item.textContent = "No digits were found.";
