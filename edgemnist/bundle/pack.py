@@ -22,8 +22,7 @@ from edgemnist.agent.bundle import (
     encode_archive,
     sign,
 )
-from edgemnist.bundle.package import package_wheel, pinned, read_metadata
-from edgemnist.bundle.wheels import WheelsConfig, fetch_wheels
+from edgemnist.bundle.package import WheelsConfig, fetch_wheels, package_wheel, pinned, read_metadata
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers

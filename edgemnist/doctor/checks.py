@@ -1,11 +1,14 @@
-"""What a machine must have for edgemnist: each fact becomes a check that says what to do about it. Pure functions."""
+"""What a machine must have for edgemnist: each fact becomes a check that says what to do about it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -17,8 +20,11 @@ from edgemnist.agent.facts import (
     MISSING,
     BoardFacts,
     Probe,
+    collect_facts,
+    probe_all,
     throttle_names,
 )
+from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.boards import Check, DoctorResult, Level
 
 
@@ -272,3 +278,14 @@ def examine(
     findings = [*check_board(facts, probes, repair), *read_artifact_checks(printed)]
     healthy = worst(findings) is not Level.FAILURE
     return DoctorResult(host=host, healthy=healthy, findings=findings, facts=asdict(facts))
+
+
+def doctor(exports: Path, reporter: Reporter = SILENT) -> DoctorResult:
+    """Examine this machine, its runtimes and the artifacts of an export directory."""
+    with reporter.task("Importing the runtimes"):
+        probes = probe_all(Path(sys.executable))
+    command = [sys.executable, "-m", "edgemnist.doctor.artifacts", str(exports)]
+    with reporter.task("Testing the artifacts"):
+        # In a process of its own: NumPy may crash too, and that is then a failed check.
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return examine("this machine", collect_facts(exports), probes, done.stdout)
