@@ -261,21 +261,19 @@ def crash_meaning(signal_name: str, when: str) -> str:
     return f"It crashes {when}."
 
 
-def read_artifact_checks(printed: str | None) -> Iterator[Check]:
-    """Yield the checks that `edgemnist.doctor.artifacts` printed; none for None, if there is nothing to test."""
-    if printed is None:
-        return
-    try:
-        yield from msgspec.json.decode(printed, type=list[Check])
-    except msgspec.MsgspecError:
-        yield Check.failure("artifacts", "the self-test crashed", "A runtime does not work here.", "See above.")
-
-
 def examine(
     host: str, facts: BoardFacts, probes: Sequence[Probe], printed: str | None, repair: RepairCommands = HERE
 ) -> DoctorResult:
-    """Return all checks of a machine; `printed` is what `edgemnist.doctor.artifacts` printed there."""
-    findings = [*check_board(facts, probes, repair), *read_artifact_checks(printed)]
+    """Return all checks of a machine.
+
+    `printed` is what `edgemnist.doctor.artifacts` printed there; None if there is nothing to test.
+    """
+    findings = check_board(facts, probes, repair)
+    try:
+        findings += [] if printed is None else msgspec.json.decode(printed, type=list[Check])
+    except msgspec.MsgspecError:
+        crashed = "the self-test crashed", "A runtime does not work here.", "See above."
+        findings.append(Check.failure("artifacts", *crashed))
     healthy = worst(findings) is not Level.FAILURE
     return DoctorResult(host=host, healthy=healthy, findings=findings, facts=asdict(facts))
 
