@@ -12,16 +12,12 @@ import stat
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgemnist.errors import EdgemnistError
 from edgemnist.results.bench import Latency
 from edgemnist.results.boards import SelfTestResult
-
-if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
 
 _SAMPLES = 1000
 """Timed calls behind a 99th percentile."""
@@ -32,6 +28,8 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
 
     Raises what `verify` and `bench` raise; an artifact whose runtime is not installed is an error here.
     """
+    from edgemnist.bench.config import BenchConfig
+    from edgemnist.bench.run import bench
     from edgemnist.exports.directory import Exports
     from edgemnist.verify.run import verify
 
@@ -42,7 +40,9 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
     reasons = [f"{parity.name}: {reason}" for parity in verified.artifacts for reason in parity.reasons]
     latencies: list[Latency] = []
     if max_p99_us is not None or max_rss_mb is not None:
-        latencies = measure(opened, names)
+        # One short round is enough.
+        config = BenchConfig(samples=_SAMPLES, seconds=0.0, rounds=1, batch_size=1, keras=False)
+        latencies = bench(opened, names, config).results
         reasons += exceeded(latencies, max_p99_us, max_rss_mb)
     return SelfTestResult(
         passed=not reasons,
@@ -51,15 +51,6 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
         artifacts=verified.artifacts,
         latencies=latencies,
     )
-
-
-def measure(exports: Exports, names: list[str]) -> list[Latency]:
-    """Return what each artifact costs here, in one short round."""
-    from edgemnist.bench.config import BenchConfig
-    from edgemnist.bench.run import bench
-
-    config = BenchConfig(samples=_SAMPLES, seconds=0.0, rounds=1, batch_size=1, keras=False)
-    return bench(exports, names, config).results
 
 
 def exceeded(latencies: list[Latency], max_p99_us: float | None, max_rss_mb: float | None) -> list[str]:

@@ -22,9 +22,8 @@ from edgemnist.agent.store import Store
 from edgemnist.errors import EXIT_INTERRUPTED, DeployError, EdgemnistError
 
 
-def prepare(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
+def prepare(store: Store, request: dict[str, Any], _: Responder) -> dict[str, Any]:
     """Return the facts about the board, and how much of a bundle it has already."""
-    del responder
     # What a power cut left of an installation may be all that keeps the disk full.
     sweep_if_idle(store)
     facts = asdict(collect_facts(store.root))
@@ -53,9 +52,8 @@ def do_rollback(store: Store, request: dict[str, Any], responder: Responder) -> 
     return rollback(store, request["release"], request["wait_s"], responder)
 
 
-def releases(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
+def releases(store: Store, _: dict[str, Any], __: Responder) -> dict[str, Any]:
     """Return every release, after reading every file of it."""
-    del request, responder
     current = store.current()
     rows = []
     for release in store.releases():
@@ -85,9 +83,8 @@ def doctor(store: Store, request: dict[str, Any], responder: Responder) -> dict[
     return {"facts": asdict(facts), "probes": [asdict(one) for one in probes], "installed": installed}
 
 
-def run(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
+def run(store: Store, request: dict[str, Any], _: Responder) -> dict[str, Any]:
     """Run a command of the installed edgemnist on the current release, with files that were sent along."""
-    del responder
     if store.current() is None:
         raise DeployError("No release serves on this board", hint="Bring one with: edgemnist deploy BUNDLE --to HOST")
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
@@ -139,10 +136,10 @@ def main() -> int:
     # A cut connection hangs up; what changes the board and has begun is finished here.
     signal.signal(signal.SIGHUP, _end if command == "run" else signal.SIG_IGN)
     signal.signal(signal.SIGINT, lambda *_: _stop(responder))
-    responder.process()
+    responder.tell(process=os.getpid())
     store = Store(Path(directory).expanduser().absolute())
     try:
-        responder.result(COMMANDS[command](store, json.load(sys.stdin), responder))
+        responder.tell(result=COMMANDS[command](store, json.load(sys.stdin), responder))
     except EdgemnistError as error:
         responder.error(error)
         return error.exit_code

@@ -234,17 +234,11 @@ def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, di
 
 def _open_transferred(path: Path, sha256: str) -> Archive:
     """Open a bundle that was transferred; what came damaged is removed, so that the next transfer starts afresh."""
-    try:
-        whole = hash_file(path) == sha256
-    except FileNotFoundError:
-        whole = False
-    if not whole:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        raise DamagedTransferError(
-            "The bundle did not reach the board as it was sent", hint="Run the same command again."
-        )
-    return Archive(path)
+    with contextlib.suppress(FileNotFoundError):
+        if hash_file(path) == sha256:
+            return Archive(path)
+        path.unlink()
+    raise DamagedTransferError("The bundle did not reach the board as it was sent", hint="Run the same command again.")
 
 
 def find_release(store: Store, identity: str) -> Release | None:

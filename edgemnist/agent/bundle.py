@@ -41,12 +41,12 @@ _MOST_DIRECTORY_BYTES = 1 << 20
 def encode_archive(contents: Mapping[str, bytes]) -> bytes:
     """Return the one encoding of files, contents by name."""
     stream = io.BytesIO()
-    _write(stream, contents, contents.__getitem__)
+    _write(stream.write, contents, contents.__getitem__)
     return stream.getvalue()
 
 
-def _write(target: BinaryIO, names: Iterable[str], read: Callable[[str], bytes]) -> None:
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+def _write(take: Callable[[bytes], object], names: Iterable[str], read: Callable[[str], bytes]) -> None:
+    with zipfile.ZipFile(cast("BinaryIO", _Sink(take)), "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(names):
             info = zipfile.ZipInfo(name, _EPOCH)
             info.create_system = _UNIX
@@ -54,17 +54,17 @@ def _write(target: BinaryIO, names: Iterable[str], read: Callable[[str], bytes])
             archive.writestr(info, read(name))
 
 
-class _Digest(io.RawIOBase):
-    """Hashes what is written, and keeps nothing of it."""
+class _Sink(io.RawIOBase):
+    """Hands on what is written. There is no way back in it, and what zipfile writes depends on that."""
 
-    def __init__(self) -> None:
-        self.sha256 = hashlib.sha256()
+    def __init__(self, take: Callable[[bytes], object]) -> None:
+        self._take = take
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]  # zipfile passes bytes only
-        self.sha256.update(data)
+        self._take(data)
         return len(data)
 
 
@@ -93,13 +93,13 @@ class Archive:
 
     def check_encoding(self) -> None:
         """Raise BundleError if the file is not in its one encoding: any byte was changed."""
-        digest = _Digest()
+        digest = hashlib.sha256()
         try:
             # One file at a time is held in memory.
-            _write(cast("BinaryIO", digest), self.names(), self._zip.read)
+            _write(digest.update, self.names(), self._zip.read)
         except Exception as error:  # a changed header makes zipfile stumble in many ways, all of which mean the same
             raise _damaged(self.path) from error
-        if digest.sha256.hexdigest() != hash_file(self.path):
+        if digest.hexdigest() != hash_file(self.path):
             raise _damaged(self.path)
 
     def __enter__(self) -> Archive:  # noqa: PYI034 - typing.Self is younger than the Python of older boards

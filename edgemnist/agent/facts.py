@@ -56,18 +56,14 @@ def parse_cpuinfo(text: str) -> dict[str, Any]:
         name, separator, value = line.partition(":")
         if separator:
             fields.setdefault(name.strip().lower(), value.strip())
-    # A 32-bit kernel on Arm has a model name too, which says no more than "ARMv7 Processor".
-    cpu = _arm_core(fields) or fields.get("model name")
+    cpu = fields.get("model name")
+    if fields.get("cpu implementer") == _ARM:
+        # A 32-bit kernel on Arm has a model name too, which says no more than "ARMv7 Processor".
+        part = fields.get("cpu part", "")
+        cpu = _ARM_PARTS.get(part, f"Arm part {part}")
     present = (fields.get("flags") or fields.get("features") or "").split()
     found = {"cpu": cpu, "flags": [flag for flag in FLAGS if flag in present]}
     return {name: value for name, value in found.items() if value}
-
-
-def _arm_core(fields: dict[str, str]) -> str:
-    if fields.get("cpu implementer") != _ARM:
-        return ""
-    part = fields.get("cpu part", "")
-    return _ARM_PARTS.get(part, f"Arm part {part}")
 
 
 VCGENCMD = ("vcgencmd", "get_throttled")
@@ -128,6 +124,7 @@ def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path
     cpuinfo = parse_cpuinfo(read_text(proc / "cpuinfo"))
     memory = read_memory(proc)
     existing = nearest(directory)
+    synchronized = _output("timedatectl", "show", "--property=NTPSynchronized", "--value")
     temperatures = read_numbers([sys_ / "class/thermal/thermal_zone0/temp"])
     return BoardFacts(
         board=read_text(proc / "device-tree/model") or None,
@@ -148,12 +145,13 @@ def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path
         python_path=sys.executable,
         has_venv=all(importlib.util.find_spec(module) is not None for module in ("venv", "ensurepip")),
         disk_free_bytes=_disk_free(existing),
-        writable=_is_writable(existing),
+        # access() asks the kernel, which knows of a read-only file system too, also where root asks.
+        writable=os.access(existing, os.W_OK | os.X_OK),
         governor=read_text(sys_ / "devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
         temperature_c=temperatures[0] / 1000 if temperatures else None,
         throttled=read_throttled(sys_),
         clock=time.time(),
-        clock_synchronized=_clock_synchronized(),
+        clock_synchronized={"yes": True, "no": False}.get(synchronized or ""),
     )
 
 
@@ -207,21 +205,10 @@ def throttled_since(before: int, after: int) -> list[str]:
     return [words for bit, (_, words) in THROTTLED_BITS.items() if happened >> bit & 1]
 
 
-def _clock_synchronized() -> bool | None:
-    answer = _output("timedatectl", "show", "--property=NTPSynchronized", "--value")
-    return {"yes": True, "no": False}.get(answer or "")
-
-
 def _disk_free(directory: Path) -> int | None:
-    try:
+    with contextlib.suppress(OSError):
         return shutil.disk_usage(directory).free
-    except OSError:
-        return None
-
-
-def _is_writable(directory: Path) -> bool:
-    # access() asks the kernel, which knows of a read-only file system too, also where root asks.
-    return os.access(directory, os.W_OK | os.X_OK)
+    return None
 
 
 def read_text(path: Path) -> str:

@@ -55,23 +55,16 @@ class Responder:
         self.stoppable = True
         """False from where on stopping half way would not leave things as they were."""
 
-    def process(self) -> None:
-        """Tell which process is at work, for the other side to stop it."""
-        self._send({"process": os.getpid()})
-
     def step(self, name: str) -> None:
         """Tell which step begins."""
-        self._send({"step": name})
-
-    def result(self, document: dict[str, Any]) -> None:
-        """Tell how it ended."""
-        self._send({"result": document})
+        self.tell(step=name)
 
     def error(self, error: EdgemnistError) -> None:
         """Tell why it failed."""
-        self._send({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
+        self.tell(error={"type": type(error).__name__, "message": error.message, "hint": error.hint})
 
-    def _send(self, document: dict[str, Any]) -> None:
+    def tell(self, **document: Any) -> None:  # noqa: ANN401 - any document
+        """Tell the `result`, or by `process` which one is at work, for the other side to stop it."""
         if self._gone:
             return
         try:

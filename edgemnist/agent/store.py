@@ -225,7 +225,8 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what an interrupted deployment left behind. Only for the holder of the lock."""
-        for leftover in [*self.staging.iterdir(), *self._unfinished_venvs()]:
+        unfinished = [venv for venv in self.venvs.iterdir() if not (venv / COMPLETE_FILE).is_file()]
+        for leftover in [*self.staging.iterdir(), *unfinished]:
             if leftover.is_dir() and not leftover.is_symlink():
                 discard(leftover, self.staging)
             else:
@@ -251,6 +252,3 @@ class Store:
             if bundle == part or now - bundle.stat().st_mtime > _ABANDONED_S:
                 bundle.unlink()
         return [release.name for release in old]
-
-    def _unfinished_venvs(self) -> list[Path]:
-        return [venv for venv in self.venvs.iterdir() if not (venv / COMPLETE_FILE).is_file()]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemnist.console import command_app, options
 from edgemnist.errors import EXIT_GATE_MISSED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from edgemnist.results.pipeline import PipelineResult
 
 app = command_app()
 
@@ -28,7 +35,6 @@ def all_(
 ) -> None:
     """Train, export to every format, verify, bench, and say which artifact to ship and why."""
     from edgemnist.all.run import run_pipeline
-    from edgemnist.all.screen import pipeline_page
     from edgemnist.bench.config import BenchConfig
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
@@ -55,3 +61,42 @@ def all_(
     show(result, lambda: pipeline_page(result, directory), json=json)
     if not result.verify.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
+    """Draw the one table that the whole run was for, and what to ship."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import closing, kilobytes, microseconds, percent, ratio, table, verdict
+    from edgemnist.exports.manifest import command
+
+    page = table("artifact", "size", "accuracy", "flips", "p50", "vs Keras", "gate", left=["gate"])
+    for row in result.rows:
+        chosen = row.name == result.recommended
+        page.add_row(
+            f"[bold green]{row.name}[/]" if chosen else row.name,
+            kilobytes(row.bytes),
+            percent(row.accuracy),
+            str(row.flips),
+            microseconds(row.p50_us),
+            ratio(row.speedup),
+            verdict(passed=row.passed),
+        )
+    keras = next((one for one in result.bench.results if one.runtime == "keras"), None)
+    if keras is not None:
+        page.add_section()
+        page.add_row(
+            "Keras model(x)",
+            kilobytes(keras.bytes),
+            percent(result.verify.reference_accuracy),
+            "",
+            microseconds(keras.p50_us),
+            ratio(1.0),
+            "",
+        )
+    data = result.train.data
+    heading = f"{data.source}: {data.train:,} images to train, {data.test:,} to test."
+    passed = result.recommended is not None
+    last = closing(f"Ship {result.recommended or 'nothing'}.", command("report", exports), passed=passed)
+    return Group(Text(heading), page, Text(result.reason), last)

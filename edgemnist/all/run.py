@@ -12,9 +12,7 @@ from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import choose
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.bench import BenchResult
 from edgemnist.results.pipeline import PipelineResult, PipelineRow
-from edgemnist.results.verify import VerifyResult
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from edgemnist.verify.run import verify
@@ -44,31 +42,27 @@ def run_pipeline(
     opened.findings.save_verification(verified, reporter)
     benched = bench(opened, None, bench_config, reporter)
     opened.findings.save_bench(benched, reporter)
+    latencies = {latency.name: latency for latency in benched.results}
+    rows = [
+        PipelineRow(
+            name=parity.name,
+            bytes=latency.bytes,
+            accuracy=parity.accuracy,
+            flips=parity.flips,
+            passed=parity.passed,
+            p50_us=latency.p50_us,
+            speedup=latency.speedup,
+        )
+        for parity in verified.artifacts
+        if (latency := latencies.get(parity.name)) is not None
+    ]
     recommended, reason = choose(verified.artifacts, benched.results)
     return PipelineResult(
         train=trained,
         export=exported,
         verify=verified,
         bench=benched,
-        rows=pipeline_rows(verified, benched),
+        rows=rows,
         recommended=recommended,
         reason=reason,
     )
-
-
-def pipeline_rows(verified: VerifyResult, benched: BenchResult) -> list[PipelineRow]:
-    """Join what was verified with what was measured, by artifact."""
-    latencies = {latency.name: latency for latency in benched.results}
-    return [
-        PipelineRow(
-            name=parity.name,
-            bytes=latencies[parity.name].bytes,
-            accuracy=parity.accuracy,
-            flips=parity.flips,
-            passed=parity.passed,
-            p50_us=latencies[parity.name].p50_us,
-            speedup=latencies[parity.name].speedup,
-        )
-        for parity in verified.artifacts
-        if parity.name in latencies
-    ]

@@ -47,7 +47,7 @@ def bundle(
     The same export directory and package give the same bytes.
     """
     from edgemnist.bundle.pack import BundleConfig, make_bundle
-    from edgemnist.bundle.wheels import RASPBERRY_PI_MACHINE, RASPBERRY_PI_PYTHONS, WheelsConfig
+    from edgemnist.bundle.package import RASPBERRY_PI_MACHINE, RASPBERRY_PI_PYTHONS, WheelsConfig
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.errors import UsageError

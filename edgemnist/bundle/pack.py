@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,8 +22,7 @@ from edgemnist.agent.bundle import (
     encode_archive,
     sign,
 )
-from edgemnist.bundle.package import package_wheel, pinned, read_metadata
-from edgemnist.bundle.wheels import WheelsConfig, fetch_wheels
+from edgemnist.bundle.package import WheelsConfig, fetch_wheels, package_wheel, pinned, read_metadata
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers
@@ -79,7 +78,8 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     runtimes = [model.runtime for model in models or ()] or [
         default_runtime(one.file, one.name) for one in manifest.artifacts
     ]
-    extras = sorted({*extras_of(runtimes), *(SERVE_EXTRAS if config.serve else ())})
+    # NumPy alone needs no extra.
+    extras = sorted({*(RUNTIMES[name].extra for name in runtimes), *(SERVE_EXTRAS if config.serve else ())} - {""})
     constraints = pinned(metadata, extras)
     name, wheel = package_wheel(metadata)
     files[f"{WHEELS}{name}"] = wheel
@@ -143,8 +143,3 @@ def narrow(manifest: Manifest, names: Sequence[str]) -> Manifest:
     if not chosen:
         raise ArtifactError("There are no artifacts to bundle", hint="Make some with: edgemnist export")
     return msgspec.structs.replace(manifest, artifacts=chosen, model=None)
-
-
-def extras_of(runtimes: Iterable[str]) -> set[str]:
-    """Return the extras of edgemnist that bring some runtimes; NumPy alone needs none."""
-    return {RUNTIMES[name].extra for name in runtimes} - {""}

@@ -102,7 +102,7 @@ def deploy_fleet(
         result = deploy_to(job.target, bundle, config, lambda step: on_board(job.label, step), job.stop)
         job.working = False
         on_board(job.label, result.status)
-        tally.count(result)
+        tally.failed.append(result.status == FAILED)
         return result
 
     def interrupt() -> None:
@@ -143,27 +143,20 @@ class _Job:
     working: bool = False
 
 
+@dataclass
 class _Tally:
-    """Counts failures over all threads."""
+    """Knows, over all threads, whether to go on."""
 
-    def __init__(self, most: int | None) -> None:
-        self.interrupted = False
-        self._most = most
-        self._failed = 0
-        self._lock = threading.Lock()
-
-    def count(self, result: BoardResult) -> None:
-        with self._lock:
-            self._failed += result.status == FAILED
+    most: int | None
+    failed: list[bool] = field(default_factory=list)
+    interrupted: bool = False
 
     def stopped(self) -> str:
         """Return why no further board is begun, or nothing."""
         if self.interrupted:
             return "the deployment was interrupted"
-        with self._lock:
-            if self._most is not None and self._failed > self._most:
-                return f"{self._failed} boards failed, {self._most} allowed"
-        return ""
+        count = sum(self.failed)
+        return "" if self.most is None or count <= self.most else f"{count} boards failed, {self.most} allowed"
 
 
 def _skipped(job: _Job, reason: str) -> BoardResult:

@@ -32,18 +32,17 @@ class Stop:
 
     def ask(self) -> None:
         """Ask the work to end, in the way that is right at the moment."""
-        with self._lock:
-            self._asked.set()
-            way = self._ways[-1] if self._ways else None
-        if way is not None:
-            way()
+        self._end(slice(-1, None))
 
     def insist(self) -> None:
         """End the waiting at once, whatever becomes of the work."""
+        self._end(slice(1))
+
+    def _end(self, which: slice) -> None:
         with self._lock:
             self._asked.set()
-            way = self._ways[0] if self._ways else None
-        if way is not None:
+            ways = self._ways[which]
+        for way in ways:
             way()
 
     def wait(self, seconds: float) -> bool:

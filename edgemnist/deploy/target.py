@@ -17,7 +17,7 @@ import edgemnist
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
 from edgemnist.agent.bundle import encode_archive
 from edgemnist.agent.request import MARK
-from edgemnist.deploy.answers import AnswerT, Line, Reported, convert, decode, message
+from edgemnist.deploy.answers import AnswerT, Line, convert, decode, message
 from edgemnist.deploy.stop import Stop
 from edgemnist.deploy.transport import (
     QUICK_S,
@@ -122,7 +122,9 @@ class Board:
         if answer.result is not None:
             return convert(name, {**answer.result, "host": name, "schema_version": SCHEMA_VERSION}, kind)
         if answer.error is not None:
-            raise _as_error(name, answer.error)
+            # What it was there, or else a board that refused.
+            error = _REPORTED.get(answer.error.type, DeployError)
+            raise error(f"{name}: {message(answer.error.message)}", hint=message(answer.error.hint))
         if code == _PYTHON_MISSING:
             raise DeployError(f"{name} has no python3", hint="Install it there with: sudo apt install python3-venv")
         # Nothing but a kill, or a defect of ours, ends it without an answer.
@@ -208,12 +210,6 @@ def open_board(target: BoardAddress, stop: Stop | None = None) -> Iterator[Board
 def _in_sh(script: str) -> str:
     """Return a command that runs a POSIX script, whatever the login shell is."""
     return f"exec sh -c {shlex.quote(script)}"
-
-
-def _as_error(host: str, reported: Reported) -> EdgemnistError:
-    """Return the error that a board reported, as what it was there."""
-    kind = _REPORTED.get(reported.type, DeployError)
-    return kind(f"{host}: {message(reported.message)}", hint=message(reported.hint))
 
 
 def require_distinct(targets: Sequence[BoardAddress]) -> None:

@@ -1,11 +1,14 @@
-"""What a machine must have for edgemnist: each fact becomes a check that says what to do about it. Pure functions."""
+"""What a machine must have for edgemnist: each fact becomes a check that says what to do about it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -17,8 +20,11 @@ from edgemnist.agent.facts import (
     MISSING,
     BoardFacts,
     Probe,
+    collect_facts,
+    probe_all,
     throttle_names,
 )
+from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.boards import Check, DoctorResult, Level
 
 
@@ -255,20 +261,29 @@ def crash_meaning(signal_name: str, when: str) -> str:
     return f"It crashes {when}."
 
 
-def read_artifact_checks(printed: str | None) -> Iterator[Check]:
-    """Yield the checks that `edgemnist.doctor.artifacts` printed; none for None, if there is nothing to test."""
-    if printed is None:
-        return
-    try:
-        yield from msgspec.json.decode(printed, type=list[Check])
-    except msgspec.MsgspecError:
-        yield Check.failure("artifacts", "the self-test crashed", "A runtime does not work here.", "See above.")
-
-
 def examine(
     host: str, facts: BoardFacts, probes: Sequence[Probe], printed: str | None, repair: RepairCommands = HERE
 ) -> DoctorResult:
-    """Return all checks of a machine; `printed` is what `edgemnist.doctor.artifacts` printed there."""
-    findings = [*check_board(facts, probes, repair), *read_artifact_checks(printed)]
+    """Return all checks of a machine.
+
+    `printed` is what `edgemnist.doctor.artifacts` printed there; None if there is nothing to test.
+    """
+    findings = check_board(facts, probes, repair)
+    try:
+        findings += [] if printed is None else msgspec.json.decode(printed, type=list[Check])
+    except msgspec.MsgspecError:
+        crashed = "the self-test crashed", "A runtime does not work here.", "See above."
+        findings.append(Check.failure("artifacts", *crashed))
     healthy = worst(findings) is not Level.FAILURE
     return DoctorResult(host=host, healthy=healthy, findings=findings, facts=asdict(facts))
+
+
+def doctor(exports: Path, reporter: Reporter = SILENT) -> DoctorResult:
+    """Examine this machine, its runtimes and the artifacts of an export directory."""
+    with reporter.task("Importing the runtimes"):
+        probes = probe_all(Path(sys.executable))
+    command = [sys.executable, "-m", "edgemnist.doctor.artifacts", str(exports)]
+    with reporter.task("Testing the artifacts"):
+        # In a process of its own: NumPy may crash too, and that is then a failed check.
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return examine("this machine", collect_facts(exports), probes, done.stdout)

@@ -35,7 +35,7 @@ def doctor(
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.deploy.remote import doctor_on
     from edgemnist.deploy.target import BoardAddress
-    from edgemnist.doctor.run import doctor as run
+    from edgemnist.doctor.checks import doctor as run
     from edgemnist.exports.directory import find_exports
 
     reporter = TerminalReporter()

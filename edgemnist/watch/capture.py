@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -24,7 +24,6 @@ from edgemnist.watch.sources import (
     URL,
     DirectorySource,
     Frame,
-    Grabber,
     LiveSource,
     PictureSource,
     Source,
@@ -166,7 +165,13 @@ def open_source(source: str, config: WatchConfig) -> Source:
     MissingDependencyError where picamera2 is asked for and not installed.
     """
     if source == PICAMERA:
-        return LiveSource("The camera module", _picamera(), give_up_s=config.give_up_s)
+        if importlib.util.find_spec("picamera2") is None:
+            raise MissingDependencyError(
+                "The camera module of a Raspberry Pi",
+                ["picamera2"],
+                "sudo apt install python3-picamera2   (and make the virtual environment with --system-site-packages)",
+            )
+        return LiveSource("The camera module", _open_picamera, give_up_s=config.give_up_s)
     path = Path(source)
     if path.is_dir():
         return DirectorySource(path, poll_s=config.poll_s, give_up_s=config.give_up_s, once=config.once)
@@ -187,13 +192,3 @@ def open_source(source: str, config: WatchConfig) -> Source:
             hint="Give a camera's number, picamera, an RTSP or HTTP URL, a video file or a directory.",
         )
     return VideoSource(path)
-
-
-def _picamera() -> Callable[[], Grabber | None]:
-    if importlib.util.find_spec("picamera2") is None:
-        raise MissingDependencyError(
-            "The camera module of a Raspberry Pi",
-            ["picamera2"],
-            "sudo apt install python3-picamera2   (and make the virtual environment with --system-site-packages)",
-        )
-    return _open_picamera

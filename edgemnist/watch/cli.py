@@ -69,7 +69,7 @@ def watch(
     options.limit_numpy_threads()
     from edgemnist.errors import UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
-    from edgemnist.watch.screen import print_unit, printer
+    from edgemnist.watch.screen import print_text, printer
     from edgemnist.watch.sources import WatchConfig
 
     given = [one for one in (source, source_option, source_file) if one is not None]
@@ -93,7 +93,7 @@ def watch(
 
         here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}
         words = options.given_words(context, without=here)
-        print_unit(watch_unit(given[0], words, exports=find_exports(exports, reporter), artifact=artifact))
+        print_text(watch_unit(given[0], words, exports=find_exports(exports, reporter), artifact=artifact))
         return
 
     from edgemnist.exports.directory import model_for, open_for_answers

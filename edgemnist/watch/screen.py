@@ -16,16 +16,14 @@ from edgemnist.results.pictures import WatchReading
 
 def printer(*, json: bool) -> Callable[[WatchReading], None]:
     """Return what prints readings: as JSON where that was asked for, or where stdout is not a terminal."""
-    return print_reading if json or not out().is_terminal else _Changes().print
+    if json or not out().is_terminal:
+        # One line each; it raises BrokenPipeError where nobody reads any more.
+        return lambda reading: print_text(msgspec.json.encode(reading).decode() + "\n")
+    return _Changes().print
 
 
-def print_reading(reading: WatchReading) -> None:
-    """Write one reading as one line of JSON. Raises BrokenPipeError where nobody reads any more."""
-    out().file.write(msgspec.json.encode(reading).decode() + "\n")
-
-
-def print_unit(text: str) -> None:
-    """Write a systemd unit as it is."""
+def print_text(text: str) -> None:
+    """Write a text as it is."""
     out().file.write(text)
 
 

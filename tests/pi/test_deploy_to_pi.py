@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from edgemnist.agent.request import SelfTestLimits
-from edgemnist.bundle.wheels import WheelsConfig
+from edgemnist.bundle.package import WheelsConfig
 from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, run_on, verify_on
 from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import BoardAddress
