@@ -1,0 +1,178 @@
+"""Keeps what is worth a look, while answers go on: it decides in microseconds, and another thread writes.
+
+Nothing that goes wrong here reaches the answer. A disk that is full or read-only, a store that is damaged or of a newer
+version: one notice, and nothing is kept from then on.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from edgemnist.errors import EdgemnistError
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.samples.quota import Filled, Quota, Reservoir
+from edgemnist.samples.sample import CORRECTION, DOUBT_BELOW, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, now
+from edgemnist.samples.store import SampleStore
+
+if TYPE_CHECKING:
+    from edgemnist.arrays import Images
+
+WAITING: Final = 64
+"""Samples that may wait for the disk: more at once are not kept."""
+SEEN: Final = "seen"
+"""The count of all answers from which the even draw was made."""
+STOP_S: Final = 10.0
+"""For the disk, when the collector is closed."""
+
+
+class Collector:
+    """Keeps samples in the store of a directory; as a context manager, which writes what is waiting.
+
+    It never raises because of the store. `offer` and `correct` may be called from several threads.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        quota: Quota | None = None,
+        artifact: str,
+        release: str | None = None,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        """`artifact` and `release` are what answers where `offer` is not told otherwise."""
+        self._artifact, self._release, self._reporter = artifact, release, reporter
+        self._quota = quota or Quota()
+        self._lock = threading.Lock()
+        self._waiting: queue.Queue[Sample | None] = queue.Queue(WAITING)
+        self._store: SampleStore | None = None
+        self._told = False
+        self.keeps = False
+        """Whether samples are still kept."""
+        samples: list[Sample] = []
+        seen = 0
+        try:
+            self._store = SampleStore.open(directory, create=True)
+            samples, seen = self._store.samples(), self._store.get_count(SEEN)
+            self.keeps = True
+        except EdgemnistError as error:
+            self._stop(error)
+        self._filled = Filled(self._quota, samples)
+        self._reservoir = Reservoir(self._quota.uniform, seen)
+        self._writer = threading.Thread(target=self._write, name="samples", daemon=True)
+        self._writer.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def offer(
+        self,
+        image: Images,
+        *,
+        source: str,
+        answer: str | None,
+        confidence: float,
+        reason: str | None = None,
+        artifact: str | None = None,
+    ) -> str | None:
+        """Keep an image, uint8 [28, 28], if it is worth it, and return the reason; None where it is not kept.
+
+        `reason` is that of the caller, such as a disagreement; None for doubt, or for none. `answer` is None where the
+        model refused.
+        """
+        if not self.keeps:
+            return None
+        if reason is None:
+            reason = REFUSED if answer is None else DOUBTFUL if confidence < DOUBT_BELOW else None
+        with self._lock:
+            drawn = self._reservoir.take()
+            if drawn:
+                reason = UNIFORM
+            elif reason is None:
+                return None
+            at = now()
+            if not drawn and not self._filled.has_room(at[:10], answer):
+                return None
+            sample = Sample(
+                id=0,
+                image=image.copy(),
+                at=at,
+                source=source,
+                artifact=artifact or self._artifact,
+                release=self._release,
+                answer=answer,
+                confidence=confidence if 0 <= confidence <= 1 else 0.0,
+                reason=reason,
+            )
+            return reason if self._put(sample) else None
+
+    def correct(
+        self, image: Images, label: str, *, writer: str, source: str, answer: str | None, confidence: float
+    ) -> bool:
+        """Keep an image, uint8 [28, 28], with the label that somebody gave; return whether it is kept.
+
+        It is not where the corrections of this writer have filled their quota.
+        """
+        if not self.keeps:
+            return False
+        with self._lock:
+            if not self._filled.has_room_for(writer):
+                return False
+            at = now()
+            sample = Sample(
+                id=0,
+                image=image.copy(),
+                at=at,
+                source=source,
+                artifact=self._artifact,
+                release=self._release,
+                answer=answer,
+                confidence=confidence if 0 <= confidence <= 1 else 0.0,
+                reason=CORRECTION,
+                labels=(Label(label, writer, at, settles=False),),
+            )
+            return self._put(sample)
+
+    def close(self) -> None:
+        """Write what is waiting, and close the store."""
+        self.keeps = False
+        self._waiting.put(None)
+        self._writer.join(STOP_S)
+
+    def _put(self, sample: Sample) -> bool:
+        try:
+            self._waiting.put_nowait(sample)
+        except queue.Full:
+            return False
+        self._filled.add(sample)
+        return True
+
+    def _write(self) -> None:
+        while (sample := self._waiting.get()) is not None:
+            if self._store is None or self._told:
+                continue
+            try:
+                self._keep(self._store, sample)
+            except EdgemnistError as error:
+                self._stop(error)
+        if self._store is not None:
+            try:
+                self._store.close()
+            except EdgemnistError as error:
+                self._stop(error)
+
+    def _keep(self, store: SampleStore, sample: Sample) -> None:
+        most = self._quota.uniform if sample.reason == UNIFORM else self._quota.chosen
+        store.add(sample, most=most, counts={SEEN: self._reservoir.seen})
+
+    def _stop(self, error: EdgemnistError) -> None:
+        self.keeps = False
+        if not self._told:
+            self._told = True
+            self._reporter.notice(f"No samples are kept from now on: {error.message}.")

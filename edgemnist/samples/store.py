@@ -1,0 +1,297 @@
+"""The store of samples: one SQLite file, `samples.sqlite`, in a directory of its own.
+
+SQLite, and not pictures beside JSON lines: a kept sample, the one whose place it takes and its quota are one
+transaction, which a power cut leaves whole or undone; a service may write while somebody labels; and the `sqlite3`
+shell, Python, R and DB Browser read it, as they read every file of the format (sqlite.org/locrsf.html). With the
+write-ahead log and `synchronous=FULL` every commit is on the disk when it returns.
+
+Labels are only ever added. The last one of each writer counts; taking one back adds a row without a label.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.errors import StorageError, UsageError
+from edgemnist.samples.sample import CORRECTION, PIXELS, REASONS, UNIFORM, Label, Sample, now
+
+FILE: Final = "samples.sqlite"
+APPLICATION: Final = 0x65646D73
+"""SQLite's `application_id`: "edms"."""
+VERSION: Final = 1
+"""SQLite's `user_version`."""
+WAIT_S: Final = 5.0
+"""For another process that writes."""
+
+_SCHEMA: Final = f"""
+CREATE TABLE samples (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    image BLOB NOT NULL CHECK (typeof(image) = 'blob' AND length(image) = {PIXELS}),
+    at TEXT NOT NULL,
+    source TEXT NOT NULL,
+    artifact TEXT NOT NULL,
+    release TEXT,
+    answer TEXT,
+    confidence REAL NOT NULL CHECK (confidence BETWEEN 0 AND 1),
+    reason TEXT NOT NULL CHECK (reason IN ({", ".join(map(repr, REASONS))}))
+);
+CREATE TABLE labels (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sample INTEGER NOT NULL REFERENCES samples ON DELETE CASCADE,
+    label TEXT,
+    writer TEXT NOT NULL,
+    at TEXT NOT NULL,
+    settles INTEGER NOT NULL CHECK (settles IN (0, 1))
+);
+CREATE INDEX labels_of_sample ON labels (sample);
+CREATE TABLE counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {VERSION};
+"""
+_SAMPLES: Final = "SELECT id, image, at, source, artifact, release, answer, confidence, reason FROM samples ORDER BY id"
+_LABELS: Final = "SELECT sample, label, writer, at, settles FROM labels ORDER BY id"
+
+
+class SampleStore:
+    """The samples of a directory; as a context manager, which closes it.
+
+    Every method raises StorageError where the file is damaged, or cannot be written: full, read-only, or held by
+    another process for longer than `WAIT_S`. What was stored before stays.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """Use `open`."""
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, directory: Path, *, create: bool = False) -> SampleStore:
+        """Open the store of a directory; with `create`, make both where they are missing.
+
+        Raises UsageError where there is none, and StorageError where the file is no store, is damaged, or was written
+        by a newer edgemnist.
+        """
+        path = directory / FILE
+        if create:
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(
+                    f"{directory} cannot be made: {error.strerror}", hint="Choose another directory for the samples."
+                ) from error
+        elif not path.exists():
+            raise UsageError(
+                f"{directory} has no samples", hint=f"Keep some with: edgemnist serve --collect {directory}"
+            )
+        with _explained(path):
+            connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+            try:
+                _prepare(connection, path, create=create)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what the log holds goes into it."""
+        with _explained(self.path):
+            self._connection.close()
+
+    def samples(self) -> list[Sample]:
+        """Return all samples in the order in which they were kept."""
+        with _explained(self.path):
+            labels = _latest(self._connection.execute(_LABELS))
+            rows = self._connection.execute(_SAMPLES).fetchall()
+        return [_sample(row, labels.get(row[0], ())) for row in rows]
+
+    def add(self, sample: Sample, *, most: int | None = None, counts: Mapping[str, int] | None = None) -> int | None:
+        """Keep a sample with its labels, write `counts`, and return the sample's id: all in one transaction.
+
+        There are never more than `most` samples in the even draw, for one of it, or outside of it, for any other. If
+        there are as many, an unlabelled one goes: of the even draw any, elsewhere the oldest of the answer that has
+        most. Where all have labels, the new one is not kept, and None is returned.
+        """
+        with self._transaction() as write:
+            uniform = sample.reason == UNIFORM
+            if most is not None and not self._make_room(uniform=uniform, most=most):
+                return None
+            values = (
+                np.ascontiguousarray(sample.image, np.uint8).tobytes(),
+                *(sample.at, sample.source, sample.artifact, sample.release, sample.answer),
+                *(sample.confidence, sample.reason),
+            )
+            places = "image, at, source, artifact, release, answer, confidence, reason"
+            added = write.execute(f"INSERT INTO samples ({places}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - of constants
+            number = int(added.lastrowid or 0)
+            for label in sample.labels:
+                _insert_label(write, number, label.label, label)
+            for name, value in (counts or {}).items():
+                write.execute("INSERT OR REPLACE INTO counts VALUES (?, ?)", (name, value))
+        return number
+
+    def label(self, sample: int, label: str | None, writer: str, *, settles: bool = False) -> None:
+        """Add what a writer says that a sample is; None takes back what they said before.
+
+        Raises UsageError where there is no such sample (any more).
+        """
+        with self._transaction() as write:
+            if write.execute("SELECT 1 FROM samples WHERE id = ?", (sample,)).fetchone() is None:
+                raise UsageError(f"{self.path} has no sample {sample}")
+            _insert_label(write, sample, label, Label(label or "", writer, now(), settles))
+
+    def get_count(self, name: str) -> int:
+        """Return a count that `add` wrote; 0 where it did not."""
+        with _explained(self.path):
+            row = self._connection.execute("SELECT value FROM counts WHERE name = ?", (name,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def forget(self, writer: str) -> int:
+        """Delete every sample that a writer corrected, and all other labels of theirs; return how many labels went.
+
+        The pages of the file that held them are overwritten.
+        """
+        with self._transaction() as write:
+            gone = write.execute("SELECT count(*) FROM labels WHERE writer = ?", (writer,)).fetchone()[0]
+            corrected = "reason = ? AND id IN (SELECT sample FROM labels WHERE writer = ?)"
+            write.execute(f"DELETE FROM samples WHERE {corrected}", (CORRECTION, writer))  # noqa: S608 - of constants
+            write.execute("DELETE FROM labels WHERE writer = ?", (writer,))
+        with _explained(self.path):
+            # The log still has the pages as they were.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(gone)
+
+    def _make_room(self, *, uniform: bool, most: int) -> bool:
+        """Make room for one more sample, and return whether there is room. Within a transaction."""
+        kind = "(reason = ?) = ?"
+        free = "NOT EXISTS (SELECT 1 FROM labels WHERE labels.sample = samples.id)"
+        order = "GROUP BY id ORDER BY random()" if uniform else "GROUP BY answer ORDER BY count(*) DESC, min(id)"
+        count = f"SELECT count(*) FROM samples WHERE {kind}"  # noqa: S608 - of constants, as below
+        choose = f"SELECT min(id) FROM samples WHERE {kind} AND {free} {order} LIMIT 1"  # noqa: S608
+        # More than one goes if the limit is lower than it was.
+        while self._connection.execute(count, (UNIFORM, uniform)).fetchone()[0] >= most:
+            row = self._connection.execute(choose, (UNIFORM, uniform)).fetchone()
+            if row is None:
+                return False
+            self._connection.execute("DELETE FROM samples WHERE id = ?", row)
+        return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _explained(self.path):
+            # At once: whoever only reads first might find that another one has written meanwhile.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
+    # A file that somebody else made may hold triggers and views that call functions.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    if create and not connection.execute("PRAGMA user_version").fetchone()[0]:
+        connection.execute("BEGIN IMMEDIATE")
+        # Another process may have been faster.
+        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION:
+        raise StorageError(f"{path} is not a store of samples", hint="Name another directory.")
+    if version > VERSION:
+        raise StorageError(
+            f"{path} has version {version}, and this edgemnist reads up to {VERSION}",
+            hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # Reads every page once, a few milliseconds: a file that was cut shows it now, and not in the middle of the work.
+    if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        raise _damaged(path)
+
+
+def _damaged(path: Path) -> StorageError:
+    return StorageError(
+        f"{path} is damaged",
+        hint=f"Save what can be read with: sqlite3 {path} .recover, or move the file away and start a new one.",
+    )
+
+
+_REFUSALS: Final = {
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_READONLY": "it is read-only",
+    "SQLITE_CANTOPEN": "it cannot be opened",
+    "SQLITE_BUSY": "another process keeps it to itself",
+    "SQLITE_IOERR": "the disk does not read or write",
+    "SQLITE_CONSTRAINT": "a value is out of its range",
+}
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's refusals into a sentence that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        for start, reason in _REFUSALS.items():
+            if name.startswith(start):
+                raise StorageError(
+                    f"{path} cannot be used: {reason}", hint="Free some space there, or name another directory."
+                ) from error
+        raise _damaged(path) from error
+
+
+def _insert_label(write: sqlite3.Connection, sample: int, label: str | None, given: Label) -> None:
+    values = (sample, label, given.writer, given.at, given.settles)
+    write.execute("INSERT INTO labels (sample, label, writer, at, settles) VALUES (?, ?, ?, ?, ?)", values)
+
+
+def _latest(rows: sqlite3.Cursor) -> dict[int, tuple[Label, ...]]:
+    """Return the labels that count of each sample."""
+    found: dict[int, dict[str, Label]] = {}
+    for sample, label, writer, at, settles in rows:
+        of_sample = found.setdefault(sample, {})
+        # Out first, so that the order is that of the last labels.
+        of_sample.pop(writer, None)
+        if label is not None:
+            of_sample[writer] = Label(label, writer, at, bool(settles))
+    return {sample: tuple(labels.values()) for sample, labels in found.items()}
+
+
+def _sample(
+    row: tuple[int, bytes, str, str, str, str | None, str | None, float, str], labels: tuple[Label, ...]
+) -> Sample:
+    number, image, at, source, artifact, release, answer, confidence, reason = row
+    return Sample(
+        id=number,
+        image=np.frombuffer(image, np.uint8).reshape(IMAGE_SIDE, IMAGE_SIDE),
+        at=at,
+        source=source,
+        artifact=artifact,
+        release=release,
+        answer=answer,
+        confidence=confidence,
+        reason=reason,
+        labels=labels,
+    )

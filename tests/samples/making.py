@@ -1,0 +1,30 @@
+"""Samples as tests need them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgemnist.arrays import Images
+from edgemnist.samples.sample import DOUBTFUL, Sample, now
+
+
+def image_of(digit: int) -> Images:
+    """Return an image that is told from others by its digit, uint8 [28, 28]."""
+    return np.random.default_rng(digit).integers(0, 256, (28, 28), np.uint8)
+
+
+def sample_of(digit: int, **fields: Any) -> Sample:
+    """Return a sample that was answered with its digit."""
+    usual: dict[str, Any] = {
+        "id": 0,
+        "image": image_of(digit),
+        "at": now(),
+        "source": "camera",
+        "artifact": "tflite-int8",
+        "answer": str(digit),
+        "confidence": 0.5,
+        "reason": DOUBTFUL,
+    }
+    return Sample(**{**usual, **fields})

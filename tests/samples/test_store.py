@@ -1,0 +1,261 @@
+"""The store: what is kept stays, whatever happens to the process, the disk and the file."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgemnist.errors import StorageError, UsageError
+from edgemnist.samples.sample import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label
+from edgemnist.samples.store import FILE, SampleStore
+from tests.samples.making import image_of, sample_of
+
+
+def test_a_sample_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+    kept = sample_of(7, answer="3", confidence=0.25, release="2026-11-26T01-00-00Z-abc")
+    with SampleStore.open(tmp_path, create=True) as store:
+        number = store.add(kept)
+    with SampleStore.open(tmp_path) as store:
+        (found,) = store.samples()
+    assert found.id == number
+    assert np.array_equal(found.image, image_of(7))
+    assert found.image.dtype == np.uint8
+    fields = ("at", "source", "artifact", "release", "answer", "confidence", "reason", "labels")
+    assert [getattr(found, name) for name in fields] == [getattr(kept, name) for name in fields]
+
+
+def test_any_tool_for_sqlite_reads_it_and_finds_one_file_once_it_is_closed(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        store.add(sample_of(1))
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    plain = sqlite3.connect(f"file:{tmp_path / FILE}?mode=ro", uri=True)
+    assert plain.execute("SELECT answer, reason, length(image) FROM samples").fetchall() == [("1", DOUBTFUL, 784)]
+    plain.close()
+
+
+def test_the_last_label_of_each_writer_counts_and_can_be_taken_back(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        number = store.add(sample_of(1)) or 0
+        store.label(number, "1", "ann")
+        store.label(number, "7", "ann")
+        assert store.samples()[0].label == "7"
+        store.label(number, None, "ann")
+        assert store.samples()[0].labels == ()
+        with pytest.raises(UsageError, match="has no sample 99"):
+            store.label(99, "1", "ann")
+        # Nothing is overwritten.
+        rows = sqlite3.connect(tmp_path / FILE).execute("SELECT label FROM labels ORDER BY id").fetchall()
+    assert rows == [("1",), ("7",), (None,)]
+
+
+def test_labels_that_differ_are_open_until_somebody_who_saw_both_decides(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        number = store.add(sample_of(1)) or 0
+        store.label(number, "1", "ann")
+        store.label(number, "7", "bob")
+        (sample,) = store.samples()
+        assert (sample.label, sample.disputed) == (None, True)
+        store.label(number, "1", "ann")
+        assert store.samples()[0].disputed
+        store.label(number, NOT_A_DIGIT, "ann", settles=True)
+        (sample,) = store.samples()
+        assert (sample.label, sample.disputed) == (NOT_A_DIGIT, False)
+        # Whoever objects after that opens it again.
+        store.label(number, "7", "bob")
+        assert store.samples()[0].disputed
+
+
+def test_forgetting_a_writer_leaves_nothing_of_theirs_in_the_file(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        theirs = sample_of(
+            3, reason=CORRECTION, labels=(Label("5", "bob-the-writer", "2026-11-26T00:00:00.000Z", settles=False),)
+        )
+        store.add(theirs)
+        kept = store.add(sample_of(4)) or 0
+        store.label(kept, "4", "bob-the-writer")
+        store.label(kept, "9", "ann")
+        assert store.forget("bob-the-writer") == 2
+        (left,) = store.samples()
+        assert (left.id, left.label) == (kept, "9")
+        # While it is open, too: neither the file nor its log.
+        for path in tmp_path.iterdir():
+            assert b"bob-the-writer" not in path.read_bytes()
+            assert image_of(3).tobytes() not in path.read_bytes()
+
+
+def test_what_has_a_label_is_never_replaced(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        first = [store.add(sample_of(digit, answer="1" if digit < 3 else "2")) or 0 for digit in range(5)]
+        even = store.add(sample_of(9, reason=UNIFORM)) or 0
+        for number in (*first[1:3], even):
+            store.label(number, "1", "ann")
+
+        def left() -> list[int]:
+            return [one.id for one in store.samples() if one.id in {*first, even}]
+
+        # The oldest of the answer that has most, without a label.
+        assert store.add(sample_of(6, answer="5"), most=5) is not None
+        assert left() == [first[0], first[1], first[2], first[4], even]
+        # A limit that is lower than it was.
+        assert store.add(sample_of(7, answer="6"), most=3) is not None
+        assert left() == [first[1], first[2], even]
+        assert store.add(sample_of(8), most=2) is None
+        assert store.add(sample_of(8, reason=UNIFORM), most=1) is None
+        assert left() == [first[1], first[2], even]
+
+
+def test_a_replacement_is_one_transaction(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        old = store.add(sample_of(1))
+        with pytest.raises(StorageError, match="a value is out of its range"):
+            store.add(sample_of(2, confidence=7.0), most=1, counts={"seen": 3})
+        assert [one.id for one in store.samples()] == [old]
+        assert store.get_count("seen") == 0
+
+
+KEEPS_AND_LABELS = """
+import sys
+from pathlib import Path
+from edgemnist.samples.store import SampleStore
+from tests.samples.making import sample_of
+
+store = SampleStore.open(Path(sys.argv[1]), create=True)
+print("open", flush=True)
+for number in range(100_000):
+    kept = store.add(sample_of(number % 10))
+    store.label(kept, str(number % 10), "ann")
+    print(kept, flush=True)
+"""
+
+
+def test_killed_at_any_time_it_has_all_that_it_had_said(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    for round_ in range(12):
+        directory = tmp_path / str(round_)
+        command = [sys.executable, "-c", KEEPS_AND_LABELS, str(directory)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "open\n"
+            said = [int(worker.stdout.readline()) for _ in range(rng.randrange(1, 30))]
+            worker.send_signal(signal.SIGKILL)
+            said += [int(line) for line in worker.stdout if line.endswith("\n")]
+        with SampleStore.open(directory) as store:
+            found = store.samples()
+        assert [one.id for one in found if one.label == one.answer][: len(said)] == said
+        # At most the one that was under way, perhaps before its label.
+        assert len(found) <= len(said) + 1
+
+
+def test_there_is_nothing_to_read_where_nothing_was_kept(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no samples"):
+        SampleStore.open(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def newer(path: Path) -> None:
+    change(path, "PRAGMA user_version = 9")
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def overwritten(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for start in range(4096, len(data), 4096):
+        data[start : start + 64] = b"\xff" * 64
+    path.write_bytes(data)
+
+
+def of_another_kind(path: Path) -> None:
+    path.unlink()
+    change(path, "CREATE TABLE recipes (id)")
+
+
+def without_a_table(path: Path) -> None:
+    change(path, "DROP TABLE labels")
+
+
+def no_database(path: Path) -> None:
+    path.write_text("samples,labels\n" * 200)
+
+
+def change(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (newer, "has version 9, and this edgemnist reads up to 1"),
+        (cut, "is damaged"),
+        (overwritten, "is damaged"),
+        (of_another_kind, "is not a store of samples"),
+        (without_a_table, "is damaged"),
+        (no_database, "is damaged"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_in_a_sentence(spoil: object, sentence: str, tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        for digit in range(40):
+            store.add(sample_of(digit % 10))
+    assert callable(spoil)
+    spoil(tmp_path / FILE)
+    with pytest.raises(StorageError, match=sentence) as caught, SampleStore.open(tmp_path) as store:
+        store.samples()
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE samples SET answer = 7, confidence = '0.5'",
+        "UPDATE labels SET label = 3, writer = 5",
+        "UPDATE samples SET at = 'yesterday'",
+    ],
+)
+def test_a_value_of_another_type_that_somebody_typed_is_taken_as_text_or_refused(edit: str, tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        store.label(store.add(sample_of(1)) or 0, "1", "ann")
+    change(tmp_path / FILE, edit)
+    with SampleStore.open(tmp_path) as store:
+        (found,) = store.samples()
+    assert isinstance(found.answer, str)
+    assert isinstance(found.confidence, float)
+    assert all(isinstance(one.label, str) and isinstance(one.writer, str) for one in found.labels)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    ["UPDATE samples SET image = x'00'", "UPDATE samples SET confidence = 'high'", "UPDATE samples SET reason = 'x'"],
+)
+def test_what_is_no_sample_cannot_be_typed_into_it(edit: str, tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        store.add(sample_of(1))
+    with pytest.raises(sqlite3.IntegrityError):
+        change(tmp_path / FILE, edit)
+
+
+def test_two_processes_write_at_once(tmp_path: Path) -> None:
+    SampleStore.open(tmp_path, create=True).close()
+    script = (
+        "import sys; from pathlib import Path; from edgemnist.samples.store import SampleStore;"
+        "from tests.samples.making import sample_of\n"
+        "with SampleStore.open(Path(sys.argv[1])) as store:\n"
+        "    for number in range(60): store.add(sample_of(number % 10))"
+    )
+    workers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
+    assert [worker.wait() for worker in workers] == [0, 0]
+    with SampleStore.open(tmp_path) as store:
+        assert len(store.samples()) == 120
