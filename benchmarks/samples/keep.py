@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgemnist.machine.facts import host_facts
+from edgemnist.machine import host_facts
 from edgemnist.samples.collector import Collector
 from edgemnist.samples.quota import Quota
 from edgemnist.samples.sample import now
