@@ -108,9 +108,9 @@ class MissingDependencyError(EdgemnistError):
     exit_code = EXIT_MISSING_DEPENDENCY
 
     def __init__(self, what: str, packages: Iterable[str], install_line: str) -> None:
-        names = ", ".join(packages)
+        names = list(packages)
         super().__init__(
-            f"{what} needs {names}, which is not installed",
+            f"{what} needs {', '.join(names)}, which {'is' if len(names) == 1 else 'are'} not installed",
             hint=f"Install it with: {install_line}",
         )
 

@@ -64,9 +64,11 @@ def exceeded(latencies: list[Latency], max_p99_us: float | None, max_rss_mb: flo
             if most is None:
                 continue
             if value is None:
-                reasons.append(f"{latency.name}: its {what} could not be measured, and {most:,.1f} {unit} are allowed")
+                reasons.append(f"{latency.name}: its {what} could not be measured, and the limit is {most:,.1f} {unit}")
             elif value > most:
-                reasons.append(f"{latency.name}: its {what} is {value:,.1f} {unit}, {most:,.1f} allowed")
+                reasons.append(
+                    f"{latency.name}: its {what} is {value:,.1f} {unit}, and the limit is {most:,.1f} {unit}"
+                )
     return reasons
 
 

@@ -101,9 +101,9 @@ def recover(directory: Path) -> None:
             _complete(directory)
     except OSError as error:
         raise StorageError(
-            f"A command was cut short while it wrote to {directory}, and its work cannot be completed: "
+            f"A command was interrupted while it wrote to {directory}, and its work cannot be completed: "
             f"{error.strerror or error}",
-            hint="Run an edgemnist command on that directory as somebody who may write there.",
+            hint="Run an edgemnist command on that directory as a user who can write there.",
         ) from error
 
 

@@ -354,7 +354,7 @@ def test_no_output_replaces_a_model_or_a_record(
     before = (old_exports / file).read_bytes()
     done = edgemnist(*command, old_exports / file, "--exports", old_exports)
     assert done.returncode == 2
-    assert f"{command[-1]} would replace" in " ".join(done.stderr.split())
+    assert f"{command[-1]} would overwrite" in " ".join(done.stderr.split())
     assert (old_exports / file).read_bytes() == before
 
 

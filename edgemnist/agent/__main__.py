@@ -86,7 +86,9 @@ def doctor(store: Store, request: dict[str, Any], responder: Responder) -> dict[
 def run(store: Store, request: dict[str, Any], _: Responder) -> dict[str, Any]:
     """Run a command of the installed edgemnist on the current release, with files that were sent along."""
     if store.current() is None:
-        raise DeployError("No release serves on this board", hint="Bring one with: edgemnist deploy BUNDLE --to HOST")
+        raise DeployError(
+            "There is no current release on this board", hint="Deploy one with: edgemnist deploy BUNDLE --to HOST"
+        )
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
         for name, data in request["files"].items():
             (Path(directory) / name).write_bytes(base64.b64decode(data))
@@ -144,7 +146,7 @@ def main() -> int:
         responder.error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        responder.error(StoppedError("It was stopped, and what served before serves as before"))
+        responder.error(StoppedError("It was stopped, and the previous release is still serving"))
         return EXIT_INTERRUPTED
     except OSError as error:
         code = error.errno or 0

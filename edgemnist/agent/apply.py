@@ -140,7 +140,7 @@ def switch(store: Store, service: BoardService, old: Release | None, new: Releas
 
 def _go_back(store: Store, service: BoardService, old: Release | None, error: GateMissedError) -> GateMissedError:
     store.switch(old.name if old else None)
-    state = "no release serves, as before" if old is None else f"release {old.name} serves again"
+    state = "no release is serving, as before" if old is None else f"release {old.name} serves again"
     if old is not None:
         try:
             service.activate(old.name)
@@ -159,7 +159,7 @@ def settle(store: Store, service: BoardService, responder: Responder) -> None:
     pending = store.pending()
     if pending is None:
         return
-    responder.step("ending an interrupted switch")
+    responder.step("finishing an interrupted switch")
     current = store.current()
     old = next((release for release in store.releases() if release.name == pending["from"]), None)
     if current is None and os.path.lexists(store.link):
@@ -238,7 +238,7 @@ def _open_transferred(path: Path, sha256: str) -> Archive:
         if hash_file(path) == sha256:
             return Archive(path)
         path.unlink()
-    raise DamagedTransferError("The bundle did not reach the board as it was sent", hint="Run the same command again.")
+    raise DamagedTransferError("The bundle was damaged on its way to the board", hint="Run the same command again.")
 
 
 def find_release(store: Store, identity: str) -> Release | None:
@@ -288,15 +288,17 @@ def _check_order(store: Store, record: BundleRecord | None, identity: str) -> No
     """
     if not store.signed_only or record is None:
         return
-    hint = "If that is intended, add --allow-downgrade. To an earlier release on the board leads: edgemnist rollback"
+    hint = "If you want that, add --allow-downgrade. To return to an earlier release, use: edgemnist rollback"
     trusted = [one for one in store.releases() if _is_trusted(store, one)]
     newest = max((_version(known.edgemnist) for one in trusted if (known := one.record())), default=())
     if _version(record.edgemnist) < newest:
         text = ".".join(str(part) for part in newest)
-        raise BundleError(f"The bundle has edgemnist {record.edgemnist}, and this board had {text}", hint=hint)
+        raise BundleError(
+            f"The bundle has edgemnist {record.edgemnist}, which is older than {text} on this board", hint=hint
+        )
     *replaced, last = store.history() or [one.name.partition("-")[2] for one in trusted] or [""]
     if _version(record.edgemnist) == newest and identity[:12] in set(replaced) - {last}:
-        raise BundleError("The bundle is older than the one that was deployed on this board last", hint=hint)
+        raise BundleError("The bundle is older than the last one deployed on this board", hint=hint)
 
 
 def _version(text: str) -> tuple[int, ...]:

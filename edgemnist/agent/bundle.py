@@ -225,7 +225,7 @@ def decode_record(data: bytes) -> BundleRecord:
         raise BundleError(f"{RECORD_FILE} is not as edgemnist writes it")
     for file in record.files:
         if not _SAFE_PATH.fullmatch(file.path):
-            raise BundleError(f"The bundle names a file {file.path!r}, which may lie outside it")
+            raise BundleError(f"The bundle names a file {file.path!r}, which could be written outside its directory")
     return record
 
 
@@ -248,7 +248,7 @@ def read_record(archive: Archive) -> BundleRecord:
     record = decode_record(read_raw_record(archive))
     unknown = set(archive.names()) - {file.path for file in record.files} - {RECORD_FILE, SIGNATURE_FILE}
     if unknown:
-        raise BundleError(f"{archive.path} holds {min(unknown)}, which its record does not name")
+        raise BundleError(f"{archive.path} contains {min(unknown)}, which its record does not list")
     for file in record.files:
         if hashlib.sha256(archive.read(file.path)).hexdigest() != file.sha256:
             raise BundleError(f"{file.path} in {archive.path} is not the file that the record describes")
@@ -262,7 +262,7 @@ _TYPES = {"str": str, "int": int, "list[str]": list, "list[BundledFile]": list}
 def _typed(kind: type[StructT], document: dict[str, Any]) -> StructT:
     fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # a dataclass
     if set(document) != set(fields):
-        raise ValueError(f"it has other fields than {', '.join(fields)}")
+        raise ValueError(f"its fields are not {', '.join(fields)}")
     for name, type_name in fields.items():
         value = document[name]
         strings = type_name != "list[str]" or all(isinstance(item, str) for item in value)
@@ -294,9 +294,9 @@ def verify(data: bytes, signature: bytes | None, allowed_signers: Path) -> str:
 
     Raises BundleError if there is no signature, a stranger's, or one that is not of `data`.
     """
-    hint = f"Sign it with: edgemnist bundle --sign KEY, a key that {allowed_signers} names."
+    hint = f"Sign it with: edgemnist bundle --sign KEY, with a key listed in {allowed_signers}"
     if signature is None:
-        raise BundleError("The bundle is not signed, and this board takes signed bundles only", hint=hint)
+        raise BundleError("The bundle is not signed, and this board accepts only signed bundles", hint=hint)
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "signature"
         file.write_bytes(signature)
@@ -304,11 +304,11 @@ def verify(data: bytes, signature: bytes | None, allowed_signers: Path) -> str:
         found = _ssh_keygen("find-principals", *trusted, data=b"")
         signers = found.stdout.decode(errors="replace").split("\n")[0]
         if found.returncode != 0 or not signers:
-            raise BundleError("The bundle is signed by a stranger to this board", hint=hint)
+            raise BundleError("The bundle is signed with a key that this board does not trust", hint=hint)
         signer = signers.split(",")[0]
         done = _ssh_keygen("verify", *trusted, "-I", signer, "-n", NAMESPACE, data=data)
     if done.returncode != 0:
-        raise BundleError(f"The signature of the bundle does not hold: {_last_line(done)}", hint=hint)
+        raise BundleError(f"The signature of the bundle is not valid: {_last_line(done)}", hint=hint)
     return signer
 
 

@@ -85,7 +85,7 @@ def find_change(directory: Path) -> str:
             if path is None:
                 return f"{name} is missing"
             if _stamp(path) != [size, inode, ctime] and hash_file(path) != sha256:
-                return f"{name} is another file"
+                return f"{name} was changed"
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         return f"{TREE_FILE} is damaged ({error})"
     return f"{min(present)} was added" if present else ""
@@ -156,8 +156,8 @@ def exclusive(path: Path, *, wait_s: float, waiting: Callable[[str], None]) -> I
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise DeployError(
-                        f"Another deployment is at work on this board (process {_holder(path)})",
-                        hint="Try again when it is done, or wait for it with a longer --wait.",
+                        f"Another deployment is running on this board (process {_holder(path)})",
+                        hint="Try again when it is done, or wait longer with --wait.",
                     ) from None
                 if not told:
                     waiting(f"waiting for another deployment (process {_holder(path)})")

@@ -278,7 +278,7 @@ def probe(python: Path, package: str, module: str) -> Probe:
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        return Probe(package, FAILED, None, f"the import did not end within {_TIMEOUT_S} s")
+        return Probe(package, FAILED, None, f"the import did not finish within {_TIMEOUT_S} s")
     except OSError as error:
         return Probe(package, FAILED, None, f"{python} cannot be run: {error.strerror}")
     version = done.stdout.strip() or None

@@ -130,7 +130,7 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
     venv = _free_name(store.venvs, venv_key(record))
     _run(
         [sys.executable, "-m", "venv", str(venv)],
-        "The virtual environment cannot be made",
+        "The virtual environment cannot be created",
         "sudo apt install python3-venv",
     )
     package = wheels / record.package[len(WHEELS) :]
@@ -159,7 +159,7 @@ def _run(command: list[str], failure: str, hint: str) -> None:
     try:
         output, errors = finish(child, _INSTALL_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        raise DeployError(f"{failure}: it did not end within {_INSTALL_TIMEOUT_S} s", hint=hint) from None
+        raise DeployError(f"{failure}: it did not finish within {_INSTALL_TIMEOUT_S} s", hint=hint) from None
     if child.returncode != 0:
         said = (errors + output).decode(errors="replace").splitlines()
         reasons = [line for line in said if line.startswith(("ERROR", "Error"))] or said or ["it gave no reason"]
@@ -187,7 +187,7 @@ def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:
         output, errors = finish(child, limits.timeout_s)
     except subprocess.TimeoutExpired:
         raise GateMissedError(
-            f"The self-test hung: it did not end within {limits.timeout_s:g} s",
+            f"The self-test hung: it did not finish within {limits.timeout_s:g} s",
             hint="Look at the board with: edgemnist doctor --on HOST",
         ) from None
     finally:
@@ -199,7 +199,7 @@ def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:
         lines = errors.decode(errors="replace").strip().splitlines()
         ended = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit code {child.returncode}"
         raise GateMissedError(
-            f"The self-test crashed ({ended}): {lines[-1] if lines else 'it said nothing'}",
+            f"The self-test crashed ({ended}): {lines[-1] if lines else 'it printed nothing'}",
             hint="Look at the board with: edgemnist doctor --on HOST",
         )
     if not report["passed"]:

@@ -87,7 +87,7 @@ class BoardService:
         except Exception as error:  # noqa: BLE001 - whatever a broken answer makes of the library, the service is not healthy
             return f"{self.health}: {str(error)[:_MOST_CHARACTERS] or type(error).__name__}"
         if missing:
-            return f"{self.health}: the answer ends {missing} bytes early"
+            return f"{self.health}: the answer is cut short"
         if len(body) > _MOST_BYTES:
             return f"{self.health} answers with more than {_MOST_BYTES:,} bytes"
         if isinstance(document, dict) and document.get("release", release) != release:
@@ -131,7 +131,7 @@ def _configured(settings: Path) -> BoardService:
     except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise DeployError(
             f"{settings} on the board cannot be used: {error}",
-            hint='It reads: [service]  restart = ["systemctl", "restart", "edgemnist"]',
+            hint='It should read: [service]  restart = ["systemctl", "restart", "edgemnist"]',
         ) from error
 
 

@@ -80,7 +80,7 @@ class Release:
             return [f"{RECORD_FILE} is missing or damaged"]
         found = []
         if record.identity()[:12] != self.name.partition("-")[2]:
-            found.append(f"{RECORD_FILE} is another release's")
+            found.append(f"{RECORD_FILE} belongs to another release")
         for file in record.files:
             if file.path.startswith(WHEELS):
                 continue

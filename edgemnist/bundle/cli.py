@@ -31,10 +31,12 @@ def bundle(
     serve: Annotated[
         bool, typer.Option("--serve", help="Include what `edgemnist serve` needs beyond the runtimes.")
     ] = False,
-    wheels: Annotated[bool, typer.Option("--wheels", help="Add all wheels, for boards without network.")] = False,
+    wheels: Annotated[bool, typer.Option("--wheels", help="Include all wheels, for boards without a network.")] = False,
     python: Annotated[
         list[str] | None,
-        typer.Option("--python", metavar="VERSION", show_default="3.11 and 3.13", help="Pythons of the boards."),
+        typer.Option(
+            "--python", metavar="VERSION", show_default="3.11 and 3.13", help="Python versions of the boards."
+        ),
     ] = None,
     machine: Annotated[
         str | None, typer.Option("--machine", show_default="aarch64", help="Processor of the boards, for the wheels.")
@@ -55,7 +57,7 @@ def bundle(
 
     for option, given in (("--python", python), ("--machine", machine)):
         if given and not wheels:
-            raise UsageError(f"{option} is for --wheels", hint="Add --wheels.")
+            raise UsageError(f"{option} needs --wheels", hint="Add --wheels.")
     reporter = TerminalReporter()
     boards = WheelsConfig(machine=machine or RASPBERRY_PI_MACHINE, pythons=tuple(python or RASPBERRY_PI_PYTHONS))
     config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=boards if wheels else None, key=sign, serve=serve)

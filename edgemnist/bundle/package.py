@@ -227,5 +227,5 @@ def _download(requirement: str, pins: Path, python: str, machine: str, target: P
         lines = [line for line in said if line.startswith("ERROR")] or said
         raise BundleError(
             f"pip found no wheels for Python {python} on {machine}: {lines[0] if lines else 'it gave no reason'}",
-            hint="Is there a network, and does every package have a wheel for this Python? Choose it with --python.",
+            hint="Is the network up? Does every package have a wheel for this Python? Choose another with --python.",
         )

@@ -22,7 +22,7 @@ Exports: TypeAlias = Annotated[
         "--exports",
         metavar="DIR",
         show_default="exports",
-        help="Directory of the model, the artifacts and their manifest; `reference` is the one of the package.",
+        help="Directory of the model, artifacts and manifest; `reference` is the one that comes with the package.",
     ),
 ]
 
@@ -32,7 +32,7 @@ Data: TypeAlias = Annotated[
         "--data",
         metavar="DIR",
         envvar="EDGEMNIST_DATA",
-        help="Four IDX files, or class-named folders of images; else the cache, a download, or the embedded 5,000.",
+        help="Four IDX files, or one folder of images per class; else the cache, a download, or the embedded 5,000.",
     ),
 ]
 
@@ -44,7 +44,7 @@ Models: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[MODEL]...",
-        help="Names such as tflite-int8, or tflite-int8@integer for another runtime; all that can be run by default.",
+        help="Names such as tflite-int8, or tflite-int8@integer for another runtime; by default all that can run here.",
         show_default=False,
     ),
 ]
@@ -55,7 +55,7 @@ Model: TypeAlias = Annotated[
         "--artifact",
         metavar="NAME|FILE",
         show_default="the fastest verified one",
-        help="An artifact of the export directory or any model file; @RUNTIME behind it names another runtime.",
+        help="An artifact of the export directory, or any model file; add @RUNTIME for another runtime.",
     ),
 ]
 
@@ -77,15 +77,15 @@ ThreadRange: TypeAlias = Annotated[
 ]
 
 
-Samples: TypeAlias = Annotated[int, typer.Option("--samples", help="Timed calls, at the least.")]
+Samples: TypeAlias = Annotated[int, typer.Option("--samples", help="Minimum number of timed calls.")]
 
-Seconds: TypeAlias = Annotated[float, typer.Option("--seconds", help="Timed seconds, at the least.")]
+Seconds: TypeAlias = Annotated[float, typer.Option("--seconds", help="Minimum number of timed seconds.")]
 
 Repeats: TypeAlias = Annotated[
     int,
     typer.Option(
         "--repeats",
-        help="How often to measure a disturbed round again before it is marked.",
+        help="How often to repeat a disturbed round before marking it.",
         rich_help_panel=ADVANCED,
     ),
 ]
@@ -96,24 +96,24 @@ Save: TypeAlias = Annotated[
 
 OnEach: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--on", metavar="HOST", help="Run on a board, over ssh; repeat to put several side by side."),
+    typer.Option("--on", metavar="HOST", help="Run on a board over ssh; repeat the option to compare several."),
 ]
 
 To: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--to", metavar="HOST", help="A board as for ssh: user@host:port, or an alias of your SSH configuration."
+        "--to", metavar="HOST", help="A board, as for ssh: user@host:port, or an alias from your SSH configuration."
     ),
 ]
 
 ToOne: TypeAlias = Annotated[
-    list[str], typer.Option("--to", metavar="HOST", help="One board as for ssh: user@host:port.")
+    list[str], typer.Option("--to", metavar="HOST", help="One board, as for ssh: user@host:port.")
 ]
 """A list, as `On` is, so that a second board is refused by `only` and not taken for the only one."""
 
 On: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--on", metavar="HOST", help="Run on a board's current release, over ssh; the report comes back."),
+    typer.Option("--on", metavar="HOST", help="Run on a board over ssh, with its current release."),
 ]
 
 Root: TypeAlias = Annotated[
@@ -134,12 +134,14 @@ SshConfig: TypeAlias = Annotated[
         "--ssh-config",
         metavar="FILE",
         envvar="EDGEMNIST_SSH_CONFIG",
-        help="SSH configuration instead of your own.",
+        help="SSH configuration file to use instead of your own.",
         rich_help_panel=ADVANCED,
     ),
 ]
 
-Wait: TypeAlias = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Wait for another deployment there.")]
+Wait: TypeAlias = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for another deployment.")
+]
 
 
 HERE: Final = frozenset({"on", "root", "ssh_config", "exports", "json", "save"})
@@ -187,7 +189,7 @@ def refuse_with_on(context: typer.Context, *names: str) -> None:
     given = [str(one.opts[0]) for one in context.command.params if one.name in names and _is_given(context, one)]
     if given:
         raise UsageError(
-            f"--on does not go with {', '.join(given)}", hint="What runs there is the board's current release."
+            f"--on cannot be used with {', '.join(given)}", hint="What runs there is the board's current release."
         )
 
 

@@ -140,7 +140,9 @@ def host_line(host: Mapping[str, Any]) -> Text:
 
 def throttle_note(host: str, throttled: Sequence[str]) -> Text:
     """Return what a board's firmware means for its figures."""
-    return Text(f"{host}: {', '.join(throttled)} while it measured, so its figures are too slow.", style="bold red")
+    return Text(
+        f"{host}: {', '.join(throttled)} during the measurement, so its figures are too slow.", style="bold red"
+    )
 
 
 def fault_line(name: str, host: str, fault: Fault) -> Text:

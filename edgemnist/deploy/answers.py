@@ -100,7 +100,7 @@ def _readable(host: str) -> Iterator[None]:
         yield
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DeployError(
-            f"{host} answers in a way that this version cannot read: {message(str(error))}",
+            f"{host} sent an answer that this version cannot read: {message(str(error))}",
             hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {host}",
         ) from None
 

@@ -20,7 +20,7 @@ def deploy(
     to: options.To = None,
     inventory: Annotated[
         Path | None,
-        typer.Option("--inventory", metavar="FILE", help="Boards from a fleet.toml, besides those of --to."),
+        typer.Option("--inventory", metavar="FILE", help="Boards from a fleet.toml, in addition to --to."),
     ] = None,
     max_p99_us: Annotated[
         float | None, typer.Option("--max-p99-us", metavar="µs", help="Latency limit of the self-test, for one image.")
@@ -29,18 +29,23 @@ def deploy(
         float | None, typer.Option("--max-rss-mb", metavar="MB", help="Memory limit of the self-test.")
     ] = None,
     selftest_timeout: Annotated[
-        float, typer.Option("--selftest-timeout", metavar="SECONDS", help="A self-test that takes longer has failed.")
+        float, typer.Option("--selftest-timeout", metavar="SECONDS", help="Time limit of the self-test.")
     ] = 300.0,
     keep: Annotated[int, typer.Option("--keep", help="Releases to keep on a board.")] = 3,
-    parallel: Annotated[int, typer.Option("--parallel", help="Boards at the same time.")] = 20,
-    canary: Annotated[int, typer.Option("--canary", metavar="N", help="Boards that go first, before all others.")] = 0,
+    parallel: Annotated[int, typer.Option("--parallel", help="Boards to deploy to at the same time.")] = 20,
+    canary: Annotated[
+        int,
+        typer.Option(
+            "--canary", metavar="N", help="Boards to deploy to first; the rest follows only if none of them fails."
+        ),
+    ] = 0,
     max_failures: Annotated[
         int | None,
         typer.Option(
             "--max-failures",
             metavar="N",
             show_default="no limit",
-            help="Start no further board after more failures than this.",
+            help="Start no more boards after more failures than this.",
         ),
     ] = None,
     wait: options.Wait = 60.0,
@@ -52,7 +57,7 @@ def deploy(
     ssh_config: options.SshConfig = None,
     json: options.Json = False,
 ) -> None:
-    """Deploy a bundle to boards: preflight, transfer, self-test on the board, one atomic switch, and back if it fails.
+    """Deploy a bundle to boards: preflight, transfer, self-test on the board, one atomic switch, and back on failure.
 
     Exit 1 if a self-test or a service failed; the old release then keeps serving.
     Ctrl-C stops the deployment on every board where the switch has not begun.

@@ -156,10 +156,14 @@ class _Tally:
         if self.interrupted:
             return "the deployment was interrupted"
         count = sum(self.failed)
-        return "" if self.most is None or count <= self.most else f"{count} boards failed, {self.most} allowed"
+        return (
+            ""
+            if self.most is None or count <= self.most
+            else f"{count} of the boards failed, more than the {self.most} allowed"
+        )
 
 
 def _skipped(job: _Job, reason: str) -> BoardResult:
     host = job.target.host.name
-    fault = Fault(type="Skipped", message=f"{host} was not begun: {reason}", hint="", exit_code=1)
+    fault = Fault(type="Skipped", message=f"{host} was skipped: {reason}", hint="", exit_code=1)
     return BoardResult(host=host, root=job.target.root, status=SKIPPED, fault=fault)

@@ -143,7 +143,7 @@ def _attempt(
         if missing:
             if ready.signed_only and not bundle.signed:
                 raise BundleError(
-                    f"{target.host.name} takes signed bundles only, and this one is not signed",
+                    f"{target.host.name} accepts only signed bundles, and this one is not signed",
                     hint="Sign it with: edgemnist bundle --sign KEY",
                 )
             deployment.step("transfer")
@@ -176,7 +176,7 @@ def _stopped(target: BoardAddress, deployment: _Deployment) -> StoppedError:
     name = target.host.name
     if deployment.handed_over:
         return left_alone(name)
-    return StoppedError(f"{name} was left before anything was changed there", hint="What served before serves.")
+    return StoppedError(f"{name} was left unchanged", hint="The previous release is still serving.")
 
 
 def left_alone(host: str) -> StoppedError:

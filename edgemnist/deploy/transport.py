@@ -177,7 +177,7 @@ class Connection:
         if not errors or sftp.returncode == _CONNECTION_FAILED or _CUT.search(errors):
             raise _lost(self.host, errors)
         raise DeployError(
-            f"{self.host.name} does not take the bundle: {_last(errors)}", hint="Is its disk full or read-only?"
+            f"{self.host.name} does not accept the bundle: {_last(errors)}", hint="Is its disk full or read-only?"
         )
 
 
@@ -311,7 +311,7 @@ def _feed(stream: IO[bytes], data: bytes) -> None:
 _REFUSALS = (
     (
         r"HOST IDENTIFICATION HAS CHANGED|host key .* has changed",
-        "shows another host key than the known one",
+        "presents a host key other than the known one",
         "If the board was reinstalled, forget the old key: {forget}   If not, do not connect.",
     ),
     (
@@ -324,7 +324,7 @@ _REFUSALS = (
         "does not let you in",
         "Copy your key there with: ssh-copy-id {login}   A key with a passphrase belongs in the agent: ssh-add",
     ),
-    (r"Could not resolve hostname", "is a name that cannot be resolved", "Try its address, or NAME.local."),
+    (r"Could not resolve hostname", "cannot be found by its name", "Try its address, or NAME.local."),
     (r"Connection refused", "refuses connections", "Is the SSH server switched on there? sudo raspi-config"),
     (r"timed out|No route to host|unreachable", "cannot be reached", "Is it switched on, and on this network?"),
 )
@@ -360,7 +360,7 @@ def _forget(host: Host, errors: str) -> str:
 def _lost(host: Host, errors: str) -> ConnectionLostError:
     return ConnectionLostError(
         f"The connection to {host.name} was cut: {_last(errors)}",
-        hint="Run the same command again: it goes on from there.",
+        hint="Run the same command again: it continues where it stopped.",
     )
 
 

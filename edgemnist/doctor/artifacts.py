@@ -57,7 +57,7 @@ def _examine_apart(exports: Path, artifact: Artifact, repair: RepairCommands) ->
 
 def _crashed(artifact: Artifact, code: int, errors: str, repair: RepairCommands) -> Check:
     package = _runtime_package(artifact)
-    fix = f"{package} works on every Pi from the 3 on: {repair.install(package)}"
+    fix = f"{package} works on every Pi since the 3: {repair.install(package)}"
     if code < 0:
         name = signal.Signals(-code).name
         return Check.failure(artifact.name, f"crashed: {name}", crash_meaning(name, "while it answers"), fix)

@@ -115,7 +115,9 @@ def _system(facts: BoardFacts) -> Check:
 
 def _cpu(facts: BoardFacts) -> Check:
     caches = ", ".join(f"{name} {size}" for name, size in facts.caches.items())
-    value = f"{facts.cpu or 'unknown'}, {facts.cores} cores" + (f", {caches}" if caches else "")
+    value = f"{facts.cpu or 'unknown'}, {facts.cores} core{'' if facts.cores == 1 else 's'}" + (
+        f", {caches}" if caches else ""
+    )
     if facts.kernel_machine != "aarch64":
         return Check.ok("cpu", value)
     if facts.flags and "asimd" not in facts.flags:
@@ -227,7 +229,7 @@ def check_packages(probes: Sequence[Probe], repair: RepairCommands = HERE) -> It
         elif probe.state == CRASHED:
             yield Check.failure(
                 probe.package, f"{probe.version}: {probe.detail}", crash_meaning(probe.detail, "while it loads"),
-                f"{tested(probe.package)} works on every Pi from the 3 on: {fix}",
+                f"{tested(probe.package)} works on every Pi since the 3: {fix}",
             )  # fmt: skip
         elif probe.state == FAILED:
             yield Check.failure(probe.package, f"{probe.version or 'unknown'}: {probe.detail}",

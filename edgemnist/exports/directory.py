@@ -230,7 +230,7 @@ class Exports:
 
     @property
     def _golden_changed(self) -> str:
-        return f"{GOLDEN_FILE} is of another model: run {self.command('export')}"
+        return f"{GOLDEN_FILE} belongs to another model: run {self.command('export')}"
 
     def command(self, words: str) -> str:
         """Return the command line that does something with this directory: `edgemnist verify --exports DIR`."""
@@ -294,7 +294,7 @@ class Exports:
             if not installed:
                 entry = RUNTIMES[runtimes[0]]
                 missing = ", ".join(entry.missing())
-                reporter.notice(f"{one.name} is left out: {missing} is not installed ({entry.install_line()}).")
+                reporter.notice(f"{one.name} is left out: it needs {missing} ({entry.install_line()}).")
         if not found:
             # One of them raises the reason: a runtime that is missing, else a file that is damaged.
             for one in sorted(self.artifacts, key=lambda one: not one.usable):
@@ -384,4 +384,4 @@ def check_output(option: str, path: Path | None) -> None:
     recorded = path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists()
     if recorded or is_model_file(path):
         what = "a file of an export directory" if recorded else "a model"
-        raise UsageError(f"{option} would replace {path}, {what}", hint="Name another file.")
+        raise UsageError(f"{option} would overwrite {path}, {what}", hint="Name another file.")

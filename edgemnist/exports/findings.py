@@ -103,7 +103,7 @@ class Findings:
         if saved is None:
             return None
         same = self._exports.model_sha256 in {None, saved.sha256}
-        return Finding(saved, "" if same else f"{TRAINING_FILE} is of another model")
+        return Finding(saved, "" if same else f"{TRAINING_FILE} belongs to another model")
 
     def parity(self, name: str) -> ArtifactParity | None:
         """Return what `verify` found out about a model; None where that does not count for what is there now."""
@@ -242,7 +242,7 @@ class Findings:
         try:
             return self._read(name, kind)
         except ManifestError as error:
-            reporter.notice(f"{error.message}: it is replaced.")
+            reporter.notice(f"{error.message}: it will be replaced.")
             return None
 
     def _write(self, name: str, result: Result, reporter: Reporter) -> bool:
@@ -327,7 +327,8 @@ def _merged_latencies(earlier: list[Latency], now: list[Latency], reporter: Repo
         key = (row.name, row.runtime, row.threads)
         if key in before and before[key].samples >= BETTER * row.samples:
             reporter.notice(
-                f"{row.name} keeps its earlier figures, of {before[key].samples:,} calls: this run had {row.samples:,}."
+                f"{row.name} keeps its earlier figures, from {before[key].samples:,} calls: "
+                f"this run had only {row.samples:,}."
             )
             continue
         merged[key] = row

@@ -157,7 +157,7 @@ class _Header(NamedTuple):
 
 def _header(member: IO[bytes]) -> _Header:
     if (version := np.lib.format.read_magic(member)) != (1, 0):
-        raise ValueError(f"its images are in version {version} of the format of NumPy's arrays")
+        raise ValueError(f"its images use version {version} of NumPy's array format")
     return _Header(*np.lib.format.read_array_header_1_0(member))
 
 

@@ -158,7 +158,7 @@ def read_manifest(directory: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(
             _nothing_there(directory),
-            hint=f"Make one with: {command('all', directory)}. The package has one, too: --exports reference",
+            hint=f"Make one with: {command('all', directory)}. The package comes with one: --exports reference",
         ) from None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
@@ -261,7 +261,7 @@ def open_recorded(directory: Path, record: FileRecord) -> Iterator[BinaryIO]:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing, although the manifest names it", hint=again) from None
+        raise ArtifactError(f"{path} is missing, although the manifest lists it", hint=again) from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
     with file:

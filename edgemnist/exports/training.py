@@ -78,7 +78,7 @@ def check_unseen(directory: Path, manifest: Manifest, images: Images) -> None:
         trained = f" ({manifest.data.source})" if manifest.data is not None else ""
         raise DataError(
             f"The model was trained on {seen:,} of the {len(images):,} evaluation images{trained}",
-            hint="Name the data set of the training with --data DIR: its evaluation images are unseen.",
+            hint="Name the data set of the training with --data DIR: the model has not seen its evaluation images.",
         )
 
 

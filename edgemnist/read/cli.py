@@ -38,7 +38,10 @@ def read(
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            "--min-confidence", metavar="P", show_default="calibrated", help="Below this a digit is refused with a ?."
+            "--min-confidence",
+            metavar="P",
+            show_default="calibrated",
+            help="Below this, a digit is refused and shown as ?.",
         ),
     ] = None,
     artifact: options.Model = None,

@@ -39,7 +39,7 @@ def releases_page(result: ReleasesResult) -> RenderableType:
     from edgemnist.console.tables import table
 
     if not result.releases:
-        return Text(f"{result.host} has no release.")
+        return Text(f"{result.host} has no releases.")
     page = table("release", "", "edgemnist", "artifacts", "signed", "deployed", "files",
                  left=["", "edgemnist", "signed"], prose=["artifacts", "deployed", "files"])  # fmt: skip
     for row in result.releases:
@@ -50,7 +50,7 @@ def releases_page(result: ReleasesResult) -> RenderableType:
             ", ".join(row.artifacts),
             "yes" if row.signed else "no",
             (row.deployed_at or "").replace("T", " "),
-            "[bold red]not whole[/]" if row.problems else "whole",
+            "[bold red]damaged[/]" if row.problems else "intact",
         )
     notes = [
         Text.assemble((f"{row.release}: ", "bold red"), problem) for row in result.releases for problem in row.problems

@@ -19,7 +19,7 @@ def rollback(
     release: Annotated[
         str | None,
         typer.Option(
-            "--release", metavar="NAME", show_default="the one before", help="As `edgemnist releases` lists it."
+            "--release", metavar="NAME", show_default="the one before", help="A name that `edgemnist releases` lists."
         ),
     ] = None,
     wait: options.Wait = 60.0,
@@ -41,7 +41,7 @@ def rollback(
     target = BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config)
     result = rollback_on(target, release, wait, lambda step: err().print(f"{target.host.name}: {step}", markup=False))
     before = result.previous or "nothing"
-    show(result, lambda: f"{result.host} serves {result.release} again (before: {before}).", json=json)
+    show(result, lambda: f"{result.host} is serving {result.release} again (previously: {before}).", json=json)
     if result.interrupted:
         show_interrupted()
         raise typer.Exit(EXIT_INTERRUPTED)

@@ -102,7 +102,7 @@ class VideoSource(Source):
             return
         if index == 0:
             raise SourceError(
-                f"{self._path} is not a video that can be read: it is damaged, or of an unknown format",
+                f"{self._path} is not a video that can be read: it is damaged, or in an unknown format",
                 hint="Pictures are read with: edgemnist read",
             )
         if index < COMPLETE * promised:

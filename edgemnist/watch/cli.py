@@ -30,36 +30,39 @@ def watch(
     source_file: Annotated[
         Path | None,
         typer.Option(
-            "--source-file", metavar="FILE", help="The same, from a file: it keeps the password of a URL secret."
+            "--source-file", metavar="FILE", help="The same, from a file: this keeps the password in a URL secret."
         ),
     ] = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            "--min-confidence", metavar="P", show_default="calibrated", help="Below this a digit is refused with a ?."
+            "--min-confidence",
+            metavar="P",
+            show_default="calibrated",
+            help="Below this, a digit is refused and shown as ?.",
         ),
     ] = None,
     steady: Annotated[
-        int, typer.Option("--steady", metavar="N", help="Frames that must agree on a number; 1 believes each frame.")
+        int, typer.Option("--steady", metavar="N", help="Frames that must agree on a number; 1 trusts every frame.")
     ] = 3,
     every: Annotated[bool, typer.Option("--every", help="Read every frame, whether or not anything changed.")] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="Read the pictures that are in the directory now, and end.")
+        bool, typer.Option("--once", help="Read the pictures that are in the directory now, and exit.")
     ] = False,
     give_up: Annotated[
-        float, typer.Option("--give-up", metavar="SECONDS", help="End when the source has been away for that long.")
+        float, typer.Option("--give-up", metavar="SECONDS", help="Give up when the source has been gone for this long.")
     ] = 60,
     systemd: Annotated[
-        bool, typer.Option("--systemd", help="Print a hardened systemd unit for this command, and end.")
+        bool, typer.Option("--systemd", help="Print a hardened systemd unit for this command, and exit.")
     ] = False,
     artifact: options.Model = None,
     threads: options.Threads = 1,
     exports: options.Exports = None,
     json: Annotated[
-        bool, typer.Option("--json", help="Print lines of JSON on a terminal, too; elsewhere they always are.")
+        bool, typer.Option("--json", help="Print lines of JSON on a terminal too; elsewhere this is the default.")
     ] = False,
 ) -> None:
-    """Read a camera, a stream, a video or a directory as it goes on.
+    """Read the numbers that a camera, a stream, a video or a directory shows, as they change.
 
     A terminal shows the numbers whenever they change; a pipe or a file gets a line of JSON for each frame.
 
@@ -74,9 +77,9 @@ def watch(
 
     given = [one for one in (source, source_option, source_file) if one is not None]
     if not given:
-        raise UsageError("No source is named", hint="Give a camera's number, a URL, a video or a directory.")
+        raise UsageError("No source was given", hint="Give a camera's number, a URL, a video or a directory.")
     if len(given) > 1:
-        raise UsageError("SOURCE, --source and --source-file mean the same: give only one of them")
+        raise UsageError("SOURCE, --source and --source-file mean the same: use only one of them")
     config = WatchConfig(
         read=ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence),
         steady=steady,

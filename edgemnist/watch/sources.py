@@ -158,7 +158,7 @@ class DirectorySource(Source):
                     raise SourceError(f"{self._path} cannot be watched: {reason}") from error
                 if away_since is None:
                     away_since = time.monotonic()
-                    reporter.notice(f"{self._path} cannot be watched: {reason}; it is tried again.")
+                    reporter.notice(f"{self._path} cannot be watched: {reason}; trying again.")
                 if time.monotonic() - away_since >= self._give_up_s:
                     raise SourceError(
                         f"{self._path} could not be watched for {self._give_up_s:g} seconds: {reason}",
@@ -251,7 +251,7 @@ class LiveSource(Source):
                 return
             if not seen and not told:
                 told = True
-                reporter.notice(f"{self._name} gives no picture; it is tried again.")
+                reporter.notice(f"{self._name} gives no picture; trying again.")
             closing.wait(delay)
             delay = min(2 * delay, LONGEST_DELAY_S)
 

@@ -123,6 +123,6 @@ def test_a_release_is_whole_only_with_every_file_as_recorded(tmp_path: Path) -> 
     artifact.unlink()
     assert "exports/a.tflite: No such file or directory" in release.problems()
     (release.path / "bundle.json").write_bytes(record.encode().replace(b'"a"', b'"b"'))
-    assert "bundle.json is another release's" in release.problems()
+    assert "bundle.json belongs to another release" in release.problems()
     (release.path / "bundle.json").write_bytes(b"{")
     assert release.problems() == ["bundle.json is missing or damaged"]

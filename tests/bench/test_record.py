@@ -129,7 +129,7 @@ def test_ten_calls_do_not_take_the_place_of_many(exports: Path, int8: BenchResul
     saved = read_bench(exports)
     assert saved is not None
     assert [one.p50_us for one in saved.results] == [1.25]
-    assert "keeps its earlier figures, of 146,987 calls" in notices.messages[0]
+    assert "keeps its earlier figures, from 146,987 calls" in notices.messages[0]
 
 
 @pytest.mark.parametrize("contents", [b"", b'{"schema_version": 1}'])

@@ -39,7 +39,7 @@ def new_bundle(made_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def bad_bundle(made_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalBundle:
-    """One whose artifact is of another model than its golden pack."""
+    """One whose artifact belongs to another model than its golden pack."""
     target = tmp_path_factory.mktemp("bundles") / "bad"
     return bundled(small_exports(made_exports, target, ["tflite-int8"], change=of_another_model))
 

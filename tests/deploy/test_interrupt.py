@@ -183,7 +183,7 @@ def test_no_further_board_is_begun(new_board: Callable[[str], LoopbackBoard], ne
     assert code == 130
     boards = json.loads(output)["boards"]
     assert [board["status"] for board in boards] == ["failed", "skipped"]
-    assert boards[1]["fault"]["message"] == "board2 was not begun: the deployment was interrupted"
+    assert boards[1]["fault"]["message"] == "board2 was skipped: the deployment was interrupted"
     assert first.serves() is None
 
 

@@ -47,7 +47,7 @@ def test_a_board_that_requires_signatures_refuses_all_else(
 ) -> None:
     trust(board, mine)
     exports = small_exports(made_exports, tmp_path / "signed", ["tflite-int8", "tflite-dynamic"])
-    for key, said in ((None, "not signed"), (make_key(tmp_path / "other"), "stranger")):
+    for key, said in ((None, "not signed"), (make_key(tmp_path / "other"), "does not trust")):
         answer = apply(board, bundled(exports, key=key))
         assert said in str(answer["error"])
         assert board.serves() == old
@@ -123,7 +123,7 @@ def test_an_older_signed_bundle_needs_to_be_allowed(
             # It is remembered when its release is long gone.
             board.store.remove(board.store.releases()[-2])
         answer = apply(board, older)
-        assert "older than the one that was deployed" in str(answer["error"])
+        assert "older than the last one deployed" in str(answer["error"])
         assert "--allow-downgrade" in str(answer["error"])
         assert board.serves() == newer.record.identity()[:12]
     put_bundle(board.root, older)
@@ -150,7 +150,7 @@ def test_a_bundle_of_an_older_edgemnist_is_a_downgrade(
     (current.path / RECORD_FILE).write_bytes(newest.encode())
     (current.path / SIGNATURE_FILE).write_bytes(sign(newest.encode(), mine))
     if refused:
-        with pytest.raises(BundleError, match=f"has edgemnist {bundled_version}, and this board had 1.0"):
+        with pytest.raises(BundleError, match=f"has edgemnist {bundled_version}, which is older than 1.0"):
             _check_order(board.store, other, other.identity())
     else:
         _check_order(board.store, other, other.identity())
@@ -172,7 +172,7 @@ def test_what_was_changed_in_an_environment_is_found_and_installed_again(
     status = module.stat()
     module.write_bytes(before.replace(b"EXIT_OK = 0", b"EXIT_OK = 1"))
     os.utime(module, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert [problem for problem in current.problems() if "errors.py is another file" in problem]
+    assert [problem for problem in current.problems() if "errors.py was changed" in problem]
     module.write_bytes(before)
     assert current.problems() == []
     (module.parent / "sitecustomize.py").touch()

@@ -88,7 +88,7 @@ STATES = {
     "missing": State(missing, "missing", verified=False, reason=f"{NAME}.tflite is missing"),
     "verified before the export": State(verified_before_the_export, "current", verified=False),
     "a golden pack of another model": State(
-        golden_pack_of_another_model, "outdated", verified=False, reason="golden.npz is of another model"
+        golden_pack_of_another_model, "outdated", verified=False, reason="golden.npz belongs to another model"
     ),
     "without a model": State(without_a_model, "current", verified=True),
     "the reference": State(lambda _: Path("reference"), "current", verified=True),

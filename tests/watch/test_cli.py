@@ -166,15 +166,15 @@ def test_a_video_that_changes_its_size_is_read_on(edgemnist: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((), 2, "No source is named"),
+        ((), 2, "No source was given"),
         (("nowhere.mp4",), 2, "nowhere.mp4 does not exist"),
         (("text.mp4",), 2, "text.mp4 is not a video that can be read"),
         (("empty.mp4",), 2, "empty.mp4 is not a video that can be read"),
         (("9", "--give-up", "0"), 2, "Camera 9 has given no picture for 0 seconds"),
         (("picamera",), 3, "sudo apt install python3-picamera2"),
         (("--source", "picamera"), 3, "picamera2, which is not installed"),
-        (("0", "--source", "1"), 2, "give only one of them"),
-        (("0", "--source-file", "url"), 2, "give only one of them"),
+        (("0", "--source", "1"), 2, "use only one of them"),
+        (("0", "--source-file", "url"), 2, "use only one of them"),
         (("--source-file", "nowhere"), 2, "The source file nowhere cannot be read: No such file"),
         (("--source-file", "empty.mp4"), 2, "The source file empty.mp4 is empty"),
         (("--source-file", "url", "--give-up", "0"), 2, "http://127.0.0.1:9/ has given no picture for 0 seconds"),
@@ -258,7 +258,7 @@ def test_a_directory_that_goes_away_is_waited_for_and_read_on(
     with Watcher(str(scans), classifier, WatchConfig(poll_s=0.05)) as watcher:
         watcher.wait(lambda: watcher.texts() == ["10"])
         scans.rename(away)
-        gone = f"{scans} cannot be watched: No such file or directory; it is tried again."
+        gone = f"{scans} cannot be watched: No such file or directory; trying again."
         watcher.wait(lambda: watcher.notices.told == [gone])
         cv2.imwrite(str(away / "second.png"), show("20"))
         away.rename(scans)
