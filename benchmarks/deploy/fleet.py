@@ -21,8 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle
+from edgemnist.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet
 from edgemnist.machine import host_facts
 from tests.deploy.bundles import bundled, request_for, small_exports
 from tests.deploy.conftest import put_bundle

@@ -65,9 +65,8 @@ def deploy(
     from edgemnist.agent.request import SelfTestLimits
     from edgemnist.console import show
     from edgemnist.console.terminal import show_interrupted
-    from edgemnist.deploy.fleet import FleetConfig, deploy_fleet, read_inventory
+    from edgemnist.deploy.run import DeployConfig, FleetConfig, deploy_fleet, open_bundle, read_inventory
     from edgemnist.deploy.screen import FleetTable, deploy_page
-    from edgemnist.deploy.sequence import DeployConfig, open_bundle
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.results.boards import labels
 

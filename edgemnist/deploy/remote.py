@@ -13,7 +13,7 @@ import msgspec
 
 from edgemnist.agent.facts import throttle_names
 from edgemnist.deploy.answers import Examined, Ran, cleaned, convert, message
-from edgemnist.deploy.sequence import MOST_WORK_S, as_fault, left_alone
+from edgemnist.deploy.run import MOST_WORK_S, as_fault, left_alone
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
 from edgemnist.deploy.transport import ConnectionLostError

@@ -34,7 +34,7 @@ def rollback(
     from edgemnist.console import show
     from edgemnist.console.terminal import err, show_interrupted
     from edgemnist.deploy.remote import rollback_on
-    from edgemnist.deploy.sequence import MOST_WAIT_S
+    from edgemnist.deploy.run import MOST_WAIT_S
     from edgemnist.deploy.target import BoardAddress
 
     check_range("--wait", wait, least=0, most=MOST_WAIT_S)

@@ -31,7 +31,7 @@ from edgemnist.agent.bundle import (
 from edgemnist.agent.install import needs, venv_key
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.package import WheelsConfig, package_wheel, read_metadata
-from edgemnist.deploy.sequence import LocalBundle, open_bundle
+from edgemnist.deploy.run import LocalBundle, open_bundle
 from edgemnist.deploy.target import make_agent
 from edgemnist.errors import BundleError, UsageError
 from edgemnist.exports.directory import Exports

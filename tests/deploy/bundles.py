@@ -11,7 +11,7 @@ import numpy as np
 
 from edgemnist.agent.request import Apply, SelfTestLimits
 from edgemnist.bundle.pack import BundleConfig, make_bundle
-from edgemnist.deploy.sequence import LocalBundle, open_bundle
+from edgemnist.deploy.run import LocalBundle, open_bundle
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answer_all, encode_answers, read_golden
 from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, record_of, sha256

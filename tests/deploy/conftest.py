@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from edgemnist.deploy.sequence import LocalBundle
+from edgemnist.deploy.run import LocalBundle
 from tests.deploy.bundles import bundled, of_another_model, request_for, small_exports
 from tests.deploy.loopback import LoopbackBoard, Sshd, run_agent
 from tests.needs import require

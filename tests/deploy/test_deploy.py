@@ -20,7 +20,7 @@ from edgemnist.agent.request import SelfTestLimits
 from edgemnist.agent.store import COMPLETE_FILE, Store
 from edgemnist.bench.screen import fleet_bench_page
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import DeployError, UsageError
 from edgemnist.results.boards import BoardResult, FleetBenchResult, Level
 from tests.conftest import run_edgemnist

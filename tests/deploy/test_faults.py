@@ -21,7 +21,7 @@ from edgemnist.agent.bundle import RECORD_FILE, Archive, encode_archive
 from edgemnist.agent.durable import hash_file
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.remote import releases_on
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import BoardAddress
 from edgemnist.errors import UsageError
 from edgemnist.results.boards import BoardResult

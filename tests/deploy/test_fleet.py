@@ -13,9 +13,8 @@ import pytest
 from rich.console import Console
 
 from edgemnist.console.tables import fault_line
-from edgemnist.deploy.fleet import FleetConfig, deploy_fleet, read_inventory
+from edgemnist.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet, read_inventory
 from edgemnist.deploy.screen import FleetTable, deploy_page
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle
 from edgemnist.deploy.target import BoardAddress
 from edgemnist.errors import UsageError
 from edgemnist.results.boards import Fault

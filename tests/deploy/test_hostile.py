@@ -18,9 +18,8 @@ from edgemnist.agent.facts import collect_facts
 from edgemnist.agent.request import MARK
 from edgemnist.deploy import transport
 from edgemnist.deploy.answers import Prepared
-from edgemnist.deploy.fleet import FleetConfig, deploy_fleet
 from edgemnist.deploy.remote import bench_on, doctor_on, releases_on, rollback_on, run_on
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet, deploy_to
 from edgemnist.deploy.target import agent_name, make_agent, open_board
 from edgemnist.errors import DeployError, EdgemnistError, UsageError
 from tests.conftest import run_edgemnist

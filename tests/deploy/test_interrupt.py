@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.deploy.sequence import LocalBundle
+from edgemnist.deploy.run import LocalBundle
 from tests.deploy.answering import wait_for
 from tests.deploy.loopback import LoopbackBoard, processes_with
 from tests.deploy.trying import the_next_try_succeeds

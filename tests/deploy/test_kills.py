@@ -24,7 +24,7 @@ from edgemnist.agent.apply import apply
 from edgemnist.agent.durable import hash_file
 from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
-from edgemnist.deploy.sequence import LocalBundle
+from edgemnist.deploy.run import LocalBundle
 from tests.deploy.bundles import request_for
 from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from edgemnist.deploy.remote import rollback_on
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from tests.conftest import REPOSITORY
 from tests.deploy.answering import answering, ask, load
 from tests.deploy.loopback import LoopbackBoard

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.agent.service import UNIT, find_service
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from tests.deploy.answering import answering, ask
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import LoopbackBoard, run_agent

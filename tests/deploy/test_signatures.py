@@ -14,7 +14,7 @@ from edgemnist.agent.bundle import RECORD_FILE, SIGNATURE_FILE, decode_record, s
 from edgemnist.agent.install import find_venv
 from edgemnist.agent.store import Store
 from edgemnist.deploy.remote import releases_on, rollback_on
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import BundleError
 from tests.deploy.bundles import bundled, request_for, small_exports
 from tests.deploy.conftest import put_bundle

@@ -22,7 +22,7 @@ from PIL import Image
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.bundle.package import WheelsConfig
 from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, run_on, verify_on
-from edgemnist.deploy.sequence import DeployConfig, LocalBundle, deploy_to
+from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import BoardAddress
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
