@@ -493,5 +493,5 @@ mount("-o", "remount,ro")
 assert recorded_word(directory) == "new"
 """,
     )
-    assert "cut short" in found
+    assert "was interrupted" in found
     assert "Read-only file system" in found
