@@ -9,6 +9,7 @@ from pathlib import Path
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, StorageError, UsageError
 from edgemnist.exports.manifest import Artifact, read_manifest, sha256
 from edgemnist.runtimes import RUNTIMES, RuntimeEntry, default_runtime, is_model_file, load, runtimes_of
+from edgemnist.runtimes.files import read_file
 from edgemnist.runtimes.interface import Classifier
 
 
@@ -108,12 +109,7 @@ def file_model(name: str) -> Model:
     require_runtime(chosen)
     if chosen not in runtimes_of(path):
         raise cannot_execute(chosen, text)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} does not exist", hint="Make artifacts with: edgemnist export") from None
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
+    data = read_file(path)
     found = sha256(data)
     labels, input_range = _recorded_beside(path, found)
     return Model(

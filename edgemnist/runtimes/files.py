@@ -29,17 +29,22 @@ def identify(head: bytes) -> str | None:
     return next((title for title, magic in _MAGIC.items() if magic.match(head)), None)
 
 
+def read_file(path: Path) -> bytes:
+    """Return the contents of a file. Raises ArtifactError where it is missing or unreadable."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist", hint="Make artifacts with: edgemnist export") from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def read_model(path: Path, *formats: str) -> bytes:
     """Return the contents of a model file.
 
     Raises ArtifactError where the file is missing, unreadable, empty, or not of one of the formats.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} does not exist", hint="Make artifacts with: edgemnist export") from None
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
+    data = read_file(path)
     if not data:
         raise ArtifactError(f"{path} is empty")
     found = identify(data) if len(data) >= _TOO_SHORT else None
