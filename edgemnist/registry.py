@@ -84,7 +84,7 @@ class Entry:
         return getattr(importlib.import_module(module_name), attribute)
 
 
-EntryT = TypeVar("EntryT", bound=Entry)
+EntryT = TypeVar("EntryT")
 
 
 class Registry(dict[str, EntryT]):

@@ -40,7 +40,7 @@ def test_where_int8_pays_the_facts_say_by_how_much() -> None:
         "It is as accurate as the Keras model: 0 of 10,000 labels changed.",
         "Its 424 KB fit in the L2 cache, which tflite-float32 does not.",
         "This CPU has instructions for int8 (Arm dot products).",
-        "tflite-int8 is 4.0 times as fast as tflite-float32 here (6.0 µs against 24.0 µs).",
+        "tflite-int8 is 4.0 times as fast as tflite-float32 here (6.00 µs against 24.0 µs).",
     ]
     assert [one.fits_in for one in result.candidates] == ["L2", "L3"]
 
@@ -52,7 +52,7 @@ def test_where_int8_does_not_pay_the_facts_say_so_plainly() -> None:
         PI_4,
     )
     assert result.recommended == "onnx-float32"
-    assert result.facts[1].startswith("No cache")
+    assert result.facts[1].startswith("None of the caches")
     assert "no dot-product instructions" in result.facts[2]
     assert result.facts[3] == "int8 does not pay here: onnx-int8 is slower than onnx-float32 (60.0 µs against 50.0 µs)."
 

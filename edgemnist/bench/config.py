@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 import os
@@ -28,18 +29,10 @@ def can_evict() -> bool:
 def evict(paths: Iterable[Path]) -> None:
     """Take files out of the page cache, as far as no process has them mapped; what cannot be read stays."""
     for path in paths:
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except OSError:
-            continue
-        try:
+        with contextlib.suppress(OSError), path.open("rb") as file:
             # Pages that have not been written yet would stay.
-            os.fsync(descriptor)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        except OSError:
-            continue
-        finally:
-            os.close(descriptor)
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def files_of(model: Path, runtime: str) -> Iterator[Path]:
@@ -181,12 +174,13 @@ def select_subjects(
     wanted = [name for name in names or () if name != KERAS]
     models = exports.select(wanted, reporter) if wanted or not names else []
     runtimes = KERAS_RUNTIMES if keras_predict else KERAS_RUNTIMES[:1]
-    if keras or (names and KERAS in names):
-        models += _keras_models(exports, runtimes)
-    elif keras is None and not names:
+    asked = keras or KERAS in (names or ())
+    if asked or (keras is None and not names):
         try:
             models += _keras_models(exports, runtimes)
         except (ArtifactError, MissingDependencyError) as error:
+            if asked:
+                raise
             reporter.notice(f"Keras is not measured: {error.message}.")
     return [Subject(model=model) for model in models]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -22,23 +21,8 @@ BINS_AN_OCTAVE: Final = 35
 """Bins of the histogram between a latency and its double: each is 2 % wide."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Distribution:
-    """Latencies of single images, in microseconds; None for a percentile that has too few samples."""
-
-    samples: int
-    p50: float
-    p90: float | None
-    p99: float | None
-    p999: float | None
-    mean: float
-    min: float
-    cv: float
-    """Standard deviation over mean."""
-
-
-def summarise(rounds: Sequence[Sequence[int]]) -> Distribution:
-    """Describe the samples of all rounds together, given in nanoseconds.
+def summarise(rounds: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Return those fields of `Latency` that describe the samples of all rounds together, given in nanoseconds.
 
     Every sample counts: a slow one is a slow answer that somebody waited for. Percentiles are interpolated linearly
     between the two nearest samples (method 7 of Hyndman and Fan, NumPy's default).
@@ -49,16 +33,16 @@ def summarise(rounds: Sequence[Sequence[int]]) -> Distribution:
         return float(np.percentile(pooled, percent)) if len(pooled) >= SAMPLES_FOR[name] else None
 
     mean = float(pooled.mean())
-    return Distribution(
-        samples=len(pooled),
-        p50=float(np.median(pooled)),
-        p90=percentile("p90", 90),
-        p99=percentile("p99", 99),
-        p999=percentile("p99.9", 99.9),
-        mean=mean,
-        min=float(pooled.min()),
-        cv=float(pooled.std()) / mean if mean else 0.0,
-    )
+    return {
+        "samples": len(pooled),
+        "p50_us": float(np.median(pooled)),
+        "p90_us": percentile("p90", 90),
+        "p99_us": percentile("p99", 99),
+        "p999_us": percentile("p99.9", 99.9),
+        "mean_us": mean,
+        "min_us": float(pooled.min()),
+        "cv": float(pooled.std()) / mean if mean else 0.0,
+    }
 
 
 def histogram(rounds: Sequence[Sequence[int]]) -> Histogram:
@@ -149,13 +133,13 @@ def quieter(reference: Sequence[float], quietest: float | None) -> float:
     return min([*reference, *([] if quietest is None else [quietest])])
 
 
-def quality_warnings(single: Distribution, blocks: Sequence[Block]) -> list[str]:
+def quality_warnings(samples: int, blocks: Sequence[Block]) -> list[str]:
     """Return what is to be said about the quality of one model's figures, in words; nothing for a good measurement."""
     found = [
-        f"{name} is not given: it needs {needed:,} samples, and there are {single.samples:,}"
+        f"{name} is not given: it needs {needed:,} samples, and there are {samples:,}"
         for name, needed in SAMPLES_FOR.items()
         # Nobody expects the 99.9th percentile of a short run.
-        if single.samples < needed and name != "p99.9"
+        if samples < needed and name != "p99.9"
     ]
     if (differing := spread_of_rounds(blocks)) > MAX_SPREAD:
         found.append(f"the p50 of the rounds differs by {percent(differing, 0)}")

@@ -86,7 +86,7 @@ def bench(
     images = evaluation_images(exports)
     measured = measure_all([NULL, *subjects], images, config, reporter)
     baselines = {
-        subject.threads: summarise([one.report.samples for one in measured[subject.key]]).p50
+        subject.threads: summarise([one.report.samples for one in measured[subject.key]])["p50_us"]
         for subject in subjects
         if subject.runtime == KERAS
     }
@@ -269,26 +269,19 @@ def latency(
         runtime=subject.runtime,
         threads=subject.threads,
         batch_size=config.batch_size,
-        samples=single.samples,
-        p50_us=single.p50,
-        p90_us=single.p90,
-        p99_us=single.p99,
-        p999_us=single.p999,
-        mean_us=single.mean,
-        min_us=single.min,
+        **single,
         throughput_per_s=images_a_second(config.batch_size, [one.report.batches for one in rounds]),
         load_ms=median([one.report.load for one in rounds]) / 1e6,
         cold_start_ms=median([one.cold_start for one in rounds]) / 1e6,
         peak_rss_mb=max(peaks) / 1e6 if peaks else None,
         bytes=subject.model.bytes,
-        speedup=None if baseline is None else baseline / single.p50,
-        cv=single.cv,
+        speedup=None if baseline is None else baseline / single["p50_us"],
         first_call_us=median([one.report.warmup[0] for one in rounds]) / 1e3,
         cold_cache_start_ms=cold_cache_start,
-        steps=call_steps([one.report.steps for one in rounds], single.p50),
+        steps=call_steps([one.report.steps for one in rounds], single["p50_us"]),
         histogram=histogram(samples),
         blocks=blocks,
-        warnings=quality_warnings(single, blocks),
+        warnings=quality_warnings(single["samples"], blocks),
         sha256=subject.model.sha256,
     )
 

@@ -120,7 +120,8 @@ def stratified_split(labels: npt.ArrayLike, share: float, seed: int) -> tuple[La
     names, classes, sizes = np.unique(values, return_inverse=True, return_counts=True)
     if (lonely := names[sizes == 1]).size:
         raise DataError(
-            f"Class {lonely[0]} has a single image, which cannot both train and test", hint="Add images of this class."
+            f"Class {lonely[0]} has a single image, which cannot serve both to train and to test",
+            hint="Add images of this class.",
         )
     keys = _keys(len(values), seed)
     second = _draw(classes, np.maximum(1, np.rint(sizes * share).astype(np.int64)), keys)

@@ -110,7 +110,9 @@ def make_network(
         exports.findings.save_bench(bench(exports, NAMES, config.bench, reporter), reporter)
     verified, benched = exports.findings.verify, exports.findings.bench
     if verified is None or benched is None:
-        raise StorageError(f"What was found out cannot be kept in {directory}", hint="Choose another --directory.")
+        raise StorageError(
+            f"What was found out cannot be kept in {directory}", hint="Choose another directory with --to DIR."
+        )
     return Network(directory=directory, trained=trained, verified=verified.result, benched=benched.result)
 
 

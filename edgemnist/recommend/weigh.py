@@ -9,11 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from edgemnist.bench.quality import host_warnings
+from edgemnist.console.tables import kilobytes, microseconds
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.findings import NOISE, choose
 from edgemnist.machine import host_facts
-from edgemnist.results.bench import BenchResult, Latency
+from edgemnist.results.bench import BenchResult
 from edgemnist.results.pipeline import Candidate, RecommendResult
 from edgemnist.results.verify import VerifyResult
 from edgemnist.verify.gatefile import own_gates
@@ -146,7 +147,7 @@ def _cache_facts(candidates: list[Candidate], name: str | None) -> list[str]:
         return ["None of the caches found here holds its file: its weights come from memory at every call."]
     larger = [one.name for one in candidates if one.bytes > chosen.bytes and one.fits_in != chosen.fits_in]
     comparison = f", which {', '.join(larger)} do{'es' if len(larger) == 1 else ''} not" if larger else ""
-    return [f"Its {chosen.bytes / 1000:,.0f} KB fit in the {chosen.fits_in} cache{comparison}."]
+    return [f"Its {kilobytes(chosen.bytes)} fit in the {chosen.fits_in} cache{comparison}."]
 
 
 def _instruction_fact(host: Mapping[str, Any]) -> str:
@@ -163,15 +164,11 @@ def _quantization_facts(benched: BenchResult) -> list[str]:
     for format_name in dict.fromkeys(one.name.partition("-")[0] for one in benched.results):
         int8, float32 = by_name.get(f"{format_name}-int8"), by_name.get(f"{format_name}-float32")
         if int8 is not None and float32 is not None:
-            facts.append(_gain(int8, float32))
+            gain = float32.p50_us / int8.p50_us
+            times = f"{microseconds(int8.p50_us)} against {microseconds(float32.p50_us)}"
+            if gain > 1 + NOISE:
+                facts.append(f"{int8.name} is {gain:.1f} times as fast as {float32.name} here ({times}).")
+            else:
+                slower = "no faster than" if gain > 1 / (1 + NOISE) else "slower than"
+                facts.append(f"int8 does not pay here: {int8.name} is {slower} {float32.name} ({times}).")
     return facts
-
-
-def _gain(int8: Latency, float32: Latency) -> str:
-    gain = float32.p50_us / int8.p50_us
-    times = f"{int8.p50_us:.1f} µs against {float32.p50_us:.1f} µs"
-    if gain > 1 + NOISE:
-        return f"{int8.name} is {gain:.1f} times as fast as {float32.name} here ({times})."
-    if gain > 1 / (1 + NOISE):
-        return f"int8 does not pay here: {int8.name} is no faster than {float32.name} ({times}), only smaller."
-    return f"int8 does not pay here: {int8.name} is slower than {float32.name} ({times})."

@@ -52,7 +52,8 @@ class ReportData:
     def headline(self) -> str:
         """Return the answer in a few words."""
         if self.advice is None:
-            return "Nothing to ship" if self.unfit.keys() >= self._names() > set() else "Not measured yet"
+            names = {artifact.name for artifact in self.manifest.artifacts}
+            return "Nothing to ship" if names and names <= self.unfit.keys() else "Not measured yet"
         return f"Ship {self.recommended}" if self.recommended else "Nothing to ship"
 
     def parity(self, name: str) -> ArtifactParity | None:
@@ -75,7 +76,9 @@ class ReportData:
 
     def missing(self) -> list[str]:
         """Return the commands that would complete the report."""
-        verified, layered = self.verified, self._has_layers()
+        tflite = {artifact.name for artifact in self.manifest.artifacts if artifact.format == "tflite"}
+        # Where `verify --layers` has something to compare.
+        verified, layered = self.verified, FLOAT_TWIN in tflite and len(tflite) > 1
         absent = {
             "train": self.training is None,
             "export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
@@ -94,14 +97,6 @@ class ReportData:
         for name, reason in self.unfit.items():
             names.setdefault(reason, []).append(name)
         return [f"{', '.join(those)} cannot be shipped: {reason}." for reason, those in names.items()]
-
-    def _has_layers(self) -> bool:
-        """Return whether `verify --layers` has something to compare."""
-        tflite = {artifact.name for artifact in self.manifest.artifacts if artifact.format == "tflite"}
-        return FLOAT_TWIN in tflite and len(tflite) > 1
-
-    def _names(self) -> set[str]:
-        return {artifact.name for artifact in self.manifest.artifacts}
 
 
 def read_report_data(exports: Exports) -> ReportData:

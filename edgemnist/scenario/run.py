@@ -220,17 +220,14 @@ def overload(rate: float | None, typical: float) -> list[str]:
 
 def _point(trial: Trial, *, server_limit_us: float | None = None, batch: bool = False) -> Point:
     single = summarise([trial.samples])
-    throughput = 1e6 / single.mean if single.mean else 0.0
+    throughput = 1e6 / single["mean_us"] if single["mean_us"] else 0.0
     if server_limit_us is not None:
         throughput = trial.setting
     elif batch:
-        throughput = trial.setting / (single.p50 / 1e6)
+        throughput = trial.setting / (single["p50_us"] / 1e6)
     return Point(
         setting=trial.setting,
-        samples=single.samples,
-        p50_us=single.p50,
-        p90_us=single.p90,
-        p99_us=single.p99,
+        **{name: single[name] for name in ("samples", "p50_us", "p90_us", "p99_us")},
         throughput_per_s=throughput,
         holds=None if server_limit_us is None else bool(np.percentile(trial.samples, 99) <= 1e3 * server_limit_us),
         samples_us=[sample / 1e3 for sample in trial.samples],

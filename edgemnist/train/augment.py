@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -170,8 +170,7 @@ def distorted(images: Images, distortion: Distortion, rng: np.random.Generator) 
     import tensorflow as tf
 
     result = np.empty_like(images)
-    # The compiled function does not depend on the strength, so one serves all.
-    distort = _compiled(Distortion(grid=distortion.grid, sharp=distortion.sharp))
+    distort = _compiled(distortion.grid, distortion.sharp)
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
         drawn = distortion.draw(len(batch), rng), distortion.draw_strokes(len(batch), rng)
@@ -180,17 +179,14 @@ def distorted(images: Images, distortion: Distortion, rng: np.random.Generator) 
 
 
 @cache
-def _compiled(distortion: Distortion) -> Callable[..., tf.Tensor]:
+def _compiled(grid: int, sharp: bool) -> Callable[..., tf.Tensor]:  # noqa: FBT001 - a key of the cache
+    """Return what distorts a batch; it does not depend on the strength, so one serves all."""
     import tensorflow as tf
 
-    compiled: Callable[..., tf.Tensor] = tf.function(
-        partial(_distort, distortion=distortion), jit_compile=True, reduce_retracing=True
-    )
+    def distort(images: tf.Tensor, coefficients: tf.Tensor, strokes: tf.Tensor) -> tf.Tensor:
+        shape = Distortion(grid=grid, sharp=sharp)
+        values = restroke(warp(tf.cast(images, tf.float32) / 255, coefficients, shape), strokes)
+        return tf.cast(tf.round(tf.clip_by_value(values, 0, 1) * 255), tf.uint8)
+
+    compiled: Callable[..., tf.Tensor] = tf.function(distort, jit_compile=True, reduce_retracing=True)
     return compiled
-
-
-def _distort(images: tf.Tensor, coefficients: tf.Tensor, strokes: tf.Tensor, distortion: Distortion) -> tf.Tensor:
-    import tensorflow as tf
-
-    values = restroke(warp(tf.cast(images, tf.float32) / 255, coefficients, distortion), strokes)
-    return tf.cast(tf.round(tf.clip_by_value(values, 0, 1) * 255), tf.uint8)

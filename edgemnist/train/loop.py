@@ -8,7 +8,7 @@ can go on from the state after any epoch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -35,17 +35,6 @@ BANK = 16
 long as training on them."""
 
 
-class NoiseSamples(NamedTuple):
-    """Noise; all arrays are empty without noise."""
-
-    bank: npt.NDArray[np.float32]
-    """float32 [M, noisy images, 28, 28], standard normal."""
-    places: npt.NDArray[np.int32]
-    """int32 [steps], which of the bank each step takes."""
-    sigmas: npt.NDArray[np.float32]
-    """float32 [steps, noisy images]."""
-
-
 class Randomness(NamedTuple):
     """The random numbers of one epoch."""
 
@@ -55,7 +44,12 @@ class Randomness(NamedTuple):
     """float32 [steps, batch, 2, fields], see `augment.Coefficients`; empty where nothing is distorted."""
     strokes: npt.NDArray[np.float32]
     """float32 [steps, batch]; empty where strokes stay as they are."""
-    noise: NoiseSamples
+    noise: npt.NDArray[np.float32]
+    """float32 [M, noisy images, 28, 28], standard normal; empty, as the two below, without noise."""
+    places: npt.NDArray[np.int32]
+    """int32 [steps], which of the noise each step takes."""
+    sigmas: npt.NDArray[np.float32]
+    """float32 [steps, noisy images]."""
 
 
 def draw_randomness(plan: Plan, epoch: int, images: int) -> Randomness:
@@ -70,16 +64,14 @@ def draw_randomness(plan: Plan, epoch: int, images: int) -> Randomness:
         coefficients = drawn.reshape(*order.shape, *drawn.shape[1:])
         if plan.distortion.stroke:
             strokes = plan.distortion.draw_strokes(order.size, rng).reshape(order.shape)
-    return Randomness(order, coefficients, strokes, _noise_samples(plan, epoch, steps, rng))
-
-
-def _noise_samples(plan: Plan, epoch: int, steps: int, rng: np.random.Generator) -> NoiseSamples:
-    noise = plan.noise_in(epoch)
-    if noise is None:
-        return NoiseSamples(np.empty(0, np.float32), np.empty(0, np.int32), np.empty((steps, 0), np.float32))
+    if (noise := plan.noise_in(epoch)) is None:
+        return Randomness(order, coefficients, strokes, np.empty(0, np.float32), np.empty(0, np.int32), nothing)
     noisy = ceil(plan.batch_size * noise.share)
-    return NoiseSamples(
-        bank=rng.standard_normal((BANK, noisy, IMAGE_SIDE, IMAGE_SIDE), np.float32),
+    return Randomness(
+        order,
+        coefficients,
+        strokes,
+        noise=rng.standard_normal((BANK, noisy, IMAGE_SIDE, IMAGE_SIDE), np.float32),
         places=rng.integers(0, BANK, steps, np.int32),
         sigmas=rng.uniform(0, noise.sigma, (steps, noisy)).astype(np.float32),
     )
@@ -88,14 +80,6 @@ def _noise_samples(plan: Plan, epoch: int, steps: int, rng: np.random.Generator)
 Forward: TypeAlias = Callable[..., tf.Tensor]
 """Weights and images, float32 [N, 28, 28] in 0..1, to logits, float32 [N, C]; where a recipe rounds, with what to do
 to the values of hidden layers as a third argument, see `model.logits`."""
-
-
-class Objective(NamedTuple):
-    """What is to be learned."""
-
-    forward: Forward
-    distillation: Distillation | None
-    rounding: Rounding | None
 
 
 class Batch(NamedTuple):
@@ -121,25 +105,27 @@ def distort(images: tf.Tensor, randomness: Randomness, index: tf.Tensor, distort
 
 def with_noise(images: tf.Tensor, randomness: Randomness, index: tf.Tensor) -> tf.Tensor:
     """Return the images, float32 [B, 28, 28], of step `index`, the first of them with noise."""
-    bank, places, sigmas = randomness.noise
-    noisy = sigmas.shape[1]
-    spoiled = tf.clip_by_value(images[:noisy] + sigmas[index][:, None, None] * tf.gather(bank, places[index]), 0, 1)
+    sigmas = randomness.sigmas[index][:, None, None]
+    noisy = randomness.sigmas.shape[1]
+    noise = sigmas * tf.gather(randomness.noise, randomness.places[index])
+    spoiled = tf.clip_by_value(images[:noisy] + noise, 0, 1)
     return tf.concat([spoiled, images[noisy:]], axis=0)
 
 
 def losses_of(
-    objective: Objective, weights: Sequence[tf.Tensor], limits: Sequence[tf.Tensor], batch: Batch
+    forward: Forward, recipe: Recipe, rounding: Rounding | None, state: State, batch: Batch
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the logits, float32 [B, C], and the loss of each image, float32 [B].
 
     With rounding, the losses are the means over its widths, and the logits those of the last width.
     """
-    forward, distillation, rounding = objective
+    weights, distillation = state.weights, recipe.distillation
     if rounding is None:
         scores = forward(weights, batch.images)
         return scores, _losses(scores, batch, distillation)
     answers = [
-        forward(rounded_weights(weights, limits, bits), batch.images, rounded_activations) for bits in rounding.bits
+        forward(rounded_weights(weights, state.limits, bits), batch.images, rounded_activations)
+        for bits in rounding.bits
     ]
     return answers[-1], tf.add_n([_losses(scores, batch, distillation) for scores in answers]) / len(answers)
 
@@ -288,12 +274,11 @@ def _compiled_epoch(
     """Return a function of a state, the data of an epoch and what `draw_randomness` gives."""
     recipe, batch_size, images = plan.recipe, plan.batch_size, len(all_labels)
     steps = ceil(images / batch_size)
-    objective = Objective(forward, recipe.distillation, rounding)
 
     def step(state: State, batch: Batch) -> tuple[State, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(state.weights)
-            scores, losses = losses_of(objective, state.weights, state.limits, batch)
+            scores, losses = losses_of(forward, recipe, rounding, state, batch)
             losses = batch.counted * losses
             loss = tf.reduce_sum(losses) / tf.reduce_sum(batch.counted)
         weights, slots = recipe.optimizer.apply(

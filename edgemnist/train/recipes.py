@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from math import ceil, log2
 
-from edgemnist.errors import UnknownNameError, UsageError, check_range
+from edgemnist.errors import UsageError, check_range
+from edgemnist.registry import Registry
 from edgemnist.train.augment import Distortion
 from edgemnist.train.model import Adam, Optimizer, RMSprop
 
@@ -174,56 +175,54 @@ TEACHER = Recipe(
     xla=False,
 )
 
-RECIPES: dict[str, Recipe] = {
-    "baseline": Recipe(
-        summary="the classic: five epochs of RMSprop on the images as they are",
-        epochs=5,
-        batch_size=128,
-        optimizer=RMSprop(),
-        learning_rate=1e-3,
-    ),
-    DEFAULT_RECIPE: Recipe(
-        summary="affine and elastic distortion, cosine schedule, weight averaging",
-        images_seen=3_000_000,
-        batch_size=256,
-        optimizer=Adam(),
-        learning_rate=4e-3,
-        cosine=True,
-        averaging=0.999,
-        distortion=Distortion(rotation=7, scale=0.07, shear=0.1, shift=1, elastic=1),
-    ),
-    "best": Recipe(
-        summary="distilled from a teacher over distorted copies, with noise, and trained for int8 and int4",
-        images_seen=18_000_000,
-        batch_size=500,
-        optimizer=Adam(weight_decay=0.03),
-        learning_rate=4e-3,
-        warm_up=1,
-        cosine=True,
-        averaging=0.9985,
-        noise=Noise(sigma=0.15, begins=0.75),
-        rounding=Rounding(bits=(4, 8), begins=0.9),
-        distillation=Distillation(teacher=TEACHER, distortion=FAR, images=1_920_000, uses=5, temperature=2, share=0.7),
-        smaller=ForSmaller(
-            parameters=250_000,
-            batch_size=250,
-            optimizer=Adam(weight_decay=0.01),
-            averaging=0.999,
-            images_seen=28_800_000,
-            strength=0.55,
-            temperature=1,
-            share=1,
+RECIPES = Registry(
+    "recipe",
+    {
+        "baseline": Recipe(
+            summary="the classic: five epochs of RMSprop on the images as they are",
+            epochs=5,
+            batch_size=128,
+            optimizer=RMSprop(),
+            learning_rate=1e-3,
         ),
-        calibration=FAR.scaled(0.5),
-    ),
-}
-
-
-def find_recipe(name: str) -> Recipe:
-    """Return a recipe; an unknown name raises UnknownNameError with the nearest match."""
-    if name not in RECIPES:
-        raise UnknownNameError("recipe", name, RECIPES)
-    return RECIPES[name]
+        DEFAULT_RECIPE: Recipe(
+            summary="affine and elastic distortion, cosine schedule, weight averaging",
+            images_seen=3_000_000,
+            batch_size=256,
+            optimizer=Adam(),
+            learning_rate=4e-3,
+            cosine=True,
+            averaging=0.999,
+            distortion=Distortion(rotation=7, scale=0.07, shear=0.1, shift=1, elastic=1),
+        ),
+        "best": Recipe(
+            summary="distilled from a teacher over distorted copies, with noise, and trained for int8 and int4",
+            images_seen=18_000_000,
+            batch_size=500,
+            optimizer=Adam(weight_decay=0.03),
+            learning_rate=4e-3,
+            warm_up=1,
+            cosine=True,
+            averaging=0.9985,
+            noise=Noise(sigma=0.15, begins=0.75),
+            rounding=Rounding(bits=(4, 8), begins=0.9),
+            distillation=Distillation(
+                teacher=TEACHER, distortion=FAR, images=1_920_000, uses=5, temperature=2, share=0.7
+            ),
+            smaller=ForSmaller(
+                parameters=250_000,
+                batch_size=250,
+                optimizer=Adam(weight_decay=0.01),
+                averaging=0.999,
+                images_seen=28_800_000,
+                strength=0.55,
+                temperature=1,
+                share=1,
+            ),
+            calibration=FAR.scaled(0.5),
+        ),
+    },
+)
 
 
 MAX_UNITS = 16_384
@@ -252,14 +251,14 @@ class TrainConfig:
     """Of the teacher that a recipe distils from, so that several seeds can share one; None for `seed`."""
 
     def __post_init__(self) -> None:
-        find_recipe(self.recipe)
+        recipe = self.resolved_recipe
         for units in self.hidden:
             check_range("--hidden", units, least=1, most=MAX_UNITS)
         check_range("--epochs", self.epochs, least=1)
         check_range("--batch-size", self.batch_size, least=1)
         check_range("--seed", self.seed, least=0, most=MAX_SEED)
         check_range("--teacher-seed", self.teacher_seed, least=0, most=MAX_SEED)
-        if self.teacher_seed is not None and self.resolved_recipe.distillation is None:
+        if self.teacher_seed is not None and recipe.distillation is None:
             raise UsageError(
                 f"--teacher-seed does not apply: the recipe {self.recipe} has no teacher",
                 hint="Leave it out, or choose --recipe best.",
@@ -268,7 +267,7 @@ class TrainConfig:
     @property
     def resolved_recipe(self) -> Recipe:
         """The recipe that the name stands for."""
-        return find_recipe(self.recipe)
+        return RECIPES[self.recipe]
 
     @property
     def resolved_teacher_seed(self) -> int:

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
     from edgemnist.train.checkpoint import Checkpoint, FitResult
     from edgemnist.train.distillation import Teachers
-    from edgemnist.train.loop import DataSchedule
 
 TRAINING_FILE = "training.json"
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -111,7 +110,19 @@ def train(
     if resume and checkpoint.load() is None:
         # Raised before a teacher is trained if the checkpoint cannot be used.
         reporter.notice(f"{exports} has no checkpoint, so the training starts from the beginning.")
-    teacher, schedule = _distillation(dataset, config, plan, teachers, exports, resume=resume, reporter=reporter)
+    teacher, schedule = None, None
+    if plan.recipe.distillation is not None:
+        from edgemnist.train.distillation import Teachers
+
+        path, copies = (teachers or Teachers(exports)).copies(
+            plan.recipe.distillation,
+            dataset.train,
+            classes=len(dataset.labels),
+            seed=config.resolved_teacher_seed,
+            resume=resume,
+            reporter=reporter,
+        )
+        teacher, schedule = path.name, copies.schedule(config.seed)
     fitted = fit_resumably(
         logits,
         model.get_weights(),
@@ -179,32 +190,6 @@ def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: T
     # Each is looked at, whatever the others say.
     usable = [checkpoint.usable(reporter) for checkpoint in checkpoints]
     return any(usable)
-
-
-def _distillation(
-    dataset: Dataset,
-    config: TrainConfig,
-    plan: Plan,
-    teachers: Teachers | None,
-    exports: Path,
-    *,
-    resume: bool,
-    reporter: Reporter,
-) -> tuple[str | None, DataSchedule | None]:
-    """Return the file of the teacher and what each epoch learns from it, if the recipe has a teacher."""
-    if plan.recipe.distillation is None:
-        return None, None
-    from edgemnist.train.distillation import Teachers
-
-    path, copies = (teachers or Teachers(exports)).copies(
-        plan.recipe.distillation,
-        dataset.train,
-        classes=len(dataset.labels),
-        seed=config.resolved_teacher_seed,
-        resume=resume,
-        reporter=reporter,
-    )
-    return path.name, copies.schedule(config.seed)
 
 
 def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan) -> Checkpoint:
