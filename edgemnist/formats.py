@@ -23,6 +23,8 @@ class FormatEntry(Entry):
     """What messages call a file of it."""
     suffix: str
     """Ending of its files."""
+    stem: str = ""
+    """What its only file is called beside the ending; empty for the name of the artifact."""
     magic: bytes
     """Regular expression that the first bytes of every file match, and those of no other format."""
     quantizations: tuple[str, ...]
@@ -73,8 +75,30 @@ FORMATS: Registry[FormatEntry] = Registry(
             quantizations=("int8",),
             by_name=True,
         ),
+        "web": FormatEntry(
+            target="edgemnist.export.web:WebExporter",
+            summary="One web page with network and engine, which opens from disk",
+            title="web page",
+            requires=(
+                _KERAS,
+                Package("ai-edge-litert", "ai_edge_litert"),
+                Package("ai-edge-quantizer", "ai_edge_quantizer"),
+            ),
+            extra="train",
+            suffix=".html",
+            stem="digit",
+            magic=rb"<!doctype html>",
+            quantizations=("int8",),
+            by_name=True,
+        ),
     },
 )
+
+
+def file_name(format_name: str, quantization: str) -> str:
+    """Return the name of an artifact's file."""
+    entry = FORMATS[format_name]
+    return (entry.stem or f"{format_name}-{quantization}") + entry.suffix
 
 
 def artifact_names() -> list[str]:

@@ -114,6 +114,19 @@ def exports_with_c(made_exports: Path, shared_directory: Path, cache: Path) -> P
     return exports
 
 
+@pytest.fixture(scope="session")
+def every_export(exports_with_c: Path, shared_directory: Path, cache: Path) -> Path:
+    """The same with the web page, which has to be asked for, too. Read only."""
+    exports = shared_directory / "every" / "exports"
+    environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
+    with FileLock(shared_directory / "every.lock"):
+        if not (exports / "digit.html").exists():
+            shutil.copytree(exports_with_c, exports, dirs_exist_ok=True)
+            done = run_edgemnist("export", "--format", "web", cwd=exports.parent, env=environment)
+            assert done.returncode == 0, done.stderr
+    return exports
+
+
 @pytest.fixture
 def exports(made_exports: Path, tmp_path: Path) -> Path:
     """A copy of the artifacts, to break."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.export.interface import Exported
@@ -13,18 +14,20 @@ from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.manifest import TensorSpec, sha256
 from edgemnist.native.amalgamation import Origin, c_source, describe
 from edgemnist.native.build import find_compiler
-from edgemnist.native.network import read_network
+from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes.integer import chain
 from edgemnist.runtimes.tflite import read_graph
 
 
-class CExporter(TFLiteExporter):
-    """Writes the network of `tflite-int8` as C: both answer the same bits."""
+class NetworkExporter(TFLiteExporter):
+    """Writes the network of `tflite-int8` for our own engine: both answer the same bits."""
 
-    format: ClassVar[str] = "c"
+    @abstractmethod
+    def written(self, network: Network, origin: Origin) -> bytes:
+        """Return the file for a network."""
 
     def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
-        """Return a C file; see `Exporter.convert`. A part of the model need be no classifier, and stays TFLite."""
+        """Return a file; see `Exporter.convert`. A part of the model need be no classifier, and stays TFLite."""
         from edgemnist import __version__
 
         tflite = super().convert(model, quantization)
@@ -40,12 +43,30 @@ class CExporter(TFLiteExporter):
             tflite_sha256=sha256(tflite),
             labels=self.labels,
         )
-        return c_source(read_network(graph), origin).encode()
+        return self.written(read_network(graph), origin)
 
     def departures(self, data: bytes, quantization: str) -> list[str]:
-        """Return nothing: what is not full int8 has not become C; see `Exporter.departures`."""
+        """Return nothing: what is not full int8 has not become a network; see `Exporter.departures`."""
         del data, quantization
         return []
+
+
+def score_tensor(classes: int, scale: float, zero_point: int) -> TensorSpec:
+    """Return what is recorded of the answers."""
+    return TensorSpec(name="probabilities", dtype="uint8", shape=[classes], scale=scale, zero_point=zero_point)
+
+
+IMAGE: Final = TensorSpec(name="image", dtype="uint8", shape=[IMAGE_SIDE**2])
+
+
+class CExporter(NetworkExporter):
+    """Writes the network as C."""
+
+    format: ClassVar[str] = "c"
+
+    def written(self, network: Network, origin: Origin) -> bytes:
+        """Return the C file for a network."""
+        return c_source(network, origin).encode()
 
     def inspect(self, data: bytes, quantization: str) -> Exported:
         """Compile a C file if there is a compiler; see `Exporter.inspect`."""
@@ -61,13 +82,7 @@ class CExporter(TFLiteExporter):
             raise self._not_as_asked(quantization, "it is no C file of edgemnist")
         return Exported(
             data=data,
-            input=TensorSpec(name="image", dtype="uint8", shape=[IMAGE_SIDE**2]),
-            output=TensorSpec(
-                name="probabilities",
-                dtype="uint8",
-                shape=[described.classes],
-                scale=described.scale,
-                zero_point=described.zero_point,
-            ),
+            input=IMAGE,
+            output=score_tensor(described.classes, described.scale, described.zero_point),
             companions={HEADER: described.header.encode()},
         )

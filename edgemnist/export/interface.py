@@ -20,7 +20,7 @@ from edgemnist.errors import (
 )
 from edgemnist.export.model import KerasSource
 from edgemnist.exports.manifest import TensorSpec
-from edgemnist.formats import FORMATS, INPUT_RANGES
+from edgemnist.formats import FORMATS, INPUT_RANGES, file_name
 
 _PLACE: Final = re.compile(
     r'(<unknown>|loc\([^)]*\)|"[^"]*\.(py|cc)":\d+(:\d+)?|[\w/.-]+\.(py|cc):\d+(:\d+)?)(:\s*error)?|\berror:'
@@ -224,8 +224,8 @@ class ArtifactSpec(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The name and the ending of the format."""
-        return self.name + FORMATS[self.format].suffix
+        """What it is written to."""
+        return file_name(self.format, self.quantization)
 
 
 @dataclass(frozen=True, kw_only=True)

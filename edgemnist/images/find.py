@@ -24,15 +24,15 @@ NOISE_MARGIN: Final = 4.0
 """Ink has to stand out by this factor from the darkest pixel of a usual block, which is empty."""
 MAX_NOISE: Final = 80
 """Nothing stronger than this is grain, even where no block is empty, as in a bold digit that fills its picture."""
-INK_SHARE: Final = 0.4
+INK_TENTHS: Final = 4
+INK_SHARE: Final = INK_TENTHS / 10
 """What is weaker than this share of the strong ink is not ink: rulings, show-through, stains. A line of one pixel that
 falls between two is half as strong as where it falls on one."""
-MIN_PIECE: Final = 0.02
-"""A piece with less than this share of the digit's pixels is a speck."""
-TALL: Final = 0.6
-"""A piece of at least this share of the digit's height that stands beside it is another digit, and no broken stroke."""
-MAX_GAP: Final = 0.25
-"""A piece farther from the digit than this share of its longer side is not part of it: a broken stroke is nearer."""
+MIN_PIECE: Final = 2
+"""A piece with less than so many hundredths of the digit's pixels is a speck."""
+TALL: Final = 6
+"""A piece of at least so many tenths of the digit's height that stands beside it is another digit, no broken stroke.
+A piece farther from the digit than a quarter of its longer side is not part of it: a broken stroke is nearer."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def find_digit(ink: Ink) -> Found | None:
     if strong is None:
         return None
     factor = max(1, -(-max(ink.shape) // FINDING_SIDE))
-    mask = _block_maxima(ink, factor) >= max(1, strong * INK_SHARE)
+    mask = _block_maxima(ink, factor) >= max(1, -(-strong * INK_TENTHS // 10))
     chosen, several = _choose(label_components(mask))
     top, left, bottom, right = (side * factor for side in _bounds(chosen))
     bottom, right = min(bottom, ink.shape[0]), min(right, ink.shape[1])
@@ -68,10 +68,13 @@ def strong_ink(ink: Ink) -> int | None:
     """Return how strong the ink of a picture is where it is strongest, or None if there is only paper."""
     maxima = _block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
     floor = np.clip(np.median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
-    inked = maxima[maxima > floor]
+    inked = np.sort(maxima[maxima > floor])
     if not inked.size:
         return None
-    return int(np.percentile(inked, 90))
+    # The 90th percentile, between two neighbours in their order, in integers.
+    place, rest = divmod(9 * (inked.size - 1), 10)
+    following = int(inked[min(place + 1, inked.size - 1)])
+    return (int(inked[place]) * (10 - rest) + following * rest) // 10
 
 
 def _choose(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:
@@ -82,19 +85,19 @@ def _choose(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:
     at_edge[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
     free = np.where(at_edge, 0, sizes)
     # A speck in the middle does not make a digit that was cropped too tightly an intruder.
-    main = int(free.argmax()) if free.max() >= 0.1 * sizes.max() else int(sizes.argmax())
+    main = int(free.argmax()) if 10 * free.max() >= sizes.max() else int(sizes.argmax())
     chosen = labels == main
     top, left, bottom, right = _bounds(chosen)
-    height, reach = bottom - top, MAX_GAP * max(bottom - top, right - left)
+    height, side = bottom - top, max(bottom - top, right - left)
     several = False
-    for piece in np.flatnonzero(free >= MIN_PIECE * sizes[main]):
+    for piece in np.flatnonzero(100 * free >= MIN_PIECE * sizes[main]):
         if piece == main:
             continue
         mask = labels == piece
         other = _bounds(mask)
         gaps = (other[0] - bottom, top - other[2], other[1] - right, left - other[3])
-        several |= other[2] - other[0] >= TALL * height and max(gaps) >= 0
-        if max(gaps) <= reach:
+        several |= 10 * (other[2] - other[0]) >= TALL * height and max(gaps) >= 0
+        if 4 * max(gaps) <= side:
             chosen |= mask
     return np.asarray(chosen), several
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.errors import ImageError
+from edgemnist.images.scale import whole_factor
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
 """uint8 [h, w]: 0 black, 255 white."""
@@ -19,12 +20,14 @@ STRIP_PIXELS: Final = 2**19
 """Of a large picture, so many are converted at a time: whatever the colours are made of on the way takes a few MB."""
 
 
-def to_grey(image: Image.Image, max_side: int) -> Grey:
+def to_grey(image: Image.Image, max_side: int, *, whole: bool = False) -> Grey:
     """Return a picture's grey levels, uint8 [h, w], scaled down so that neither side is longer than `max_side`.
 
-    Transparent parts show the ground that contrasts with the ink. Beside the picture itself, a large one takes a byte
-    a pixel, and two where it has transparency. Raises ImageError where the picture has no pixels, or colours that
-    cannot be read as grey.
+    With `whole`, each new pixel stands for a square of old ones, as in the engine in C, and the picture may become
+    smaller than it would have to. Transparent parts show the ground that contrasts with the ink. Beside the picture
+    itself, a large one takes a byte a pixel, and two where it has transparency.
+
+    Raises ImageError where the picture has no pixels, or colours that cannot be read as grey.
     """
     if 0 in image.size:
         raise ImageError("The picture has no pixels")
@@ -33,8 +36,12 @@ def to_grey(image: Image.Image, max_side: int) -> Grey:
     if scale >= 1:
         return _composite(convert(image))
     # The mean of the pixels under each new one: nothing thin falls between them.
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    bands = [band.resize((width, height), Image.Resampling.BOX) for band in _by_strips(image, convert)]
+    if whole:
+        factor = whole_factor(image.size, max_side)
+        bands = [band.reduce(factor) for band in _by_strips(image, convert)]
+    else:
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        bands = [band.resize((width, height), Image.Resampling.BOX) for band in _by_strips(image, convert)]
     return _composite(bands[0] if len(bands) == 1 else Image.merge("La", bands).convert("LA"))
 
 

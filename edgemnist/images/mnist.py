@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.images.components import bounds
 from edgemnist.images.paper import Ink
+from edgemnist.images.scale import rescale
+from edgemnist.native.fitting import MAX_SIDE, fitter
 
 BOX_SIDE: Final = 20
 """Side of the box that a digit is scaled to fit."""
@@ -28,33 +29,61 @@ by `stroke_width` over the training images (5 % 1.8, 25 % 2.2, 50 % 2.6, 75 % 3.
 MAX_STROKE: Final = 4.2
 """Width to which thicker strokes are thinned: bold print, and what a lens has blurred. Few of MNIST's are thicker."""
 
-LEFT: Final = 0.3
-"""Strokes are not thinned to less than this share of their ink: a blot stays one."""
+LEFT: Final = 3
+"""Strokes are not thinned to less than so many tenths of their ink: a blot stays one."""
 
 HALF: Final = 127
 """A pixel that is stronger lies more than half within a stroke."""
-EDGE_LOW: Final = 0.3
-EDGE_HIGH: Final = 0.7
-"""Between these shares of the stroke's own contrast lies its edge, which a lens has blurred: below is ground, above is
+EDGE_LOW: Final = 3
+EDGE_HIGH: Final = 7
+"""Between these tenths of the stroke's own contrast lies its edge, which a lens has blurred: below is ground, above is
 ink."""
 
 
 def fit_digit(ink: Ink) -> Ink:
-    """Return the ink of one digit, uint8 [h, w], as MNIST would have it: uint8 [28, 28], black without ink."""
+    """Return the ink of one digit, uint8 [h, w], as MNIST would have it: uint8 [28, 28], black without ink.
+
+    The engine in C does it where it is compiled, and NumPy elsewhere: both give the same bytes.
+    """
+    engine = fitter()
+    return engine.digit(ink) if engine is not None and max(ink.shape) <= MAX_SIDE else fit_by_numpy(ink)
+
+
+def fit_by_numpy(ink: Ink) -> Ink:
+    """Return what `fit_digit` does, whether there is an engine or not."""
     if not (ink > 0).any():
         return np.zeros((IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
     # Scaled first: lines thinner than a pixel, which come out as dashes in the picture, are even after that.
-    large = _crop(_sharpen(_scale(_crop(ink, ink.max() * EDGE_LOW), BOX_SIDE * OVERSAMPLING)), HALF)
-    width = stroke_width(large)
-    if (lacking := MIN_STROKE * OVERSAMPLING - width) >= 1:
-        large = _thicken(large, round(lacking / 2))
-    elif (excess := width - MAX_STROKE * OVERSAMPLING) >= 1:
-        large = _thin(large, round(excess / 2))
-    return _centre(_scale(large, BOX_SIDE))
+    large = _sharpen(rescale(_crop(ink, EDGE_LOW * int(ink.max())), BOX_SIDE * OVERSAMPLING))
+    return _centre(rescale(_even_out(_crop(large, 10 * HALF)), BOX_SIDE))
+
+
+def _even_out(strokes: Ink) -> Ink:
+    """Bring strokes of five times the final size to the widths that MNIST has."""
+    area, outline = _area_and_outline(strokes)
+    # Their width is 2 * area / outline.
+    least, most = round(MIN_STROKE * OVERSAMPLING), round(MAX_STROKE * OVERSAMPLING)
+    if (lacking := least * outline - 2 * area) >= outline:
+        return _thicken(strokes, half_even(lacking, 2 * outline))
+    if (excess := 2 * area - most * outline) >= outline:
+        return _thin(strokes, half_even(excess, 2 * outline))
+    return strokes
+
+
+def half_even(numerator: int, denominator: int) -> int:
+    """Return the quotient to the nearest, halves to the even one."""
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + (2 * rest > denominator or (2 * rest == denominator and quotient % 2 == 1))
 
 
 def stroke_width(strokes: Ink) -> float:
     """Return the mean width of strokes in pixels: twice their area by the length of their outline."""
+    area, outline = _area_and_outline(strokes)
+    return 2 * area / outline
+
+
+def _area_and_outline(strokes: Ink) -> tuple[int, int]:
+    """Return how many pixels lie within strokes, and how many of them, at least 1, have a neighbour that does not."""
     inside = strokes > HALF
     # What lies on the rim of the array has no neighbour there, and so belongs to the outline.
     core = inside[1:-1, 1:-1] & inside[:-2, 1:-1]
@@ -62,7 +91,7 @@ def stroke_width(strokes: Ink) -> float:
     core &= inside[1:-1, :-2]
     core &= inside[1:-1, 2:]
     area = int(np.count_nonzero(inside))
-    return 2 * area / max(1, area - int(np.count_nonzero(core)))
+    return area, max(1, area - int(np.count_nonzero(core)))
 
 
 def _sharpen(ink: Ink) -> Ink:
@@ -70,9 +99,10 @@ def _sharpen(ink: Ink) -> Ink:
     contrast = stroke_contrast(ink)
     if contrast == 0:
         return ink
-    share = np.arange(256) / contrast
-    full = np.clip((share - EDGE_LOW) / (EDGE_HIGH - EDGE_LOW), 0, 1)
-    return np.asarray((full * 255 + 0.5).astype(np.uint8)[ink])
+    # The contrast is a whole or a half: 255 * (value / contrast - low) / (high - low), rounded, in integers.
+    twofold, span = round(2 * contrast), EDGE_HIGH - EDGE_LOW
+    full = (510 * (20 * np.arange(256) - EDGE_LOW * twofold) + span * twofold) // (2 * span * twofold)
+    return np.asarray(np.clip(full, 0, 255).astype(np.uint8)[ink])
 
 
 def stroke_contrast(ink: Ink) -> float:
@@ -81,21 +111,13 @@ def stroke_contrast(ink: Ink) -> float:
     return float(np.median(strong)) if strong.size else 0.0
 
 
-def _crop(strokes: Ink, level: float) -> Ink:
-    """Cut away the margins where nothing is stronger than `level`."""
-    found = bounds(strokes > level)
+def _crop(strokes: Ink, level: int) -> Ink:
+    """Cut away the margins where nothing is stronger than a tenth of `level`."""
+    found = bounds(strokes > level // 10)
     if found is None:
         return strokes
     top, left, bottom, right = found
     return strokes[top:bottom, left:right]
-
-
-def _scale(strokes: Ink, side: int) -> Ink:
-    height, width = strokes.shape
-    scale = side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(strokes).resize(size, method))
 
 
 def _thicken(strokes: Ink, steps: int) -> Ink:
@@ -118,7 +140,7 @@ def _thin(strokes: Ink, steps: int) -> Ink:
     """Shrink strokes by `steps` pixels from each side, where that leaves most of them."""
     ground = 255 - _thicken(255 - np.pad(strokes, steps + 1), steps)
     thinned = ground[steps:-steps, steps:-steps]
-    return thinned if np.count_nonzero(thinned > HALF) > LEFT * np.count_nonzero(strokes > HALF) else strokes
+    return thinned if 10 * np.count_nonzero(thinned > HALF) > LEFT * np.count_nonzero(strokes > HALF) else strokes
 
 
 def _centre(digit: Ink) -> Ink:
@@ -127,12 +149,12 @@ def _centre(digit: Ink) -> Ink:
     That is where MNIST has it: between 13.5 and 14.5 in every training image, counted from 0.
     """
     frame = np.zeros((IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
-    mass = digit.astype(np.float64)
-    total = mass.sum() or 1.0
+    total = int(digit.sum()) or 1
     corner = []
     for axis, size in enumerate(digit.shape):
-        centre = (mass.sum(axis=1 - axis) * np.arange(size)).sum() / total
-        corner.append(int(np.clip(round(IMAGE_SIDE / 2 - centre), 0, IMAGE_SIDE - size)))
+        moment = int(digit.sum(axis=1 - axis, dtype=np.int64) @ np.arange(size))
+        wanted = half_even(max(0, IMAGE_SIDE // 2 * total - moment), total)
+        corner.append(min(wanted, IMAGE_SIDE - size))
     top, left = corner
     frame[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
     return frame

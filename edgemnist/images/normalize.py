@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +15,12 @@ from edgemnist.errors import ImageError
 from edgemnist.images.decode import decode_image, open_image
 from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
-from edgemnist.images.mnist import fit_digit
-from edgemnist.images.paper import extract_ink, is_dark_on_light
+from edgemnist.images.mnist import fit_by_numpy
+from edgemnist.images.paper import extract_ink, is_dark_on_light, plain_ground
+from edgemnist.native.fitting import MAX_SIDE, UNEVEN, Fitted, Fitter, fitter
 
-WORKING_SIDE: Final = 512
-"""Longer side to which larger pictures are scaled first: a digit of a tenth of that has twice MNIST's resolution."""
+WORKING_SIDE: Final = MAX_SIDE
+"""Longer side to which larger pictures are scaled first: a digit of a tenth of half of that has MNIST's resolution."""
 BLACK, WHITE = 0, 255
 
 
@@ -44,16 +45,41 @@ def normalize_digit(image: Image.Image) -> Normalized:
 
     Raises ImageError where the picture has no pixels, colours that cannot be read as grey, or nothing on it.
     """
-    grey = to_grey(image, WORKING_SIDE)
-    if (ready := _ready_made(grey)) is not None:
-        return ready
-    dark = is_dark_on_light(grey)
-    found = find_digit(extract_ink(grey, dark=dark))
-    if found is None:
-        raise _blank()
+    grey = to_grey(image, WORKING_SIDE, whole=True)
+    engine = fitter()
+    fitted = _fit_by_numpy(grey) if engine is None else _fit(engine, grey)
+    if fitted is None:
+        raise ImageError("there is nothing on it but its ground", hint="Write larger or darker, or come closer.")
     scale = max(image.size) / max(grey.shape)
-    left, top, width, height = (round(value * scale) for value in found.box)
-    return Normalized(fit_digit(found.ink), inverted=dark, box=(left, top, width, height), several=found.several)
+    left, top, width, height = (round(value * scale) for value in fitted.box)
+    return Normalized(fitted.image, fitted.inverted, box=(left, top, width, height), several=fitted.several)
+
+
+def _fit(engine: Fitter, grey: Grey) -> Fitted | None:
+    """Return the digit in grey levels of up to `WORKING_SIDE`, or None for a blank picture."""
+    fitted = engine.picture(grey)
+    if fitted == UNEVEN:
+        dark = is_dark_on_light(grey)
+        fitted = engine.ink(extract_ink(grey, dark=dark))
+        return replace(fitted, inverted=dark) if isinstance(fitted, Fitted) else None
+    return fitted if isinstance(fitted, Fitted) else None
+
+
+def _fit_by_numpy(grey: Grey) -> Fitted | None:
+    """Return what `_fit` does without an engine: the same bytes."""
+    if grey.shape == (IMAGE_SIDE, IMAGE_SIDE) and (edge := float(np.median(border(grey)))) in {BLACK, WHITE}:
+        # As faint as `find_digit` takes for paper: the model would make a digit of it all the same.
+        if int(np.ptp(grey)) <= MIN_CONTRAST:
+            return None
+        inverted = edge == WHITE
+        return Fitted(255 - grey if inverted else grey, (0, 0, *grey.shape), inverted=inverted, several=False)
+    ground = plain_ground(grey)
+    dark = is_dark_on_light(grey) if ground is None else ground == WHITE
+    ink = extract_ink(grey, dark=dark) if ground is None else 255 - grey if dark else grey
+    found = find_digit(ink)
+    if found is None:
+        return None
+    return Fitted(fit_by_numpy(found.ink), found.box, inverted=dark, several=found.several)
 
 
 def read_digit(path: Path) -> Normalized:
@@ -88,20 +114,3 @@ def prepare(picture: str | Path | bytes | Image.Image | Grey) -> Grey:
     if isinstance(picture, bytes):
         picture = decode_image(io.BytesIO(picture), "the picture")
     return normalize_digit(picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).image
-
-
-def _ready_made(grey: Grey) -> Normalized | None:
-    if grey.shape != (IMAGE_SIDE, IMAGE_SIDE):
-        return None
-    ground = np.median(border(grey))
-    if ground not in {BLACK, WHITE}:
-        return None
-    # As faint as `find_digit` takes for paper: the model would make a digit of it all the same.
-    if int(np.ptp(grey)) <= MIN_CONTRAST:
-        raise _blank()
-    inverted = bool(ground == WHITE)
-    return Normalized(255 - grey if inverted else grey, inverted, (0, 0, IMAGE_SIDE, IMAGE_SIDE))
-
-
-def _blank() -> ImageError:
-    return ImageError("there is nothing on it but its ground", hint="Write larger or darker, or come closer.")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from edgemnist.images.grey import Grey
+from edgemnist.images.scale import rescale
 
 Ink: TypeAlias = npt.NDArray[np.uint8]
 """uint8 [h, w]: how much of the light of the ground the ink takes, 0 for bare ground and 255 for all of it."""
@@ -39,6 +40,22 @@ def is_dark_on_light(grey: Grey) -> bool:
     skewness = max((_local_skewness(_small(grey, side), reach) for side, reach in SKEW_SCALES), key=abs)
     brightness = float(np.median(_small(grey, GROUND_SIDE)))
     return skewness <= (brightness - BETWEEN) / PER_SKEWNESS
+
+
+def plain_ground(grey: Grey) -> int | None:
+    """Return 255 for a picture on pure white and 0 for one on pure black, as drawings are, or None for any other.
+
+    More than half of the picture is of that colour, and no place is without it in its surroundings. Then this is the
+    ground that `extract_ink` would find everywhere, and the ink is the picture itself.
+    """
+    level = 255 if grey[0, 0] > BETWEEN else 0
+    if 2 * np.count_nonzero(grey == level) <= grey.size:
+        level = 255 - level
+        if 2 * np.count_nonzero(grey == level) <= grey.size:
+            return None
+    small = rescale(grey, GROUND_SIDE) if max(grey.shape) > GROUND_SIDE else grey
+    near = _dilate((small == level).astype(np.uint8), STROKE_REACH)
+    return level if near.all() else None
 
 
 def _local_skewness(grey: Grey, reach: int) -> float:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.native.network import Dense, Network, pack
+from edgemnist.native.layout import Layout, lay_out
+from edgemnist.native.network import Network
 
 BLOCK: Final = 8
 """Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
@@ -107,10 +108,11 @@ def c_source(network: Network, origin: Origin) -> str:
     """Return the C file: declarations, engine, tables, and functions; the same text for the same network."""
     shape = "-".join(str(size) for size in (IMAGE_SIDE**2, *(len(layer.weights) for layer in network.layers)))
     tables = _Tables()
-    layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(network.layers))
+    laid_out = [lay_out(layer, group=1, block=BLOCK) for layer in network.layers]
+    layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(laid_out))
     pixel_map = tables.add("pixel_map", network.pixel_map)
-    most_inputs = max(layer.weights.shape[1] for layer in network.layers)
-    most_outputs = max(_room(layer) for layer in network.layers)
+    most_inputs = max(layer.numbers["inputs"] for layer in laid_out)
+    most_outputs = max(layer.room for layer in laid_out)
     levels = max(most_outputs, IMAGE_SIDE**2 if network.pixel_map is not None else 0)
     labels = ", ".join(_c_string(label) for label in origin.labels)
     head = f"""\
@@ -195,44 +197,10 @@ class _Tables:
         return f"edgemnist_{name}"
 
 
-def _layer(tables: _Tables, index: int, layer: Dense) -> str:
+def _layer(tables: _Tables, index: int, layer: Layout) -> str:
     """Add a layer's arrays; return its initializer."""
-    outputs, inputs = layer.weights.shape
-    room = _room(layer)
-
-    def padded(name: str, values: npt.NDArray[Any], fill: int = 0) -> str:
-        whole = np.full(room, fill, dtype=values.dtype)
-        whole[:outputs] = values
-        return tables.add(f"{name}_{index}", whole)
-
-    bias = np.zeros(outputs, dtype=np.int32) if layer.wide else layer.bias.astype(np.int32)
-    exponentials = layer.exponentials
-    pointers = (
-        tables.add(f"weights_{index}", pack(layer, group=1, block=BLOCK)),
-        padded("bias", bias),
-        padded("wide_bias", layer.bias) if layer.wide else "NULL",
-        padded("multiplier", layer.multiplier),
-        padded("shift", layer.shift, fill=1),
-        tables.add(f"map_{index}", layer.map),
-        tables.add(f"exponentials_{index}", exponentials),
-        tables.add(f"softmax_map_{index}", layer.softmax_map),
-    )
-    numbers = (
-        0 if exponentials is None else len(exponentials),
-        inputs,
-        outputs,
-        BLOCK,
-        room // BLOCK,
-        layer.zero_point,
-        layer.low,
-        layer.high,
-    )
-    return f"    {{{', '.join(pointers)},\n     {', '.join(map(str, numbers))}}}"
-
-
-def _room(layer: Dense) -> int:
-    """Return the outputs of a layer in whole blocks."""
-    return -(-len(layer.weights) // BLOCK) * BLOCK
+    pointers = (tables.add(f"{name}_{index}", table) for name, table in layer.tables.items())
+    return f"    {{{', '.join(pointers)},\n     {', '.join(map(str, layer.numbers.values()))}}}"
 
 
 def _scratch_bytes(levels: int, most_inputs: int) -> int:

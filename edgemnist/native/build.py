@@ -1,4 +1,4 @@
-"""Compiles the engine: `python -m edgemnist.native`.
+"""Compiles the engine: `python -m edgemnist.native`, or `python -m edgemnist.native wasm` for web pages.
 
 Takes $CC, cc, gcc or clang, whichever comes first, or else the compiler in the `ziglang` package. Needs the standard
 library alone and nothing of edgemnist, because the build hook runs it before edgemnist is installed.
@@ -60,7 +60,24 @@ def compiler_name() -> str | None:
 
 def engine_sources() -> list[Path]:
     """Return the C files of the shared library."""
-    return [SOURCES / "engine.c", SOURCES / "library.c", *sorted(SOURCES.glob("kernel_*.c"))]
+    return [*(SOURCES / name for name in ("engine.c", "library.c", "fit.c")), *sorted(SOURCES.glob("kernel_*.c"))]
+
+
+WASM_OPTIONS = (
+    *("-target", "wasm32-freestanding", "-Os", "-msimd128", "-mbulk-memory", "-DNDEBUG", "-fvisibility=hidden"),
+    *("-fno-sanitize=all", "-nostdlib", "-s", "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,--export=__heap_base"),
+)
+"""Small rather than fast where both are not to be had, as a page carries it."""
+
+
+def wasm_sources() -> list[Path]:
+    """Return the C files of the WebAssembly module."""
+    return [SOURCES / name for name in ("wasm.c", "kernel_wasm.c", "fit.c")]
+
+
+def compile_wasm(target: Path) -> None:
+    """Compile the WebAssembly module to `target`, by the compiler in `ziglang`. Raises CompilerError."""
+    compile_c(wasm_sources(), target, compiler=ZIG, options=WASM_OPTIONS)
 
 
 def compile_library(target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()) -> None:
@@ -75,7 +92,7 @@ def compile_c(
     compiler = compiler or find_compiler()
     if compiler is None:
         raise CompilerError(f"There is no C compiler. Install one with: {INSTALL}")
-    position = () if target.suffix == ".dll" else ("-fPIC",)
+    position = () if target.suffix in {".dll", ".wasm"} else ("-fPIC",)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".engine-") as directory:
         made = Path(directory) / target.name
         command = [*compiler, "-std=c99", *position, *options, *map(str, sources), "-o", str(made)]
@@ -95,10 +112,11 @@ def first_error(output: str) -> str:
 
 
 def main() -> int:
-    """Compile the library where it belongs; return the exit code."""
-    target = SOURCES / library_name()
+    """Compile the library, or with `wasm` the WebAssembly module, where it belongs; return the exit code."""
+    wasm = sys.argv[1:] == ["wasm"]
+    target = SOURCES / ("engine.wasm" if wasm else library_name())
     try:
-        compile_library(target)
+        (compile_wasm if wasm else compile_library)(target)
     except (CompilerError, OSError) as error:
         print(f"edgemnist: {error}", file=sys.stderr)  # noqa: T201 - a program of its own
         return 3

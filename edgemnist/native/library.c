@@ -4,6 +4,7 @@
  * stable ABI, are handed over as pointers. So it is compiled without Python's headers, once for every version.
  */
 #include "engine.h"
+#include "fit.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -13,7 +14,7 @@
 
 /* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
 #ifndef EDGEMNIST_ABI
-#define EDGEMNIST_ABI 3
+#define EDGEMNIST_ABI 4
 #endif
 
 typedef struct python_object python_object;
@@ -67,6 +68,12 @@ EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index);
 EXPORT void edgemnist_answer(const edgemnist_call *call);
 EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images);
 
+EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+                                 edgemnist_found *found, void *scratch);
+EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784],
+                               edgemnist_found *found, void *scratch);
+EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], void *scratch);
+
 EXPORT void edgemnist_use_python(const python_functions *functions);
 
 static const python_functions *python;
@@ -89,6 +96,25 @@ EXPORT void edgemnist_answer(const edgemnist_call *call)
     for (size_t i = 0; i < values; ++i) {
         call->answers[i] = call->decoded[call->scores[i]];
     }
+}
+
+/* Pictures and ink of up to 512 x 512; scratch has room for any. */
+EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+                                 edgemnist_found *found, void *scratch)
+{
+    return edgemnist_fit(picture, width, height, image, found, scratch);
+}
+
+EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784],
+                               edgemnist_found *found, void *scratch)
+{
+    *found = (edgemnist_found){0};
+    return edgemnist_fit_ink(ink, width, height, image, found, scratch);
+}
+
+EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], void *scratch)
+{
+    edgemnist_fit_digit(ink, width, height, image, scratch);
 }
 
 EXPORT void edgemnist_use_python(const python_functions *functions)

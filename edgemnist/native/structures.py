@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.native.network import Dense, Network, pack
+from edgemnist.native.layout import lay_out_all
+from edgemnist.native.network import Network
 
 ALIGNMENT: Final = 64
 """Bytes, a cache line: of weights and of scratch memory."""
@@ -84,43 +85,25 @@ class PreparedModel:
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
         self._kept: list[object] = []
-        layers = (Layer * len(network.layers))(*(self._layer(one, kernel) for one in network.layers))
+        laid_out = lay_out_all(
+            network,
+            group=kernel.group,
+            block=kernel.block,
+            small_block=kernel.small_block,
+            unsigned=bool(kernel.unsigned_weights),
+        )
+        layers = (Layer * len(laid_out))(
+            *(
+                Layer(**{name: self._address(table) for name, table in layer.tables.items()}, **layer.numbers)
+                for layer in laid_out
+            )
+        )
         self.structure = Model(
             pixel_map=self._address(network.pixel_map),
             layers=layers,
             layer_count=len(layers),
-            most_inputs=max(layer.inputs for layer in layers),
-            most_outputs=max(layer.blocks * layer.block for layer in layers),
-        )
-
-    def _layer(self, layer: Dense, kernel: Kernel) -> Layer:
-        outputs, inputs = layer.weights.shape
-        block = kernel.small_block if outputs <= kernel.small_block else kernel.block
-        room = -(-outputs // block) * block
-
-        def padded(values: npt.NDArray[Any], fill: int = 0) -> int | None:
-            whole = np.full(room, fill, dtype=values.dtype)
-            whole[:outputs] = values
-            return self._address(whole)
-
-        wide, bias = layer.wide, layer.bias
-        return Layer(
-            weights=self._address(pack(layer, group=kernel.group, block=block, unsigned=bool(kernel.unsigned_weights))),
-            bias=padded((np.zeros_like(bias) if wide else bias).astype(np.int32)),
-            wide_bias=padded(bias) if wide else None,
-            multiplier=padded(layer.multiplier),
-            shift=padded(layer.shift, fill=1),
-            map=self._address(layer.map),
-            exponentials=self._address(layer.exponentials),
-            softmax_map=self._address(layer.softmax_map),
-            exponential_count=0 if layer.exponentials is None else len(layer.exponentials),
-            inputs=inputs,
-            outputs=outputs,
-            block=block,
-            blocks=room // block,
-            zero_point=layer.zero_point,
-            low=layer.low,
-            high=layer.high,
+            most_inputs=max(layer.numbers["inputs"] for layer in laid_out),
+            most_outputs=max(layer.room for layer in laid_out),
         )
 
     def _address(self, values: npt.NDArray[Any] | None) -> int | None:

@@ -94,6 +94,15 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             exact=True,
             install="sudo apt install gcc",
         ),
+        "browser": RuntimeEntry(
+            target="edgemnist.native.browser:BrowserClassifier",
+            summary="Web page, opened in a Chromium on this machine",
+            requires=(Resource("Chromium", "edgemnist.native.browser:browser_name"),),
+            suffixes=(".html",),
+            by_name=True,
+            exact=True,
+            install="sudo apt install chromium",
+        ),
         "keras": RuntimeEntry(
             target="edgemnist.runtimes.keras:KerasClassifier",
             summary="Keras model(x), on TensorFlow",

@@ -12,6 +12,7 @@ from edgemnist.formats import FORMATS
 TFLITE: Final = FORMATS["tflite"].title
 ONNX: Final = FORMATS["onnx"].title
 C_SOURCE: Final = FORMATS["c"].title
+WEB_PAGE: Final = FORMATS["web"].title
 KERAS: Final = "Keras"
 KERAS_H5: Final = "Keras HDF5"
 

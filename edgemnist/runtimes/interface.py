@@ -192,9 +192,13 @@ class ChunkedClassifier(Classifier):
             scores = scores[:-missing]
         return self._probabilities(scores) if self._has_logits else scores
 
-    def _set_up(self, path: Path, labels: Sequence[str] | None) -> None:
-        """Find out how many classes the model has, and whether it answers with probabilities, sigmoids or logits."""
-        scores = np.concatenate([self._answer(PROBES[index : index + 1]) for index in range(len(PROBES))])
+    def _set_up(self, path: Path, labels: Sequence[str] | None, scores: Probabilities | None = None) -> None:
+        """Find out how many classes the model has, and whether it answers with probabilities, sigmoids or logits.
+
+        `scores` are its answers to `PROBES`, where they are known.
+        """
+        if scores is None:
+            scores = np.concatenate([self._answer(PROBES[index : index + 1]) for index in range(len(PROBES))])
         if scores.ndim != 2 or scores.shape[1] < 2 or len(scores) != len(PROBES):  # noqa: PLR2004 - rows and columns
             raise not_a_classifier(path, f"its answer to {len(PROBES)} images is an array of {list(scores.shape)}")
         self._probabilities = shares if are_sigmoids(scores) else softmax

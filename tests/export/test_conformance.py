@@ -11,7 +11,7 @@ import pytest
 
 from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, DataError, EdgemnistError, ModelError, UnknownNameError, UsageError
-from edgemnist.export.interface import ExportConfig
+from edgemnist.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
 from edgemnist.exports.golden import read_golden
@@ -26,12 +26,12 @@ TARGETS = [(name, quantization) for name, entry in FORMATS.items() for quantizat
 
 
 @pytest.mark.parametrize(("name", "quantization"), TARGETS)
-def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, exports_with_c: Path) -> None:
-    manifest = read_manifest(exports_with_c)
+def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, every_export: Path) -> None:
+    manifest = read_manifest(every_export)
     artifact = manifest.artifact(f"{name}-{quantization}")
-    assert artifact.file == f"{artifact.name}{FORMATS[name].suffix}"
-    assert len(read_recorded(exports_with_c, artifact)) == artifact.bytes
-    dtype = {"tflite-int8": "int8", "c-int8": "uint8"}.get(artifact.name, "float32")
+    assert artifact.file == ArtifactSpec(name, quantization).file
+    assert len(read_recorded(every_export, artifact)) == artifact.bytes
+    dtype = {"tflite-int8": "int8", "c-int8": "uint8", "web-int8": "uint8"}.get(artifact.name, "float32")
     assert artifact.input.dtype == artifact.output.dtype == dtype
     assert (artifact.output.scale is not None) == (dtype != "float32")
     assert (artifact.calibration is not None) == (quantization == "int8")
@@ -41,9 +41,9 @@ def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, exp
 
 
 @pytest.mark.parametrize(("name", "quantization"), TARGETS)
-def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, exports_with_c: Path) -> None:
-    pack = read_golden(exports_with_c, read_manifest(exports_with_c))
-    answers = load(exports_with_c / f"{name}-{quantization}{FORMATS[name].suffix}").predict_proba(pack.images)
+def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, every_export: Path) -> None:
+    pack = read_golden(every_export, read_manifest(every_export))
+    answers = load(every_export / ArtifactSpec(name, quantization).file).predict_proba(pack.images)
     furthest = {"float32": 1e-5, "float16": 2e-3, "dynamic": 0.1, "int8": 0.2, "int4": 0.7}
     assert np.abs(answers - pack.probabilities).max() <= furthest[quantization]
     assert np.mean(answers.argmax(axis=1) == pack.probabilities.argmax(axis=1)) >= 0.98
@@ -70,12 +70,12 @@ def test_exporting_twice_gives_the_same_bytes(made_exports: Path, dataset: Datas
 
 @pytest.mark.parametrize(("name", "quantization"), TARGETS)
 def test_another_quantization_passed_off_as_this_one_is_refused(
-    name: str, quantization: str, exports_with_c: Path
+    name: str, quantization: str, every_export: Path
 ) -> None:
-    source = read_source(exports_with_c / "model.keras")
+    source = read_source(every_export / "model.keras")
     exporter = FORMATS[name].load()(source, [str(index) for index in range(10)], np.zeros((1, 28, 28), np.uint8))
     for other in FORMATS[name].quantizations:
-        data = (exports_with_c / f"{name}-{other}{FORMATS[name].suffix}").read_bytes()
+        data = (every_export / ArtifactSpec(name, other).file).read_bytes()
         if other == quantization:
             exporter.inspect(data, quantization)
         else:

@@ -35,7 +35,8 @@ export async function ask(path, options = {}) {
   return body;
 }
 
-export function predict(picture, artifacts) {
+export async function predict(canvas, artifacts) {
+  const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   const query = new URLSearchParams([["show", "true"], ...artifacts.map((name) => ["artifact", name])]);
   return ask(`/v1/predict?${query}`, { method: "POST", headers: { "Content-Type": picture.type }, body: picture });
 }

@@ -1,6 +1,6 @@
 // The page as a whole: tabs, the choice of the artifact, messages, and the token.
 
-import { ask, useToken } from "./api.js";
+import { ask, predict, useToken } from "./api.js";
 import { DrawPanel } from "./draw.js";
 import { ReadPanel } from "./read.js";
 
@@ -47,7 +47,7 @@ for (const [index, tab] of tabs.entries()) {
 }
 
 const shared = { artifacts, say, fail };
-const drawPanel = new DrawPanel(shared);
+const drawPanel = new DrawPanel({ ...shared, predict });
 const readPanel = new ReadPanel({ ...shared, open: () => open(element("tab-read")) });
 
 function again() {

@@ -1,6 +1,6 @@
-// The panel on which a digit is drawn: asks while the pen moves, and shows what came back.
+// The panel on which a digit is drawn: asks while the pen moves, and shows what came back. The page of
+// `edgemnist export --format web` has it as well.
 
-import { predict } from "./api.js";
 import { Pad } from "./pad.js";
 
 const PAUSE = 60; // milliseconds between two questions while the pen moves
@@ -11,7 +11,8 @@ const REFUSED = { "no-digit": "no digit", several: "several digits" };
 const element = (id) => document.getElementById(id);
 
 export class DrawPanel {
-  constructor({ artifacts, say, fail }) {
+  constructor({ predict, artifacts, say, fail }) {
+    this.predict = predict; // (canvas, names) → what /v1/predict answers
     this.artifacts = artifacts; // () → names, the one that answers first
     this.say = say;
     this.fail = fail;
@@ -46,9 +47,8 @@ export class DrawPanel {
       this.stale = false;
       const { version } = this;
       try {
-        const picture = await this.pad.picture();
         const started = performance.now();
-        const result = await predict(picture, this.artifacts());
+        const result = await this.predict(this.pad.picture(), this.artifacts());
         // What was cleared meanwhile is not answered any more.
         if (!this.pad.empty) this.show(result, performance.now() - started);
         if (this.complete && version === this.version) this.tell(result);
@@ -66,7 +66,7 @@ export class DrawPanel {
     element("digit").textContent = "–";
     element("digit").classList.remove("doubtful");
     element("confidence").textContent = "not drawn yet";
-    for (const id of ["fact-classify", "fact-normalize", "fact-trip"]) element(id).textContent = "–";
+    for (const id of ["fact-classify", "fact-normalize", "fact-trip"]) fact(id, "–");
     element("seen").getContext("2d").clearRect(0, 0, 28, 28);
     element("seen").setAttribute("aria-label", "What the model saw: nothing yet");
     element("comparison").hidden = true;
@@ -82,9 +82,9 @@ export class DrawPanel {
     bars(result.labels, answer.probabilities);
     picture(answer.image);
     element("seen").setAttribute("aria-label", `What the model saw, read as ${answer.digit}`);
-    element("fact-classify").textContent = `${result.microseconds.classify.toFixed(0)} µs`;
-    element("fact-normalize").textContent = `${(result.microseconds.normalize / 1000).toFixed(1)} ms`;
-    element("fact-trip").textContent = `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
+    fact("fact-classify", `${result.microseconds.classify.toFixed(0)} µs`);
+    fact("fact-normalize", `${(result.microseconds.normalize / 1000).toFixed(1)} ms`);
+    fact("fact-trip", `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`);
     compare(result);
   }
 
@@ -99,6 +99,12 @@ export class DrawPanel {
 
 export function percent(share) {
   return `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`;
+}
+
+// A page without a service has no round trip to tell of.
+function fact(id, text) {
+  const place = element(id);
+  if (place) place.textContent = text;
 }
 
 function bars(labels, probabilities) {

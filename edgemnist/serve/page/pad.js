@@ -133,7 +133,7 @@ export class Pad {
     context.setLineDash([]);
   }
 
-  // The ink alone, black on white, as a PNG: small drawings are as sharp as large ones.
+  // The ink alone, black on white, on a canvas: small drawings are as sharp as large ones.
   picture() {
     const points = this.strokes.flat();
     const [left, right] = bounds(points.map((point) => point.x));
@@ -149,7 +149,7 @@ export class Pad {
     context.fillStyle = "#fff";
     context.fillRect(0, 0, PICTURE, PICTURE);
     draw(context, this.strokes, "#000", place, PEN * scale);
-    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    return canvas;
   }
 }
 

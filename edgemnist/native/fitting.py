@@ -1,0 +1,107 @@
+"""The engine finds a digit and brings it to MNIST's conditions: the bytes of `edgemnist.images`, sooner."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.errors import ArtifactError
+from edgemnist.native import LIBRARY
+
+FITTED: Final = 0
+BLANK: Final = 1
+UNEVEN: Final = 2
+"""What the engine answers, as in `fit.h`."""
+MAX_SIDE: Final = 512
+"""Of the pictures that it is given here."""
+
+_SCRATCH: Final = 800_000
+"""Bytes, at least `EDGEMNIST_FIT_BYTES(512, 512)`."""
+
+
+class _Found(ctypes.Structure):
+    """`edgemnist_found`."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_uint32) for name in ("left", "top", "width", "height", "side", "inverted", "several")
+    ]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A digit, and where it was."""
+
+    image: npt.NDArray[np.uint8]
+    """uint8 [28, 28], white on black."""
+    box: tuple[int, int, int, int]
+    """x, y, width, height in pixels of the picture."""
+    inverted: bool
+    several: bool
+
+
+class Fitter:
+    """The engine, ready to be called from any thread."""
+
+    def __init__(self, picture: Any, ink: Any, digit: Any) -> None:  # noqa: ANN401 - functions of ctypes
+        self._picture, self._ink, self._digit = picture, ink, digit
+        self._of_thread = threading.local()
+
+    def picture(self, grey: npt.NDArray[np.uint8]) -> Fitted | int:
+        """Return the digit on a picture of grey levels, uint8 [h, w], or BLANK or UNEVEN; see `plain_ground`."""
+        return self._call(self._picture, grey)
+
+    def ink(self, ink: npt.NDArray[np.uint8]) -> Fitted | int:
+        """Return the digit in a picture's ink, uint8 [h, w], or BLANK; see `find_digit`."""
+        return self._call(self._ink, ink)
+
+    def digit(self, ink: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the ink of one digit, uint8 [h, w], as MNIST would have it; see `fit_digit`."""
+        ink = np.ascontiguousarray(ink)
+        image = np.empty((28, 28), dtype=np.uint8)
+        height, width = ink.shape
+        self._digit(ink.ctypes.data, width, height, image.ctypes.data, self._scratch().ctypes.data)
+        return image
+
+    def _call(self, function: Any, pixels: npt.NDArray[np.uint8]) -> Fitted | int:  # noqa: ANN401
+        pixels = np.ascontiguousarray(pixels)
+        image, found = np.empty((28, 28), dtype=np.uint8), _Found()
+        height, width = pixels.shape
+        scratch = self._scratch().ctypes.data
+        answer: int = function(pixels.ctypes.data, width, height, image.ctypes.data, ctypes.addressof(found), scratch)
+        if answer != FITTED:
+            return answer
+        box = (found.left, found.top, found.width, found.height)
+        return Fitted(image, box, inverted=bool(found.inverted), several=bool(found.several))
+
+    def _scratch(self) -> npt.NDArray[np.uint8]:
+        # Kept, since fresh memory costs more than what is done in it.
+        if not hasattr(self._of_thread, "memory"):
+            self._of_thread.memory = np.empty(_SCRATCH, dtype=np.uint8)
+        memory: npt.NDArray[np.uint8] = self._of_thread.memory
+        return memory
+
+
+@functools.cache
+def fitter() -> Fitter | None:
+    """Return the engine, or None where it is not compiled, or is of another version."""
+    if not LIBRARY.exists():
+        return None
+    from edgemnist.native.library import open_library
+
+    try:
+        library = open_library().kept[0]
+    except ArtifactError:
+        return None
+    pointer, side = ctypes.c_void_p, ctypes.c_uint32
+    functions = []
+    for name, pointers in (("edgemnist_fit_picture", 3), ("edgemnist_fit_inked", 3), ("edgemnist_fit_one", 2)):
+        function = getattr(library, name)
+        function.argtypes = [pointer, side, side, *[pointer] * pointers]
+        functions.append(function)
+    return Fitter(*functions)

@@ -1,0 +1,179 @@
+/* Pictures of grey levels made smaller and larger, in integers: the bytes of edgemnist.images. */
+#ifndef EDGEMNIST_SCALE_H
+#define EDGEMNIST_SCALE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EDGEMNIST_MOST_COLUMNS 512U
+#define EDGEMNIST_MOST_SCALED 100U
+
+/* The length of a side where the longest one becomes `side`: rounded, halves up, and at least 1. */
+static uint32_t edgemnist_scaled(uint32_t length, uint32_t longest, uint32_t side)
+{
+    const uint32_t scaled = (2U * length * side + longest) / (2U * longest);
+    return scaled > 0U ? scaled : 1U;
+}
+
+/* 2^24 / count as Pillow has it, which divides 32-bit floating point numbers: rounded to 24 bits, then cut off. */
+static uint32_t edgemnist_reciprocal_of(uint32_t count)
+{
+    unsigned exponent = 0; /* of the quotient */
+    while ((count << (exponent + 1U)) <= (UINT32_C(1) << 24)) {
+        ++exponent;
+    }
+    if (exponent == 24U) {
+        return UINT32_C(1) << 24;
+    }
+    const uint64_t dividend = UINT64_C(1) << (47U - exponent);
+    const uint64_t rest = 2U * (dividend % count);
+    uint64_t quotient = dividend / count;
+    quotient += rest > count || (rest == count && (quotient & 1U) != 0U);
+    return (uint32_t)(quotient >> (23U - exponent));
+}
+
+/* Means of squares of up to 128 pixels, as Pillow's Image.reduce: those at the right and below may be smaller. */
+static void edgemnist_reduce(const uint8_t *from, uint32_t width, uint32_t height, uint32_t factor, uint8_t *to)
+{
+    const uint32_t tile = EDGEMNIST_MOST_COLUMNS / factor * factor;
+    for (uint32_t top = 0; top < height; top += factor) {
+        const uint32_t rows = height - top < factor ? height - top : factor;
+        const uint32_t whole = edgemnist_reciprocal_of(rows * factor);
+        for (uint32_t begin = 0; begin < width; begin += tile) {
+            const uint32_t wide = width - begin < tile ? width - begin : tile;
+            uint16_t sums[EDGEMNIST_MOST_COLUMNS] = {0};
+            for (uint32_t y = top; y < top + rows; ++y) {
+                const uint8_t *const row = from + (size_t)y * width + begin;
+                for (uint32_t x = 0; x < wide; ++x) {
+                    sums[x] = (uint16_t)(sums[x] + row[x]);
+                }
+            }
+            for (uint32_t left = 0; left < wide; left += factor) {
+                const uint32_t some = wide - left < factor ? wide - left : factor;
+                const uint32_t reciprocal = some == factor ? whole : edgemnist_reciprocal_of(rows * some);
+                uint32_t sum = rows * some / 2U;
+                for (uint32_t x = left; x < left + some; ++x) {
+                    sum += sums[x];
+                }
+                *to++ = (uint8_t)((sum * reciprocal) >> 24);
+            }
+        }
+    }
+}
+
+/* Where the pixels under the new pixel `index` begin, of those along one side. */
+static uint32_t edgemnist_border(uint32_t index, uint32_t length, uint32_t scaled)
+{
+    return (2U * index * length + scaled) / (2U * scaled);
+}
+
+/* Means of the pixels under each new one, first of columns, then of rows: `columns` has room for [scaled][width]. Of
+ * 512 columns at most, which become 100 at most, and so few rows become one that 16 bits hold their sums. */
+static void edgemnist_box(const uint8_t *from, uint32_t width, uint32_t height, uint8_t *to, uint32_t scaled_width,
+                          uint32_t scaled_height, uint8_t *columns)
+{
+    for (uint32_t row = 0; row < scaled_height; ++row) {
+        const uint32_t first = edgemnist_border(row, height, scaled_height);
+        const uint32_t count = edgemnist_border(row + 1U, height, scaled_height) - first;
+        const uint32_t reciprocal = ((UINT32_C(1) << 23) + count) / (2U * count);
+        uint16_t sums[EDGEMNIST_MOST_COLUMNS];
+        for (uint32_t x = 0; x < width; ++x) {
+            sums[x] = from[first * width + x];
+        }
+        for (uint32_t y = first + 1U; y < first + count; ++y) {
+            for (uint32_t x = 0; x < width; ++x) {
+                sums[x] = (uint16_t)(sums[x] + from[y * width + x]);
+            }
+        }
+        for (uint32_t x = 0; x < width; ++x) {
+            columns[row * width + x] = (uint8_t)((sums[x] * reciprocal + (UINT32_C(1) << 21)) >> 22);
+        }
+    }
+    uint16_t borders[EDGEMNIST_MOST_SCALED + 1U];
+    uint32_t reciprocals[EDGEMNIST_MOST_SCALED];
+    borders[0] = 0;
+    for (uint32_t column = 0; column < scaled_width; ++column) {
+        borders[column + 1U] = (uint16_t)edgemnist_border(column + 1U, width, scaled_width);
+        const uint32_t count = (uint32_t)borders[column + 1U] - borders[column];
+        reciprocals[column] = ((UINT32_C(1) << 23) + count) / (2U * count);
+    }
+    for (uint32_t row = 0; row < scaled_height; ++row) {
+        const uint8_t *x = columns + row * width;
+        const uint8_t *const begin = x;
+        for (uint32_t column = 0; column < scaled_width; ++column) {
+            uint32_t sum = 0;
+            for (; x < begin + borders[column + 1U]; ++x) {
+                sum += *x;
+            }
+            *to++ = (uint8_t)((sum * reciprocals[column] + (UINT32_C(1) << 21)) >> 22);
+        }
+    }
+}
+
+#define EDGEMNIST_TAPS 5U
+
+/* The shares, of 2^22, of the pixels from `first` on in the new pixel `index` (Keys' cubic with a = -1/2, as Pillow's
+ * BICUBIC: equal to it in every bit for up to 100 new pixels); returns how many there are. */
+static uint32_t edgemnist_cubic(uint32_t index, uint32_t length, uint32_t scaled, uint32_t *first, int32_t *shares)
+{
+    const int64_t one = 2 * (int64_t)scaled; /* of a distance */
+    const int64_t centre = (2 * (int64_t)index + 1) * length;
+    const int64_t begin = centre < 3 * (int64_t)scaled ? 0 : (centre - 3 * (int64_t)scaled) / one;
+    int64_t end = (centre + 5 * (int64_t)scaled) / one;
+    int64_t weights[EDGEMNIST_TAPS], total = 0;
+    end = end < length ? end : (int64_t)length;
+    *first = (uint32_t)begin;
+    for (int64_t x = begin; x < end; ++x) {
+        int64_t far = (2 * x + 1) * scaled - centre, weight = 0;
+        far = far < 0 ? -far : far;
+        if (far < one) {
+            weight = 3 * far * far * far - 5 * far * far * one + 2 * one * one * one;
+        } else if (far < 2 * one) {
+            weight = -far * far * far + 5 * far * far * one - 8 * far * one * one + 4 * one * one * one;
+        }
+        weights[x - begin] = weight;
+        total += weight;
+    }
+    for (int64_t i = 0; i < end - begin; ++i) {
+        const int64_t size = weights[i] < 0 ? -weights[i] : weights[i];
+        const int64_t share = (size * (INT64_C(1) << 23) + total) / (2 * total);
+        shares[i] = (int32_t)(weights[i] < 0 ? -share : share);
+    }
+    return (uint32_t)(end - begin);
+}
+
+static uint8_t edgemnist_clipped(int32_t sum)
+{
+    const int32_t value = sum >> 22;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* Larger pictures, first along rows, then along columns: `rows` has room for [height][scaled_width]. */
+static void edgemnist_enlarge(const uint8_t *from, uint32_t width, uint32_t height, uint8_t *to, uint32_t scaled_width,
+                              uint32_t scaled_height, uint8_t *rows)
+{
+    int32_t shares[EDGEMNIST_TAPS];
+    uint32_t first;
+    for (uint32_t column = 0; column < scaled_width; ++column) {
+        const uint32_t taps = edgemnist_cubic(column, width, scaled_width, &first, shares);
+        for (uint32_t y = 0; y < height; ++y) {
+            int32_t sum = INT32_C(1) << 21;
+            for (uint32_t i = 0; i < taps; ++i) {
+                sum += shares[i] * from[y * width + first + i];
+            }
+            rows[y * scaled_width + column] = edgemnist_clipped(sum);
+        }
+    }
+    for (uint32_t row = 0; row < scaled_height; ++row) {
+        const uint32_t taps = edgemnist_cubic(row, height, scaled_height, &first, shares);
+        for (uint32_t x = 0; x < scaled_width; ++x) {
+            int32_t sum = INT32_C(1) << 21;
+            for (uint32_t i = 0; i < taps; ++i) {
+                sum += shares[i] * rows[(first + i) * scaled_width + x];
+            }
+            to[row * scaled_width + x] = edgemnist_clipped(sum);
+        }
+    }
+}
+
+#endif

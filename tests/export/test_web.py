@@ -1,0 +1,212 @@
+"""The web page in a real Chromium, from disk: every bit of the integer reference, drawn on, without a network."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_core_python.selenium import Axe
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from edgemnist.arrays import Images
+from edgemnist.data.sources import read_directory
+from edgemnist.errors import ArtifactError
+from edgemnist.export.webpage import web_page
+from edgemnist.exports.directory import reference_directory
+from edgemnist.exports.golden import read_golden
+from edgemnist.exports.manifest import read_manifest
+from edgemnist.images import normalize_digit
+from edgemnist.native.amalgamation import Origin
+from edgemnist.native.browser import BrowserClassifier
+from edgemnist.native.build import compile_wasm
+from edgemnist.native.classifier import read_network_file
+from edgemnist.native.network import Network
+from edgemnist.native.webassembly import ENGINE, pack_network
+from edgemnist.runtimes import load
+from tests.browser import WINDOWS, console, show
+from tests.conftest import MNIST
+from tests.images.drawings import random_drawing
+from tests.native.networks import random_case
+from tests.needs import require
+
+SHIPPED = reference_directory() / "tflite-int8.tflite"
+SEVEN = [(-0.22, -0.28), (0.22, -0.28), (0.06, 0.02), (-0.06, 0.3)]
+"""Points of a stroke from the middle of the pad, as shares of its side."""
+
+
+def page_of(network: Network) -> bytes:
+    origin = Origin(version="1.2.3", model_sha256="a" * 64, tflite_sha256="b" * 64, labels=[*"0123456789"])
+    return web_page(network, origin, "web-int8").encode()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the network that comes with the package."""
+    path = tmp_path_factory.mktemp("web") / "digit.html"
+    path.write_bytes(page_of(read_network_file(SHIPPED)))
+    return path
+
+
+def open_page(browser: Chrome, page: Path, window: str = "desktop", scheme: str = "light") -> None:
+    show(browser, page.as_uri(), window, scheme)
+    WebDriverWait(browser, 20, 0.05).until(lambda _: browser.execute_script("return Boolean(globalThis.edgemnist)"))
+
+
+def text(browser: Chrome, name: str) -> str:
+    return str(browser.find_element(By.ID, name).get_attribute("textContent"))
+
+
+def draw(browser: Chrome, stroke: list[tuple[float, float]] = SEVEN) -> None:
+    pad = browser.find_element(By.ID, "pad")
+    (left, top), *rest = [(round(x * pad.size["width"]), round(y * pad.size["width"])) for x, y in stroke]
+    actions = ActionChains(browser, duration=20)
+    actions.move_to_element_with_offset(pad, left, top).click_and_hold()
+    for x, y in rest:
+        actions.move_to_element_with_offset(pad, x, y)
+    actions.release().perform()
+    WebDriverWait(browser, 10, 0.05).until(lambda _: "Read as" in text(browser, "status"))
+
+
+@pytest.mark.slow
+def test_it_answers_every_bit_of_the_integer_reference(page: Path) -> None:
+    require("chromium")
+    images = read_golden(reference_directory(), read_manifest(reference_directory())).images
+    in_browser, reference = BrowserClassifier.load(page), load(SHIPPED, runtime="integer")
+    np.testing.assert_array_equal(in_browser.predict_proba(images), reference.predict_proba(images))
+    assert in_browser.predict_proba(images[:0]).shape == (0, 10)
+
+
+@pytest.mark.needs("EDGEMNIST_DATA", "chromium")
+def test_it_answers_every_bit_for_all_of_mnist(page: Path) -> None:
+    images: Images = read_directory(MNIST).test.images
+    assert len(images) == 10_000
+    expected = load(SHIPPED, runtime="integer").predict_proba(images)
+    np.testing.assert_array_equal(BrowserClassifier.load(page).predict_proba(images), expected)
+
+
+RUN = """
+const [about, model, images, done] = arguments;
+const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+const code = bytes(document.getElementById("carried-engine").textContent);
+globalThis.edgemnist.constructor.open(code, bytes(model), about)
+  .then((engine) => done(Array.from(engine.answer(bytes(images)))), (error) => done(String(error)));
+"""
+
+
+def test_random_networks_answer_every_bit_of_the_integer_reference(page: Path, browser: Chrome) -> None:
+    open_page(browser, page)
+    tried = 0
+    for seed in range(9_000, 9_120):
+        case = random_case(seed)
+        if case is None:
+            continue
+        network, images, expected = case
+        about = {"labels": [""] * network.classes}
+        sent = [base64.b64encode(data).decode() for data in (pack_network(network), images.tobytes())]
+        found = browser.execute_async_script(RUN, about, *sent)
+        assert np.array_equal(np.reshape(found, expected.shape), expected), seed
+        tried += 1
+    assert tried > 100
+
+
+FIT = """
+const [width, height, picture] = arguments;
+const grey = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
+const { kind, image, several, inverted } = globalThis.edgemnist.fit(grey, width, height);
+return { kind, image: Array.from(image), several, inverted };
+"""
+
+
+def test_a_drawing_becomes_the_bytes_that_python_makes_of_it(page: Path, browser: Chrome) -> None:
+    open_page(browser, page)
+    kinds = set()
+    for seed in range(150):
+        drawing = random_drawing(seed)
+        sent = base64.b64encode(drawing.tobytes()).decode()
+        found = browser.execute_script(FIT, *drawing.size, sent)
+        kinds.add(found["kind"])
+        if found["kind"] == "found":
+            expected = normalize_digit(drawing)
+            assert found["image"] == expected.image.ravel().tolist(), seed
+            assert (found["several"], found["inverted"]) == (expected.several, expected.inverted), seed
+    assert kinds == {"found", "blank", "uneven"}
+
+
+@pytest.mark.parametrize(("window", "scheme"), list(itertools.product(WINDOWS, ("light", "dark"))))
+def test_it_is_drawn_on_from_disk(window: str, scheme: str, page: Path, browser: Chrome) -> None:
+    open_page(browser, page, window, scheme)
+    draw(browser)
+    assert "Read as 7" in text(browser, "status")
+    assert text(browser, "digit") == "7"
+    bars = browser.find_elements(By.CSS_SELECTOR, "#bars li")
+    heights = [bar.find_element(By.CLASS_NAME, "fill").size["height"] for bar in bars]
+    assert heights.index(max(heights)) == 7
+    assert text(browser, "fact-classify").endswith(" µs")
+    assert text(browser, "fact-normalize").endswith(" ms")
+    pixels = browser.execute_script(
+        "const d = document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data;"
+        "return Array.from(d).filter((_, i) => i % 4 === 0)"
+    )
+    assert max(pixels) == 255
+    assert browser.execute_script("return document.documentElement.scrollWidth") == WINDOWS[window][0]
+    findings = Axe().run(browser)["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in findings] == []
+    assert console(browser) == []
+
+
+def test_the_keyboard_alone_draws(page: Path, browser: Chrome) -> None:
+    open_page(browser, page)
+    ActionChains(browser).send_keys(Keys.TAB).perform()
+    assert browser.switch_to.active_element.get_attribute("id") == "pad"
+    ActionChains(browser).send_keys(" ", *[Keys.ARROW_DOWN] * 12, " ").perform()
+    WebDriverWait(browser, 10, 0.05).until(lambda _: "Read as 1" in text(browser, "status"))
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    assert text(browser, "digit") == "–"
+
+
+def test_it_asks_nobody_for_anything_and_is_small(page: Path, browser: Chrome) -> None:
+    open_page(browser, page)
+    draw(browser)
+    asked = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert [address for address in asked if not address.startswith("data:")] == []
+    assert page.stat().st_size <= 650_000
+    assert ENGINE.stat().st_size <= 20_000
+    # Not even where a script of the page tries to.
+    refused = "fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => error.name).then(arguments[0])"
+    assert browser.execute_async_script(refused) == "TypeError"
+    assert any("Content Security Policy" in entry["message"] for entry in console(browser))
+
+
+def test_the_engine_that_comes_with_the_package_is_the_one_in_its_sources(tmp_path: Path) -> None:
+    pytest.importorskip("ziglang")
+    compile_wasm(tmp_path / "engine.wasm")
+    assert (tmp_path / "engine.wasm").read_bytes() == ENGINE.read_bytes()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"labels": []}'], ids=["nothing", "no-json", "no-page"])
+def test_what_is_no_page_of_ours_is_refused_in_a_sentence(damage: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "other.html"
+    path.write_bytes(b'<!doctype html>\n<script type="application/json" id="carried-about">' + damage + b"</script>")
+    with pytest.raises(ArtifactError, match=r"other\.html is no page that edgemnist has written"):
+        BrowserClassifier.load(path)
+
+
+def test_a_page_whose_engine_is_damaged_is_told_of(page: Path, tmp_path: Path) -> None:
+    require("chromium")
+    engine = base64.b64encode(ENGINE.read_bytes())
+    (tmp_path / "broken.html").write_bytes(page.read_bytes().replace(engine[:400], b"A" * 400))
+    with pytest.raises(ArtifactError, match="does not answer in a browser"):
+        BrowserClassifier.load(tmp_path / "broken.html")
+
+
+def test_labels_end_no_element() -> None:
+    origin = Origin(version="1", model_sha256="", tflite_sha256="", labels=["</script><b>", *"123456789"])
+    made = web_page(read_network_file(SHIPPED), origin, "web-int8")
+    assert "<b>" not in made
