@@ -28,6 +28,7 @@ from edgemnist.agent.bundle import (
     verify,
 )
 from edgemnist.agent.durable import exclusive, hash_file, sync_directory, sync_tree, write_synced
+from edgemnist.agent.facts import POINTER_BITS, program_machine
 from edgemnist.agent.install import find_venv, make_venv, run_selftest
 from edgemnist.agent.service import BoardService, find_service
 from edgemnist.agent.store import DEPLOYED_FILE, Release, Store
@@ -204,7 +205,8 @@ def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, di
         record = read_record(archive)
         if not request.allow_downgrade:
             _check_order(store, record, request.identity)
-        record.check_fits("This board", platform.machine(), ".".join(map(str, sys.version_info[:2])))
+        machine = program_machine(platform.machine(), POINTER_BITS)
+        record.check_fits("This board", machine, ".".join(map(str, sys.version_info[:2])))
         if record.identity() != request.identity:
             raise BundleError("The bundle is not the one that was announced", hint="Run the same command again.")
         responder.step("unpack")

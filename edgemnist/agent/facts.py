@@ -32,6 +32,7 @@ FLAGS = (*_X86_FLAGS.split(), *_ARM_FLAGS.split())
 
 # Part numbers of Arm's own cores (implementer 0x41), from their technical reference manuals: the MIDR_EL1 register.
 _ARM_PARTS = {
+    "0xb76": "ARM1176",
     "0xc07": "Cortex-A7",
     "0xd03": "Cortex-A53",
     "0xd04": "Cortex-A35",
@@ -82,6 +83,15 @@ HISTORY_SHIFT = 16
 """The same four bits, sixteen places higher, say that it has happened since the start of the system."""
 
 
+POINTER_BITS = 8 * struct.calcsize("P")
+"""Of the running Python, 32 or 64."""
+
+
+def program_machine(kernel_machine: str, bits: int) -> str:
+    """Return the processor that programs are compiled for: a 64-bit kernel on Arm may run a 32-bit system."""
+    return "armv7l" if bits == 32 and kernel_machine in {"aarch64", "armv8l"} else kernel_machine  # noqa: PLR2004
+
+
 # Optional instead of `| None`: dataclass fields are looked at by msgspec, and Python 3.9 reads this file too.
 @dataclass(frozen=True)
 class BoardFacts:
@@ -130,7 +140,7 @@ def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path
         board=read_text(proc / "device-tree/model") or None,
         os=read_os_name(Path("/etc/os-release")) or None,
         kernel_machine=platform.machine(),
-        bits=8 * struct.calcsize("P"),
+        bits=POINTER_BITS,
         cpu=cpuinfo.get("cpu"),
         cores=os.cpu_count() or 1,
         flags=cpuinfo.get("flags", []),

@@ -25,6 +25,7 @@ from edgemnist.agent.store import COMPLETE_FILE
 from edgemnist.errors import DeployError, GateMissedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edgemnist.agent.bundle import Archive
@@ -136,7 +137,7 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
     package = wheels / record.package[len(WHEELS) :]
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # What is used is compiled by the self-test anyway; the rest would cost a slow board minutes and megabytes.
-    command += ["--no-compile", "--constraint", str(pins), f"{package}[{','.join(record.extras)}]"]
+    command += ["--no-compile", "--constraint", str(pins), with_extras(package, record.extras)]
     if record.machine != ANY_MACHINE:
         command += ["--no-index", "--find-links", str(wheels)]
     _run(command, "pip cannot install edgemnist", "A board without network needs a bundle made with --wheels.")
@@ -146,6 +147,11 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
     write_synced(venv / COMPLETE_FILE, json.dumps(needs(record)).encode())
     sync_directory(venv)
     return venv.name
+
+
+def with_extras(package: Path, extras: Sequence[str]) -> str:
+    """Return a wheel as a requirement: pip takes no empty brackets."""
+    return f"{package}[{','.join(extras)}]" if extras else str(package)
 
 
 def _free_name(venvs: Path, key: str) -> Path:

@@ -22,8 +22,9 @@ from edgemnist.agent.bundle import (
     encode_archive,
     sign,
 )
+from edgemnist.bundle.engines import board_engines, can_build
 from edgemnist.bundle.package import WheelsConfig, fetch_wheels, package_wheel, pinned, read_metadata
-from edgemnist.errors import ArtifactError
+from edgemnist.errors import ArtifactError, MissingDependencyError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers
 from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, record_of
@@ -32,6 +33,7 @@ from edgemnist.results.boards import BundleResult
 from edgemnist.runtimes import RUNTIMES, default_runtime
 from edgemnist.storage import write_file
 
+NATIVE: Final = "native"
 SERVE_EXTRAS: Final = ("serve", "vision")
 
 
@@ -81,7 +83,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     # NumPy alone needs no extra.
     extras = sorted({*(RUNTIMES[name].extra for name in runtimes), *(SERVE_EXTRAS if config.serve else ())} - {""})
     constraints = pinned(metadata, extras)
-    name, wheel = package_wheel(metadata)
+    name, wheel = package_wheel(metadata, _engines(manifest, runtimes, config, reporter))
     files[f"{WHEELS}{name}"] = wheel
     if config.wheels is not None:
         for other, data in fetch_wheels(
@@ -119,6 +121,23 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         files=len(files),
         signed=config.key is not None,
     )
+
+
+def _engines(manifest: Manifest, runtimes: Sequence[str], config: BundleConfig, reporter: Reporter) -> dict[str, bytes]:
+    """Return the native engine for the boards, where it executes one of the artifacts.
+
+    Raises MissingDependencyError where a board is to get it and there is no compiler for boards.
+    """
+    if not any(RUNTIMES[NATIVE].executes(one.file, one.name) for one in manifest.artifacts):
+        return {}
+    if not can_build():
+        install = 'pip install "edgemnist[native]"'
+        if NATIVE in runtimes:
+            raise MissingDependencyError("The native engine for a board", ["ziglang"], install)
+        reporter.notice(f"Boards get no native engine: ziglang, which compiles it for them, is missing ({install}).")
+        return {}
+    with reporter.task("Compiling the native engine for boards"):
+        return board_engines(config.wheels.machine if config.wheels else None)
 
 
 def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter, *, selected: bool) -> None:

@@ -17,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import edgemnist
 from edgemnist.agent.bundle import encode_archive
+from edgemnist.agent.install import with_extras
 from edgemnist.errors import BundleError, MissingDependencyError, UsageError
 from edgemnist.exports.directory import reference_directory
 from edgemnist.progress import Reporter
@@ -87,10 +88,10 @@ def _of_extra(requirement: str, extra: str) -> str:
     return f"{name}; ({marker}) and extra == '{extra}'" if marker else f"{name}; extra == '{extra}'"
 
 
-def package_wheel(metadata: Metadata) -> tuple[str, bytes]:
-    """Return file name and contents of the wheel."""
+def package_wheel(metadata: Metadata, engines: Mapping[str, bytes] | None = None) -> tuple[str, bytes]:
+    """Return file name and contents of the wheel; `engines` are further files, by path within the package."""
     info = f"{NAME}-{metadata.version}.dist-info"
-    files = dict(_code())
+    files = {**dict(_code()), **{f"{NAME}/{path}": data for path, data in (engines or {}).items()}}
     files[f"{info}/METADATA"] = metadata.encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: edgemnist\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgemnist = edgemnist.__main__:main\n"
@@ -153,7 +154,10 @@ def _normal(name: str) -> str:
 RASPBERRY_PI_MACHINE = "aarch64"
 RASPBERRY_PI_PYTHONS = ("3.11", "3.13")
 """Of the two current releases of Raspberry Pi OS, Bookworm and Trixie."""
-MACHINES = ("aarch64", "x86_64")
+MACHINES = ("aarch64", "x86_64", "armv7l", "armv6l")
+PIWHEELS = "https://www.piwheels.org/simple"
+"""Has wheels for 32-bit Raspberry Pis of what the package index has none of; their own system looks there, too."""
+_PIWHEELS_MACHINES = ("armv7l", "armv6l")
 _OLDEST_GLIBC = 17
 _NEWEST_GLIBC = 36
 """manylinux_2_17 is manylinux2014; Bookworm has glibc 2.36, Trixie a newer one."""
@@ -170,7 +174,7 @@ class WheelsConfig:
         if self.machine not in MACHINES:
             raise UsageError(
                 f"There are no wheels for {self.machine}",
-                hint=f"Known: {', '.join(MACHINES)}. On 32-bit systems neither runtime has wheels.",
+                hint=f"Known: {', '.join(MACHINES)}.",
             )
         for python in self.pythons:
             if not re.fullmatch(r"3\.\d+", python):
@@ -207,7 +211,7 @@ def fetch_wheels(
         with reporter.task(f"Fetching wheels for {config.machine}", len(config.pythons)) as task:
             for done, python in enumerate(config.pythons):
                 task.update(done, f"Python {python}")
-                _download(f"{own}[{','.join(extras)}]", pins, python, config.machine, found)
+                _download(with_extras(own, extras), pins, python, config.machine, found)
         for path in sorted(found.iterdir()):
             if path.name != file_name:
                 yield path.name, path.read_bytes()
@@ -217,6 +221,8 @@ def _download(requirement: str, pins: Path, python: str, machine: str, target: P
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(_OLDEST_GLIBC, _NEWEST_GLIBC + 1)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", python, "--dest", str(target)]
+    if machine in _PIWHEELS_MACHINES:
+        command += ["--extra-index-url", PIWHEELS]
     for platform in (*platforms, f"manylinux2014_{machine}", f"linux_{machine}"):
         command += ["--platform", platform]
     done = subprocess.run(

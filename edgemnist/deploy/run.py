@@ -27,13 +27,20 @@ import msgspec
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
 from edgemnist.agent.bundle import Archive, BundleRecord, read_record, read_signature
 from edgemnist.agent.durable import hash_file
-from edgemnist.agent.facts import BoardFacts
+from edgemnist.agent.facts import BoardFacts, program_machine
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.answers import Applied, Prepared, message
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
 from edgemnist.deploy.transport import ConnectionLostError
-from edgemnist.doctor.checks import INSTALL_BYTES, check_board
+from edgemnist.doctor.checks import (
+    INSTALL_BYTES,
+    NO_SMALL_WHEELS,
+    RUNTIME_PACKAGES,
+    SMALL,
+    check_board,
+    small_board_fix,
+)
 from edgemnist.errors import EXIT_BAD_INPUT, BundleError, DeployError, EdgemnistError, UsageError, check_range
 from edgemnist.results.boards import FAILED, SKIPPED, BoardResult, Check, DeployResult, Fault, Level, Step, labels
 
@@ -48,7 +55,10 @@ def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record:
             raise DeployError(
                 f"{host}: {finding.name} {finding.value}: {finding.meaning}".rstrip("."), hint=finding.fix
             )
-    record.check_fits(host, facts.kernel_machine, ".".join(facts.python.split(".")[:2]))
+    if facts.bits == SMALL and set(RUNTIME_PACKAGES.values()) & set(record.extras):
+        raise DeployError(f"{NO_SMALL_WHEELS} such as {host}'s, and the bundle needs them", hint=small_board_fix(facts))
+    machine = program_machine(facts.kernel_machine, facts.bits)
+    record.check_fits(host, machine, ".".join(facts.python.split(".")[:2]))
     # The bundle as it comes, and once more unpacked.
     if facts.disk_free_bytes is not None and facts.disk_free_bytes < 2 * size:
         raise DeployError(

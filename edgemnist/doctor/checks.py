@@ -22,6 +22,7 @@ from edgemnist.agent.facts import (
     Probe,
     collect_facts,
     probe_all,
+    program_machine,
     throttle_names,
 )
 from edgemnist.progress import SILENT, Reporter
@@ -70,6 +71,10 @@ TESTED = {
 RUNTIME_PACKAGES = {"ai-edge-litert": "tflite", "onnxruntime": "onnx"}
 """Packages that are optional as long as one is there, with their extra."""
 
+SMALL = 32
+"""Bits of a system without wheels of either runtime."""
+NO_SMALL_WHEELS = "LiteRT and ONNX Runtime have no wheels for 32-bit systems"
+
 INSTALL_BYTES = 350_000_000
 """What `edgemnist[pi]` takes at the most on a board's disk: 299 MB with the newest wheels, and what Python compiles."""
 PREDICT_BYTES = 80_000_000
@@ -85,7 +90,9 @@ def check_board(facts: BoardFacts, probes: Sequence[Probe], repair: RepairComman
     checks = (
         _board, _system, _cpu, _memory, _python, _disk, _governor, _temperature, _throttling, _clock,
     )  # fmt: skip
-    return [*(check(facts) for check in checks), *check_packages(probes, repair)]
+    # What has no wheels for a board is nothing that it lacks.
+    possible = [probe for probe in probes if facts.bits != SMALL or probe.package not in RUNTIME_PACKAGES]
+    return [*(check(facts) for check in checks), *check_packages(possible, repair)]
 
 
 def worst(findings: Iterable[Check]) -> Level:
@@ -102,15 +109,18 @@ def _board(facts: BoardFacts) -> Check:
 
 def _system(facts: BoardFacts) -> Check:
     value = f"{facts.bits}-bit {facts.os or 'system'}, {facts.libc or 'unknown C library'}"
-    if facts.bits == 32:  # noqa: PLR2004 - bits
-        return Check.failure(
-            "system",
-            value,
-            "LiteRT and ONNX Runtime have no wheels for 32-bit systems. What can run there is the integer runtime, "
-            "which needs NumPy only: `edgemnist predict --artifact tflite-int8@integer`, installed by hand.",
-            "Write a 64-bit Raspberry Pi OS to the SD card with Raspberry Pi Imager.",
-        )
+    if facts.bits == SMALL:
+        return Check.warning("system", value, f"{NO_SMALL_WHEELS}.", small_board_fix(facts))
     return Check.ok("system", value)
+
+
+def small_board_fix(facts: BoardFacts) -> str:
+    """Return the commands that bring a network to a 32-bit board."""
+    target = "pi-zero" if program_machine(facts.kernel_machine, facts.bits) == "armv6l" else "linux-armv7"
+    return (
+        "Deploy edgemnist's own engine, which gives the same bits there: edgemnist bundle tflite-int8@native   "
+        f"Or copy one executable that needs no Python: edgemnist export --format c --target {target}"
+    )
 
 
 def _cpu(facts: BoardFacts) -> Check:
@@ -118,7 +128,7 @@ def _cpu(facts: BoardFacts) -> Check:
     value = f"{facts.cpu or 'unknown'}, {facts.cores} core{'' if facts.cores == 1 else 's'}" + (
         f", {caches}" if caches else ""
     )
-    if facts.kernel_machine != "aarch64":
+    if facts.kernel_machine != "aarch64" or facts.bits == SMALL:
         return Check.ok("cpu", value)
     if facts.flags and "asimd" not in facts.flags:
         return Check.failure(

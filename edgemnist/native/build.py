@@ -43,15 +43,6 @@ def library_name() -> str:
     return f"engine{SUFFIXES.get(sys.platform, '.so')}"
 
 
-def library_version() -> str | None:
-    """Return the version of edgemnist that the shared library came with, or None if there is none."""
-    if not (SOURCES / library_name()).exists():
-        return None
-    from edgemnist import __version__
-
-    return __version__
-
-
 def compiler_name() -> str | None:
     """Return the name of the C compiler, or None if there is none."""
     found = find_compiler()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from edgemnist.errors import ArtifactError
-from edgemnist.native import BUILD, LIBRARY
+from edgemnist.native import BUILD, find_library
 from edgemnist.native.structures import Kernel, Single
 
 ABI: Final = 4
@@ -70,8 +70,12 @@ class Library:
 
 
 @functools.cache
-def open_library(file: Path = LIBRARY) -> Library:
-    """Load the library. Raises ArtifactError where the file is of another version, or of another system."""
+def open_library(file: Path | None = None) -> Library:
+    """Load the library, by default this system's.
+
+    Raises ArtifactError where the file is of another version, or of another system.
+    """
+    file = file or find_library()
     hint = f"Compile it again with: {BUILD}"
     try:
         library = ctypes.CDLL(str(file))

@@ -56,7 +56,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
         "native": RuntimeEntry(
             target="edgemnist.native.classifier:NativeClassifier",
             summary="edgemnist's own engine for full-int8 TFLite",
-            requires=(Resource("edgemnist-native", "edgemnist.native.build:library_version"),),
+            requires=(Resource("edgemnist-native", "edgemnist.native:library_version"),),
             suffixes=(".tflite",),
             quantizations=("int8",),
             partial=True,

@@ -213,8 +213,8 @@ def test_a_key_that_cannot_sign_is_told(tmp_path: Path) -> None:
 
 
 def test_a_processor_without_wheels_is_refused() -> None:
-    with pytest.raises(UsageError, match="armv7l"):
-        WheelsConfig(machine="armv7l")
+    with pytest.raises(UsageError, match="riscv64"):
+        WheelsConfig(machine="riscv64")
 
 
 @pytest.mark.parametrize("python", ["abc", "", "3", "2.7", "3.11.2"])

@@ -59,7 +59,6 @@ def test_a_board_that_is_well_has_no_complaint() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "level", "said"),
     [
-        ("system", {"bits": 32}, Level.FAILURE, "64-bit"),
         ("cpu", {"flags": ["fphp"]}, Level.FAILURE, "Raspberry Pi 3"),
         ("python", {"python": "3.9.2"}, Level.FAILURE, "Bookworm"),
         ("python", {"has_venv": False}, Level.FAILURE, "apt install python3-venv"),
@@ -77,10 +76,6 @@ def test_what_is_wrong_comes_with_what_mends_it(name: str, changes: dict[str, An
     assert found.level is level
     assert said in found.fix
     assert found.meaning
-
-
-def test_a_32_bit_board_is_told_what_can_run_there() -> None:
-    assert "tflite-int8@integer" in finding("system", bits=32).meaning
 
 
 def test_throttling_tells_now_from_before() -> None:
