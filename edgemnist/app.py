@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "read": "Pictures",
     "watch": "Pictures",
     "serve": "Pictures",
+    "review": "Samples",
     "bundle": "Boards",
     "deploy": "Boards",
     "rollback": "Boards",
