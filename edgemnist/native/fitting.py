@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError
-from edgemnist.native import LIBRARY
+from edgemnist.native import find_library
 
 FITTED: Final = 0
 BLANK: Final = 1
@@ -90,7 +90,7 @@ class Fitter:
 @functools.cache
 def fitter() -> Fitter | None:
     """Return the engine, or None where it is not compiled, or is of another version."""
-    if not LIBRARY.exists():
+    if not find_library().is_file():
         return None
     from edgemnist.native.library import open_library
 

@@ -15,12 +15,14 @@ REFUSED: Final = "refused"
 DISAGREEMENT: Final = "disagreement"
 CORRECTION: Final = "correction"
 UNIFORM: Final = "uniform"
+IMPORTED: Final = "imported"
 REASONS: Final = {
     DOUBTFUL: "the confidence was low",
     REFUSED: "the answer was refused: no digit, several, or too little confidence",
     DISAGREEMENT: "two models answered differently",
     CORRECTION: "somebody said that the answer was wrong",
     UNIFORM: "drawn evenly from everything that was answered",
+    IMPORTED: "taken over from a data set",
 }
 """Why a sample was kept."""
 

@@ -61,10 +61,10 @@ class PageFile:
     headers: dict[str, str]
 
 
-def page_files() -> dict[str, PageFile]:
-    """Return the files of `page/` by the path under which they are served."""
+def page_files(package: str = "edgemnist.serve") -> dict[str, PageFile]:
+    """Return the files of a package's `page/` by the path under which they are served."""
     files = {}
-    for entry in resources.files("edgemnist.serve").joinpath("page").iterdir():
+    for entry in resources.files(package).joinpath("page").iterdir():
         kind = TYPES.get(entry.name.rpartition(".")[2])
         if kind is None:
             continue

@@ -103,7 +103,7 @@ def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporte
     make_app = SERVER.load()
     from edgemnist.serve.models import ModelStore
 
-    listener = inherited_socket() or _listen(config.host, config.port)
+    listener = inherited_socket() or listen(config.host, config.port)
     try:
         # Whoever wrote the `.socket` unit may have chosen another address than --host.
         config.require_token(listener.getsockname()[0])
@@ -113,16 +113,17 @@ def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporte
         listener.close()
         raise
     result = ServeResult(
-        url=_url(listener),
+        url=url_of(listener),
         artifact=store.default,
         release=store.release,
         token=config.token is not None,
-        address=_network_address(listener),
+        address=network_address(listener),
     )
     return DigitService(app, close, config.limits, listener, result)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, on any free port for 0. Raises UsageError where that is impossible."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
@@ -135,23 +136,24 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _url(listener: socket.socket, host: str = "") -> str:
+def url_of(listener: socket.socket, host: str = "") -> str:
+    """Return where a socket is found, under `host` if it is given."""
     bound, port = listener.getsockname()[:2]
     host = host or bound
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def _network_address(listener: socket.socket) -> str | None:
+def network_address(listener: socket.socket) -> str | None:
     """Return where other devices find the service: for an address that stands for all, the one that leads outside."""
     bound = listener.getsockname()[0]
     if is_loopback(bound):
         return None
     if not ipaddress.ip_address(bound.partition("%")[0]).is_unspecified:
-        return _url(listener)
+        return url_of(listener)
     try:
         # Connecting a datagram socket sends nothing: it asks which way a packet would leave.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(OUTSIDE)
-            return _url(listener, probe.getsockname()[0])
+            return url_of(listener, probe.getsockname()[0])
     except OSError:
         return None

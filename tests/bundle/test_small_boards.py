@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from edgemnist.deploy.sequence import LocalBundle, open_bundle, require_fit
 
 import edgemnist.native
 from edgemnist.agent.bundle import Archive
@@ -23,6 +22,7 @@ from edgemnist.bundle import engines
 from edgemnist.bundle import package as bundle_package
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.package import WheelsConfig, pinned, read_metadata
+from edgemnist.deploy.run import LocalBundle, open_bundle, require_fit
 from edgemnist.doctor.checks import check_board
 from edgemnist.errors import DeployError, MissingDependencyError
 from edgemnist.exports.directory import Exports

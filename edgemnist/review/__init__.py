@@ -1,0 +1,1 @@
+"""`edgemnist review`: people say what the samples are."""

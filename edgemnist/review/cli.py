@@ -1,0 +1,90 @@
+"""`edgemnist review`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemnist.console import command_app, options
+
+_DATA = "Data sets"
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist review samples · edgemnist review samples --export labelled")
+def review(
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Directory of samples, as --collect of other commands makes it.")
+    ] = Path("samples"),
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", show_default="your login", help="In whose name labels are given."),
+    ] = None,
+    import_: Annotated[
+        Path | None,
+        typer.Option(
+            "--import", metavar="DIR", help="Add the labelled images of a data set, and end.", rich_help_panel=_DATA
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="DIR",
+            help="Write what has a label as class-named folders of PNG files, and end.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    idx: Annotated[
+        bool,
+        typer.Option("--idx", help="With --export: write four IDX files instead.", rich_help_panel=_DATA),
+    ] = False,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes a free one.")] = 8001,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="What clients must send, from a file.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Say what the samples are: a page that shows one digit after the other, the most suspicious first.
+
+    Keys: 0 to 9, n for what is no digit, s to skip, u to undo, a to see what the model answered. It runs until it is
+    stopped; every label is stored at once.
+    """
+    import msgspec
+
+    from edgemnist.console import show
+    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.errors import UsageError
+    from edgemnist.review.run import run_page, summary, writer_named
+    from edgemnist.review.screen import show_started, summary_page
+    from edgemnist.samples.store import SampleStore
+    from edgemnist.serve.config import ServeConfig, read_token
+
+    if idx and export is None:
+        raise UsageError("--idx needs --export", hint="Name a directory with --export DIR.")
+    if import_ is not None or export is not None:
+        options.refuse(context, "host", "port", "token_file", reason="No page is shown with --import or --export")
+    reporter, writer = TerminalReporter(), writer_named(name)
+    with SampleStore.open(directory, create=import_ is not None) as store:
+        imported = exported = None
+        if import_ is not None or export is not None:
+            from edgemnist.review.transfer import export_labelled, import_labelled
+
+            if import_ is not None:
+                imported = import_labelled(store, import_, writer, reporter)
+            if export is not None:
+                exported = export_labelled(store.samples(), export, idx=idx)
+            found = summary(store.samples(), writer)
+            result = msgspec.structs.replace(found, imported=imported, exported=exported)
+            show(result, lambda: summary_page(result, export), json=json)
+            return
+        config = ServeConfig(host=host, port=port, token=read_token(None, token_file, reporter))
+        run_page(store, writer, config, lambda started: show_started(started, json=json, token=config.token))

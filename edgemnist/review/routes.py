@@ -1,0 +1,123 @@
+"""The page's endpoints; the machinery around them is that of `edgemnist serve`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from edgemnist.results.samples import GivenLabel, LabelBody, LabelResponse, ReviewItem, ReviewQueue
+from edgemnist.review.order import classes_of, to_review
+from edgemnist.samples.sample import NOT_A_DIGIT, Sample
+from edgemnist.serve.limits import JSON, Body, BodyMemory
+from edgemnist.serve.metrics import Metrics
+from edgemnist.serve.middleware import RequestMiddleware
+from edgemnist.serve.refusals import RefusedError, bad_request
+from edgemnist.serve.routes import page_files
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from edgemnist.results.base import Result
+    from edgemnist.samples.store import SampleStore
+    from edgemnist.serve.config import Limits, ServeConfig
+
+SHARED: Final = ("/api.js", "/style.css", "/icon.svg")
+"""Files of the page of `edgemnist serve`."""
+_MOST_DIGITS: Final = 18
+"""Of a sample's number: SQLite's are below 2^63."""
+
+
+def review_app(store: SampleStore, writer: str, config: ServeConfig) -> ASGIApp:
+    """Return the application that shows the samples of a store and takes the labels of a writer."""
+    service = page_files()
+    files = {**{path: service[path] for path in SHARED}, **page_files("edgemnist.review")}
+    review = Review(store, writer, config.limits)
+
+    async def page(request: Request) -> Response:
+        file = files[request.url.path]
+        if request.headers.get("if-none-match") == file.headers["etag"]:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=file.headers)
+        return Response(file.data, headers=file.headers)
+
+    router = Router([
+        Route("/v1/samples", review.queue),
+        Route("/v1/samples/{id}", review.label, methods=["POST"]),
+        *(Route(path, page) for path in files),
+    ], redirect_slashes=False)  # fmt: skip
+    return RequestMiddleware(router, config, Metrics("review", None), files.keys())
+
+
+class Review:
+    """What one writer is shown and says. The store is read each time: others may write, too."""
+
+    def __init__(self, store: SampleStore, writer: str, limits: Limits) -> None:
+        self._store, self._writer, self._limits = store, writer, limits
+        self._bodies = BodyMemory(limits.max_held_bytes)
+
+    async def queue(self, request: Request) -> Response:
+        """Tell what is to be looked at."""
+        del request
+        samples = self._store.samples()
+        shown = [_item(one) for one in to_review(samples, self._writer)]
+        return _json(ReviewQueue(writer=self._writer, classes=list(classes_of(samples)), samples=shown))
+
+    async def label(self, request: Request) -> Response:
+        """Take a label."""
+        number = _number(request.path_params["id"])
+        with Body(request, self._limits, self._bodies) as body:
+            # A form of another site can send text, but not this without asking first.
+            if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+                raise bad_request("A label is sent as JSON", f"Send Content-Type: {JSON}.")
+            try:
+                wanted = msgspec.json.decode(await body.read(), type=LabelBody).label
+            except msgspec.MsgspecError as error:
+                raise bad_request(f"The body is not a label: {error}", 'Send {"label": "7"}.') from error
+        samples = self._store.samples()
+        before = next((one for one in samples if one.id == number), None)
+        if before is None:
+            raise _gone(number)
+        known = (*classes_of(samples), NOT_A_DIGIT)
+        if wanted is not None and wanted not in known:
+            raise bad_request(f"{wanted!r} is none of the classes", f"Known: {', '.join(known)}.")
+        self._store.label(number, wanted, self._writer, settles=before.disputed and wanted is not None)
+        after = next((one for one in self._store.samples() if one.id == number), None)
+        if after is None:
+            raise _gone(number)
+        return _json(LabelResponse(labels=_given(after), disputed=after.disputed))
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise _gone(text[:_MOST_DIGITS])
+    return int(text)
+
+
+def _gone(number: int | str) -> RefusedError:
+    return RefusedError(HTTPStatus.NOT_FOUND, "unknown-sample", f"There is no sample {number}", "Load the page again.")
+
+
+def _item(sample: Sample) -> ReviewItem:
+    return ReviewItem(
+        id=sample.id,
+        image=sample.image.tobytes(),
+        at=sample.at,
+        source=sample.source,
+        artifact=sample.artifact,
+        answer=sample.answer,
+        confidence=sample.confidence,
+        reason=sample.reason,
+        labels=_given(sample),
+    )
+
+
+def _given(sample: Sample) -> list[GivenLabel]:
+    return [GivenLabel(label=one.label, writer=one.writer) for one in sample.labels]
+
+
+def _json(result: Result) -> Response:
+    return Response(msgspec.json.encode(result), headers={"cache-control": "no-store", "content-type": JSON})

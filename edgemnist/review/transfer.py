@@ -1,0 +1,132 @@
+"""Labelled samples out to a data set, and in from one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from edgemnist.arrays import Images
+from edgemnist.data.folders import SUFFIXES
+from edgemnist.data.idx import encode_idx
+from edgemnist.data.sampling import stratified_split
+from edgemnist.data.sources import read_directory
+from edgemnist.errors import DataError, StorageError, UsageError
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.samples.sample import IMPORTED, NOT_A_DIGIT, Label, Sample, now
+from edgemnist.samples.store import SampleStore
+
+TEST_SHARE: Final = 0.2
+SPLIT_SEED: Final = 0
+"""As data sets of folders are split."""
+
+
+def export_labelled(samples: Sequence[Sample], out: Path, *, idx: bool) -> int:
+    """Write the samples that have a label to a new directory, and return how many they are.
+
+    As class-named folders of PNG files, or, with `idx`, as four IDX files, of which a fifth of each class is for
+    evaluation; what is no digit is then left out. The directory appears when it is complete.
+
+    Raises UsageError where there is nothing to write, or where `out` exists, and StorageError where it cannot be made.
+    """
+    labelled = [one for one in samples if one.label is not None and not (idx and one.label == NOT_A_DIGIT)]
+    if not labelled:
+        raise UsageError("No sample has a label yet", hint="Give some with: edgemnist review")
+    if out.exists():
+        raise UsageError(f"{out} exists", hint="Name a directory that does not.")
+    _in_one_piece(out, lambda place: (_write_idx if idx else _write_folders)(labelled, place))
+    return len(labelled)
+
+
+def import_labelled(store: SampleStore, directory: Path, writer: str, reporter: Reporter = SILENT) -> int:
+    """Add the images of a data set with their labels, and return how many labels that are.
+
+    An image that is there already gets the label only. Raises DataError where there is no data set, and ImageError for
+    a picture that cannot be read; nothing is added then.
+    """
+    images, labels = _read(directory, reporter)
+    known = {one.image.tobytes(): one for one in store.samples()}
+    added = 0
+    for image, name in zip(images, labels, strict=True):
+        same = known.get(image.tobytes())
+        if same is None:
+            sample = _imported(image, Label(name, writer, now(), settles=False), directory)
+            known[image.tobytes()] = sample
+            store.add(sample)
+        elif same.id and all((one.label, one.writer) != (name, writer) for one in same.labels):
+            store.label(same.id, name, writer)
+        else:
+            continue
+        added += 1
+    return added
+
+
+def _read(directory: Path, reporter: Reporter) -> tuple[Sequence[Images], Sequence[str]]:
+    """Return images, each uint8 [28, 28], and the names of their classes."""
+    folders = sorted(path for path in directory.glob("[!.]*") if path.is_dir()) if directory.is_dir() else []
+    if not folders or "train" in {path.name for path in folders}:
+        dataset = read_directory(directory, reporter)
+        splits = (dataset.train, dataset.test)
+        labels = [dataset.labels[int(label)] for split in splits for label in split.labels]
+        return [image for split in splits for image in split.images], labels
+    # One picture of a class is enough here: nothing has to be kept for evaluation.
+    from edgemnist.images import read_digit
+
+    files = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    if not files:
+        raise DataError(f"The folders of {directory} hold no PNG or JPEG files", hint="Name a folder after each class.")
+    return [read_digit(path).image for path in files], [path.parent.name for path in files]
+
+
+def _imported(image: Images, label: Label, directory: Path) -> Sample:
+    return Sample(
+        id=0,
+        image=image,
+        at=label.at,
+        source=directory.resolve().name,
+        artifact="",
+        answer=None,
+        confidence=0.0,
+        reason=IMPORTED,
+        labels=(label,),
+    )
+
+
+def _in_one_piece(out: Path, write: Callable[[Path], None]) -> None:
+    place: Path | None = None
+    try:
+        place = Path(tempfile.mkdtemp(dir=out.parent, prefix=".tmp-export-"))
+        # `mkdtemp` keeps others out.
+        place.chmod(0o755)
+        write(place)
+        place.rename(out)
+    except OSError as error:
+        raise StorageError(
+            f"{out} cannot be written: {error.strerror}", hint="Name a directory in another place."
+        ) from error
+    finally:
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _write_folders(samples: Sequence[Sample], place: Path) -> None:
+    from PIL import Image
+
+    for one in samples:
+        folder = place / str(one.label)
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(one.image).save(folder / f"{one.id:06d}.png")
+
+
+def _write_idx(samples: Sequence[Sample], place: Path) -> None:
+    names = [str(one.label) for one in samples]
+    if not all(name.isascii() and name.isdecimal() and int(name) <= np.iinfo(np.uint8).max for name in names):
+        raise UsageError("IDX files hold numbers as labels, and these have other names", hint="Leave out --idx.")
+    images, labels = np.stack([one.image for one in samples]), np.array([int(name) for name in names], np.uint8)
+    for split, chosen in zip(("train", "t10k"), stratified_split(labels, TEST_SHARE, SPLIT_SEED), strict=True):
+        (place / f"{split}-images-idx3-ubyte").write_bytes(encode_idx(images[chosen]))
+        (place / f"{split}-labels-idx1-ubyte").write_bytes(encode_idx(labels[chosen]))

@@ -1,0 +1,132 @@
+"""Labelled samples as data sets, and data sets as labelled samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgemnist.data.sources import read_directory
+from edgemnist.review.order import classes_of, to_review
+from edgemnist.samples.sample import (
+    CORRECTION,
+    DISAGREEMENT,
+    DOUBTFUL,
+    IMPORTED,
+    NOT_A_DIGIT,
+    REFUSED,
+    UNIFORM,
+    Label,
+    Sample,
+    now,
+)
+from edgemnist.samples.store import SampleStore
+from tests.conftest import run_edgemnist
+from tests.samples.making import sample_of
+
+
+def drawn(digit: int, number: int) -> Sample:
+    """Return a sample on a black ground, as real ones are."""
+    image = np.zeros((28, 28), np.uint8)
+    image[6:22, 8:20] = np.random.default_rng([digit, number]).integers(0, 256, (16, 12))
+    return sample_of(digit, image=image)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """A store with ten samples of two digits, one that is none, and one without a label."""
+    directory = tmp_path / "samples"
+    with SampleStore.open(directory, create=True) as store:
+        for number in range(10):
+            store.label(store.add(drawn(number % 2, number)) or 0, str(number % 2), "ann")
+        store.label(store.add(drawn(7, 0)) or 0, NOT_A_DIGIT, "ann")
+        store.add(drawn(8, 0))
+    return directory
+
+
+def contents(directory: Path) -> list[tuple[bytes, str | None]]:
+    with SampleStore.open(directory) as store:
+        return sorted((one.image.tobytes(), one.label) for one in store.samples() if one.label)
+
+
+@pytest.mark.parametrize("idx", [False, True])
+def test_what_is_exported_comes_back_pixel_for_pixel(idx: bool, labelled: Path, tmp_path: Path) -> None:  # noqa: FBT001
+    options = ["--idx"] if idx else []
+    done = run_edgemnist("review", labelled, "--export", "out", *options, "--json", cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert (result["exported"], result["labelled"], result["to_review"]) == (10 if idx else 11, 11, 1)
+    if idx:
+        assert read_directory(tmp_path / "out").labels == ("0", "1")
+    done = run_edgemnist("review", "again", "--import", "out", "--as", "bob", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["imported"] == (10 if idx else 11)
+    expected = [one for one in contents(labelled) if not (idx and one[1] == NOT_A_DIGIT)]
+    assert contents(tmp_path / "again") == expected
+    with SampleStore.open(tmp_path / "again") as store:
+        assert {(one.reason, one.source, one.labels[0].writer) for one in store.samples()} == {(IMPORTED, "out", "bob")}
+
+
+def test_importing_twice_adds_nothing_and_another_name_adds_a_label(labelled: Path, tmp_path: Path) -> None:
+    run_edgemnist("review", labelled, "--export", "out", cwd=tmp_path)
+    before = contents(labelled)
+    for writer, added in (("ann", 0), ("bob", 11), ("bob", 0)):
+        done = run_edgemnist("review", labelled, "--import", "out", "--as", writer, "--json", cwd=tmp_path)
+        assert json.loads(done.stdout)["imported"] == added
+    assert contents(labelled) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nowhere"], "nowhere has no samples"),
+        (["samples", "--idx"], "--idx needs --export"),
+        (["samples", "--export", "samples"], "samples exists"),
+        (["samples", "--export", "missing/out"], "cannot be written"),
+        (["samples", "--import", "missing"], "missing does not exist"),
+        (["samples", "--export", "out", "--port", "1"], "--port does not apply"),
+        (["samples", "--as", ""], "--as must be 1 to 64 printable characters"),
+        (["samples", "--as", "a\x1b[2J"], "--as must be 1 to 64 printable characters"),
+        (["samples", "--host", "0.0.0.0"], "needs a token"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(words: list[str], sentence: str, labelled: Path) -> None:
+    done = run_edgemnist("review", *words, cwd=labelled.parent)
+    assert done.returncode == 2
+    assert sentence in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_left_of_an_export_that_fails(labelled: Path, tmp_path: Path) -> None:
+    with SampleStore.open(labelled) as store:
+        store.label(store.add(drawn(9, 0)) or 0, "nine", "ann")
+    done = run_edgemnist("review", labelled, "--export", "out", "--idx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "IDX files hold numbers" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["samples"]
+
+
+def test_the_most_suspicious_comes_first_and_what_is_settled_not_at_all() -> None:
+    def given(label: str, writer: str) -> Label:
+        return Label(label, writer, now(), settles=False)
+
+    samples = [
+        sample_of(0, id=1, reason=UNIFORM, confidence=0.2),
+        sample_of(0, id=2, reason=DOUBTFUL, confidence=0.8),
+        sample_of(0, id=3, reason=DOUBTFUL, confidence=0.4),
+        sample_of(0, id=4, reason=REFUSED, answer=None),
+        sample_of(0, id=5, reason=CORRECTION, labels=(given("1", "client"),)),
+        sample_of(0, id=6, reason=DISAGREEMENT),
+        sample_of(0, id=7, reason=UNIFORM, labels=(given("1", "ann"), given("2", "bob"))),
+        sample_of(0, id=8, reason=DOUBTFUL, labels=(given("1", "bob"),)),
+        sample_of(0, id=9, reason=CORRECTION, labels=(given("1", "client"), given("1", "bob"))),
+    ]
+    assert [one.id for one in to_review(samples, "ann")] == [7, 5, 6, 4, 3, 2, 1]
+    # Nobody confirms what they have said themselves.
+    assert 5 not in {one.id for one in to_review(samples, "client")}
+
+
+def test_labels_of_other_classes_have_keys_too() -> None:
+    assert classes_of([sample_of(3)]) == tuple("0123456789")
+    letters = [sample_of(3, answer="b"), sample_of(3, answer=None, labels=(Label("a", "ann", now(), settles=False),))]
+    assert classes_of(letters) == ["a", "b"]
