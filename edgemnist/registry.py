@@ -6,9 +6,9 @@ and the message for a missing package cost nothing, and a Raspberry Pi never loa
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import importlib.util
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -42,8 +42,7 @@ class Resource(Package):
 
     def version(self) -> str | None:
         """Return the version, or None where it is missing."""
-        module, _, function = self.module.partition(":")
-        found: str | None = getattr(importlib.import_module(module), function)()
+        found: str | None = pkgutil.resolve_name(self.module)()
         return found
 
 
@@ -78,10 +77,9 @@ class Entry:
 
         Raises MissingDependencyError, with the pip line, where a required package is not installed.
         """
-        module_name, _, attribute = self.target.partition(":")
         if missing := self.missing():
             raise MissingDependencyError(self.summary, missing, self.install_line())
-        return getattr(importlib.import_module(module_name), attribute)
+        return pkgutil.resolve_name(self.target)
 
 
 EntryT = TypeVar("EntryT")

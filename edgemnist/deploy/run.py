@@ -17,7 +17,6 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -265,7 +264,7 @@ def read_inventory(path: Path, *, root: str | None = None, ssh_config: Path | No
     hint = 'Each board is two lines: [[board]] and host = "user@host".'
     try:
         text = path.read_text(encoding="utf-8")
-        inventory = msgspec.convert(tomllib.loads(text), _Inventory)
+        inventory = msgspec.toml.decode(text, type=_Inventory)
     except OSError as error:
         raise UsageError(f"The inventory {path} cannot be read: {error.strerror}", hint=hint) from error
     except ValueError as error:

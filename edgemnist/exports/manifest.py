@@ -6,6 +6,7 @@ SHA-256. Nothing is read from an export directory whose hash does not match its 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shlex
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 
+from edgemnist.agent.durable import hash_file
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
 from edgemnist.results.base import SCHEMA_VERSION
 from edgemnist.results.data import DataIdentity
@@ -217,11 +219,9 @@ def sha256(data: bytes) -> str:
 
 def file_sha256(path: Path) -> str | None:
     """Return the SHA-256 of a file, or None where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
+    with contextlib.suppress(OSError):
+        return hash_file(path)
+    return None
 
 
 def kept_model(directory: Path, new: bytes) -> dict[str, bytes]:

@@ -197,7 +197,7 @@ class ReleasesResult(Result, frozen=True, kw_only=True):
     """The process of a deployment that is at work."""
 
 
-class OnBoard(Part, frozen=True, kw_only=True):
+class BoardRow(Part, frozen=True, kw_only=True):
     """A board that was to measure something."""
 
     host: str
@@ -208,7 +208,7 @@ class OnBoard(Part, frozen=True, kw_only=True):
     """Why it did not measure."""
 
 
-class BenchOnBoard(OnBoard, frozen=True, kw_only=True):
+class BenchOnBoard(BoardRow, frozen=True, kw_only=True):
     """What a board measured, or why it did not."""
 
     result: BenchResult | None = None
@@ -221,7 +221,7 @@ class FleetBenchResult(Result, frozen=True, kw_only=True):
     boards: list[BenchOnBoard]
 
 
-class ScenarioOnBoard(OnBoard, frozen=True, kw_only=True):
+class ScenarioOnBoard(BoardRow, frozen=True, kw_only=True):
     """What a board found out in a scenario, or why it did not."""
 
     result: ScenarioResult | None = None

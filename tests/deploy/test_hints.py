@@ -6,6 +6,7 @@ import getpass
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,9 @@ def test_an_unknown_host_key_is_learnt_by_the_command_that_is_printed(board: str
     target = BoardAddress.of(board, ssh_config=config)
     with connect(target.host, target.ssh_config) as connection:
         assert connection.run("true")[0] == 0
+
+
+def test_the_desk_may_be_a_windows_that_has_no_locks_of_unix() -> None:
+    code = "import sys; sys.modules['fcntl'] = None; import edgemnist.deploy.run, edgemnist.deploy.remote"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
