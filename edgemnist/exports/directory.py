@@ -6,8 +6,8 @@ Every command asks it, so that no two can disagree about what is verified, outda
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -242,13 +242,11 @@ class Exports:
 
         return read_golden(self.directory, self.manifest)
 
-    @contextmanager
-    def open_golden(self) -> Iterator[GoldenFile]:
+    def open_golden(self) -> AbstractContextManager[GoldenFile]:
         """Open the golden pack, hash checked, to read its images in batches. Raises as `read_golden` does."""
         from edgemnist.exports.golden import open_golden
 
-        with open_golden(self.directory, self.manifest) as golden:
-            yield golden
+        return open_golden(self.directory, self.manifest)
 
     def reference_answers(self, model: Model) -> Probabilities | None:
         """Return what a model's file answered on the exporting machine, float32 [N, C]; None where that is unknown.
