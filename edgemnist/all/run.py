@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+from msgspec.structs import asdict
+
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench
 from edgemnist.data.dataset import Dataset
@@ -43,18 +46,11 @@ def run_pipeline(
     benched = bench(opened, None, bench_config, reporter)
     opened.findings.save_bench(benched, reporter)
     latencies = {latency.name: latency for latency in benched.results}
+    # A row has fields of both.
     rows = [
-        PipelineRow(
-            name=parity.name,
-            bytes=latency.bytes,
-            accuracy=parity.accuracy,
-            flips=parity.flips,
-            passed=parity.passed,
-            p50_us=latency.p50_us,
-            speedup=latency.speedup,
-        )
+        msgspec.convert({**asdict(latencies[parity.name]), **asdict(parity)}, PipelineRow)
         for parity in verified.artifacts
-        if (latency := latencies.get(parity.name)) is not None
+        if parity.name in latencies
     ]
     recommended, reason = choose(verified.artifacts, benched.results)
     return PipelineResult(
