@@ -135,9 +135,9 @@ def check_range(
     if value is None or (math.isfinite(value) and least <= value <= most and value > above):
         return
     if above > -math.inf:
-        wanted = f"more than {above:g}"
+        wanted = f"more than {above:,.10g}"
     elif least > -math.inf and most < math.inf:
-        wanted = f"between {least:,g} and {most:,g}"
+        wanted = f"between {least:,.10g} and {most:,.10g}"
     else:
-        wanted = f"at least {least:,g}" if least > -math.inf else f"at most {most:,g}"
-    raise UsageError(f"{option} must be {wanted} (got {value:g})")
+        wanted = f"at least {least:,.10g}" if least > -math.inf else f"at most {most:,.10g}"
+    raise UsageError(f"{option} must be {wanted} (got {value:,.10g})")

@@ -165,7 +165,7 @@ def _run(command: list[str], failure: str, hint: str) -> None:
     try:
         output, errors = finish(child, _INSTALL_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        raise DeployError(f"{failure}: it did not finish within {_INSTALL_TIMEOUT_S} s", hint=hint) from None
+        raise DeployError(f"{failure}: it did not finish within {_INSTALL_TIMEOUT_S:,} s", hint=hint) from None
     if child.returncode != 0:
         said = (errors + output).decode(errors="replace").splitlines()
         reasons = [line for line in said if line.startswith(("ERROR", "Error"))] or said or ["it gave no reason"]
@@ -193,7 +193,7 @@ def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:
         output, errors = finish(child, limits.timeout_s)
     except subprocess.TimeoutExpired:
         raise GateMissedError(
-            f"The self-test hung: it did not finish within {limits.timeout_s:g} s",
+            f"The self-test hung: it did not finish within {limits.timeout_s:,.10g} s",
             hint="Look at the board with: edgemnist doctor --on HOST",
         ) from None
     finally:

@@ -161,7 +161,7 @@ class DirectorySource(Source):
                     reporter.notice(f"{self._path} cannot be watched: {reason}; trying again.")
                 if time.monotonic() - away_since >= self._give_up_s:
                     raise SourceError(
-                        f"{self._path} could not be watched for {self._give_up_s:g} seconds: {reason}",
+                        f"{self._path} could not be watched for {self._give_up_s:g} s: {reason}",
                         hint="Check that it is still mounted, and that you may read it.",
                     ) from error
                 stop.wait(self._poll_s)
@@ -225,7 +225,7 @@ class LiveSource(Source):
                     yield frame
                 elif not thread.is_alive():
                     raise SourceError(
-                        f"{self._name} has given no picture for {self._give_up_s:g} seconds",
+                        f"{self._name} has given no picture for {self._give_up_s:g} s",
                         hint="Check that it is plugged in, switched on and not in use by another program.",
                     )
         finally:

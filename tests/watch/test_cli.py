@@ -170,14 +170,14 @@ def test_a_video_that_changes_its_size_is_read_on(edgemnist: Run, tmp_path: Path
         (("nowhere.mp4",), 2, "nowhere.mp4 does not exist"),
         (("text.mp4",), 2, "text.mp4 is not a video that can be read"),
         (("empty.mp4",), 2, "empty.mp4 is not a video that can be read"),
-        (("9", "--give-up", "0"), 2, "Camera 9 has given no picture for 0 seconds"),
+        (("9", "--give-up", "0"), 2, "Camera 9 has given no picture for 0 s"),
         (("picamera",), 3, "sudo apt install python3-picamera2"),
         (("--source", "picamera"), 3, "picamera2, which is not installed"),
         (("0", "--source", "1"), 2, "use only one of them"),
         (("0", "--source-file", "url"), 2, "use only one of them"),
         (("--source-file", "nowhere"), 2, "The source file nowhere cannot be read: No such file"),
         (("--source-file", "empty.mp4"), 2, "The source file empty.mp4 is empty"),
-        (("--source-file", "url", "--give-up", "0"), 2, "http://127.0.0.1:9/ has given no picture for 0 seconds"),
+        (("--source-file", "url", "--give-up", "0"), 2, "http://127.0.0.1:9/ has given no picture for 0 s"),
         (("text.mp4", "--once"), 2, "--once needs a directory, and text.mp4 is not one"),
         ((".", "--steady", "0"), 2, "--steady must be at least 1 (got 0)"),
         (("broken.png",), 2, "broken.png is not a picture"),
@@ -276,7 +276,7 @@ def test_a_directory_that_stays_away_is_given_up(classifier: Classifier, show: S
         scans.rename(tmp_path / "away")
         watcher.wait(lambda: watcher.error is not None)
     assert isinstance(watcher.error, SourceError)
-    assert "scans could not be watched for 0.3 seconds: No such file" in watcher.error.message
+    assert "scans could not be watched for 0.3 s: No such file" in watcher.error.message
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -109,7 +109,7 @@ def test_a_source_that_stays_away_is_given_up_with_its_name_and_without_its_pass
     with Camera() as camera:
         url = f"http://me:secret@127.0.0.1:{camera.port}/"
     source = open_source(url, WatchConfig(give_up_s=1))
-    with pytest.raises(SourceError, match=f"^http://127.0.0.1:{camera.port}/ has given no picture for 1 seconds$"):
+    with pytest.raises(SourceError, match=f"^http://127.0.0.1:{camera.port}/ has given no picture for 1 s$"):
         list(source.frames(Event(), SILENT))
 
 
