@@ -75,8 +75,8 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
     exported, refused, golden = _convert(config, exporters, source, dataset, reporter)
     if near_chance(golden.accuracy(), len(golden.class_labels), len(golden.labels)):
         reporter.notice(
-            f"The Keras model gets only {golden.accuracy():.1%} of the {len(golden.labels):,} evaluation images right, "
-            f"hardly more than guessing does. Are these the images for it, and does it take pixels in "
+            f"The Keras model gets only {100 * golden.accuracy():.1f} % of the {len(golden.labels):,} evaluation "
+            "images right, hardly more than guessing does. Are these the images for it, and does it take pixels in "
             f"{source.input_range}? --input-range names another range."
         )
 

@@ -79,8 +79,8 @@ def calibrate(
                 scribbles_refused=round(refused[1], 4),
             )
     raise TrainingError(
-        f"No threshold refuses {REFUSED:.0%} of the letters and scribbles and leaves {RIGHT:.1%} of the answers right: "
-        "the likeness network or the classifier is too weak",
+        f"No threshold refuses {100 * REFUSED:.0f} % of the letters and scribbles and leaves {100 * RIGHT:.1f} % of "
+        "the answers right: the likeness network or the classifier is too weak",
         hint="Train the likeness network for longer, or calibrate with a better artifact.",
     )
 
