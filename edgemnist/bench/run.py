@@ -16,12 +16,7 @@ import msgspec
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.bench.baseline import (
-    DEFAULT_MAX_SLOWDOWN,
-    check_in_common,
-    compare_with_baseline,
-    read_baseline,
-)
+from edgemnist.bench.baseline import DEFAULT_MAX_SLOWDOWN, check_in_common, compare_with_baseline, read_baseline
 from edgemnist.bench.config import NULL, BenchConfig, Subject, evict, files_of, select_subjects
 from edgemnist.bench.process import Measured, measure
 from edgemnist.bench.protocol import Scenario, WorkerReport, WorkerRequest
@@ -62,8 +57,8 @@ def interleave(subjects: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
 
 
 IMAGES_FILE = "images.npy"
-BATCH_NANOSECONDS = 450_000_000
-"""Timed batches of an artifact in all rounds together, at the least."""
+BATCH_SHARE = 0.45
+"""Time of the batches as a share of that of the single calls, at the least."""
 ROUNDS_BESIDE = 3
 """Rounds, at the most, of the null runtime and of Keras: TensorFlow takes seconds to start. One, if there are fewer."""
 SAMPLE_IMAGES = 256
@@ -234,7 +229,7 @@ def request_for(
         samples=config.samples_a_round,
         nanoseconds=config.nanoseconds_a_round,
         batch_size=config.batch_size,
-        batch_nanoseconds=math.ceil(BATCH_NANOSECONDS / config.rounds),
+        batch_nanoseconds=math.ceil(BATCH_SHARE * config.nanoseconds_a_round),
         # The null runtime is the cost of measuring, and nothing to slow down.
         slowdown=1.0 if subject is NULL else config.slowdown,
         scenario=scenario,

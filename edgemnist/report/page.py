@@ -11,14 +11,7 @@ from edgemnist.exports.directory import Exports
 from edgemnist.registry import Package
 from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.data import ReportData, read_report_data, rows
-from edgemnist.report.figures import (
-    confusion,
-    curves_svg,
-    distributions_svg,
-    layers_svg,
-    pictures,
-    trade_off_svg,
-)
+from edgemnist.report.figures import confusion, curves_svg, distributions_svg, layers_svg, pictures, trade_off_svg
 from edgemnist.results.bench import KERAS
 from edgemnist.results.pipeline import ReportResult
 from edgemnist.scenario.table import scenario_table

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -127,16 +128,13 @@ def run_scenario(
     """
     subjects = choose_subjects(exports, names, replace(config, keras=False), reporter)
     images = evaluation_images(exports)
-    played = (
-        _single_stream(subjects, images, config, reporter)
-        if scenario.name == SINGLE_STREAM
-        else _play_all(subjects, images, config, scenario, reporter)
-    )
+    play = _single_stream if scenario.name == SINGLE_STREAM else _under_load
+    played = play(subjects, images, config, scenario, reporter)
     host = host_facts()
     result = ScenarioResult(
         scenario=scenario.name,
         host=host,
-        results=played,
+        results=[_run(subject, *found, scenario) for subject, found in zip(subjects, played, strict=True)],
         p99_limit_us=scenario.limit_us,
         rate=scenario.resolved_rate,
         warnings=host_warnings(host),
@@ -146,31 +144,26 @@ def run_scenario(
     return without_samples(result)
 
 
+Played: TypeAlias = list[tuple[list[Trial], list[str]]]
+"""For each model what was measured, and what is to be said about its quality."""
+
+
 def _single_stream(
-    subjects: Sequence[Subject], images: Images, config: BenchConfig, reporter: Reporter
-) -> list[ScenarioRun]:
+    subjects: Sequence[Subject], images: Images, config: BenchConfig, scenario: ScenarioConfig, reporter: Reporter
+) -> Played:
+    del scenario
     measured = measure_all(subjects, images, config, reporter)
     played = []
     for subject in subjects:
         samples = [sample for one in measured[subject.key] for sample in one.report.samples]
-        bound = early_stopping_bound(samples)
-        played.append(
-            ScenarioRun(
-                name=subject.name,
-                runtime=subject.runtime,
-                threads=subject.threads,
-                points=[_point(Trial(setting=1, samples=samples))],
-                p90_bound_us=None if bound is None else bound / 1e3,
-                warnings=latency(subject, measured[subject.key], config).warnings,
-                sha256=subject.model.sha256,
-            )
-        )
+        warnings = latency(subject, measured[subject.key], config).warnings
+        played.append(([Trial(setting=1, samples=samples)], warnings))
     return played
 
 
-def _play_all(
+def _under_load(
     subjects: Sequence[Subject], images: Images, config: BenchConfig, scenario: ScenarioConfig, reporter: Reporter
-) -> list[ScenarioRun]:
+) -> Played:
     orders = _orders(config, scenario)
     played = []
     quietest: float | None = None
@@ -178,24 +171,10 @@ def _play_all(
         for done, subject in enumerate(subjects):
             task.update(done, subject.key)
             request = request_for(subject, config, scratch, orders)
-            played_once = measure(subject.key, request, ScenarioReport, repeats=config.repeats, quietest=quietest)
-            report = played_once.report
+            measured = measure(subject.key, request, ScenarioReport, repeats=config.repeats, quietest=quietest)
+            report = measured.report
             quietest = quieter(report.reference, quietest)
-            points = [
-                _point(trial, server_limit_us=scenario.limit_us, batch=scenario.name == OFFLINE)
-                for trial in report.trials
-            ]
-            played.append(
-                ScenarioRun(
-                    name=subject.name,
-                    runtime=subject.runtime,
-                    threads=subject.threads,
-                    points=sorted(points, key=lambda point: point.setting),
-                    best=_best(points, scenario.name),
-                    warnings=[*overload(scenario.resolved_rate, report.typical), *played_once.taints],
-                    sha256=subject.model.sha256,
-                )
-            )
+            played.append((report.trials, [*overload(scenario.resolved_rate, report.typical), *measured.taints]))
     return played
 
 
@@ -218,25 +197,38 @@ def overload(rate: float | None, typical: float) -> list[str]:
     return [f"{rate:,.0f} a second cannot be reached: calls without a pause achieve {most:,.0f}"]
 
 
-def _point(trial: Trial, *, server_limit_us: float | None = None, batch: bool = False) -> Point:
+def _run(subject: Subject, trials: list[Trial], warnings: list[str], scenario: ScenarioConfig) -> ScenarioRun:
+    points = sorted((_point(trial, scenario) for trial in trials), key=attrgetter("setting"))
+    bound = early_stopping_bound(trials[0].samples) if scenario.name == SINGLE_STREAM else None
+    best = None
+    if scenario.name == OFFLINE:
+        best = max(points, key=attrgetter("throughput_per_s")).setting
+    elif scenario.name == SERVER:
+        best = max((point.setting for point in points if point.holds), default=None)
+    return ScenarioRun(
+        name=subject.name,
+        runtime=subject.runtime,
+        threads=subject.threads,
+        points=points,
+        p90_bound_us=None if bound is None else bound / 1e3,
+        best=best,
+        warnings=warnings,
+        sha256=subject.model.sha256,
+    )
+
+
+def _point(trial: Trial, scenario: ScenarioConfig) -> Point:
     single = summarise([trial.samples])
     throughput = 1e6 / single["mean_us"] if single["mean_us"] else 0.0
-    if server_limit_us is not None:
+    if scenario.name == SERVER:
         throughput = trial.setting
-    elif batch:
+    elif scenario.name == OFFLINE:
         throughput = trial.setting / (single["p50_us"] / 1e6)
+    limit = scenario.limit_us
     return Point(
         setting=trial.setting,
         **{name: single[name] for name in ("samples", "p50_us", "p90_us", "p99_us")},
         throughput_per_s=throughput,
-        holds=None if server_limit_us is None else bool(np.percentile(trial.samples, 99) <= 1e3 * server_limit_us),
+        holds=None if limit is None else bool(np.percentile(trial.samples, 99) <= 1e3 * limit),
         samples_us=[sample / 1e3 for sample in trial.samples],
     )
-
-
-def _best(points: Sequence[Point], scenario: str) -> float | None:
-    if scenario == OFFLINE:
-        return max(points, key=lambda point: point.throughput_per_s).setting
-    if scenario == SERVER:
-        return max((point.setting for point in points if point.holds), default=None)
-    return None

@@ -171,16 +171,17 @@ class Teachers:
         self._directory = directory
         self._labeled: tuple[str, AugmentedCopies] | None = None
 
-    def path_of(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> Path:
-        """Return the file of a teacher, whether or not it exists."""
-        record = _record(distillation, train, classes=classes, seed=seed)
-        return self._directory / f"teacher-{digest(record)[:8]}.keras"
-
-    def checkpoint_of(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> Checkpoint:
-        """Return the checkpoint of a teacher's training, whether or not it exists."""
-        path = self.path_of(distillation, train, classes=classes, seed=seed)
-        record = _record(distillation, train, classes=classes, seed=seed)
-        return Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
+    def files(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> tuple[Path, Checkpoint]:
+        """Return the file of a teacher, and the checkpoint of its training, whether or not they exist."""
+        # Everything that a teacher depends on, by its name in messages.
+        record = {
+            "recipe": digest(distillation.teacher, CONVOLUTIONS),
+            "data": split_sha256(train)[:16],
+            "number of classes": str(classes),
+            "seed": str(seed),
+        }
+        path = self._directory / f"teacher-{digest(record)[:8]}.keras"
+        return path, Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
 
     def copies(
         self,
@@ -196,15 +197,14 @@ class Teachers:
 
         Raises TrainingError if the file is damaged or belongs to another training, and what `fit_resumably` raises.
         """
-        record = _record(distillation, train, classes=classes, seed=seed)
-        path = self.path_of(distillation, train, classes=classes, seed=seed)
+        path, checkpoint = self.files(distillation, train, classes=classes, seed=seed)
         if not path.exists():
-            self._train(path, record, distillation, train, seed=seed, resume=resume, reporter=reporter)
+            self._train(path, checkpoint, distillation, train, seed=seed, resume=resume, reporter=reporter)
         try:
             data = path.read_bytes()
         except OSError as error:
             raise TrainingError(f"{path} cannot be read: {error.strerror}", hint=RETRAIN) from error
-        teacher = read_teacher(data, path, record)
+        teacher = read_teacher(data, path, checkpoint.identity)
         key = digest(sha256(data), distillation, seed)
         if self._labeled is None or self._labeled[0] != key:
             # Let go of the old one first: the copies take a gigabyte.
@@ -215,7 +215,7 @@ class Teachers:
     def _train(
         self,
         path: Path,
-        record: Mapping[str, str],
+        checkpoint: Checkpoint,
         distillation: Distillation,
         train: Split,
         *,
@@ -223,11 +223,9 @@ class Teachers:
         resume: bool,
         reporter: Reporter,
     ) -> None:
-        classes = int(record["number of classes"])
-        checkpoint = Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
         fitted = fit_resumably(
             teacher_logits,
-            first_weights(classes, seed),
+            first_weights(int(checkpoint.identity["number of classes"]), seed),
             train,
             plan_of(distillation.teacher, images=len(train), seed=seed),
             checkpoint,
@@ -245,19 +243,9 @@ class Teachers:
             shown = distorted(shown, half, np.random.default_rng([seed, 1]))
         stream = io.BytesIO(model_bytes(finished_teacher(fitted.weights, shown)))
         with zipfile.ZipFile(stream, "a") as file:
-            file.writestr(zipfile.ZipInfo(RECORD, ZIP_EPOCH), msgspec.json.encode(dict(record)))
+            file.writestr(zipfile.ZipInfo(RECORD, ZIP_EPOCH), msgspec.json.encode(dict(checkpoint.identity)))
         write_file(path, stream.getvalue())
         checkpoint.remove()
-
-
-def _record(distillation: Distillation, train: Split, *, classes: int, seed: int) -> dict[str, str]:
-    """Return everything that a teacher depends on, by its name in messages."""
-    return {
-        "recipe": digest(distillation.teacher, CONVOLUTIONS),
-        "data": split_sha256(train)[:16],
-        "number of classes": str(classes),
-        "seed": str(seed),
-    }
 
 
 def read_teacher(data: bytes, path: Path, record: Mapping[str, str]) -> keras.Model:

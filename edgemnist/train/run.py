@@ -23,12 +23,7 @@ from edgemnist.exports.manifest import (
     record_of,
     sha256,
 )
-from edgemnist.exports.training import (
-    IMAGES_FILE,
-    SOURCE_FILE,
-    DataSource,
-    encode_training_images,
-)
+from edgemnist.exports.training import IMAGES_FILE, SOURCE_FILE, DataSource, encode_training_images
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.base import read_result
@@ -186,7 +181,7 @@ def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: T
     checkpoints = [_checkpoint(exports, dataset, config, plan)]
     if (distillation := plan.recipe.distillation) is not None:
         seed = config.resolved_teacher_seed
-        checkpoints.append(teachers.checkpoint_of(distillation, dataset.train, classes=classes, seed=seed))
+        checkpoints.append(teachers.files(distillation, dataset.train, classes=classes, seed=seed)[1])
     # Each is looked at, whatever the others say.
     usable = [checkpoint.usable(reporter) for checkpoint in checkpoints]
     return any(usable)

@@ -105,7 +105,7 @@ def test_other_seeds_recipes_and_data_have_teachers_of_their_own_and_seeds_can_s
         assert isinstance(recipe, Distillation)
         seed = changes.pop("seed", 2)
         assert isinstance(seed, int)
-        return Teachers(tmp_path).path_of(recipe, train_split, classes=10, seed=seed).name
+        return Teachers(tmp_path).files(recipe, train_split, classes=10, seed=seed)[0].name
 
     first = name()
     assert first == best[1].teacher
@@ -155,7 +155,7 @@ def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
 
 def test_a_directory_in_the_place_of_a_teacher_is_told(dataset: Dataset, quick_best: Recipe, tmp_path: Path) -> None:
     teachers, wanted = Teachers(tmp_path), distillation(quick_best)
-    path = teachers.path_of(wanted, dataset.train, classes=10, seed=2)
+    path, _ = teachers.files(wanted, dataset.train, classes=10, seed=2)
     path.mkdir()
     with pytest.raises(TrainingError, match=f"{path.name} cannot be read"):
         teachers.copies(wanted, dataset.train, classes=10, seed=2, resume=False, reporter=SILENT)
