@@ -200,8 +200,9 @@ class Exports:
     def best(self) -> Choice:
         """Return the model that `predict`, `serve` and `recommend` agree on.
 
-        It is the fastest of those that passed `verify`, as far as they were measured here; else the first that passed;
-        else the first that can be run. Raises what `select` raises where nothing can be run.
+        It is the fastest of those that passed `verify`, as far as they were measured here; else the first artifact that
+        passed, in a runtime that answers every bit of the integer reference if one of its own passed, which is the
+        native one; else the first that can be run. Raises what `select` raises where nothing can be run.
         """
         usable = self.select()
         current = [one for one in usable if self.artifact(one.artifact).status == CURRENT] or usable
@@ -209,7 +210,9 @@ class Exports:
         if not verified:
             return Choice(model=current[0], reason="", verified=False)
         name, reason = self.findings.fastest([one.name for one in verified])
-        chosen = next((one for one in verified if one.name == name), verified[0])
+        alike = [one for one in verified if one.artifact == verified[0].artifact]
+        usual = next((one for one in alike if one.entry.exact), verified[0])
+        chosen = next((one for one in verified if one.name == name), usual)
         return Choice(model=chosen, reason=reason if name else "", verified=True)
 
     def notice(self, name: str) -> str:

@@ -23,8 +23,8 @@ STRIP_PIXELS: Final = 2**19
 def to_grey(image: Image.Image, max_side: int, *, whole: bool = False) -> Grey:
     """Return a picture's grey levels, uint8 [h, w], scaled down so that neither side is longer than `max_side`.
 
-    With `whole`, each new pixel stands for a square of old ones, as in the engine in C, and the picture may become
-    smaller than it would have to. Transparent parts show the ground that contrasts with the ink. Beside the picture
+    With `whole`, each new pixel stands for a square of old ones, as in the engine in C, and the longer side stays
+    below twice `max_side`. Transparent parts show the ground that contrasts with the ink. Beside the picture
     itself, a large one takes a byte a pixel, and two where it has transparency.
 
     Raises ImageError where the picture has no pixels, or colours that cannot be read as grey.

@@ -17,10 +17,11 @@ from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
 from edgemnist.images.mnist import fit_by_numpy
 from edgemnist.images.paper import extract_ink, is_dark_on_light, plain_ground
-from edgemnist.native.fitting import MAX_SIDE, UNEVEN, Fitted, Fitter, fitter
+from edgemnist.native.fitting import UNEVEN, Fitted, Fitter, fitter
 
-WORKING_SIDE: Final = MAX_SIDE
-"""Longer side to which larger pictures are scaled first: a digit of a tenth of half of that has MNIST's resolution."""
+WORKING_SIDE: Final = 512
+"""Longer side, at least, to which larger pictures are scaled first: a digit of a tenth of that has twice MNIST's
+resolution."""
 BLACK, WHITE = 0, 255
 
 
@@ -56,7 +57,7 @@ def normalize_digit(image: Image.Image) -> Normalized:
 
 
 def _fit(engine: Fitter, grey: Grey) -> Fitted | None:
-    """Return the digit in grey levels of up to `WORKING_SIDE`, or None for a blank picture."""
+    """Return the digit in grey levels, or None for a blank picture."""
     fitted = engine.picture(grey)
     if fitted == UNEVEN:
         dark = is_dark_on_light(grey)

@@ -23,8 +23,8 @@ def scaled_size(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def whole_factor(size: tuple[int, int], side: int) -> int:
-    """Return how many pixels in a row become one, so that no side is longer than `side`."""
-    return -(-max(size) // side)
+    """Return how many pixels in a row become one, so that the longer side is less than twice `side`, and no less."""
+    return max(1, max(size) // side)
 
 
 def rescale(pixels: Pixels, side: int) -> Pixels:

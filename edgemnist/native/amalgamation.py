@@ -19,6 +19,8 @@ BLOCK: Final = 8
 """Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
 
 _SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
+_FITTING: Final = ("scale.h", "mnist.h", "find.h", "fit.c")
+_PROGRAM: Final = ("inflate.h", "picture.h", "program.c")
 _LINE: Final = 116
 _C_TYPES: Final = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "int64": "int64_t"}
 
@@ -96,6 +98,8 @@ extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
 extern const float edgemnist_score_scale;
 extern const int edgemnist_score_zero_point;
 
+/* Pictures of any size; the C file is to be compiled with -DEDGEMNIST_FIT for these. */
+{_inlined("fit.h")}
 #ifdef __cplusplus
 }}
 #endif
@@ -127,7 +131,8 @@ def c_source(network: Network, origin: Origin) -> str:
  * Read-only data: {tables.bytes:,} bytes. Static memory: {_scratch_bytes(levels, most_inputs):,} bytes.
  *
  * Compile it with your program and include the declarations, which also are in a header of their own. With
- * -DEDGEMNIST_MAIN it is a program that reads a PGM: cc -O3 -DEDGEMNIST_MAIN -o digit THIS.c && ./digit picture.pgm
+ * -DEDGEMNIST_MAIN it is a program that reads a PGM or PNG:
+ *   cc -O3 -DEDGEMNIST_MAIN -o digit THIS.c && ./digit picture.png
  */
 """
     network_text = f"""\
@@ -154,7 +159,12 @@ static const edgemnist_model edgemnist_network = {{
             engine_text(),
             *tables.text,
             network_text,
-            (Path(__file__).with_name("classify.c")).read_text("utf-8"),
+            _inlined("classify.c"),
+            "#if defined(EDGEMNIST_FIT) || defined(EDGEMNIST_MAIN)",
+            *map(_inlined, _FITTING),
+            "#endif /* EDGEMNIST_FIT */\n\n#ifdef EDGEMNIST_MAIN",
+            *map(_inlined, _PROGRAM),
+            "#endif /* EDGEMNIST_MAIN */\n",
         ]
     )
 

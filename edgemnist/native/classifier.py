@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ from edgemnist.runtimes.pixels import dequantize_scores
 from edgemnist.runtimes.tflite import read_graph
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from edgemnist.arrays import Images, Probabilities
 
 
@@ -47,7 +48,7 @@ class NativeClassifier(ChunkedClassifier):
         self._classes = network.classes
         # From bit patterns to distances from the lowest number, which the engine answers with.
         self._decoded = np.roll(dequantize_scores(network.output), np.iinfo(network.output.dtype).min)
-        self._pool = ThreadPoolExecutor(threads, "edgemnist-native") if threads > 1 else None
+        self._pool = _pool(threads) if threads > 1 else None
         self._threads = threads
         self._image = aligned(SINGLE[1] * SINGLE[2]).reshape(SINGLE)
         self._one_answer = np.empty((1, self._classes), dtype=np.float32)
@@ -140,6 +141,13 @@ def read_network_file(path: Path, input_range: str | None = None) -> Network:
             f"{path} cannot be computed in integers: {error}",
             hint="The native runtime takes full-int8 TFLite files of dense layers, such as tflite-int8.",
         ) from error
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    # Imported where several threads are asked for: it takes longer than everything else here.
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(threads, "edgemnist-native")
 
 
 def _kernel(library: Library, name: str | None) -> Kernel:

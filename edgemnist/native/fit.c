@@ -41,15 +41,20 @@ int edgemnist_fit_ink(const uint8_t *ink, uint32_t width, uint32_t height, uint8
     found->height = bottom - found->top;
     found->side = larger(width, height);
     mark_near(names, wide, tall, maxima);
-    uint8_t *to = kept;
+    uint8_t masks[2U * EDGEMNIST_WORKING_SIDE];
     for (uint32_t y = found->top; y < bottom; ++y) {
-        const uint8_t *const near = maxima + (size_t)(y / factor) * wide;
-        for (uint32_t block = blocks.left; block < blocks.right; ++block) {
-            const uint32_t end = smaller((block + 1U) * factor, right);
-            const uint8_t mask = (uint8_t)(0U - near[block]);
-            for (uint32_t x = block * factor; x < end; ++x) {
-                *to++ = ink[(size_t)y * width + x] & mask;
+        const uint8_t *const row = ink + (size_t)y * width + found->left;
+        uint8_t *const to = kept + (size_t)(y - found->top) * found->width;
+        if (y % factor == 0U) {
+            const uint8_t *const near = maxima + (size_t)(y / factor) * wide + blocks.left;
+            for (uint32_t x = 0; x < found->width; x += factor) {
+                for (uint32_t i = x; i < smaller(x + factor, found->width); ++i) {
+                    masks[i] = (uint8_t)(0U - near[x / factor]);
+                }
             }
+        }
+        for (uint32_t x = 0; x < found->width; ++x) {
+            to[x] = row[x] & masks[x];
         }
     }
     fit_digit(kept, found->width, found->height, image, kept + (size_t)found->width * found->height);
@@ -136,7 +141,7 @@ static int is_plain(const uint8_t *grey, uint32_t width, uint32_t height, uint8_
 int edgemnist_fit(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784], edgemnist_found *found,
                   void *scratch)
 {
-    const uint32_t factor = (larger(width, height) + EDGEMNIST_WORKING_SIDE - 1U) / EDGEMNIST_WORKING_SIDE;
+    const uint32_t factor = larger(1, larger(width, height) / EDGEMNIST_WORKING_SIDE);
     uint8_t *room = scratch;
     const uint8_t *grey = picture;
     if (factor > 1U) {

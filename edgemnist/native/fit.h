@@ -13,7 +13,7 @@
 #define EDGEMNIST_BLANK 1  /* there is nothing on the picture but its ground */
 #define EDGEMNIST_UNEVEN 2 /* the ground is not plain white or black, as in a photograph */
 
-#define EDGEMNIST_WORKING_SIDE 512U /* larger pictures are made smaller first */
+#define EDGEMNIST_WORKING_SIDE 512U /* pictures of twice that and more are made smaller first */
 #define EDGEMNIST_MAX_SIDE 65535U
 
 /* Memory, in bytes, for a picture of this width and height. */
@@ -23,7 +23,7 @@
     4U * EDGEMNIST_FIT_WITHIN(side, 160U) * EDGEMNIST_FIT_WITHIN(side, 160U) + \
     8U * (EDGEMNIST_FIT_WITHIN(side, 160U) / 2U + 2U) * (EDGEMNIST_FIT_WITHIN(side, 160U) / 2U + 2U))
 #define EDGEMNIST_FIT_BYTES(width, height) \
-    EDGEMNIST_FIT_BYTES_OF(EDGEMNIST_FIT_WITHIN(EDGEMNIST_FIT_SIDE(width, height), EDGEMNIST_WORKING_SIDE))
+    EDGEMNIST_FIT_BYTES_OF(EDGEMNIST_FIT_WITHIN(EDGEMNIST_FIT_SIDE(width, height), 2U * EDGEMNIST_WORKING_SIDE - 1U))
 
 /* Where a digit was, in pixels of the picture that was searched, which has `side` of them along its longer side. */
 typedef struct {
@@ -37,11 +37,11 @@ typedef struct {
 int edgemnist_fit(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784], edgemnist_found *found,
                   void *scratch);
 
-/* The same for ink, 0 where there is none, of up to 512 x 512 pixels. */
+/* The same for ink, 0 where there is none, of up to 1023 x 1023 pixels. */
 int edgemnist_fit_ink(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], edgemnist_found *found,
                       void *scratch);
 
-/* The last step of both alone: the ink of one digit, of up to 512 x 512 pixels, as MNIST would have it. */
+/* The last step of both alone: the ink of one digit, of up to 1023 x 1023 pixels, as MNIST would have it. */
 void edgemnist_fit_digit(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], void *scratch);
 
 #endif

@@ -18,11 +18,11 @@ FITTED: Final = 0
 BLANK: Final = 1
 UNEVEN: Final = 2
 """What the engine answers, as in `fit.h`."""
-MAX_SIDE: Final = 512
+MAX_SIDE: Final = 1023
 """Of the pictures that it is given here."""
 
-_SCRATCH: Final = 800_000
-"""Bytes, at least `EDGEMNIST_FIT_BYTES(512, 512)`."""
+_SCRATCH: Final = 2_500_000
+"""Bytes, at least `EDGEMNIST_FIT_BYTES(1023, 1023)`."""
 
 
 class _Found(ctypes.Structure):

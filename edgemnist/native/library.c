@@ -98,7 +98,7 @@ EXPORT void edgemnist_answer(const edgemnist_call *call)
     }
 }
 
-/* Pictures and ink of up to 512 x 512; scratch has room for any. */
+/* Pictures, and ink of up to 1023 x 1023; scratch has room for any. */
 EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
                                  edgemnist_found *found, void *scratch)
 {

@@ -93,8 +93,9 @@ static void crop(uint8_t *ink, uint32_t *width, uint32_t *height, bounds kept)
 {
     const uint32_t wide = kept.right - kept.left, tall = kept.bottom - kept.top;
     for (uint32_t y = 0; y < tall; ++y) {
+        const uint8_t *const from = ink + (size_t)(kept.top + y) * *width + kept.left;
         for (uint32_t x = 0; x < wide; ++x) {
-            ink[y * wide + x] = ink[(kept.top + y) * *width + kept.left + x];
+            ink[(size_t)y * wide + x] = from[x];
         }
     }
     *width = wide;
@@ -261,9 +262,9 @@ static void fit_digit(uint8_t *ink, uint32_t width, uint32_t height, uint8_t ima
     uint8_t *const large = room, *const a = large + LARGE * LARGE, *const b = a + WIDEST * WIDEST + 8U;
     uint8_t *const rows = b + WIDEST * WIDEST + 8U; /* of LARGE for each column or row */
     uint8_t digit[BOX * BOX];
-    uint32_t most = 0;
+    uint8_t most = 0;
     for (uint32_t i = 0; i < width * height; ++i) {
-        most = larger(most, ink[i]);
+        most = ink[i] > most ? ink[i] : most;
     }
     if (most == 0U) {
         clear(image, FRAME * FRAME);

@@ -6,6 +6,7 @@ left to the engine are sums of products, one rescaling each, table look-ups and 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
@@ -64,7 +65,7 @@ class Dense:
     softmax_map: Table | None = None
     """Applied after the softmax."""
 
-    @property
+    @functools.cached_property
     def wide(self) -> bool:
         """Whether a sum with its bias may leave int32."""
         low, high = self.extremes()
@@ -72,9 +73,9 @@ class Dense:
 
     def extremes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the least and the greatest sum of each output, whatever the inputs, int64 [outputs] each."""
-        weights = self.weights.astype(np.int64)
-        least = self.bias + 255 * np.minimum(weights, 0).sum(axis=1)
-        greatest = self.bias + 255 * np.maximum(weights, 0).sum(axis=1)
+        # Without a copy of the weights in 64 bits, which takes more memory than all else.
+        least = self.bias + 255 * np.minimum(self.weights, 0).sum(axis=1, dtype=np.int64)
+        greatest = self.bias + 255 * np.maximum(self.weights, 0).sum(axis=1, dtype=np.int64)
         return least, greatest
 
 
@@ -196,8 +197,8 @@ def _dense(graph: Graph, operator: Operator, width: int) -> Dense:
     source_lowest, lowest = _lowest(numbers_of(source)), _lowest(numbers_of(target))
     return Dense(
         name=weights.name,
-        weights=matrix.astype(np.int8),
-        bias=bias - (affine(source)[1] - source_lowest) * matrix.sum(axis=1),
+        weights=matrix,
+        bias=bias - (affine(source)[1] - source_lowest) * matrix.sum(axis=1, dtype=np.int64),
         multiplier=np.broadcast_to(mantissa, outputs).astype(np.int32),
         shift=np.broadcast_to(31 - exponent, outputs).astype(np.uint8),
         zero_point=affine(target)[1] - lowest,

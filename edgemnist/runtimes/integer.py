@@ -180,7 +180,7 @@ def _fully_connected(  # noqa: PLR0917 - the operator's tensors in its own order
     rescale: Rescale = RESCALINGS["single"],
 ) -> Step:
     """Return values → activation(weights · (values - zero point) + bias), rescaled to the output's scale."""
-    matrix = weight_matrix(weights)
+    matrix = weight_matrix(weights).astype(np.int64)
     _, zero_point = affine(source)
     _, target_zero_point = affine(target)
     mantissa, exponent = multipliers(source, weights, target)
@@ -196,13 +196,13 @@ def _fully_connected(  # noqa: PLR0917 - the operator's tensors in its own order
     return run
 
 
-def weight_matrix(weights: Tensor) -> npt.NDArray[np.int64]:
-    """Return the weights of a FULLY_CONNECTED, int64 [outputs, inputs]. Raises ValueError for another kind."""
+def weight_matrix(weights: Tensor) -> npt.NDArray[np.int8]:
+    """Return the weights of a FULLY_CONNECTED, int8 [outputs, inputs]. Raises ValueError for another kind."""
     if weights.dtype != "int8" or not weights.constant or weights.zero_points.any() or len(weights.shape) != 2:  # noqa: PLR2004
         raise ValueError("the weights of a FULLY_CONNECTED are not a constant matrix of symmetric int8")
     if weights.scales.size not in {1, weights.shape[0]} or not np.all(np.isfinite(weights.scales)):
         raise ValueError("the weights of a FULLY_CONNECTED do not have one finite scale, or one for each output")
-    return weights.values().astype(np.int64)
+    return np.asarray(weights.values(), dtype=np.int8)
 
 
 def multipliers(source: Tensor, weights: Tensor, target: Tensor) -> tuple[fixedpoint.Raw, fixedpoint.Raw]:

@@ -128,25 +128,6 @@ def test_labels_come_back_whatever_they_are(network: Network, tmp_path: Path) ->
     assert load(path).labels == ODD_LABELS
 
 
-def test_the_program_reads_a_pgm_and_refuses_anything_else(source: Path, golden: Images, tmp_path: Path) -> None:
-    program = tmp_path / "digit"
-    compiled(c_compiler("cc"), "-std=c99", "-O2", "-DEDGEMNIST_MAIN", source, "-o", program)
-    expected = load(SHIPPED, runtime="integer").predict_proba(golden[:1])[0]
-    picture = tmp_path / "digit.pgm"
-    picture.write_bytes(b"P5 # a comment\n28\t28\n255\n" + golden[0].tobytes())
-    done = subprocess.run([program, "--json", picture], check=True, capture_output=True, text=True)
-    document = json.loads(done.stdout)
-    assert document["scores"] == (expected * 256).tolist()
-    assert document["label"] == str(expected.argmax())
-    piped = subprocess.run([program], check=True, capture_output=True, input=picture.read_bytes())
-    assert piped.stdout.decode().splitlines()[0] == document["label"]
-    for wrong in (b"", b"P6\n28 28\n255\n", b"P5\n29 28\n255\n", b"P5\n28 28\n255\n" + b"x" * 783, b"P5 99999999999"):
-        picture.write_bytes(wrong)
-        refused = subprocess.run([program, picture], check=False, capture_output=True, text=True)
-        assert refused.returncode == 2
-        assert "no binary PGM" in refused.stderr
-
-
 def test_a_c_file_that_does_not_compile_or_is_none_of_ours_is_an_error(source: Path, tmp_path: Path) -> None:
     text = source.read_text()
     broken = {
