@@ -27,6 +27,11 @@ NO_DIGIT: Final = 0.02
 """What is less likely to be a digit is a letter."""
 ROUND_OR_STRAIGHT: Final = (0, 1)
 """Digits that letters look like."""
+SURE_BAR: Final = 0.95
+"""A bar among what is no digit has to be a one with this confidence."""
+PATTERN: Final = 12
+MANY: Final = 100
+"""So many digits, all the same and of a height, are a pattern, and so many are one at any height."""
 BARS: Final = 6
 SLENDER: Final = 0.3
 EVEN: Final = 0.05
@@ -69,9 +74,20 @@ def are_lonely_bars(members: Sequence[Reading], others: int, digits: int) -> boo
     """Tell ticks, tallies and scraps of lines from ones.
 
     Bars are ones among digits: on the same line, or on a page that has, beside bars, at least as many `digits` as
-    `others`, which are none.
+    `others`, which are none. Elsewhere they have to be sure.
     """
-    return others > digits and all(is_bar(reading) for reading in members)
+    return others > digits and all(is_bar(reading) and reading.confidence < SURE_BAR for reading in members)
+
+
+def is_pattern(readings: Sequence[Reading]) -> bool:
+    """Tell what is printed or woven all over a page from digits: one shape, many times, and nothing else.
+
+    Whoever fills a page with the same digit writes it a little larger here than there.
+    """
+    if len(readings) < PATTERN or len({reading.label for reading in readings}) > 1:
+        return False
+    heights = np.array([reading.piece.box[3] for reading in readings], dtype=float)
+    return bool(heights.std() <= EVEN * heights.mean()) or len(readings) >= MANY
 
 
 def is_bar(reading: Reading) -> bool:

@@ -7,7 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgemnist.read.context import ALIKE, AMONG_SURE, answered, are_lonely_bars, is_barcode, is_word, specks
+from edgemnist.read.context import (
+    ALIKE,
+    AMONG_SURE,
+    PATTERN,
+    answered,
+    are_lonely_bars,
+    is_barcode,
+    is_pattern,
+    is_word,
+    specks,
+)
 from edgemnist.read.piece import Piece
 from edgemnist.read.recognize import Reading
 
@@ -56,6 +66,16 @@ def test_bars_among_what_is_no_digit_are_no_ones() -> None:
     assert are_lonely_bars(bars, others=1, digits=0)
     assert not are_lonely_bars(bars, others=3, digits=3)
     assert not are_lonely_bars([*bars, *row([0.9])], others=3, digits=0)
+    assert not are_lonely_bars(row([0.99], height=60, width=10), others=3, digits=0)
+
+
+def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
+    assert is_pattern(row(PATTERN * [0.9]))
+    assert not is_pattern(row((PATTERN - 1) * [0.9]))
+    assert not is_pattern([replace(one, label=number % 2) for number, one in enumerate(row(PATTERN * [0.9]))])
+    written = [one for height in (36, 40, 44) for one in row(PATTERN * [0.9], height=height)]
+    assert not is_pattern(written)
+    assert is_pattern(3 * written)
 
 
 def test_bars_are_slender_even_and_many() -> None:
