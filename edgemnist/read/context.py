@@ -15,9 +15,13 @@ SURE: Final = 0.8
 LEAST_SURE: Final = 3
 """So many sure digits make a row of digits, or a table of them."""
 MOST: Final = 0.6
-"""They are at least this share of all that is there."""
+"""They are at least this share of all that is there and as high as they are."""
 AMONG_SURE: Final = 0.25
 """Among sure digits, one counts from this share of the threshold on."""
+NEARLY_ALL: Final = 0.85
+CERTAIN: Final = 0.9
+AMONG_ALL: Final = 0.1
+"""Where nearly all count, this share of it is enough for a digit that the classifier is certain of."""
 ALIKE: Final = (0.6, 1.6)
 """If it is as high as they are, within these factors."""
 WORD: Final = 2
@@ -50,9 +54,17 @@ def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:
     heights = np.array([reading.piece.box[3] for reading in readings])
     sure = confidences >= max(SURE, min_confidence)
     counts: Bools = confidences >= min_confidence
-    if sure.sum() >= LEAST_SURE and sure.mean() >= MOST:
-        alike = heights / np.median(heights[sure])
-        counts |= (confidences >= AMONG_SURE * min_confidence) & (alike >= ALIKE[0]) & (alike <= ALIKE[1])
+    if sure.sum() < LEAST_SURE:
+        return counts
+    alike = heights / np.median(heights[sure])
+    fits = (alike >= ALIKE[0]) & (alike <= ALIKE[1])
+    if sure.sum() < MOST * (fits | counts).sum():
+        return counts
+    enough = confidences >= AMONG_SURE * min_confidence
+    if counts.sum() >= NEARLY_ALL * (fits | counts).sum():
+        certain = np.array([reading.probability for reading in readings]) >= CERTAIN
+        enough |= (confidences >= AMONG_ALL * min_confidence) & certain
+    counts |= enough & fits
     return counts
 
 

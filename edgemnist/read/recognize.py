@@ -61,6 +61,8 @@ class Reading:
     label: int
     """Index of the class."""
     confidence: float
+    probability: float = 0.0
+    """That of the class as the classifier alone sees it, which supposes a digit."""
 
 
 class Recognizer:
@@ -93,8 +95,10 @@ class Recognizer:
         self.normalize_ms += (normalized - started) * 1e3
         self.classify_ms += (perf_counter() - normalized) * 1e3
         return [
-            Reading(piece, int(label), float(confidence))
-            for piece, label, confidence in zip(pieces, verdicts.classes, verdicts.confidences, strict=True)
+            Reading(piece, int(label), float(confidence), float(probability))
+            for piece, label, confidence, probability in zip(
+                pieces, verdicts.classes, verdicts.confidences, verdicts.probabilities, strict=True
+            )
         ]
 
     def _split(self, readings: list[Reading], height: float) -> list[Reading]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from edgemnist.read.context import (
     ALIKE,
+    AMONG_ALL,
     AMONG_SURE,
+    CERTAIN,
     PATTERN,
     answered,
     are_lonely_bars,
@@ -41,6 +43,24 @@ def test_among_doubtful_ones_it_does_not() -> None:
     doubtful = AMONG_SURE * THRESHOLD
     assert answered(row([0.99, 0.95, doubtful]), THRESHOLD).tolist() == [True, True, False]
     assert answered(row([0.99, 0.9, 0.9, *4 * [doubtful]]), THRESHOLD).tolist() == [*3 * [True], *4 * [False]]
+
+
+def test_where_nearly_all_count_an_odd_digit_does_if_the_classifier_is_certain() -> None:
+    odd = AMONG_ALL * THRESHOLD
+    sure = row(7 * [0.95])
+    certain, doubtful, odder = (
+        replace(one, confidence=confidence, probability=probability)
+        for one, confidence, probability in zip(row(3 * [0]), (odd, odd, 0.9 * odd), (CERTAIN, 0.8, 1.0), strict=True)
+    )
+    assert answered([*sure, certain], THRESHOLD).all()
+    assert not answered([*sure, doubtful], THRESHOLD)[-1]
+    assert not answered([*sure, odder], THRESHOLD)[-1]
+    assert not answered([*sure[:4], *row([0.0]), certain], THRESHOLD)[-1]
+
+
+def test_specks_do_not_count_against_the_digits_around() -> None:
+    low = row(20 * [0.0], height=15)
+    assert answered([*row([0.99, 0.95, 0.9, AMONG_SURE * THRESHOLD]), *low], THRESHOLD).sum() == 4
 
 
 def test_what_is_of_another_height_is_none_of_them() -> None:
