@@ -10,7 +10,7 @@ import numpy as np
 
 from edgemnist.arrays import as_digit
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.context import answered, are_lonely_bars, is_bar, is_barcode, is_word, specks
+from edgemnist.read.context import answered, are_lonely_bars, is_bar, is_barcode, is_pattern, is_word, specks
 from edgemnist.read.grid import Cell, Grid
 from edgemnist.read.layout import around, arrange, numbers_in
 from edgemnist.read.recognize import Reading
@@ -110,11 +110,13 @@ class Assembled:
                     self._refuse(members)
                 kept.append((members, whole))
         outside = [index for members, _ in kept for index in members]
+        if is_pattern([self._readings[index] for index in outside if self._counts[index]]):
+            self._refuse(outside)
         others = sum(not self._counts[index] for index in outside)
         digits = self._digits_among(outside)
         for members, whole in kept:
-            readings = [self._readings[index] for index in members]
-            if not self._digits_among(whole) and are_lonely_bars(readings, others, digits):
+            counting = [self._readings[index] for index in members if self._counts[index]]
+            if not self._digits_among(whole) and are_lonely_bars(counting, others, digits):
                 self._refuse(members)
 
     def _digits_among(self, indices: Sequence[int]) -> int:

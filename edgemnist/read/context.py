@@ -15,9 +15,13 @@ SURE: Final = 0.8
 LEAST_SURE: Final = 3
 """So many sure digits make a row of digits, or a table of them."""
 MOST: Final = 0.6
-"""They are at least this share of all that is there."""
+"""They are at least this share of all that is there and as high as they are."""
 AMONG_SURE: Final = 0.25
 """Among sure digits, one counts from this share of the threshold on."""
+NEARLY_ALL: Final = 0.85
+CERTAIN: Final = 0.9
+AMONG_ALL: Final = 0.1
+"""Where nearly all count, this share of it is enough for a digit that the classifier is certain of."""
 ALIKE: Final = (0.6, 1.6)
 """If it is as high as they are, within these factors."""
 WORD: Final = 2
@@ -27,6 +31,11 @@ NO_DIGIT: Final = 0.02
 """What is less likely to be a digit is a letter."""
 ROUND_OR_STRAIGHT: Final = (0, 1)
 """Digits that letters look like."""
+SURE_BAR: Final = 0.95
+"""A bar among what is no digit has to be a one with this confidence."""
+PATTERN: Final = 12
+MANY: Final = 100
+"""So many digits, all the same and of a height, are a pattern, and so many are one at any height."""
 BARS: Final = 6
 SLENDER: Final = 0.3
 EVEN: Final = 0.05
@@ -45,9 +54,17 @@ def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:
     heights = np.array([reading.piece.box[3] for reading in readings])
     sure = confidences >= max(SURE, min_confidence)
     counts: Bools = confidences >= min_confidence
-    if sure.sum() >= LEAST_SURE and sure.mean() >= MOST:
-        alike = heights / np.median(heights[sure])
-        counts |= (confidences >= AMONG_SURE * min_confidence) & (alike >= ALIKE[0]) & (alike <= ALIKE[1])
+    if sure.sum() < LEAST_SURE:
+        return counts
+    alike = heights / np.median(heights[sure])
+    fits = (alike >= ALIKE[0]) & (alike <= ALIKE[1])
+    if sure.sum() < MOST * (fits | counts).sum():
+        return counts
+    enough = confidences >= AMONG_SURE * min_confidence
+    if counts.sum() >= NEARLY_ALL * (fits | counts).sum():
+        certain = np.array([reading.probability for reading in readings]) >= CERTAIN
+        enough |= (confidences >= AMONG_ALL * min_confidence) & certain
+    counts |= enough & fits
     return counts
 
 
@@ -69,9 +86,20 @@ def are_lonely_bars(members: Sequence[Reading], others: int, digits: int) -> boo
     """Tell ticks, tallies and scraps of lines from ones.
 
     Bars are ones among digits: on the same line, or on a page that has, beside bars, at least as many `digits` as
-    `others`, which are none.
+    `others`, which are none. Elsewhere they have to be sure.
     """
-    return others > digits and all(is_bar(reading) for reading in members)
+    return others > digits and all(is_bar(reading) and reading.confidence < SURE_BAR for reading in members)
+
+
+def is_pattern(readings: Sequence[Reading]) -> bool:
+    """Tell what is printed or woven all over a page from digits: one shape, many times, and nothing else.
+
+    Whoever fills a page with the same digit writes it a little larger here than there.
+    """
+    if len(readings) < PATTERN or len({reading.label for reading in readings}) > 1:
+        return False
+    heights = np.array([reading.piece.box[3] for reading in readings], dtype=float)
+    return bool(heights.std() <= EVEN * heights.mean()) or len(readings) >= MANY
 
 
 def is_bar(reading: Reading) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -69,12 +70,12 @@ class Grid:
         """How many columns."""
         return len(self.upright) - 1
 
-    @property
+    @cached_property
     def cell_height(self) -> float:
         """Of a usual cell, in pixels."""
         return float(np.median(np.diff(self.vertices[..., 1], axis=0)))
 
-    @property
+    @cached_property
     def cell_width(self) -> float:
         """Of a usual cell, in pixels."""
         return float(np.median(np.diff(self.vertices[..., 0], axis=1)))

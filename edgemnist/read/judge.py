@@ -23,6 +23,8 @@ class Verdicts:
     """int64 [N]."""
     confidences: npt.NDArray[np.float32]
     """float32 [N]."""
+    probabilities: npt.NDArray[np.float32]
+    """float32 [N]: that of the class as the classifier alone sees it, which supposes a digit."""
 
 
 def judge(classifier: Classifier, images: Images, network: LikenessNetwork | None = None) -> Verdicts:
@@ -32,8 +34,9 @@ def judge(classifier: Classifier, images: Images, network: LikenessNetwork | Non
     by the likeness to this very digit, as `network` sees it, which is the one of the package by default. A classifier
     of other things is taken at its word. Raises ArtifactError if the package's network is damaged.
     """
-    probabilities = classifier.predict_proba(images)
+    alone = probabilities = classifier.predict_proba(images)
     if tuple(classifier.labels) == DIGITS:
         # Where one of the two hesitates between two digits, the other decides.
-        probabilities = probabilities * (network or shipped_network()).digit_likeness(images)
-    return Verdicts(probabilities.argmax(axis=1), probabilities.max(axis=1))
+        probabilities = alone * (network or shipped_network()).digit_likeness(images)
+    classes = probabilities.argmax(axis=1)
+    return Verdicts(classes, probabilities.max(axis=1), np.take_along_axis(alone, classes[:, None], axis=1)[:, 0])

@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from edgemnist.read.grid import Bools, Curve, Floats, Grid, edges, make_grid, snapped, vertices_of
+from edgemnist.read.grid import MAX_CELLS, Bools, Curve, Floats, Grid, edges, make_grid, snapped, vertices_of
 from edgemnist.read.lines import Line, Mask
 
 OVERRUN: Final = 0.1
@@ -36,6 +36,11 @@ def find_lattices(mask: Mask, level: Sequence[Line], upright: Sequence[Line]) ->
         if len(downs) > 1 and len(acrosses) > 1:
             grids += _tables(mask, downs, acrosses)
     return grids
+
+
+def are_pattern(level: Sequence[Line], upright: Sequence[Line]) -> bool:
+    """Tell squared paper from tables: more lines cross than those of the largest table."""
+    return int(_crossings(level, upright).sum()) > MAX_CELLS
 
 
 def _crossings(level: Sequence[Line], upright: Sequence[Line]) -> Bools:

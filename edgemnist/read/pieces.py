@@ -105,7 +105,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
-    kept = [label for label in kept if not _is_in_field(light, pieces[label])]
+    kept = [label for label in kept if not is_in_field(light, pieces[label])]
     if not kept:
         return Pieces([], [], 0, complete=complete)
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
@@ -157,7 +157,7 @@ def _is_foreign(piece: Piece, page_side: int) -> bool:
     return bool(is_edge or is_solid)
 
 
-def _is_in_field(light: Grey, piece: Piece) -> bool:
+def is_in_field(light: Grey, piece: Piece) -> bool:
     """Tell what lies between bright letters on a dark field from ink on paper: the field is as dark, all around."""
     x, y, w, h = piece.box
     stroke = piece.ink > piece.ink.max() // 2

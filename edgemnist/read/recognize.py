@@ -42,6 +42,8 @@ BOTH_LOW: Final = 0.4
 SIDE_BY_SIDE: Final = 1.1
 """Two tall pieces are two digits where together they are this much wider than high: nine in ten digits are narrower,
 and hardly one of the others falls into two tall halves."""
+BAR: Final = 1
+"""Index of the digit that any bare stroke is."""
 MAX_TRIED: Final = 2000
 """Images, beside those of the pieces as they are: parts, and pieces put together. A page of a hundred digits takes 30
 to 70 of them, and 270 where they touch; noise takes as many as it is given."""
@@ -59,6 +61,8 @@ class Reading:
     label: int
     """Index of the class."""
     confidence: float
+    probability: float = 0.0
+    """That of the class as the classifier alone sees it, which supposes a digit."""
 
 
 class Recognizer:
@@ -91,8 +95,10 @@ class Recognizer:
         self.normalize_ms += (normalized - started) * 1e3
         self.classify_ms += (perf_counter() - normalized) * 1e3
         return [
-            Reading(piece, int(label), float(confidence))
-            for piece, label, confidence in zip(pieces, verdicts.classes, verdicts.confidences, strict=True)
+            Reading(piece, int(label), float(confidence), float(probability))
+            for piece, label, confidence, probability in zip(
+                pieces, verdicts.classes, verdicts.confidences, verdicts.probabilities, strict=True
+            )
         ]
 
     def _split(self, readings: list[Reading], height: float) -> list[Reading]:
@@ -200,7 +206,13 @@ class _Trial:
                 best[stop] = max(ways, key=lambda way: way[0])
         probability, parts = best[self._last]
         width, height = self._whole.piece.box[2:]
-        return [self._whole] if width < NARROW * height and probability < SURELY_TWO else parts
+        if len(parts) > 1 and all(part.label == BAR for part in parts):
+            # Ones hardly touch, and the strokes of ticks, crosses and letters do.
+            return [self._whole]
+        # In the cell of a table, most pieces are one digit.
+        is_one = width < NARROW * height or self._whole.piece.table is not None
+        is_one = is_one or any(part.label == BAR for part in parts)
+        return [self._whole] if is_one and probability < SURELY_TWO else parts
 
 
 def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from edgemnist.images.mnist import fit_digit
+from edgemnist.read.context import SLENDER
 from edgemnist.read.judge import judge
 from edgemnist.read.piece import Piece
 from edgemnist.read.recognize import Reading
@@ -17,10 +18,10 @@ from edgemnist.runtimes.interface import Classifier
 
 UPRIGHT: Final = 0.75
 """A page whose readings have this confidence in the mean is not turned: upside down, only 0, 1 and 8 read so well."""
-FEWEST: Final = 5
+FEWEST: Final = 4
 """Of fewer pieces nobody knows how they lie: a 6 may be a 9."""
 MOST: Final = 48
-"""So many pieces are tried, the largest: that tells it."""
+"""So many pieces are tried: that tells it."""
 GAIN: Final = 0.2
 """Turned, they read this much more surely in the mean."""
 READABLE: Final = 0.6
@@ -32,10 +33,17 @@ def best_turn(readings: Sequence[Reading], pieces: Sequence[Piece], classifier: 
 
     `readings` are those of the page as it is.
     """
-    if len(pieces) < FEWEST or float(np.mean([reading.confidence for reading in readings] or [1.0])) >= UPRIGHT:
+    if float(np.mean([reading.confidence for reading in readings] or [1.0])) >= UPRIGHT:
         return 0
-    largest = sorted(pieces, key=lambda piece: -max(piece.box[2:]))[:MOST]
-    images = np.stack([fit_digit(piece.ink) for piece in largest])
+    # A bare stroke is a one or a scrap of a line, whichever way it lies; and around a table there are letters.
+    pieces = [piece for piece in pieces if min(piece.box[2:]) > SLENDER * max(piece.box[2:])]
+    inside = [piece for piece in pieces if piece.table is not None]
+    pieces = inside if len(inside) >= FEWEST else pieces
+    if len(pieces) < FEWEST:
+        return 0
+    # From all over the page: of its largest pieces, many may be the same letter.
+    chosen = np.linspace(0, len(pieces) - 1, min(MOST, len(pieces))).astype(int)
+    images = np.stack([fit_digit(pieces[index].ink) for index in chosen])
     surely = [float(judge(classifier, np.rot90(images, quarters, (1, 2))).confidences.mean()) for quarters in range(4)]
     best = int(np.argmax(surely))
     return best if surely[best] >= max(READABLE, surely[0] + GAIN) else 0

@@ -7,7 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgemnist.read.context import ALIKE, AMONG_SURE, answered, are_lonely_bars, is_barcode, is_word, specks
+from edgemnist.read.context import (
+    ALIKE,
+    AMONG_ALL,
+    AMONG_SURE,
+    CERTAIN,
+    PATTERN,
+    answered,
+    are_lonely_bars,
+    is_barcode,
+    is_pattern,
+    is_word,
+    specks,
+)
 from edgemnist.read.piece import Piece
 from edgemnist.read.recognize import Reading
 
@@ -33,6 +45,24 @@ def test_among_doubtful_ones_it_does_not() -> None:
     assert answered(row([0.99, 0.9, 0.9, *4 * [doubtful]]), THRESHOLD).tolist() == [*3 * [True], *4 * [False]]
 
 
+def test_where_nearly_all_count_an_odd_digit_does_if_the_classifier_is_certain() -> None:
+    odd = AMONG_ALL * THRESHOLD
+    sure = row(7 * [0.95])
+    certain, doubtful, odder = (
+        replace(one, confidence=confidence, probability=probability)
+        for one, confidence, probability in zip(row(3 * [0]), (odd, odd, 0.9 * odd), (CERTAIN, 0.8, 1.0), strict=True)
+    )
+    assert answered([*sure, certain], THRESHOLD).all()
+    assert not answered([*sure, doubtful], THRESHOLD)[-1]
+    assert not answered([*sure, odder], THRESHOLD)[-1]
+    assert not answered([*sure[:4], *row([0.0]), certain], THRESHOLD)[-1]
+
+
+def test_specks_do_not_count_against_the_digits_around() -> None:
+    low = row(20 * [0.0], height=15)
+    assert answered([*row([0.99, 0.95, 0.9, AMONG_SURE * THRESHOLD]), *low], THRESHOLD).sum() == 4
+
+
 def test_what_is_of_another_height_is_none_of_them() -> None:
     low = row([AMONG_SURE * THRESHOLD], height=int(40 * ALIKE[0]) - 1)
     assert answered([*row([0.99, 0.95, 0.9]), *low], THRESHOLD).tolist() == [True, True, True, False]
@@ -56,6 +86,16 @@ def test_bars_among_what_is_no_digit_are_no_ones() -> None:
     assert are_lonely_bars(bars, others=1, digits=0)
     assert not are_lonely_bars(bars, others=3, digits=3)
     assert not are_lonely_bars([*bars, *row([0.9])], others=3, digits=0)
+    assert not are_lonely_bars(row([0.99], height=60, width=10), others=3, digits=0)
+
+
+def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
+    assert is_pattern(row(PATTERN * [0.9]))
+    assert not is_pattern(row((PATTERN - 1) * [0.9]))
+    assert not is_pattern([replace(one, label=number % 2) for number, one in enumerate(row(PATTERN * [0.9]))])
+    written = [one for height in (36, 40, 44) for one in row(PATTERN * [0.9], height=height)]
+    assert not is_pattern(written)
+    assert is_pattern(3 * written)
 
 
 def test_bars_are_slender_even_and_many() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from edgemnist.images.components import bounds
 from edgemnist.read import read_page
 from edgemnist.read.piece import Piece, Pieces
+from edgemnist.read.pieces import is_in_field
 from edgemnist.read.recognize import SIDE_BY_SIDE, TALL, Recognizer
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.digits import Digits
@@ -59,3 +61,15 @@ def test_a_letter_is_not_cut_until_a_part_of_it_is_a_digit(font: str, classifier
     """The bow of a B or a D is a 3, and each half of an S something else."""
     found = read_page(print_text("B D S Z", font), classifier).digits
     assert [reading.digit for reading in found] == [None] * 4
+
+
+def test_what_bright_letters_leave_of_a_dark_field_is_told_from_ink_on_paper() -> None:
+    field = np.full((120, 200), 70, dtype=np.uint8)
+    # The O of a headline: white, and as dark inside as outside.
+    cv2.ellipse(field, (100, 60), (14, 22), 0, 0, 360, 230, 8)
+    inside = Piece((92, 44, 16, 32), np.where(field[44:76, 92:108] < 150, 160, 0).astype(np.uint8))
+    assert is_in_field(field, inside)
+    paper = np.full((120, 200), 230, dtype=np.uint8)
+    for x in (70, 100, 130):
+        cv2.ellipse(paper, (x, 60), (12, 18), 0, 0, 360, 40, 8)
+    assert not is_in_field(paper, Piece((84, 38, 32, 44), 230 - paper[38:82, 84:116]))

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.vision.forms import Cells, compare
 from benchmarks.vision.scoring import Score, score
@@ -20,6 +20,7 @@ from edgemnist.images.grey import Grey
 from edgemnist.read import ReadResult, read_page
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.fonts import font_file
 from tests.conftest import Run
 
 MODEL = Path(__file__).parents[2] / "exports" / "reference" / "tflite-int8.tflite"
@@ -141,14 +142,77 @@ def ruled_sheet(sheet: Grey) -> None:
     sheet[:, :3] = sheet[:, -3:] = 60
 
 
-@pytest.mark.parametrize("draw", [staves, ruled_sheet])
+def music(sheet: Grey) -> None:
+    staves(sheet)
+    rng = np.random.default_rng(2)
+    for stave, x in itertools.product(range(4), range(110, 850, 90)):
+        top = 80 + stave * 150
+        y = top + int(rng.integers(0, 56))
+        cv2.ellipse(sheet, (x, y), (9, 7), -20, 0, 360, 20, -1)
+        cv2.line(sheet, (x + 8, y), (x + 8, y - 50), 20, 2)
+        cv2.line(sheet, (x + 45, top), (x + 45, top + 56), 40, 2)
+
+
+def crossword(sheet: Grey) -> None:
+    rng = np.random.default_rng(3)
+    for row, column in itertools.product(range(11), range(13)):
+        x, y = 60 + 56 * column, 30 + 56 * row
+        cv2.rectangle(sheet, (x, y), (x + 56, y + 56), 20, -1 if rng.random() < 0.25 else 2)
+
+
+def moire(sheet: Grey) -> None:
+    y, x = np.mgrid[0 : sheet.shape[0], 0 : sheet.shape[1]]
+    sheet[:] = 128 + 60 * np.sin(0.9 * x + 0.03 * y) + 60 * np.sin(0.95 * x - 0.05 * y)
+
+
+def thick_grid(sheet: Grey) -> None:
+    for at in range(40, 700, 90):
+        cv2.line(sheet, (40, at), (850, at), 30, 30)
+    for at in range(40, 860, 90):
+        cv2.line(sheet, (at, 40), (at, 670), 30, 30)
+
+
+def ticks(sheet: Grey) -> None:
+    sheet[:] = ruled(80, 60, rows=6, columns=8, side=90, thickness=3)
+    for row, column in itertools.product(range(6), range(0, 8, 2)):
+        x, y = 80 + 90 * column, 60 + 90 * row
+        tick = np.array([(x + 25, y + 45), (x + 40, y + 65), (x + 70, y + 22)])
+        cv2.polylines(sheet, [tick], isClosed=False, color=40, thickness=4, lineType=cv2.LINE_AA)
+
+
+def crosses(sheet: Grey) -> None:
+    sheet[:] = ruled(80, 60, rows=6, columns=8, side=90, thickness=3)
+    for row, column in itertools.product(range(6), range(0, 8, 2)):
+        x, y = 80 + 90 * column, 60 + 90 * row
+        cv2.line(sheet, (x + 25, y + 25), (x + 65, y + 65), 40, 4, cv2.LINE_AA)
+        cv2.line(sheet, (x + 65, y + 25), (x + 25, y + 65), 40, 4, cv2.LINE_AA)
+
+
+def ovals(sheet: Grey) -> None:
+    for row, column in itertools.product(range(7), range(6)):
+        cv2.ellipse(sheet, (120 + 120 * column, 80 + 85 * row), (26, 20), 0, 0, 360, 50, 2, cv2.LINE_AA)
+
+
+def letters(sheet: Grey) -> None:
+    image = Image.fromarray(sheet)
+    font = ImageFont.truetype(font_file("DejaVuSans"), 30)
+    for line in range(16):
+        ImageDraw.Draw(image).text((30, 20 + 42 * line), "many people write letters and tables", fill=25, font=font)
+    sheet[:] = np.asarray(image)
+
+
+@pytest.mark.parametrize("draw", [staves, music, ruled_sheet, moire, ovals])
 def test_lines_alone_make_no_table(draw: Callable[[Grey], None], classifier: Classifier) -> None:
     sheet = blank()
     draw(sheet)
     assert read_drawing(sheet, classifier).tables == []
 
 
-@pytest.mark.parametrize("draw", [staves, barcode, cross, dots, chessboard, graph_paper])
+NO_DIGITS = (staves, music, barcode, cross, crosses, crossword, dots, chessboard, graph_paper, letters,
+             moire, ovals, thick_grid, ticks)  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", NO_DIGITS)
 def test_where_there_is_no_digit_none_is_read(draw: Callable[[Grey], None], classifier: Classifier) -> None:
     sheet = blank()
     draw(sheet)
