@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import Images
+from edgemnist.data.dataset import stratified_split
 from edgemnist.data.folders import SUFFIXES
 from edgemnist.data.idx import encode_idx
-from edgemnist.data.dataset import stratified_split
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import DataError, StorageError, UsageError
 from edgemnist.progress import SILENT, Reporter
