@@ -59,6 +59,25 @@ Model: TypeAlias = Annotated[
     ),
 ]
 
+_SAMPLES: Final = "Samples"
+
+Collect: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--collect",
+        metavar="DIR",
+        help="Keep doubtful and refused digits, and a few drawn evenly, for `edgemnist review`.",
+        rich_help_panel=_SAMPLES,
+    ),
+]
+
+CollectMax: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--collect-max", metavar="N", show_default="500", help="Most samples to keep.", rich_help_panel=_SAMPLES
+    ),
+]
+
 Hidden: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

@@ -38,6 +38,8 @@ def predict(
         Path | None, typer.Option("--sheet", metavar="FILE", help="Write what the model was given as a PNG.")
     ] = None,
     threads: options.Threads = 1,
+    collect: options.Collect = None,
+    collect_max: options.CollectMax = None,
     on: options.On = None,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,
@@ -60,7 +62,7 @@ def predict(
         from edgemnist.deploy.remote import predict_pictures_on
         from edgemnist.deploy.target import BoardAddress
 
-        options.refuse_with_on(context, "exports")
+        options.refuse_with_on(context, "exports", "collect", "collect_max")
         words = options.given_words(context, without=options.HERE | {"sources", "sheet", "show"})
         from edgemnist.predict.run import STANDARD_INPUT, expanded
 
@@ -73,12 +75,24 @@ def predict(
         from edgemnist.exports.directory import open_for_answers
         from edgemnist.predict.run import predict_sources
 
+        config = None
+        if collect is not None or collect_max is not None:
+            from edgemnist.samples.collector import CollectConfig
+
+            config = CollectConfig.of(collect, collect_max)
         reporter = TerminalReporter()
         # The evaluation images are the directory's, whoever answers.
         opened = open_for_answers(exports, None if index else artifact, reporter)
         with quiet_libraries():
             result = predict_sources(
-                opened, sources or [], index or [], artifact=artifact, threads=threads, show=shown, reporter=reporter
+                opened,
+                sources or [],
+                index or [],
+                artifact=artifact,
+                threads=threads,
+                show=shown,
+                collect=config,
+                reporter=reporter,
             )
     if sheet is not None:
         from edgemnist.images.sheet import strip_png

@@ -8,17 +8,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from edgemnist.arrays import Images, Probabilities, as_digit
 from edgemnist.errors import ImageError, UsageError
 from edgemnist.exports.directory import Exports, model_for
-from edgemnist.predict.refusal import DIGITS, Assessment, assess, verdict
+from edgemnist.predict.refusal import DIGIT, DIGITS, Assessment, assess, verdict
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pictures import Prediction, PredictResult
 from edgemnist.runtimes.interface import Classifier
+
+if TYPE_CHECKING:
+    from edgemnist.samples.collector import CollectConfig
 
 STANDARD_INPUT: Final = Path("-")
 
@@ -45,6 +48,7 @@ def predict_sources(
     artifact: str | None = None,
     threads: int = 1,
     show: bool = False,
+    collect: CollectConfig | None = None,
     reporter: Reporter = SILENT,
 ) -> PredictResult:
     """Answer for picture files and for evaluation images of the golden pack, in that order.
@@ -54,7 +58,7 @@ def predict_sources(
 
     `artifact` is `NAME[@RUNTIME]` or a model file; by default the best model answers, see `Exports.best`. `exports` may
     be None where a model file answers for pictures. With `show`, each prediction carries the image that the model was
-    given.
+    given. With `collect`, pictures that are worth a look are kept as samples.
 
     Raises ImageError for a picture that cannot be read, or a directory without one, UsageError where no picture is
     named, and what `Exports.model` raises.
@@ -66,11 +70,21 @@ def predict_sources(
     digits = tuple(classifier.labels) == DIGITS
     sourced = [one for picture in pictures for one in _open_pictures(picture, reporter, digits=digits)]
     sourced += _golden_images(exports, indices)
+    predictions = answer(classifier, sourced, show=show)
+    if collect is not None:
+        directory = None if exports is None else exports.directory
+        with collect.open(artifact=model.name, exports=directory, patient=True, reporter=reporter) as collector:
+            for one, prediction in zip(sourced, predictions, strict=True):
+                # Evaluation images were not met in the field, and must not be learnt from.
+                if one.label is None:
+                    collector.offer(
+                        one.image,
+                        source=one.source,
+                        answer=str(prediction.digit) if prediction.verdict in {None, DIGIT} else None,
+                        confidence=prediction.confidence,
+                    )
     return PredictResult(
-        artifact=model.name,
-        runtime=model.runtime,
-        labels=list(classifier.labels),
-        predictions=answer(classifier, sourced, show=show),
+        artifact=model.name, runtime=model.runtime, labels=list(classifier.labels), predictions=predictions
     )
 
 

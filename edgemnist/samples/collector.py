@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import queue
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from edgemnist.errors import EdgemnistError
+from edgemnist.agent.store import is_release_name
+from edgemnist.errors import EdgemnistError, UsageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.samples.quota import Filled, Quota, Reservoir
 from edgemnist.samples.sample import CORRECTION, DOUBT_BELOW, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, now
@@ -28,6 +30,40 @@ STOP_S: Final = 10.0
 """For the disk, when the collector is closed."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """Where samples are kept, and how many."""
+
+    directory: Path
+    quota: Quota = field(default_factory=Quota)
+
+    @classmethod
+    def of(cls, directory: Path | None, most: int | None) -> CollectConfig | None:
+        """Return what `--collect` and `--collect-max` ask for; None without them.
+
+        Raises UsageError for a limit that is too low, or that nothing is collected for.
+        """
+        if directory is None:
+            if most is not None:
+                raise UsageError("--collect-max needs --collect", hint="Name a directory with --collect DIR.")
+            return None
+        return cls(directory=directory, quota=Quota() if most is None else Quota(most))
+
+    def open(
+        self, *, artifact: str, exports: Path | None, patient: bool = False, reporter: Reporter = SILENT
+    ) -> Collector:
+        """Return a collector for the answers of an artifact, from an export directory if that is known."""
+        name = "" if exports is None else exports.resolve().parent.name
+        return Collector(
+            self.directory,
+            quota=self.quota,
+            artifact=artifact,
+            release=name if is_release_name(name) else None,
+            patient=patient,
+            reporter=reporter,
+        )
+
+
 class Collector:
     """Keeps samples in the store of a directory; as a context manager, which writes what is waiting.
 
@@ -41,9 +77,14 @@ class Collector:
         quota: Quota | None = None,
         artifact: str,
         release: str | None = None,
+        patient: bool = False,
         reporter: Reporter = SILENT,
     ) -> None:
-        """`artifact` and `release` are what answers where `offer` is not told otherwise."""
+        """`artifact` and `release` are what answers.
+
+        A `patient` one waits for the disk, where a batch of pictures is answered; else what comes too fast is not kept.
+        """
+        self._patient = patient
         self._artifact, self._release, self._reporter = artifact, release, reporter
         self._quota = quota or Quota()
         self._lock = threading.Lock()
@@ -79,7 +120,6 @@ class Collector:
         answer: str | None,
         confidence: float,
         reason: str | None = None,
-        artifact: str | None = None,
     ) -> str | None:
         """Keep an image, uint8 [28, 28], if it is worth it, and return the reason; None where it is not kept.
 
@@ -104,7 +144,7 @@ class Collector:
                 image=image.copy(),
                 at=at,
                 source=source,
-                artifact=artifact or self._artifact,
+                artifact=self._artifact,
                 release=self._release,
                 answer=answer,
                 confidence=confidence if 0 <= confidence <= 1 else 0.0,
@@ -147,7 +187,7 @@ class Collector:
 
     def _put(self, sample: Sample) -> bool:
         try:
-            self._waiting.put_nowait(sample)
+            self._waiting.put(sample, block=self._patient)
         except queue.Full:
             return False
         self._filled.add(sample)

@@ -1,0 +1,67 @@
+"""`edgemnist predict --collect`: what was misread is there to be reviewed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgemnist.exports.directory import Exports
+from edgemnist.samples.sample import UNIFORM
+from edgemnist.samples.store import SampleStore
+from tests.conftest import run_edgemnist
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Thirty evaluation images, as files."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, image in enumerate(Exports.open("reference").read_golden().images[:30]):
+        Image.fromarray(image).save(folder / f"{number:02}.png")
+    return folder
+
+
+def test_a_batch_is_kept_by_its_rules_pixel_for_pixel(pictures: Path, tmp_path: Path) -> None:
+    words = ("--exports", "reference", "--collect", "samples", "--collect-max", "10", "--json")
+    done = run_edgemnist("predict", pictures, *words, "--index", "31", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    answers = {one["source"]: one for one in json.loads(done.stdout)["predictions"]}
+    with SampleStore.open(tmp_path / "samples") as store:
+        found = store.samples()
+        assert store.get_count("seen") <= 30
+    # The even draw of a limit of ten is two; of the others none is doubtful enough.
+    assert [one.reason for one in found if one.reason == UNIFORM] == [UNIFORM] * 2
+    assert all(one.confidence < 0.9 or one.reason == UNIFORM for one in found)
+    for one in found:
+        assert np.array_equal(one.image, np.asarray(Image.open(one.source)))
+        assert one.answer == str(answers[one.source]["digit"])
+        assert one.confidence == pytest.approx(answers[one.source]["confidence"])
+        assert (one.artifact, one.release) == ("tflite-int8", None)
+
+
+def test_a_disk_that_takes_nothing_costs_one_notice_and_no_answer(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "samples").write_text("a file in its place")
+    words = ("--exports", "reference", "--json")
+    with_samples = run_edgemnist("predict", pictures, *words, "--collect", "samples", cwd=tmp_path)
+    assert with_samples.returncode == 0
+    assert with_samples.stdout == run_edgemnist("predict", pictures, *words, cwd=tmp_path).stdout
+    assert with_samples.stderr.count("No samples are kept from now on") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--collect-max", "20"], "--collect-max needs --collect"),
+        (["--collect", "samples", "--collect-max", "3"], "--collect-max must be at least 10 (got 3)"),
+        (["--collect", "samples", "--on", "board"], "--on cannot be used with --collect"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(words: list[str], sentence: str, pictures: Path, tmp_path: Path) -> None:
+    done = run_edgemnist("predict", pictures, *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in " ".join(done.stderr.split())
+    assert not (tmp_path / "samples").exists()
