@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgemnist.errors import ImageError
 from edgemnist.images import normalize
 from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_by_numpy, fit_digit
@@ -29,7 +30,7 @@ def outcome(drawing: Image.Image) -> Any:
     """Return all that normalizing gives, or the message of the error."""
     try:
         found = normalize.normalize_digit(drawing)
-    except normalize.ImageError as error:
+    except ImageError as error:
         return error.message
     return found.image.tolist(), found.inverted, found.box, found.several
 

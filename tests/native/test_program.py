@@ -34,7 +34,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     origin = Origin(version="1.2.3", model_sha256="a" * 64, tflite_sha256="b" * 64, labels=[*"0123456789"])
     (directory / "c-int8.c").write_text(c_source(read_network_file(SHIPPED), origin))
     options = ("-std=c99", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DEDGEMNIST_MAIN")
-    command = [c_compiler("gcc"), *options, directory / "c-int8.c", "-o", directory / "digit"]
+    command: list[str | Path] = [c_compiler("gcc"), *options, directory / "c-int8.c", "-o", directory / "digit"]
     subprocess.run(command, check=True)
     return directory / "digit"
 
