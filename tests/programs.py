@@ -40,6 +40,13 @@ def has_namespaces() -> bool:
     return programs("unshare")() and subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
+def has_engine() -> bool:
+    """Return whether the engine in C is compiled."""
+    from edgemnist.native import find_library
+
+    return find_library().is_file()
+
+
 def has_root() -> bool:
     """Return whether this user may mount file systems for everybody."""
     return hasattr(os, "geteuid") and os.geteuid() == 0 and programs("mount")()
@@ -55,6 +62,7 @@ NEEDS = {
         otherwise="EDGEMNIST_DATA=DIR make test   (the four IDX files of MNIST)",
         everywhere=False,
     ),
+    "engine": Need(found=has_engine, otherwise="python -m edgemnist.native   (needs a C compiler)"),
     "faketime": Need(found=programs("faketime"), packages=("faketime",)),
     "namespaces": Need(found=has_namespaces, otherwise="a Linux that lets its users mount file systems in a namespace"),
     "openssl": Need(found=programs("openssl"), packages=("openssl",)),

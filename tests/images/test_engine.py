@@ -15,14 +15,16 @@ from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_by_numpy, fit_digit
 from edgemnist.native.fitting import BLANK, FITTED, MAX_SIDE, UNEVEN, Fitter, _Found, fitter
 from tests.images.drawings import random_drawing
+from tests.needs import require
 
 NORMAL = "edgemnist.images.normalize.fitter"
 
 
 @pytest.fixture(scope="module")
 def engine() -> Fitter:
+    require("engine")
     found = fitter()
-    assert found is not None, "compile it with: python -m edgemnist.native"
+    assert found is not None
     return found
 
 
