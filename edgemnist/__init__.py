@@ -5,7 +5,11 @@ exports = edgemnist.Exports.open("exports")                     # the artifacts,
 classifier = exports.load("tflite-int8")                        # only if its hash is the recorded one
 classifier = edgemnist.load("mine.onnx", runtime="openvino")    # any model file
 classifier.predict(edgemnist.prepare("digit.png"))              # any picture of one digit → int64 [1]
+classifier.predict_names(edgemnist.prepare("digit.png"))        # its name → ["7"]
 classifier.predict_proba(images)                                # uint8 [N, 28, 28], or 0 to 1 → float32 [N, C]
+
+Images are an array or a list: one image [28, 28], several [N, 28, 28] or [N, 28, 28, 1], or their pixels [N, 784].
+Whole numbers are pixels of 0 to 255; fractions are shares of white, 0 to 1, unless one in the call is larger than 1.
 """
 
 TYPE_CHECKING = False
@@ -29,4 +33,4 @@ if not TYPE_CHECKING:
         return getattr(importlib.import_module(_HOMES[name]), name)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted({name for name in globals() if name.startswith("__")} | {*__all__})

@@ -18,6 +18,8 @@ def test_everything_that_is_offered_is_listed_and_there() -> None:
     assert {"Exports", "load", "prepare", "__version__", "__name__", "__doc__"} <= set(dir(edgemnist))
     for name in edgemnist.__all__:
         assert getattr(edgemnist, name) is not None
+    # And nothing else: what a session completes is what it can use.
+    assert {name for name in dir(edgemnist) if not name.startswith("__")} == {"Exports", "load", "prepare"}
     with pytest.raises(AttributeError, match="'lood'"):
         _ = edgemnist.lood  # type: ignore[attr-defined]
 
@@ -39,3 +41,26 @@ def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -
     assert classifier.labels[classifier.predict(prepared[0])[0]] == "7"
     with pytest.raises(ImageError):
         edgemnist.prepare(Image.new("L", (100, 100), 255))
+
+
+def test_names_stand_beside_labels_for_one_image_for_a_list_and_for_fractions(old_exports: Path) -> None:
+    classifier = edgemnist.Exports.open(old_exports).load()
+    image = edgemnist.prepare(seven(mode="L"))
+    forms: list[tuple[Any, int]] = [
+        (image, 1),
+        (image.tolist(), 1),
+        ([image, image], 2),
+        (image / 255, 1),
+        (image.astype(np.float32), 1),
+        (image.reshape(1, 784), 1),
+    ]
+    for form, count in forms:
+        assert classifier.predict_names(form) == [classifier.labels[index] for index in classifier.predict(form)]
+        assert classifier.predict_names(form) == ["7"] * count
+    with pytest.raises(ValueError, match="between 0 and 255"):
+        classifier.predict_names(image.astype(np.float32) + 1)
+
+
+def test_names_are_those_of_the_classes(old_exports: Path) -> None:
+    named = edgemnist.load(old_exports / "tflite-int8.tflite", labels=list("abcdefghij"))
+    assert named.predict_names(edgemnist.prepare(seven(mode="L"))) == ["h"]

@@ -31,6 +31,7 @@ from edgemnist.bench.quality import (
 )
 from edgemnist.errors import ArtifactError, UsageError, check_range
 from edgemnist.exports.directory import Exports
+from edgemnist.exports.questions import questions
 from edgemnist.machine import busy_cpus, choose_cpus, host_facts, usable_cpus
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.bench import KERAS, BenchResult, Block, Latency
@@ -93,7 +94,7 @@ def bench(
             latency(subject, measured[subject.key], config, baselines.get(subject.threads), cold.get(subject.key))
             for subject in subjects
         ],
-        warnings=host_warnings(host),
+        warnings=[*questions(exports), *host_warnings(host)],
         harness_us=median([time for one in measured[NULL.key] for time in one.report.steps["nothing"]]) / 1e3,
         samples_us=_raw(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
         warmup_us=_raw(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,

@@ -12,7 +12,6 @@ import numpy as np
 from edgemnist.arrays import Images, Labels, Probabilities
 from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, ManifestError, ModelError
-from edgemnist.exports.findings import near_chance
 from edgemnist.exports.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -22,6 +21,7 @@ from edgemnist.exports.manifest import (
     read_recorded,
     sha256,
 )
+from edgemnist.exports.questions import near_chance
 from edgemnist.formats import INPUT_RANGES, UNIT
 from edgemnist.progress import Reporter
 from edgemnist.results.data import DataIdentity

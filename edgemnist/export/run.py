@@ -16,7 +16,6 @@ from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
 from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
 from edgemnist.export.model import KerasSource, Origin, find_input_range, find_origin
-from edgemnist.exports.findings import near_chance
 from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answers_of_export
 from edgemnist.exports.manifest import (
     GOLDEN_FILE,
@@ -31,6 +30,7 @@ from edgemnist.exports.manifest import (
     record_of,
     sha256,
 )
+from edgemnist.exports.questions import chance_question
 from edgemnist.exports.training import check_unseen
 from edgemnist.formats import FORMATS, UNIT, artifact_names
 from edgemnist.progress import SILENT, Reporter
@@ -73,12 +73,10 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
         for name, exporter in classes.items()
     }
     exported, refused, golden = _convert(config, exporters, source, dataset, reporter)
-    if near_chance(golden.accuracy(), len(golden.class_labels), len(golden.labels)):
-        reporter.notice(
-            f"The Keras model gets only {100 * golden.accuracy():.1f} % of the {len(golden.labels):,} evaluation "
-            "images right, hardly more than guessing does. Are these the images for it, and does it take pixels in "
-            f"{source.input_range}? --input-range names another range."
-        )
+    for doubted in chance_question(
+        golden.accuracy(), len(golden.class_labels), len(golden.labels), input_range=source.input_range
+    ):
+        reporter.notice(doubted)
 
     packed = golden.encode()
     manifest = _manifest(origin, dataset, golden, packed).with_artifacts(

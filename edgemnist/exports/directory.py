@@ -29,6 +29,7 @@ from edgemnist.exports.manifest import (
     read_manifest,
 )
 from edgemnist.exports.models import Model, cannot_execute, file_model, require_runtime, split_name
+from edgemnist.exports.questions import question
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.runtimes import RUNTIMES, is_model_file, runtimes_of
 
@@ -306,11 +307,14 @@ class Exports:
 def open_for_answers(directory: str | Path | None, artifact: str | None, reporter: Reporter = SILENT) -> Exports | None:
     """Open the export directory for a command that answers with `artifact`; None where that is a model file.
 
-    A file answers by itself, whatever lies beside it. Raises what `Exports.open` raises.
+    A file answers by itself, whatever lies beside it. A notice says why its answers are to be questioned. Raises what
+    `Exports.open` raises.
     """
     if artifact is not None and is_model_file(split_name(artifact)[0]):
         return None
-    return Exports.open(directory, reporter, fall_back=True)
+    opened = Exports.open(directory, reporter, fall_back=True)
+    question(opened, reporter)
+    return opened
 
 
 def model_for(
@@ -345,6 +349,7 @@ def peek(directory: str | Path | None, reporter: Reporter = SILENT) -> Exports |
     for one in opened.artifacts:
         if one.status != CURRENT:
             reporter.notice(f"{one.name} is {one.status}: {one.reason}.")
+    question(opened, reporter)
     return opened
 
 

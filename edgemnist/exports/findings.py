@@ -6,7 +6,6 @@ about, and says so by their hashes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -355,17 +354,3 @@ def without_samples(result: ScenarioResult) -> ScenarioResult:
         for row in result.results
     ]
     return msgspec.structs.replace(result, results=rows)
-
-
-BARELY_BETTER: Final = 0.2
-"""Share of the way from guessing to knowing below which a classifier is questioned."""
-
-
-def near_chance(accuracy: float, classes: int, images: int) -> bool:
-    """Return whether an accuracy, 0 to 1, on so many images is hardly better than guessing one of so many classes.
-
-    Two standard deviations are added for few images.
-    """
-    chance = 1 / classes
-    deviation = math.sqrt(chance * (1 - chance) / max(1, images))
-    return accuracy < min(1.0, chance + BARELY_BETTER * (1 - chance) + 2 * deviation)

@@ -181,10 +181,24 @@ def frontier(dataset: Dataset, config: FrontierConfig, directory: Path, reporter
         rows=rows,
         picture=PICTURE_FILE,
         host=networks[0].benched.host,
-        warnings=sorted({warning for network in networks for warning in network.benched.warnings}),
+        warnings=_warnings(networks),
     )
     commit_files(directory, {PICTURE_FILE: frontier_png(result), RESULT_FILE: result.to_json().encode() + b"\n"})
     return result
+
+
+def _warnings(networks: Sequence[Network]) -> list[str]:
+    """Return what speaks against the figures, each once: of a network that only guesses, with its name."""
+    of_networks = [
+        f"{network.directory.name}: {warning}" for network in networks for warning in network.verified.warnings
+    ]
+    of_machine = {
+        warning
+        for network in networks
+        for warning in network.benched.warnings
+        if warning not in network.verified.warnings
+    }
+    return [*of_networks, *sorted(of_machine)]
 
 
 def _rows(network: Network) -> list[FrontierRow]:

@@ -55,8 +55,8 @@ def find_digit(ink: Ink) -> Found | None:
     if strong is None:
         return None
     factor = max(1, -(-max(ink.shape) // FINDING_SIDE))
-    mask = _block_maxima(ink, factor) >= max(1, -(-strong * INK_TENTHS // 10))
-    chosen, several = _choose(label_components(mask))
+    mask = block_maxima(ink, factor) >= max(1, -(-strong * INK_TENTHS // 10))
+    chosen, several = choose_pieces(label_components(mask))
     top, left, bottom, right = (side * factor for side in _bounds(chosen))
     bottom, right = min(bottom, ink.shape[0]), min(right, ink.shape[1])
     # A block beside the stroke is kept as well, since its soft edge reaches there.
@@ -66,7 +66,7 @@ def find_digit(ink: Ink) -> Found | None:
 
 def strong_ink(ink: Ink) -> int | None:
     """Return how strong the ink of a picture is where it is strongest, or None if there is only paper."""
-    maxima = _block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
+    maxima = block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
     floor = np.clip(np.median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
     inked = np.sort(maxima[maxima > floor])
     if not inked.size:
@@ -77,7 +77,7 @@ def strong_ink(ink: Ink) -> int | None:
     return (int(inked[place]) * (10 - rest) + following * rest) // 10
 
 
-def _choose(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:
+def choose_pieces(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:
     """Return the pieces that make the digit, and whether there is another digit."""
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -109,7 +109,7 @@ def _bounds(mask: Mask) -> tuple[int, int, int, int]:
     return found
 
 
-def _block_maxima(ink: Ink, side: int) -> Ink:
+def block_maxima(ink: Ink, side: int) -> Ink:
     """Return the maximum of each block of `side`×`side` pixels; what is missing at the far edges counts as 0."""
     height, width = ink.shape
     if height % side or width % side:

@@ -37,6 +37,8 @@ class Normalized:
     """x, y, width, height of the digit, in pixels of the picture."""
     several: bool = False
     """Whether another piece of ink, as tall as a digit, stands beside it."""
+    grey: Grey | None = None
+    """Grey levels of the picture that it was found in, uint8 [h, w]."""
 
 
 def normalize_digit(image: Image.Image) -> Normalized:
@@ -53,7 +55,7 @@ def normalize_digit(image: Image.Image) -> Normalized:
         raise ImageError("there is nothing on it but its ground", hint="Write larger or darker, or come closer.")
     scale = max(image.size) / max(grey.shape)
     left, top, width, height = (round(value * scale) for value in fitted.box)
-    return Normalized(fitted.image, fitted.inverted, box=(left, top, width, height), several=fitted.several)
+    return Normalized(fitted.image, fitted.inverted, box=(left, top, width, height), several=fitted.several, grey=grey)
 
 
 def _fit(engine: Fitter, grey: Grey) -> Fitted | None:

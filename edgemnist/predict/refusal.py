@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,14 @@ if TYPE_CHECKING:
 
 DIGITS: Final = tuple("0123456789")
 WIDE: Final = 1.3
-"""Width by height of what is more likely several digits than one: of MNIST's digits none is wider than 1.25."""
+"""Width by height from which on what is no digit is more likely several of them than a letter or a scribble."""
+TOO_WIDE: Final = 2.5
+"""Width by height that no digit has: of 2,400, a 1 that lies nearly flat has 2.25."""
+MANY: Final = 3
+"""So many pieces of ink are several things, and not one scribble."""
+MIN_AGREEMENT: Final = 0.08
+"""Agreement of model and likeness network below which a picture is no digit. Of MNIST's test digits 0.7 % have less, of
+letters that are no digits in themselves 98.8 % (python -m benchmarks.vision.single)."""
 
 DIGIT: Final = "digit"
 NO_DIGIT: Final = "no-digit"
@@ -25,31 +33,47 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     likeness: list[float] | None = None
     """Probability that it is each of the ten digits, [10]; None for a model of other classes."""
     several: bool = False
-    """Whether as much ink stands beside the digit."""
-    wide: bool = False
-    """Whether the ink is wider than a digit."""
+    """Whether as much ink stands beside the digit, or there is a crowd of pieces."""
+    crowded: bool = False
+    """Whether more strokes lie side by side than in any digit."""
+    aspect: float = 1.0
+    """Width of the ink by its height."""
 
 
 def assess(found: Normalized) -> Assessment:
     """Return what the likeness network and the layout of the ink say about a picture."""
+    from edgemnist.images.crowd import NOBODY, crowd
     from edgemnist.read.likeness import shipped_network
 
     likeness = [float(value) for value in shipped_network().digit_likeness(found.image[None])[0]]
     _, _, width, height = found.box
-    return Assessment(likeness=likeness, several=found.several, wide=width > WIDE * height)
+    aspect = width / max(1, height)
+    crowded, pieces = NOBODY if found.grey is None else crowd(found.grey, dark=found.inverted)
+    several = found.several or (crowded and pieces >= MANY)
+    return Assessment(likeness=likeness, several=several, crowded=crowded, aspect=aspect)
 
 
 def verdict(assessment: Assessment | None, probabilities: Sequence[float]) -> str | None:
     """Return `digit`, `no-digit` or `several`; None for a model of other classes than the ten digits.
 
-    The threshold is that of `edgemnist read`, and so is what is compared with it: the model's confidence times the
-    likeness to the very digit that it answers.
+    What the layout of the ink rules out is no digit, whatever the model and the network make of it: a page scaled down
+    to 28×28 pixels may look like anything.
     """
     if assessment is None or assessment.likeness is None:
         return None
-    from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
+    if assessment.several or assessment.aspect > TOO_WIDE:
+        return SEVERAL
+    if not assessment.crowded and agreement(probabilities, assessment.likeness) >= MIN_AGREEMENT:
+        return DIGIT
+    column = assessment.crowded and assessment.aspect < 1 / TOO_WIDE
+    return SEVERAL if column or assessment.aspect > WIDE else NO_DIGIT
 
-    best = max(range(len(probabilities)), key=probabilities.__getitem__)
-    if probabilities[best] * assessment.likeness[best] >= DEFAULT_MIN_CONFIDENCE:
-        return SEVERAL if assessment.several else DIGIT
-    return SEVERAL if assessment.wide else NO_DIGIT
+
+def agreement(probabilities: Sequence[float], likeness: Sequence[float]) -> float:
+    """Return how far a model and the likeness network see the same digits, 0 to 1, whichever of them it is.
+
+    It is the squared Bhattacharyya coefficient of the model's probabilities, [10], and the network's, [10], which add
+    up to less than 1 for what is no digit. Where the two hesitate between the same digits, the picture is one of them:
+    `edgemnist read`, which has to name it, asks for more.
+    """
+    return sum(math.sqrt(max(0.0, p * q)) for p, q in zip(probabilities, likeness, strict=True)) ** 2

@@ -13,6 +13,7 @@ from edgemnist.console.tables import kilobytes, microseconds
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.findings import NOISE, choose
+from edgemnist.exports.questions import questions
 from edgemnist.machine import host_facts
 from edgemnist.results.bench import BenchResult
 from edgemnist.results.pipeline import Candidate, RecommendResult
@@ -52,7 +53,7 @@ def recommend(exports: Exports) -> RecommendResult:
         raise UsageError(reason, hint=f"Run: {exports.command('bench')}")
     result = weigh(verified.result, benched.result, host_facts())
     unusable = [f"{one.name} is no candidate: {one.reason}" for one in exports.artifacts if one.status != CURRENT]
-    return msgspec.structs.replace(result, warnings=[*unusable, *result.warnings])
+    return msgspec.structs.replace(result, warnings=[*unusable, *questions(exports), *result.warnings])
 
 
 def _of_reference(exports: Exports) -> RecommendResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import Artifact, Manifest, command
 from edgemnist.exports.models import split_name
+from edgemnist.exports.questions import questions
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.pipeline import RecommendResult
@@ -37,6 +38,8 @@ class ReportData:
     """None unless artifacts have been both verified and measured."""
     unfit: Mapping[str, str]
     """Why an artifact cannot be shipped whatever was found out before, by name: damaged, or of an earlier model."""
+    questions: Sequence[str] = ()
+    """What speaks against relying on the figures, a sentence each."""
 
     @property
     def recommended(self) -> str | None:
@@ -92,11 +95,12 @@ class ReportData:
         return own_gates(self.verified.artifacts) if self.verified and not self.advice else []
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each reason why artifacts cannot be shipped."""
+        """Return a sentence for each reason why artifacts cannot be shipped, or figures be relied on."""
         names: dict[str, list[str]] = {}
         for name, reason in self.unfit.items():
             names.setdefault(reason, []).append(name)
-        return [f"{', '.join(those)} cannot be shipped: {reason}." for reason, those in names.items()]
+        unshippable = [f"{', '.join(those)} cannot be shipped: {reason}." for reason, those in names.items()]
+        return [*unshippable, *self.questions]
 
 
 def read_report_data(exports: Exports) -> ReportData:
@@ -121,6 +125,7 @@ def read_report_data(exports: Exports) -> ReportData:
         # What a board is worth is known where it was measured, which need not be where the report is written.
         advice=weigh(verified, benched, benched.host) if verified is not None and benched is not None else None,
         unfit={one.name: one.reason for one in exports.artifacts if one.status != CURRENT},
+        questions=questions(exports),
     )
 
 

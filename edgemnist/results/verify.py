@@ -243,6 +243,8 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     """Only with `--rounding`."""
     flip_sheet: str | None = None
     """The PNG that `--sheet` wrote."""
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """What speaks against relying on the figures, in words: a reference that only guesses, data of another source."""
 
 
 class GateResult(Result, frozen=True, kw_only=True):

@@ -78,6 +78,10 @@ class Classifier(ABC):
         best: Labels = self.predict_proba(images).argmax(axis=1)
         return self.classes_.take(best)
 
+    def predict_names(self, images: npt.ArrayLike) -> list[str]:
+        """Return the name of the most probable class of each image; it takes what `predict_proba` takes."""
+        return [self.labels[index] for index in self.predict(images)]
+
 
 ROUNDING: Final = 1 / 256
 """Step of probabilities in 8 bits, which even a floating point output may have come through."""

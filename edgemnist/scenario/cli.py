@@ -62,6 +62,7 @@ def scenario(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports, check_output
+    from edgemnist.exports.questions import question
     from edgemnist.scenario.run import ScenarioConfig, run_scenario
 
     played = ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit)
@@ -86,6 +87,7 @@ def scenario(
     )
     reporter = TerminalReporter()
     opened = Exports.open(exports, reporter)
+    question(opened, reporter)
     result = run_scenario(opened, models, config, played, save=save, reporter=reporter)
     opened.findings.save_scenario(result, reporter)
     show(result, lambda: scenario_page(result, opened.command("report")), json=json)

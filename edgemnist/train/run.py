@@ -23,6 +23,7 @@ from edgemnist.exports.manifest import (
     record_of,
     sha256,
 )
+from edgemnist.exports.questions import chance_question
 from edgemnist.exports.training import IMAGES_FILE, SOURCE_FILE, DataSource, encode_training_images
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
@@ -154,6 +155,8 @@ def train(
     commit_files(exports, {**kept, **files, **training_data, MANIFEST_FILE: manifest.encode()})
     if not fitted.interrupted:
         checkpoint.remove()
+        for doubted in chance_question(result.test_accuracy, len(dataset.labels), len(dataset.test.labels)):
+            reporter.notice(doubted)
     return result
 
 

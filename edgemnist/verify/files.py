@@ -15,6 +15,7 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import MANIFEST_FILE
 from edgemnist.exports.models import Model, file_model
+from edgemnist.exports.questions import chance_question
 from edgemnist.formats import FORMATS
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.data import DataIdentity
@@ -114,6 +115,9 @@ def verify_files(
         model_sha256=pack.model_sha256,
         artifacts=found,
         reference=reference,
+        warnings=chance_question(
+            pack.accuracy(), len(pack.class_labels), len(pack.labels), reference=f"reference ({reference})"
+        ),
         seconds=time.perf_counter() - started,
     )
 

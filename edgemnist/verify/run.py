@@ -15,6 +15,7 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import Golden
 from edgemnist.exports.manifest import Artifact, check_recorded
 from edgemnist.exports.models import Model
+from edgemnist.exports.questions import golden_questions
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import ArtifactLayers, ArtifactParity, ModelRounding, Unusable, VerifyResult
 from edgemnist.runtimes import RUNTIMES
@@ -92,6 +93,7 @@ def verify(
             layers=_compare_layers(exports, models, golden, reporter) if layers else [],
             rounding=roundings,
             seconds=time.perf_counter() - started,
+            warnings=golden_questions(exports.manifest, golden),
         )
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.console.tables import closing, count, percent, table, verdict
+from edgemnist.console.tables import closing, count, percent, quality, table, verdict
 from edgemnist.results.verify import (
     KERAS_MODEL,
     ArtifactLayers,
@@ -71,7 +71,9 @@ def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") ->
                 style="dim",
             )
         )
-    return Group(Text(heading), page, *details, *layers, *drawn, *reasons, _closing(result, step))
+    return Group(
+        Text(heading), page, *details, *layers, *drawn, *reasons, *quality(result.warnings), _closing(result, step)
+    )
 
 
 def _closing(result: VerifyResult, step: str) -> Text:

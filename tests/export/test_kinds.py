@@ -16,8 +16,8 @@ from edgemnist.errors import ModelError, UnknownNameError
 from edgemnist.export.interface import ExportConfig, artifact_specs
 from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.findings import near_chance
 from edgemnist.exports.models import file_model
+from edgemnist.exports.questions import near_chance
 from edgemnist.results.pipeline import ExportResult
 from tests.export.test_origin import Listener
 

@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.vision.synthetic.digits import evaluation_digits
+from benchmarks.vision.synthetic.several import KINDS
+from edgemnist.errors import ImageError
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.images import normalize_digit
-from edgemnist.predict.refusal import assess, verdict
+from edgemnist.predict.refusal import Assessment, assess, verdict
 from tests.conftest import Run
 from tests.serve.service import png, seven
 
@@ -59,6 +62,56 @@ def test_what_is_not_one_digit_is_told(picture: Image.Image, expected: str) -> N
     assert verdict(assess(found), [float(value) for value in probabilities]) == expected
 
 
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_pages_of_digits_are_not_one_digit(kind: str) -> None:
+    """However they are cropped: rulings may run into the edge, and a column may be ten times as high as it is wide."""
+    classifier, rng = Exports.open(reference_directory()).load(), np.random.default_rng(3)
+    said = []
+    for _ in range(20):
+        try:
+            found = normalize_digit(Image.fromarray(KINDS[kind](evaluation_digits(), rng)))
+        except ImageError:
+            continue
+        said.append(verdict(assess(found), classifier.predict_proba(found.image[None])[0].tolist()))
+    # One of a few that stand apart may be all that there is to see.
+    assert said.count("digit") <= 2
+    assert len(said) > 10
+
+
+def ruled_column() -> Image.Image:
+    """Return 17 numbers with rulings around them that run into the edge, as a column is cropped from a form."""
+    picture = Image.new("L", (74, 486), 255)
+    draw = ImageDraw.Draw(picture)
+    for row in range(18):
+        draw.line((0, 4 + 28 * row, 73, 4 + 28 * row), fill=60, width=2)
+    for left in (1, 36, 71):
+        draw.line((left, 0, left, 485), fill=60, width=2)
+    for row, digit in enumerate(evaluation_digits().images[:17]):
+        picture.paste(Image.fromarray(255 - digit).resize((24, 24)), (6, 7 + 28 * row))
+    return picture
+
+
+def test_a_ruled_column_is_several_whatever_the_networks_make_of_its_28_pixels() -> None:
+    found = normalize_digit(ruled_column())
+    assert assess(found).crowded
+    sure = [1.0] + [0.0] * 9
+    assert verdict(assess(found), sure) == "several"
+
+
+def test_what_the_layout_rules_out_is_no_digit_however_sure_the_networks_are() -> None:
+    sure = [1.0] + [0.0] * 9
+    assert verdict(Assessment(likeness=sure), sure) == "digit"
+    assert verdict(Assessment(likeness=sure, crowded=True), sure) == "no-digit"
+    assert verdict(Assessment(likeness=sure, aspect=3), sure) == "several"
+    assert verdict(Assessment(likeness=sure, several=True), sure) == "several"
+
+
+def test_a_digit_between_two_is_a_digit_and_what_the_two_see_differently_is_none() -> None:
+    model = [0.6, 0.4] + [0.0] * 8
+    assert verdict(Assessment(likeness=[0.1, 0.8] + [0.0] * 8), model) == "digit"
+    assert verdict(Assessment(likeness=[0.0, 0.0, 1.0] + [0.0] * 7), model) == "no-digit"
+
+
 def test_few_digits_are_refused_and_hardly_any_are_taken_for_several() -> None:
     digits = evaluation_digits()
     classifier = Exports.open(reference_directory()).load()
@@ -67,7 +120,7 @@ def test_few_digits_are_refused_and_hardly_any_are_taken_for_several() -> None:
         # As somebody would have drawn it: larger, and dark on light.
         picture = Image.fromarray(255 - image).resize((112, 112), Image.Resampling.BICUBIC)
         said.append(verdict(assess(normalize_digit(picture)), [float(value) for value in row]))
-    assert said.count("digit") >= 0.96 * len(said)
+    assert said.count("digit") >= 0.98 * len(said)
     assert said.count("several") <= 0.01 * len(said)
 
 
