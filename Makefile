@@ -4,6 +4,7 @@
 # make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
 # make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
 #                that no test notices; `.venv/bin/mutmut show NAME` shows one
+# make fuzz   100,000 broken inputs for every parser, each in a process with limits of time and memory
 # make lint   style, types and the direction of imports
 # make docs   the book, into site/index.html
 # make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
@@ -22,7 +23,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-fast test-full-data test-mutants test-pi test-native wheels lint docs format setup clean
+.PHONY: demo test test-fast test-full-data test-mutants fuzz test-pi test-native wheels lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -72,6 +73,9 @@ test-mutants: $(STAMP)
 	rm -rf mutants
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz
 
 test-pi: $(STAMP)
 	$(BIN)/python -m pytest -m pi tests/pi

@@ -26,6 +26,7 @@ import msgspec
 
 from edgemnist.agent.durable import hash_file, sync_directory, write_synced
 from edgemnist.errors import StorageError
+from edgemnist.results.base import UNREADABLE
 
 JOURNAL_FILE = ".commit.json"
 TEMPORARY_PREFIX = ".tmp-"
@@ -169,7 +170,7 @@ def _read_journal(directory: Path) -> dict[str, str] | None:
         return None
     try:
         renames = msgspec.json.decode(data, type=dict[str, str])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         renames = {"": ""}
     # The journal moves files, so it must not be able to reach beyond its directory.
     if not all(

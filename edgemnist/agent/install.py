@@ -105,7 +105,7 @@ def find_venv(store: Store, record: BundleRecord) -> str | None:
     """Return the name of an environment that is there and has all that a bundle needs, or None."""
     wanted = needs(record)
     for venv in sorted(store.venvs.iterdir()):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             has = json.loads((venv / COMPLETE_FILE).read_bytes())
             same = all(has[name] == wanted[name] for name in ("package", "python"))
             # A version that did not write down the wheels took none into account but the package's own.
@@ -199,7 +199,7 @@ def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:
     finally:
         os.close(ours)
     report = None
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         report = json.loads(output)
     if not isinstance(report, dict) or "passed" not in report:
         lines = errors.decode(errors="replace").strip().splitlines()

@@ -67,7 +67,7 @@ class Release:
 
     def deployed(self) -> dict[str, Any]:
         """Return what was written down when it was deployed."""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             document = json.loads((self.path / DEPLOYED_FILE).read_bytes())
             if isinstance(document, dict):
                 return document

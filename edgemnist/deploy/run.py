@@ -267,7 +267,7 @@ def read_inventory(path: Path, *, root: str | None = None, ssh_config: Path | No
         inventory = msgspec.toml.decode(text, type=_Inventory)
     except OSError as error:
         raise UsageError(f"The inventory {path} cannot be read: {error.strerror}", hint=hint) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not an inventory of boards: {error}", hint=hint) from error
     return [
         BoardAddress.of(board.host, root=root or board.root or inventory.root, ssh_config=ssh_config)

@@ -22,6 +22,7 @@ from edgemnist.errors import EdgemnistError, MissingDependencyError
 from edgemnist.exports.directory import OUTDATED, Exports
 from edgemnist.exports.golden import ask_one_at_a_time, read_answers
 from edgemnist.exports.manifest import Artifact
+from edgemnist.results.base import UNREADABLE
 from edgemnist.results.boards import Check
 from edgemnist.verify.vote import DRIFT, FLIPS, replay
 
@@ -50,7 +51,7 @@ def _examine_apart(exports: Path, artifact: Artifact, repair: RepairCommands) ->
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     try:
         (found,) = msgspec.json.decode(done.stdout, type=tuple[Check])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return _crashed(artifact, done.returncode, done.stderr, repair)
     return found
 

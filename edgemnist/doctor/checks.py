@@ -26,6 +26,7 @@ from edgemnist.agent.facts import (
     throttle_names,
 )
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.results.base import UNREADABLE
 from edgemnist.results.boards import Check, DoctorResult, Level
 
 
@@ -283,7 +284,7 @@ def examine(
     findings = check_board(facts, probes, repair)
     try:
         findings += [] if printed is None else msgspec.json.decode(printed, type=list[Check])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         crashed = "the self-test crashed", "A runtime does not work here.", "See above."
         findings.append(Check.failure("artifacts", *crashed))
     healthy = worst(findings) is not Level.FAILURE

@@ -18,7 +18,7 @@ import msgspec
 
 from edgemnist.agent.durable import hash_file
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
-from edgemnist.results.base import SCHEMA_VERSION
+from edgemnist.results.base import SCHEMA_VERSION, UNREADABLE
 from edgemnist.results.data import DataIdentity
 from edgemnist.storage import recover
 
@@ -199,7 +199,7 @@ def decode_versioned(kind: type[T], path: Path, data: bytes, *, problem: str, hi
         version = msgspec.json.decode(data, type=_Versioned).schema_version
         if version <= SCHEMA_VERSION:
             return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ManifestError(f"{path} is {problem}: {error}", hint=hint) from error
     raise NewerManifestError(
         f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",

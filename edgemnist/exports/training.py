@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError, DataError, ManifestError
 from edgemnist.exports.manifest import Manifest, read_manifest, read_recorded
-from edgemnist.results.base import Part
+from edgemnist.results.base import UNREADABLE, Part
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images
@@ -87,7 +87,7 @@ def source_of_training(directory: Path) -> Path | None:
 
     None if the model was trained elsewhere, or on the cached or embedded images.
     """
-    with contextlib.suppress(OSError, ManifestError, msgspec.MsgspecError):
+    with contextlib.suppress(OSError, ManifestError, *UNREADABLE):
         source = msgspec.json.decode((directory / SOURCE_FILE).read_bytes(), type=DataSource)
         data = read_manifest(directory).data
         if source.directory is not None and data is not None and data.sha256 == source.sha256:

@@ -20,7 +20,7 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.figures import new_figure, png
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.base import read_result
+from edgemnist.results.base import UNREADABLE, read_result
 from edgemnist.results.bench import BenchResult
 from edgemnist.results.pipeline import FrontierResult, FrontierRow
 from edgemnist.results.train import TrainResult
@@ -123,7 +123,7 @@ def _finished_training(
     try:
         trained = read_result(TrainResult, (directory / TRAINING_FILE).read_bytes())
         model = read_manifest(directory).model
-    except (OSError, msgspec.MsgspecError, ManifestError):
+    except (OSError, ManifestError, *UNREADABLE):
         return None
     parameters = parameters_of(hidden, len(dataset.labels))
     plan = plan_for(config.training(hidden), images=len(dataset.train), parameters=parameters)

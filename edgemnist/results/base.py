@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 SCHEMA_VERSION = 1
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no such document: it decodes text late, and nests no deeper than Python."""
 
 ResultT = TypeVar("ResultT", bound="Result")
 
@@ -26,5 +28,5 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_result(kind: type[ResultT], data: bytes) -> ResultT:
-    """Decode a saved document. Raises `msgspec.MsgspecError` where it is not one of this kind."""
+    """Decode a saved document. Raises one of `UNREADABLE` where it is not one of this kind."""
     return msgspec.json.decode(data, type=kind)

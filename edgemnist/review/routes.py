@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from edgemnist.results.base import Result
+    from edgemnist.results.base import UNREADABLE, Result
     from edgemnist.samples.store import SampleStore
     from edgemnist.serve.config import Limits, ServeConfig
 
@@ -75,7 +75,7 @@ class Review:
                 raise bad_request("A label is sent as JSON", f"Send Content-Type: {JSON}.")
             try:
                 wanted = msgspec.json.decode(await body.read(), type=LabelBody).label
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise bad_request(f"The body is not a label: {error}", 'Send {"label": "7"}.') from error
         samples = self._store.samples()
         before = next((one for one in samples if one.id == number), None)

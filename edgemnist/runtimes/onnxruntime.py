@@ -14,6 +14,7 @@ import numpy as np
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.formats import INPUT_RANGES
+from edgemnist.results.base import UNREADABLE
 from edgemnist.runtimes.files import ONNX, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, decoder, encoder
@@ -138,7 +139,8 @@ def _load(model: bytes, path: Path, threads: int) -> Any:  # noqa: ANN401 - ONNX
         # Nobody to wait for, so nothing to spin for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # To fall back, from the only one to the only one, would be told on stdout, which carries results.
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         # The exceptions of ONNX Runtime have no base class of their own.
         raise ArtifactError(f"{path} cannot be loaded by ONNX Runtime: {_words(error)}") from error
@@ -162,7 +164,7 @@ def decode_labels(stored: str) -> list[str] | None:
     """Return the names of the classes that a file carries under `LABELS_KEY`, or None."""
     try:
         return msgspec.json.decode(stored, type=list[str])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         # Other tools may keep something else under this name.
         return None
 

@@ -29,7 +29,7 @@ class Limits:
 
     max_bytes: int = 16 * 2**20
     """Of a request's body: more than a phone's photograph has."""
-    max_held_bytes: int = 48 * 2**20
+    max_held_bytes: int = 32 * 2**20
     """Of all bodies in memory at once."""
     max_pixels: int = 2**25
     """Of all pictures of a request: 33 megapixels, which take 100 MB as RGB."""

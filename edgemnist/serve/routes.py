@@ -199,6 +199,8 @@ class Endpoints:
     async def page(self, request: Request) -> Response:
         """Return a file of the page."""
         file = self._files[request.url.path]
+        # Whoever opens the page is about to draw.
+        self._drawings.warm_up()
         if request.headers.get("if-none-match") == file.headers["etag"]:
             return Response(status_code=304, headers=file.headers)
         return Response(file.data, headers=file.headers)

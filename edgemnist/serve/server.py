@@ -51,7 +51,6 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
     drawings = Lane("drawings", 1, limits.max_connections, limits, memory)
     pictures = Lane("pictures", limits.concurrency, limits.waiting, limits, memory)
     disk = Threads("disk", 1, limits.waiting)
-    drawings.warm_up()
     files = page_files()
     endpoints = Endpoints(store, limits, metrics, drawings=drawings, pictures=pictures, disk=disk, files=files)
 

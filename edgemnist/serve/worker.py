@@ -30,6 +30,7 @@ from edgemnist.images.decode import FORMATS, declared_pixels, decode_image
 from edgemnist.predict.refusal import Assessment, assess
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import read_page
+from edgemnist.results.base import UNREADABLE
 from edgemnist.results.pictures import ReadResult
 from edgemnist.results.serve import PredictBody
 from edgemnist.runtimes.interface import Classifier, as_images
@@ -286,7 +287,7 @@ def _batch(body: bytes, limit: int) -> list[bytes]:
     """Return the picture files of a JSON body. Raises RefusedError where it is no such body, empty or too long."""
     try:
         images = msgspec.json.decode(body, type=PredictBody).images
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise bad_request(
             f"The body is not the expected JSON: {error}",
             'Send {"images": ["<Base64 of a picture file>"]}.',

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import msgspec
 
+from edgemnist.results.base import UNREADABLE
 from edgemnist.serve import worker
 from edgemnist.serve.limits import Memory
 from edgemnist.serve.refusals import RefusedError, busy, stopping
@@ -36,6 +37,8 @@ SMALL_PIXELS: Final = 2**17
 """Of a picture that is answered in the lane for drawings, within a few milliseconds."""
 EXIT_S: Final = 1.0
 """For a process that was killed."""
+IDLE_S: Final = 60.0
+"""After so long without a picture the processes end: on a small board their memory is needed elsewhere."""
 PATIENCE: Final = 6
 """Seconds for each second of the processor that a picture may take, where others keep it busy."""
 
@@ -118,6 +121,7 @@ class Worker:
         self._limits = limits
         # The service may end while a thread starts its process.
         self._lock = threading.RLock()
+        self._working = threading.Lock()
         self._closed = False
         self._process: ForkServerProcess | None = None
         self._pipe: Connection | None = None
@@ -149,6 +153,14 @@ class Worker:
                 self._process.join(EXIT_S)
             self._process = self._pipe = None
 
+    def rest(self) -> None:
+        """Kill the process, unless it has work again."""
+        if self._working.acquire(blocking=False):
+            try:
+                self.stop()
+            finally:
+                self._working.release()
+
     def do(
         self, job: Job, body: bytearray, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
     ) -> Reply:
@@ -157,6 +169,12 @@ class Worker:
         Raises RefusedError where it takes too long, or ends the process; and NotSmallError where the pictures have more
         than `most_pixels`.
         """
+        with self._working:
+            return self._ask(job, body, call, classifier, memory, most_pixels=most_pixels)
+
+    def _ask(
+        self, job: Job, body: bytearray, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
+    ) -> Reply:
         process, pipe = self.start()
         done = large = elsewhere = False
         try:
@@ -185,7 +203,7 @@ class Worker:
                 # The process of a large picture ends with it: its memory is free before the next one gets it.
                 if large:
                     self.stop()
-        except (EOFError, OSError, msgspec.MsgspecError) as error:
+        except (EOFError, OSError, *UNREADABLE) as error:
             raise self._ended(process) from error
         else:
             if elsewhere:
@@ -229,6 +247,8 @@ class Lane:
         self._own = threading.local()
         self._calls: set[Call] = set()
         self._workers: list[Worker] = []
+        self._idle: asyncio.TimerHandle | None = None
+        self._cold = True
 
     @property
     def jobs(self) -> int:
@@ -243,12 +263,14 @@ class Lane:
         Raises RefusedError where it cannot be done, and NotSmallError where it belongs elsewhere.
         """
         call = Call()
+        self._cold = False
         self._calls.add(call)
         try:
             reply = await self._threads.run(self._do, job, body, call, classifier, most_pixels)
         finally:
             self._calls.discard(call)
             call.cancel()
+            self._rest_later()
         if isinstance(reply, Refusal):
             raise RefusedError(HTTPStatus(reply.status), reply.error, reply.message, reply.hint)
         if not isinstance(reply, Normalized | Page):
@@ -256,8 +278,25 @@ class Lane:
         return reply
 
     def warm_up(self) -> None:
-        """Start a process before the first picture comes."""
-        self._threads.submit(lambda: self._worker().start())
+        """Start a process: a picture is to come."""
+        if self._cold:
+            self._cold = False
+            self._threads.submit(lambda: self._worker().start())
+        self._rest_later()
+
+    def _rest_later(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._rest)
+
+    def _rest(self) -> None:
+        if self.jobs:
+            self._rest_later()
+            return
+        self._cold = True
+        for one in list(self._workers):
+            # To wait for the end of a process is not the event loop's business.
+            self._threads.submit(one.rest)
 
     def _do(self, job: Job, body: bytearray, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
         return self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)

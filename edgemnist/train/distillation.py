@@ -25,6 +25,7 @@ from edgemnist.data.dataset import Split, split_sha256
 from edgemnist.errors import ModelError, TrainingError
 from edgemnist.exports.manifest import sha256
 from edgemnist.progress import Reporter
+from edgemnist.results.base import UNREADABLE
 from edgemnist.runtimes.keras import ZIP_EPOCH, decode_keras_model, model_bytes
 from edgemnist.storage import write_file
 from edgemnist.train.augment import distorted
@@ -253,7 +254,7 @@ def read_teacher(data: bytes, path: Path, record: Mapping[str, str]) -> keras.Mo
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             found = msgspec.json.decode(file.read(RECORD), type=dict[str, str])
-    except (zipfile.BadZipFile, msgspec.MsgspecError) as error:
+    except (zipfile.BadZipFile, *UNREADABLE) as error:
         raise TrainingError(f"{path} is damaged or not a teacher", hint=RETRAIN) from error
     except KeyError as error:
         raise TrainingError(

@@ -27,7 +27,7 @@ from edgemnist.exports.questions import chance_question
 from edgemnist.exports.training import IMAGES_FILE, SOURCE_FILE, DataSource, encode_training_images
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
-from edgemnist.results.base import read_result
+from edgemnist.results.base import UNREADABLE, read_result
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes.keras import model_bytes
 from edgemnist.storage import check_writable, commit_files, recover
@@ -167,7 +167,7 @@ def has_finished_model(exports: Path) -> bool:
         return (exports / MODEL_FILE).exists()
     try:
         trained = read_result(TrainResult, (exports / TRAINING_FILE).read_bytes())
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return True
     return not (trained.interrupted and trained.sha256 == manifest.model.sha256)
 

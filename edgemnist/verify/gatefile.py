@@ -115,7 +115,7 @@ def read_gates(path: Path) -> GateTable:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
             f"{path} is not a gate file: {error}", hint="See what one may say with: edgemnist verify --show-gate"
         ) from error

@@ -1,0 +1,288 @@
+"""What is fuzzed: a parser takes the bytes of one input, and may raise what a user is told as a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import random
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from edgemnist.errors import EdgemnistError
+from tests.fuzz.mutations import broken, broken_json, repacked
+
+OLD: Final = Path(__file__).parents[1] / "exports" / "made_by_0.1.0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parser:
+    """Something that reads what others made."""
+
+    count: int
+    """Inputs of a hundred thousand."""
+    wholes: Callable[[Path], Sequence[bytes]]
+    """Returns unbroken input, which is then broken; the directory is for whoever needs files."""
+    parse: Callable[[bytes, Path], object]
+    """Reads one input; the path names a file of its own."""
+    mutate: Callable[[bytes, random.Random], bytes] = broken
+    told: tuple[type[BaseException], ...] = field(default=(EdgemnistError,))
+    """What it may raise: sentences, and what its only callers make sentences of."""
+
+
+def files(*names: str) -> Callable[[Path], Sequence[bytes]]:
+    """Return what reads files of an old export directory."""
+    return lambda _: [(OLD / name).read_bytes() for name in names]
+
+
+def _loaded(runtime: str) -> Callable[[bytes, Path], object]:
+    def parse(data: bytes, path: Path) -> object:
+        import edgemnist
+
+        suffix = ".onnx" if runtime == "onnxruntime" else ".tflite"
+        file = path.with_suffix(suffix)
+        file.write_bytes(data)
+        return edgemnist.load(file, runtime=runtime)
+
+    return parse
+
+
+def _contents(data: bytes, path: Path) -> object:
+    """Read a Keras file as the child does that every such file is read by; what it raises are words of the answer."""
+    from edgemnist.runtimes.untrusted import _read
+
+    path.write_bytes(data)
+    with contextlib.suppress(Exception):
+        _read(path)
+    return None
+
+
+def _hdf5(_: Path) -> Sequence[bytes]:
+    with zipfile.ZipFile(OLD / "model.keras") as archive:
+        return [archive.read("model.weights.h5")]
+
+
+def _hdf5_pairs(whole: bytes, rng: random.Random) -> bytes:
+    """Change two bytes of what says where everything is: superblock, heaps, object headers."""
+    data = bytearray(whole)
+    at = rng.randrange(min(len(data), 4096))
+    for place in (at, min(len(data) - 1, at + rng.choice((1, 2, 4, 8, rng.randrange(2048))))):
+        data[place] = rng.choice((0, 1, 255, rng.randrange(256)))
+    return bytes(data)
+
+
+def _manifest(data: bytes, path: Path) -> object:
+    from edgemnist.exports.manifest import _decode
+
+    return _decode(path, data)
+
+
+def _finding(name: str) -> Callable[[bytes, Path], object]:
+    def parse(data: bytes, path: Path) -> object:
+        from edgemnist.exports.findings import read_saved
+        from edgemnist.results.bench import BenchResult, ScenariosResult
+        from edgemnist.results.train import TrainResult
+        from edgemnist.results.verify import VerifyResult
+
+        kinds: dict[str, Any] = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult}
+        path.write_bytes(data)
+        return read_saved(path, kinds.get(name, ScenariosResult), hint="")
+
+    return parse
+
+
+def _golden(data: bytes, path: Path) -> object:
+    from edgemnist.exports.golden import decode_golden
+
+    del path
+    return decode_golden(data)
+
+
+def _answers(data: bytes, path: Path) -> object:
+    from edgemnist.exports.answers import decode_answers
+
+    del path
+    return decode_answers(data)
+
+
+def _small_golden(_: Path) -> Sequence[bytes]:
+    import dataclasses
+
+    from edgemnist.exports.directory import Exports
+
+    whole = Exports.open(OLD).read_golden()
+    few = {name: getattr(whole, name)[:20] for name in ("images", "labels", "probabilities")}
+    return [dataclasses.replace(whole, **few).encode()]
+
+
+def _small_answers(_: Path) -> Sequence[bytes]:
+    from edgemnist.exports.answers import encode_answers
+
+    return [encode_answers({"0" * 64: np.ones((20, 10), np.float32), "1" * 64: np.ones((20, 10), np.float32)})]
+
+
+def _picture_files(_: Path) -> Sequence[bytes]:
+    rng = np.random.default_rng(0)
+    drawn = Image.fromarray(rng.integers(0, 255, (20, 24), dtype=np.uint8)).resize((72, 60))
+    saved = []
+    for kind, mode, options in (
+        ("PNG", "L", {}), ("PNG", "RGBA", {}), ("PNG", "P", {}), ("JPEG", "RGB", {}),
+        ("JPEG", "L", {"progressive": True}),
+        ("BMP", "RGB", {}), ("GIF", "P", {}), ("WEBP", "RGB", {}), ("WEBP", "RGBA", {"lossless": True}),
+        ("TIFF", "RGB", {}), ("TIFF", "L", {"compression": "tiff_lzw"}), ("TIFF", "1", {"compression": "group4"}),
+        ("PPM", "RGB", {}),
+    ):  # fmt: skip
+        stream = io.BytesIO()
+        drawn.convert(mode).save(stream, kind, **options)
+        saved.append(stream.getvalue())
+    return saved
+
+
+def _picture(data: bytes, path: Path) -> object:
+    from edgemnist.images import normalize_digit
+    from edgemnist.images.decode import decode_image
+
+    return normalize_digit(decode_image(io.BytesIO(data), path.name))
+
+
+def _idx_files(_: Path) -> Sequence[bytes]:
+    import gzip
+
+    from edgemnist.data.idx import encode_idx
+
+    images, labels = encode_idx(np.ones((5, 28, 28), np.uint8)), encode_idx(np.arange(5, dtype=np.uint8))
+    return [images, labels, gzip.compress(images, mtime=0), gzip.compress(labels, mtime=0)]
+
+
+def _idx(data: bytes, path: Path) -> object:
+    from edgemnist.data.idx import decode_images, decode_labels
+    from edgemnist.errors import DataError
+
+    with contextlib.suppress(DataError):
+        decode_images(data, path.name)
+    return decode_labels(data, path.name)
+
+
+def _bundles(directory: Path) -> Sequence[bytes]:
+    from edgemnist.agent.archive import write_contents
+
+    file = directory / "whole.zip"
+    with file.open("wb") as target:
+        write_contents(target, {"bundle.json": b"{}", "exports/manifest.json": b"{}" * 40, "a/b.tflite": bytes(900)})
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", b"0" * 4000)
+    return [file.read_bytes(), stream.getvalue()]
+
+
+def _bundle(data: bytes, path: Path) -> object:
+    from edgemnist.agent.archive import Archive
+
+    path.write_bytes(data)
+    with Archive(path) as archive:
+        for name in archive.names():
+            archive.read(name, most=1 << 20)
+        return archive.check_encoding()
+
+
+def _gates(_: Path) -> Sequence[bytes]:
+    from edgemnist.verify.gatefile import GateTable, gate_toml
+
+    return [gate_toml(GateTable()).encode(), b"settled_images = 0\n[int8]\nmax_flips_percent = 0.1\n"]
+
+
+def _gate(data: bytes, path: Path) -> object:
+    from edgemnist.verify.gatefile import read_gates
+
+    path.write_bytes(data)
+    return read_gates(path)
+
+
+def _broken_toml(whole: bytes, rng: random.Random) -> bytes:
+    return b"a = " + b"[" * rng.choice((1000, 100_000)) if rng.random() < 0.01 else broken(whole, rng)
+
+
+def _board_answers(_: Path) -> Sequence[bytes]:
+    documents: list[dict[str, Any]] = [
+        {"process": 17}, {"step": "copying"}, {"error": {"kind": "deploy", "message": "no", "hint": ""}},
+        {"result": {"release": "a", "previous": None, "files": 3, "facts": {"cpu": "x", "python": "3.9"}}},
+        {"releases": [{"name": "a", "active": True, "whole": True, "reason": ""}], "service": None, "root": "/opt"},
+    ]  # fmt: skip
+    return [json.dumps(one).encode() for one in documents]
+
+
+def _board_answer(data: bytes, path: Path) -> object:
+    from edgemnist.deploy import answers
+
+    found: list[object] = []
+    kinds = (answers.Line, answers.Prepared, answers.Applied, answers.RolledBack, answers.Listed, answers.Ran)
+    for kind in kinds:
+        with contextlib.suppress(EdgemnistError):
+            found.append(answers.decode(path.name, data, kind))
+    with contextlib.suppress(ValueError, RecursionError):
+        document = json.loads(data)
+        for kind in kinds:
+            with contextlib.suppress(EdgemnistError):
+                found.append(answers.convert(path.name, document, kind))
+    return answers.clean(data.decode(errors="replace"), most=200)
+
+
+def _image_lists(_: Path) -> Sequence[bytes]:
+    return [json.dumps([[0, 255, 0.5] * 9 + [1]] * 28).encode(), json.dumps([[[0] * 28] * 28] * 2).encode()]
+
+
+def _images(data: bytes, path: Path) -> object:
+    from edgemnist.runtimes.interface import as_images
+
+    del path
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return as_images(document)
+
+
+PARSERS: Final[Mapping[str, Parser]] = {
+    "tflite, integer reference": Parser(count=6000, wholes=files("tflite-int8.tflite"), parse=_loaded("integer")),
+    "tflite, LiteRT": Parser(
+        count=1500, wholes=files("tflite-int8.tflite", "tflite-float32.tflite"), parse=_loaded("litert")
+    ),
+    "onnx": Parser(count=1500, wholes=files("onnx-float32.onnx"), parse=_loaded("onnxruntime")),
+    "keras": Parser(count=2000, wholes=files("model.keras"), parse=_contents, mutate=repacked),
+    "h5, two bytes": Parser(count=4000, wholes=_hdf5, parse=_contents, mutate=_hdf5_pairs),
+    "h5": Parser(count=2000, wholes=_hdf5, parse=_contents),
+    "golden pack": Parser(count=4000, wholes=_small_golden, parse=_golden, mutate=repacked),
+    "answers": Parser(count=4000, wholes=_small_answers, parse=_answers, mutate=repacked),
+    "manifest": Parser(count=12_000, wholes=files("manifest.json"), parse=_manifest, mutate=broken_json),
+    **{
+        f"{name}.json": Parser(count=5000, wholes=files(f"{name}.json"), parse=_finding(name), mutate=broken_json)
+        for name in ("verify", "bench", "training", "scenarios")
+    },
+    "pictures": Parser(count=12_000, wholes=_picture_files, parse=_picture),
+    "IDX": Parser(count=8000, wholes=_idx_files, parse=_idx),
+    "bundles": Parser(count=5000, wholes=_bundles, parse=_bundle),
+    "gate files": Parser(count=5000, wholes=_gates, parse=_gate, mutate=_broken_toml),
+    "boards' answers": Parser(count=8000, wholes=_board_answers, parse=_board_answer, mutate=broken_json),
+    "images": Parser(
+        count=3500, wholes=_image_lists, parse=_images, mutate=broken_json, told=(EdgemnistError, ValueError)
+    ),
+}
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """Give a directory in memory, where there is one."""
+    memory = Path("/dev/shm")
+    directory = Path(tempfile.mkdtemp(prefix="edgemnist-fuzz-", dir=memory if memory.is_dir() else None))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

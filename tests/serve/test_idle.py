@@ -1,0 +1,80 @@
+"""A service that nobody asks takes no more memory than its model: the processes for pictures come and go with them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import pytest
+
+from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.runtimes.interface import Classifier
+from edgemnist.serve import workers
+from edgemnist.serve.config import Limits
+from edgemnist.serve.limits import Memory
+from edgemnist.serve.worker import Normalized, PictureLimits, PredictJob
+from edgemnist.serve.workers import Lane
+from tests.serve.service import png, serving, seven
+
+PATIENCE_S = 60
+
+
+def comes_true(claim: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE_S
+    while not (true := claim()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return true
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_processes_for_pictures_start_when_the_page_is_opened_or_a_picture_comes(*, opened: bool) -> None:
+    with serving(reference_directory()) as service:
+        assert service.ask("/healthz").status == 200
+        assert len(service.processes()) == 1
+        assert service.memory() < 60e6
+        answer = service.ask("/") if opened else service.ask("/v1/predict", png(seven()))
+        assert answer.status == 200
+        assert comes_true(lambda: len(service.processes()) > 1)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Exports.open(reference_directory()).load()
+
+
+def test_an_idle_process_ends_and_comes_back_with_the_next_picture(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "IDLE_S", 0.05)
+    limits = Limits()
+    lane = Lane("drawings", 1, 4, limits, Memory(limits.decoded_bytes))
+    job = PredictJob(batch=False, digits=True)
+
+    async def play() -> None:
+        for _ in range(2):
+            found = await lane.run(job, bytearray(png(seven())), classifier)
+            assert isinstance(found, Normalized)
+            (worker,) = lane._workers
+            process = worker._process
+            assert process is not None
+            await asyncio.to_thread(process.join, PATIENCE_S)
+            assert not process.is_alive()
+
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(asyncio.wait_for(play(), PATIENCE_S))
+    lane.close(5)
+
+
+def test_a_process_at_work_does_not_rest() -> None:
+    worker = workers.Worker(
+        PictureLimits(max_pixels=1000, decoded_bytes=10**6, max_images=1, cpu_s=1),
+    )
+    process, _ = worker.start()
+    with worker._working:
+        worker.rest()
+        assert process.is_alive()
+    worker.rest()
+    assert not process.is_alive()
+    worker.stop(for_good=True)
