@@ -119,7 +119,8 @@ class IntegerClassifier(ChunkedClassifier):
         data = read_model(path, TFLITE)
         try:
             return cls(read_graph(data), path, labels=labels, input_range=input_range, rounding=rounding)
-        except ValueError as error:
+        except (ValueError, LookupError, ArithmeticError) as error:
+            # Whatever a graph makes of its computation that refers to tensors which it does not have.
             raise ArtifactError(
                 f"{path} cannot be computed in integers: {error}",
                 hint="The integer runtime takes full-int8 TFLite files of dense layers, such as tflite-int8.",

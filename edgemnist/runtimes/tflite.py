@@ -89,7 +89,10 @@ def _number(code: str, data: bytes, position: int) -> int | float:
     # struct takes a negative offset for one from the end, which would read something else without a word.
     if position < 0:
         raise ValueError("an offset points before the start of the file")
-    value: int | float = struct.unpack_from(code, data, position)[0]
+    try:
+        value: int | float = struct.unpack_from(code, data, position)[0]
+    except struct.error:
+        raise ValueError("an offset points beyond the end of the file") from None
     return value
 
 
@@ -215,7 +218,7 @@ def read_graph(data: bytes) -> Graph:
             inputs=_indices(subgraph, 1),
             outputs=_indices(subgraph, 2),
         )
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except (IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"the flatbuffer is damaged ({error})") from error
 
 

@@ -15,6 +15,7 @@ import pytest
 from edgemnist.errors import ModelError
 from edgemnist.export.model import read_source
 from edgemnist.runtimes.untrusted import check_contents
+from tests.fuzz.parsers import PARSERS
 
 
 @pytest.fixture
@@ -69,3 +70,16 @@ def test_no_damage_of_two_bytes_hangs_or_is_a_traceback(whole: Path) -> None:
             broken[rng.randrange(min(len(data), 8000))] ^= 1 << rng.randrange(8)
         (whole / "broken.h5").write_bytes(broken)
         assert "Traceback" not in check_contents(whole / "broken.h5")
+
+
+def test_two_bytes_that_make_the_hdf5_library_turn_for_ever_are_found_out_by_the_processors_time(
+    tmp_path: Path,
+) -> None:
+    """As the fuzzing found them: three of 4,000 pairs."""
+    parser = PARSERS["h5, two bytes"]
+    (whole,) = parser.wholes(tmp_path)
+    for index in (2191, 2719, 3179):
+        rng = random.Random(f"1 h5, two bytes {index}")
+        (tmp_path / "endless.h5").write_bytes(parser.mutate(rng.choice([whole]), rng))
+        said = check_contents(tmp_path / "endless.h5", timeout=600)
+        assert said == "it is damaged: its contents cannot be read in any time"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from edgemnist.runtimes import load
 from edgemnist.runtimes.integer import IntegerClassifier
 from edgemnist.runtimes.tflite import read_graph
 from tests.conftest import MNIST, REPOSITORY, Run
+from tests.fuzz.parsers import PARSERS
 
 ODD = ("per-channel", "per-tensor", "uint8", "logits", "fused")
 
@@ -155,3 +157,13 @@ def test_predict_reads_a_digit_without_any_runtime(edgemnist: Run, tmp_path: Pat
     assert f"evaluation image 0: {label}" in done.stdout
     assert "integer" in done.stdout
     assert edgemnist(*options, "tflite-int8@litert", env=environment).returncode != 0
+
+
+def test_a_graph_that_refers_to_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    """As the fuzzing found: an operator without inputs, a tensor without a shape, an offset beyond the end."""
+    parser = PARSERS["tflite, integer reference"]
+    (whole,) = parser.wholes(tmp_path)
+    for index in (365, 668, 857, 1462, 1656):
+        rng = random.Random(f"1 tflite, integer reference {index}")
+        with pytest.raises(ArtifactError):
+            parser.parse(parser.mutate(rng.choice([whole]), rng), tmp_path / "input")
