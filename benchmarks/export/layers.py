@@ -22,10 +22,9 @@ import numpy as np
 from edgemnist.data.dataset import Dataset
 from edgemnist.data.sources import find_dataset
 from edgemnist.errors import EdgemnistError
-from edgemnist.export.interface import ExportConfig
+from edgemnist.export.interface import ExportConfig, artifact_specs
 from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
-from edgemnist.formats import artifact_names
 
 FURTHEST = 1e-4
 IMAGES = 50
@@ -291,6 +290,11 @@ def build(inner: Callable[[], list[Any]], seed: int = 0) -> Any:  # noqa: ANN401
     return keras.Model(source, keras.layers.Dense(10, activation="softmax", name="scores")(values))
 
 
+def columns() -> list[str]:
+    """Return the artifacts that are made unasked."""
+    return [target.name for target in artifact_specs()]
+
+
 def outcome(model: Any, dataset: Dataset, directory: Path) -> dict[str, str]:  # noqa: ANN401
     """Export a model to everything, and return `yes` or the reason for each artifact, by its name."""
     path = directory / "layer.keras"
@@ -299,7 +303,7 @@ def outcome(model: Any, dataset: Dataset, directory: Path) -> dict[str, str]:  #
     try:
         result = export_model(config, dataset, directory / "exports")
     except EdgemnistError as error:
-        return dict.fromkeys(artifact_names(), error.message.replace(str(path), "the model"))
+        return dict.fromkeys(columns(), error.message.replace(str(path), "the model"))
     found = {one.name: one.reason.replace(str(path), "the model") for one in result.refused}
     exports = Exports.open(directory / "exports")
     golden = exports.read_golden()
@@ -317,7 +321,7 @@ def main() -> None:
     parser.add_argument("--row", action="append", help="measure this one only; repeatable")
     given = parser.parse_args()
     target = given.file
-    dataset, names, wanted = find_dataset(download=False), artifact_names(), families()
+    dataset, names, wanted = find_dataset(download=False), columns(), families()
     known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     rows: dict[str, dict[str, str]] = {family: known[family] for family in wanted if family in known}
     for family in given.row or wanted:

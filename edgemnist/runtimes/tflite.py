@@ -156,7 +156,12 @@ class Tensor:
         return self.content.size > 0
 
     def values(self) -> npt.NDArray[np.generic]:
-        """Return a constant's values as they are stored, in its shape; int4 as int8."""
+        """Return a constant's values as they are stored, in its shape; int4 as int8.
+
+        Raises ValueError where its type is not known here, or its bytes do not fill its shape.
+        """
+        if self.dtype not in TYPES.values():
+            raise ValueError(f"the tensor {self.name!r} is of {self.dtype}, which is not known")
         if self.dtype != "int4":
             return self.content.view(np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
         # Two's complement in 4 bits, the first of a pair in the low half: shifted up and down again for the sign.
