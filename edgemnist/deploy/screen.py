@@ -13,15 +13,7 @@ from rich.text import Text
 
 from edgemnist.console.tables import fault_line, table
 from edgemnist.console.terminal import err
-from edgemnist.results.boards import (
-    DEPLOYED,
-    FAILED,
-    SKIPPED,
-    UNCHANGED,
-    BoardResult,
-    DeployResult,
-    labels,
-)
+from edgemnist.results.boards import DEPLOYED, FAILED, SKIPPED, UNCHANGED, BoardResult, DeployResult, labels
 
 _COLOURS = {DEPLOYED: "green", UNCHANGED: "green", FAILED: "bold red", SKIPPED: "yellow"}
 
@@ -57,6 +49,8 @@ def deploy_page(result: DeployResult) -> RenderableType:
     page = table("board", "", "release", "before", "seconds", "self-test",
                  left=["", "release", "before"], prose=["self-test"])  # fmt: skip
     names = labels([(board.host, board.root) for board in result.boards])
+    faults: list[Text] = []
+    warnings: list[Text] = []
     for name, board in zip(names, result.boards, strict=True):
         colour = _COLOURS[board.status]
         page.add_row(
@@ -67,16 +61,11 @@ def deploy_page(result: DeployResult) -> RenderableType:
             f"{board.seconds:.1f}",
             _selftest(board),
         )
-    faults = [
-        fault_line(name, board.host, board.fault)
-        for name, board in zip(names, result.boards, strict=True)
-        if board.fault is not None
-    ]
-    warnings = [
-        Text.assemble((f"{name}: ", "yellow"), f"{finding.name} {finding.value}. {finding.meaning}")
-        for name, board in zip(names, result.boards, strict=True)
-        for finding in board.findings
-    ]
+        faults += [] if board.fault is None else [fault_line(name, board.host, board.fault)]
+        warnings += [
+            Text.assemble((f"{name}: ", "yellow"), f"{finding.name} {finding.value}. {finding.meaning}")
+            for finding in board.findings
+        ]
     return Group(page, *faults, *warnings)
 
 
