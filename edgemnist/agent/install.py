@@ -128,7 +128,10 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
             write_synced(wheels / file.path[len(WHEELS) :], archive.read(file.path))
     pins = wheels / "constraints.txt"
     write_synced(pins, "\n".join(record.constraints).encode())
-    venv = _free_name(store.venvs, venv_key(record))
+    key = venv_key(record)
+    # One of the same needs that was changed since may still serve.
+    names = itertools.chain([key], (f"{key}-{number}" for number in itertools.count(2)))
+    venv = next(store.venvs / name for name in names if not os.path.lexists(store.venvs / name))
     _run(
         [sys.executable, "-m", "venv", str(venv)],
         "The virtual environment cannot be created",
@@ -152,12 +155,6 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
 def with_extras(package: Path, extras: Sequence[str]) -> str:
     """Return a wheel as a requirement: pip takes no empty brackets."""
     return f"{package}[{','.join(extras)}]" if extras else str(package)
-
-
-def _free_name(venvs: Path, key: str) -> Path:
-    """Return where to install: one of the same needs that was changed since may still serve."""
-    names = itertools.chain([key], (f"{key}-{number}" for number in itertools.count(2)))
-    return next(venvs / name for name in names if not os.path.lexists(venvs / name))
 
 
 def _run(command: list[str], failure: str, hint: str) -> None:

@@ -81,7 +81,10 @@ class BoardService:
                 body = response.read(_MOST_BYTES + 1)
                 # What is missing raises nothing where only a part was asked for.
                 missing = len(body) <= _MOST_BYTES and getattr(response, "length", None)
-            document = _json(body)
+            document = None
+            # A service may answer what is not JSON, too.
+            with contextlib.suppress(ValueError):
+                document = json.loads(body)
         except urllib.error.HTTPError as error:
             return f"{self.health} answers {error.code}"
         except Exception as error:  # noqa: BLE001 - whatever a broken answer makes of the library, the service is not healthy
@@ -93,16 +96,6 @@ class BoardService:
         if isinstance(document, dict) and document.get("release", release) != release:
             return f"{self.health} still answers from release {str(document['release'])[:_MOST_CHARACTERS]}"
         return ""
-
-
-def _json(body: bytes) -> Any:  # noqa: ANN401 - any document
-    """Return the document, or None for what is not JSON, which a service may answer as well.
-
-    Raises RecursionError for one that is nested so deeply that nobody can read it.
-    """
-    with contextlib.suppress(ValueError):
-        return json.loads(body)
-    return None
 
 
 def find_service(settings: Path) -> BoardService:

@@ -66,7 +66,7 @@ def deploy(
     from edgemnist.console import show
     from edgemnist.console.terminal import show_interrupted
     from edgemnist.deploy.run import DeployConfig, FleetConfig, deploy_fleet, open_bundle, read_inventory
-    from edgemnist.deploy.screen import FleetTable, deploy_page
+    from edgemnist.deploy.screen import deploy_page, fleet_table
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.results.boards import labels
 
@@ -77,8 +77,8 @@ def deploy(
     config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries, allow_downgrade=allow_downgrade)
     fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
     checked = open_bundle(bundle)
-    with FleetTable(labels([(target.host.name, target.root) for target in targets])) as table:
-        result = deploy_fleet(targets, checked, config, fleet, table.step)
+    with fleet_table(labels([(target.host.name, target.root) for target in targets])) as step:
+        result = deploy_fleet(targets, checked, config, fleet, step)
     show(result, lambda: deploy_page(result), json=json)
     if result.interrupted:
         show_interrupted()

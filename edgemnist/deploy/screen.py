@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -13,52 +13,35 @@ from rich.text import Text
 
 from edgemnist.console.tables import fault_line, table
 from edgemnist.console.terminal import err
-from edgemnist.results.boards import (
-    DEPLOYED,
-    FAILED,
-    SKIPPED,
-    UNCHANGED,
-    BoardResult,
-    DeployResult,
-    labels,
-)
+from edgemnist.results.boards import DEPLOYED, FAILED, SKIPPED, UNCHANGED, BoardResult, DeployResult, labels
 
 _COLOURS = {DEPLOYED: "green", UNCHANGED: "green", FAILED: "bold red", SKIPPED: "yellow"}
 
 
-class FleetTable:
-    """What each board is doing: a table on a terminal, lines elsewhere. Used in a `with` statement."""
+@contextlib.contextmanager
+def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
+    """Show what each board is doing: in a table on a terminal, in lines elsewhere.
 
-    def __init__(self, boards: Sequence[str]) -> None:
-        self._steps = dict.fromkeys(boards, "waiting")
-        self._lock = threading.Lock()
-        self._live = Live(console=err(), transient=True, auto_refresh=False) if err().is_terminal else None
+    Gives what is called, from several threads, with a board and the step that begins there.
+    """
+    console = err()
+    steps = dict.fromkeys(boards, "waiting")
+    lock = threading.Lock()
+    live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
 
-    def __enter__(self) -> FleetTable:  # noqa: PYI034 - nobody derives from it
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def step(self, board: str, step: str) -> None:
-        """Show the step that begins on a board; called from several threads."""
-        with self._lock:
-            self._steps[board] = step
-            if self._live is None:
-                err().print(f"{escape(board)}: {escape(step)}")
+    def show(board: str, step: str) -> None:
+        with lock:
+            steps[board] = step
+            if live is None:
+                console.print(f"{escape(board)}: {escape(step)}")
                 return
-            self._live.update(self._draw(), refresh=True)
+            page = table("board", "", left=[""])
+            for name, doing in steps.items():
+                page.add_row(escape(name), f"[{_COLOURS.get(doing, 'cyan')}]{escape(doing)}[/]")
+            live.update(page, refresh=True)
 
-    def _draw(self) -> RenderableType:
-        page = table("board", "", left=[""])
-        for board, step in self._steps.items():
-            page.add_row(escape(board), f"[{_COLOURS.get(step, 'cyan')}]{escape(step)}[/]")
-        return page
+    with live or contextlib.nullcontext():
+        yield show
 
 
 def deploy_page(result: DeployResult) -> RenderableType:
@@ -66,6 +49,8 @@ def deploy_page(result: DeployResult) -> RenderableType:
     page = table("board", "", "release", "before", "seconds", "self-test",
                  left=["", "release", "before"], prose=["self-test"])  # fmt: skip
     names = labels([(board.host, board.root) for board in result.boards])
+    faults: list[Text] = []
+    warnings: list[Text] = []
     for name, board in zip(names, result.boards, strict=True):
         colour = _COLOURS[board.status]
         page.add_row(
@@ -76,16 +61,11 @@ def deploy_page(result: DeployResult) -> RenderableType:
             f"{board.seconds:.1f}",
             _selftest(board),
         )
-    faults = [
-        fault_line(name, board.host, board.fault)
-        for name, board in zip(names, result.boards, strict=True)
-        if board.fault is not None
-    ]
-    warnings = [
-        Text.assemble((f"{name}: ", "yellow"), f"{finding.name} {finding.value}. {finding.meaning}")
-        for name, board in zip(names, result.boards, strict=True)
-        for finding in board.findings
-    ]
+        faults += [] if board.fault is None else [fault_line(name, board.host, board.fault)]
+        warnings += [
+            Text.assemble((f"{name}: ", "yellow"), f"{finding.name} {finding.value}. {finding.meaning}")
+            for finding in board.findings
+        ]
     return Group(page, *faults, *warnings)
 
 

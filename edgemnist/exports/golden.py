@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 import numpy as np
@@ -147,25 +147,23 @@ def _damage_told(what: str = "The golden pack") -> Iterator[None]:
         raise ArtifactError(f"{what} is damaged: {error}", hint=_AGAIN) from error
 
 
-class _Header(NamedTuple):
-    """What an array file says before its values."""
-
-    shape: tuple[int, ...]
-    fortran_order: bool
-    dtype: np.dtype[Any]
+_Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
+"""What an array file says before its values: shape, whether columns come first, and type."""
 
 
 def _header(member: IO[bytes]) -> _Header:
     if (version := np.lib.format.read_magic(member)) != (1, 0):
         raise ValueError(f"its images use version {version} of NumPy's array format")
-    return _Header(*np.lib.format.read_array_header_1_0(member))
+    header: _Header = np.lib.format.read_array_header_1_0(member)
+    return header
 
 
 def _inconsistency(golden: Golden, images: _Header) -> str:
     """Return what is wrong with the arrays, or nothing."""
     count, classes = len(golden.labels), len(golden.class_labels)
     if images != ((count, IMAGE_SIDE, IMAGE_SIDE), False, np.dtype(np.uint8)):
-        return f"its images are {images.dtype} {list(images.shape)} for {count} labels"
+        shape, _, dtype = images
+        return f"its images are {dtype} {list(shape)} for {count} labels"
     if golden.probabilities.dtype != np.float32 or golden.probabilities.shape != (count, classes):
         found = f"{golden.probabilities.dtype} {list(golden.probabilities.shape)}"
         return f"its probabilities are {found} for {count} images and {classes} classes"

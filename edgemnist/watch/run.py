@@ -160,7 +160,8 @@ def watch(
 def _reading(
     frame: Frame, result: ReadResult, numbers: list[WatchNumber], *, taken_up: float, dropped: int, skipped: int
 ) -> WatchReading:
-    times = result.milliseconds
+    wait, total = (1e3 * (moment - frame.arrived) for moment in (taken_up, time.time()))
+    times = {"wait": wait, **msgspec.structs.asdict(result.milliseconds), "total": total}
     return WatchReading(
         timestamp=datetime.fromtimestamp(frame.arrived, UTC).isoformat(timespec="milliseconds"),
         source=frame.source,
@@ -171,14 +172,7 @@ def _reading(
         confidence=min((number.confidence for number in numbers), default=None),
         dropped=dropped,
         skipped=skipped,
-        milliseconds=WatchTimes(
-            wait=round((taken_up - frame.arrived) * 1e3, 3),
-            find=round(times.find, 3),
-            normalize=round(times.normalize, 3),
-            classify=round(times.classify, 3),
-            arrange=round(times.arrange, 3),
-            total=round((time.time() - frame.arrived) * 1e3, 3),
-        ),
+        milliseconds=WatchTimes(**{stage: round(spent, 3) for stage, spent in times.items()}),
     )
 
 

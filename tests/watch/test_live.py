@@ -61,7 +61,7 @@ def test_a_stream_that_goes_away_is_told_of_and_opened_again(classifier: Classif
     with camera, Watcher(camera.url, classifier, config) as watcher:
         watcher.wait(lambda: watcher.texts() == ["314"])
         camera.__exit__(None, None, None)
-        watcher.wait(lambda: any("gives no picture; it is tried again" in told for told in watcher.notices.told))
+        watcher.wait(lambda: any("gives no picture; trying again" in told for told in watcher.notices.told))
         camera.frame = show("2718")
         camera.__enter__()
         watcher.wait(lambda: watcher.texts() == ["314", "2718"])
