@@ -24,7 +24,9 @@ _SAMPLES = 1000
 
 
 def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: float | None = None) -> SelfTestResult:
-    """Test every artifact of an export directory, and keep the verification there for `predict` to choose by.
+    """Test every artifact of an export directory in every installed runtime.
+
+    The verification is kept there, for `predict` to choose by.
 
     Raises what `verify` and `bench` raise; an artifact whose runtime is not installed is an error here.
     """
@@ -35,6 +37,8 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
 
     opened = Exports.open(exports)
     names = [artifact.name for artifact in opened.manifest.artifacts]
+    # Each artifact has to answer, and every other runtime that the bundle brought along, such as the native engine.
+    names += [model.name for model in opened.select() if model.name not in names]
     verified = verify(opened, names)
     opened.findings.save_verification(verified)
     reasons = [f"{parity.name}: {reason}" for parity in verified.artifacts for reason in parity.reasons]

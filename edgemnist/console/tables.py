@@ -95,6 +95,14 @@ def kilobytes(count: int) -> str:
     return f"{count / 1000:,.0f} KB"
 
 
+def footprint(name: str, flash_bytes: int, ram_bytes: int) -> str:
+    """Return what a C artifact takes of a microcontroller, as a sentence."""
+    return (
+        f"{name} takes at most {flash_bytes:,} bytes of flash and {ram_bytes:,} bytes of RAM on a Cortex-M, "
+        "without the stack."
+    )
+
+
 def microseconds(value: float | None) -> str:
     """Return a latency with three figures: `6.05 µs`, `352 µs`, `35.1 ms`; a dash where it is not known."""
     if value is None:

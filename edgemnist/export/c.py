@@ -11,8 +11,8 @@ from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.export.interface import Exported
 from edgemnist.export.projects import HEADER
 from edgemnist.export.tflite import TFLiteExporter
-from edgemnist.exports.manifest import TensorSpec, sha256
-from edgemnist.native.amalgamation import Origin, c_source, describe
+from edgemnist.exports.manifest import Footprint, TensorSpec, sha256
+from edgemnist.native.amalgamation import ENGINE_BYTES, Origin, c_source, describe
 from edgemnist.native.build import find_compiler
 from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes.integer import chain
@@ -84,5 +84,9 @@ class CExporter(NetworkExporter):
             data=data,
             input=IMAGE,
             output=score_tensor(described.classes, described.scale, described.zero_point),
+            footprint=Footprint(
+                flash_bytes=described.data_bytes + ENGINE_BYTES,
+                ram_bytes=described.memory_bytes,
+            ),
             companions={HEADER: described.header.encode()},
         )

@@ -139,7 +139,7 @@ def export_page(result: ExportResult) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import kilobytes, table
+    from edgemnist.console.tables import footprint, kilobytes, table
 
     page = table("artifact", "size", "SHA-256", "file", left=["SHA-256"], prose=["file"])
     for artifact in result.artifacts:
@@ -150,5 +150,10 @@ def export_page(result: ExportResult) -> RenderableType:
         for one in result.refused:
             refused.add_row(one.name, one.reason)
         lines.append(refused)
+    lines += [
+        Text(footprint(one.name, one.flash_bytes, one.ram_bytes))
+        for one in result.artifacts
+        if one.flash_bytes is not None and one.ram_bytes is not None
+    ]
     lines.append(Text(f"Golden pack of {result.golden_images:,} images: {result.golden}"))
     return Group(*lines)

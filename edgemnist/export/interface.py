@@ -19,7 +19,7 @@ from edgemnist.errors import (
     temporary_files_failed,
 )
 from edgemnist.export.model import KerasSource
-from edgemnist.exports.manifest import TensorSpec
+from edgemnist.exports.manifest import Footprint, TensorSpec
 from edgemnist.formats import FORMATS, INPUT_RANGES, file_name
 
 _PLACE: Final = re.compile(
@@ -53,6 +53,8 @@ class Exported:
     """The contents of the file."""
     input: TensorSpec
     output: TensorSpec
+    footprint: Footprint | None = None
+    """What it takes of a microcontroller; None for what runs on none."""
     companions: Mapping[str, bytes] = field(default_factory=dict)
     """Contents of files that go with it, by name: what users need beside it, and no runtime reads."""
 

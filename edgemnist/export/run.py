@@ -192,6 +192,7 @@ def _record(target: ArtifactSpec, made: Exported, source: KerasSource, calibrati
         output=made.output,
         calibration=calibration,
         input_range=_recorded_range(source),
+        footprint=made.footprint,
         model_sha256=source.sha256,
         versions=_versions(target.format),
     )
@@ -273,6 +274,8 @@ def _result(
                 file=str(exports / target.file),
                 bytes=len(made.data),
                 sha256=sha256(made.data),
+                flash_bytes=made.footprint.flash_bytes if made.footprint else None,
+                ram_bytes=made.footprint.ram_bytes if made.footprint else None,
             )
             for target, made in exported.items()
         ],

@@ -97,6 +97,15 @@ class GoldenRecord(FileRecord, frozen=True, kw_only=True):
     model_sha256: str
 
 
+class Footprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a C artifact takes of a microcontroller's memory."""
+
+    flash_bytes: int
+    """Weights and tables, and the most that the engine takes on a Cortex-M."""
+    ram_bytes: int
+    """Static memory, without the stack."""
+
+
 class Artifact(FileRecord, frozen=True, kw_only=True):
     """One converted model."""
 
@@ -109,6 +118,8 @@ class Artifact(FileRecord, frozen=True, kw_only=True):
     calibration: Calibration | None = None
     input_range: str | None = None
     """As in `ModelRecord`."""
+    footprint: Footprint | None = None
+    """Of a C artifact; None for others, and in an earlier record."""
     model_sha256: str
     """Of the Keras model that it was converted from."""
     versions: dict[str, str]

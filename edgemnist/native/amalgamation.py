@@ -18,6 +18,10 @@ from edgemnist.native.network import Network
 BLOCK: Final = 8
 """Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
 
+ENGINE_BYTES: Final = 2_048
+"""Of flash, at the most, for code, the descriptions of the layers and the names of ten classes: what GCC makes of them
+with `-Os` for a Cortex-M0+ to M55 (`tests/native/test_c_file.py`)."""
+
 _SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
 _FITTING: Final = ("scale.h", "mnist.h", "find.h", "fit.c")
 _PROGRAM: Final = ("inflate.h", "picture.h", "program.c")
@@ -46,6 +50,10 @@ class Description:
     classes: int
     scale: float
     zero_point: int
+    data_bytes: int
+    """Read-only: weights and tables."""
+    memory_bytes: int
+    """Static memory."""
 
 
 def describe(source: bytes) -> Description | None:
@@ -58,7 +66,8 @@ def describe(source: bytes) -> Description | None:
     classes = re.search(r"^#define EDGEMNIST_CLASSES (\d+)$", text, re.MULTILINE)
     scale = re.search(r"^const float edgemnist_score_scale = (.*)F;$", text, re.MULTILINE)
     zero_point = re.search(r"^const int edgemnist_score_zero_point = (\d+);$", text, re.MULTILINE)
-    if not (twin and header and classes and scale and zero_point):
+    memory = re.search(r"^ \* Read-only data: ([\d,]+) bytes\. Static memory: ([\d,]+) bytes\.$", text, re.MULTILINE)
+    if not (twin and header and classes and scale and zero_point and memory):
         return None
     return Description(
         tflite_sha256=twin[1],
@@ -66,6 +75,8 @@ def describe(source: bytes) -> Description | None:
         classes=int(classes[1]),
         scale=float(scale[1]),
         zero_point=int(zero_point[1]),
+        data_bytes=int(memory[1].replace(",", "")),
+        memory_bytes=int(memory[2].replace(",", "")),
     )
 
 

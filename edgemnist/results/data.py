@@ -86,6 +86,10 @@ class ArtifactSupport(Part, frozen=True, kw_only=True):
     """Whether its runtime is."""
     status: str = "current"
     """Of its file: `current`, `outdated` (of an earlier model), `damaged` or `missing`."""
+    flash_bytes: int | None = None
+    """Of a microcontroller, for a C file: weights, tables, and the most that the engine takes; None for others."""
+    ram_bytes: int | None = None
+    """Of the same, without the stack."""
 
 
 class RuntimesResult(Result, frozen=True, kw_only=True):

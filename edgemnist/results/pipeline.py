@@ -23,6 +23,10 @@ class ExportedArtifact(Part, frozen=True, kw_only=True):
     """Path of the file."""
     bytes: int
     sha256: str
+    flash_bytes: int | None = None
+    """Of a microcontroller, for a C file: weights, tables, and the most that the engine takes; None for others."""
+    ram_bytes: int | None = None
+    """Of the same, without the stack."""
 
 
 class RefusedArtifact(Part, frozen=True, kw_only=True):

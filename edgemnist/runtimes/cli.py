@@ -69,6 +69,8 @@ def availability(exports: Exports | None = None) -> RuntimesResult:
                 runtime=runtime,
                 installed=not RUNTIMES[runtime].missing(),
                 status=one.status,
+                flash_bytes=one.record.footprint.flash_bytes if one.record.footprint else None,
+                ram_bytes=one.record.footprint.ram_bytes if one.record.footprint else None,
             )
             for one in (exports.artifacts if exports is not None else ())
             for runtime in runtimes_of(one.record.file, one.name)

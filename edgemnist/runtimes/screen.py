@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console.tables import closing, count, table
+from edgemnist.console.tables import closing, count, footprint, table
 from edgemnist.results.data import RuntimesResult
 
 _WORDS = ("quantizations, the default first", "what it is", "files", "installed")
@@ -31,6 +32,11 @@ def runtimes_page(result: RuntimesResult) -> RenderableType:
             usable = "yes" if artifact.installed and whole else "[red]no[/]"
             artifacts.add_row(artifact.name, artifact.runtime, status, usable)
         parts.append(artifacts)
+        parts += [
+            Text(footprint(one.name, one.flash_bytes, one.ram_bytes))
+            for one in result.artifacts
+            if one.flash_bytes is not None and one.ram_bytes is not None
+        ]
     runnable = sum(one.installed and one.status in {"current", "outdated"} for one in result.artifacts)
     if result.artifacts:
         all_of_them = runnable == len(result.artifacts)

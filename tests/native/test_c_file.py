@@ -19,7 +19,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.exports.directory import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.native.amalgamation import Origin, c_header, c_source, describe
+from edgemnist.native.amalgamation import ENGINE_BYTES, Origin, c_header, c_source, describe
 from edgemnist.native.classifier import read_network_file
 from edgemnist.native.network import Network
 from edgemnist.runtimes import load
@@ -212,15 +212,48 @@ def test_a_microcontroller_answers_every_bit_of_the_reference(
     np.testing.assert_array_equal(on_machine(processor, source, images, tmp_path) / np.float32(256), expected)
 
 
+def sizes_of(source: Path, processor: str, directory: Path) -> dict[str, int]:
+    """Return the sections of a C file that GCC compiled, by name."""
+    made = directory / f"{processor}.o"
+    options = ("-std=c99", "-Os", "-mthumb", f"-mcpu={processor}", "-ffreestanding")
+    compiled(c_compiler("arm-none-eabi-gcc"), *options, "-c", source, "-o", made)
+    done = subprocess.run(["arm-none-eabi-size", "-A", made], check=True, capture_output=True, text=True)
+    rows = (row for row in map(str.split, done.stdout.splitlines()) if len(row) == 3 and row[1].isdigit())
+    return {name: int(size) for name, size, _ in rows}
+
+
+def total(sizes: dict[str, int], *sections: str) -> int:
+    return sum(size for name, size in sizes.items() if name.startswith(sections))
+
+
 @pytest.mark.native
 def test_code_and_memory_on_a_cortex_m4_are_as_small_as_promised(source: Path, tmp_path: Path) -> None:
     """The engine, its tables beside weights and rescaling, and its static memory."""
-    made = tmp_path / "classifier.o"
-    options = ("-std=c99", "-Os", "-mthumb", "-mcpu=cortex-m4", "-ffreestanding")
-    compiled(c_compiler("arm-none-eabi-gcc"), *options, "-c", source, "-o", made)
-    done = subprocess.run(["arm-none-eabi-size", "-A", made], check=True, capture_output=True, text=True)
-    sizes = {
-        row[0]: int(row[1]) for row in map(str.split, done.stdout.splitlines()) if len(row) == 3 and row[1].isdigit()
-    }
-    assert sum(size for name, size in sizes.items() if name.startswith(".text")) <= 2_048
-    assert sum(size for name, size in sizes.items() if name.startswith((".bss", ".data"))) <= 3_584
+    sizes = sizes_of(source, "cortex-m4", tmp_path)
+    assert total(sizes, ".text") <= 2_048
+    assert total(sizes, ".bss", ".data") <= 3_584
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("processor", MACHINES)
+def test_flash_and_ram_are_what_the_compiler_finds(processor: str, source: Path, tmp_path: Path) -> None:
+    described = describe(source.read_bytes())
+    assert described is not None
+    sizes = sizes_of(source, processor, tmp_path)
+    # At most what is said, and no more than half of the engine's share below it.
+    engine = total(sizes, ".text", ".rodata", ".data") - described.data_bytes
+    assert ENGINE_BYTES / 2 <= engine <= ENGINE_BYTES
+    assert total(sizes, ".bss", ".data") == described.memory_bytes
+
+
+def test_an_export_records_flash_and_ram(exports_with_c: Path, edgemnist: Run) -> None:
+    described = describe((exports_with_c / "c-int8.c").read_bytes())
+    assert described is not None
+    manifest = read_manifest(exports_with_c)
+    recorded = manifest.artifact("c-int8").footprint
+    assert recorded is not None
+    assert recorded.flash_bytes == described.data_bytes + ENGINE_BYTES
+    assert recorded.ram_bytes == described.memory_bytes
+    assert manifest.artifact("tflite-int8").footprint is None
+    shown = edgemnist("runtimes", "--exports", exports_with_c).stdout
+    assert f"{recorded.flash_bytes:,} bytes of flash and {recorded.ram_bytes:,} bytes of RAM" in " ".join(shown.split())
