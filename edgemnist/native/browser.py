@@ -6,13 +6,15 @@ import base64
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -34,16 +36,19 @@ _OPTIONS: Final = (
     *("--disable-sync", "--disable-background-networking", "--disable-component-update"),
 )
 _SECONDS: Final = 120
-"""That a browser may take for a call: 10,000 images take it two."""
-_ASK: Final = """
+"""That a browser may take for an answer: 10,000 images take it a few."""
+_OPEN: Final = """
 (async () => {
   while (!globalThis.edgemnist) {
-    if (!(document.getElementById("alert")?.hidden ?? true)) return document.getElementById("alert").textContent;
+    if (!(document.getElementById("alert")?.hidden ?? true)) throw new Error("the page gives up");
     await new Promise((go) => setTimeout(go, 5));
   }
-  const images = Uint8Array.from(atob("%s"), (letter) => letter.charCodeAt(0));
-  return Array.from(globalThis.edgemnist.answer(images), (score) => score.toString(16).padStart(2, "0")).join("");
+  return "open";
 })()
+"""
+_ASK: Final = """
+const asked = Uint8Array.from(atob("%s"), (letter) => letter.charCodeAt(0));
+Array.from(globalThis.edgemnist.answer(asked), (score) => score.toString(16).padStart(2, "0")).join("")
 """
 
 
@@ -63,12 +68,13 @@ def browser_name() -> str | None:
 class BrowserClassifier(ChunkedClassifier):
     """The page of a network, as a phone opens it, in a browser on this machine.
 
-    Each call starts the browser, which takes about a second, however many images it brings.
+    The browser starts, without a window, when the page is loaded, and ends with the classifier. Calls from several
+    threads take turns.
     """
 
     def __init__(self, page: bytes, path: Path, *, labels: Sequence[str] | None = None) -> None:
         """`page` is the contents of the file, `path` names it in messages."""
-        self._page, self._path = page, path
+        self._path, self._lock = path, threading.Lock()
         about = describe_page(page)
         if about is None:
             raise ArtifactError(
@@ -76,6 +82,12 @@ class BrowserClassifier(ChunkedClassifier):
             )
         self._decoded = np.float32(about.scale) * (np.arange(256, dtype=np.float32) - np.float32(about.zero_point))
         self._classes = len(about.labels)
+        try:
+            self._browser = _Browser()
+            weakref.finalize(self, self._browser.close)
+            self._browser.open(page)
+        except (OSError, ValueError) as error:
+            raise self._silent(error) from error
         self._set_up(path, about.labels if labels is None else labels, self._scores(PROBES))
 
     @classmethod
@@ -101,86 +113,84 @@ class BrowserClassifier(ChunkedClassifier):
 
     def _scores(self, images: Images) -> Probabilities:
         asked = _ASK % base64.b64encode(images.tobytes()).decode()
-        with tempfile.TemporaryDirectory(prefix="edgemnist-web-", ignore_cleanup_errors=True) as directory:
-            page = Path(directory) / "digit.html"
-            page.write_bytes(self._page)
-            try:
-                with _Browser(Path(directory) / "profile") as browser:
-                    answered = browser.evaluate(page.as_uri(), asked)
-                scores = np.frombuffer(bytes.fromhex(answered), dtype=np.uint8).reshape(len(images), self._classes)
-            except (OSError, ValueError) as error:
-                raise ArtifactError(
-                    f"{self._path} does not answer in a browser: {error}",
-                    hint="Open it there, and see what it says. It needs WebAssembly with SIMD.",
-                ) from error
+        try:
+            with self._lock:
+                answered = self._browser.evaluate("{" + asked + "}")
+            scores = np.frombuffer(bytes.fromhex(answered), dtype=np.uint8).reshape(len(images), self._classes)
+        except (OSError, ValueError) as error:
+            raise self._silent(error) from error
         return self._decoded.take(scores)
+
+    def _silent(self, error: Exception) -> ArtifactError:
+        return ArtifactError(
+            f"{self._path} does not answer in a browser: {error}",
+            hint="Open it there, and see what it says. It needs WebAssembly with SIMD.",
+        )
 
 
 class _Browser:
     """A browser without a window, told what to do by messages of the Chrome DevTools Protocol through two pipes."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self) -> None:
         program = find_browser()
         if program is None:
             raise OSError("there is none. Install one with: sudo apt install chromium")
+        self._directory = tempfile.TemporaryDirectory(prefix="edgemnist-web-", ignore_cleanup_errors=True)
         # A browser refuses to be root unless it need not guard us from what it opens, which is our own.
         root = ("--no-sandbox",) if os.geteuid() == 0 else ()
-        (commands, told), (answers, tells) = _pipe(), _pipe()
+        (commands, self._commands), (self._answers, tells) = _pipe(), _pipe()
         # It reads what it is told from descriptor 3, and answers to 4.
         actions: list[Any] = [(os.POSIX_SPAWN_DUP2, commands, 3), (os.POSIX_SPAWN_DUP2, tells, 4)]
         actions += [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_WRONLY, 0) for stream in (1, 2)]
         try:
-            arguments = [program, *_OPTIONS, *root, f"--user-data-dir={profile}"]
+            arguments = [program, *_OPTIONS, *root, f"--user-data-dir={self._directory.name}/profile"]
             self._process = os.posix_spawn(program, arguments, os.environ, file_actions=actions)
         finally:
             os.close(commands)
             os.close(tells)
-        self._commands, self._answers = os.fdopen(told, "wb"), os.fdopen(answers, "rb")
-        self._number = 0
-        self._timer = threading.Timer(_SECONDS, self._kill)
+        self._number, self._session, self._read = 0, "", b""
 
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # A browser that hangs is ended by the timer.
-        with contextlib.suppress(OSError, ValueError):
-            self._ask("Browser.close")
-        os.waitpid(self._process, 0)
-        self._timer.cancel()
-        self._answers.close()
+    def close(self) -> None:
+        """End the browser."""
         with contextlib.suppress(OSError):
-            self._commands.close()
+            os.kill(self._process, signal.SIGTERM)
+            os.waitpid(self._process, 0)
+        os.close(self._commands)
+        os.close(self._answers)
+        self._directory.cleanup()
 
-    def _kill(self) -> None:
-        os.kill(self._process, signal.SIGKILL)
+    def open(self, page: bytes) -> None:
+        """Open a page from disk, and wait until it is ready. Raises ValueError where it says that it cannot be."""
+        file = Path(self._directory.name) / "digit.html"
+        file.write_bytes(page)
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._ask("Page.enable")
+        self._ask("Page.navigate", url=file.as_uri())
+        while self._next().get("method") != "Page.loadEventFired":
+            pass
+        self.evaluate(_OPEN)
 
-    def evaluate(self, address: str, expression: str) -> str:
-        """Open a page, and return what an expression of JavaScript comes to there.
+    def evaluate(self, expression: str) -> str:
+        """Return what an expression of JavaScript comes to on the page.
 
         Raises ValueError where that is no text, and OSError where the browser is gone.
         """
-        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-        session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._ask("Page.enable", session)
-        self._ask("Page.navigate", session, url=address)
-        while self._next().get("method") != "Page.loadEventFired":
-            pass
-        options = {"awaitPromise": True, "returnByValue": True}
-        found = self._ask("Runtime.evaluate", session, expression=expression, **options)
+        found = self._ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         value = found["result"].get("value")
         if not isinstance(value, str):
-            raise ValueError(found.get("exceptionDetails", {}).get("text", "it says nothing"))  # noqa: TRY004
+            thrown = found.get("exceptionDetails", {}).get("exception", {})
+            raise ValueError(thrown.get("description", "it says nothing").splitlines()[0])  # noqa: TRY004
         return value
 
-    def _ask(self, method: str, session: str | None = None, **parameters: object) -> dict[str, Any]:
+    def _ask(self, method: str, **parameters: object) -> dict[str, Any]:
         self._number += 1
         message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
-        if session:
-            message["sessionId"] = session
-        self._commands.write(json.dumps(message).encode() + b"\0")
-        self._commands.flush()
+        if self._session:
+            message["sessionId"] = self._session
+        left = memoryview(json.dumps(message).encode() + b"\0")
+        while left:
+            left = left[os.write(self._commands, left) :]
         while True:
             answer = self._next()
             if answer.get("id") == self._number:
@@ -191,16 +201,17 @@ class _Browser:
 
     def _next(self) -> dict[str, Any]:
         """Return the next message; they end in a zero byte."""
-        parts: list[bytes] = []
-        while not parts or not parts[-1].endswith(b"\0"):
-            part = self._answers.peek()
-            end = part.find(b"\0")
-            part = self._answers.read(end + 1 if end >= 0 else len(part))
+        parts = [self._read]
+        while b"\0" not in parts[-1]:
+            if not select.select([self._answers], [], [], _SECONDS)[0]:
+                raise OSError(f"it has said nothing for {_SECONDS} seconds")
+            part = os.read(self._answers, 2**20)
             if not part:
-                raise OSError("the browser has ended")
+                raise OSError("it has ended")
             parts.append(part)
-        message: dict[str, Any] = json.loads(b"".join(parts)[:-1])
-        return message
+        message, _, self._read = b"".join(parts).partition(b"\0")
+        decoded: dict[str, Any] = json.loads(message)
+        return decoded
 
 
 def _pipe() -> tuple[int, int]:

@@ -64,13 +64,17 @@ def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -
 
 
 def tflite_of(model: Model) -> Path | None:
-    """Return the file that the integer reference reads: of a C file its twin beside it, None where there is none."""
-    from edgemnist.native.amalgamation import describe
+    """Return the file that the integer reference reads: of a C file or a page its twin beside it, None without one."""
+    from edgemnist.native.amalgamation import Description, describe
+    from edgemnist.native.webassembly import About, describe_page
 
     path = model.path
-    if path.suffix not in RUNTIMES["compiled"].suffixes:
+    if path.suffix in RUNTIMES["compiled"].suffixes:
+        described: Description | About | None = describe(path.read_bytes())
+    elif path.suffix in RUNTIMES["browser"].suffixes:
+        described = describe_page(path.read_bytes())
+    else:
         return path
-    described = describe(path.read_bytes())
     twins = path.parent.glob("*.tflite") if described is not None else ()
     return next((one for one in twins if described and sha256(one.read_bytes()) == described.tflite_sha256), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from edgemnist.native.network import Network
 from edgemnist.native.webassembly import ENGINE, pack_network
 from edgemnist.runtimes import load
 from tests.browser import WINDOWS, console, show
-from tests.conftest import MNIST
+from tests.conftest import MNIST, Run
 from tests.images.drawings import random_drawing
 from tests.native.networks import random_case
 from tests.needs import require
@@ -81,6 +82,14 @@ def test_it_answers_every_bit_of_the_integer_reference(page: Path) -> None:
     in_browser, reference = BrowserClassifier.load(page), load(SHIPPED, runtime="integer")
     np.testing.assert_array_equal(in_browser.predict_proba(images), reference.predict_proba(images))
     assert in_browser.predict_proba(images[:0]).shape == (0, 10)
+
+
+def test_export_makes_it_and_verify_holds_it_to_every_bit(every_export: Path, edgemnist: Run) -> None:
+    require("chromium")
+    done = edgemnist("verify", "web-int8", "--exports", every_export, "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["artifacts"]
+    assert (found["runtime"], found["integer"]["differing"]) == ("browser", 0)
 
 
 @pytest.mark.needs("EDGEMNIST_DATA", "chromium")
