@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +11,19 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.vision.synthetic.digits import evaluation_digits
+from benchmarks.vision.synthetic.forms import STYLES as FORMS
+from benchmarks.vision.synthetic.forms import compose_form
 from edgemnist.train_likeness.synthetic.page import Page, compose_page
 from edgemnist.train_likeness.synthetic.styles import STYLES, quarter
 
 PAGES: Final = Path(__file__).parents[2] / "tests" / "read" / "pages"
 NAMES: Final = ("photo", "slanted", "ruled", "table", "everything")
 SEED: Final = 42
+FORM: Final = replace(
+    FORMS["form"], kinds=("comb", "table"), circles=0, filled=0.8, width=1000, height=780, perspective=0.03
+)
+"""The form of the book."""
+FORM_SEED: Final = 45
 
 
 def main() -> None:
@@ -28,6 +36,9 @@ def main() -> None:
         page = compose_page(evaluation_digits().sample(24, rng), rng, style)
         Image.fromarray(page.picture).save(PAGES / f"{name}.jpg", quality=80)
         truth[f"{name}.jpg"] = _lines(page)
+    rng = np.random.default_rng(FORM_SEED)
+    form = compose_form(evaluation_digits().sample(60, rng), rng, FORM)
+    Image.fromarray(form.picture).save(PAGES / "form.jpg", quality=80)
     (PAGES / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
 
 

@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
 
 PAGE = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
+FORM = REPOSITORY / "tests" / "read" / "pages" / "form.jpg"
 PARSED = frozenset({"example", "minutes", "hardware"})
 """Needs of blocks whose command lines are parsed and not run: they train for minutes, or ask for a camera."""
 
@@ -104,6 +105,7 @@ class Place:
         seven = self.golden.images[list(self.golden.labels).index(7)]
         Image.fromarray(seven).save(directory / "digit.png")
         shutil.copy(PAGE, directory / "page.jpg")
+        shutil.copy(FORM, directory / "form.jpg")
         self.program("edgemnist", EDGEMNIST)
         self.program("make", MAKE.replace("command make", str(shutil.which("make"))))
         self.program("pip", PIP)

@@ -66,11 +66,31 @@ def test_the_book_shows_what_is_read_on_its_page(edgemnist: Run, tmp_path: Path)
     done = edgemnist("read", PAGES / "everything.jpg", "--boxes", "read.jpg")
     assert done.returncode == 0, done.stderr
     assert without_times(shown[1]) == without_times(done.stdout)
-    with Image.open(REPOSITORY / "docs" / "images" / "read.jpg") as old, Image.open(tmp_path / "read.jpg") as new:
-        assert old.size == new.size == (900, 700)
-        difference = np.abs(np.asarray(old, dtype=int) - np.asarray(new))
+    same_picture(REPOSITORY / "docs" / "images" / "read.jpg", tmp_path / "read.jpg", (900, 700))
+
+
+def test_the_book_shows_the_tables_of_its_form(edgemnist: Run, tmp_path: Path) -> None:
+    """After a change of the model or of reading, this brings the book up to date, together with what it prints.
+
+    edgemnist read tests/read/pages/form.jpg --table --boxes docs/images/form.jpg
+    """
+    guide = (REPOSITORY / "docs" / "guides" / "forms.md").read_text(encoding="utf-8")
+    shown = re.search(r"^```text\n((?:.+\n)+?)```$", guide, flags=re.MULTILINE)
+    assert shown
+    done = edgemnist("read", PAGES / "form.jpg", "--table", "--boxes", "form.jpg")
+    assert done.returncode == 0, done.stderr
+    assert without_times(shown[1]) == without_times(done.stdout)
+    same_picture(REPOSITORY / "docs" / "images" / "form.jpg", tmp_path / "form.jpg", (1000, 780))
+
+
+def same_picture(old: Path, new: Path, size: tuple[int, int]) -> None:
+    """Hold that two drawings show the same, whatever the JPEG quality and the confidences."""
+    with Image.open(old) as before, Image.open(new) as now:
+        assert before.size == now.size == size
+        difference = np.abs(np.asarray(before, dtype=int) - np.asarray(now))
     # Means of 20×20 pixels: another JPEG quality or confidence changes one by up to 12, another digit by 15 and more.
-    assert difference.reshape(35, 20, 45, 20 * 3).mean(axis=(1, 3)).max() < 13.5
+    width, height = size
+    assert difference.reshape(height // 20, 20, width // 20, 20 * 3).mean(axis=(1, 3)).max() < 13.5
 
 
 def without_times(text: str) -> list[str]:
