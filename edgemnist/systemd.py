@@ -14,7 +14,7 @@ import edgemnist
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A command that systemd is to keep running. It needs to read some directories, and to write nothing."""
+    """A command that systemd is to keep running. It reads some directories, and writes to those that it is given."""
 
     name: str
     """Of the unit, without `.service`."""
@@ -23,6 +23,8 @@ class Unit:
     """Program, by its absolute path, and arguments; `%d` stands for the directory of the credentials."""
     reads: Sequence[PurePosixPath] = ()
     """Directories it reads, wherever they are; of the homes it sees nothing else."""
+    writes: Sequence[PurePosixPath] = ()
+    """Directories it writes to, which must exist when it starts."""
     user: str | None = None
     """Who it runs as in a unit of the system; None for a unit of the user's own manager."""
     notify: bool = False
@@ -136,8 +138,11 @@ def _confinement(service: Unit) -> list[str]:
     families = "AF_UNIX AF_INET AF_INET6" if service.network else "AF_UNIX"
     lines += [f"RestrictAddressFamilies={families}", *([] if service.network else ["PrivateNetwork=yes"])]
     shown = [path for path in service.reads if str(path).startswith(_HIDDEN)]
-    lines.append("ProtectHome=tmpfs" if shown else "ProtectHome=yes")
+    written = [path for path in service.writes if str(path).startswith(_HIDDEN)]
+    lines.append("ProtectHome=tmpfs" if [*shown, *written] else "ProtectHome=yes")
     lines += [f"BindReadOnlyPaths={quote(str(path))}" for path in shown]
+    lines += [f"BindPaths={quote(str(path))}" for path in written]
+    lines += [f"ReadWritePaths={quote(str(path))}" for path in service.writes]
     return lines
 
 

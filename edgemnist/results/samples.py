@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from edgemnist.results.base import Part, Result
+from edgemnist.results.verify import Interval
 
 
 class GivenLabel(Part, frozen=True, kw_only=True):
@@ -78,3 +79,68 @@ class ReviewResult(Result, frozen=True, kw_only=True):
     """Where other devices find it; None where only this machine does."""
     token: bool = False
     """Whether it asks for a token."""
+
+
+class Paired(Part, frozen=True, kw_only=True):
+    """The present model and the new one on the same images."""
+
+    images: int
+    before: int
+    """That the present model gets right."""
+    after: int
+    """That the new one gets right."""
+    before_interval: Interval | None
+    """Of the share, at 95 % (Wilson); None without SciPy."""
+    after_interval: Interval | None
+    fixed: int
+    """That only the new one gets right."""
+    broken: int
+    """That only the present one gets right."""
+    p_value: float | None
+    """McNemar's exact test: how likely such a difference is if both are equally good."""
+
+
+class Contradiction(Part, frozen=True, kw_only=True):
+    """A sample whose label looks wrong: its neighbours and the present model say the same other thing."""
+
+    sample: int
+    """Its id in the store."""
+    label: str
+    neighbours: str
+    """What they say."""
+    writers: list[str]
+    """Who labelled it."""
+
+
+class LearnResult(Result, frozen=True, kw_only=True):
+    """`edgemnist learn`."""
+
+    passed: bool
+    """Whether the gate was passed, and so the new export directory was written."""
+    reasons: list[str]
+    """Why it was not, in sentences."""
+    exports: str
+    """Where the present model is."""
+    out: str | None
+    """The new export directory; None where the gate was missed."""
+    labels: list[str]
+    per_class: dict[str, int]
+    """Samples that were learnt from, by label."""
+    per_writer: dict[str, int]
+    """Labels by writer."""
+    not_a_digit: int
+    """Samples that were left out because they are none."""
+    disputed: int
+    """Samples that were left out because their labels differ."""
+    forgotten: int | None
+    """Labels that were deleted with `--forget`."""
+    held_out: Paired
+    """On the samples, each answered by a model that has not learnt from it (cross-validation)."""
+    golden: Paired
+    """On the golden pack."""
+    int8_loss: float | None
+    """Share of the golden pack that `tflite-int8` gets wrong beyond its own float; None where it was not exported."""
+    share: float
+    """Of the new weights in their mixture with the present ones."""
+    contradictions: list[Contradiction]
+    seconds: float

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from edgemnist.results.base import Part, Result
 from edgemnist.results.pictures import Prediction, PredictResult
+
+Pixel = Annotated[int, msgspec.Meta(ge=0, le=255)]
+_SIDE: Final = msgspec.Meta(min_length=28, max_length=28)
 
 
 class PredictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,6 +86,26 @@ class HealthResponse(Result, frozen=True, kw_only=True):
     artifact: str
     """That answers where none is named."""
     version: str
+    collects: bool = False
+    """Whether corrections are kept."""
+
+
+class CorrectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/corrections`."""
+
+    image: Annotated[list[Annotated[list[Pixel], _SIDE]], _SIDE]
+    """28 rows of 28 pixels, 0 to 255, as `predictions[].image` has them: what the model was given."""
+    label: str
+    """What it is: a class, or `not-a-digit`."""
+
+
+class CorrectionResponse(Result, frozen=True, kw_only=True):
+    """`POST /v1/corrections`, once the correction is kept."""
+
+    label: str
+    answer: str
+    """What the default artifact answers."""
+    confidence: float
 
 
 class ErrorResponse(Result, frozen=True, kw_only=True):

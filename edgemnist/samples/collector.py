@@ -179,6 +179,11 @@ class Collector:
             )
             return self._put(sample)
 
+    def has_room_for(self, writer: str) -> bool:
+        """Return whether one more correction of a writer would be kept."""
+        with self._lock:
+            return self._filled.has_room_for(writer)
+
     def close(self) -> None:
         """Write what is waiting, and close the store."""
         self.keeps = False

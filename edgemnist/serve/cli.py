@@ -49,6 +49,8 @@ def serve(
     ] = None,
     threads: options.Threads = 1,
     exports: options.Exports = None,
+    collect: options.Collect = None,
+    collect_max: options.CollectMax = None,
     rate: Annotated[
         float,
         typer.Option(
@@ -105,6 +107,11 @@ def serve(
     for option, asked in (("--socket", socket), ("--user", user)):
         if asked and not systemd:
             raise UsageError(f"{option} needs --systemd", hint="Add --systemd, which prints a unit.")
+    samples = None
+    if collect is not None or collect_max is not None:
+        from edgemnist.samples.collector import CollectConfig
+
+        samples = CollectConfig.of(collect, collect_max)
     reporter = TerminalReporter()
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
     if concurrency is not None:
@@ -116,6 +123,7 @@ def serve(
         names=tuple(name or ()),
         artifact=artifact,
         threads=threads,
+        collect=samples,
         limits=limits,
     )
     if systemd:
@@ -123,7 +131,19 @@ def serve(
         from edgemnist.serve.screen import show_unit
         from edgemnist.serve.unit import describe_service
 
-        here = {"host", "port", "token", "token_file", "artifact", "exports", "systemd", "socket", "user", "json"}
+        here = {
+            "host",
+            "port",
+            "token",
+            "token_file",
+            "artifact",
+            "exports",
+            "collect",
+            "systemd",
+            "socket",
+            "user",
+            "json",
+        }
         words = options.given_words(context, without=here)
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)

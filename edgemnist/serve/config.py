@@ -7,10 +7,13 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edgemnist.errors import UsageError, check_range
 from edgemnist.progress import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from edgemnist.samples.collector import CollectConfig
 
 DEFAULT_PORT: Final = 8000
 """Where `edgemnist deploy` looks for a healthy service."""
@@ -86,6 +89,8 @@ class ServeConfig:
     artifact: str | None = None
     """Name or model file; the fastest verified one by default."""
     threads: int = 1
+    collect: CollectConfig | None = None
+    """Where samples and corrections are kept; None for nowhere."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -58,7 +58,9 @@ NO_STORE: Final = (b"cache-control", b"no-store")
 
 CLIENT_CLOSED: Final = 499
 """As nginx counts a request whose client went away."""
-PATHS: Final = frozenset({"/v1/predict", "/v1/read", "/v1/artifacts", "/healthz", "/metrics", "/openapi.json"})
+PATHS: Final = frozenset(
+    {"/v1/predict", "/v1/read", "/v1/corrections", "/v1/artifacts", "/healthz", "/metrics", "/openapi.json"}
+)
 """That are counted by their own names."""
 OPEN: Final = frozenset({"/healthz", "/openapi.json"})
 """Paths that need no token, beside the page, which knows nothing before it has one."""

@@ -9,6 +9,8 @@ from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
 from edgemnist.results.pictures import ReadResult
 from edgemnist.results.serve import (
     ArtifactsResponse,
+    CorrectionBody,
+    CorrectionResponse,
     ErrorResponse,
     HealthResponse,
     PredictBody,
@@ -37,16 +39,16 @@ _REFUSALS: Final = {
     415: "The type of the body is not supported.",
     421: "The service does not answer to the name in the Host header.",
     422: "The picture cannot be read.",
-    429: "The client sends too many requests.",
+    429: "The client sends too many requests, or has given as many corrections as are kept of one.",
     501: "A package that this needs is not installed.",
-    503: "The service is busy, or the artifact's file is damaged.",
+    503: "The service is busy, the artifact's file is damaged, or the disk takes no correction.",
 }
 _ALWAYS: Final = (401, 405, 421, 429)
 _WORK: Final = (400, 404, 408, 413, 415, 422, 501, 503)
 
 
-def document(limits: Limits) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document."""
+def document(limits: Limits, *, collects: bool) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document, with the corrections where they are kept."""
     artifact = {
         "name": "artifact",
         "in": "query",
@@ -66,6 +68,12 @@ def document(limits: Limits) -> dict[str, Any]:
         "description": "Whether the answer has the 28×28 pixels that the model was given.",
         "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
     }
+    collect = {
+        "name": "collect",
+        "in": "query",
+        "description": "Whether what is doubtful may be kept, where the service keeps samples.",
+        "schema": {"type": "string", "enum": ["true", "false"], "default": "true"},
+    }
     confidence = {
         "name": "min_confidence",
         "in": "query",
@@ -75,6 +83,15 @@ def document(limits: Limits) -> dict[str, Any]:
     picture = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _PICTURES}
     batch = {"application/json": {"schema": _reference("PredictBody")}}
     components = schemas(ArtifactsResponse, ErrorResponse, HealthResponse, PredictBody, PredictResponse, ReadResult)
+    corrections: dict[str, Any] = {}
+    if collects:
+        components |= schemas(CorrectionBody, CorrectionResponse)
+        correction = {"application/json": {"schema": _reference("CorrectionBody")}}
+        corrections["/v1/corrections"] = {
+            "post": _operation(
+                "correct", "Say what a digit is", "CorrectionResponse", (400, 408, 413, 415, 503), body=correction
+            )
+        }
     components["PredictBody"]["properties"]["images"] |= {"minItems": 1, "maxItems": limits.max_images}
     return {
         "openapi": VERSION,
@@ -89,7 +106,7 @@ def document(limits: Limits) -> dict[str, Any]:
             "/v1/predict": {
                 "post": _operation(
                     "predict", "Read a digit from each picture", "PredictResponse", _WORK,
-                    parameters=[compare, show], body={**picture, **batch},
+                    parameters=[compare, show, collect], body={**picture, **batch},
                 )
             },
             "/v1/read": {
@@ -98,6 +115,7 @@ def document(limits: Limits) -> dict[str, Any]:
                     parameters=[artifact, confidence], body=picture,
                 )
             },
+            **corrections,
             "/v1/artifacts": {"get": _operation("artifacts", "List the artifacts", "ArtifactsResponse", (503,))},
             "/healthz": {
                 "get": _operation("health", "Tell whether the service is healthy", "HealthResponse", (), open_=True)

@@ -64,6 +64,11 @@ def bad_request(message: str, hint: str = "") -> RefusedError:
     return RefusedError(HTTPStatus.BAD_REQUEST, "malformed", message, hint)
 
 
+def unsupported(message: str, hint: str) -> RefusedError:
+    """Return the refusal of a body of another type."""
+    return RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-type", message, hint)
+
+
 def too_large(message: str, hint: str) -> RefusedError:
     """Return the refusal of too many bytes, pixels or pictures."""
     return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", message, hint)

@@ -7,24 +7,34 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib import resources
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import numpy as np
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from edgemnist import __version__
 from edgemnist.errors import UsageError, check_range
-from edgemnist.predict.refusal import DIGITS
+from edgemnist.predict.refusal import DIGIT, DIGITS
 from edgemnist.predict.run import Sourced, tell
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.results.serve import Comparison, HealthResponse, PredictResponse, PredictTimes
-from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, content_type
+from edgemnist.results.serve import (
+    Comparison,
+    CorrectionBody,
+    CorrectionResponse,
+    HealthResponse,
+    PredictResponse,
+    PredictTimes,
+)
+from edgemnist.samples.sample import DISAGREEMENT, NOT_A_DIGIT
+from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, content_type, network_of
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
-from edgemnist.serve.refusals import bad_request
+from edgemnist.serve.refusals import RefusedError, bad_request, busy, unsupported
 from edgemnist.serve.worker import Normalized, Page, PredictJob, ReadJob, images_of
 from edgemnist.serve.workers import SMALL_PIXELS, Lane, NotSmallError, Threads
 
@@ -33,14 +43,18 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from edgemnist.arrays import Images
     from edgemnist.results.base import Result
     from edgemnist.results.pictures import Prediction
+    from edgemnist.samples.collector import Collector
     from edgemnist.serve.config import Limits
     from edgemnist.serve.models import LoadedModel, ModelStore
 
 MAX_COMPARED: Final = 16
 SMALL_BYTES: Final = 2**16
 """Of a picture that is tried in the lane for drawings first."""
+SOURCE: Final = "serve"
+"""Of samples: a client's names for its pictures are its own."""
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -92,6 +106,7 @@ class Endpoints:
         pictures: Lane,
         disk: Threads,
         files: Mapping[str, PageFile],
+        collector: Collector | None = None,
     ) -> None:
         """`drawings` and `pictures` decode what is small and what is not; `disk` loads and describes models."""
         self._store, self._limits, self._metrics, self._files = store, limits, metrics, files
@@ -99,14 +114,19 @@ class Endpoints:
         self._bodies = BodyMemory(limits.max_held_bytes)
         metrics.jobs.set_function(lambda: pictures.jobs)
         metrics.held.set_function(lambda: self._bodies.bytes)
-        self._health = HealthResponse(status="ok", release=store.release, artifact=store.default, version=__version__)
-        self._openapi = msgspec.json.encode(document(limits))
+        self._collector = collector
+        collects = collector is not None
+        self._health = HealthResponse(
+            status="ok", release=store.release, artifact=store.default, version=__version__, collects=collects
+        )
+        self._openapi = msgspec.json.encode(document(limits, collects=collects))
 
     def router(self) -> Router:
         """Return the paths and what answers them."""
         return Router([
             Route("/v1/predict", self.predict, methods=["POST"]),
             Route("/v1/read", self.read, methods=["POST"]),
+            *([Route("/v1/corrections", self.correct, methods=["POST"])] if self._collector is not None else []),
             Route("/v1/artifacts", self.artifacts),
             Route("/healthz", self.health),
             Route("/metrics", self.metrics),
@@ -118,6 +138,7 @@ class Endpoints:
         """Read a digit from each picture."""
         kind = content_type(request, batches=True)
         names, show = _artifacts(request), _flag(request, "show")
+        collect = _flag(request, "collect", default=True)
         with Body(request, self._limits, self._bodies) as body:
             data = await body.read()
             models = [await self._loaded(name) for name in names]
@@ -127,6 +148,8 @@ class Endpoints:
             result = await asyncio.to_thread(_predictions, found, models, show=show)
         else:
             result = _predictions(found, models, show=show)
+        if self._collector is not None and collect and isinstance(found, Normalized):
+            _offer(self._collector, images_of(found.images), result)
         for stage in ("decode", "normalize", "classify"):
             self._metrics.stage("predict", stage, getattr(result.microseconds, stage) / 1e6)
         for one in models:
@@ -140,6 +163,27 @@ class Endpoints:
             except NotSmallError:
                 pass
         return await self._pictures.run(job, data, model.classifier)
+
+    async def correct(self, request: Request) -> Response:
+        """Keep what somebody says that a digit is."""
+        if content_type(request, batches=True) != JSON:
+            raise unsupported("A correction is sent as JSON", f"Send Content-Type: {JSON}.")
+        with Body(request, self._limits, self._bodies) as body:
+            try:
+                given = msgspec.json.decode(await body.read(), type=CorrectionBody)
+            except msgspec.MsgspecError as error:
+                raise bad_request(f"The body is not a correction: {error}", "See /openapi.json.") from error
+        model = await self._loaded(None)
+        known = [*model.classifier.labels, NOT_A_DIGIT]
+        if given.label not in known:
+            raise bad_request(f"{given.label[:40]!r} is none of the classes", f"Known: {', '.join(known)}.")
+        image = np.array(given.image, np.uint8)
+        # Asked again: what a client says was answered proves nothing.
+        (row,) = model.classifier.predict_proba(image[None])
+        answer, confidence = model.classifier.labels[int(row.argmax())], float(row.max())
+        client = network_of((request.client or ("",))[0])
+        _keep_correction(self._collector, image, given.label, client=client, answer=answer, confidence=confidence)
+        return _json(CorrectionResponse(label=given.label, answer=answer, confidence=confidence))
 
     async def read(self, request: Request) -> Response:
         """Read a page."""
@@ -222,11 +266,43 @@ def _artifacts(request: Request) -> list[str | None]:
     return list(names) or [None]
 
 
-def _flag(request: Request, name: str) -> bool:
-    text = request.query_params.get(name, "false")
+def _flag(request: Request, name: str, *, default: bool = False) -> bool:
+    text = request.query_params.get(name, str(default).lower())
     if text not in {"true", "false"}:
         raise bad_request(f"{name}={text!r} is neither true nor false", f"Give {name}=true, or leave it out.")
     return text == "true"
+
+
+def _offer(collector: Collector, images: Images, result: PredictResponse) -> None:
+    """Let a collector keep what is worth a look of images, uint8 [N, 28, 28], and what was answered."""
+    for number, (image, one) in enumerate(zip(images, result.predictions, strict=True)):
+        differs = any(other.predictions[number].digit != one.digit for other in result.compared)
+        collector.offer(
+            image,
+            source=SOURCE,
+            answer=str(one.digit) if one.verdict in {None, DIGIT} else None,
+            confidence=one.confidence,
+            reason=DISAGREEMENT if differs else None,
+        )
+
+
+def _keep_correction(
+    collector: Collector | None, image: Images, label: str, *, client: str, answer: str, confidence: float
+) -> None:
+    """Keep a correction. Raises RefusedError where nothing is kept (any more), or nothing more of this client."""
+    writer = f"client {client}"
+    if collector is not None and collector.correct(
+        image, label, writer=writer, source=SOURCE, answer=answer, confidence=confidence
+    ):
+        return
+    if collector is not None and collector.keeps and not collector.has_room_for(writer):
+        raise RefusedError(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "too-many-corrections",
+            "This client has given as many corrections as are kept of one",
+            "They are bounded, so that nobody alone decides what the model learns.",
+        )
+    raise busy("The correction cannot be kept at the moment")
 
 
 def _number(request: Request, name: str, default: float) -> float:

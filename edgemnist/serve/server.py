@@ -21,6 +21,7 @@ from prometheus_client import disable_created_metrics
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from edgemnist.progress import Reporter
 from edgemnist.serve.config import BACKLOG, Limits, ServeConfig
 from edgemnist.serve.limits import Memory, network_of
 from edgemnist.serve.metrics import Metrics
@@ -52,12 +53,42 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
     pictures = Lane("pictures", limits.concurrency, limits.waiting, limits, memory)
     disk = Threads("disk", 1, limits.waiting)
     files = page_files()
-    endpoints = Endpoints(store, limits, metrics, drawings=drawings, pictures=pictures, disk=disk, files=files)
+    collector = None
+    if config.collect is not None:
+        from edgemnist.samples.collector import Collector
+
+        collector = Collector(
+            config.collect.directory,
+            quota=config.collect.quota,
+            artifact=store.default,
+            release=store.release,
+            reporter=_LogReporter(),
+        )
+    endpoints = Endpoints(
+        store,
+        limits,
+        metrics,
+        drawings=drawings,
+        pictures=pictures,
+        disk=disk,
+        files=files,
+        collector=collector,
+    )
 
     def close() -> bool:
+        if collector is not None:
+            collector.close()
         return all([drawings.close(STOP_S), pictures.close(STOP_S), disk.close(STOP_S)])
 
     return RequestMiddleware(endpoints.router(), config, metrics, files.keys()), close
+
+
+class _LogReporter(Reporter):
+    """Tells in the log what happens while the service runs."""
+
+    def notice(self, message: str) -> None:
+        """Log a notice."""
+        logging.getLogger(__name__).warning(message)
 
 
 def run_server(app: ASGIApp, limits: Limits, listener: socket.socket, started: Callable[[], None]) -> bool:

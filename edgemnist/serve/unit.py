@@ -29,6 +29,8 @@ def describe_service(
     command += ["--host", config.host, "--port", str(config.port), *options]
     name, model = absolute_name(config.artifact)
     command += [] if name is None else ["--artifact", name]
+    samples = None if config.collect is None else config.collect.directory.absolute()
+    command += [] if samples is None else ["--collect", str(samples)]
     credentials: list[tuple[str, PurePosixPath]] = []
     if token_file is not None:
         command += ["--token-file", f"%d/{TOKEN_CREDENTIAL}"]
@@ -38,6 +40,7 @@ def describe_service(
         description="edgemnist: reads handwritten digits",
         command=command,
         reads=shown(exports, *([] if model is None else [model])),
+        writes=[] if samples is None else [PurePosixPath(samples)],
         user=None if user_unit else pwd.getpwuid(os.getuid()).pw_name,
         notify=True,
         listens=f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}",

@@ -1,6 +1,7 @@
 // The page as a whole: tabs, the choice of the artifact, messages, and the token.
 
 import { ask, predict, useToken } from "./api.js";
+import { CorrectPanel } from "./correct.js";
 import { DrawPanel } from "./draw.js";
 import { ReadPanel } from "./read.js";
 
@@ -47,7 +48,8 @@ for (const [index, tab] of tabs.entries()) {
 }
 
 const shared = { artifacts, say, fail };
-const drawPanel = new DrawPanel({ ...shared, predict });
+const correctPanel = new CorrectPanel(shared);
+const drawPanel = new DrawPanel({ ...shared, predict, answered: (result) => correctPanel.answered(result) });
 const readPanel = new ReadPanel({ ...shared, open: () => open(element("tab-read")) });
 
 function again() {
@@ -66,6 +68,7 @@ element("token-form").addEventListener("submit", (event) => {
 async function start() {
   try {
     const health = await ask("/healthz");
+    correctPanel.collects = health.collects;
     element("about").textContent = `edgemnist ${health.version}${health.release ? ` · release ${health.release}` : ""}`;
     const { artifacts: all } = await ask("/v1/artifacts");
     usable = all.filter((one) => one.usable).map((one) => one.name);

@@ -11,11 +11,12 @@ const REFUSED = { "no-digit": "no digit", several: "several digits" };
 const element = (id) => document.getElementById(id);
 
 export class DrawPanel {
-  constructor({ predict, artifacts, say, fail }) {
+  constructor({ predict, artifacts, say, fail, answered = () => {} }) {
     this.predict = predict; // (canvas, names) → what /v1/predict answers
     this.artifacts = artifacts; // () → names, the one that answers first
     this.say = say;
     this.fail = fail;
+    this.answered = answered; // (what /v1/predict answers to what was drawn, or null) → nothing
     this.asking = false;
     this.stale = false;
     this.version = 0;
@@ -33,6 +34,7 @@ export class DrawPanel {
   changed(complete) {
     this.version += 1;
     this.complete = complete;
+    this.answered(null);
     element("invitation").classList.toggle("gone", !this.pad.empty);
     element("undo").disabled = element("clear").disabled = this.pad.empty;
     if (this.pad.empty) this.reset();
@@ -51,7 +53,10 @@ export class DrawPanel {
         const result = await this.predict(this.pad.picture(), this.artifacts());
         // What was cleared meanwhile is not answered any more.
         if (!this.pad.empty) this.show(result, performance.now() - started);
-        if (this.complete && version === this.version) this.tell(result);
+        if (this.complete && version === this.version) {
+          this.tell(result);
+          this.answered(result);
+        }
         this.fail(null);
       } catch (error) {
         this.fail(error);

@@ -1,0 +1,1 @@
+"""What the present model learns from samples."""

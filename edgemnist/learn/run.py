@@ -1,0 +1,293 @@
+"""From labelled samples to a new export directory, if the new model passes its gate."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edgemnist.arrays import Images, Labels
+from edgemnist.data.dataset import Dataset, Split
+from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError
+from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, ModelRecord, record_of, sha256
+from edgemnist.exports.training import (
+    IMAGES_FILE,
+    encode_training_images,
+    image_hashes,
+)
+from edgemnist.learn.evidence import (
+    NEIGHBOUR_IMAGES,
+    Known,
+    contradictions,
+    features_of,
+    folds_of,
+    paired,
+)
+from edgemnist.learn.present import INT8, Present, hidden_of, logits_of, read_present
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.registry import Entry, Package
+from edgemnist.results.samples import Contradiction, LearnResult, Paired
+from edgemnist.samples.sample import NOT_A_DIGIT, Sample
+from edgemnist.storage import commit_files
+
+if TYPE_CHECKING:
+    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.golden import GoldenPack
+    from edgemnist.samples.store import SampleStore
+    from edgemnist.train.model import Weights
+
+LEARN_FILE: Final = "learn.json"
+LEAST_SAMPLES: Final = 20
+"""With fewer, a fold has not one sample of each second class, and nothing can be told."""
+SIGNIFICANT: Final = 0.05
+"""Of McNemar's test, on held-out samples."""
+MOST_LOST: Final = 0.0005
+"""Share of the golden pack that may be lost, but one image at least: a single one is noise."""
+
+_TUNING: Final = Entry(
+    target="edgemnist.learn.tune:tune",
+    summary="Learning",
+    requires=(Package("tensorflow", "tensorflow"), Package("keras", "keras"), Package("scipy", "scipy")),
+    extra="train",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnConfig:
+    """What is learnt from, and where to."""
+
+    out: Path
+    """The new export directory, which must not exist."""
+    forget: str | None = None
+    """A writer whose corrections and labels are deleted first."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """The samples to learn from."""
+
+    samples: list[Sample]
+    split: Split
+    not_a_digit: int
+    disputed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """What is written."""
+
+    weights: Weights
+    hidden: tuple[int, ...]
+    dataset: Dataset
+    """With what was replayed, and the golden pack of before to evaluate on."""
+    samples: Images
+    """uint8 [N, 28, 28]."""
+
+
+def learn(
+    exports: Exports, store: SampleStore, dataset: Dataset, config: LearnConfig, reporter: Reporter = SILENT
+) -> LearnResult:
+    """Let the model of `exports` learn from the labelled samples of `store`, with `dataset` to replay.
+
+    What comes out is compared with the present model: on the samples, each answered by a model that has not learnt from
+    it or from those around it, and on the golden pack. If it is better on the former and no worse on the latter,
+    `config.out` is written, all of it or nothing; `exports` always stays as it is.
+
+    Raises UsageError where `out` exists, there are too few samples, or they are of other classes; ModelError where the
+    model cannot learn; DataError where the data set has other classes; what `Exports.read_golden` raises; StorageError
+    where `out` cannot be written; TrainingError; and MissingDependencyError.
+    """
+    started = time.perf_counter()
+    if missing := _TUNING.missing():
+        raise MissingDependencyError(_TUNING.summary, missing, _TUNING.install_line())
+    if config.out.exists():
+        raise UsageError(f"{config.out} exists", hint="Name a directory that does not, with --out DIR.")
+    present = read_present(exports)
+    golden = exports.read_golden()
+    if present.labels != dataset.labels:
+        raise DataError(
+            f"The model has the classes {', '.join(present.labels)}, and the data set {', '.join(dataset.labels)}",
+            hint="Name the data set that it was trained on with --data DIR.",
+        )
+    forgotten = None if config.forget is None else store.forget(config.forget)
+    lesson = select(store.samples(), present.labels)
+    train = _unseen_by(golden, dataset.train)
+
+    held_out = _cross_validated(present, lesson.split, train, config.seed, reporter)
+    from edgemnist.learn.tune import tune
+    from edgemnist.train.calibration import calibrated
+    from edgemnist.train.recipes import FAR
+
+    with reporter.task("Learning from all samples"):
+        tuned = tune(present, lesson.split, train, config.seed)
+        weights, _ = calibrated(tuned.weights, train, FAR.scaled(0.5), config.seed)
+    before = golden.probabilities.argmax(axis=1)
+    on_golden = paired(before, logits_of(weights, golden.images).argmax(axis=1), golden.labels)
+    reasons = gate(held_out, on_golden)
+    int8_loss = None
+    if not reasons:
+        # Evaluated on the same images as the present model, whatever there is to replay.
+        evaluated = replace(dataset, train=train, test=Split(golden.images, golden.labels))
+        learned = _Learned(weights, present.hidden, evaluated, lesson.split.images)
+        int8_loss = _write(exports, config.out, learned, reporter)
+    result = LearnResult(
+        passed=not reasons,
+        reasons=reasons,
+        exports=str(exports.directory),
+        out=None if reasons else str(config.out),
+        labels=list(present.labels),
+        per_class={
+            name: int(count)
+            for name, count in zip(
+                present.labels, np.bincount(lesson.split.labels, minlength=len(present.labels)), strict=True
+            )
+        },
+        per_writer=dict(Counter(label.writer for one in lesson.samples for label in one.labels)),
+        not_a_digit=lesson.not_a_digit,
+        disputed=lesson.disputed,
+        forgotten=forgotten,
+        held_out=held_out,
+        golden=on_golden,
+        int8_loss=int8_loss,
+        share=tuned.share,
+        contradictions=_contradictions(present, lesson, train),
+        seconds=time.perf_counter() - started,
+    )
+    if result.out is not None:
+        commit_files(config.out, {LEARN_FILE: result.to_json().encode() + b"\n"})
+    return result
+
+
+def select(samples: Sequence[Sample], labels: Sequence[str]) -> Lesson:
+    """Return the samples with a label, in the order of time.
+
+    Raises UsageError where they are too few, or of other classes than the model's.
+    """
+    agreed = [one for one in samples if one.label is not None]
+    chosen = [one for one in agreed if one.label != NOT_A_DIGIT]
+    if unknown := sorted({str(one.label) for one in chosen} - set(labels)):
+        raise UsageError(
+            f"The samples have labels that are no classes of the model: {', '.join(unknown)}",
+            hint=f"Its classes are {', '.join(labels)}. Change those labels with: edgemnist review",
+        )
+    if len(chosen) < LEAST_SAMPLES:
+        raise UsageError(
+            f"There are {len(chosen)} labelled samples, too few to learn from: at least {LEAST_SAMPLES}",
+            hint="Label more of them with: edgemnist review",
+        )
+    chosen.sort(key=lambda one: (one.at, one.id))
+    images = np.stack([one.image for one in chosen])
+    classes = np.array([labels.index(str(one.label)) for one in chosen], np.int64)
+    return Lesson(chosen, Split(images, classes), len(agreed) - len(chosen), sum(one.disputed for one in samples))
+
+
+def gate(held_out: Paired, golden: Paired) -> list[str]:
+    """Return why the new model is not to replace the present one, in sentences; none where it is."""
+    reasons = []
+    if held_out.fixed <= held_out.broken:
+        reasons.append(
+            f"It is not better on labels that it has not learnt from: {held_out.fixed} fixed, {held_out.broken} broken."
+        )
+    elif held_out.p_value is None or held_out.p_value >= SIGNIFICANT:
+        reasons.append(
+            f"The labels are too few to tell whether it is better: {held_out.fixed} fixed and {held_out.broken} broken "
+            f"of {held_out.images} may be chance (p = {held_out.p_value or 1:.2f}). Label more samples."
+        )
+    lost, allowed = golden.before - golden.after, max(1, int(MOST_LOST * golden.images))
+    if lost > allowed:
+        reasons.append(f"It is worse on the golden pack: {lost} of {golden.images:,} images lost, {allowed} allowed.")
+    return reasons
+
+
+def _unseen_by(golden: GoldenPack, train: Split) -> Split:
+    """Return the training images that are not among those of the golden pack."""
+    kept = ~np.isin(image_hashes(train.images), image_hashes(golden.images))
+    return train if kept.all() else Split(train.images[kept], train.labels[kept])
+
+
+def _cross_validated(present: Present, samples: Split, train: Split, seed: int, reporter: Reporter) -> Paired:
+    from edgemnist.learn.tune import tune
+
+    after: Labels = np.empty(len(samples), np.int64)
+    folds = folds_of(len(samples))
+    with reporter.task("Learning from a part of the samples, to test it on the rest", total=len(folds)) as task:
+        for number, fold in enumerate(folds):
+            rest = np.setdiff1d(np.arange(len(samples)), fold)
+            tuned = tune(present, Split(samples.images[rest], samples.labels[rest]), train, seed)
+            after[fold] = logits_of(tuned.weights, samples.images[fold]).argmax(axis=1)
+            task.update(number + 1)
+    return paired(present.logits(samples.images).argmax(axis=1), after, samples.labels)
+
+
+def _contradictions(present: Present, lesson: Lesson, train: Split) -> list[Contradiction]:
+    def known(split: Split) -> Known:
+        return Known(features_of(lambda images: hidden_of(present.weights, images), split.images), split.labels)
+
+    shown = Split(train.images[:NEIGHBOUR_IMAGES], train.labels[:NEIGHBOUR_IMAGES])
+    scores = present.logits(lesson.split.images)
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities = odds / odds.sum(axis=1, keepdims=True)
+    return contradictions(lesson.samples, known(lesson.split), probabilities, known(shown), present.labels)
+
+
+def _write(exports: Exports, out: Path, new: _Learned, reporter: Reporter) -> float | None:
+    """Write the new export directory in one piece, and return what int8 loses beyond float, if there is int8."""
+    place: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(dir=out.parent, prefix=".tmp-learn-"))
+        place.chmod(0o755)
+        _write_model(place, new)
+        loss = _export(exports, place, new.dataset, reporter)
+        place.rename(out)
+    except OSError as error:
+        raise StorageError(
+            f"{out} cannot be written: {error.strerror or error}", hint="Name another directory with --out DIR."
+        ) from error
+    finally:
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
+    return loss
+
+
+def _write_model(place: Path, new: _Learned) -> None:
+    from edgemnist.runtimes.keras import model_bytes
+    from edgemnist.train.model import build_model
+
+    model = build_model(new.hidden, len(new.dataset.labels), seed=0)
+    model.set_weights(list(new.weights))
+    data = model_bytes(model)
+    seen = encode_training_images(np.concatenate([new.dataset.train.images, new.samples]))
+    manifest = Manifest(
+        labels=list(new.dataset.labels),
+        data=new.dataset.identity,
+        model=ModelRecord(file=MODEL_FILE, bytes=len(data), sha256=sha256(data), parameters=int(model.count_params())),
+        training_images=record_of(IMAGES_FILE, seen),
+    )
+    commit_files(place, {MODEL_FILE: data, IMAGES_FILE: seen, MANIFEST_FILE: manifest.encode()})
+
+
+def _export(exports: Exports, place: Path, dataset: Dataset, reporter: Reporter) -> float | None:
+    """Export the same artifacts as before, and return what int8 loses beyond float."""
+    from edgemnist.export.interface import ArtifactSpec, ExportConfig
+    from edgemnist.export.run import export_model
+    from edgemnist.exports.directory import Exports
+
+    specs = tuple(ArtifactSpec(one.format, one.quantization) for one in exports.manifest.artifacts)
+    if not specs:
+        raise ModelError(f"{exports.directory} has no artifacts", hint=f"Make some with: {exports.command('export')}")
+    export_model(ExportConfig(specs=specs), dataset, place, reporter)
+    made = Exports.open(place)
+    if INT8 not in {one.name for one in made.manifest.artifacts}:
+        return None
+    golden = made.read_golden()
+    answers = made.load(INT8).predict_proba(golden.images).argmax(axis=1)
+    return golden.accuracy() - float(np.mean(answers == golden.labels))

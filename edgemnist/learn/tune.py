@@ -1,0 +1,145 @@
+"""Fine-tuning: labelled samples, replay of the training images, and the present model as the teacher.
+
+Every epoch sees other training images, half of them distorted, with what the present model answers to them, and
+distorted copies of the samples with their labels. The last epochs compute as the exporters will round. Then the new
+weights are mixed with the present ones, which keeps what the samples do not speak of (M. Wortsman et al., "Robust
+fine-tuning of zero-shot models", 2022). The figures behind the constants are in `benchmarks/learn/choices.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from edgemnist.arrays import Images, Labels
+from edgemnist.data.dataset import Split
+from edgemnist.learn.present import Present, logits_of
+from edgemnist.train.augment import Distortion, distorted
+from edgemnist.train.loop import EpochData, fit
+from edgemnist.train.model import Adam, logits
+from edgemnist.train.recipes import FAR, TEACHER, Distillation, Plan, Recipe, Rounding
+
+if TYPE_CHECKING:
+    from edgemnist.train.model import Weights
+
+REPLAY: Final = 8_000
+"""Training images of an epoch; fewer if there are fewer."""
+SHARE: Final = 0.15
+"""Of the copies of samples among the images of an epoch."""
+CERTAIN: Final = 0.9
+"""Probability of the label in what is learned from a sample: people err, too."""
+DISTORTION: Final = FAR
+REPLAY_DISTORTION: Final = FAR.scaled(0.5)
+PROBED: Final = 10_000
+"""Distorted training images on which mixtures are compared: those themselves are known by heart."""
+MIXTURES: Final = (1.0, 0.75, 0.5, 0.25)
+"""Shares of the new weights to try, the largest first."""
+SLACK: Final = 0.0015
+"""Share of these images that a mixture may lose."""
+
+_RECIPE: Final = Recipe(
+    summary="fine-tuning of a trained network on samples",
+    epochs=6,
+    batch_size=500,
+    optimizer=Adam(),
+    learning_rate=5e-4,
+    warm_up=1,
+    cosine=True,
+    averaging=0.99,
+    rounding=Rounding(bits=(8,), begins=0.6),
+    # A hundred steps take less time than compiling them.
+    xla=False,
+    # The targets are what is learned from: probabilities that already have the labels in them.
+    distillation=Distillation(teacher=TEACHER, distortion=DISTORTION, images=1, uses=1, temperature=1, share=1),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What came out."""
+
+    weights: Weights
+    share: float
+    """Of the new weights in the mixture."""
+
+
+def tune(present: Present, samples: Split, train: Split, seed: int) -> Tuned:
+    """Return the weights of the present model after learning from samples, with the same seed the same.
+
+    `train` are the images to replay, of the same classes. Raises TrainingError where the loss is no longer a number.
+    """
+    replay = min(REPLAY, len(train))
+    copies = max(len(samples), round(replay * SHARE / (1 - SHARE)))
+    chosen = np.resize(np.arange(len(samples)), copies)
+    places, members = _places(train.labels, replay, seed)
+    wanted = np.full((len(samples), len(present.labels)), (1 - CERTAIN) / (len(present.labels) - 1), np.float32)
+    wanted[np.arange(len(samples)), samples.labels] = CERTAIN
+    targets = np.log(wanted)[chosen]
+
+    def data_of(epoch: int) -> EpochData:
+        rng = np.random.default_rng([seed, epoch])
+        shown = train.images[_turn(places, members, epoch)]
+        half = len(shown) // 2
+        shown = np.concatenate([shown[:half], distorted(shown[half:], REPLAY_DISTORTION, rng)])
+        images = np.concatenate([shown, _copies(samples.images[chosen], DISTORTION, len(samples), rng)])
+        answers = np.concatenate([present.logits(shown), targets])
+        return EpochData(tf.constant(images), tf.constant(answers.astype(np.float16)))
+
+    labels = np.concatenate([places, samples.labels[chosen]])
+    plan = Plan(recipe=_RECIPE, distortion=None, epochs=_RECIPE.epochs or 0, batch_size=_RECIPE.batch_size, seed=seed)
+    # The schedule brings the images; the loop takes from here only how many there are, and their labels.
+    split = Split(np.empty((len(labels), 0, 0), np.uint8), labels)
+    *_, fitted = fit(logits, present.weights, split, plan, schedule=data_of)
+    return _mixed(present, fitted.state.trained(), train, seed)
+
+
+def _mixed(present: Present, new: Weights, train: Split, seed: int) -> Tuned:
+    """Return the mixture with the largest share of the new weights that loses no more than `SLACK`."""
+    chosen = np.random.default_rng([seed, 0]).permutation(len(train))[:PROBED]
+    images = distorted(train.images[chosen], REPLAY_DISTORTION, np.random.default_rng([seed, 0, 1]))
+
+    def right(weights: Weights) -> int:
+        return int((logits_of(weights, images).argmax(axis=1) == train.labels[chosen]).sum())
+
+    least = right(present.weights) - SLACK * len(chosen)
+    for share in MIXTURES:
+        mixture = mix(present.weights, new, share)
+        if right(mixture) >= least:
+            break
+    return Tuned(mixture, share)
+
+
+def mix(old: Weights, new: Weights, share: float) -> Weights:
+    """Return the weights on the line from `old` to `new`, at `share` of its length."""
+    part = np.float32(share)
+    return [np.asarray((1 - part) * before + part * after, np.float32) for before, after in zip(old, new, strict=True)]
+
+
+def _copies(images: Images, distortion: Distortion, originals: int, rng: np.random.Generator) -> Images:
+    """Return distorted images, uint8 [N, 28, 28], but for the first ones, which stay as they are."""
+    found = distorted(images, distortion, rng)
+    found[:originals] = images[:originals]
+    return found
+
+
+def _places(labels: Labels, count: int, seed: int) -> tuple[Labels, list[npt.NDArray[np.int64]]]:
+    """Return the labels of the places of an epoch, and for each class its images in random order.
+
+    Labels stay where they are from epoch to epoch, as the loop wants it; the images change.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    classes = int(labels.max()) + 1
+    return labels[order[:count]], [order[labels[order] == one] for one in range(classes)]
+
+
+def _turn(places: Labels, members: list[npt.NDArray[np.int64]], epoch: int) -> Labels:
+    """Return the indices of the images that stand in the places in an epoch, counted from 1."""
+    chosen = np.empty(len(places), np.int64)
+    for one, indices in enumerate(members):
+        here = np.flatnonzero(places == one)
+        chosen[here] = indices[((epoch - 1) * len(here) + np.arange(len(here))) % max(1, len(indices))]
+    return chosen

@@ -1,0 +1,55 @@
+// "No, it is …": ten keys for what was misread, where the service keeps samples.
+
+import { correct } from "./api.js";
+
+const NOT_A_DIGIT = "not-a-digit";
+
+const element = (id) => document.getElementById(id);
+
+export class CorrectPanel {
+  constructor({ say, fail }) {
+    this.say = say;
+    this.fail = fail;
+    this.collects = false;
+    this.result = null;
+  }
+
+  // What was answered to a drawing that is complete, or null while there is none.
+  answered(result) {
+    this.result = this.collects ? result : null;
+    element("correct").hidden = !this.result;
+    if (!this.result) return;
+    element("correct-words").textContent = "No, it is …";
+    const [{ digit, verdict }] = this.result.predictions;
+    // The answer itself is no correction, unless it was refused.
+    const wrong = this.result.labels.filter((label) => label !== String(digit) || (verdict ?? "digit") !== "digit");
+    const keys = wrong.map((label) => this.key(label, label));
+    element("correct-keys").replaceChildren(...keys, this.key(NOT_A_DIGIT, "not a digit"));
+  }
+
+  key(label, words) {
+    const button = document.createElement("button");
+    button.textContent = words;
+    button.className = label === NOT_A_DIGIT ? "none" : "";
+    button.addEventListener("click", () => this.send(label, words));
+    return button;
+  }
+
+  async send(label, words) {
+    const [{ image }] = this.result.predictions;
+    const { result } = this;
+    for (const button of element("correct-keys").children) button.disabled = true;
+    try {
+      await correct(image, label);
+      // Something else may have been drawn meanwhile.
+      if (result !== this.result) return;
+      element("correct-words").textContent = `Kept as ${words}, for the review. Thank you.`;
+      element("correct-keys").replaceChildren();
+      this.say(`Kept as ${words}`);
+      this.fail(null);
+    } catch (error) {
+      this.fail(error);
+      for (const button of element("correct-keys").children) button.disabled = false;
+    }
+  }
+}

@@ -1,0 +1,170 @@
+"""The whole walk: a model that meets digits it misreads, learns from some, and reads the others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from edgemnist.arrays import Images, Labels
+from edgemnist.data.sources import embedded_dataset
+from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.learn.present import read_present
+from edgemnist.progress import SILENT
+from edgemnist.samples.sample import CORRECTION, Label, Sample, now
+from edgemnist.samples.store import SampleStore
+from tests.conftest import run_edgemnist
+
+pytestmark = pytest.mark.slow
+
+COUNT = 160
+WRONG = 4
+
+
+def faint(images: Images) -> Images:
+    """Return images of a pen that has hardly any ink left, uint8 [N, 28, 28]."""
+    return (images * 0.15).astype(np.uint8)
+
+
+def field(cache: Path) -> tuple[Images, Labels]:
+    """Return digits that the model has not been trained on, in random order of their classes."""
+    test = embedded_dataset(cache, SILENT).test
+    order = np.random.default_rng(0).permutation(len(test))
+    return faint(test.images[order]), test.labels[order]
+
+
+def fill(directory: Path, images: Images, labels: Labels, writers: list[str]) -> None:
+    with SampleStore.open(directory, create=True) as store:
+        for image, label, writer in zip(images, labels, writers, strict=True):
+            given = Label(str(label), writer, now(), settles=False)
+            store.add(
+                Sample(
+                    id=0,
+                    image=image,
+                    at=now(),
+                    source="camera",
+                    artifact="tflite-int8",
+                    answer=None,
+                    confidence=0.0,
+                    reason=CORRECTION,
+                    labels=(given,),
+                )
+            )
+
+
+def learn(*words: str | Path, cwd: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
+    return run_edgemnist("learn", *words, "--json", cwd=cwd, env=environment, timeout=900)
+
+
+class Learnt(NamedTuple):
+    """What one call of the command left."""
+
+    directory: Path
+    result: dict[str, Any]
+    before: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def learnt(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Learnt:
+    """What the package's model has learnt from 160 digits, four with a wrong label, without those of one who left."""
+    directory = tmp_path_factory.mktemp("learn")
+    shutil.copytree(reference_directory(), directory / "exports")
+    images, labels = field(cache)
+    given = labels[:COUNT].copy()
+    # Wrong labels of digits that anybody can read.
+    clear = Exports.open("reference").read_golden()
+    images[:WRONG], given[:WRONG] = clear.images[:WRONG], clear.labels[:WRONG]
+    given[:WRONG] = (given[:WRONG] + 5) % 10
+    fill(directory / "samples", images[:COUNT], given, ["mallory"] * WRONG + ["ann"] * (COUNT - WRONG))
+    fill(directory / "samples", images[COUNT : COUNT + 30], labels[COUNT : COUNT + 30] * 0, ["eve"] * 30)
+    before = {path.name: path.read_bytes() for path in (directory / "exports").iterdir()}
+    done = learn("--samples", "samples", "--out", "new", "--forget", "eve", cwd=directory, cache=cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Learnt(directory, json.loads(done.stdout), before)
+
+
+def test_the_new_model_reads_what_the_old_one_misread_and_forgets_nothing(learnt: Learnt, cache: Path) -> None:
+    images, labels = field(cache)
+    unseen, truth = images[COUNT + 30 :], labels[COUNT + 30 :]
+    old, new = (Exports.open(learnt.directory / name).load("tflite-int8") for name in ("exports", "new"))
+    wrong = [int((one.predict_proba(unseen).argmax(axis=1) != truth).sum()) for one in (old, new)]
+    assert wrong[1] < 0.75 * wrong[0]
+    golden = Exports.open(learnt.directory / "exports").read_golden()
+    right = [float(np.mean(one.predict_proba(golden.images).argmax(axis=1) == golden.labels)) for one in (old, new)]
+    assert right[1] >= right[0] - 0.002
+
+
+def test_the_result_says_what_was_compared(learnt: Learnt) -> None:
+    result = learnt.result
+    held_out, golden = result["held_out"], result["golden"]
+    assert result["passed"]
+    assert result["reasons"] == []
+    assert held_out["images"] == COUNT
+    assert held_out["after"] - held_out["before"] == held_out["fixed"] - held_out["broken"] > 0
+    assert held_out["p_value"] < 0.05
+    assert held_out["after_interval"]["low"] < held_out["after"] / COUNT < held_out["after_interval"]["high"]
+    assert golden["images"] == 1000
+    assert sum(result["per_class"].values()) == COUNT
+    assert result["per_writer"] == {"mallory": WRONG, "ann": COUNT - WRONG}
+    assert abs(result["int8_loss"]) <= 0.002
+
+
+def test_wrong_labels_are_named_and_right_ones_are_not(learnt: Learnt) -> None:
+    named = learnt.result["contradictions"]
+    assert {one["sample"] for one in named if one["writers"] == ["mallory"]}
+    assert len([one for one in named if one["writers"] != ["mallory"]]) <= 0.02 * COUNT
+
+
+def test_what_was_there_stays_and_the_new_directory_is_whole(learnt: Learnt) -> None:
+    exports = learnt.directory / "exports"
+    assert {path.name: path.read_bytes() for path in exports.iterdir()} == learnt.before
+    made, old = Exports.open(learnt.directory / "new"), Exports.open(exports)
+    assert {one.name for one in made.artifacts if one.status == "current"} == {one.name for one in old.artifacts}
+    assert np.array_equal(made.read_golden().images, old.read_golden().images)
+    assert not [path for path in learnt.directory.iterdir() if path.name.startswith(".tmp")]
+    recorded = json.loads((learnt.directory / "new" / "learn.json").read_bytes())
+    assert recorded["held_out"] == learnt.result["held_out"]
+    done = run_edgemnist("verify", "tflite-int8", "--exports", "new", cwd=learnt.directory)
+    assert done.returncode == 0, done.stdout
+
+
+def test_nobody_evaluates_the_new_model_on_what_it_has_learnt(learnt: Learnt, cache: Path, tmp_path: Path) -> None:
+    run_edgemnist("review", learnt.directory / "samples", "--export", "data", cwd=tmp_path)
+    environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
+    words = ("export", "--format", "tflite", "--data", tmp_path / "data", "--exports", learnt.directory / "new")
+    done = run_edgemnist(*words, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert "The model was trained on" in done.stderr
+
+
+def test_what_was_forgotten_is_gone(learnt: Learnt) -> None:
+    assert learnt.result["forgotten"] == 30
+    with SampleStore.open(learnt.directory / "samples") as store:
+        assert {label.writer for one in store.samples() for label in one.labels} == {"ann", "mallory"}
+
+
+def test_the_weights_of_an_int8_artifact_answer_as_it_does() -> None:
+    reference = Exports.open("reference")
+    present, golden = read_present(reference), reference.read_golden()
+    answers = reference.load("tflite-int8").predict_proba(golden.images).argmax(axis=1)
+    assert present.hidden == (512,)
+    assert float(np.mean(present.logits(golden.images).argmax(axis=1) == answers)) >= 0.999
+
+
+def test_a_model_that_gets_no_better_stays(cache: Path, tmp_path: Path) -> None:
+    golden = Exports.open("reference").read_golden()
+    right = np.flatnonzero(golden.probabilities.argmax(axis=1) == golden.labels)[:24]
+    fill(tmp_path / "samples", golden.images[right], golden.labels[right], ["ann"] * 24)
+    done = learn("--exports", "reference", "--out", "new", cwd=tmp_path, cache=cache)
+    assert done.returncode == 1, done.stderr
+    result = json.loads(done.stdout)
+    assert not result["passed"]
+    assert result["out"] is None
+    assert "not better on labels that it has not learnt from" in result["reasons"][0]
+    assert [path.name for path in tmp_path.iterdir()] == ["samples"]
