@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from edgemnist.results.base import UNREADABLE
 from edgemnist.results.samples import GivenLabel, LabelBody, LabelResponse, ReviewItem, ReviewQueue
 from edgemnist.review.order import classes_of, to_review
 from edgemnist.samples.sample import NOT_A_DIGIT, Sample
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from edgemnist.results.base import UNREADABLE, Result
+    from edgemnist.results.base import Result
     from edgemnist.samples.store import SampleStore
     from edgemnist.serve.config import Limits, ServeConfig
 

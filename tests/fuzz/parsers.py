@@ -82,9 +82,9 @@ def _hdf5_pairs(whole: bytes, rng: random.Random) -> bytes:
 
 
 def _manifest(data: bytes, path: Path) -> object:
-    from edgemnist.exports.manifest import _decode
+    from edgemnist.exports.manifest import Manifest, decode_versioned
 
-    return _decode(path, data)
+    return decode_versioned(Manifest, path, data, problem="not a manifest", hint="")
 
 
 def _finding(name: str) -> Callable[[bytes, Path], object]:
@@ -109,10 +109,10 @@ def _golden(data: bytes, path: Path) -> object:
 
 
 def _answers(data: bytes, path: Path) -> object:
-    from edgemnist.exports.answers import decode_answers
+    from edgemnist.exports.golden import decode_answers
 
     del path
-    return decode_answers(data)
+    return decode_answers(io.BytesIO(data))
 
 
 def _small_golden(_: Path) -> Sequence[bytes]:
@@ -126,7 +126,7 @@ def _small_golden(_: Path) -> Sequence[bytes]:
 
 
 def _small_answers(_: Path) -> Sequence[bytes]:
-    from edgemnist.exports.answers import encode_answers
+    from edgemnist.exports.golden import encode_answers
 
     return [encode_answers({"0" * 64: np.ones((20, 10), np.float32), "1" * 64: np.ones((20, 10), np.float32)})]
 
@@ -174,25 +174,25 @@ def _idx(data: bytes, path: Path) -> object:
 
 
 def _bundles(directory: Path) -> Sequence[bytes]:
-    from edgemnist.agent.archive import write_contents
+    from edgemnist.agent.bundle import encode_archive
 
-    file = directory / "whole.zip"
-    with file.open("wb") as target:
-        write_contents(target, {"bundle.json": b"{}", "exports/manifest.json": b"{}" * 40, "a/b.tflite": bytes(900)})
+    del directory
+    whole = encode_archive({"bundle.json": b"{}", "exports/manifest.json": b"{}" * 40, "a/b.tflite": bytes(900)})
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bundle.json", b"0" * 4000)
-    return [file.read_bytes(), stream.getvalue()]
+    return [whole, stream.getvalue()]
 
 
 def _bundle(data: bytes, path: Path) -> object:
-    from edgemnist.agent.archive import Archive
+    from edgemnist.agent.bundle import Archive
 
     path.write_bytes(data)
     with Archive(path) as archive:
         for name in archive.names():
             archive.read(name, most=1 << 20)
-        return archive.check_encoding()
+        archive.check_encoding()
+        return archive.names()
 
 
 def _gates(_: Path) -> Sequence[bytes]:
@@ -223,9 +223,10 @@ def _board_answers(_: Path) -> Sequence[bytes]:
 
 def _board_answer(data: bytes, path: Path) -> object:
     from edgemnist.deploy import answers
+    from edgemnist.results.boards import ReleasesResult, RollbackResult
 
     found: list[object] = []
-    kinds = (answers.Line, answers.Prepared, answers.Applied, answers.RolledBack, answers.Listed, answers.Ran)
+    kinds = (answers.Line, answers.Prepared, answers.Applied, RollbackResult, ReleasesResult, answers.Ran)
     for kind in kinds:
         with contextlib.suppress(EdgemnistError):
             found.append(answers.decode(path.name, data, kind))
@@ -234,7 +235,7 @@ def _board_answer(data: bytes, path: Path) -> object:
         for kind in kinds:
             with contextlib.suppress(EdgemnistError):
                 found.append(answers.convert(path.name, document, kind))
-    return answers.clean(data.decode(errors="replace"), most=200)
+    return answers.message(data.decode(errors="replace"))
 
 
 def _image_lists(_: Path) -> Sequence[bytes]:
