@@ -7,6 +7,8 @@ each temporary file ends in the hash of its contents, so a file that a power cut
 
 Commands that commit to one directory take turns through a lock on the directory. Windows cannot lock a directory:
 there, one command at a time is up to the user.
+
+The operations themselves are the board agent's; they are imported where they are used, since most commands only read.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from pathlib import Path
 
 import msgspec
 
-from edgemnist.agent.durable import hash_file, sync_directory, write_synced
 from edgemnist.errors import StorageError
 from edgemnist.results.base import UNREADABLE
 
@@ -41,6 +42,8 @@ def write_file(path: Path, data: bytes) -> None:
     Raises StorageError if the directory is missing, read-only or full, or if `path` is a directory; the old file then
     stays as it is.
     """
+    from edgemnist.agent.durable import sync_directory
+
     with _explained(path.parent, "Choose another place."):
         if path.is_dir():
             raise StorageError(f"{path} is a directory", hint="Name a file.")
@@ -110,6 +113,8 @@ def recover(directory: Path) -> None:
 
 def _place_journal(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write all files to temporary names and the journal that names them: from its rename on, the commit stands."""
+    from edgemnist.agent.durable import sync_directory
+
     written: dict[str, str] = {}
     journal: Path | None = None
     try:
@@ -133,6 +138,8 @@ def _complete(directory: Path) -> None:
     renames = _read_journal(directory)
     if renames is None:
         return
+    from edgemnist.agent.durable import sync_directory
+
     pending = {temporary: name for temporary, name in renames.items() if (directory / temporary).exists()}
     for temporary, name in renames.items():
         if temporary not in pending and not _is_renamed(temporary, directory / name):
@@ -155,6 +162,8 @@ def _complete(directory: Path) -> None:
 
 def _is_renamed(temporary: str, path: Path) -> bool:
     """Return whether a file is the one that had a temporary name; journals of older versions do not record its hash."""
+    from edgemnist.agent.durable import hash_file
+
     recorded = _HASHED.search(temporary)
     with contextlib.suppress(OSError):
         return hash_file(path) == recorded[1] if recorded else path.is_file()
@@ -195,6 +204,8 @@ def _remove_abandoned(directory: Path) -> None:
 
 
 def _write_temporary(directory: Path, name: str, data: bytes) -> Path:
+    from edgemnist.agent.durable import write_synced
+
     sha256 = hashlib.sha256(data).hexdigest()
     unique = f"{os.getpid()}-{secrets.token_hex(4)}"
     temporary = directory / f"{TEMPORARY_PREFIX}{name.lstrip('.')}-{unique}-{sha256}"

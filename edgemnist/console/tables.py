@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -11,8 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.results.bench import Ratio
-from edgemnist.results.boards import Fault
+if TYPE_CHECKING:
+    from edgemnist.results.bench import Ratio
+    from edgemnist.results.boards import Fault
 
 LONGEST_WORD = 16
 """Characters of a word that folding leaves whole, such as `tflite-dynamic`; a longer one, such as a path, is broken."""

@@ -20,13 +20,13 @@ from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.base import Result, ResultT
 from edgemnist.results.bench import KERAS, BenchResult, Latency, ScenarioResult, ScenarioRun, ScenariosResult
-from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:
     from edgemnist.exports.directory import Exports
+    from edgemnist.results.train import TrainResult
 
 VERIFY_FILE: Final = "verify.json"
 BENCH_FILE: Final = "bench.json"
@@ -98,6 +98,8 @@ class Findings:
     @cached_property
     def training(self) -> Finding[TrainResult] | None:
         """What `edgemnist train` found out; None where the model comes from elsewhere."""
+        from edgemnist.results.train import TrainResult
+
         saved = self._read(TRAINING_FILE, TrainResult)
         if saved is None:
             return None

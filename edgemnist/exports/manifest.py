@@ -16,7 +16,6 @@ from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 
-from edgemnist.agent.durable import hash_file
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
 from edgemnist.results.base import SCHEMA_VERSION, UNREADABLE
 from edgemnist.results.data import DataIdentity
@@ -230,8 +229,8 @@ def sha256(data: bytes) -> str:
 
 def file_sha256(path: Path) -> str | None:
     """Return the SHA-256 of a file, or None where it cannot be read."""
-    with contextlib.suppress(OSError):
-        return hash_file(path)
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
     return None
 
 

@@ -173,9 +173,10 @@ def _idx(data: bytes, path: Path) -> object:
     return decode_labels(data, path.name)
 
 
-def _bundles(_: Path) -> Sequence[bytes]:
+def _bundles(directory: Path) -> Sequence[bytes]:
     from edgemnist.agent.bundle import encode_archive
 
+    del directory
     whole = encode_archive({"bundle.json": b"{}", "exports/manifest.json": b"{}" * 40, "a/b.tflite": bytes(900)})
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -191,7 +192,7 @@ def _bundle(data: bytes, path: Path) -> object:
         for name in archive.names():
             archive.read(name, most=1 << 20)
         archive.check_encoding()
-    return None
+        return archive.names()
 
 
 def _gates(_: Path) -> Sequence[bytes]:
@@ -222,9 +223,10 @@ def _board_answers(_: Path) -> Sequence[bytes]:
 
 def _board_answer(data: bytes, path: Path) -> object:
     from edgemnist.deploy import answers
+    from edgemnist.results.boards import ReleasesResult, RollbackResult
 
     found: list[object] = []
-    kinds = (answers.Line, answers.Prepared, answers.Applied, answers.Examined, answers.Ran)
+    kinds = (answers.Line, answers.Prepared, answers.Applied, RollbackResult, ReleasesResult, answers.Ran)
     for kind in kinds:
         with contextlib.suppress(EdgemnistError):
             found.append(answers.decode(path.name, data, kind))
@@ -233,7 +235,7 @@ def _board_answer(data: bytes, path: Path) -> object:
         for kind in kinds:
             with contextlib.suppress(EdgemnistError):
                 found.append(answers.convert(path.name, document, kind))
-    return answers.clean(data.decode(errors="replace"))
+    return answers.message(data.decode(errors="replace"))
 
 
 def _image_lists(_: Path) -> Sequence[bytes]:

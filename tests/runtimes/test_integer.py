@@ -160,7 +160,7 @@ def test_predict_reads_a_digit_without_any_runtime(edgemnist: Run, tmp_path: Pat
 
 
 def test_a_graph_that_refers_to_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    """As the fuzzing found: an operator without inputs, a tensor without a shape, an offset beyond the end."""
+    """As fuzzing found: operators without inputs, tensors without a shape, unknown types, offsets beyond the end."""
     parser = PARSERS["tflite, integer reference"]
     (whole,) = parser.wholes(tmp_path)
     for index in (365, 668, 857, 1462, 1656, 2697):
