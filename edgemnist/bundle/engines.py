@@ -11,12 +11,12 @@ from edgemnist.native.build import ZIG, CompilerError, compile_library
 from edgemnist.native.targets import WHEELS
 
 
-def board_engines(machine: str | None = None) -> dict[str, bytes]:
-    """Return the shared libraries, by path within the package, for one processor or for those of all Raspberry Pis.
+def board_engines(*machines: str) -> dict[str, bytes]:
+    """Return the shared libraries, by path within the package, for all Raspberry Pis and further processors.
 
     An installed package may have them already, as on a board. Raises BundleError where the compiler fails.
     """
-    return {f"native/{board_library(one).name}": _engine(one) for one in ([machine] if machine else BOARDS)}
+    return {f"native/{board_library(one).name}": _engine(one) for one in dict.fromkeys((*BOARDS, *machines))}
 
 
 def _engine(machine: str) -> bytes:

@@ -124,20 +124,19 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
 
 
 def _engines(manifest: Manifest, runtimes: Sequence[str], config: BundleConfig, reporter: Reporter) -> dict[str, bytes]:
-    """Return the native engine for the boards, where it executes one of the artifacts.
+    """Return the native engine for the boards, whatever the artifacts are: so bundles share an environment there.
 
     Raises MissingDependencyError where a board is to get it and there is no compiler for boards.
     """
-    if not any(RUNTIMES[NATIVE].executes(one.file, one.name) for one in manifest.artifacts):
-        return {}
-    if not can_build():
-        install = 'pip install "edgemnist[native]"'
-        if NATIVE in runtimes:
-            raise MissingDependencyError("The native engine for a board", ["ziglang"], install)
+    if can_build():
+        with reporter.task("Compiling the native engine for boards"):
+            return board_engines(*(() if config.wheels is None else (config.wheels.machine,)))
+    install = 'pip install "edgemnist[native]"'
+    if NATIVE in runtimes:
+        raise MissingDependencyError("The native engine for a board", ["ziglang"], install)
+    if any(RUNTIMES[NATIVE].executes(one.file, one.name) for one in manifest.artifacts):
         reporter.notice(f"Boards get no native engine: ziglang, which compiles it for them, is missing ({install}).")
-        return {}
-    with reporter.task("Compiling the native engine for boards"):
-        return board_engines(config.wheels.machine if config.wheels else None)
+    return {}
 
 
 def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter, *, selected: bool) -> None:
