@@ -163,7 +163,7 @@ def test_a_model_of_other_layers_cannot_learn(tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (["--samples", "nowhere"], "nowhere has no samples"),
-        (["--seed", "-1"], "--seed must be between 0 and 4.29497e+09"),
+        (["--seed", "-1"], "--seed must be between 0 and 4,294,967,295"),
         (["--exports", "nowhere"], "The export directory nowhere does not exist"),
     ],
 )
