@@ -22,6 +22,7 @@ from edgemnist.errors import UsageError, check_range
 from edgemnist.predict.refusal import DIGIT, DIGITS
 from edgemnist.predict.run import Sourced, tell
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
+from edgemnist.results.base import UNREADABLE
 from edgemnist.results.serve import (
     Comparison,
     CorrectionBody,
@@ -171,7 +172,7 @@ class Endpoints:
         with Body(request, self._limits, self._bodies) as body:
             try:
                 given = msgspec.json.decode(await body.read(), type=CorrectionBody)
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise bad_request(f"The body is not a correction: {error}", "See /openapi.json.") from error
         model = await self._loaded(None)
         known = [*model.classifier.labels, NOT_A_DIGIT]

@@ -198,6 +198,7 @@ def test_two_reviews_at_once_lose_nothing(kept: Path, browser: Chrome) -> None:
         ("/v1/samples/1", b'{"label": 7}', "application/json", 400),
         ("/v1/samples/1", b'{"label": "7", "writer": "eve"}', "application/json", 400),
         ("/v1/samples/1", b"[", "application/json", 400),
+        ("/v1/samples/1", b'{"label": "\xff"}', "application/json", 400),
         ("/v1/samples/1", b'{"label": "7"}', "text/plain", 400),
         ("/v1/samples/99", b'{"label": "7"}', "application/json", 404),
         ("/v1/samples/x", b'{"label": "7"}', "application/json", 404),

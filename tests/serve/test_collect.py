@@ -99,6 +99,7 @@ def test_a_hundred_corrections_a_second_are_too_many(tmp_path: Path, image: Any)
     ("body", "kind", "status"),
     [
         (b"{}", "application/json", 400),
+        (json.dumps({"image": [[0] * 28] * 28, "label": "?"}).encode().replace(b"?", b"\xff"), "application/json", 400),
         (b'{"image": [], "label": "1"}', "application/json", 400),
         (json.dumps({"image": [[0] * 28] * 27, "label": "1"}).encode(), "application/json", 400),
         (json.dumps({"image": [[256] * 28] * 28, "label": "1"}).encode(), "application/json", 400),
