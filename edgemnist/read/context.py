@@ -14,7 +14,7 @@ SURE: Final = 0.8
 """Confidence from which a reading speaks for those around it."""
 LEAST_SURE: Final = 3
 """So many sure digits make a row of digits, or a table of them."""
-MOST: Final = 0.6
+MOST: Final = 0.5
 """They are at least this share of all that is there and as high as they are."""
 AMONG_SURE: Final = 0.25
 """Among sure digits, one counts from this share of the threshold on."""
