@@ -68,8 +68,9 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import closing, kilobytes, microseconds, percent, ratio, table, verdict
+    from edgemnist.console.tables import closing, table, verdict
     from edgemnist.exports.manifest import command
+    from edgemnist.formatting import kilobytes, microseconds, percent, ratio
 
     page = table("artifact", "size", "accuracy", "flips", "p50", "vs Keras", "gate", left=["gate"])
     for row in result.rows:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemnist.console.tables import count
 from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError, check_range
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.manifest import check_recorded
 from edgemnist.exports.models import Model, require_runtime
+from edgemnist.formatting import count
 from edgemnist.machine import usable_cpus
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.bench import KERAS, subject_key

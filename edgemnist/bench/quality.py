@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.agent.facts import throttled_since
-from edgemnist.console.tables import count, percent
+from edgemnist.formatting import count, percent
 from edgemnist.machine import Watch
 from edgemnist.results.bench import Block, CallSteps, Histogram
 

@@ -7,20 +7,8 @@ from operator import attrgetter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import (
-    closing,
-    count,
-    fault_line,
-    host_line,
-    kilobytes,
-    microseconds,
-    percent,
-    quality,
-    ratio,
-    table,
-    throttle_note,
-    with_interval,
-)
+from edgemnist.console.tables import closing, fault_line, host_line, quality, table, throttle_note, with_interval
+from edgemnist.formatting import count, kilobytes, microseconds, percent, ratio
 from edgemnist.results.bench import BaselineComparison, BenchResult, Latency, subject_key
 from edgemnist.results.boards import FleetBenchResult
 

@@ -69,7 +69,8 @@ def bundle_page(result: BundleResult) -> RenderableType:
     """Draw what is in the bundle."""
     from rich.markup import escape
 
-    from edgemnist.console.tables import kilobytes, table
+    from edgemnist.console.tables import table
+    from edgemnist.formatting import kilobytes
 
     wheels = f"{result.machine}, Python {', '.join(result.pythons)}" if result.pythons else "fetched by the board"
     rows = {

@@ -83,7 +83,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     # NumPy alone needs no extra.
     extras = sorted({*(RUNTIMES[name].extra for name in runtimes), *(SERVE_EXTRAS if config.serve else ())} - {""})
     constraints = pinned(metadata, extras)
-    name, wheel = package_wheel(metadata, _engines(manifest, runtimes, config, reporter))
+    name, wheel = package_wheel(metadata, _engines(runtimes, config, reporter))
     files[f"{WHEELS}{name}"] = wheel
     if config.wheels is not None:
         for other, data in fetch_wheels(
@@ -123,7 +123,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     )
 
 
-def _engines(manifest: Manifest, runtimes: Sequence[str], config: BundleConfig, reporter: Reporter) -> dict[str, bytes]:
+def _engines(runtimes: Sequence[str], config: BundleConfig, reporter: Reporter) -> dict[str, bytes]:
     """Return the native engine for the boards, whatever the artifacts are: so bundles share an environment there.
 
     Raises MissingDependencyError where a board is to get it and there is no compiler for boards.
@@ -134,8 +134,6 @@ def _engines(manifest: Manifest, runtimes: Sequence[str], config: BundleConfig, 
     install = 'pip install "edgemnist[native]"'
     if NATIVE in runtimes:
         raise MissingDependencyError("The native engine for a board", ["ziglang"], install)
-    if any(RUNTIMES[NATIVE].executes(one.file, one.name) for one in manifest.artifacts):
-        reporter.notice(f"Boards get no native engine: ziglang, which compiles it for them, is missing ({install}).")
     return {}
 
 

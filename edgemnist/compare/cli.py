@@ -67,22 +67,23 @@ def compare_page(result: PairResult) -> RenderableType:
     from rich.text import Text
 
     from edgemnist.console import tables
+    from edgemnist.formatting import count, kilobytes, microseconds, percent
     from edgemnist.results.bench import subject_key
 
     page = tables.table("artifact", "runtime", "p50", "p90", "p99", "min", "size", left=["runtime"])
     sides, ratio = (result.first, result.second), result.ratio
     for one in sides:
-        p50, *others = map(tables.microseconds, (one.p50_us, one.p90_us, one.p99_us, one.min_us))
+        p50, *others = map(microseconds, (one.p50_us, one.p90_us, one.p99_us, one.min_us))
         name = subject_key(one.name, one.runtime, one.threads)
-        page.add_row(name, one.runtime, f"[bold]{p50}[/]", *others, tables.kilobytes(one.bytes))
+        page.add_row(name, one.runtime, f"[bold]{p50}[/]", *others, kilobytes(one.bytes))
     if ratio.low <= 1 <= ratio.high:
-        says = f"no difference beyond the noise of {tables.percent((ratio.high - ratio.low) / 2, 1)}"
+        says = f"no difference beyond the noise of {percent((ratio.high - ratio.low) / 2, 1)}"
     else:
         says = "slower" if ratio.low > 1 else "faster"
     sentence = f"{result.first.name} takes {tables.with_interval(ratio)} the time of {result.second.name}: {says}."
     warnings = [*result.warnings, *(f"{one.name}: {'; '.join(one.warnings)}" for one in sides if one.warnings)]
     return Group(
-        Text(f"In turns, {tables.count(result.rounds, 'round')}, a fresh process for each."),
+        Text(f"In turns, {count(result.rounds, 'round')}, a fresh process for each."),
         page,
         tables.host_line(result.host),
         *tables.quality(warnings),

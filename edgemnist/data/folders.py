@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.console.tables import count
 from edgemnist.data.dataset import Dataset, Split, identified, random_order, stratified_split
 from edgemnist.errors import DataError
+from edgemnist.formatting import count
 from edgemnist.progress import Reporter, Task
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg")

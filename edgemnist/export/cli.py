@@ -139,7 +139,8 @@ def export_page(result: ExportResult) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import footprint, kilobytes, table
+    from edgemnist.console.tables import table
+    from edgemnist.formatting import footprint, kilobytes
 
     page = table("artifact", "size", "SHA-256", "file", left=["SHA-256"], prose=["file"])
     for artifact in result.artifacts:

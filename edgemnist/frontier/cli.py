@@ -71,7 +71,8 @@ def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import closing, count, kilobytes, microseconds, percent, quality, table, verdict
+    from edgemnist.console.tables import closing, quality, table, verdict
+    from edgemnist.formatting import count, kilobytes, microseconds, percent
 
     columns = ("units", "artifact", "size", "accuracy", "flips", "p50", "best", "gate")
     page = table(*columns, left=["artifact", "best", "gate"])

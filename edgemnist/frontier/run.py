@@ -11,7 +11,6 @@ import msgspec
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench
-from edgemnist.console.tables import percent
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ManifestError, StorageError, UsageError
 from edgemnist.export.interface import ExportConfig
@@ -19,6 +18,7 @@ from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.figures import new_figure, png
+from edgemnist.formatting import percent
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.base import UNREADABLE, read_result
 from edgemnist.results.bench import BenchResult

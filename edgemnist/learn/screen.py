@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Group
 from rich.text import Text
 
-from edgemnist.console.tables import percent, table
+from edgemnist.console.tables import table
+from edgemnist.formatting import percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.console.tables import percent
+from edgemnist.formatting import percent
 from edgemnist.predict.refusal import NO_DIGIT, SEVERAL
 from edgemnist.results.pictures import Prediction, PredictResult
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.console.tables import percent
+from edgemnist.formatting import percent
 from edgemnist.read.sheets import rows_of
 from edgemnist.results.pictures import ReadResult, ReadTable
 

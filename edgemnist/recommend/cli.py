@@ -41,7 +41,8 @@ def recommend_page(result: RecommendResult, step: str = "") -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import closing, kilobytes, microseconds, percent, quality, table, verdict
+    from edgemnist.console.tables import closing, quality, table, verdict
+    from edgemnist.formatting import kilobytes, microseconds, percent
 
     page = table("artifact", "p50", "accuracy", "size", "fits in", "gate", left=["fits in", "gate"])
     for one in result.candidates:

@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from edgemnist.bench.quality import host_warnings
-from edgemnist.console.tables import kilobytes, microseconds
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.findings import NOISE, choose
 from edgemnist.exports.questions import questions
+from edgemnist.formatting import kilobytes, microseconds
 from edgemnist.machine import host_facts
 from edgemnist.results.bench import BenchResult
 from edgemnist.results.pipeline import Candidate, RecommendResult

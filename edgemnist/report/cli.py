@@ -48,7 +48,8 @@ def report_page(result: ReportResult) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import closing, kilobytes
+    from edgemnist.console.tables import closing
+    from edgemnist.formatting import kilobytes
 
     lines = [Text(warning, style="bold red") for warning in result.warnings]
     if result.missing:

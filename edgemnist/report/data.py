@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgemnist.console.tables import kilobytes, microseconds, percent, ratio
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import Artifact, Manifest, command
 from edgemnist.exports.models import split_name
 from edgemnist.exports.questions import questions
+from edgemnist.formatting import kilobytes, microseconds, percent, ratio
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.pipeline import RecommendResult

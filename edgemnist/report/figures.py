@@ -14,9 +14,9 @@ import numpy as np
 
 from edgemnist.arrays import Images
 from edgemnist.bench.quality import BINS_AN_OCTAVE
-from edgemnist.console.tables import count, microseconds, percent
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.figures import confusion_counts, draw_curves
+from edgemnist.formatting import count, microseconds, percent
 from edgemnist.images.sheet import encoded
 from edgemnist.results.bench import Latency
 from edgemnist.results.pipeline import Candidate

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import closing, count, footprint, table
+from edgemnist.console.tables import closing, table
+from edgemnist.formatting import count, footprint
 from edgemnist.results.data import RuntimesResult
 
 _WORDS = ("quantizations, the default first", "what it is", "files", "installed")

@@ -98,7 +98,8 @@ def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import closing, count, host_line, quality, table
+    from edgemnist.console.tables import closing, host_line, quality, table
+    from edgemnist.formatting import count
     from edgemnist.scenario.table import run_name, scenario_table
 
     found = scenario_table(result)

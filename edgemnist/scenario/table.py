@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edgemnist.console.tables import microseconds
+from edgemnist.formatting import microseconds
 from edgemnist.results.bench import Point, ScenarioResult, ScenarioRun, subject_key
 from edgemnist.scenario.run import DUTY_CYCLE, OFFLINE, SERVER, SINGLE_STREAM
 

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
-from edgemnist.console.tables import percent
 from edgemnist.data.dataset import Split
 from edgemnist.errors import TrainingError
+from edgemnist.formatting import percent
 from edgemnist.progress import Reporter
 from edgemnist.results.train import Epoch
 from edgemnist.storage import write_file

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.arrays import Images
-from edgemnist.console.tables import percent
 from edgemnist.data.dataset import Dataset, Split, stratified_indices
 from edgemnist.errors import ImageError, TrainingError
+from edgemnist.formatting import percent
 from edgemnist.images.normalize import to_mnist
 from edgemnist.progress import Reporter
 from edgemnist.results.train import Epoch

@@ -80,7 +80,8 @@ def train(
 
 def train_page(result: TrainResult, exports: Path) -> RenderableType:
     """Draw what was trained, on what, and how well it does."""
-    from edgemnist.console.tables import percent, table
+    from edgemnist.console.tables import table
+    from edgemnist.formatting import percent
 
     page = table("", " ", prose=[" "])
     page.show_header = False

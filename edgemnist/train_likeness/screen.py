@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.console import RenderableType
 
-from edgemnist.console.tables import percent, table
+from edgemnist.console.tables import table
+from edgemnist.formatting import percent
 from edgemnist.train_likeness.result import TrainLikenessResult
 
 

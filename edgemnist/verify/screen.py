@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.console.tables import closing, count, percent, quality, table, verdict
+from edgemnist.console.tables import closing, quality, table, verdict
+from edgemnist.formatting import count, percent
 from edgemnist.results.verify import (
     KERAS_MODEL,
     ArtifactLayers,

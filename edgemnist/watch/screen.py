@@ -9,8 +9,8 @@ from itertools import groupby
 import msgspec
 from rich.text import Text
 
-from edgemnist.console.tables import percent
 from edgemnist.console.terminal import out
+from edgemnist.formatting import percent
 from edgemnist.results.pictures import WatchReading
 
 

@@ -79,7 +79,7 @@ def test_before_the_switch_it_stops(step: str, board: LoopbackBoard, new_bundle:
     assert document["interrupted"]
     fault = document["boards"][0]["fault"]
     assert fault["type"] == "StoppedError"
-    assert "before" in fault["message"]
+    assert "unchanged" in fault["message"]
     assert board.serves() == old
     assert not self_tests(board)
     assert not list(board.store.staging.iterdir())
@@ -141,7 +141,7 @@ def test_pressed_again_it_waits_no_longer_and_says_that_the_board_goes_on(
         command.press()
         code, output = command.end()
         assert code == 130
-        assert "goes on by itself" in json.loads(output)["boards"][0]["fault"]["message"]
+        assert "finishes it by itself" in json.loads(output)["boards"][0]["fault"]["message"]
         go.touch()
         wait_for(lambda: board.store.pending() is None)
     assert board.serves() == new

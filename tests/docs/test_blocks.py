@@ -29,6 +29,9 @@ def prepare(place: Place, needs: frozenset[str], request: pytest.FixtureRequest)
     require(*(program for need in needs for program in PROGRAMS.get(need, ())))
     if needs & PARSED:
         place.program("edgemnist", PARSE)
+    if "hardware" in needs:
+        for program in ("scp", "ssh"):
+            place.program(program, ":")
     if "background" in needs:
         place.program("edgemnist", BACKGROUND)
     for need in needs & FILES.keys():
