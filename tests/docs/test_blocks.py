@@ -20,6 +20,8 @@ from tests.needs import require
 BLOCKS = all_blocks()
 PROGRAMS = {"service": ["curl"], "background": ["openssl"], "ssh-key": ["sshd"]}
 """What a need cannot do without, by its name in tests/programs.py."""
+STAND_INS = {"hardware": ["scp", "ssh"]}
+"""What would talk to a board that only the reader has."""
 FILES = {"digits": Place.with_digits, "my-model": Place.with_model, "ssh-key": Place.with_key}
 NEEDS = {"board", "fleet", "two-releases", "service", "background", "on-board", *FILES, *PARSED}
 
@@ -29,9 +31,8 @@ def prepare(place: Place, needs: frozenset[str], request: pytest.FixtureRequest)
     require(*(program for need in needs for program in PROGRAMS.get(need, ())))
     if needs & PARSED:
         place.program("edgemnist", PARSE)
-    if "hardware" in needs:
-        for program in ("scp", "ssh"):
-            place.program(program, ":")
+    for program in (program for need in needs for program in STAND_INS.get(need, ())):
+        place.program(program, ":")
     if "background" in needs:
         place.program("edgemnist", BACKGROUND)
     for need in needs & FILES.keys():
