@@ -200,7 +200,8 @@ def test_those_that_choose_or_list_say_it_as_the_others_do(
     else:
         found = json.loads(advice.stdout)
         names = [one["name"] for one in found["candidates"]] or [found["recommended"]]
-        assert (NAME in names) == state.verified
+        # Where nothing was measured, the reference is recommended in the runtime that `best` takes.
+        assert (NAME in {name.partition("@")[0] for name in names}) == state.verified
         best = package.Exports.open(directory).best()
         assert best.verified
         answered = edgemnist("predict", "--index", "0", "--exports", directory, "--json")

@@ -37,7 +37,7 @@ def test_without_a_compiler_the_message_says_what_to_install(monkeypatch: pytest
 
 
 def test_the_runtime_says_how_to_get_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("edgemnist.native.build.SOURCES", tmp_path)
+    monkeypatch.setattr("edgemnist.native.SOURCES", tmp_path)
     with pytest.raises(MissingDependencyError) as caught:
         RUNTIMES["native"].load()
     assert caught.value.exit_code == 3
