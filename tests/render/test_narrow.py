@@ -79,7 +79,7 @@ def test_releases_prints_the_names_that_rollback_takes() -> None:
     assert max(map(len, lines)) <= 80
     assert any(re.match(rf"{RELEASES[0]} +0\.1\.0 ", line) for line in lines), lines
     assert any(re.match(rf"{RELEASES[1]} +serves +0\.1\.0 ", line) for line in lines), lines
-    for word in ("tflite-dynamic,", "onnx-float32", "not", "whole", "2026-11-25", "10:00:00Z"):
+    for word in ("tflite-dynamic,", "onnx-float32", "damaged", "intact", "2026-11-25", "10:00:00Z"):
         assert word in unfolded(lines)
     assert f"{RELEASES[0]}: exports/tflite-int8.tflite is damaged" in lines
 
