@@ -21,7 +21,7 @@ class ToyClassifier(ONNXRuntimeClassifier):
 ENTRY = """
 from edgemnist.runtimes import RUNTIMES, RuntimeEntry
 
-RUNTIMES._entries["toy"] = RuntimeEntry(target="toy:ToyClassifier", summary="A toy", suffixes=(".onnx",))
+RUNTIMES["toy"] = RuntimeEntry(target="toy:ToyClassifier", summary="A toy", suffixes=(".onnx",))
 """
 QUICK = ("--samples", "20", "--seconds", "0", "--rounds", "1", "--repeats", "0")
 NAME = "onnx-float32@toy"

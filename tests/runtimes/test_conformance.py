@@ -27,14 +27,14 @@ def files(exports: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module", params=list(RUNTIMES))
-def classifiers(request: pytest.FixtureRequest, exports_with_c: Path) -> list[Classifier]:
+def classifiers(request: pytest.FixtureRequest, every_export: Path) -> list[Classifier]:
     """One classifier for each file that the runtime takes; runtimes that are not installed are named as skipped."""
     runtime = request.param
     entry = RUNTIMES[runtime]
     if missing := entry.missing():
         pytest.skip(f"{runtime} needs {', '.join(missing)}: {entry.install_line()}")
     # The null runtime takes no file, and any.
-    taken = [path for path in files(exports_with_c) if entry.executes(path, path.stem) or not entry.suffixes]
+    taken = [path for path in files(every_export) if entry.executes(path, path.stem) or not entry.suffixes]
     assert taken, f"no exported file tests {runtime}"
     return [load(path, runtime=runtime) for path in taken]
 
