@@ -398,7 +398,7 @@ def test_progress_is_drawn_on_a_terminal_and_results_stay_on_stdout(exports: Pat
 
 def test_runtimes_lists_everything_that_is_registered(edgemnist_json: Callable[..., dict[str, Any]]) -> None:
     document = edgemnist_json("runtimes")
-    assert [one["name"] for one in document["formats"]] == ["tflite", "onnx", "c"]
+    assert [one["name"] for one in document["formats"]] == ["tflite", "onnx", "c", "web"]
     assert {"litert", "onnxruntime", "keras"} <= {one["name"] for one in document["runtimes"]}
     assert all(one["installed"] and one["install"] is None for one in document["formats"])
 

@@ -83,7 +83,9 @@ def test_what_is_drawn_is_read_at_once(window: str, scheme: str, known: Service,
     assert text(browser, "fact-classify").endswith(" µs")
     assert text(browser, "artifact") == "tflite-int8"
     pixels = browser.execute_script(
-        "const d = document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data;"
+        "const copy = new OffscreenCanvas(28, 28).getContext('2d', { willReadFrequently: true });"
+        "copy.drawImage(document.getElementById('seen'), 0, 0);"
+        "const d = copy.getImageData(0, 0, 28, 28).data;"
         "return Array.from(d).filter((_, i) => i % 4 === 0)"
     )
     assert max(pixels) == 255

@@ -89,7 +89,7 @@ def test_the_history_and_the_progress_tell_every_epoch(trained: Trained) -> None
     assert 0 < sum(epoch.seconds for epoch in result.history) <= result.fit_seconds
     assert listener.totals == [2]
     assert [completed for completed, _ in listener.updates] == [0, 1, 2]
-    assert f"{result.history[1].accuracy:.2%}" in listener.updates[-1][1]
+    assert f"{100 * result.history[1].accuracy:.2f} %" in listener.updates[-1][1]
     assert listener.notices == []
 
 
@@ -189,9 +189,10 @@ def test_labels_that_say_nothing_are_noticed_early(dataset: Dataset, tmp_path: P
     shuffled = np.random.default_rng(0).permutation(dataset.train.labels)
     listener = Listener()
     train(of(Split(dataset.train.images, shuffled), dataset.test), SMALL, tmp_path, listener)
-    (notice,) = listener.notices
-    assert "guessing gives 10.0 %: are the labels right?" in notice
-    assert notice.startswith("After epoch 2 ")
+    early, end = listener.notices
+    assert "guessing gives 10.0 %: are the labels right?" in early
+    assert early.startswith("After epoch 2 ")
+    assert "guess" in end
 
 
 def cut(dataset: Dataset, *, train: slice | list[int] | None = None, test: slice | list[int] | None = None) -> Dataset:

@@ -27,8 +27,8 @@ def compared(pack: GoldenPack, reference: Path, *files: Path, quantization: str 
 
 
 @pytest.mark.parametrize("name", artifact_names())
-def test_a_file_tells_its_quantization(name: str, exports_with_c: Path) -> None:
-    file = exports_with_c / read_manifest(exports_with_c).artifact(name).file
+def test_a_file_tells_its_quantization(name: str, every_export: Path) -> None:
+    file = every_export / read_manifest(every_export).artifact(name).file
     assert guess_quantization(file) == name.split("-")[1]
 
 

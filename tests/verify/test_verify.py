@@ -279,7 +279,7 @@ def test_naming_an_artifact_whose_runtime_is_missing_is_an_error_with_the_pip_li
 def test_without_any_runtime_nothing_passes(
     made_exports: Path, without: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("edgemnist.native.build.SOURCES", tmp_path)
+    monkeypatch.setattr("edgemnist.native.SOURCES", tmp_path)
     without("onnxruntime")
     without("openvino")
     without("ai_edge_litert")

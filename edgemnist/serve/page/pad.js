@@ -145,7 +145,7 @@ export class Pad {
     ];
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = PICTURE;
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     context.fillStyle = "#fff";
     context.fillRect(0, 0, PICTURE, PICTURE);
     draw(context, this.strokes, "#000", place, PEN * scale);

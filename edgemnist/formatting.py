@@ -1,0 +1,43 @@
+"""Numbers as every sentence, table and page writes them."""
+
+from __future__ import annotations
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 label`, `1,024 labels`."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """Return a share between 0 and 1 as `97.91 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def kilobytes(count: int) -> str:
+    """Return a number of bytes as `424 KB`, 1 KB being 1,000 bytes."""
+    return f"{count / 1000:,.0f} KB"
+
+
+def footprint(name: str, flash_bytes: int, ram_bytes: int) -> str:
+    """Return what a C artifact takes of a microcontroller, as a sentence."""
+    return (
+        f"{name} takes at most {flash_bytes:,} bytes of flash and {ram_bytes:,} bytes of RAM on a Cortex-M, "
+        "without the stack."
+    )
+
+
+def microseconds(value: float | None) -> str:
+    """Return a latency with three figures: `6.05 µs`, `352 µs`, `35.1 ms`; a dash where it is not known."""
+    if value is None:
+        return "–"
+    if value >= 1000:  # noqa: PLR2004 - µs in a ms
+        return f"{value / 1000:,.1f} ms"
+    digits = 2 if value < 10 else 1 if value < 100 else 0  # noqa: PLR2004 - three figures
+    return f"{value:.{digits}f} µs"
+
+
+def ratio(value: float | None) -> str:
+    """Return how many times as fast something is: `2,380×`, `1.42×`; empty where it is not known."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}×" if value >= 100 else f"{value:.2f}×"  # noqa: PLR2004 - three figures
