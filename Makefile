@@ -78,6 +78,7 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz
 
 test-pi: $(STAMP)
+	@$(NATIVE)
 	$(BIN)/python -m pytest -m pi tests/pi
 
 NATIVE = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[native]'
