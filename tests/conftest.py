@@ -28,10 +28,11 @@ MNIST = Path(DATA or "not-given").resolve()
 LONGEST = ("test_blocks.py", "test_kills.py")
 """Files that take minutes."""
 
-SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh", "odd_models", "keras_model"}
-"""What trains, converts, opens a browser, deploys over ssh or installs: a test that uses one of these is slow."""
-SLOW_MODULES = {"tf", "keras"}
-"""What a test module imports whose tests are slow."""
+SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh", "odd_models", "keras_model", "edgemnist"}
+"""What trains, converts, opens a browser, deploys over ssh, installs or starts the command line: a test that uses one
+of these is slow."""
+SLOW_MODULES = {"tf", "keras", "subprocess", "run_edgemnist", "serving"}
+"""What a test module imports whose tests are slow: TensorFlow, or what starts processes."""
 
 # A shell that runs something in the background lets it ignore Ctrl-C, and so everything that is started from there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

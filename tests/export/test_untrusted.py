@@ -17,6 +17,8 @@ from edgemnist.export.model import read_source
 from edgemnist.runtimes.untrusted import check_contents
 from tests.fuzz.parsers import PARSERS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:

@@ -17,6 +17,8 @@ from edgemnist.native.fitting import BLANK, FITTED, MAX_SIDE, UNEVEN, Fitter, _F
 from tests.images.drawings import random_drawing
 from tests.needs import require
 
+pytestmark = pytest.mark.slow
+
 NORMAL = "edgemnist.images.normalize.fitter"
 
 

@@ -23,6 +23,8 @@ from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import font_file
 from tests.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 MODEL = Path(__file__).parents[2] / "exports" / "reference" / "tflite-int8.tflite"
 WHITE = 245
 SEED = 77

@@ -23,6 +23,8 @@ from edgemnist.exports.directory import reference_directory
 from edgemnist.images.decode import decode_image
 from tests.serve.service import Service, limited, png, seven
 
+pytestmark = pytest.mark.slow
+
 MEMORY = 200_000_000
 
 
