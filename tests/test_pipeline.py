@@ -12,8 +12,6 @@ from edgemnist.exports.directory import Exports
 from edgemnist.report.data import read_report_data
 from edgemnist.train.recipes import TrainConfig
 
-pytestmark = pytest.mark.slow
-
 
 def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:
     result = run_pipeline(
