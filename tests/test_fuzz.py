@@ -1,4 +1,4 @@
-"""A little of `make fuzz` in every run: what it found stays mended, and it finds what is planted."""
+"""A little of `make fuzz` in every run: what it found stays repaired, and it finds what is planted."""
 
 from __future__ import annotations
 

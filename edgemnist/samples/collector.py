@@ -139,18 +139,8 @@ class Collector:
             at = now()
             if not drawn and not self._filled.has_room(at[:10], answer):
                 return None
-            sample = Sample(
-                id=0,
-                image=image.copy(),
-                at=at,
-                source=source,
-                artifact=self._artifact,
-                release=self._release,
-                answer=answer,
-                confidence=confidence if 0 <= confidence <= 1 else 0.0,
-                reason=reason,
-            )
-            return reason if self._put(sample) else None
+            kept = self._put(image, at, reason, source=source, answer=answer, confidence=confidence)
+            return reason if kept else None
 
     def correct(
         self, image: Images, label: str, *, writer: str, source: str, answer: str | None, confidence: float
@@ -165,19 +155,8 @@ class Collector:
             if not self._filled.has_room_for(writer):
                 return False
             at = now()
-            sample = Sample(
-                id=0,
-                image=image.copy(),
-                at=at,
-                source=source,
-                artifact=self._artifact,
-                release=self._release,
-                answer=answer,
-                confidence=confidence if 0 <= confidence <= 1 else 0.0,
-                reason=CORRECTION,
-                labels=(Label(label, writer, at, settles=False),),
-            )
-            return self._put(sample)
+            given = (Label(label, writer, at, settles=False),)
+            return self._put(image, at, CORRECTION, source=source, answer=answer, confidence=confidence, labels=given)
 
     def has_room_for(self, writer: str) -> bool:
         """Return whether one more correction of a writer would be kept."""
@@ -190,7 +169,29 @@ class Collector:
         self._waiting.put(None)
         self._writer.join(STOP_S)
 
-    def _put(self, sample: Sample) -> bool:
+    def _put(
+        self,
+        image: Images,
+        at: str,
+        reason: str,
+        *,
+        source: str,
+        answer: str | None,
+        confidence: float,
+        labels: tuple[Label, ...] = (),
+    ) -> bool:
+        sample = Sample(
+            id=0,
+            image=image.copy(),
+            at=at,
+            source=source,
+            artifact=self._artifact,
+            release=self._release,
+            answer=answer,
+            confidence=confidence if 0 <= confidence <= 1 else 0.0,
+            reason=reason,
+            labels=labels,
+        )
         try:
             self._waiting.put(sample, block=self._patient)
         except queue.Full:
