@@ -152,10 +152,10 @@ def letters_like_digits(fonts: Sequence[str], rng: np.random.Generator, copies: 
 
 
 def not_digits(digits: Images, count: int, rng: np.random.Generator) -> Iterator[Picture]:
-    """Return `count` each of scribbles, blots, pairs of digits and pieces of digits."""
-    kinds: tuple[strokes.Scribble, ...] = ("zigzag", "knot")
+    """Return `count` each of scribbles and marks, blots, pairs of digits and pieces of digits."""
+    kinds: tuple[strokes.Scribble, ...] = ("zigzag", "tick", "knot", "cross")
     for index in range(count):
-        yield 255 - strokes.scribble(kinds[index % 2], rng)
+        yield 255 - strokes.scribble(kinds[index % 4], rng)
         yield _blot(rng)
         yield _pair(digits[rng.integers(len(digits), size=2)], rng)
         yield _piece(digits[rng.integers(len(digits))], rng)

@@ -6,6 +6,7 @@ makes, is compared with what stands there.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,11 +17,13 @@ from PIL import Image
 
 from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_digit
+from edgemnist.read.layout import overlap
 from edgemnist.read.piece import Piece
 from edgemnist.read.pieces import find_pieces
 from edgemnist.read.split import between, cut_columns
 from edgemnist.train_likeness.synthetic.digits import Digits
-from edgemnist.train_likeness.synthetic.page import Box, PageStyle, Truth, compose_page, overlap
+from edgemnist.train_likeness.synthetic.page import Box, PageStyle, Truth, compose_page
+from edgemnist.train_likeness.synthetic.strokes import print_text
 from edgemnist.train_likeness.synthetic.styles import STYLES
 
 IS_DIGIT: Final = 0.8
@@ -32,6 +35,8 @@ BAR: Final = 0.05
 is a 1 to anybody who sees no more."""
 PER_PIECE: Final = 2
 """At most so many wrong parts of each piece are kept."""
+WORD_LETTERS: Final = "".join(sorted(set(string.ascii_letters) - set("OoIl")))
+"""Printed words are made of; the others are a zero and a one to anybody."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,18 @@ def harvest(digits: Digits, pages: int, rng: np.random.Generator) -> Harvest:
         np.array([label for label, _ in found if label is not None]),
         np.stack([image for label, image in found if label is None]),
     )
+
+
+def harvest_words(fonts: Sequence[str], words: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Print so many words in each of the fonts, and return what reading takes them apart into, uint8 [M, 28, 28]."""
+    found: list[npt.NDArray[np.uint8]] = []
+    for font in fonts:
+        for _ in range(words):
+            word = "".join(rng.choice(list(WORD_LETTERS), int(rng.integers(3, 8))))
+            pieces = find_pieces(print_text(word, font))
+            for piece in (*pieces.candidates, *pieces.fragments):
+                found += [fit_digit(part.ink) for label, part in _judged(piece, [], rng) if label is None]
+    return np.stack(found) if found else np.empty((0, 28, 28), dtype=np.uint8)
 
 
 def _small_page(rng: np.random.Generator) -> PageStyle:

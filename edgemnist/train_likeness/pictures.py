@@ -1,9 +1,10 @@
 """All that the likeness network learns from.
 
-Digits are training digits as they are, bent, thinned to pen lines and as they are found on photographed pages, and
-digits of fonts. Everything else is letters of fonts, those among them that look much like a digit, scribbles and
-blots, and what reading a page comes across: two digits as one, pieces of one, rulings and specks. What the benchmarks
-refuse is made with other fonts and another kind of scribble.
+Digits are training digits as they are, bent, thinned to pen lines, in few pixels and as they are found on photographed
+pages, digits of fonts, and drawn ones in the forms that MNIST lacks. Everything else is letters of fonts, those among
+them that look much like a digit, scribbles and blots, and what reading comes across on pages and in printed words: two
+digits as one, pieces of one, of letters, rulings and specks. What the benchmarks refuse is made with other fonts and
+another kind of scribble.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from edgemnist.images.mnist import fit_digit
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.train_likeness.config import LikenessConfig
 from edgemnist.train_likeness.drawings import LETTERS, font_glyphs, hard_digits, letters_like_digits, not_digits
-from edgemnist.train_likeness.harvest import harvest
+from edgemnist.train_likeness.hands import in_few_pixels, styled_digits
+from edgemnist.train_likeness.harvest import harvest, harvest_words
 from edgemnist.train_likeness.synthetic.camera import Picture
 from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.fonts import HERSHEY
 
 OTHER: Final = 10
 """Label of what is no digit."""
@@ -37,6 +40,8 @@ ALIKE: Final = 12
 BAR: Final = 0.12
 """What spreads across its axis less than this share of how it spreads along it (variances) is a bar; so are 95 % of
 MNIST's ones."""
+FAR: Final = 0.25
+"""Share of what is drawn that is few pixels high, digits and letters alike: it must not tell one from the other."""
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -84,17 +89,31 @@ class _Job:
         rng = np.random.default_rng([config.seed, self.number])
         found = harvest(digits, config.pages, rng)
         bent = digits.sample(2 * config.drawings, rng)
+        small = digits.sample(2 * config.drawings, rng)
+        styled = np.arange(10).repeat(config.drawings // 3 + 1)
         drawn = _all(not_digits(digits.images, config.drawings, rng))
-        parts = np.concatenate([found.others, drawn])
-        parts = parts[~_like_one(parts)]
         fonts: Sequence[str] = config.fonts[self.number :: config.jobs]
-        printed = _all(font_glyphs(string.digits, rng, config.copies, fonts))
-        letters = _all(font_glyphs(LETTERS, rng, config.copies, fonts))
-        alike = _all(letters_like_digits(fonts, rng, config.copies))
-        images = [found.digits, _all(hard_digits(bent.images, rng)), printed, parts, letters, alike]
+        words = harvest_words([font for font in fonts if font not in HERSHEY], config.copies // 2 + 1, rng)
+        parts = np.concatenate([found.others, drawn, words])
+        parts = parts[~_like_one(parts)]
+        printed = _all(_far(font_glyphs(string.digits, rng, config.copies, fonts), rng))
+        letters = _all(_far(font_glyphs(LETTERS, rng, config.copies, fonts), rng))
+        alike = _all(_far(letters_like_digits(fonts, rng, config.copies), rng))
+        images = [
+            found.digits,
+            _all(hard_digits(bent.images, rng)),
+            _all(in_few_pixels(drawing, rng) for drawing in hard_digits(small.images, rng)),
+            _all(_far(styled_digits(styled, rng), rng)),
+            printed,
+            parts,
+            letters,
+            alike,
+        ]
         labels = [
             found.labels,
             bent.labels,
+            small.labels,
+            styled,
             np.arange(10).repeat(len(fonts) * config.copies),
             *(np.full(len(others), label) for others, label in ((parts, PART), (letters, OTHER), (alike, ALIKE))),
         ]
@@ -104,6 +123,12 @@ class _Job:
 def _all(drawings: Iterator[Picture]) -> Images:
     """Return ink, uint8 [h, w] each, as MNIST would have it."""
     return np.stack([fit_digit(drawing) for drawing in drawings])
+
+
+def _far(drawings: Iterator[Picture], rng: np.random.Generator) -> Iterator[Picture]:
+    """Return ink, some of it as a camera far away sees it."""
+    for drawing in drawings:
+        yield in_few_pixels(drawing, rng) if rng.random() < FAR else drawing
 
 
 def _like_one(images: Images) -> npt.NDArray[np.bool_]:

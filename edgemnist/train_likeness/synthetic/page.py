@@ -232,13 +232,3 @@ def project(box: Box, matrix: npt.NDArray[np.float64]) -> Box:
     left, top = moved.min(axis=0)
     right, bottom = moved.max(axis=0)
     return float(left), float(top), float(right - left), float(bottom - top)
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Return the intersection of two boxes by their union."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (one[2] * one[3] + other[2] * other[3] - shared)

@@ -18,7 +18,7 @@ CANVAS: Final = 280
 WARP: Final = 0.02
 """How far the points of a drawing move, as a standard deviation in shares of its width."""
 
-Scribble = Literal["zigzag", "loops", "knot"]
+Scribble = Literal["zigzag", "loops", "knot", "tick", "cross"]
 
 
 def skeleton(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -84,7 +84,9 @@ def print_text(text: str, font: str) -> Picture:
 
 
 def scribble(kind: Scribble, rng: np.random.Generator) -> Picture:
-    """Draw what a pen does that is tried out: zigzags, loops or a knot of lines, black on white, uint8 [280, 280]."""
+    """Draw what a pen does that is tried out, or ticks something off, black on white, uint8 [280, 280]."""
+    if kind in ("tick", "cross"):
+        return _mark(kind, rng)
     points = int(rng.integers(8, 26))
     t = np.linspace(0, 1, points)
     match kind:
@@ -103,6 +105,21 @@ def scribble(kind: Scribble, rng: np.random.Generator) -> Picture:
     canvas = np.full((CANVAS, CANVAS), 255, dtype=np.uint8)
     cv2.polylines(canvas, [np.rint(smooth).astype(np.int32)], isClosed=False, color=0,
                   thickness=int(rng.integers(3, 18)), lineType=cv2.LINE_AA)  # fmt: skip
+    return canvas
+
+
+def _mark(kind: Literal["tick", "cross"], rng: np.random.Generator) -> Picture:
+    """Draw a tick, whose second stroke is the longer one, or a cross."""
+    low = rng.uniform(90, 150), rng.uniform(190, 240)
+    start = low[0] - rng.uniform(25, 80), low[1] - rng.uniform(20, 110)
+    stop = low[0] + rng.uniform(50, 130), low[1] - rng.uniform(90, 200)
+    lines = [[start, low, stop]] if kind == "tick" else [[(60, 60), (220, 220)], [(220, 60), (60, 220)]]
+    canvas = np.full((CANVAS, CANVAS), 255, dtype=np.uint8)
+    width = int(rng.integers(5, 34))
+    for line in lines:
+        moved = np.array(line) + rng.normal(0, 8 if kind == "tick" else 22, (len(line), 2))
+        cv2.polylines(canvas, [np.rint(moved).astype(np.int32)], isClosed=False, color=0, thickness=width,
+                      lineType=cv2.LINE_AA)  # fmt: skip
     return canvas
 
 
