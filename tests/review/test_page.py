@@ -79,7 +79,11 @@ def press(browser: Chrome, key: str, said: str) -> None:
 
 def shown(browser: Chrome) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return the pixels of the canvas, uint8 [28, 28]."""
-    script = "return Array.from(document.getElementById('sample').getContext('2d').getImageData(0, 0, 28, 28).data)"
+    script = (
+        "const copy = new OffscreenCanvas(28, 28).getContext('2d', { willReadFrequently: true });"
+        "copy.drawImage(document.getElementById('sample'), 0, 0);"
+        "return Array.from(copy.getImageData(0, 0, 28, 28).data)"
+    )
     pixels = browser.execute_script(script)
     return np.array(pixels, np.uint8).reshape(28, 28, 4)[:, :, 0]
 
