@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgemnist.train.model import Weights
 
 INT8: Final = "tflite-int8"
-"""The artifact whose weights stand in where there is no Keras model, as on a board and in the package."""
+"""The artifact whose weights stand in for a missing Keras model, as on a board and in the package."""
 PROBE: Final = 32
 """Random images on which the arithmetic is compared with Keras's."""
 AGREES: Final = 1e-4
@@ -53,7 +53,7 @@ def logits_of(weights: Weights, images: Images) -> npt.NDArray[np.float32]:
 
 
 def hidden_of(weights: Weights, images: Images) -> npt.NDArray[np.float32]:
-    """Return the values of the last hidden layer, float32 [N, units], or the pixels where there is none."""
+    """Return the values of the last hidden layer, float32 [N, units], or the pixels if it has none."""
     values = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
     for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
         values = np.maximum(values @ kernel + bias, 0)

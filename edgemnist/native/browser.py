@@ -174,7 +174,7 @@ class _Browser:
     def evaluate(self, expression: str) -> str:
         """Return what an expression of JavaScript comes to on the page.
 
-        Raises ValueError where that is no text, and OSError where the browser is gone.
+        Raises ValueError if that is not text, and OSError if the browser has gone.
         """
         found = self._ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         value = found["result"].get("value")

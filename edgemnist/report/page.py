@@ -42,7 +42,7 @@ def html_page(facts: ReportData) -> str:
 
 
 def view(facts: ReportData) -> dict[str, Any]:
-    """Return what the template shows; a drawing, an <svg> element, is empty where there is nothing to draw."""
+    """Return what the template shows; a drawing, an <svg> element, is empty if there is nothing to draw."""
     verified, benched, training, advice = facts.verified, facts.benched, facts.training, facts.advice
     models, galleries = rows(facts), _galleries(facts)
     shown = [flip.index for gallery in galleries for flip in gallery["flips"]]

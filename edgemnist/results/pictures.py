@@ -172,7 +172,7 @@ class WatchReading(Result, frozen=True, kw_only=True):
     """In reading order."""
     tables: list[ReadTable] = msgspec.field(default_factory=list)
     """Those that several frames agree on, from top to bottom, where the latest frame shows them; so are the texts of
-    their cells, with `?` where there is no agreement yet."""
+    their cells, with `?` where they do not agree yet."""
     confidence: float | None
     """That of the least certain number; None if there is none."""
     dropped: int

@@ -31,7 +31,7 @@ def export_labelled(samples: Sequence[Sample], out: Path, *, idx: bool) -> int:
     As class-named folders of PNG files, or, with `idx`, as four IDX files, of which a fifth of each class is for
     evaluation; what is no digit is then left out. The directory appears when it is complete.
 
-    Raises UsageError where there is nothing to write, or where `out` exists, and StorageError where it cannot be made.
+    Raises UsageError if there is nothing to write or `out` exists, and StorageError if it cannot be made.
     """
     labelled = [one for one in samples if one.label is not None and not (idx and one.label == NOT_A_DIGIT)]
     if not labelled:
@@ -45,7 +45,7 @@ def export_labelled(samples: Sequence[Sample], out: Path, *, idx: bool) -> int:
 def import_labelled(store: SampleStore, directory: Path, writer: str, reporter: Reporter = SILENT) -> int:
     """Add the images of a data set with their labels, and return how many labels that are.
 
-    An image that is there already gets the label only. Raises DataError where there is no data set, and ImageError for
+    An image that is there already gets the label only. Raises DataError if there is no data set, and ImageError for
     a picture that cannot be read; nothing is added then.
     """
     images, labels = _read(directory, reporter)

@@ -75,7 +75,7 @@ class SampleStore:
     def open(cls, directory: Path, *, create: bool = False) -> SampleStore:
         """Open the store of a directory; with `create`, make both where they are missing.
 
-        Raises UsageError where there is none, and StorageError where the file is no store, is damaged, or was written
+        Raises UsageError if there is none, and StorageError if the file is not a store, is damaged, or was written
         by a newer edgemnist.
         """
         path = directory / FILE
@@ -145,7 +145,7 @@ class SampleStore:
     def label(self, sample: int, label: str | None, writer: str, *, settles: bool = False) -> None:
         """Add what a writer says that a sample is; None takes back what they said before.
 
-        Raises UsageError where there is no such sample (any more).
+        Raises UsageError if the sample does not exist, or no longer does.
         """
         with self._transaction() as write:
             if write.execute("SELECT 1 FROM samples WHERE id = ?", (sample,)).fetchone() is None:

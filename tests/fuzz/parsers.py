@@ -283,7 +283,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """Give a directory in memory, where there is one."""
+    """Give a directory in memory, if the system has one."""
     memory = Path("/dev/shm")
     directory = Path(tempfile.mkdtemp(prefix="edgemnist-fuzz-", dir=memory if memory.is_dir() else None))
     try:
