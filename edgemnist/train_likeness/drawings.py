@@ -123,11 +123,13 @@ def hard_digits(digits: Images, rng: np.random.Generator) -> Iterator[Picture]:
 def font_glyphs(
     characters: str, rng: np.random.Generator, copies: int = COPIES, fonts: Sequence[str] = FONTS
 ) -> Iterator[Picture]:
-    """Return each character in turn, `copies` times in every font: slanted, bent, lean and bold."""
+    """Return each character in turn, `copies` times in every font that has it: slanted, bent, lean and bold."""
     for character in characters:
         for font in fonts:
             for _ in range(copies):
-                yield _weighted(255 - strokes.draw_letter(character, font, rng), rng)
+                ink = 255 - strokes.draw_letter(character, font, rng)
+                if ink.any():
+                    yield _weighted(ink, rng)
 
 
 def _weighted(ink: Picture, rng: np.random.Generator) -> Picture:

@@ -23,7 +23,7 @@ pytest.importorskip("cv2")
 from edgemnist.train_likeness import calibrate, run
 from edgemnist.train_likeness import network as network_module
 from edgemnist.train_likeness.config import LikenessConfig
-from edgemnist.train_likeness.drawings import HELD_OUT_FONTS
+from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs
 from edgemnist.train_likeness.run import train_likeness
 from edgemnist.train_likeness.synthetic.fonts import HERSHEY, font_file
 
@@ -115,3 +115,10 @@ def test_the_record_that_ships_is_of_the_recipe_in_the_code() -> None:
     assert (record.recipe.seed, record.recipe.epochs, record.recipe.jobs) == (config.seed, config.epochs, config.jobs)
     assert set(record.fonts) == set(config.fonts) - set(HERSHEY)
     assert not set(record.fonts) & set(HELD_OUT_FONTS)
+
+
+def test_a_character_that_a_font_has_no_ink_for_is_not_drawn() -> None:
+    rng = np.random.default_rng(0)
+    drawn = list(font_glyphs(" 7", rng, copies=3, fonts=("simplex", "duplex")))
+    assert len(drawn) == 6
+    assert all(ink.any() for ink in drawn)
