@@ -15,16 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.runtimes.integer import (
-    activation_range,
-    affine,
-    chain,
-    multipliers,
-    numbers_of,
-    requantize,
-    softmax_exponentials,
-    weight_matrix,
-)
+from edgemnist.runtimes.affine import activation_range, affine, bias_of, multipliers, numbers_of, weight_matrix
+from edgemnist.runtimes.integer import chain, requantize, softmax_exponentials
 from edgemnist.runtimes.pixels import Numbers, covered_range, quantize_pixels
 from edgemnist.runtimes.tflite import Graph, Operator
 
@@ -189,9 +181,7 @@ def _dense(graph: Graph, operator: Operator, width: int) -> Dense:
         raise ValueError(f"its layer {weights.name!r} has {inputs} inputs, and there are {width}")
     if not 1 <= outputs <= MAX_UNITS:
         raise ValueError(f"its layer {weights.name!r} has {outputs:,} units, and up to {MAX_UNITS:,} are possible")
-    bias = np.zeros(outputs, dtype=np.int64)
-    if operator.inputs[2:3] not in {(), (-1,)}:
-        bias += graph.tensors[operator.inputs[2]].values().astype(np.int64).reshape(-1)
+    bias = bias_of(graph, operator, outputs)
     low, high = activation_range(target, operator.activation)
     mantissa, exponent = multipliers(source, weights, target)
     source_lowest, lowest = _lowest(numbers_of(source)), _lowest(numbers_of(target))

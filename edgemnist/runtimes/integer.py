@@ -10,10 +10,10 @@ runtime has a wheel, such as on 32-bit ARM.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,26 +21,38 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import fixedpoint
+from edgemnist.runtimes.affine import (
+    BOUNDS,
+    Quantized,
+    Rescale,
+    Step,
+    activation_range,
+    affine,
+    bias_of,
+    exact_matrix,
+    multipliers,
+    numbers_of,
+    weight_matrix,
+)
 from edgemnist.runtimes.files import TFLITE, read_model
 from edgemnist.runtimes.interface import ChunkedClassifier, not_a_classifier
-from edgemnist.runtimes.pixels import Numbers, covered_range, decoder, quantize_pixels
+from edgemnist.runtimes.pixels import covered_range, decoder, quantize_pixels
 from edgemnist.runtimes.tflite import Graph, Operator, Tensor, read_graph
+from edgemnist.runtimes.windows import WINDOWED, windowed
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images, Probabilities
 
-Quantized: TypeAlias = npt.NDArray[np.int64]
-"""int64 [N, features], holding the values of a quantized tensor."""
-Step: TypeAlias = Callable[[Quantized], Quantized]
-Rescale: TypeAlias = Callable[[fixedpoint.Raw, "fixedpoint.Raw | int", "fixedpoint.Raw | int"], fixedpoint.Raw]
-"""Values times a multiplier, (mantissa, exponent), as integers."""
-
-RESCALINGS: Final[dict[str, Rescale]] = {
-    "single": fixedpoint.multiply_by_quantized_multiplier,
-    "double": fixedpoint.multiply_rounding_twice,
-    "float": fixedpoint.multiply_in_float,
+RESCALINGS: Final[dict[str, tuple[Rescale, Rescale]]] = {
+    "single": (fixedpoint.multiply_by_quantized_multiplier, fixedpoint.multiply_rounding_twice),
+    "double": (fixedpoint.multiply_rounding_twice, fixedpoint.multiply_rounding_twice),
+    "float": (fixedpoint.multiply_in_float, fixedpoint.multiply_in_float),
 }
-"""How kernels round sums of products to the next layer's scale."""
+"""How kernels round sums of products to the next layer's scale: after dense layers, and after convolutions and means.
+
+LiteRT's reference kernels, `single`, round once after the former and twice after the latter, which do not share their
+code.
+"""
 SOFTMAXES: Final = ("integer", "float")
 """What kernels compute the int8 softmax in."""
 
@@ -57,11 +69,14 @@ class Rounding:
 
 _REFERENCE: Final = Rounding()
 
-_BOUNDS = {"int8": (-128, 127), "uint8": (0, 255)}
 _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
 """They compute the batch size for RESHAPE, which is always the number of images here."""
 _RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
-_KNOWN = ("FULLY_CONNECTED", "RELU", "SOFTMAX", "QUANTIZE", *sorted(_RESHAPING))
+_KNOWN = ("FULLY_CONNECTED", *WINDOWED, "RELU", "SOFTMAX", "QUANTIZE", *sorted(_RESHAPING))
+
+_TAKES = (
+    "The integer runtime takes full-int8 TFLite files of dense layers, convolutions and pooling, such as tflite-int8."
+)
 
 _ACCUMULATION_BITS = 12
 """The softmax adds up exponentials in Q12.19."""
@@ -94,7 +109,7 @@ class IntegerClassifier(ChunkedClassifier):
             raise not_a_classifier(path, f"its input is an array of {list(source.shape)}")
         numbers = numbers_of(source)
         self._encode = quantize_pixels(numbers, input_range or covered_range(numbers)).astype(np.int64)
-        self._steps = [_step(graph, operator, rounding) for operator in chain(graph)]
+        self._steps = [step(graph, operator, rounding) for operator in chain(graph)]
         self._output = numbers_of(target)
         self._decode = decoder(self._output)
         self._set_up(path, labels)
@@ -113,7 +128,7 @@ class IntegerClassifier(ChunkedClassifier):
 
         `threads` makes no difference: NumPy's BLAS has a setting of its own. `rounding` is the reference's, or that of
         other kernels. Raises ArtifactError, too, where the file
-        is not a chain of fully connected layers, ReLU, softmax and requantization in 8 bits.
+        is not a chain of the operators in `_KNOWN` in 8 bits.
         """
         del threads
         data = read_model(path, TFLITE)
@@ -123,7 +138,7 @@ class IntegerClassifier(ChunkedClassifier):
             # Whatever a graph makes of its computation that refers to tensors which it does not have.
             raise ArtifactError(
                 f"{path} cannot be computed in integers: {error}",
-                hint="The integer runtime takes full-int8 TFLite files of dense layers, such as tflite-int8.",
+                hint=_TAKES,
             ) from error
 
     def quantized(self, images: Images) -> npt.NDArray[np.int64]:
@@ -131,7 +146,7 @@ class IntegerClassifier(ChunkedClassifier):
         values = self._encode[images.reshape(-1, IMAGE_SIDE**2)]
         for step in self._steps:
             values = step(values)
-        return values
+        return values.reshape(len(values), -1)
 
     def _scores(self, images: Images) -> Probabilities:
         return self._decode(self.quantized(images).astype(self._output.dtype).view(np.uint8))
@@ -159,13 +174,16 @@ def chain(graph: Graph) -> list[Operator]:
     return operators
 
 
-def _step(graph: Graph, operator: Operator, rounding: Rounding) -> Step:
-    rescale = RESCALINGS[rounding.rescaling]
+def step(graph: Graph, operator: Operator, rounding: Rounding) -> Step:
+    """Return what one operator of a chain does to the values of its input, int64 [N, ...]."""
+    rescale, windowed_rescale = RESCALINGS[rounding.rescaling]
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     if operator.kind == "FULLY_CONNECTED":
         weights = graph.tensors[operator.inputs[1]]
-        bias = graph.tensors[operator.inputs[2]] if operator.inputs[2:3] not in {(), (-1,)} else None
+        bias = bias_of(graph, operator, weights.shape[0])
         return _fully_connected(source, weights, bias, target, operator.activation, rescale)
+    if operator.kind in WINDOWED:
+        return windowed(graph, operator, windowed_rescale)
     if operator.kind == "SOFTMAX":
         beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))
         return (_float_softmax if rounding.softmax == "float" else _softmax)(source, target, beta)
@@ -175,10 +193,10 @@ def _step(graph: Graph, operator: Operator, rounding: Rounding) -> Step:
 def _fully_connected(  # noqa: PLR0917 - the operator's tensors in its own order
     source: Tensor,
     weights: Tensor,
-    bias: Tensor | None,
+    bias: npt.NDArray[np.int64],
     target: Tensor,
     activation: str,
-    rescale: Rescale = RESCALINGS["single"],
+    rescale: Rescale,
 ) -> Step:
     """Return values → activation(weights · (values - zero point) + bias), rescaled to the output's scale."""
     matrix = weight_matrix(weights).astype(np.int64)
@@ -186,44 +204,15 @@ def _fully_connected(  # noqa: PLR0917 - the operator's tensors in its own order
     _, target_zero_point = affine(target)
     mantissa, exponent = multipliers(source, weights, target)
     low, high = activation_range(target, activation)
-    constant = 0 if bias is None else bias.values().astype(np.int64)
-    exact = _exact_matrix(matrix, source)
+    exact = exact_matrix(matrix, source)
 
     def run(values: Quantized) -> Quantized:
-        product = ((values - zero_point).astype(exact.dtype) @ exact).astype(np.int64) + constant
+        flat = values.reshape(len(values), -1)
+        product = ((flat - zero_point).astype(exact.dtype) @ exact).astype(np.int64) + bias
         rescaled = rescale(product, mantissa, exponent)
         return np.clip(rescaled + target_zero_point, low, high)
 
     return run
-
-
-def weight_matrix(weights: Tensor) -> npt.NDArray[np.int8]:
-    """Return the weights of a FULLY_CONNECTED, int8 [outputs, inputs]. Raises ValueError for another kind."""
-    if weights.dtype != "int8" or not weights.constant or weights.zero_points.any() or len(weights.shape) != 2:  # noqa: PLR2004
-        raise ValueError("the weights of a FULLY_CONNECTED are not a constant matrix of symmetric int8")
-    if weights.scales.size not in {1, weights.shape[0]} or not np.all(np.isfinite(weights.scales)):
-        raise ValueError("the weights of a FULLY_CONNECTED do not have one finite scale, or one for each output")
-    return np.asarray(weights.values(), dtype=np.int8)
-
-
-def multipliers(source: Tensor, weights: Tensor, target: Tensor) -> tuple[fixedpoint.Raw, fixedpoint.Raw]:
-    """Return what takes sums of products to the output's scale, (mantissas, exponents) as `fixedpoint` has them."""
-    scale, target_scale = affine(source)[0], affine(target)[0]
-    effective = [scale * float(one) / target_scale for one in weights.scales]
-    mantissa, exponent = np.array([fixedpoint.quantized_multiplier(real) for real in effective], dtype=np.int64).T
-    return mantissa, exponent
-
-
-def _exact_matrix(matrix: npt.NDArray[np.int64], source: Tensor) -> npt.NDArray[np.floating]:
-    """Return the transposed weights in the float type in which every sum of products is exact.
-
-    NumPy multiplies integer matrices without BLAS, 50 times slower. Floats hold every integer up to 2^24 or 2^53, so
-    as long as no partial sum can leave that range, their products are the integers', in whatever order they are added.
-    """
-    _, zero_point = affine(source)
-    low, high = _BOUNDS[source.dtype]
-    largest = max(high - zero_point, zero_point - low) * np.abs(matrix).sum(axis=1).max()
-    return np.ascontiguousarray(matrix.T).astype(np.float32 if largest < 2**24 else np.float64)
 
 
 def _softmax(source: Tensor, target: Tensor, beta: float) -> Step:
@@ -231,7 +220,7 @@ def _softmax(source: Tensor, target: Tensor, beta: float) -> Step:
 
     A row's exponentials depend on its distances to its maximum only, of which there are 256.
     """
-    low, high = _BOUNDS[target.dtype]
+    low, high = BOUNDS[target.dtype]
     exponentials = softmax_exponentials(source, target, beta)
 
     def run(values: Quantized) -> Quantized:
@@ -249,7 +238,7 @@ def _softmax(source: Tensor, target: Tensor, beta: float) -> Step:
 
 def _float_softmax(source: Tensor, target: Tensor, beta: float) -> Step:
     """Return values → exp(beta * scale * value) / Σ in float32, rounded once, as LiteRT's optimized kernels have it."""
-    low, high = _BOUNDS[target.dtype]
+    low, high = BOUNDS[target.dtype]
     scale, _ = affine(source)
     exponentials = np.exp(np.float32(-beta * scale) * np.arange(256, dtype=np.float32))
 
@@ -269,7 +258,7 @@ def softmax_exponentials(source: Tensor, target: Tensor, beta: float) -> fixedpo
     """
     scale, _ = affine(source)
     target_scale, target_zero_point = affine(target)
-    low, _ = _BOUNDS[target.dtype]
+    low, _ = BOUNDS[target.dtype]
     if target_scale != _SOFTMAX_SCALE or target_zero_point != low:
         raise ValueError("the output of its SOFTMAX has another scale than 1/256")
     real = min(beta * scale * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**30 - 1.0)
@@ -282,7 +271,9 @@ def softmax_exponentials(source: Tensor, target: Tensor, beta: float) -> fixedpo
     return np.where(distances <= radius, fixedpoint.exp_on_negative_values(rescaled), 0)
 
 
-def requantize(source: Tensor, target: Tensor, *, relu: bool, rescale: Rescale = RESCALINGS["single"]) -> Step:
+def requantize(
+    source: Tensor, target: Tensor, *, relu: bool, rescale: Rescale = fixedpoint.multiply_by_quantized_multiplier
+) -> Step:
     """Return values → the same real numbers in another scale, with a ReLU or without."""
     (scale, zero_point), (target_scale, target_zero_point) = affine(source), affine(target)
     mantissa, exponent = fixedpoint.quantized_multiplier(scale / target_scale)
@@ -293,41 +284,3 @@ def requantize(source: Tensor, target: Tensor, *, relu: bool, rescale: Rescale =
         return np.clip(rescaled + target_zero_point, low, high)
 
     return run
-
-
-def activation_range(target: Tensor, activation: str) -> tuple[int, int]:
-    """Return the lowest and the highest quantized value that a fused activation leaves."""
-    scale, zero_point = affine(target)
-    low, high = _BOUNDS[target.dtype]
-    ranges = {"none": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
-    if activation not in ranges:
-        raise ValueError(f"it has a fused {activation}")
-    real_low, real_high = ranges[activation]
-    if real_low > -math.inf:
-        low = max(low, zero_point + int(_round(np.float64(real_low / scale))))
-    if real_high < math.inf:
-        high = min(high, zero_point + int(_round(np.float64(real_high / scale))))
-    return low, high
-
-
-def numbers_of(tensor: Tensor) -> Numbers:
-    """Return how an activation stands for real numbers."""
-    if tensor.dtype not in _BOUNDS or tensor.scales.size != 1:
-        raise ValueError(f"its tensor {tensor.name!r} is {tensor.dtype}, not quantized to 8 bits")
-    low, high = _BOUNDS[tensor.dtype]
-    if not 0 < float(tensor.scales[0]) < math.inf:
-        raise ValueError(f"the scale of its tensor {tensor.name!r} is {float(tensor.scales[0])}")
-    if tensor.zero_points.size != 1 or not low <= int(tensor.zero_points[0]) <= high:
-        raise ValueError(f"the zero point of its tensor {tensor.name!r} is no {tensor.dtype}")
-    return Numbers(np.dtype(tensor.dtype), float(tensor.scales[0]), int(tensor.zero_points[0]))
-
-
-def affine(tensor: Tensor) -> tuple[float, int]:
-    """Return scale and zero point of an activation."""
-    numbers = numbers_of(tensor)
-    return float(tensor.scales[0]), numbers.zero_point
-
-
-def _round(values: npt.NDArray[np.float64] | np.float64) -> npt.NDArray[np.float64]:
-    """Round halves away from zero, as C does."""
-    return np.asarray(np.copysign(np.floor(np.abs(values) + 0.5), values))

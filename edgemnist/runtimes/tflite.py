@@ -133,6 +133,15 @@ OPERATORS = {
 ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 """ActivationFunctionType: what an operator does to its own output."""
 
+ACTIVATION_FIELDS = {
+    "FULLY_CONNECTED": 0,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 4,
+    "AVERAGE_POOL_2D": 5,
+    "MAX_POOL_2D": 5,
+}
+"""Which of its options says so, by operator."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Tensor:
@@ -193,8 +202,8 @@ class Operator:
 
     @property
     def activation(self) -> str:
-        """What a FULLY_CONNECTED does to its own output, see `ACTIVATIONS`."""
-        code = 0 if self.options is None else self.options.integer(0, "b")
+        """What an operator of `ACTIVATION_FIELDS` does to its own output, see `ACTIVATIONS`."""
+        code = 0 if self.options is None else self.options.integer(ACTIVATION_FIELDS[self.kind], "b")
         return ACTIVATIONS.get(code, f"activation {code}")
 
 

@@ -34,6 +34,31 @@ def main() -> None:
             layers.Dense(5, "softmax"),
         ]
     )
+    image = [tf.keras.Input((28, 28)), layers.Reshape((28, 28, 1))]
+    plain = [
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Conv2D(6, (3, 2), padding="same", strides=2),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.GlobalAveragePooling2D(),
+    ]
+    depthwise = [
+        layers.DepthwiseConv2D(3, depth_multiplier=5, padding="same", strides=2, activation="relu6"),
+        layers.DepthwiseConv2D((2, 3), padding="same", use_bias=False),
+        layers.Conv2D(7, 1, activation="relu6"),
+        layers.AveragePooling2D(3, strides=2, padding="same"),
+        layers.Flatten(),
+    ]
+    convolutional = [
+        layers.Conv2D(8, 5, strides=3, activation="relu"),
+        layers.DepthwiseConv2D(3, depth_multiplier=2),
+        layers.MaxPooling2D((3, 2), strides=(2, 1), padding="same"),
+        layers.Conv2D(10, 1),
+        layers.GlobalAveragePooling2D(keepdims=True),
+        layers.Flatten(),
+    ]
+    pooled = [layers.AveragePooling2D((3, 2)), layers.Flatten(), layers.Dense(12, "relu")]
     directory = Path(sys.argv[1])
     for name, model, settings in (
         ("per-channel", probabilities, {}),
@@ -41,6 +66,10 @@ def main() -> None:
         ("uint8", probabilities, {"inference_input_type": tf.uint8, "inference_output_type": tf.uint8}),
         ("logits", logits, {}),
         ("fused", fused, {}),
+        ("convolution", tf.keras.Sequential([*image, *plain, layers.Dense(10)]), {}),
+        ("depthwise", tf.keras.Sequential([*image, *depthwise, layers.Dense(10)]), {}),
+        ("no-dense", tf.keras.Sequential([*image, *convolutional]), {}),
+        ("pooled", tf.keras.Sequential([*image, *pooled, layers.Dense(10, "softmax")]), {}),
     ):
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

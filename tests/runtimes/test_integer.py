@@ -21,12 +21,15 @@ from edgemnist.exports.directory import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load
-from edgemnist.runtimes.integer import IntegerClassifier
+from edgemnist.runtimes.integer import IntegerClassifier, Rounding, chain, step
 from edgemnist.runtimes.tflite import read_graph
 from tests.conftest import MNIST, REPOSITORY, Run
 from tests.fuzz.parsers import PARSERS
 
-ODD = ("per-channel", "per-tensor", "uint8", "logits", "fused")
+DENSE = ("per-channel", "per-tensor", "uint8", "logits", "fused")
+WINDOWED = ("convolution", "depthwise", "no-dense", "pooled")
+"""With layers whose windows slide over an image."""
+ODD = (*DENSE, *WINDOWED)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +82,7 @@ def test_every_value_is_that_of_the_reference_kernels(name: str, odd_models: Pat
     np.testing.assert_array_equal(found, litert(path, images, "BUILTIN_REF"))
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", DENSE)
 def test_the_optimized_kernels_are_at_most_one_step_off(name: str, odd_models: Path) -> None:
     path, images = odd_models / f"{name}.tflite", noise(2_000)
     found = IntegerClassifier.load(path).quantized(images)
@@ -101,6 +104,31 @@ def test_probabilities_are_those_of_the_litert_runtime(name: str, odd_models: Pa
     one, other = load(path, runtime="integer"), load(path)
     np.testing.assert_allclose(one.predict_proba(images), other.predict_proba(images), atol=0.005)
     assert one.labels == other.labels
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_every_tensor_on_the_way_is_that_of_the_reference_kernels(name: str, odd_models: Path) -> None:
+    """The output alone would hide a step of a layer that the next one rounds away."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    path = odd_models / f"{name}.tflite"
+    graph = read_graph(path.read_bytes())
+    reference = OpResolverType.BUILTIN_REF
+    interpreter = Interpreter(
+        str(path), experimental_op_resolver_type=reference, experimental_preserve_all_tensors=True
+    )
+    interpreter.allocate_tensors()
+    compared: set[str] = set()
+    for image in noise(12):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], (image[None] ^ 0x80).view(np.int8))
+        interpreter.invoke()
+        for operator in chain(graph):
+            source, target = (
+                interpreter.get_tensor(at[0]).astype(np.int64) for at in (operator.inputs, operator.outputs)
+            )
+            np.testing.assert_array_equal(step(graph, operator, Rounding())(source).reshape(target.shape), target)
+            compared.add(operator.kind)
+    assert len(compared) >= 3
 
 
 def test_a_batch_is_answered_like_single_images() -> None:

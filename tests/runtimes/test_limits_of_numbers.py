@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgemnist.runtimes.integer import _exact_matrix, _fully_connected, _softmax
+from edgemnist.runtimes import fixedpoint
+from edgemnist.runtimes.affine import exact_matrix
+from edgemnist.runtimes.integer import _fully_connected, _softmax
 from edgemnist.runtimes.pixels import Numbers, quantize_pixels
 from edgemnist.runtimes.tflite import Tensor
 
@@ -64,8 +66,9 @@ def test_sums_are_exact_beyond_what_a_float32_holds() -> None:
     values[0, 1] -= 1 - total % 2
     total = int(((values + 128) * weights).sum())
     assert total % 2 == 1
-    bias = tensor(dtype="int32", values=np.array([5 - total], np.int32))
-    step = _fully_connected(tensor(zero_point=-128), tensor(values=weights), bias, tensor(), "none")
+    bias = np.array([5 - total], np.int64)
+    rescale = fixedpoint.multiply_by_quantized_multiplier
+    step = _fully_connected(tensor(zero_point=-128), tensor(values=weights), bias, tensor(), "none", rescale)
     assert step(values).tolist() == [[5]]
 
 
@@ -76,7 +79,7 @@ def test_sums_are_exact_beyond_what_a_float32_holds() -> None:
 def test_the_fast_float_is_taken_as_long_as_it_is_exact(rows: int, dtype: type, zero_point: int) -> None:
     matrix = np.full((3, rows), -127, np.int64)
     matrix[:2] = 1
-    assert _exact_matrix(matrix, tensor(zero_point=zero_point)).dtype == dtype
+    assert exact_matrix(matrix, tensor(zero_point=zero_point)).dtype == dtype
 
 
 @pytest.mark.parametrize("scale", [0.02, 0.1, 0.2499, 0.999, 1.0, 3.99])

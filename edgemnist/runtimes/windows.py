@@ -1,0 +1,311 @@
+"""Convolutions and pooling of the NumPy reference: what a window sees as it slides over an image.
+
+Images are [N, height, width, channels]. Whatever a window covers beyond an edge adds nothing to a sum, is no candidate
+for a maximum and is not counted in a mean, as in TFLite's reference kernels
+(`kernels/internal/reference/integer_ops/conv.h`, `depthwise_conv.h`, `pooling.h` and `mean.h`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.runtimes import fixedpoint
+from edgemnist.runtimes.affine import (
+    Quantized,
+    Rescale,
+    Step,
+    activation_range,
+    affine,
+    bias_of,
+    constant_weights,
+    exact_matrix,
+    multipliers,
+)
+from edgemnist.runtimes.tflite import Graph, Operator, Tensor
+
+WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN")
+MAX_SIDE: Final = 32
+"""Of a window, and of the steps it moves by: more than an image of 28 × 28 needs."""
+
+_PATCH_VALUES: Final = 2**22
+"""Of the patches that are multiplied at once: 16 MB in float32."""
+_SAME: Final = 0
+"""Padding in TFLite's schema; 1 is VALID."""
+_IMAGE_DIMENSIONS: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Where a window lies on an image."""
+
+    height: int
+    width: int
+    channels: int
+    """Of the image."""
+    out_height: int
+    out_width: int
+    """How many places it has."""
+    kernel_height: int
+    kernel_width: int
+    stride_height: int = 1
+    stride_width: int = 1
+    top: int = 0
+    left: int = 0
+    """How far the first place lies beyond the image's first row and column."""
+
+    def patches(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return what each place covers, [N, out_height, out_width, kernel_height, kernel_width, channels], as a view.
+
+        `images` are such as `padded` returns.
+        """
+        sides = (self.kernel_height, self.kernel_width)
+        seen = np.lib.stride_tricks.sliding_window_view(images, sides, axis=(1, 2))
+        places = seen[:, :: self.stride_height, :: self.stride_width][:, : self.out_height, : self.out_width]
+        return places.transpose(0, 1, 2, 4, 5, 3)
+
+    def taps(self, images: npt.NDArray[Any]) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+        """Yield each row and column of the window, and what it covers there, [N, out_height, out_width, channels]."""
+        for row in range(self.kernel_height):
+            for column in range(self.kernel_width):
+                rows = slice(row, row + self.stride_height * (self.out_height - 1) + 1, self.stride_height)
+                columns = slice(column, column + self.stride_width * (self.out_width - 1) + 1, self.stride_width)
+                yield row, column, images[:, rows, columns]
+
+    def padded(self, images: npt.NDArray[Any], fill: int = 0) -> npt.NDArray[Any]:
+        """Return images, [N, height, width, channels], with `fill` wherever the window reaches beyond their edges."""
+        below = self.stride_height * (self.out_height - 1) + self.kernel_height - self.top - self.height
+        beyond = self.stride_width * (self.out_width - 1) + self.kernel_width - self.left - self.width
+        edges = ((0, 0), (self.top, max(below, 0)), (self.left, max(beyond, 0)), (0, 0))
+        return np.pad(images, edges, constant_values=fill)
+
+    def images(self, values: Quantized) -> Quantized:
+        """Return values, [N, ...], as images."""
+        return values.reshape(len(values), self.height, self.width, self.channels)
+
+
+def window_of(graph: Graph, operator: Operator) -> Window:
+    """Return the window of an operator in `WINDOWED`; that of a MEAN is the whole image.
+
+    Raises ValueError where it is dilated, too large, or does not lead to the output's shape, and for a MEAN of anything
+    but rows and columns.
+    """
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if len(source.shape) != _IMAGE_DIMENSIONS or min(source.shape[1:]) < 1:
+        raise ValueError(f"its {operator.kind} is of an array of {list(source.shape)}")
+    _, height, width, channels = source.shape
+    if operator.kind == "MEAN":
+        axes = graph.tensors[operator.inputs[1]].values().reshape(-1).tolist()
+        if sorted(axis % _IMAGE_DIMENSIONS for axis in axes) != [1, 2]:
+            raise ValueError(f"its MEAN is over the axes {axes}, and only rows and columns are known")
+        whole = {"kernel_height": height, "kernel_width": width, "out_height": 1, "out_width": 1}
+        window = Window(height=height, width=width, channels=channels, **whole)
+    else:
+        window = _sliding(graph, operator)
+    places = window.out_height * window.out_width
+    if math.prod(target.shape[1:]) != places * outputs_of(graph, operator):
+        raise ValueError(f"its {operator.kind} leads to an array of {list(target.shape)}")
+    return window
+
+
+def outputs_of(graph: Graph, operator: Operator) -> int:
+    """Return how many channels an operator in `WINDOWED` writes."""
+    if operator.kind == "CONV_2D":
+        return int(graph.tensors[operator.inputs[1]].shape[0])
+    if operator.kind == "DEPTHWISE_CONV_2D":
+        return int(graph.tensors[operator.inputs[1]].shape[-1])
+    return int(graph.tensors[operator.inputs[0]].shape[-1])
+
+
+def _sliding(graph: Graph, operator: Operator) -> Window:
+    """Return the window of a convolution or of pooling, from the operator's options."""
+    _, height, width, channels = graph.tensors[operator.inputs[0]].shape
+    options = operator.options
+    if options is None:
+        raise ValueError(f"its {operator.kind} has no options")
+    # padding, stride_w, stride_h; then of pooling filter_width, filter_height, and of a convolution the dilations last
+    if operator.kind in {"MAX_POOL_2D", "AVERAGE_POOL_2D"}:
+        kernel_width, kernel_height = options.integer(3), options.integer(4)
+    else:
+        shape = graph.tensors[operator.inputs[1]].shape
+        if len(shape) != _IMAGE_DIMENSIONS:
+            raise ValueError(f"the weights of its {operator.kind} are an array of {list(shape)}")
+        kernel_height, kernel_width = shape[1:3]
+        first = 4 if operator.kind == "CONV_2D" else 5
+        if any(options.integer(field, "i", 1) != 1 for field in (first, first + 1)):
+            raise ValueError(f"its {operator.kind} is dilated")
+    stride_width, stride_height = options.integer(1), options.integer(2)
+    if not all(1 <= side <= MAX_SIDE for side in (kernel_height, kernel_width, stride_height, stride_width)):
+        raise ValueError(f"the window of its {operator.kind} is not of 1 to {MAX_SIDE} rows and columns, or its steps")
+    same = options.integer(0, "b") == _SAME
+    out_height, top = _places(height, kernel_height, stride_height, same=same)
+    out_width, left = _places(width, kernel_width, stride_width, same=same)
+    if min(out_height, out_width) < 1:
+        raise ValueError(f"the window of its {operator.kind} is larger than its image")
+    return Window(
+        height=height,
+        width=width,
+        channels=channels,
+        out_height=out_height,
+        out_width=out_width,
+        kernel_height=kernel_height,
+        kernel_width=kernel_width,
+        stride_height=stride_height,
+        stride_width=stride_width,
+        top=top,
+        left=left,
+    )
+
+
+def _places(size: int, kernel: int, stride: int, *, same: bool) -> tuple[int, int]:
+    """Return how many places a window has along a side, and how far the first lies beyond the edge."""
+    if not same:
+        return (size - kernel + stride) // stride, 0
+    places = -(-size // stride)
+    return places, max((places - 1) * stride + kernel - size, 0) // 2
+
+
+def windowed(graph: Graph, operator: Operator, rescale: Rescale) -> Step:
+    """Return what an operator in `WINDOWED` does: values, [N, ...] → [N, out_height, out_width, channels]."""
+    window = window_of(graph, operator)
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if operator.kind == "MEAN":
+        return _mean(window, source, target, rescale)
+    low, high = activation_range(target, operator.activation)
+    if operator.kind == "MAX_POOL_2D":
+        check_same_scale(source, target, operator)
+        return _max_pool(window, low, high)
+    if operator.kind == "AVERAGE_POOL_2D":
+        check_same_scale(source, target, operator)
+        return _average_pool(window, low, high)
+    weights = graph.tensors[operator.inputs[1]]
+    bias = bias_of(graph, operator, outputs_of(graph, operator))
+    depthwise = operator.kind == "DEPTHWISE_CONV_2D"
+    filters = depthwise_filters(weights, window) if depthwise else convolution_filters(weights, window)
+    _, zero_point = affine(source)
+    _, target_zero_point = affine(target)
+    mantissa, exponent = multipliers(source, weights, target)
+    add_up = (_depthwise_sums if depthwise else _convolution_sums)(window, filters, source)
+
+    def run(values: Quantized) -> Quantized:
+        sums = add_up(window.images(values) - zero_point) + bias
+        return np.clip(rescale(sums, mantissa, exponent) + target_zero_point, low, high)
+
+    return run
+
+
+def convolution_filters(weights: Tensor, window: Window) -> npt.NDArray[np.int8]:
+    """Return the weights of a CONV_2D, int8 [outputs, kernel_height, kernel_width, channels]."""
+    filters = constant_weights(weights, "a CONV_2D", "array", dimensions=4)
+    if filters.shape[3] != window.channels:
+        raise ValueError(f"its CONV_2D has weights for {filters.shape[3]} channels, and there are {window.channels}")
+    return filters
+
+
+def depthwise_filters(weights: Tensor, window: Window) -> npt.NDArray[np.int8]:
+    """Return the weights of a DEPTHWISE_CONV_2D, int8 [kernel_height, kernel_width, outputs].
+
+    The outputs of one channel lie side by side.
+    """
+    filters = constant_weights(weights, "a DEPTHWISE_CONV_2D", "array", dimensions=4, channel_axis=3)
+    if filters.shape[0] != 1 or filters.shape[3] % window.channels:
+        raise ValueError(f"its DEPTHWISE_CONV_2D has {filters.shape[3]} outputs of {window.channels} channels")
+    depthwise: npt.NDArray[np.int8] = filters[0]
+    return depthwise
+
+
+def check_same_scale(source: Tensor, target: Tensor, operator: Operator) -> None:
+    """Raise ValueError where pooling would have to rescale, which TFLite's kernels do not."""
+    if affine(source) != affine(target):
+        raise ValueError(f"the output of its {operator.kind} has another scale than the input")
+
+
+def mean_multiplier(source: Tensor, target: Tensor, count: int) -> tuple[int, int]:
+    """Return what takes a sum of `count` values to their mean in the output's scale, (mantissa, exponent).
+
+    The division by `count` is part of the mantissa, cut off after as many bits as `count` has (`mean.h`).
+    """
+    mantissa, exponent = fixedpoint.quantized_multiplier(affine(source)[0] / affine(target)[0])
+    shift = min(count.bit_length() - 1, 32, 31 + exponent)
+    return (mantissa << shift) // count, exponent - shift
+
+
+def _convolution_sums(window: Window, filters: npt.NDArray[np.int8], source: Tensor) -> Step:
+    exact = exact_matrix(filters.reshape(len(filters), -1).astype(np.int64), source)
+    places = window.out_height * window.out_width
+    at_once = max(1, _PATCH_VALUES // (places * len(exact)))
+
+    def run(images: Quantized) -> Quantized:
+        padded = window.padded(images.astype(exact.dtype))
+        parts = [
+            (window.patches(padded[start : start + at_once]).reshape(-1, len(exact)) @ exact).astype(np.int64)
+            for start in range(0, len(images), at_once)
+        ]
+        return np.concatenate(parts).reshape(len(images), window.out_height, window.out_width, -1)
+
+    return run
+
+
+def _depthwise_sums(window: Window, filters: npt.NDArray[np.int8], source: Tensor) -> Step:
+    outputs = filters.shape[2]
+    # In the type in which sums are exact, one column an output.
+    exact = exact_matrix(filters.reshape(-1, outputs).T.astype(np.int64), source).reshape(filters.shape)
+
+    def run(images: Quantized) -> Quantized:
+        padded = window.padded(np.repeat(images.astype(exact.dtype), outputs // window.channels, axis=3))
+        sums = np.zeros((len(images), window.out_height, window.out_width, outputs), dtype=exact.dtype)
+        for row, column, covered in window.taps(padded):
+            sums += covered * exact[row, column]
+        return sums.astype(np.int64)
+
+    return run
+
+
+def _max_pool(window: Window, low: int, high: int) -> Step:
+    def run(values: Quantized) -> Quantized:
+        padded = window.padded(window.images(values), fill=int(np.iinfo(np.int8).min))
+        largest: Quantized = np.full(
+            (len(values), window.out_height, window.out_width, window.channels), np.iinfo(np.int8).min, dtype=np.int64
+        )
+        for _, _, covered in window.taps(padded):
+            np.maximum(largest, covered, out=largest)
+        return np.clip(largest, low, high)
+
+    return run
+
+
+def _average_pool(window: Window, low: int, high: int) -> Step:
+    """Return the means, rounded to the nearest, halves away from zero."""
+    ones = np.ones((1, window.height, window.width, 1), dtype=np.int64)
+    counts = np.zeros((1, window.out_height, window.out_width, 1), dtype=np.int64)
+    for _, _, covered in window.taps(window.padded(ones)):
+        counts += covered
+
+    def run(values: Quantized) -> Quantized:
+        padded = window.padded(window.images(values))
+        sums = np.zeros((len(values), window.out_height, window.out_width, window.channels), dtype=np.int64)
+        for _, _, covered in window.taps(padded):
+            sums += covered
+        means: Quantized = np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
+        return np.clip(means, low, high)
+
+    return run
+
+
+def _mean(window: Window, source: Tensor, target: Tensor, rescale: Rescale) -> Step:
+    count = window.height * window.width
+    _, zero_point = affine(source)
+    _, target_zero_point = affine(target)
+    mantissa, exponent = mean_multiplier(source, target, count)
+    low, high = activation_range(target, "none")
+
+    def run(values: Quantized) -> Quantized:
+        sums = window.images(values).sum(axis=(1, 2)) - zero_point * count
+        return np.clip(rescale(sums, mantissa, exponent) + target_zero_point, low, high)
+
+    return run
