@@ -19,6 +19,7 @@ from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.native.amalgamation import Origin, c_source
 from edgemnist.native.classifier import read_network_file
+from edgemnist.native.layers import Dense
 from edgemnist.native.network import Network
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -38,7 +39,7 @@ LOOP = 200_000
 
 def dense_source(network: Network) -> str:
     """Return two dense layers as the textbook has them."""
-    first, second = network.layers
+    first, second = (layer for layer in network.layers if isinstance(layer, Dense))
     parts = ["#include <stdint.h>\n"]
     for name, layer in (("first", first), ("second", second)):
         for kind, what, values in (("int8_t", "weights", layer.weights), ("int32_t", "bias", layer.bias)):

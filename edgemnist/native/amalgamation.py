@@ -12,11 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.native.layout import Layout, lay_out
+from edgemnist.native.layers import total_outputs, window_of_layer
+from edgemnist.native.layout import Layout, ModelLayout, lay_out
 from edgemnist.native.network import Network
 
 BLOCK: Final = 8
 """Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
+
+_ALIGNMENT: Final = 4
+"""As in `kernel_scalar.c`."""
 
 ENGINE_BYTES: Final = 2_048
 """Of flash, at the most, for code, the descriptions of the layers and the names of ten classes: what GCC makes of them
@@ -121,25 +125,22 @@ extern const int edgemnist_score_zero_point;
 
 def c_source(network: Network, origin: Origin) -> str:
     """Return the C file: declarations, engine, tables, and functions; the same text for the same network."""
-    shape = "-".join(str(size) for size in (IMAGE_SIDE**2, *(len(layer.weights) for layer in network.layers)))
     tables = _Tables()
-    laid_out = [lay_out(layer, group=1, block=BLOCK) for layer in network.layers]
-    layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(laid_out))
+    laid_out = lay_out(network, group=1, block=BLOCK, alignment=_ALIGNMENT)
+    layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(laid_out.layers))
     pixel_map = tables.add("pixel_map", network.pixel_map)
-    most_inputs = max(layer.numbers["inputs"] for layer in laid_out)
-    most_outputs = max(layer.room for layer in laid_out)
-    levels = max(most_outputs, IMAGE_SIDE**2 if network.pixel_map is not None else 0)
+    windows = _windows(laid_out)
     labels = ", ".join(_c_string(label) for label in origin.labels)
     head = f"""\
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A dense network of {shape} units in int8 and the engine that executes it, in one C99 file without dependencies.
+ * {_named(network)} in int8 and the engine that executes it, in one C99 file without dependencies.
  * Made by edgemnist {origin.version} from the Keras model with the SHA-256
  *   {origin.model_sha256}
  * It answers every bit of the TFLite file with the SHA-256
  *   {origin.tflite_sha256}
  * in the reference kernels.
- * Read-only data: {tables.bytes:,} bytes. Static memory: {_scratch_bytes(levels, most_inputs):,} bytes.
+ * Read-only data: {tables.bytes:,} bytes. Static memory: {_scratch_bytes(laid_out):,} bytes.
  *
  * Compile it with your program and include the declarations, which also are in a header of their own. With
  * -DEDGEMNIST_MAIN it is a program that reads a PGM or PNG:
@@ -156,17 +157,19 @@ static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
 {layers},
 }};
 
-static const edgemnist_model edgemnist_network = {{
-    {pixel_map}, edgemnist_layers, {len(network.layers)}, {most_inputs}, {most_outputs},
+{windows}static const edgemnist_model edgemnist_network = {{
+    {pixel_map}, edgemnist_layers, {"edgemnist_windows" if windows else "NULL"},
+    {", ".join(map(str, laid_out.numbers.values()))},
 }};
 
-#define EDGEMNIST_SCRATCH_BYTES (2U * LEVELS_BYTES({levels}) + WHOLE_LIST_BYTES({most_inputs}))
+#define EDGEMNIST_SCRATCH_BYTES {_scratch_bytes(laid_out)}U
 """
     return "\n".join(
         [
             head,
             c_header(network, origin),
             f"#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n",
+            "" if windows else "#define EDGEMNIST_DENSE_ONLY\n",
             engine_text(),
             *tables.text,
             network_text,
@@ -194,7 +197,7 @@ def _inlined(name: str) -> str:
 
     def included(match: re.Match[str]) -> str:
         # The others stand before it.
-        return _inlined("forward.h") if match[1] == "forward.h" else ""
+        return _inlined(match[1]) if match[1] in {"forward.h", "windows.h"} else ""
 
     return re.sub(r'#include "(.*?)"\n', included, text)
 
@@ -224,9 +227,27 @@ def _layer(tables: _Tables, index: int, layer: Layout) -> str:
     return f"    {{{', '.join(pointers)},\n     {', '.join(map(str, layer.numbers.values()))}}}"
 
 
-def _scratch_bytes(levels: int, most_inputs: int) -> int:
-    """Return `EDGEMNIST_SCRATCH_BYTES`: the numbers of two layers, and the places of those that are not zero."""
-    return 2 * (-(-levels // 4) * 4) + -(-2 * most_inputs // 4) * 4
+def _windows(laid_out: ModelLayout) -> str:
+    """Return the array of windows, empty for a dense network."""
+    if not laid_out.windows:
+        return ""
+    rows = ",\n".join(f"    {{{', '.join(map(str, window.values()))}}}" for window in laid_out.windows)
+    return f"static const edgemnist_window edgemnist_windows[{len(laid_out.windows)}] = {{\n{rows},\n}};\n\n"
+
+
+def _named(network: Network) -> str:
+    """Return what a network is, in a few words."""
+    sizes = "-".join(str(total_outputs(layer)) for layer in network.layers)
+    if any(window_of_layer(layer) for layer in network.layers):
+        return f"A network of {IMAGE_SIDE**2}-{sizes} numbers, with windows that slide over the image,"
+    return f"A dense network of {IMAGE_SIDE**2}-{sizes} units"
+
+
+def _scratch_bytes(laid_out: ModelLayout) -> int:
+    """Return what `ARENA_PLACE` and the arena come to: a list of 16-bit places, a patch, 16-bit numbers of rows."""
+    numbers = laid_out.numbers
+    parts = (2 * numbers["most_inputs"], numbers["patch_bytes"], 2 * numbers["window_count"], numbers["arena_bytes"])
+    return sum(-(-part // _ALIGNMENT) * _ALIGNMENT for part in parts)
 
 
 def _number(value: int, dtype: np.dtype[Any]) -> str:

@@ -71,8 +71,8 @@ class NativeClassifier(ChunkedClassifier):
     ) -> NativeClassifier:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
-        Raises ArtifactError, too, where the file is not a chain of fully connected layers, ReLU, softmax and
-        requantization in 8 bits, and where the native library cannot be loaded.
+        Raises ArtifactError, too, where the file is not a chain of convolutions and pooling, then dense layers, with
+        ReLU, softmax and requantization, all in 8 bits, and where the native library cannot be loaded.
         """
         return cls(read_network_file(path, input_range), path, threads=threads, labels=labels)
 
@@ -139,7 +139,8 @@ def read_network_file(path: Path, input_range: str | None = None) -> Network:
     except (ValueError, ArithmeticError, LookupError) as error:
         raise ArtifactError(
             f"{path} cannot be computed in integers: {error}",
-            hint="The native runtime takes full-int8 TFLite files of dense layers, such as tflite-int8.",
+            hint="The native runtime takes full-int8 TFLite files of dense layers, convolutions and pooling, such as "
+            "tflite-int8.",
         ) from error
 
 

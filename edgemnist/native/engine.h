@@ -1,4 +1,5 @@
-/* The int8 engine: chains of dense layers over 8-bit numbers, equal in every bit to edgemnist's NumPy reference.
+/* The int8 engine: convolutions and pooling, then dense layers, over 8-bit numbers; equal in every bit to edgemnist's
+ * NumPy reference.
  *
  * Every 8-bit tensor is held as its distance from the lowest number of its type, 0 to 255: int8 as q + 128, uint8 as it
  * is. An image whose numbers stand for pixel / 255 is then just its pixels, a ReLU's zero is 0, and a 0 adds nothing to
@@ -18,9 +19,10 @@
 /* Inputs or outputs of a layer: so many products of 255 and -128 fit an int32, and a uint16 counts whole blocks. */
 #define EDGEMNIST_MAX_UNITS 65504U
 
-/* One dense layer, and what follows it until the next one. Arrays of outputs are padded to whole blocks. */
+/* One layer, and what follows it until the next one. Arrays of outputs are padded to whole blocks. Of a convolution,
+ * inputs are what its window covers and outputs are channels: it is a dense layer at each place of the window. */
 typedef struct {
-    const int8_t *weights;       /* in the kernel's layout, see kernel_*.c */
+    const int8_t *weights;       /* in the kernel's layout, see kernel_*.c; depthwise [place in the window][output] */
     const int32_t *bias;         /* what each sum starts from */
     const int64_t *wide_bias;    /* added to each sum where an int32 might not hold the whole; or NULL */
     const int32_t *multiplier;   /* output scale, a fraction of 2^31, ... */
@@ -36,14 +38,43 @@ typedef struct {
     uint8_t zero_point;          /* of the outputs */
     uint8_t low;                 /* least output: the zero point where a ReLU is fused */
     uint8_t high;
+    uint8_t rounds_twice;        /* 1 if sums are rescaled in two steps, see requantize.h */
+    uint32_t place;              /* of its outputs in the arena */
 } edgemnist_layer;
+
+enum { EDGEMNIST_CONVOLUTION, EDGEMNIST_DEPTHWISE, EDGEMNIST_MAXIMUM, EDGEMNIST_AVERAGE };
+
+/* How a layer's window slides over an image, [height][width][channels]. */
+typedef struct {
+    uint32_t row_bytes;          /* from one row of outputs to the next */
+    uint16_t kept;               /* rows of outputs that are there at a time, row r at r % kept */
+    uint16_t height;
+    uint16_t width;
+    uint16_t channels;
+    uint16_t out_height;
+    uint16_t out_width;
+    uint8_t kernel_height;
+    uint8_t kernel_width;
+    uint8_t stride_height;
+    uint8_t stride_width;
+    uint8_t top;                 /* rows that the first place lies above the image */
+    uint8_t left;
+    uint8_t kind;                /* a depthwise one without weights adds up what it covers */
+    uint8_t zero;                /* input that stands for 0, as does whatever lies beyond the edges; of an average, the
+                                    0 that halves are rounded away from */
+} edgemnist_window;
 
 typedef struct {
     const uint8_t *pixel_map;    /* [256], input number of each pixel value; or NULL where they are the same */
     const edgemnist_layer *layers;
+    const edgemnist_window *windows; /* of the first layers; or NULL */
+    uint32_t arena_bytes;        /* for the outputs of all layers, ... */
+    uint32_t image_place;        /* ... and for the image, if its pixels become other numbers */
     uint16_t layer_count;
-    uint16_t most_inputs;        /* of a layer */
-    uint16_t most_outputs;       /* of a layer, in whole blocks */
+    uint16_t window_count;
+    uint16_t most_inputs;        /* of a dense layer or a convolution */
+    uint16_t patch_bytes;        /* most inputs of a convolution */
+    uint16_t classes;
 } edgemnist_model;
 
 #ifndef EDGEMNIST_AMALGAMATION

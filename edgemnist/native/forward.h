@@ -18,17 +18,15 @@
 #define LEVELS_BYTES(inputs_or_outputs) ROUND_UP((size_t)(inputs_or_outputs), ALIGNMENT)
 #define WHOLE_LIST_BYTES(inputs) ROUND_UP((size_t)LIST_BYTES(ROUND_UP((size_t)(inputs), GROUP) / GROUP), ALIGNMENT)
 
-/* Room for the outputs of any layer, or for an image whose pixels become other numbers. */
-static size_t KERNEL(levels_bytes)(const edgemnist_model *model)
-{
-    const size_t outputs = model->most_outputs;
-    return LEVELS_BYTES(model->pixel_map != NULL && outputs < EDGEMNIST_PIXELS ? EDGEMNIST_PIXELS : outputs);
-}
+/* Scratch memory: a list, a patch, how many rows of each image there are, and the arena. */
+#define PATCH_PLACE(model) WHOLE_LIST_BYTES((model)->most_inputs)
+#define ROWS_PLACE(model) (PATCH_PLACE(model) + LEVELS_BYTES((model)->patch_bytes))
+#define ARENA_PLACE(model) (ROWS_PLACE(model) + LEVELS_BYTES((model)->window_count * sizeof(uint16_t)))
 
 #ifndef EDGEMNIST_AMALGAMATION
 static size_t KERNEL(scratch_bytes)(const edgemnist_model *model)
 {
-    return 2U * KERNEL(levels_bytes)(model) + WHOLE_LIST_BYTES(model->most_inputs);
+    return ARENA_PLACE(model) + LEVELS_BYTES(model->arena_bytes);
 }
 #endif /* EDGEMNIST_AMALGAMATION */
 
@@ -53,36 +51,49 @@ static void KERNEL(finish)(const edgemnist_layer *layer, uint8_t *outputs)
     }
 }
 
+/* Sums, rescaled, of one vector of inputs: all of a dense layer, and one place of a convolution. */
+TARGET static inline void KERNEL(dense)(const edgemnist_layer *layer, const uint8_t *inputs, void *list, int32_t *sums,
+                                        uint8_t *outputs)
+{
+    const size_t found = KERNEL(list)(inputs, layer->inputs, list);
+    for (size_t block = 0; block < layer->blocks; block += AT_ONCE) {
+        const size_t left = layer->blocks - block;
+        const size_t some = left < AT_ONCE ? left : AT_ONCE;
+        KERNEL(sums)(layer, block, some, inputs, list, found, sums);
+        KERNEL(requantize)(layer, block * layer->block, some * layer->block, sums, outputs);
+    }
+}
+
+#ifndef EDGEMNIST_DENSE_ONLY
+#include "windows.h"
+#endif
+
 /* Takes one image through all layers. */
 TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *image, uint8_t *scores,
                                    uint8_t *scratch)
 {
-    /* Layers write to two places in turn. */
     uint8_t *const list = scratch;
-    uint8_t *const levels = scratch + WHOLE_LIST_BYTES(model->most_inputs);
-    const size_t levels_bytes = KERNEL(levels_bytes)(model);
+    uint8_t *const arena = scratch + ARENA_PLACE(model);
     int32_t sums[AT_ONCE * BLOCK];
     const uint8_t *inputs = image;
 
     if (model->pixel_map != NULL) {
-        KERNEL(look_up)(model->pixel_map, image, levels + levels_bytes, EDGEMNIST_PIXELS);
-        inputs = levels + levels_bytes;
+        KERNEL(look_up)(model->pixel_map, image, arena + model->image_place, EDGEMNIST_PIXELS);
+        inputs = arena + model->image_place;
     }
-    for (size_t index = 0; index < model->layer_count; ++index) {
+#ifndef EDGEMNIST_DENSE_ONLY
+    if (model->window_count != 0U) {
+        inputs = KERNEL(slide)(model, inputs, sums, scratch);
+    }
+#endif
+    for (size_t index = model->window_count; index < model->layer_count; ++index) {
         const edgemnist_layer *const layer = &model->layers[index];
-        uint8_t *const outputs = levels + (index % 2U) * levels_bytes;
-        const size_t found = KERNEL(list)(inputs, layer->inputs, list);
-        for (size_t block = 0; block < layer->blocks; block += AT_ONCE) {
-            const size_t left = layer->blocks - block;
-            const size_t some = left < AT_ONCE ? left : AT_ONCE;
-            KERNEL(sums)(layer, block, some, inputs, list, found, sums);
-            KERNEL(requantize)(layer, block * layer->block, some * layer->block, sums, outputs);
-        }
+        uint8_t *const outputs = arena + layer->place;
+        KERNEL(dense)(layer, inputs, list, sums, outputs);
         KERNEL(finish)(layer, outputs);
         inputs = outputs;
     }
-    const size_t classes = model->layers[model->layer_count - 1U].outputs;
-    for (size_t i = 0; i < classes; ++i) {
+    for (size_t i = 0; i < model->classes; ++i) {
         scores[i] = inputs[i];
     }
 }
@@ -91,9 +102,8 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
 static void KERNEL(run)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
                         void *scratch)
 {
-    const size_t classes = model->layers[model->layer_count - 1U].outputs;
     for (size_t image = 0; image < count; ++image) {
-        KERNEL(forward)(model, images + image * EDGEMNIST_PIXELS, scores + image * classes, scratch);
+        KERNEL(forward)(model, images + image * EDGEMNIST_PIXELS, scores + image * model->classes, scratch);
     }
 }
 #endif /* EDGEMNIST_AMALGAMATION */

@@ -144,7 +144,7 @@ INLINE __m512i KERNEL(scale)(__m512i sum, __m512i multiplier, __m512i shift)
 TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                                       uint8_t *outputs)
 {
-    if (layer->wide_bias != NULL) {
+    if (layer->wide_bias != NULL || layer->rounds_twice != 0U) {
         edgemnist_requantize(layer, first, count, sums, outputs);
         return;
     }

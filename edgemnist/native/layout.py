@@ -1,15 +1,24 @@
-"""A layer's tables as `edgemnist_layer` has them: padded to whole blocks, its weights in a kernel's order."""
+"""A network's tables as the structures of `engine.h` have them, and where its layers' outputs lie in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.native.network import Dense, Network, pack
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.native.layers import Convolution, Dense, Depthwise, Layer, Pool, total_outputs, window_of_layer
+from edgemnist.native.network import Network, pack
+
+_CONVOLUTION: Final = 0
+_DEPTHWISE: Final = 1
+_MAXIMUM: Final = 2
+_AVERAGE: Final = 3
+"""Kinds of windows, as in `engine.h`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +31,73 @@ class Layout:
 
     @property
     def room(self) -> int:
-        """Its outputs in whole blocks."""
+        """Its outputs at one place, in whole blocks."""
         return self.numbers["block"] * self.numbers["blocks"]
 
 
-def lay_out(layer: Dense, *, group: int, block: int, unsigned: bool = False) -> Layout:
-    """Return the tables of a layer for a kernel that takes `group` inputs and `block` outputs at a time; see `pack`."""
-    outputs, inputs = layer.weights.shape
+@dataclass(frozen=True, eq=False)
+class ModelLayout:
+    """A whole network. The names, and their order, are those of `engine.h`."""
+
+    pixel_map: npt.NDArray[np.uint8] | None
+    layers: Sequence[Layout]
+    windows: Sequence[Mapping[str, int]]
+    """Of the first layers."""
+    numbers: Mapping[str, int]
+
+
+def lay_out(
+    network: Network,
+    *,
+    group: int,
+    block: int,
+    small_block: int | None = None,
+    unsigned: bool = False,
+    alignment: int,
+) -> ModelLayout:
+    """Return the tables of a network for a kernel that takes `group` inputs and `block` outputs at a time; see `pack`.
+
+    `small_block` is that of layers of no more outputs than itself. Outputs begin at multiples of `alignment` bytes.
+    """
+    small_block = small_block or block
+    layers = [
+        _layer(layer, group=group, block=small_block if layer.outputs <= small_block else block, unsigned=unsigned)
+        for layer in network.layers
+    ]
+    windows = _windows(network.layers, layers)
+    places = _Places.of(network, layers, windows, alignment)
+    summed = [layer.numbers["inputs"] for layer in layers]
+    patches = [
+        one.numbers["inputs"] for one, layer in zip(layers, network.layers, strict=True) if _is_convolution(layer)
+    ]
+    return ModelLayout(
+        pixel_map=network.pixel_map,
+        layers=[
+            Layout(layer.tables, {**layer.numbers, "place": place})
+            for layer, place in zip(layers, places.outputs, strict=True)
+        ],
+        windows=windows,
+        numbers={
+            "arena_bytes": places.end,
+            "image_place": places.image,
+            "layer_count": len(layers),
+            "window_count": len(windows),
+            "most_inputs": max(summed),
+            "patch_bytes": max(patches, default=0),
+            "classes": network.classes,
+        },
+    )
+
+
+def _is_convolution(layer: Layer) -> bool:
+    return isinstance(layer, Convolution)
+
+
+def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
+    outputs = layer.outputs
+    if isinstance(layer, Pool):
+        # Without a sum to rescale there are no blocks.
+        block = outputs
     blocks = -(-outputs // block)
 
     def padded(values: npt.NDArray[Any], fill: int = 0) -> npt.NDArray[Any]:
@@ -36,38 +105,122 @@ def lay_out(layer: Dense, *, group: int, block: int, unsigned: bool = False) -> 
         whole[:outputs] = values
         return whole
 
-    bias = np.zeros_like(layer.bias) if layer.wide else layer.bias
-    return Layout(
-        tables={
-            "weights": pack(layer, group=group, block=block, unsigned=unsigned),
+    tables: dict[str, npt.NDArray[Any] | None] = dict.fromkeys(("weights", "bias", "wide_bias", "multiplier", "shift"))
+    if not isinstance(layer, Pool):
+        bias = np.zeros_like(layer.bias) if layer.wide else layer.bias
+        tables |= {
             "bias": padded(bias.astype(np.int32)),
             "wide_bias": padded(layer.bias) if layer.wide else None,
             "multiplier": padded(layer.multiplier),
             "shift": padded(layer.shift, fill=1),
+        }
+    if isinstance(layer, Dense):
+        tables["weights"] = pack(layer.weights, group=group, block=block, unsigned=unsigned)
+    elif isinstance(layer, Depthwise):
+        tables["weights"] = None if layer.weights is None else layer.weights.reshape(-1)
+    return Layout(
+        tables={
+            **tables,
             "map": layer.map,
             "exponentials": layer.exponentials,
             "softmax_map": layer.softmax_map,
         },
         numbers={
             "exponential_count": 0 if layer.exponentials is None else len(layer.exponentials),
-            "inputs": inputs,
+            "inputs": layer.weights.shape[1] if isinstance(layer, Dense) else 0,
             "outputs": outputs,
             "block": block,
             "blocks": blocks,
             "zero_point": layer.zero_point,
             "low": layer.low,
             "high": layer.high,
+            "rounds_twice": 0 if isinstance(layer, Pool) else int(layer.rounds_twice),
         },
     )
 
 
-def lay_out_all(
-    network: Network, *, group: int, block: int, small_block: int, unsigned: bool = False
-) -> tuple[Layout, ...]:
-    """Return the tables of all layers; `small_block` is that of layers of no more outputs than itself."""
-    return tuple(
-        lay_out(
-            layer, group=group, block=small_block if len(layer.weights) <= small_block else block, unsigned=unsigned
+def _windows(layers: Sequence[Layer], laid_out: Sequence[Layout]) -> list[dict[str, int]]:
+    """Return the windows of the first layers, each with the rows that it keeps for the next."""
+    found: list[dict[str, int]] = []
+    for index, layer in enumerate(layers):
+        window = window_of_layer(layer)
+        if window is None:
+            break
+        after = window_of_layer(layers[index + 1]) if index + 1 < len(layers) else None
+        whole = window.out_width * layer.outputs
+        found.append(
+            {
+                # The last place of a row is written in whole blocks, and the rows of the last image without a gap.
+                "row_bytes": whole if after is None else whole - layer.outputs + laid_out[index].room,
+                "kept": window.out_height if after is None else min(after.kernel_height, window.out_height),
+                "height": window.height,
+                "width": window.width,
+                "channels": window.channels,
+                "out_height": window.out_height,
+                "out_width": window.out_width,
+                "kernel_height": window.kernel_height,
+                "kernel_width": window.kernel_width,
+                "stride_height": window.stride_height,
+                "stride_width": window.stride_width,
+                "top": window.top,
+                "left": window.left,
+                "kind": _kind(layer),
+                "zero": layer.zero,  # type: ignore[union-attr]
+            }
         )
-        for layer in network.layers
-    )
+    return found
+
+
+def _kind(layer: Layer) -> int:
+    if isinstance(layer, Pool):
+        return _AVERAGE if layer.average else _MAXIMUM
+    return _CONVOLUTION if isinstance(layer, Convolution) else _DEPTHWISE
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Places:
+    """Where outputs lie in the arena: what is needed at one time does not overlap, and all else may."""
+
+    outputs: Sequence[int]
+    image: int
+    """Of pixels that have become other numbers."""
+    end: int
+
+    @classmethod
+    def of(
+        cls, network: Network, layers: Sequence[Layout], windows: Sequence[Mapping[str, int]], alignment: int
+    ) -> _Places:
+        """Rows of all layers with windows are there at the same time; of dense ones inputs and outputs only."""
+
+        def aligned(size: int) -> int:
+            return -(-size // alignment) * alignment
+
+        sizes = [
+            aligned(_bytes(layer, laid_out, windows[index] if index < len(windows) else None))
+            for index, (layer, laid_out) in enumerate(zip(network.layers, layers, strict=True))
+        ]
+        first = len(windows)
+        # The last image lies at the beginning, where the first dense layer finds it, and before it the others.
+        places = {first - 1: 0} if windows else {}
+        end = sizes[first - 1] if windows else 0
+        for index in range(first - 1):
+            places[index] = end
+            end += sizes[index]
+        image = end
+        size = aligned(IMAGE_SIDE**2) if network.pixel_map is not None else 0
+        end += size
+        # Dense layers write to the end of the arena and to its beginning in turn.
+        inputs = [sizes[first - 1] if windows else size, *sizes[first:]]
+        end = max(end, *(sum(pair) for pair in itertools.pairwise(inputs)), 0)
+        for turn, index in enumerate(range(first, len(layers))):
+            places[index] = end - sizes[index] if turn % 2 == 0 else 0
+        return cls(outputs=[places[index] for index in range(len(layers))], image=image, end=end)
+
+
+def _bytes(layer: Layer, laid_out: Layout, window: Mapping[str, int] | None) -> int:
+    """Return how much room a layer's outputs need: those that are kept, and the last of them in whole blocks."""
+    if window is None:
+        return laid_out.room
+    if window["kept"] < window["out_height"]:
+        return window["kept"] * window["row_bytes"]
+    return max(total_outputs(layer) - layer.outputs + laid_out.room, window["kept"] * window["row_bytes"])

@@ -14,7 +14,7 @@
 
 /* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
 #ifndef EDGEMNIST_ABI
-#define EDGEMNIST_ABI 4
+#define EDGEMNIST_ABI 5
 #endif
 
 typedef struct python_object python_object;
@@ -91,7 +91,7 @@ EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index)
 EXPORT void edgemnist_answer(const edgemnist_call *call)
 {
     const edgemnist_model *const model = call->model;
-    const size_t values = call->count * model->layers[model->layer_count - 1U].outputs;
+    const size_t values = call->count * model->classes;
     call->kernel->run(model, call->images, call->count, call->scores, call->scratch);
     for (size_t i = 0; i < values; ++i) {
         call->answers[i] = call->decoded[call->scores[i]];

@@ -1,5 +1,9 @@
 /* From sums to 8-bit outputs: sum * multiplier / 2^shift, rounded once, halves up, as LiteRT's reference kernels do
- * (MultiplyByQuantizedMultiplier with single rounding), plus the zero point, within the activation's range. */
+ * (MultiplyByQuantizedMultiplier with single rounding), plus the zero point, within the activation's range.
+ *
+ * After convolutions and means those kernels round twice, as gemmlowp has it: the product to multiples of 2^31, halves
+ * up, and that to the result, halves away from zero. Both are one shift with 2^30 more, and 2^31 less where the first
+ * result is negative. Shifts of up to 31 have no second step. */
 #ifndef EDGEMNIST_REQUANTIZE_H
 #define EDGEMNIST_REQUANTIZE_H
 
@@ -13,7 +17,14 @@ static void edgemnist_requantize(const edgemnist_layer *layer, size_t first, siz
         /* Whoever prepares a model makes sure that the product fits an int64. */
         const int64_t sum = (int64_t)sums[i] + (layer->wide_bias != NULL ? layer->wide_bias[output] : 0);
         const unsigned shift = layer->shift[output];
-        const int64_t scaled = (sum * layer->multiplier[output] + (INT64_C(1) << (shift - 1U))) >> shift;
+        int64_t product = sum * layer->multiplier[output];
+#ifndef EDGEMNIST_DENSE_ONLY
+        if (layer->rounds_twice != 0U && shift > 31U) {
+            product += INT64_C(1) << 30;
+            product -= product < 0 ? INT64_C(1) << 31 : 0;
+        }
+#endif
+        const int64_t scaled = (product + (INT64_C(1) << (shift - 1U))) >> shift;
         const int64_t value = scaled + layer->zero_point;
         outputs[output] = value < layer->low ? layer->low : value > layer->high ? layer->high : (uint8_t)value;
     }

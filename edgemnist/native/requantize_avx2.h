@@ -21,7 +21,7 @@ TARGET static inline __attribute__((always_inline)) __m256i KERNEL(scale)(__m256
 TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                                       uint8_t *outputs)
 {
-    if (layer->wide_bias != NULL) {
+    if (layer->wide_bias != NULL || layer->rounds_twice != 0U) {
         edgemnist_requantize(layer, first, count, sums, outputs);
         return;
     }

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.native.layout import lay_out_all
+from edgemnist.native.layout import lay_out
 from edgemnist.native.network import Network
 
 ALIGNMENT: Final = 64
@@ -36,7 +36,19 @@ class Layer(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("weights", "bias", "wide_bias", "multiplier", "shift")),
         *((name, ctypes.c_void_p) for name in ("map", "exponentials", "softmax_map")),
         *((name, ctypes.c_uint16) for name in ("exponential_count", "inputs", "outputs", "block", "blocks")),
-        *((name, ctypes.c_uint8) for name in ("zero_point", "low", "high")),
+        *((name, ctypes.c_uint8) for name in ("zero_point", "low", "high", "rounds_twice")),
+        ("place", ctypes.c_uint32),
+    ]
+
+
+class Window(ctypes.Structure):
+    """`edgemnist_window`."""
+
+    _fields_: ClassVar = [
+        ("row_bytes", ctypes.c_uint32),
+        *((name, ctypes.c_uint16) for name in ("kept", "height", "width", "channels", "out_height", "out_width")),
+        *((name, ctypes.c_uint8) for name in ("kernel_height", "kernel_width", "stride_height", "stride_width")),
+        *((name, ctypes.c_uint8) for name in ("top", "left", "kind", "zero")),
     ]
 
 
@@ -46,9 +58,10 @@ class Model(ctypes.Structure):
     _fields_: ClassVar = [
         ("pixel_map", ctypes.c_void_p),
         ("layers", ctypes.POINTER(Layer)),
-        ("layer_count", ctypes.c_uint16),
-        ("most_inputs", ctypes.c_uint16),
-        ("most_outputs", ctypes.c_uint16),
+        ("windows", ctypes.POINTER(Window)),
+        *((name, ctypes.c_uint32) for name in ("arena_bytes", "image_place")),
+        *((name, ctypes.c_uint16) for name in ("layer_count", "window_count", "most_inputs")),
+        *((name, ctypes.c_uint16) for name in ("patch_bytes", "classes")),
     ]
 
 
@@ -85,25 +98,23 @@ class PreparedModel:
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
         self._kept: list[object] = []
-        laid_out = lay_out_all(
+        laid_out = lay_out(
             network,
             group=kernel.group,
             block=kernel.block,
             small_block=kernel.small_block,
             unsigned=bool(kernel.unsigned_weights),
+            alignment=ALIGNMENT,
         )
-        layers = (Layer * len(laid_out))(
+        layers = (Layer * len(laid_out.layers))(
             *(
                 Layer(**{name: self._address(table) for name, table in layer.tables.items()}, **layer.numbers)
-                for layer in laid_out
+                for layer in laid_out.layers
             )
         )
+        windows = (Window * len(laid_out.windows))(*(Window(**window) for window in laid_out.windows))
         self.structure = Model(
-            pixel_map=self._address(network.pixel_map),
-            layers=layers,
-            layer_count=len(layers),
-            most_inputs=max(layer.numbers["inputs"] for layer in laid_out),
-            most_outputs=max(layer.room for layer in laid_out),
+            pixel_map=self._address(network.pixel_map), layers=layers, windows=windows, **laid_out.numbers
         )
 
     def _address(self, values: npt.NDArray[Any] | None) -> int | None:

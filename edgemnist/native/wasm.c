@@ -38,6 +38,7 @@ EXPORT size_t edgemnist_open(edgemnist_model *model)
     const uintptr_t base = (uintptr_t)model;
     RESOLVE(model->pixel_map);
     RESOLVE(model->layers);
+    RESOLVE(model->windows);
     edgemnist_layer *const layers = (edgemnist_layer *)(uintptr_t)model->layers;
     for (size_t i = 0; i < model->layer_count; ++i) {
         RESOLVE(layers[i].weights);

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.native.layout import Layout, lay_out_all
+from edgemnist.native.layout import Layout, lay_out
 from edgemnist.native.network import Network
 
 ENGINE: Final = Path(__file__).with_name("engine.wasm")
@@ -22,10 +22,12 @@ SMALL_BLOCK: Final = 16
 BLOCK: Final = 32
 """As in `kernel_wasm.c`."""
 
-_MODEL: Final = struct.Struct("<2I3H2x")
+_MODEL: Final = struct.Struct("<5I5H2x")
 """`edgemnist_model`, with pointers of 32 bits."""
-_LAYER: Final = struct.Struct("<8I5H3B3x")
+_LAYER: Final = struct.Struct("<8I5H4B2xI")
 """`edgemnist_layer`."""
+_WINDOW: Final = struct.Struct("<I6H8B")
+"""`edgemnist_window`."""
 _ALIGNMENT: Final = 16
 
 
@@ -58,21 +60,15 @@ def describe_page(page: bytes) -> About | None:
 
 def pack_network(network: Network) -> bytes:
     """Return a network as `edgemnist_open` takes it: structures and tables, with offsets in the place of pointers."""
-    layers = lay_out_all(network, group=GROUP, block=BLOCK, small_block=SMALL_BLOCK)
-    packing = _Packing(_aligned(_MODEL.size) + len(layers) * _LAYER.size)
+    laid_out = lay_out(network, group=GROUP, block=BLOCK, small_block=SMALL_BLOCK, alignment=_ALIGNMENT)
+    layers_at = _aligned(_MODEL.size)
+    windows_at = layers_at + len(laid_out.layers) * _LAYER.size
+    packing = _Packing(windows_at + len(laid_out.windows) * _WINDOW.size)
     pixel_map = packing.add(network.pixel_map)
-    records = [_layer(packing, layer) for layer in layers]
-    packing.write(
-        0,
-        _MODEL.pack(
-            pixel_map,
-            _aligned(_MODEL.size),
-            len(layers),
-            max(layer.numbers["inputs"] for layer in layers),
-            max(layer.room for layer in layers),
-        ),
-    )
-    packing.write(_aligned(_MODEL.size), b"".join(records))
+    layers = b"".join(_layer(packing, layer) for layer in laid_out.layers)
+    windows = b"".join(_WINDOW.pack(*window.values()) for window in laid_out.windows)
+    packing.write(0, _MODEL.pack(pixel_map, layers_at, windows_at if windows else 0, *laid_out.numbers.values()))
+    packing.write(layers_at, layers + windows)
     return bytes(packing.data)
 
 

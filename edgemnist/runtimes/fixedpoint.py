@@ -70,8 +70,10 @@ def multiply_rounding_twice(values: Raw, mantissa: Raw | int, exponent: Raw | in
     TFLM's and CMSIS-NN's default (`TFLITE_SINGLE_ROUNDING=0`).
     """
     exponent = np.asarray(exponent, dtype=np.int64)
-    high = doubling_high_multiply(values << np.maximum(exponent, 0), mantissa)
-    return rounding_divide_by_power(high, np.maximum(-exponent, 0))
+    # A shift to the left leaves nothing to round a second time; done first, it might leave 64 bits.
+    once = multiply_by_quantized_multiplier(values, mantissa, np.maximum(exponent, 0))
+    twice = rounding_divide_by_power(doubling_high_multiply(values, mantissa), np.maximum(-exponent, 0))
+    return np.where(exponent > 0, once, twice)
 
 
 def multiply_in_float(values: Raw, mantissa: Raw | int, exponent: Raw | int) -> Raw:

@@ -218,14 +218,17 @@ def _fully_connected(  # noqa: PLR0917 - the operator's tensors in its own order
 def _softmax(source: Tensor, target: Tensor, beta: float) -> Step:
     """Return values → exp(beta * scale * value) / Σ, in fixed point.
 
-    A row's exponentials depend on its distances to its maximum only, of which there are 256.
+    Rows are along the last axis. A row's exponentials depend on its distances to its maximum only, of which there are
+    256.
     """
     low, high = BOUNDS[target.dtype]
+    width = source.shape[-1]
     exponentials = softmax_exponentials(source, target, beta)
 
     def run(values: Quantized) -> Quantized:
-        terms = exponentials[values.max(axis=1, keepdims=True) - values]
-        total = fixedpoint.rounding_divide_by_power(terms, _ACCUMULATION_BITS).sum(axis=1, keepdims=True)
+        rows = values.reshape(len(values), -1, width)
+        terms = exponentials[rows.max(axis=-1, keepdims=True) - rows]
+        total = fixedpoint.rounding_divide_by_power(terms, _ACCUMULATION_BITS).sum(axis=-1, keepdims=True)
         inverse, leading = fixedpoint.reciprocal(total)
         # From Q0.31 to steps of 1/256: 31 - 8 bits, and those that the sum is above 1.
         shares = fixedpoint.rounding_divide_by_power(
@@ -240,11 +243,13 @@ def _float_softmax(source: Tensor, target: Tensor, beta: float) -> Step:
     """Return values → exp(beta * scale * value) / Σ in float32, rounded once, as LiteRT's optimized kernels have it."""
     low, high = BOUNDS[target.dtype]
     scale, _ = affine(source)
+    width = source.shape[-1]
     exponentials = np.exp(np.float32(-beta * scale) * np.arange(256, dtype=np.float32))
 
     def run(values: Quantized) -> Quantized:
-        terms = exponentials[values.max(axis=1, keepdims=True) - values]
-        shares = terms * (np.float32(1 / _SOFTMAX_SCALE) / terms.sum(axis=1, keepdims=True))
+        rows = values.reshape(len(values), -1, width)
+        terms = exponentials[rows.max(axis=-1, keepdims=True) - rows]
+        shares = terms * (np.float32(1 / _SOFTMAX_SCALE) / terms.sum(axis=-1, keepdims=True))
         rounded: Quantized = np.floor(shares + np.float32(0.5)).astype(np.int64)
         return np.clip(rounded + low, low, high)
 

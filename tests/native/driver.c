@@ -43,14 +43,16 @@ static uint32_t number(size_t bytes)
 }
 
 typedef struct {
-    uint32_t inputs, outputs, zero_point, low, high, exponential_count;
+    uint32_t inputs, outputs, zero_point, low, high, exponential_count, sums, wide, twice, windowed;
+    uint32_t height, width, channels, out_height, out_width, sides[8];
     int8_t *weights;
     int64_t *bias;
     int32_t *multiplier;
     uint8_t *shift, *map, *softmax_map;
     int32_t *exponentials;
-    uint32_t wide;
 } plain_layer;
+
+enum { KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH, TOP, LEFT, KIND, ZERO };
 
 static void *padded(const void *from, size_t count, size_t whole, size_t item)
 {
@@ -60,16 +62,11 @@ static void *padded(const void *from, size_t count, size_t whole, size_t item)
     return to;
 }
 
-static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, edgemnist_layer *layer)
+static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, size_t block, size_t blocks)
 {
-    const size_t block = plain->outputs <= kernel->small_block ? kernel->small_block : kernel->block;
-    const size_t blocks = (plain->outputs + block - 1) / block;
     const size_t groups = (plain->inputs + kernel->group - 1U) / kernel->group;
-    const size_t whole = blocks * block;
-    int8_t *const weights = room(whole * groups * kernel->group);
-    int32_t *const bias = room(whole * sizeof *bias);
-    uint8_t *shift = room(whole);
-    for (size_t o = 0; o < whole; ++o) {
+    int8_t *const weights = room(blocks * block * groups * kernel->group);
+    for (size_t o = 0; o < blocks * block; ++o) {
         for (size_t i = 0; i < groups * kernel->group; ++i) {
             int value = o < plain->outputs && i < plain->inputs ? plain->weights[o * plain->inputs + i] : 0;
             if (kernel->unsigned_weights) {
@@ -78,27 +75,75 @@ static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, ed
             weights[((o / block * groups + i / kernel->group) * block + o % block) * kernel->group +
                     i % kernel->group] = (int8_t)value;
         }
-        bias[o] = o < plain->outputs && !plain->wide ? (int32_t)plain->bias[o] : 0;
-        shift[o] = o < plain->outputs ? plain->shift[o] : 1;
     }
+    return weights;
+}
+
+static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, edgemnist_layer *layer)
+{
+    const size_t block = plain->outputs <= kernel->small_block ? kernel->small_block : kernel->block;
+    const size_t blocks = (plain->outputs + block - 1) / block;
+    const size_t whole = blocks * block;
+    const int summed = !plain->windowed || plain->sides[KIND] == EDGEMNIST_CONVOLUTION;
     *layer = (edgemnist_layer){
-        .weights = weights,
-        .bias = bias,
-        .wide_bias = plain->wide ? padded(plain->bias, plain->outputs, whole, sizeof(int64_t)) : NULL,
-        .multiplier = padded(plain->multiplier, plain->outputs, whole, sizeof(int32_t)),
-        .shift = shift,
         .map = plain->map,
         .exponentials = plain->exponentials,
         .softmax_map = plain->softmax_map,
         .exponential_count = (uint16_t)plain->exponential_count,
-        .inputs = (uint16_t)plain->inputs,
+        .inputs = (uint16_t)(summed ? plain->inputs : 0),
         .outputs = (uint16_t)plain->outputs,
         .block = (uint16_t)block,
         .blocks = (uint16_t)blocks,
         .zero_point = (uint8_t)plain->zero_point,
         .low = (uint8_t)plain->low,
         .high = (uint8_t)plain->high,
+        .rounds_twice = (uint8_t)plain->twice,
     };
+    if (summed) {
+        layer->weights = packed(plain, kernel, block, blocks);
+    } else if (plain->weights != NULL) {
+        layer->weights = padded(plain->weights, plain->inputs * plain->outputs, plain->inputs * plain->outputs, 1);
+    }
+    if (plain->sums) {
+        int32_t *const bias = room(whole * sizeof *bias);
+        uint8_t *const shift = room(whole);
+        for (size_t o = 0; o < whole; ++o) {
+            bias[o] = o < plain->outputs && !plain->wide ? (int32_t)plain->bias[o] : 0;
+            shift[o] = o < plain->outputs ? plain->shift[o] : 1;
+        }
+        layer->bias = bias;
+        layer->shift = shift;
+        layer->wide_bias = plain->wide ? padded(plain->bias, plain->outputs, whole, sizeof(int64_t)) : NULL;
+        layer->multiplier = padded(plain->multiplier, plain->outputs, whole, sizeof(int32_t));
+    }
+}
+
+/* Places all outputs behind each other, each with as much room as it needs and no more. */
+static size_t lay_out(const plain_layer *plain, size_t count, edgemnist_layer *layers, edgemnist_window *windows)
+{
+    size_t end = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const plain_layer *const one = &plain[i];
+        const size_t whole = one->sums ? (size_t)layers[i].blocks * layers[i].block : one->outputs;
+        const plain_layer *const next = i + 1 < count && plain[i + 1].windowed ? one + 1 : NULL;
+        layers[i].place = (uint32_t)end;
+        if (!one->windowed) {
+            end += (whole + 63) / 64 * 64;
+            continue;
+        }
+        const size_t last = next == NULL ? one->outputs : whole;
+        const size_t row = (one->out_width - 1) * one->outputs + last;
+        const size_t kept = next != NULL && next->sides[KERNEL_HEIGHT] < one->out_height ? next->sides[KERNEL_HEIGHT]
+                                                                                         : one->out_height;
+        windows[i] = (edgemnist_window){
+            (uint32_t)row, (uint16_t)kept, (uint16_t)one->height, (uint16_t)one->width, (uint16_t)one->channels,
+            (uint16_t)one->out_height, (uint16_t)one->out_width, (uint8_t)one->sides[KERNEL_HEIGHT],
+            (uint8_t)one->sides[KERNEL_WIDTH], (uint8_t)one->sides[STRIDE_HEIGHT], (uint8_t)one->sides[STRIDE_WIDTH],
+            (uint8_t)one->sides[TOP], (uint8_t)one->sides[LEFT], (uint8_t)one->sides[KIND], (uint8_t)one->sides[ZERO],
+        };
+        end += (kept * row + whole - last + 63) / 64 * 64;
+    }
+    return end;
 }
 
 static void release(edgemnist_layer *layer)
@@ -142,42 +187,73 @@ int main(int argc, char **argv)
     for (uint32_t layers = number(2); layers != 0; layers = number(2)) {
         uint8_t *const pixel_map = number(1) ? take(256) : NULL;
         plain_layer *const plain = room(layers * sizeof *plain);
+        uint32_t windows = 0;
         for (uint32_t i = 0; i < layers; ++i) {
             plain_layer *const one = &plain[i];
-            one->inputs = number(2);
+            memset(one, 0, sizeof *one);
             one->outputs = number(2);
             one->zero_point = number(1);
             one->low = number(1);
             one->high = number(1);
-            one->wide = number(1);
-            one->weights = take((size_t)one->inputs * one->outputs);
-            one->bias = take(one->outputs * sizeof(int64_t));
-            one->multiplier = take(one->outputs * sizeof(int32_t));
-            one->shift = take(one->outputs);
+            one->windowed = number(1);
+            if (one->windowed) {
+                ++windows;
+                one->height = number(2);
+                one->width = number(2);
+                one->channels = number(2);
+                one->out_height = number(2);
+                one->out_width = number(2);
+                for (size_t k = 0; k < 8; ++k) {
+                    one->sides[k] = number(1);
+                }
+            }
+            one->inputs = number(4);
+            one->sums = number(1);
+            one->weights = one->inputs ? take((size_t)one->inputs * one->outputs) : NULL;
+            if (one->sums) {
+                one->wide = number(1);
+                one->twice = number(1);
+                one->bias = take(one->outputs * sizeof(int64_t));
+                one->multiplier = take(one->outputs * sizeof(int32_t));
+                one->shift = take(one->outputs);
+            }
             one->map = number(1) ? take(256) : NULL;
             one->exponential_count = number(2);
             one->exponentials = one->exponential_count ? take(one->exponential_count * sizeof(int32_t)) : NULL;
             one->softmax_map = number(1) ? take(256) : NULL;
         }
-        const size_t count = number(4), classes = plain[layers - 1].outputs;
+        const size_t count = number(4), classes = number(2);
         uint8_t *const images = take(count * EDGEMNIST_PIXELS);
         uint8_t *const expected = take(count * classes);
         const edgemnist_kernel *kernel;
         for (size_t k = 0; (kernel = edgemnist_kernel_at(k)) != NULL; ++k) {
-            uint16_t most_inputs = 0, most_outputs = 0;
+            uint32_t most_inputs = 0, patch = 0;
             edgemnist_layer *const ready = room(layers * sizeof *ready);
+            edgemnist_window *const sliding = room(windows * sizeof *sliding);
             for (uint32_t i = 0; i < layers; ++i) {
                 prepare(&plain[i], kernel, &ready[i]);
-                const size_t outputs = (size_t)ready[i].blocks * ready[i].block;
                 most_inputs = ready[i].inputs > most_inputs ? ready[i].inputs : most_inputs;
-                most_outputs = outputs > most_outputs ? (uint16_t)outputs : most_outputs;
+                patch = plain[i].windowed && ready[i].inputs > patch ? ready[i].inputs : patch;
             }
-            const edgemnist_model model = {pixel_map, ready, (uint16_t)layers, most_inputs, most_outputs};
+            const size_t end = lay_out(plain, layers, ready, sliding);
+            const edgemnist_model model = {
+                .pixel_map = pixel_map,
+                .layers = ready,
+                .windows = sliding,
+                .arena_bytes = (uint32_t)(end + (pixel_map != NULL ? EDGEMNIST_PIXELS : 0)),
+                .image_place = (uint32_t)end,
+                .layer_count = (uint16_t)layers,
+                .window_count = (uint16_t)windows,
+                .most_inputs = (uint16_t)most_inputs,
+                .patch_bytes = (uint16_t)patch,
+                .classes = (uint16_t)classes,
+            };
             wrong[k] += differing(kernel, &model, images, count, expected, classes, 1);
             wrong[k] += differing(kernel, &model, images, count, expected, classes, 21);
             for (uint32_t i = 0; i < layers; ++i) {
                 release(&ready[i]);
             }
+            free(sliding);
             free(ready);
         }
         ++networks;

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Images
+from edgemnist.native.layers import Pool, window_of_layer
 from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes.integer import IntegerClassifier
 from edgemnist.runtimes.tflite import Graph, Operator, Tensor
@@ -19,36 +21,48 @@ LOWEST = {"int8": -128, "uint8": 0}
 NOTHING = np.empty(0, dtype=np.uint8)
 
 
-@dataclass(frozen=True)
 class Options:
-    """What an operator says of itself: the first field only."""
+    """What an operator says of itself: its fields in order, as far as they are not the default."""
 
-    first: float
+    def __init__(self, *fields: float) -> None:
+        self.fields = fields
 
-    def integer(self, _field: int, _code: str) -> int:
-        """Return the field, as an integer."""
-        return int(self.first)
+    def integer(self, field: int, _code: str = "i", default: int = 0) -> int:
+        """Return a field, as an integer."""
+        return int(self.fields[field]) if field < len(self.fields) else default
 
-    def scalar(self, _field: int, _code: str) -> float:
-        """Return the field."""
-        return self.first
+    def scalar(self, field: int, _code: str, default: float = 0) -> float:
+        """Return a field."""
+        return self.fields[field] if field < len(self.fields) else default
 
 
 class GraphBuilder:
     """Draws a graph from a seed."""
 
-    def __init__(self, seed: int, *, widest: int = 70) -> None:
+    def __init__(self, seed: int, *, widest: int = 70, windowed: bool | None = None) -> None:
         self.rng = np.random.default_rng(seed)
         self.widest = widest
+        self.windowed = seed % 2 == 1 if windowed is None else windowed
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
 
     def graph(self) -> Graph:
-        """Return a chain of one to four dense layers with what may stand between them."""
+        """Return a chain of one to four dense layers with what may stand between them, half of them after windows."""
         rng = self.rng
         # Nearly every file has the pixels as they are; here many have not.
         current = self.activation(784, scale=1 / 255 if rng.random() < 0.6 else None, plain=rng.random() < 0.6)
         width, layers = 784, int(rng.integers(1, 5))
+        if self.windowed:
+            shape = [(28, 28, 1), (28, 28, 1), (14, 28, 2), (7, 7, 16)][int(rng.integers(4))]
+            for _ in range(int(rng.integers(1, 5))):
+                current, shape = self.window(current, shape)
+                if rng.random() < 0.15:
+                    current = self.elementwise(current, math.prod(shape), "RELU" if rng.random() < 0.5 else "QUANTIZE")
+            width = math.prod(shape)
+            if width <= 256 and width > 1 and rng.random() < 0.5:
+                layers = 0
+                if shape[:2] == (1, 1) and rng.random() < 0.7:
+                    current = self.softmax(current, width)
         for index in range(layers):
             last = index == layers - 1
             units = self.units(last=last)
@@ -102,33 +116,88 @@ class GraphBuilder:
 
     def dense(self, source: int, inputs: int, units: int) -> int:
         """Add a dense layer; return the index of its outputs."""
+        target = self.activation(units)
+        constants = self.constants(source, target, (units, inputs), inputs)
+        activation = Options(int(self.rng.choice([0, 0, 1, 1, 1, 2, 3])))
+        inputs_ = (source, *constants)
+        self.operators.append(Operator(kind="FULLY_CONNECTED", inputs=inputs_, outputs=(target,), options=activation))  # type: ignore[arg-type]
+        return target
+
+    def constants(
+        self, source: int, target: int, shape: tuple[int, ...], terms: int, channel_axis: int = 0
+    ) -> tuple[int, ...]:
+        """Add weights and perhaps a bias for sums of so many terms; return their indices."""
         rng = self.rng
-        weights = rng.integers(-128, 128, (units, inputs), dtype=np.int64)
+        units = shape[channel_axis]
+        weights = rng.integers(-128, 128, shape, dtype=np.int64)
         kind = rng.random()
         if kind < 0.1:
-            weights[:] = rng.choice([-128, 127], (units, 1))
+            weights[:] = rng.choice([-128, 127], [units if axis == channel_axis else 1 for axis in range(len(shape))])
         elif kind < 0.3:
             weights[rng.random(weights.shape) < 0.8] = 0
-        target = self.activation(units)
+        elif kind < 0.4:
+            weights = rng.integers(-1, 2, shape, dtype=np.int64)
+        elif kind < 0.5:
+            weights = rng.integers(-7, 8, shape, dtype=np.int64)
         source_scale, target_scale = (float(self.tensors[index].scales[0]) for index in (source, target))
         # Such that the outputs cover their range, mostly.
-        typical = target_scale * 100 / (source_scale * 6_000 * np.sqrt(inputs))
+        size = 80 * max(float(np.abs(weights).mean()), 0.5)
+        typical = target_scale * 100 / (source_scale * size * np.sqrt(terms))
         spread = 10 ** rng.uniform(-1, 1, units if rng.random() < 0.7 else 1)
         with np.errstate(over="ignore"):
             scales = np.clip(np.abs(typical * spread), 1e-38, 3e38).astype(np.float32)
         if rng.random() < 0.05:
             scales *= np.float32(0)
-        bias = rng.normal(0, 6_000 * np.sqrt(inputs), units).astype(np.int64)
+        bias = rng.normal(0, size * np.sqrt(terms), units).astype(np.int64)
         if rng.random() < 0.15:
             bias = rng.choice([-(2**31), 2**31 - 1, 0, 2**31 - 30_000_000], units)
-        constants = [
-            self.add("int8", (units, inputs), scales, 0, weights.astype(np.int8)),
+        return (
+            self.add("int8", shape, scales, 0, weights.astype(np.int8)),
             *([] if rng.random() < 0.1 else [self.add("int32", (units,), [], 0, bias.astype("<i4"))]),
-        ]
-        activation = Options(int(rng.choice([0, 0, 1, 1, 1, 2, 3])))
-        inputs_ = (source, *constants)
-        self.operators.append(Operator(kind="FULLY_CONNECTED", inputs=inputs_, outputs=(target,), options=activation))  # type: ignore[arg-type]
-        return target
+        )
+
+    def window(self, source: int, shape: tuple[int, int, int]) -> tuple[int, tuple[int, int, int]]:
+        """Add a layer whose window slides over an image of a shape; return its outputs and their shape."""
+        rng = self.rng
+        height, width, channels = shape
+        image = self.tensors[source] = replace(self.tensors[source], shape=(1, *shape))
+        kinds = ["CONV_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"]
+        kind = str(rng.choice(kinds, p=[0.25, 0.2, 0.2, 0.15, 0.15, 0.05]))
+        if kind == "MEAN":
+            target = self.activation(channels)
+            axes = self.add("int32", (2,), [], 0, np.array([1, 2], dtype="<i4"))
+            self.operators.append(Operator(kind=kind, inputs=(source, axes), outputs=(target,), options=None))
+            return target, (1, 1, channels)
+        same = bool(rng.random() < 0.5)
+        sides = [int(rng.integers(1, 6 if same else min(5, size) + 1)) for size in (height, width)]
+        strides = [int(rng.choice([1, 1, 2, 3])) for _ in range(2)]
+        out_height, out_width = (
+            -(-size // stride) if same else (size - side) // stride + 1
+            for size, side, stride in zip((height, width), sides, strides, strict=True)
+        )
+        activation = int(rng.choice([0, 0, 1, 1, 3]))
+        constants: tuple[int, ...] = ()
+        first = (0 if same else 1, strides[1], strides[0])
+        if kind in {"MAX_POOL_2D", "AVERAGE_POOL_2D"}:
+            outputs = channels
+            target = self.add(
+                image.dtype, (1, out_height, out_width, channels), image.scales, int(image.zero_points[0])
+            )
+            options = Options(*first, sides[1], sides[0], activation)
+        elif kind == "CONV_2D":
+            outputs = int(rng.choice([1, 3, 4, 8, 10, 16, 17, 33]))
+            target = self.activation(out_height * out_width * outputs)
+            constants = self.constants(source, target, (outputs, *sides, channels), math.prod(sides) * channels)
+            options = Options(*first, activation)
+        else:
+            outputs = channels * int(rng.choice([1, 1, 2] if channels <= 16 else [1]))
+            target = self.activation(out_height * out_width * outputs)
+            constants = self.constants(source, target, (1, *sides, outputs), math.prod(sides), channel_axis=3)
+            options = Options(*first, outputs // channels, activation)
+        self.operators.append(
+            Operator(kind=kind, inputs=(source, *constants), outputs=(target,), options=options)  # type: ignore[arg-type]
+        )
+        return target, (out_height, out_width, outputs)
 
     def elementwise(self, source: int, width: int, kind: str) -> int:
         """Add a RELU or a QUANTIZE; return the index of its outputs."""
@@ -182,15 +251,28 @@ def stream(network: Network, images: Images, scores: npt.NDArray[np.uint8]) -> b
     if network.pixel_map is not None:
         parts.append(network.pixel_map.tobytes())
     for layer in network.layers:
-        outputs, inputs = layer.weights.shape
-        parts.append(struct.pack("<HHBBBB", inputs, outputs, layer.zero_point, layer.low, layer.high, layer.wide))
-        parts += [layer.weights.tobytes(), layer.bias.astype("<i8").tobytes()]
-        parts += [layer.multiplier.astype("<i4").tobytes(), layer.shift.tobytes()]
+        window = window_of_layer(layer)
+        parts.append(struct.pack("<HBBBB", layer.outputs, layer.zero_point, layer.low, layer.high, window is not None))
+        if window is not None:
+            kind = "average" if isinstance(layer, Pool) and layer.average else type(layer).__name__
+            kinds = {"Convolution": 0, "Depthwise": 1, "Pool": 2, "average": 3}
+            sizes = (window.height, window.width, window.channels, window.out_height, window.out_width)
+            sides = (window.kernel_height, window.kernel_width, window.stride_height, window.stride_width)
+            parts.append(struct.pack("<5H8B", *sizes, *sides, window.top, window.left, kinds[kind], layer.zero))  # type: ignore[union-attr]
+        weights = None if isinstance(layer, Pool) else layer.weights
+        inputs = 0 if weights is None else weights.size // layer.outputs
+        parts.append(struct.pack("<IB", inputs, not isinstance(layer, Pool)))
+        if weights is not None:
+            parts.append(weights.tobytes())
+        if not isinstance(layer, Pool):
+            parts.append(struct.pack("<BB", layer.wide, layer.rounds_twice))
+            parts += [layer.bias.astype("<i8").tobytes(), layer.multiplier.astype("<i4").tobytes()]
+            parts.append(layer.shift.tobytes())
         parts.append(_optional(layer.map))
         exponentials = np.empty(0) if layer.exponentials is None else layer.exponentials
         parts += [struct.pack("<H", len(exponentials)), exponentials.astype("<i4").tobytes()]
         parts.append(_optional(layer.softmax_map))
-    return b"".join([*parts, struct.pack("<I", len(images)), images.tobytes(), scores.tobytes()])
+    return b"".join([*parts, struct.pack("<IH", len(images), network.classes), images.tobytes(), scores.tobytes()])
 
 
 END = struct.pack("<H", 0)
