@@ -18,7 +18,7 @@ from edgemnist.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EdgemnistError, U
 _GROUPS = {
     "Pipeline": "all data train train-likeness export verify bench compare scenario recommend frontier report",
     "Pictures": "predict read watch serve",
-    "Samples": "review learn",
+    "Samples": "review learn health",
     "Boards": "bundle deploy rollback releases doctor runtimes",
 }
 COMMANDS: Final = {name: group for group, names in _GROUPS.items() for name in names.split()}

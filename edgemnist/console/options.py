@@ -78,6 +78,17 @@ CollectMax: TypeAlias = Annotated[
     ),
 ]
 
+Health: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--health",
+        metavar="FILE",
+        show_default="in DIR of --collect",
+        help="Count answers and ink, no images, for `edgemnist health`.",
+        rich_help_panel=_SAMPLES,
+    ),
+]
+
 Hidden: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

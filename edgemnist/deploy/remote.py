@@ -19,6 +19,7 @@ from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
 from edgemnist.deploy.transport import ConnectionLostError
 from edgemnist.doctor.artifacts import arguments
 from edgemnist.doctor.checks import examine
+from edgemnist.drift.counts import Record, decode_record
 from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, ImageError
 from edgemnist.results.bench import BenchResult, ScenarioResult
 from edgemnist.results.boards import (
@@ -33,6 +34,7 @@ from edgemnist.results.boards import (
 )
 from edgemnist.results.pictures import PredictResult
 from edgemnist.results.verify import VerifyResult
+from edgemnist.samples.exchange import Sent, decode_sent, encode_sent
 
 OnStep = Callable[[str], None]
 ANSWER_S = 7_200.0
@@ -77,6 +79,41 @@ def run_on(
             hint=f"See what loads there: edgemnist doctor --on {target.host.name}",
         ) from None
     return RemoteRun(release=answer.release, exit_code=answer.exit_code, document=cast("dict[str, Any]", document))
+
+
+def ask_module(target: BoardAddress, words: Sequence[str], files: Mapping[str, bytes], stop: Stop | None = None) -> str:
+    """Run `python -m WORDS` in the current release of a board, and return what it prints.
+
+    Raises DeployError if no release serves there, or it fails there.
+    """
+    sent = {name: base64.b64encode(data).decode() for name, data in files.items()}
+    with open_board(target, stop) as board:
+        answer = board.ask("run", Ran, {"module": list(words), "files": sent}, limit_s=ANSWER_S)
+    if answer.exit_code == EXIT_OK:
+        return answer.stdout
+    name = target.host.name
+    said = [message(line) for line in answer.stderr.splitlines() if line.strip()] or ["it gave no reason"]
+    if "No module named" in said[-1]:
+        raise DeployError(
+            f"{name} has a release that cannot do this yet",
+            hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {name}",
+        )
+    raise DeployError(f"{name}: {said[0].rstrip('.')}", hint=said[1] if len(said) > 1 else "")
+
+
+def health_on(target: BoardAddress, place: str, stop: Stop | None = None) -> Record:
+    """Return the counts of a board; `place` is a directory of samples there, or a file. Raises as `ask_module` does."""
+    return decode_record(ask_module(target, ["edgemnist.drift", place], {}, stop).encode(), target.host.name)
+
+
+def samples_on(target: BoardAddress, directory: str, stop: Stop | None = None) -> list[Sent]:
+    """Return the samples of a directory on a board. Raises as `ask_module` does."""
+    return decode_sent(ask_module(target, ["edgemnist.samples", directory], {}, stop), target.host.name)
+
+
+def merge_samples_on(target: BoardAddress, directory: str, samples: list[Sent]) -> None:
+    """Add labels to the samples of a board, all or none. Raises as `ask_module` does."""
+    ask_module(target, ["edgemnist.samples", directory, "labels.json"], {"labels.json": encode_sent(samples)})
 
 
 def verify_on(target: BoardAddress, words: Sequence[str], *, gate: Path | None = None) -> VerifyResult:

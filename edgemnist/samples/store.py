@@ -11,7 +11,7 @@ Labels are only ever added. The last one of each writer counts; taking one back 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -20,6 +20,7 @@ import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import StorageError, UsageError
+from edgemnist.samples.exchange import LabelRow, Sent
 from edgemnist.samples.sample import CORRECTION, PIXELS, REASONS, UNIFORM, Label, Sample, now
 
 FILE: Final = "samples.sqlite"
@@ -128,14 +129,7 @@ class SampleStore:
             uniform = sample.reason == UNIFORM
             if most is not None and not self._make_room(uniform=uniform, most=most):
                 return None
-            values = (
-                np.ascontiguousarray(sample.image, np.uint8).tobytes(),
-                *(sample.at, sample.source, sample.artifact, sample.release, sample.answer),
-                *(sample.confidence, sample.reason),
-            )
-            places = "image, at, source, artifact, release, answer, confidence, reason"
-            added = write.execute(f"INSERT INTO samples ({places}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - of constants
-            number = int(added.lastrowid or 0)
+            number = _insert_sample(write, sample)
             for label in sample.labels:
                 _insert_label(write, number, label.label, label)
             for name, value in (counts or {}).items():
@@ -151,6 +145,38 @@ class SampleStore:
             if write.execute("SELECT 1 FROM samples WHERE id = ?", (sample,)).fetchone() is None:
                 raise UsageError(f"{self.path} has no sample {sample}")
             _insert_label(write, sample, label, Label(label or "", writer, now(), settles))
+
+    def sent(self) -> list[Sent]:
+        """Return all samples with every row of their labels, for another store to `merge`."""
+        with _explained(self.path):
+            rows = self._connection.execute(_LABELS).fetchall()
+            samples = self._connection.execute(_SAMPLES).fetchall()
+        found: dict[int, list[LabelRow]] = {}
+        for sample, label, writer, at, settles in rows:
+            found.setdefault(sample, []).append(LabelRow(label, writer, at, bool(settles)))
+        names = ("id", "image", "at", "source", "artifact", "release", "answer", "confidence", "reason")
+        return [Sent(**dict(zip(names, row, strict=True)), labels=found.get(row[0], [])) for row in samples]
+
+    def merge(self, samples: Sequence[Sent]) -> int:
+        """Add the samples and labels of another store that are not here, and return how many labels that are.
+
+        A sample is the same if its image and its time are. All of it is one transaction, and done twice it changes
+        nothing.
+        """
+        added = 0
+        with self._transaction() as write:
+            for one in samples:
+                found = write.execute(
+                    "SELECT id FROM samples WHERE image = ? AND at = ?", (one.image, one.at)
+                ).fetchone()
+                number = int(found[0]) if found is not None else _insert_sample(write, one.sample())
+                rows = write.execute("SELECT label, writer, at FROM labels WHERE sample = ?", (number,)).fetchall()
+                for label in one.labels:
+                    if (label.label, label.writer, label.at) not in rows:
+                        given = Label(label.label or "", label.writer, label.at, label.settles)
+                        _insert_label(write, number, label.label, given)
+                        added += 1
+        return added
 
     def get_count(self, name: str) -> int:
         """Return a count that `add` wrote; 0 where it did not."""
@@ -260,6 +286,17 @@ def _explained(path: Path) -> Iterator[None]:
                     f"{path} cannot be used: {reason}", hint="Free some space there, or name another directory."
                 ) from error
         raise _damaged(path) from error
+
+
+def _insert_sample(write: sqlite3.Connection, sample: Sample) -> int:
+    values = (
+        np.ascontiguousarray(sample.image, np.uint8).tobytes(),
+        *(sample.at, sample.source, sample.artifact, sample.release, sample.answer),
+        *(sample.confidence, sample.reason),
+    )
+    places = "image, at, source, artifact, release, answer, confidence, reason"
+    added = write.execute(f"INSERT INTO samples ({places}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - of constants
+    return int(added.lastrowid or 0)
 
 
 def _insert_label(write: sqlite3.Connection, sample: int, label: str | None, given: Label) -> None:

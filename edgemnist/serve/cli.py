@@ -51,6 +51,7 @@ def serve(
     exports: options.Exports = None,
     collect: options.Collect = None,
     collect_max: options.CollectMax = None,
+    health: options.Health = None,
     rate: Annotated[
         float,
         typer.Option(
@@ -101,6 +102,7 @@ def serve(
     Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json describes the requests.
     """
     from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.drift.counts import health_file
     from edgemnist.errors import UsageError
     from edgemnist.serve.config import Limits, ServeConfig, read_token, unit_token
 
@@ -124,6 +126,7 @@ def serve(
         artifact=artifact,
         threads=threads,
         collect=samples,
+        health=health_file(collect, health),
         limits=limits,
     )
     if systemd:
@@ -139,6 +142,7 @@ def serve(
             "artifact",
             "exports",
             "collect",
+            "health",
             "systemd",
             "socket",
             "user",

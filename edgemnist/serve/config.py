@@ -91,6 +91,8 @@ class ServeConfig:
     threads: int = 1
     collect: CollectConfig | None = None
     """Where samples and corrections are kept; None for nowhere."""
+    health: Path | None = None
+    """The file in which answers are counted; None for none."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 from edgemnist import __version__
+
+if TYPE_CHECKING:
+    from edgemnist.drift.monitor import Monitor
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -48,6 +54,10 @@ class Metrics:
         build.labels(__version__, artifact, release or "").set(1)
         ProcessCollector(registry=self.registry)
 
+    def watch(self, monitor: Monitor) -> None:
+        """Tell what a monitor counts, too."""
+        self.registry.register(_Health(monitor))
+
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
         self._requests.labels(path, str(status)).inc()
@@ -64,3 +74,34 @@ class Metrics:
     def text(self) -> bytes:
         """Return the document that Prometheus reads."""
         return generate_latest(self.registry)
+
+
+class _Health(Collector):
+    """What `edgemnist health` computes from: over the latest 500 to 1,000 images."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give the shares and the evidence of now."""
+        from edgemnist.drift.evidence import alarmed, means
+
+        record = self._monitor.record
+        if record is None:
+            return
+        recent = record.recent
+        answered, images = max(1, recent.answered), max(1, recent.images)
+        for name, words, value in (
+            ("images", "Latest images that were counted.", recent.images),
+            ("confidence", "Mean confidence of the latest answers.", recent.confidence / answered),
+            ("doubtful_ratio", "Share of the latest answers with a confidence below 0.9.", recent.doubtful / answered),
+            ("refused_ratio", "Share of the latest images without an answer.", recent.refused / images),
+            ("alarm", "1 if something has changed beyond chance.", bool(alarmed(record.evidence))),
+        ):
+            yield GaugeMetricFamily(f"edgemnist_health_{name}", words, value=float(value))
+        evidence = GaugeMetricFamily(
+            "edgemnist_health_evidence", "Natural logarithm of the evidence for a change.", labels=["quantity"]
+        )
+        for name, log in means(record.evidence).items():
+            evidence.add_metric([name], log)
+        yield evidence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edgemnist.agent.store import is_release_name
 from edgemnist.errors import UnknownNameError
@@ -13,6 +14,9 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.serve import ArtifactsResponse, ArtifactStatus
 from edgemnist.runtimes import RUNTIMES, default_runtime
 from edgemnist.runtimes.interface import Classifier
+
+if TYPE_CHECKING:
+    from edgemnist.drift.monitor import Answering
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,12 @@ class ModelStore:
             return None
         name = self._exports.directory.parent.name
         return name if is_release_name(name) else None
+
+    def answering(self) -> Answering:
+        """Return what is known of the default model, its answers to the golden pack included."""
+        from edgemnist.drift.monitor import Answering
+
+        return Answering.of(self._model, self._loaded[self.default].classifier, self._exports, self.release)
 
     def ready(self, name: str | None) -> LoadedModel | None:
         """Return a model, the default one for None; None where it is still to be loaded."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from edgemnist.arrays import Images
+    from edgemnist.drift.monitor import Monitor
     from edgemnist.results.base import Result
     from edgemnist.results.pictures import Prediction
     from edgemnist.samples.collector import Collector
@@ -108,8 +109,10 @@ class Endpoints:
         disk: Threads,
         files: Mapping[str, PageFile],
         collector: Collector | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
         """`drawings` and `pictures` decode what is small and what is not; `disk` loads and describes models."""
+        self._monitor = monitor
         self._store, self._limits, self._metrics, self._files = store, limits, metrics, files
         self._drawings, self._pictures, self._disk = drawings, pictures, disk
         self._bodies = BodyMemory(limits.max_held_bytes)
@@ -149,8 +152,12 @@ class Endpoints:
             result = await asyncio.to_thread(_predictions, found, models, show=show)
         else:
             result = _predictions(found, models, show=show)
-        if self._collector is not None and collect and isinstance(found, Normalized):
-            _offer(self._collector, images_of(found.images), result)
+        if collect and isinstance(found, Normalized):
+            if self._collector is not None:
+                _offer(self._collector, images_of(found.images), result)
+            # What another model answers is no matter of the default one.
+            if self._monitor is not None and models[0].name == self._store.default:
+                _count(self._monitor, images_of(found.images), result)
         for stage in ("decode", "normalize", "classify"):
             self._metrics.stage("predict", stage, getattr(result.microseconds, stage) / 1e6)
         for one in models:
@@ -285,6 +292,12 @@ def _offer(collector: Collector, images: Images, result: PredictResponse) -> Non
             confidence=one.confidence,
             reason=DISAGREEMENT if differs else None,
         )
+
+
+def _count(monitor: Monitor, images: Images, result: PredictResponse) -> None:
+    """Let a monitor count images, uint8 [N, 28, 28], and what was answered."""
+    answers = [int(np.argmax(one.probabilities)) if one.verdict in {None, DIGIT} else -1 for one in result.predictions]
+    monitor.see(images, [one.confidence for one in result.predictions], answers)
 
 
 def _keep_correction(

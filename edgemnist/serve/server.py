@@ -64,6 +64,12 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
             release=store.release,
             reporter=_LogReporter(),
         )
+    monitor = None
+    if config.health is not None:
+        from edgemnist.drift.monitor import Monitor
+
+        monitor = Monitor(config.health, store.answering, reporter=_LogReporter())
+        metrics.watch(monitor)
     endpoints = Endpoints(
         store,
         limits,
@@ -73,9 +79,12 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
         disk=disk,
         files=files,
         collector=collector,
+        monitor=monitor,
     )
 
     def close() -> bool:
+        if monitor is not None:
+            monitor.close()
         if collector is not None:
             collector.close()
         return all([drawings.close(STOP_S), pictures.close(STOP_S), disk.close(STOP_S)])

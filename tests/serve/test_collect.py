@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from edgemnist.drift.counts import read_record
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.samples.sample import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
 from edgemnist.samples.store import SampleStore
@@ -124,6 +126,26 @@ def collecting(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield service
 
 
+def test_answers_are_counted_for_health_and_prometheus(tmp_path: Path) -> None:
+    with serving(reference_directory(), "--health", str(tmp_path / "health.json")) as service:
+        for _ in range(3):
+            assert service.ask("/v1/predict", png(seven())).status == 200
+        # What the pen has not finished is not counted.
+        assert service.ask("/v1/predict?collect=false", png(seven())).status == 200
+        for _ in range(200):
+            metrics = service.ask("/metrics").body.decode()
+            if "edgemnist_health_images 3.0" in metrics:
+                break
+            time.sleep(0.05)
+        assert "edgemnist_health_images 3.0" in metrics
+        assert "edgemnist_health_alarm 0.0" in metrics
+        assert 'edgemnist_health_evidence{quantity="doubtful share, golden pack"}' in metrics
+    record = read_record(tmp_path / "health.json")
+    assert record.lately.classes[7] == 3
+    with serving(reference_directory()) as service:
+        assert "edgemnist_health" not in service.ask("/metrics").body.decode()
+
+
 def test_strangers_correct_nothing(tmp_path: Path, image: Any) -> None:
     token = tmp_path / "token"
     token.write_text(TOKEN)
@@ -163,6 +185,10 @@ def test_the_unit_may_write_where_samples_are_kept_and_nowhere_else(tmp_path: Pa
     assert "ReadWritePaths=/home/pi/samples" in home.stdout
     relative = run_edgemnist("serve", "--systemd", "--collect", "samples", cwd=tmp_path)
     assert f"--collect {tmp_path}/samples" in relative.stdout
+    assert "--health" not in home.stdout
+    counted = run_edgemnist("serve", "--systemd", "--health", "/var/counts/health.json", cwd=tmp_path)
+    assert "--health /var/counts/health.json" in counted.stdout
+    assert "ReadWritePaths=/var/counts" in counted.stdout
     plain = run_edgemnist("serve", "--systemd", cwd=tmp_path)
     assert "ReadWritePaths" not in plain.stdout
 

@@ -1,0 +1,228 @@
+"""How soon `edgemnist health` notices, how rarely it is wrong, and how near its estimates are.
+
+    python -m benchmarks.learn.health ../shared/mnist
+
+The model of the package answers MNIST's test images once under each condition; everything else is drawn from these
+answers. To reach: the estimated accuracy of 500 unlabelled images within 1 point of the condition's in at least 10 of
+12 conditions; a loss of 2 points alarms within 300 images in 95 of 100 runs; at most 1 false alarm in 100,000 images.
+
+A loss is made in nine ways, each as strong as it takes. In seven every image is drifted; in "other writers" a third of
+the images come from scikit-learn's `load_digits`; in "harder digits" as many more of the images that the model doubts,
+without any change of the ink. Each run has a first week of 2,000 or 5,000 images, from one half of the test images;
+what comes then is drawn from the other half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+from benchmarks.learn.digits import pictures
+from edgemnist.arrays import Images, Labels
+from edgemnist.data.sources import find_dataset
+from edgemnist.drift.counts import Record, Window, count
+from edgemnist.drift.evidence import ALARM, Detector, total
+from edgemnist.drift.ink import BINS, bins_of, ink_of
+from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.health.run import estimated
+from edgemnist.machine import host_facts
+from edgemnist.runtimes.interface import Classifier
+from edgemnist.samples.sample import DOUBT_BELOW, now
+from edgemnist.train.checks import conditions
+
+RESULTS = Path(__file__).with_suffix(".json")
+DRAWS, IMAGES, NEAR = 200, 500, 0.01
+"""Estimates of each condition, images of each, and how near one has to be."""
+USUALLY: Final = 0.95
+LOSS, RUNS, SOON = 0.02, 100, 300
+FIRST: Final = (2_000, 5_000)
+"""Images of a first week: one every five minutes, or every two."""
+WEEKS, QUIET = 25, 40_000
+"""First weeks, and images without a change after each of them."""
+HALVINGS = 9
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """Images as their counts are made of them."""
+
+    bins: npt.NDArray[np.int64]
+    confidences: npt.NDArray[np.float64]
+    answers: Labels
+    right: npt.NDArray[np.bool_]
+
+    @classmethod
+    def by(cls, model: Classifier, images: Images, labels: Labels) -> Answered:
+        """Ask a model."""
+        probabilities = model.predict_proba(images)
+        answers = probabilities.argmax(axis=1).astype(np.int64)
+        confidences = probabilities.max(axis=1).astype(np.float64)
+        return cls(bins_of(ink_of(images)), confidences, answers, answers == labels)
+
+    def window(self, chosen: npt.NDArray[np.int64]) -> Window:
+        """Return the counts of some of them."""
+        ink = [np.bincount(one, minlength=BINS).tolist() for one in self.bins[chosen].T]
+        sure = self.confidences[chosen]
+        return Window(
+            images=len(chosen),
+            doubtful=int((sure < DOUBT_BELOW).sum()),
+            confidence=float(sure.sum()),
+            classes=np.bincount(self.answers[chosen], minlength=10).tolist(),
+            ink=ink,
+        )
+
+
+def main() -> None:
+    """Measure, and write the result beside this script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="directory with MNIST")
+    options = parser.parse_args()
+    test = find_dataset(options.data).test
+    exports = Exports.open(REFERENCE)
+    model = exports.load("tflite-int8")
+    pack = exports.read_golden()
+    probabilities = model.predict_proba(pack.images)
+    answers = probabilities.argmax(axis=1).astype(np.int64)
+    golden = count(pack.images, probabilities.max(axis=1).astype(np.float64), answers, 10)
+    errors = int((answers != pack.labels).sum())
+    labels, nothing = list("0123456789"), Window.empty(10)
+    record = Record(
+        artifact="tflite-int8", sha256="", labels=labels, golden=golden, golden_errors=errors, first=nothing,
+        before=nothing, lately=nothing, evidence={},
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+
+    estimates = []
+    for name, split in (("clean", test), *conditions(test)):
+        estimates.append(estimate(name, Answered.by(model, split.images, split.labels), record, rng))
+        print(estimates[-1], flush=True)
+
+    clean = Answered.by(model, test.images, test.labels)
+    halves = np.array_split(rng.permutation(len(test)), 2)
+    losses = []
+    for name, drifted, share in drifts(model, test.images, test.labels, clean):
+        for first in FIRST:
+            weeks = [clean.window(rng.choice(halves[0], first, replace=False)) for _ in range(RUNS)]
+            found = loss(clean, drifted, share, [Detector(golden, week) for week in weeks], later=halves[1], rng=rng)
+            losses.append({"drift": name, "first_week": first, **found})
+            print(losses[-1], flush=True)
+
+    weeks = [clean.window(rng.choice(halves[0], FIRST[0], replace=False)) for _ in range(WEEKS)]
+    alarms = sum(false_alarms(clean, Detector(golden, week), halves[1], rng) for week in weeks)
+    document = {
+        "command": "python -m benchmarks.learn.health ../shared/mnist",
+        "at": now(),
+        "versions": host_facts()["versions"],
+        "conditions_within_a_point": sum(bool(one["within"] >= USUALLY) for one in estimates),
+        "estimates": estimates,
+        "losses": losses,
+        "false_alarms": alarms,
+        "images_without_a_change": WEEKS * QUIET,
+        "bytes_of_state": len(record.encode()),
+    }
+    print(json.dumps({key: document[key] for key in ("conditions_within_a_point", "false_alarms")}))
+    RESULTS.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def estimate(name: str, answered: Answered, record: Record, rng: np.random.Generator) -> dict[str, Any]:
+    """Return how near the estimates of a condition are."""
+    truth = float(answered.right.mean())
+    found = []
+    for _ in range(DRAWS):
+        one = estimated(record, answered.window(rng.choice(len(answered.right), IMAGES, replace=False)))
+        found.append(0.0 if one is None else one.accuracy)
+    off = np.array(found) - truth
+    return {
+        "condition": name,
+        "accuracy": round(truth, 4),
+        "estimated": round(float(np.mean(found)), 4),
+        "largest_error": round(float(np.abs(off).max()), 4),
+        "within": float(np.mean(np.abs(off) <= NEAR)),
+    }
+
+
+def drifts(model: Classifier, images: Images, labels: Labels, clean: Answered) -> Iterator[tuple[str, Answered, float]]:
+    """Give ways to lose 2 points, and the share of images that are drifted."""
+    values = images.astype(np.float64)
+    noise = np.random.default_rng(0).normal(0, 255, images.shape)
+    thick = ndimage.maximum_filter(values, (1, 3, 3), mode="constant")
+    thin = ndimage.minimum_filter(values, (1, 2, 2), mode="constant")
+    wanted = float(clean.right.mean()) - LOSS
+
+    def rotated(angle: float) -> npt.NDArray[np.float64]:
+        return np.stack([np.asarray(Image.fromarray(one).rotate(angle, Image.Resampling.BILINEAR)) for one in images])
+
+    ways: list[tuple[str, Callable[[float], npt.NDArray[np.float64]], float, float]] = [
+        ("rotated", rotated, 0, 45),
+        ("shifted", lambda by: ndimage.shift(values, (0, by, by), order=1), 0, 5),
+        ("blurred", lambda by: ndimage.gaussian_filter(values, (0, by, by)), 0, 4),
+        ("thinner strokes", lambda by: (1 - by) * values + by * thin, 0, 1.2),
+        ("thicker strokes", lambda by: (1 - by) * values + by * thick, 0, 1.5),
+        ("noise", lambda by: values + by * noise, 0, 1),
+        ("faint", lambda by: values * (1 - by), 0, 0.95),
+    ]
+    for name, way, least, most in ways:
+        low, high = least, most
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            drifted = np.rint(np.clip(way(middle), 0, 255)).astype(np.uint8)
+            answered = Answered.by(model, drifted, labels)
+            low, high = (middle, high) if answered.right.mean() > wanted else (low, middle)
+        yield name, answered, 1.0
+    writers = Answered.by(model, *pictures())
+    yield "other writers", writers, LOSS / float(clean.right.mean() - writers.right.mean())
+    hard = np.flatnonzero(clean.confidences < DOUBT_BELOW)
+    harder = Answered(clean.bins[hard], clean.confidences[hard], clean.answers[hard], clean.right[hard])
+    yield "harder digits", harder, LOSS / float(clean.right.mean() - harder.right.mean())
+
+
+def loss(
+    clean: Answered,
+    drifted: Answered,
+    share: float,
+    detectors: list[Detector],
+    *,
+    later: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Return after how many images a drift alarms, after each of some first weeks."""
+    after = []
+    for detector in detectors:
+        seen = 0
+        while total(detector.evidence()) < np.log(ALARM) and seen < 10 * SOON:
+            source = drifted if rng.random() < share else clean
+            index = int(rng.integers(len(drifted.right))) if source is drifted else int(rng.choice(later))
+            detector.see(source.bins[index], doubtful=bool(source.confidences[index] < DOUBT_BELOW), refused=False)
+            seen += 1
+        after.append(seen)
+    return {
+        "share": round(share, 3),
+        "within_300": sum(one <= SOON for one in after),
+        "median": float(np.median(after)),
+        "of_95": float(np.quantile(after, 0.95)),
+    }
+
+
+def false_alarms(clean: Answered, detector: Detector, later: npt.NDArray[np.int64], rng: np.random.Generator) -> int:
+    """Return how often there is an alarm without a change."""
+    alarms, loud = 0, False
+    for number, index in enumerate(rng.choice(later, QUIET)):
+        detector.see(clean.bins[index], doubtful=bool(clean.confidences[index] < DOUBT_BELOW), refused=False)
+        # Evidence does not come and go within ten images.
+        if number % 10 == 0:
+            was, loud = loud, bool(total(detector.evidence()) >= np.log(ALARM))
+            alarms += loud and not was
+    return alarms
+
+
+if __name__ == "__main__":
+    main()

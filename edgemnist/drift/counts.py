@@ -1,0 +1,259 @@
+"""What is kept of all answers: counts in a few windows of time, in one JSON file of less than 10 KB.
+
+Counts add up, so those of a fleet are its boards' together. A digit itself is never in there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.arrays import Images
+from edgemnist.drift.ink import BINS, FEATURES, bins_of, ink_of
+from edgemnist.errors import StorageError, UsageError
+from edgemnist.results.base import UNREADABLE
+from edgemnist.samples.sample import DOUBT_BELOW
+
+FILE: Final = "health.json"
+"""In a directory of samples."""
+APPLICATION: Final = "edgemnist-health"
+VERSION: Final = 1
+MOST_BYTES: Final = 1 << 16
+"""Of the file: one of ten classes has 5 KB."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Counts of the images of a stretch of time."""
+
+    since: str = ""
+    """In UTC; empty if there were none."""
+    until: str = ""
+    images: Count = 0
+    refused: Count = 0
+    """Of these, without an answer."""
+    doubtful: Count = 0
+    """Answers with a confidence below `DOUBT_BELOW`."""
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1e300)] = 0.0
+    """Sum over the answers: the number of right ones that the model expects."""
+    classes: list[Count]
+    """Answers of each class."""
+    ink: list[list[Count]]
+    """Images in each bin, [features][BINS]."""
+
+    @classmethod
+    def empty(cls, classes: int) -> Window:
+        """Return a window without images."""
+        return cls(classes=[0] * classes, ink=[[0] * BINS for _ in FEATURES])
+
+    @property
+    def answered(self) -> int:
+        """Images with an answer."""
+        return self.images - self.refused
+
+    def __add__(self, other: Window) -> Window:
+        """Return the counts of both."""
+        return Window(
+            since=min(filter(None, (self.since, other.since)), default=""),
+            until=max(self.until, other.until),
+            images=self.images + other.images,
+            refused=self.refused + other.refused,
+            doubtful=self.doubtful + other.doubtful,
+            confidence=self.confidence + other.confidence,
+            classes=[one + two for one, two in zip(self.classes, other.classes, strict=True)],
+            ink=np.add(self.ink, other.ink).tolist(),
+        )
+
+    def problem(self) -> str:
+        """Return how the counts contradict one another; empty if they do not."""
+        if len(self.ink) != len(FEATURES) or any(len(bins) != BINS for bins in self.ink):
+            return "there are other bins than this version has"
+        if any(sum(bins) != self.images for bins in self.ink):
+            return "the bins do not add up to the images"
+        if self.refused > self.images or sum(self.classes) != self.answered:
+            return "the classes do not add up to the answers"
+        if self.doubtful > self.answered or self.confidence > self.answered * (1 + 1e-6):
+            return "there is more confidence or doubt than answers"
+        return ""
+
+
+def count(
+    images: Images, confidences: npt.NDArray[np.float64], answers: npt.NDArray[np.int64], classes: int, at: str = ""
+) -> Window:
+    """Return the counts of images, uint8 [N, 28, 28], and their answers.
+
+    `answers` are classes, int64 [N], -1 for a refusal; `confidences` are float64 [N].
+    """
+    bins = bins_of(ink_of(images))
+    answered = answers >= 0
+    return Window(
+        since=at,
+        until=at,
+        images=len(images),
+        refused=int((~answered).sum()),
+        doubtful=int((confidences[answered] < DOUBT_BELOW).sum()),
+        confidence=float(confidences[answered].sum()),
+        classes=np.bincount(answers[answered], minlength=classes).tolist(),
+        ink=[np.bincount(one, minlength=BINS).tolist() for one in bins.T],
+    )
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file: what answers, and the counts of its golden pack, of its first week, and of late."""
+
+    application: str = APPLICATION
+    version: int = VERSION
+    artifact: str
+    sha256: str
+    """Of the model file."""
+    release: str | None = None
+    labels: list[str]
+    golden: Window | None = None
+    """What the model answers to the golden pack; None if it has none."""
+    golden_errors: Count = 0
+    """Of these answers, how many are wrong."""
+    first: Window
+    """Its first week."""
+    first_complete: bool = False
+    before: Window
+    """The block of images before the latest; empty before there is one."""
+    lately: Window
+    """The latest block, which grows."""
+    evidence: dict[str, list[Finite]]
+    """Of each watched quantity, logarithms of evidence for a change, one for each size of it."""
+    checksum: str = ""
+
+    @property
+    def recent(self) -> Window:
+        """The two latest blocks."""
+        return self.before + self.lately
+
+    def encode(self) -> bytes:
+        """Return the contents of the file."""
+        body = msgspec.structs.replace(self, checksum="")
+        return msgspec.json.encode(msgspec.structs.replace(body, checksum=_checksum(body)))
+
+
+def _checksum(record: Record) -> str:
+    return hashlib.sha256(msgspec.json.encode(record)).hexdigest()[:16]
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    application: str = ""
+    version: int = 0
+
+
+def decode_record(data: bytes, name: str) -> Record:
+    """Read the contents of a file that is called `name` in messages.
+
+    Raises StorageError if it is none, was cut or edited, or is of a newer version.
+    """
+    damaged = "Move the file away: counting then starts from zero."
+    try:
+        kind = msgspec.json.decode(data, type=_Kind)
+    except UNREADABLE as error:
+        raise StorageError(f"{name} is damaged: {error}", hint=damaged) from error
+    if kind.application != APPLICATION:
+        raise StorageError(f"{name} has no counts of answers", hint="Name what `edgemnist serve --health FILE` wrote.")
+    if kind.version > VERSION:
+        raise StorageError(
+            f"{name} has version {kind.version}, and this edgemnist reads up to {VERSION}",
+            hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+        )
+    try:
+        record = msgspec.json.decode(data, type=Record)
+    except UNREADABLE as error:
+        raise StorageError(f"{name} is damaged: {error}", hint=damaged) from error
+    if record.checksum != _checksum(msgspec.structs.replace(record, checksum="")):
+        raise StorageError(f"{name} was changed after it was written", hint=damaged)
+    for window in (record.golden, record.first, record.before, record.lately):
+        reason = "" if window is None else window.problem()
+        if window is not None and len(window.classes) != len(record.labels):
+            reason = "there are other classes than labels"
+        if reason:
+            raise StorageError(f"{name} is damaged: {reason}", hint=damaged)
+    return record
+
+
+def read_record(path: Path) -> Record:
+    """Read a file. Raises UsageError if there is none, and StorageError as `decode_record` does."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise UsageError(
+            f"There is no {path}", hint="Have answers counted with: edgemnist serve --health FILE, or --collect DIR"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > MOST_BYTES:
+        raise StorageError(f"{path} has no counts of answers: it is too large")
+    return decode_record(data, str(path))
+
+
+def health_file(collect: Path | None, named: Path | None) -> Path | None:
+    """Return the file that `--health` names, else that of the samples' directory; None without either."""
+    return named if named is not None or collect is None else collect / FILE
+
+
+def read_place(place: Path) -> Record:
+    """Read the counts of a directory of samples, or of a file; raises what `read_record` raises."""
+    return read_record(place / FILE if place.is_dir() else place)
+
+
+def merge(records: Sequence[tuple[str, Record]]) -> Record:
+    """Return the counts of several boards together; the name of each is for messages.
+
+    Evidence is averaged, which keeps it what it is: a mean of e-values is an e-value (V. Vovk and R. Wang, "E-values:
+    Calibration, combination and applications", 2021). A board whose first week is not complete is not part of that.
+
+    Raises UsageError if they are of different models.
+    """
+    (first_name, first), *others = records
+    for name, other in others:
+        if other.sha256 != first.sha256:
+            raise UsageError(
+                f"{name} has counts of another model than {first_name}: {_model(other)} and {_model(first)}",
+                hint="Ask for boards with the same model at a time.",
+            )
+    found = [record for _, record in records]
+    total = found[0]
+    for other in found[1:]:
+        total = msgspec.structs.replace(
+            total,
+            first=total.first + other.first,
+            before=total.before + other.before,
+            lately=total.lately + other.lately,
+        )
+    complete = [record for record in found if record.first_complete]
+    return msgspec.structs.replace(
+        total,
+        release=first.release if all(one.release == first.release for one in found) else None,
+        golden=next((one.golden for one in found if one.golden is not None), None),
+        first_complete=len(complete) == len(found),
+        evidence=_mean_evidence(found),
+    )
+
+
+def _mean_evidence(records: Sequence[Record]) -> dict[str, list[float]]:
+    names = {name: values for record in records for name, values in record.evidence.items()}
+    nothing = -math.inf
+    found = {}
+    for name, sizes in names.items():
+        rows = [record.evidence.get(name, [nothing] * len(sizes)) for record in records]
+        found[name] = [float(np.logaddexp.reduce(column)) - math.log(len(rows)) for column in zip(*rows, strict=True)]
+    return found
+
+
+def _model(record: Record) -> str:
+    release = f" of release {record.release}" if record.release else ""
+    return f"{record.artifact}{release} ({record.sha256[:12]})"

@@ -1,0 +1,254 @@
+"""Counts what a model answers, beside the answering: it takes notes in microseconds, and a thread counts and writes.
+
+As with samples, nothing that goes wrong here reaches an answer: one notice, and nothing is counted from then on.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+import msgspec
+import numpy as np
+
+from edgemnist.drift.counts import Record, Window, count, read_record
+from edgemnist.drift.evidence import Detector
+from edgemnist.drift.ink import bins_of, ink_of
+from edgemnist.errors import EdgemnistError, StorageError, UsageError
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.samples.sample import DOUBT_BELOW, now
+from edgemnist.storage import write_file
+
+if TYPE_CHECKING:
+    from edgemnist.arrays import Images
+    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.models import Model
+    from edgemnist.runtimes.interface import Classifier
+
+WAITING: Final = 1024
+"""Images that may wait to be counted: more at once are not."""
+BATCH: Final = 64
+"""Images that are counted at once."""
+SAVE_S: Final = 30.0
+"""Between two writings of the file: a card wears out."""
+STOP_S: Final = 10.0
+FIRST_S: Final = 7 * 86_400.0
+"""The first week, which is what later answers are compared with."""
+LEAST_FIRST: Final = 500
+"""Images that it has to have; it lasts longer otherwise."""
+BLOCK: Final = 500
+"""Images of a block: `health` looks at the latest two."""
+BEFORE: Final = "health-before.json"
+"""Counts of the model that answered before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answering:
+    """What answers, and how it does on its golden pack."""
+
+    artifact: str
+    sha256: str
+    release: str | None
+    labels: tuple[str, ...]
+    golden: Window | None = None
+    golden_errors: int = 0
+
+    @classmethod
+    def of(cls, model: Model, classifier: Classifier, exports: Exports | None, release: str | None) -> Answering:
+        """Return what is known of a model; its golden pack is answered here, where it has one."""
+        labels = tuple(classifier.labels)
+        found = cls(artifact=model.name, sha256=model.sha256, release=release, labels=labels)
+        if exports is None or exports.manifest.golden is None:
+            return found
+        pack = exports.read_golden()
+        probabilities = classifier.predict_proba(pack.images)
+        answers = probabilities.argmax(axis=1).astype(np.int64)
+        golden = count(pack.images, probabilities.max(axis=1).astype(np.float64), answers, len(labels))
+        errors = int((answers != pack.labels).sum())
+        return cls(
+            artifact=model.name,
+            sha256=model.sha256,
+            release=release,
+            labels=labels,
+            golden=golden,
+            golden_errors=errors,
+        )
+
+
+class _Seen(NamedTuple):
+    image: Images
+    confidence: float
+    answer: int
+    at: str
+
+
+class Tally:
+    """The counts of one model, image by image."""
+
+    def __init__(self, record: Record) -> None:
+        """Continue with a record."""
+        self._record = record
+        self._detector = self._detect()
+
+    @classmethod
+    def start(cls, answering: Answering) -> Tally:
+        """Return an empty one."""
+        nothing = Window.empty(len(answering.labels))
+        return cls(
+            Record(
+                artifact=answering.artifact,
+                sha256=answering.sha256,
+                release=answering.release,
+                labels=list(answering.labels),
+                golden=answering.golden,
+                golden_errors=answering.golden_errors,
+                first=nothing,
+                before=nothing,
+                lately=nothing,
+                evidence={},
+            )
+        )
+
+    @property
+    def record(self) -> Record:
+        """What has been counted so far."""
+        return msgspec.structs.replace(self._record, evidence=self._detector.evidence())
+
+    def add(self, images: Images, confidences: Sequence[float], answers: Sequence[int], at: str) -> None:
+        """Count images, uint8 [N, 28, 28], in their order; `answers` are classes, -1 for a refusal."""
+        record = self._record
+        confidence, answer = np.asarray(confidences, np.float64), np.asarray(answers, np.int64)
+        some = count(images, confidence, answer, len(record.labels), at)
+        for bins, sure, one in zip(bins_of(ink_of(images)), confidence, answer, strict=True):
+            self._detector.see(bins, doubtful=bool(one >= 0 and sure < DOUBT_BELOW), refused=bool(one < 0))
+        before, lately = record.before, record.lately
+        if lately.images >= BLOCK:
+            before, lately = lately, Window.empty(len(record.labels))
+        changed = msgspec.structs.replace(record, before=before, lately=lately + some)
+        if not record.first_complete:
+            first = record.first + some
+            complete = first.images >= LEAST_FIRST and _seconds(first.since, at) >= FIRST_S
+            changed = msgspec.structs.replace(changed, first=first, first_complete=complete)
+        self._record = changed
+        if changed.first_complete and not record.first_complete:
+            self._record = self.record
+            self._detector = self._detect()
+
+    def _detect(self) -> Detector:
+        record = self._record
+        return Detector(record.golden, record.first if record.first_complete else None, record.evidence)
+
+
+def _seconds(since: str, until: str) -> float:
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
+
+
+class Monitor:
+    """Counts answers into a file; as a context manager, which writes what has been counted.
+
+    It never raises because of the file. `see` may be called from several threads.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        answering: Callable[[], Answering],
+        *,
+        patient: bool = False,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        """`answering` is called in the thread: the golden pack takes a moment. A `patient` monitor loses nothing."""
+        self._path, self._answering, self._patient, self._reporter = path, answering, patient, reporter
+        self._waiting: queue.Queue[_Seen | None] = queue.Queue(WAITING)
+        self._tally: Tally | None = None
+        self.counts = True
+        """Whether answers are still counted."""
+        self._thread = threading.Thread(target=self._work, name="health", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def record(self) -> Record | None:
+        """What has been counted so far; None before anything was."""
+        tally = self._tally
+        return None if tally is None else tally.record
+
+    def see(self, images: Images, confidences: Sequence[float], answers: Sequence[int]) -> None:
+        """Count images, uint8 [N, 28, 28]; `answers` are classes, -1 for a refusal."""
+        if not self.counts:
+            return
+        at = now()
+        for image, confidence, answer in zip(images, confidences, answers, strict=True):
+            try:
+                self._waiting.put(_Seen(image.copy(), float(confidence), int(answer), at), block=self._patient)
+            except queue.Full:
+                return
+
+    def close(self) -> None:
+        """Count what is waiting, and write."""
+        self._waiting.put(None)
+        self._thread.join(STOP_S)
+        self.counts = False
+
+    def _work(self) -> None:
+        try:
+            self._tally = tally = self._open()
+            saved, changed, going = time.monotonic(), False, True
+            while going:
+                some, going = self._taken()
+                if some:
+                    images = np.stack([one.image for one in some])
+                    tally.add(images, [one.confidence for one in some], [one.answer for one in some], some[-1].at)
+                    changed = True
+                if changed and (not going or time.monotonic() - saved >= SAVE_S):
+                    write_file(self._path, tally.record.encode())
+                    saved, changed = time.monotonic(), False
+        except EdgemnistError as error:
+            self.counts = False
+            self._reporter.notice(f"Answers are not counted from now on: {error.message}.")
+            # Whoever waits for room is let go.
+            while self._waiting.get() is not None:
+                pass
+
+    def _taken(self) -> tuple[list[_Seen], bool]:
+        """Return what waits, once something does or it is time to write, and whether more may come."""
+        some: list[_Seen] = []
+        try:
+            one = self._waiting.get(timeout=SAVE_S)
+            while one is not None and len(some) < BATCH - 1:
+                some.append(one)
+                one = self._waiting.get_nowait()
+        except queue.Empty:
+            return some, True
+        return ([*some, one], True) if one is not None else (some, False)
+
+    def _open(self) -> Tally:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self._path.parent} cannot be made: {error.strerror}") from error
+        answering = self._answering()
+        try:
+            record = read_record(self._path)
+        except UsageError:
+            return Tally.start(answering)
+        if record.sha256 == answering.sha256 and record.labels == list(answering.labels):
+            return Tally(msgspec.structs.replace(record, release=answering.release))
+        aside = self._path.with_name(BEFORE)
+        write_file(aside, record.encode())
+        self._reporter.notice(
+            f"{self._path} has counts of another model, {record.artifact}. They are kept as {aside}, and counting "
+            "starts from zero."
+        )
+        return Tally.start(answering)

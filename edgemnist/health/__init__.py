@@ -1,0 +1,1 @@
+"""`edgemnist health`: is the model still as good as it was?"""

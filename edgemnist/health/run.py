@@ -1,0 +1,223 @@
+"""From counts, and samples with labels, to what they say about a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edgemnist.drift.counts import Record, Window, merge
+from edgemnist.drift.evidence import DOUBTFUL, DOUBTFUL_GOLDEN, HIGHER, LOWER, REFUSED, alarmed, means, total
+from edgemnist.drift.ink import BINS, FEATURES, ink_of
+from edgemnist.results.health import (
+    BoardHealth,
+    ChangedSample,
+    ClassShares,
+    EstimatedAccuracy,
+    HealthReport,
+    LabelledAccuracy,
+    Quantity,
+)
+from edgemnist.samples.sample import NOT_A_DIGIT, UNIFORM
+from edgemnist.verify.statistics import has_scipy, wilson_interval
+
+if TYPE_CHECKING:
+    from edgemnist.samples.sample import Sample
+
+Value = Callable[[Window], float | None]
+"""What a window says of one quantity."""
+SHOWN: Final = 12
+"""Samples of what has changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """The counts of a board or a file, and the samples beside them."""
+
+    name: str
+    host: str = ""
+    record: Record
+    samples: Sequence[Sample] = ()
+
+
+def assess(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> HealthReport:
+    """Return what the counts of one or more places say together; `faults` are boards that had none.
+
+    Raises UsageError if they are of different models.
+    """
+    record = merge([(one.name, one.record) for one in places])
+    changed = alarmed(record.evidence)
+    lately, first = record.recent, record.first if record.first_complete else None
+    golden = record.golden
+    return HealthReport(
+        passed=not changed,
+        changed=changed,
+        artifact=record.artifact,
+        sha256=record.sha256,
+        release=record.release,
+        since=record.first.since,
+        until=record.lately.until,
+        golden=None if golden is None else measured(golden.images - record.golden_errors, golden.images),
+        first=None if first is None else estimated(record, first),
+        lately=estimated(record, lately),
+        labelled=labelled([sample for one in places for sample in one.samples], record),
+        evidence=_power(total(record.evidence)),
+        quantities=_quantities(record, first),
+        classes=ClassShares(
+            labels=record.labels,
+            golden=None if golden is None else _shares(golden),
+            first=None if first is None else _shares(first),
+            lately=_shares(lately),
+            evidence=None if first is None else mixture_evidence(first.classes, lately.classes),
+        ),
+        samples=_samples_of(changed[0], places) if changed else [],
+        boards=[*(_board(one) for one in places), *faults],
+    )
+
+
+def estimated(record: Record, window: Window) -> EstimatedAccuracy | None:
+    """Return the accuracy that a window's confidences promise; None without answers.
+
+    It is their mean, as in confidence-based performance estimation (NannyML's CBPE), and holds as far as the
+    confidences are calibrated: temperature scaling does that when a model is trained. If the golden pack shows that
+    they promise too much, the doubt in them is multiplied by what they missed there.
+    """
+    if not window.answered:
+        return None
+    doubt = window.answered - window.confidence
+    if record.golden is not None:
+        expected = record.golden.answered - record.golden.confidence
+        # One of each, so that a pack with a few errors proves nothing.
+        doubt *= max(1.0, (record.golden_errors + 1) / (expected + 1))
+    right = max(0.0, window.answered - doubt)
+    return EstimatedAccuracy(
+        images=window.answered,
+        accuracy=right / window.answered,
+        interval=wilson_interval(round(right), window.answered),
+    )
+
+
+def measured(right: int, images: int) -> LabelledAccuracy:
+    """Return an accuracy with its interval."""
+    return LabelledAccuracy(
+        images=images, right=right, accuracy=right / images, interval=wilson_interval(right, images)
+    )
+
+
+def labelled(samples: Sequence[Sample], record: Record) -> LabelledAccuracy | None:
+    """Return the accuracy on samples with a label; None without any.
+
+    Only the even draw counts: all others were kept because something was wrong with them. What was not answered, or is
+    no digit, is neither right nor wrong.
+    """
+    drawn = [
+        one
+        for one in samples
+        if one.reason == UNIFORM
+        and one.artifact == record.artifact
+        and one.answer is not None
+        and one.label not in {None, NOT_A_DIGIT}
+    ]
+    return measured(sum(one.answer == one.label for one in drawn), len(drawn)) if drawn else None
+
+
+def mixture_evidence(first: Sequence[int], lately: Sequence[int]) -> float | None:
+    """Return the power of ten of the evidence that answers are of another mixture of classes; None without SciPy.
+
+    It is the Bayes factor of two mixtures over one, with even priors, which may be looked at at any time (M. Lindon and
+    A. Malek, "Anytime-valid inference for multinomial count data", 2022).
+    """
+    if not has_scipy():
+        return None
+    from scipy.special import gammaln
+
+    def beta(counts: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+        return float(gammaln(counts + 1).sum() - gammaln((counts + 1).sum()))
+
+    one, two = np.array(first, np.float64), np.array(lately, np.float64)
+    return _power(beta(one) + beta(two) - beta(np.zeros_like(one)) - beta(one + two))
+
+
+def _power(log: float) -> float | None:
+    return log / math.log(10) if math.isfinite(log) else None
+
+
+def _quantities(record: Record, first: Window | None) -> list[Quantity]:
+    evidence = means(record.evidence)
+
+    def quantity(name: str, unit: str, watched: Sequence[str], value: Value) -> Quantity:
+        logs = [evidence[one] for one in watched if one in evidence]
+        return Quantity(
+            name=name,
+            unit=unit,
+            golden=None if record.golden is None else value(record.golden),
+            first=None if first is None else value(first),
+            lately=value(record.recent),
+            evidence=_power(max(logs)) if logs else None,
+        )
+
+    found = [
+        quantity(DOUBTFUL, "", [DOUBTFUL, DOUBTFUL_GOLDEN], lambda one: _share(one.doubtful, one.answered)),
+        quantity(REFUSED, "", [REFUSED], lambda one: _share(one.refused, one.images)),
+    ]
+    for number, feature in enumerate(FEATURES):
+        watched = [f"{feature.name}, {way}" for way in (LOWER, HIGHER)]
+        found.append(quantity(feature.name, feature.unit, watched, MeanOf(number)))
+    return found
+
+
+def _share(some: int, of: int) -> float | None:
+    return some / of if of else None
+
+
+@dataclass(frozen=True)
+class MeanOf:
+    """Computes the mean of a feature, by its number, from the bins of a window; None without images."""
+
+    feature: int
+
+    def __call__(self, window: Window) -> float | None:
+        """Return the mean in a window."""
+        if not window.images:
+            return None
+        feature = FEATURES[self.feature]
+        middles = feature.low + (np.arange(BINS) + 0.5) * (feature.high - feature.low) / BINS
+        return float(middles @ np.array(window.ink[self.feature], np.float64)) / window.images
+
+
+def _shares(window: Window) -> list[float] | None:
+    return [one / window.answered for one in window.classes] if window.answered else None
+
+
+def _samples_of(changed: str, places: Sequence[Place]) -> list[ChangedSample]:
+    """Return late samples that show a change best."""
+    late = [(one, sample) for one in places for sample in one.samples if sample.at >= one.record.recent.since]
+    if not late:
+        return []
+    name, _, way = changed.rpartition(", ")
+    names = [feature.name for feature in FEATURES]
+    if name in names:
+        values = ink_of(np.stack([sample.image for _, sample in late]))[:, names.index(name)]
+        order = np.argsort(values if way == LOWER else -values, kind="stable")
+    elif changed == REFUSED:
+        order = np.argsort([sample.answer is not None for _, sample in late], kind="stable")
+    else:
+        order = np.argsort([sample.confidence for _, sample in late], kind="stable")
+    chosen = [late[index] for index in order[:SHOWN].tolist()]
+    return [
+        ChangedSample(host=one.host, sample=sample.id, at=sample.at, answer=sample.answer, image=sample.image.tobytes())
+        for one, sample in chosen
+    ]
+
+
+def _board(one: Place) -> BoardHealth:
+    found = estimated(one.record, one.record.recent)
+    return BoardHealth(
+        host=one.name,
+        images=one.record.recent.images,
+        accuracy=None if found is None else found.accuracy,
+        evidence=_power(total(one.record.evidence)),
+    )

@@ -1,0 +1,82 @@
+"""`edgemnist health`: one sentence, what it is based on, and what has changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from rich.console import Group
+from rich.text import Text
+
+from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.console.tables import closing, fault_line, table
+from edgemnist.formatting import percent
+from edgemnist.images.sheet import terminal_rows
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.health import EstimatedAccuracy, HealthReport, LabelledAccuracy, Quantity
+
+LOUD: Final = 5.0
+"""Power of ten of evidence at which the alarm is given."""
+
+
+def health_page(result: HealthReport) -> RenderableType:
+    """Draw how a model does, and what is different."""
+    lines: list[RenderableType] = [_accuracies(result), _quantities(result)]
+    if result.lately is None:
+        lines.append(Text("Nothing has been answered yet."))
+    elif result.first is None:
+        lines.append(Text("Its first week is not complete, so only doubt is compared, with the golden pack."))
+    if len(result.boards) > 1:
+        lines.append(_boards(result))
+    lines += [fault_line(one.host, one.host, one.fault) for one in result.boards if one.fault is not None]
+    if result.passed:
+        lines.append(closing("Nothing has changed beyond chance.", ""))
+        return Group(*lines)
+    lines.append(closing(f"Changed: {', '.join(result.changed)}.", "edgemnist review", passed=False))
+    if result.samples:
+        images = np.stack([np.frombuffer(one.image, np.uint8) for one in result.samples])
+        lines += [Text(row) for row in terminal_rows(images.reshape(-1, IMAGE_SIDE, IMAGE_SIDE))]
+    return Group(*lines)
+
+
+def _accuracies(result: HealthReport) -> RenderableType:
+    page = table("accuracy", "images", "", "95 %", prose=["accuracy"])
+    rows: list[tuple[str, EstimatedAccuracy | LabelledAccuracy | None]] = [
+        ("golden pack, with labels", result.golden),
+        ("first week, estimated", result.first),
+        ("lately, estimated", result.lately),
+        ("even draw, with labels", result.labelled),
+    ]
+    for name, one in rows:
+        if one is not None:
+            low_high = "" if one.interval is None else f"{one.interval.low * 100:.1f}–{one.interval.high * 100:.1f}"
+            page.add_row(name, f"{one.images:,}", percent(one.accuracy), low_high)
+    return page
+
+
+def _quantities(result: HealthReport) -> RenderableType:
+    page = table("", "golden pack", "first week", "lately", "evidence")
+    for one in result.quantities:
+        evidence = "" if one.evidence is None else f"10^{one.evidence:.0f}"
+        marked = f"[bold red]{evidence}[/]" if one.evidence is not None and one.evidence >= LOUD else evidence
+        page.add_row(one.name, *(_value(one, value) for value in (one.golden, one.first, one.lately)), marked)
+    return page
+
+
+def _value(one: Quantity, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f} {one.unit}" if one.unit else percent(value, 1)
+
+
+def _boards(result: HealthReport) -> RenderableType:
+    page = table("board", "images", "estimated", "evidence")
+    for one in result.boards:
+        if one.fault is None:
+            accuracy = "" if one.accuracy is None else percent(one.accuracy)
+            evidence = "" if one.evidence is None else f"10^{one.evidence:.0f}"
+            page.add_row(one.host, f"{one.images:,}", accuracy, evidence)
+    return page

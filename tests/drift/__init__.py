@@ -1,0 +1,1 @@
+"""Counts of answers, and what has changed in them."""

@@ -1,0 +1,47 @@
+"""Counts as tests need them."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from edgemnist.arrays import Images
+from edgemnist.drift.monitor import Answering, Tally
+from edgemnist.exports.directory import REFERENCE, Exports
+
+FIRST_DAY, LAST_DAY = "2026-11-01T08:00:00.000Z", "2026-11-08T09:00:00.000Z"
+
+
+@functools.cache
+def images() -> Images:
+    """Return the images of the reference's golden pack, uint8 [1000, 28, 28], in no order."""
+    found = Exports.open(REFERENCE).read_golden().images
+    return found[np.random.default_rng(0).permutation(len(found))]
+
+
+@functools.cache
+def answering() -> Answering:
+    """Return the reference model as it answers here."""
+    exports = Exports.open(REFERENCE)
+    model = exports.model("tflite-int8@integer")
+    return Answering.of(model, model.load(), exports, None)
+
+
+def after_a_week(count: int = 600) -> Tally:
+    """Return a tally of sure answers to so many images, with a first week that is complete."""
+    tally = Tally.start(answering())
+    add(tally, images()[: count // 2], FIRST_DAY)
+    add(tally, images()[count // 2 : count], LAST_DAY)
+    return tally
+
+
+def add(tally: Tally, some: Images, at: str = LAST_DAY, *, confidence: float = 0.99, answer: int = 1) -> None:
+    """Count images that were all answered alike."""
+    for one in some:
+        tally.add(one[None], [confidence], [answer], at)
+
+
+def bolder(some: Images) -> Images:
+    """Return images with thicker strokes, uint8 [N, 28, 28]."""
+    return np.maximum(some, np.maximum(np.roll(some, 1, axis=1), np.roll(some, 1, axis=2)))

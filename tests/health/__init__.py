@@ -1,0 +1,1 @@
+"""What counts say about a model."""
