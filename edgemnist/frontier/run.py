@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench
 from edgemnist.data.dataset import Dataset
@@ -127,8 +128,9 @@ def _finished_training(
         return None
     parameters = parameters_of(hidden, len(dataset.labels))
     plan = plan_for(config.training(hidden), images=len(dataset.train), parameters=parameters)
-    asked = (config.recipe, plan.recipe_version, list(hidden), config.seed, dataset.identity.sha256)
-    found = (trained.recipe, trained.recipe_version, trained.hidden, trained.seed, trained.data.sha256)
+    name = "-".join(map(str, (IMAGE_SIDE**2, *hidden, len(dataset.labels))))
+    asked = (config.recipe, plan.recipe_version, name, config.seed, dataset.identity.sha256)
+    found = (trained.recipe, trained.recipe_version, trained.short_network, trained.seed, trained.data.sha256)
     done = not trained.interrupted and (config.epochs is None or config.epochs == trained.epochs)
     return trained if done and found == asked and model is not None and model.sha256 == trained.sha256 else None
 

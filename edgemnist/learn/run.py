@@ -124,11 +124,12 @@ def learn(
     held_out = _cross_validated(present, lesson.split, train, config.seed, reporter)
     from edgemnist.learn.tune import tune
     from edgemnist.train.calibration import calibrated
+    from edgemnist.train.model import logits
     from edgemnist.train.recipes import FAR
 
     with reporter.task("Learning from all samples"):
         tuned = tune(present, lesson.split, train, config.seed)
-        weights, _ = calibrated(tuned.weights, train, FAR.scaled(0.5), config.seed)
+        weights, _ = calibrated(tuned.weights, train, FAR.scaled(0.5), config.seed, logits)
     before = golden.probabilities.argmax(axis=1)
     on_golden = paired(before, logits_of(weights, golden.images).argmax(axis=1), golden.labels)
     reasons = gate(held_out, on_golden)

@@ -83,9 +83,10 @@ def _train(trained: TrainResult) -> list[str]:
         lines.append(f"{COMMENT}the teacher's seed is not recorded; it is taken to be the seed")
     elif trained.teacher_seed not in (None, trained.seed):
         teacher = f" --teacher-seed {trained.teacher_seed}"
-    hidden = " ".join(f"--hidden {units}" for units in trained.hidden)
+    plain = trained.short_network != trained.network
+    network = " ".join(f"--hidden {units}" for units in trained.hidden) if plain else f"--network {trained.network}"
     lines.append(
-        f"edgemnist train --recipe {trained.recipe} {hidden}{f' --epochs {epochs}' if epochs else ''} "
+        f"edgemnist train --recipe {trained.recipe} {network}{f' --epochs {epochs}' if epochs else ''} "
         f"--batch-size {trained.batch_size} --seed {trained.seed}{teacher}{_data(trained.data)}"
     )
     return lines

@@ -27,7 +27,7 @@ class TrainResult(Result, frozen=True, kw_only=True):
 
     recipe: str
     hidden: list[int]
-    """Units of each hidden layer."""
+    """Units of each hidden layer; of a CNN those of its dense layers."""
     parameters: int
     epochs: int
     """Epochs that were run; fewer than asked for where `interrupted`."""
@@ -64,3 +64,13 @@ class TrainResult(Result, frozen=True, kw_only=True):
     temperature: float | None = None
     """By which the logits were divided at the end, so that confidences mean what they say; None where the recipe leaves
     them as they are."""
+    network: str | None = None
+    """Family, side, layers and bits, as `--network` takes them; None in a file that an earlier edgemnist wrote."""
+
+    @property
+    def short_network(self) -> str:
+        """What the network is called where there is little room: 784-512-10, or what `network` says."""
+        layers = "-".join(map(str, self.hidden))
+        if self.network in {None, f"mlp:28:{layers}:8bit"}:
+            return "-".join(map(str, (784, *self.hidden, len(self.labels))))
+        return str(self.network)

@@ -11,7 +11,7 @@ held-out images (`benchmarks/training/choices.md`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -35,10 +35,14 @@ HALVINGS: Final = 40
 """Of that interval, in logarithms: more than float32 resolves."""
 
 
-def calibrated(weights: Weights, train: Split, distortion: Distortion, seed: int) -> tuple[Weights, float]:
-    """Return the weights with the last layer divided by the temperature, and the temperature."""
+def calibrated(
+    weights: Weights, train: Split, distortion: Distortion, seed: int, logits: Callable[..., tf.Tensor]
+) -> tuple[Weights, float]:
+    """Return the weights with the last layer divided by the temperature, and the temperature.
+
+    `logits` takes weights and images, float32 [N, 28, 28] in 0..1.
+    """
     from edgemnist.train.augment import distorted
-    from edgemnist.train.model import logits
 
     step = max(1, len(train) // IMAGES)
     # A stream of its own: the copies has those of [seed, copy], and the teacher's moments [seed, 1].

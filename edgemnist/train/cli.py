@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgemnist.console import command_app, options
-from edgemnist.errors import EXIT_INTERRUPTED
+from edgemnist.errors import EXIT_INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,15 @@ def train(
         ),
     ] = "standard",
     hidden: options.Hidden = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="SPEC",
+            help="A smaller network: family, side of the image, layers and bits of a weight, such as "
+            "mlp:14:40-20:4bit or cnn:28:c8s2-c16-mean:4bit.",
+        ),
+    ] = None,
     epochs: options.Epochs = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", show_default="the recipe's", help="Images per step.")
@@ -51,16 +60,20 @@ def train(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Train the Keras MLP, and write model.keras, training.json and the curves."""
+    """Train a Keras model, an MLP or a small CNN, and write model.keras, training.json and the curves."""
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
+    from edgemnist.train.network import Network
     from edgemnist.train.recipes import TrainConfig
 
+    if network is not None and hidden:
+        raise UsageError("--hidden and --network both name a network", hint="Leave one of them out.")
     config = TrainConfig(
         recipe=recipe,
         hidden=options.units(hidden),
+        network=None if network is None else Network.parse(network),
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
@@ -85,9 +98,8 @@ def train_page(result: TrainResult, exports: Path) -> RenderableType:
 
     page = table("", " ", prose=[" "])
     page.show_header = False
-    network = "-".join(str(units) for units in (784, *result.hidden, len(result.labels)))
     stopped = " (interrupted)" if result.interrupted else ""
-    page.add_row("network", f"{network}, {result.parameters:,} parameters")
+    page.add_row("network", f"{result.short_network}, {result.parameters:,} parameters")
     page.add_row("recipe", f"{result.recipe}, {result.epochs} epochs{stopped}, seed {result.seed}")
     page.add_row("data", f"{result.data.source}: {result.data.train:,} to train, {result.data.test:,} to test")
     page.add_row("test accuracy", f"[bold]{percent(result.test_accuracy)}[/]")

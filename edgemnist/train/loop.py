@@ -25,7 +25,7 @@ from edgemnist.errors import TrainingError
 from edgemnist.results.train import Epoch
 from edgemnist.train.augment import Distortion, restroke, warp
 from edgemnist.train.calibration import clipped, clipping_limits, rounded_activations, rounded_weights
-from edgemnist.train.recipes import Distillation, Noise, Plan, Recipe, Rounding
+from edgemnist.train.recipes import Distillation, FamilyRounding, Noise, Plan, Recipe, Rounding
 
 if TYPE_CHECKING:
     from edgemnist.train.model import Weights
@@ -79,7 +79,7 @@ def draw_randomness(plan: Plan, epoch: int, images: int) -> Randomness:
 
 Forward: TypeAlias = Callable[..., tf.Tensor]
 """Weights and images, float32 [N, 28, 28] in 0..1, to logits, float32 [N, C]; where a recipe rounds, with what to do
-to the values of hidden layers as a third argument, see `model.logits`."""
+to the values of hidden layers as a third argument, see `model.logits`; of a family, with the bits of a weight."""
 
 
 class Batch(NamedTuple):
@@ -123,6 +123,9 @@ def losses_of(
     if rounding is None:
         scores = forward(weights, batch.images)
         return scores, _losses(scores, batch, distillation)
+    if isinstance(rounding, FamilyRounding):
+        scores = forward(weights, batch.images, rounding.bits[0])
+        return scores, _losses(scores, batch, distillation)
     answers = [
         forward(rounded_weights(weights, state.limits, bits), batch.images, rounded_activations)
         for bits in rounding.bits
@@ -156,7 +159,7 @@ class State(NamedTuple):
     averages: list[tf.Tensor]
     """Moving averages of the weights; empty where the recipe takes none."""
     limits: list[tf.Tensor]
-    """At which kernels are clipped; empty where nothing is rounded yet."""
+    """At which kernels are clipped; empty where nothing is rounded yet, and for the families."""
 
     def trained(self) -> Weights:
         """Return the weights to keep: the averages if the recipe takes them, clipped at the limits if it rounds."""
@@ -261,8 +264,8 @@ def _drawn_ahead(plan: Plan, first: int, images: int) -> Iterator[tuple[int, Ran
 
 
 def _limited(state: State, rounding: Rounding | None) -> State:
-    """Return the state with clipping limits, once there is rounding."""
-    if rounding is None or state.limits:
+    """Return the state with clipping limits, once there is rounding that has them."""
+    if rounding is None or isinstance(rounding, FamilyRounding) or state.limits:
         return state
     limits = clipping_limits([np.asarray(weight) for weight in state.averages or state.weights], rounding.bits[0])
     return state._replace(limits=[tf.constant(limit) for limit in limits])

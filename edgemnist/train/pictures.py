@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 def curves_png(result: TrainResult) -> bytes:
     """Return a PNG of loss and accuracy while training, with the accuracies of the finished model as lines."""
-    layers = "-".join(map(str, [*result.hidden, len(result.labels)]))
     figure = new_figure(9, 3.6)
-    figure.suptitle(f"{result.recipe}, 784-{layers}, seed {result.seed}")
+    figure.suptitle(f"{result.recipe}, {result.short_network}, seed {result.seed}")
     draw_curves(figure, result)
     return png(figure)
 
@@ -82,7 +81,10 @@ def filters_png(weights: Weights) -> bytes:
     from matplotlib import colormaps
     from PIL import Image
 
-    kernel = weights[0]
+    kernel = weights[0].reshape(-1, weights[0].shape[-1])
+    across = math.isqrt(len(kernel))
+    # Weights on averaged pixels, and those of a 3×3 convolution, are enlarged to the size of an image.
+    each = IMAGE_SIDE // across
     norms = np.linalg.norm(kernel, axis=0)
     units = np.argsort(-norms, kind="stable")[:FILTER_MOST]
     columns = min(FILTER_COLUMNS, len(units))
@@ -93,8 +95,9 @@ def filters_png(weights: Weights) -> bytes:
         top, left = FILTER_GAP + row * side, FILTER_GAP + column * side
         # Places in the palette, 0 for the most negative weight.
         end = max(float(np.percentile(np.abs(kernel[:, unit]), PERCENTILE)), 1e-12)
-        strength = np.clip(kernel[:, unit].reshape(IMAGE_SIDE, IMAGE_SIDE) / end, -1, 1)
-        sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE] = np.rint(SHADES * (strength + 1))
+        strength = np.clip(kernel[:, unit].reshape(across, across) / end, -1, 1)
+        tile = np.rint(SHADES * (strength + 1)).repeat(each, axis=0).repeat(each, axis=1)
+        sheet[top : top + len(tile), left : left + len(tile)] = tile
     picture = Image.fromarray(sheet)
     shades = colormaps["bwr"].resampled(2 * SHADES + 1)(np.arange(2 * SHADES + 1), bytes=True)[:, :3]
     picture.putpalette([*shades.ravel().tolist(), *FILTER_GROUND])

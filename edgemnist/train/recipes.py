@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from math import ceil, log2
+from typing import Final
 
 from edgemnist.errors import UsageError, check_range
 from edgemnist.registry import Registry
 from edgemnist.train.augment import Distortion
 from edgemnist.train.model import Adam, Optimizer, RMSprop
+from edgemnist.train.network import MAX_UNITS, MLP, Network
 
 DEFAULT_RECIPE = "standard"
 
@@ -43,6 +45,14 @@ class Rounding:
     """Widths of the weights; the loss is the mean over them. The first one decides where weights are clipped."""
     begins: float
     """Share of the epochs that is over when it sets in."""
+
+
+class FamilyRounding(Rounding):
+    """Rounding of a network of the families, to its one width, by levels that follow from the weights as they are."""
+
+
+ROUNDING_BEGINS: Final = {8: 0.9, 4: 0.2, 2: 0.0}
+"""Share of the epochs that is over when rounding sets in, by bits: fewer levels take longer to learn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +151,19 @@ class Recipe:
             distillation=distillation,
         )
 
+    def for_family(self, network: Network) -> Recipe:
+        """Return the recipe for a network that its families' own arithmetic trains, see `families`."""
+        optimizer = self.optimizer
+        return replace(
+            self,
+            # A normalized layer answers the same whatever the size of its weights: decay would only change the rate.
+            optimizer=replace(optimizer, weight_decay=0.0) if isinstance(optimizer, Adam) else optimizer,
+            # What a few kilobytes can hold is spent on digits.
+            noise=None,
+            rounding=FamilyRounding(bits=(network.bits,), begins=ROUNDING_BEGINS[network.bits]),
+            xla=self.xla and network.family == MLP,
+        )
+
     def epochs_for(self, images: int) -> int:
         """Return how many epochs to train on so many images."""
         if self.epochs is not None:
@@ -225,8 +248,6 @@ RECIPES = Registry(
 )
 
 
-MAX_UNITS = 16_384
-"""Of a hidden layer: 13 million weights on the pixels, far beyond what a small board holds."""
 MAX_SEED = 2**32 - 1
 """32 bits, as wherever seeds are taken."""
 
@@ -240,7 +261,9 @@ class TrainConfig:
 
     recipe: str = DEFAULT_RECIPE
     hidden: tuple[int, ...] = (512,)
-    """Units of each hidden layer, from the image to the answer."""
+    """Units of each hidden layer, from the image to the answer: the short way to name an MLP on all pixels."""
+    network: Network | None = None
+    """What to train, if not that MLP; then `hidden` are the units of its dense layers."""
     epochs: int | None = None
     """Passes over the training images; None for as many as the recipe takes."""
     batch_size: int | None = None
@@ -252,6 +275,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         recipe = self.resolved_recipe
+        if self.network is not None:
+            object.__setattr__(self, "hidden", self.network.hidden)
         for units in self.hidden:
             check_range("--hidden", units, least=1, most=MAX_UNITS)
         check_range("--epochs", self.epochs, least=1)
@@ -268,6 +293,11 @@ class TrainConfig:
     def resolved_recipe(self) -> Recipe:
         """The recipe that the name stands for."""
         return RECIPES[self.recipe]
+
+    @property
+    def resolved_network(self) -> Network:
+        """The network that is named, or that `hidden` stands for."""
+        return Network.mlp(*self.hidden) if self.network is None else self.network
 
     @property
     def resolved_teacher_seed(self) -> int:
@@ -312,7 +342,9 @@ class Plan:
 
 def plan_for(config: TrainConfig, *, images: int, parameters: int) -> Plan:
     """Return the plan for so many training images and a network of so many parameters."""
-    recipe = config.resolved_recipe.for_network(parameters)
+    recipe, network = config.resolved_recipe.for_network(parameters), config.resolved_network
+    if not network.plain:
+        recipe = recipe.for_family(network)
     return Plan(
         recipe=recipe,
         distortion=recipe.distortion_for(parameters),

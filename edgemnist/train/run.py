@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
+from edgemnist.arrays import Images, Probabilities
 from edgemnist.data.dataset import Dataset, Split, split_sha256
 from edgemnist.exports.manifest import (
     MANIFEST_FILE,
@@ -32,7 +32,8 @@ from edgemnist.results.train import TrainResult
 from edgemnist.runtimes.keras import model_bytes
 from edgemnist.storage import check_writable, commit_files, recover
 from edgemnist.train.checks import check_learnable, conditions
-from edgemnist.train.model import build_model, logits, parameters_of, weights_sha256
+from edgemnist.train.model import weights_sha256
+from edgemnist.train.network import short_name
 from edgemnist.train.pictures import confusion_png, curves_png, filters_png, mistakes_png
 from edgemnist.train.recipes import Plan, TrainConfig, plan_for
 
@@ -94,14 +95,16 @@ def train(
     _LOOP.load()
     from edgemnist.train.calibration import calibrated
     from edgemnist.train.checkpoint import fit_resumably
+    from edgemnist.train.families import student_of
 
-    parameters = parameters_of(config.hidden, len(dataset.labels))
+    network, classes = config.resolved_network, len(dataset.labels)
+    parameters = network.parameters(classes)
     plan = plan_for(config, images=len(dataset.train), parameters=parameters)
     check_learnable(dataset, plan.batch_size)
     read_or_none(exports)
     check_writable(exports, COPIES * parameters * np.dtype(np.float32).itemsize + OVERHEAD_BYTES)
 
-    model = build_model(config.hidden, len(dataset.labels), config.seed)
+    student = student_of(network, classes, config.seed)
     checkpoint = _checkpoint(exports, dataset, config, plan)
     if resume and checkpoint.load() is None:
         # Raised before a teacher is trained if the checkpoint cannot be used.
@@ -113,15 +116,15 @@ def train(
         path, copies = (teachers or Teachers(exports)).copies(
             plan.recipe.distillation,
             dataset.train,
-            classes=len(dataset.labels),
+            classes=classes,
             seed=config.resolved_teacher_seed,
             resume=resume,
             reporter=reporter,
         )
         teacher, schedule = path.name, copies.schedule(config.seed)
     fitted = fit_resumably(
-        logits,
-        model.get_weights(),
+        student.forward,
+        student.weights,
         dataset.train,
         plan,
         checkpoint,
@@ -139,12 +142,12 @@ def train(
             )
             raise KeyboardInterrupt
         reporter.notice(f"Interrupted {epochs}: the model was saved as it is. Continue with --resume.")
-    temperature = None
+    fitted = replace(fitted, weights=student.finished(fitted.weights, dataset.train.images))
     if (distortion := plan.recipe.calibration) is not None:
-        weights, temperature = calibrated(fitted.weights, dataset.train, distortion, config.seed)
+        weights, temperature = calibrated(fitted.weights, dataset.train, distortion, config.seed, student.logits)
         fitted = replace(fitted, weights=weights, temperature=temperature)
-    model.set_weights(fitted.weights)
-    result, files = describe(model, fitted, dataset, config, plan=plan, teacher=teacher)
+    student.model.set_weights(fitted.weights)
+    result, files = describe(student.model, fitted, dataset, config, plan=plan, teacher=teacher)
     manifest = updated_manifest(exports, dataset, result, files[MODEL_FILE])
     source = DataSource(directory=dataset.directory, sha256=dataset.identity.sha256)
     training_data = {
@@ -180,7 +183,7 @@ def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: T
     """
     _LOOP.load()
     classes = len(dataset.labels)
-    plan = plan_for(config, images=len(dataset.train), parameters=parameters_of(config.hidden, classes))
+    plan = plan_for(config, images=len(dataset.train), parameters=config.resolved_network.parameters(classes))
     checkpoints = [_checkpoint(exports, dataset, config, plan)]
     if (distillation := plan.recipe.distillation) is not None:
         seed = config.resolved_teacher_seed
@@ -193,9 +196,10 @@ def can_resume(dataset: Dataset, config: TrainConfig, exports: Path, teachers: T
 def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan) -> Checkpoint:
     from edgemnist.train.checkpoint import Checkpoint
 
+    network = config.resolved_network
     identity = {
         "recipe": config.recipe,
-        "network": "-".join(map(str, (IMAGE_SIDE**2, *config.hidden, len(dataset.labels)))),
+        "network": short_name(network, len(dataset.labels)),
         "number of epochs": str(plan.epochs),
         "batch size": str(plan.batch_size),
         "seed": str(config.seed),
@@ -219,6 +223,7 @@ def describe(
         recipe=config.recipe,
         recipe_version=plan.recipe_version,
         hidden=list(config.hidden),
+        network=str(config.resolved_network),
         parameters=model.count_params(),
         epochs=len(fitted.history),
         batch_size=plan.batch_size,

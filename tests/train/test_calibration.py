@@ -56,7 +56,7 @@ def test_calibrated_weights_answer_the_same_and_are_surer_where_they_were_too_un
     images, labels = dataset.train.images.reshape(-1, 784) / np.float32(255), dataset.train.labels
     means = np.stack([images[labels == digit].mean(axis=0) for digit in range(CLASSES)])
     weights = [means.T * np.float32(0.05), -(means**2).sum(axis=1) * np.float32(0.025)]
-    kept, found = calibrated(weights, dataset.train, Distortion(rotation=3, shift=0.5), seed=0)
+    kept, found = calibrated(weights, dataset.train, Distortion(rotation=3, shift=0.5), 0, logits)
     assert 0 < found < 1
     shown = dataset.test.images.astype(np.float32) / 255
     before, after = (np.asarray(logits(some, shown)) for some in (weights, kept))

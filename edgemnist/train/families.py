@@ -1,0 +1,273 @@
+"""Networks of the families: in training, normalized and rounded, and finished, as plain Keras models.
+
+While a network trains, each layer but the last is normalized by the moments of the batch (S. Ioffe and C. Szegedy,
+2015); with few levels for a weight, that keeps the sums in their range. A normalization multiplies each output by a
+number of its own, and so does the scale that an exporter gives the weights of each output. So the integers of the
+weights that were trained are those of the finished network, whatever is folded into their scales.
+
+A weight is rounded to the nearest of evenly spaced levels, as exporters do. Their distance follows from the weights
+themselves, by their root mean square in each output: that of least squared error for normally distributed values
+(J. Max, "Quantizing for Minimum Distortion", 1960, table II). Gradients pass as if nothing was rounded (Y. Bengio et
+al., 2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from edgemnist.arrays import IMAGE_SIDE, Images
+from edgemnist.train.calibration import rounded_activations
+from edgemnist.train.distillation import EPSILON, MOMENT_IMAGES
+from edgemnist.train.model import build_model, logits
+from edgemnist.train.network import (
+    CONVOLUTION,
+    DENSE,
+    DEPTHWISE,
+    LEVELS,
+    MAXIMUM,
+    MEAN,
+    POINTWISE,
+    Network,
+    Stage,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from edgemnist.train.model import Weights
+
+STEPS: Final = {4: 0.3534, 2: 1.224}
+"""Distance of two levels, in root mean squares of the weights, by bits: of 15 levels and of 3."""
+PIXELS: Final = 255.0
+BATCH_SIZE: Final = 500
+"""Images at a time, when moments are taken."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Student:
+    """A network to be trained, and how it becomes a Keras model."""
+
+    model: keras.Model
+    """Takes the weights once they are finished."""
+    weights: Weights
+    """Before training."""
+    forward: Callable[..., tf.Tensor]
+    """What trains; see `loop.Forward`."""
+    logits: Callable[..., tf.Tensor]
+    """Finished weights and images, float32 [N, 28, 28] in 0..1, to logits, float32 [N, C]."""
+    finished: Callable[[Weights, Images], Weights]
+    """Trained weights and training images, uint8 [N, 28, 28], to the weights of the model."""
+
+
+def student_of(network: Network, classes: int, seed: int) -> Student:
+    """Return the network before its training; `seed` draws its weights."""
+    if network.plain:
+        model = build_model(network.hidden, classes, seed)
+        return Student(
+            model=model,
+            weights=model.get_weights(),
+            forward=logits,
+            logits=logits,
+            finished=lambda weights, _: weights,
+        )
+    return Student(
+        model=build_network(network, classes),
+        weights=first_weights(network, classes, seed),
+        forward=Forward(network, classes),
+        logits=partial(finished_logits, network),
+        finished=partial(finished, network),
+    )
+
+
+def first_weights(network: Network, classes: int, seed: int) -> Weights:
+    """Return the weights before training (K. He et al., 2015).
+
+    Of each layer with weights its kernel, and scale and offset of its normalization; of the last one kernel and bias.
+    """
+    rng = np.random.default_rng([seed, classes])
+    weights: list[npt.NDArray[np.float32]] = []
+    for stage in _weighted(network, classes):
+        inputs = prod(stage.kernel) // stage.target.channels
+        drawn = rng.standard_normal(stage.kernel, np.float32)
+        weights += [
+            drawn * np.float32(np.sqrt(2 / inputs)),
+            np.ones(stage.target.channels, np.float32),
+            np.zeros(stage.target.channels, np.float32),
+        ]
+    kernel, _, bias = weights[-3:]
+    return [*weights[:-3], kernel / np.float32(np.sqrt(2)), bias]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The network in training: weights, as `first_weights` has them, and images to logits."""
+
+    network: Network
+    classes: int
+
+    def __call__(self, weights: Sequence[tf.Tensor], images: tf.Tensor, bits: int | None = None) -> tf.Tensor:
+        """Return the logits, float32 [N, C], for images, float32 [N, 28, 28] in 0..1.
+
+        With `bits`, weights and activations are rounded as exporters do.
+        """
+        values, left = averaged(images, self.network.side), list(weights)
+        for stage in self.network.stages(self.classes):
+            if not stage.kernel:
+                values = pooled(stage, values)
+                continue
+            kernel = left.pop(0)
+            sums = applied(stage, values, kernel if bits is None else rounded_kernel(stage, kernel, bits))
+            if len(left) == 1:
+                return sums + left.pop(0)
+            mean, variance = tf.nn.moments(sums, axes=list(range(len(sums.shape) - 1)))
+            gain = left.pop(0) * tf.math.rsqrt(variance + EPSILON)
+            values = tf.nn.relu(sums * gain + (left.pop(0) - mean * gain))
+            values = values if bits is None else rounded_activations(values)
+        raise ValueError("the last layer has weights")
+
+
+def averaged(images: tf.Tensor, side: int) -> tf.Tensor:
+    """Return images, float32 [N, 28, 28] in 0..1, averaged to [N, side, side, 1] and rounded to 8 bits."""
+    each = IMAGE_SIDE // side
+    if each == 1:
+        return images[..., None]
+    means = tf.reduce_mean(tf.reshape(images, [-1, side, each, side, each]), [2, 4])
+    return tf.floor(means * PIXELS + 0.5)[..., None] / PIXELS
+
+
+def pooled(stage: Stage, values: tf.Tensor) -> tf.Tensor:
+    """Return what a layer without weights makes of values, float32 [N, height, width, channels]."""
+    if stage.layer.kind == MAXIMUM:
+        return tf.nn.max_pool2d(values, stage.layer.stride, stage.layer.stride, "VALID")
+    return tf.reduce_mean(values, [1, 2], keepdims=True)
+
+
+def applied(stage: Stage, values: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Return the sums of a layer with weights, before anything is added."""
+    stride = stage.layer.stride
+    if stage.layer.kind == DENSE:
+        return tf.reshape(values, [-1, stage.source.size]) @ kernel
+    if stage.layer.kind == DEPTHWISE:
+        return tf.nn.depthwise_conv2d(values, kernel, [1, stride, stride, 1], "VALID")
+    return tf.nn.conv2d(values, kernel, stride, "VALID")
+
+
+def rounded_kernel(stage: Stage, kernel: tf.Tensor, bits: int) -> tf.Tensor:
+    """Return weights rounded to so many bits, each output by itself."""
+    axes = [axis for axis in range(len(stage.kernel)) if axis != output_axis(stage)]
+    if bits in STEPS:
+        step = STEPS[bits] * tf.sqrt(tf.reduce_mean(kernel**2, axes, keepdims=True))
+    else:
+        step = tf.reduce_max(tf.abs(kernel), axes, keepdims=True) / LEVELS[bits]
+    # Not below, for an output whose weights are all zero.
+    step = tf.maximum(step, np.finfo(np.float32).tiny)
+    levels = tf.clip_by_value(tf.round(kernel / step), -LEVELS[bits], LEVELS[bits])
+    return kernel + tf.stop_gradient(levels * step - kernel)
+
+
+def output_axis(stage: Stage) -> int:
+    """Return the axis of a kernel that has an index for each output."""
+    return len(stage.kernel) - (2 if stage.layer.kind == DEPTHWISE else 1)
+
+
+def finished(network: Network, weights: Weights, images: Images) -> Weights:
+    """Return trained weights rounded, with the normalization folded in, as the Keras model has them.
+
+    Layers are normalized by their moments over `images`, uint8 [N, 28, 28].
+    """
+    shown = images[:: max(1, len(images) // MOMENT_IMAGES)]
+    starts = range(0, len(shown), BATCH_SIZE)
+    batches = [
+        averaged(tf.constant(shown[at : at + BATCH_SIZE].astype(np.float32) / 255), network.side) for at in starts
+    ]
+    folded: list[npt.NDArray[np.float32]] = []
+    left = list(weights)
+    for stage in network.stages(int(weights[-1].size)):
+        if not stage.kernel:
+            batches = [pooled(stage, values) for values in batches]
+            continue
+        kernel = rounded_kernel(stage, tf.constant(left.pop(0)), network.bits)
+        if len(left) == 1:
+            return [*folded, np.asarray(kernel), left.pop(0)]
+        scale, offset = left.pop(0), left.pop(0)
+        batches = [applied(stage, values, kernel) for values in batches]
+        mean, variance = _moments(batches)
+        gain = scale / np.sqrt(variance + np.float32(EPSILON))
+        bias = offset - mean * gain
+        shape = [-1 if axis == output_axis(stage) else 1 for axis in range(len(stage.kernel))]
+        folded += [np.asarray(kernel) * gain.reshape(shape), bias]
+        batches = [tf.nn.relu(values * gain + bias) for values in batches]
+    raise ValueError("the last layer has weights")
+
+
+def _moments(batches: Sequence[tf.Tensor]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    axes = tuple(range(len(batches[0].shape) - 1))
+    count = sum(len(values) for values in batches)
+    mean = sum(tf.reduce_mean(values, axes) * len(values) for values in batches) / count
+    variance = sum(tf.reduce_mean((values - mean) ** 2, axes) * len(values) for values in batches) / count
+    return np.asarray(mean), np.asarray(variance)
+
+
+def finished_logits(network: Network, weights: Weights, images: tf.Tensor) -> tf.Tensor:
+    """Return what the finished network feeds to its softmax, float32 [N, C].
+
+    `weights` are those of the Keras model, `images` float32 [N, 28, 28] in 0..1.
+    """
+    values, left = averaged(images, network.side), list(weights)
+    for stage in network.stages(int(weights[-1].size)):
+        if not stage.kernel:
+            values = pooled(stage, values)
+            continue
+        values = applied(stage, values, left.pop(0)) + left.pop(0)
+        values = tf.nn.relu(values) if left else values
+    return values
+
+
+def build_network(network: Network, classes: int) -> keras.Model:
+    """Return the Keras model without weights. It takes float32 [N, 28, 28] in 0..1 and gives float32 [N, classes]."""
+    import keras
+
+    layers: list[keras.layers.Layer] = [
+        keras.Input((IMAGE_SIDE, IMAGE_SIDE), name="image"),
+        keras.layers.Reshape((IMAGE_SIDE, IMAGE_SIDE, 1), name="channel"),
+    ]
+    if (each := IMAGE_SIDE // network.side) > 1:
+        layers.append(keras.layers.AveragePooling2D(each, name="average"))
+    flat = False
+    *inner, _ = network.stages(classes)
+    for number, stage in enumerate(inner, start=1):
+        if stage.layer.kind == DENSE and not flat:
+            layers.append(keras.layers.Flatten(name="flatten"))
+            flat = True
+        layers.append(_keras_layer(stage, f"{stage.layer.kind}_{number}"))
+    if not flat:
+        layers.append(keras.layers.Flatten(name="flatten"))
+    layers.append(keras.layers.Dense(classes, activation="softmax", name="probabilities"))
+    return keras.Sequential(layers, name="edgemnist")
+
+
+def _keras_layer(stage: Stage, name: str) -> keras.layers.Layer:
+    import keras
+
+    kind, units, stride = stage.layer
+    if kind == MAXIMUM:
+        return keras.layers.MaxPooling2D(stride, name=name)
+    if kind == MEAN:
+        return keras.layers.AveragePooling2D(stage.source[:2], name=name)
+    if kind == DEPTHWISE:
+        return keras.layers.DepthwiseConv2D(stage.kernel[:2], strides=stride, activation="relu", name=name)
+    if kind in {CONVOLUTION, POINTWISE}:
+        return keras.layers.Conv2D(units, stage.kernel[:2], strides=stride, activation="relu", name=name)
+    return keras.layers.Dense(units, activation="relu", name=name)
+
+
+def _weighted(network: Network, classes: int) -> list[Stage]:
+    return [stage for stage in network.stages(classes) if stage.kernel]
