@@ -18,7 +18,7 @@ GROUND_SIDE: Final = 96
 """Longer side of the copy on which the ground is estimated: light changes slowly, and grain averages out."""
 DARKEST_GROUND: Final = 64
 """In deeper shade the quotient would show the sensor's noise as ink."""
-SKEW_SCALES: Final = ((384, 8), (96, 16))
+SKEW_SCALES: Final = ((384, 8), (GROUND_SIDE, 16))
 """Longer side of a copy, and how far the local mean reaches in it: fine for pages, coarse for bold digits."""
 BETWEEN: Final = 100.0
 """Grey level of a ground that is as likely paper as a board."""
@@ -37,8 +37,9 @@ def is_dark_on_light(grey: Grey) -> bool:
     there is hardly any ink, or the edges of sheets and shadows are all there is, what is bright is paper and what is
     dark is a board.
     """
-    skewness = max((_local_skewness(_small(grey, side), reach) for side, reach in SKEW_SCALES), key=abs)
-    brightness = float(np.median(_small(grey, GROUND_SIDE)))
+    copies = {side: _small(grey, side) for side, _ in SKEW_SCALES}
+    skewness = max((_local_skewness(copies[side], reach) for side, reach in SKEW_SCALES), key=abs)
+    brightness = float(np.median(copies[GROUND_SIDE]))
     return skewness <= (brightness - BETWEEN) / PER_SKEWNESS
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -172,3 +174,14 @@ def digits(made_exports: Path, tmp_path: Path) -> Path:
             for index in (pack.labels == label).nonzero()[0][:2]:
                 Image.fromarray(pack.images[index]).save(folder / f"{index}.png")
     return tmp_path / "digits"
+
+
+def test_without_scipy_there_are_counts_and_no_tests() -> None:
+    code = (
+        "import sys, importlib.util as u; found = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'scipy' else found(name, *rest)\n"
+        "from edgemnist.verify.statistics import mcnemar_p, wilson_interval, load_statistics\n"
+        "load_statistics(); print(mcnemar_p(3, 4), wilson_interval(1, 2), 'scipy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["None", "None", "False"]

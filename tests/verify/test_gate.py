@@ -11,7 +11,8 @@ import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.formats import FORMATS
-from edgemnist.verify.gate import GATES, Gate, LimitOverrides, Share, gate_for, missed, poisson_quantile
+from edgemnist.results.verify import IntegerCheck
+from edgemnist.verify.gate import GATES, Gate, LimitOverrides, Share, exceeded, gate_for, missed, poisson_quantile
 from edgemnist.verify.parity import Parity
 
 PERFECT = Parity(
@@ -42,7 +43,7 @@ def test_every_quantization_that_can_be_exported_has_a_gate() -> None:
 
 
 def test_a_quantization_without_a_gate_is_an_error_and_no_pass() -> None:
-    with pytest.raises(UnknownNameError, match="int2"):
+    with pytest.raises(UnknownNameError, match=r"^There is no parity gate for the quantization 'int2'"):
         gate_for("int2")
 
 
@@ -127,9 +128,61 @@ def test_the_reasons_are_sentences_with_both_numbers() -> None:
     assert missed(GATES["float32"], dataclasses.replace(PERFECT, flips=1)) == ["1 label changed (0.01 %), none allowed"]
 
 
+@pytest.mark.parametrize(
+    ("measures", "said"),
+    [
+        ({"unanswered": 1_234}, "1,234 of 10,000 images got an answer that is not a finite number"),
+        ({"max_sum_error": 0.5}, "probabilities add up to 1 ± 0.5, ± 0.023 allowed"),
+        ({"flips": 40, "ties": 9}, "31 labels changed (0.31 %), 30 allowed (0.30 %)"),
+        ({"flips": 1_234}, "1,234 labels changed (12.34 %), 30 allowed (0.30 %)"),
+        ({"lost": 1_000, "lost_to_ties": 100}, "accuracy fell by 9 points, 0.2 allowed"),
+        ({"max_abs_diff": 0.2001}, "a probability is off by 0.2001, 0.2 allowed"),
+        ({"mean_abs_diff": 0.01}, "probabilities are off by 0.01 on average, 0.002 allowed"),
+        (
+            {"batch_flips": 9, "batch_ties": 3},
+            "6 labels changed between a batch of one and a large batch (0.06 %), 5 allowed (0.05 %)",
+        ),
+        (
+            {"max_batch_diff": 0.5},
+            "a probability changed by 0.5 between a batch of one and a large batch, 0.0078 allowed",
+        ),
+    ],
+)
+def test_each_limit_says_what_was_found_and_what_is_allowed(measures: dict[str, Any], said: str) -> None:
+    assert missed(GATES["int8"], dataclasses.replace(PERFECT, **measures)) == [said]
+
+
+def test_ties_of_any_kind_miss_no_gate() -> None:
+    found = dataclasses.replace(PERFECT, flips=35, ties=5, lost=25, lost_to_ties=5, batch_flips=8, batch_ties=3)
+    assert missed(GATES["int8"], found) == []
+
+
+def test_where_no_image_is_answered_nothing_else_is_said() -> None:
+    found = dataclasses.replace(PERFECT, unanswered=10_000, flips=10_000, max_sum_error=1.0)
+    assert missed(GATES["int8"], found) == ["10,000 of 10,000 images got an answer that is not a finite number"]
+
+
+def test_the_integer_reference_is_a_limit_of_int8_alone() -> None:
+    def check(distance: float) -> IntegerCheck:
+        return IntegerCheck(differing=1, max_abs_diff=distance, flips=0)
+
+    assert missed(GATES["int8"], PERFECT, check(1 / 256)) == []
+    assert missed(GATES["int8"], PERFECT, check(0.25)) == [
+        "the runtime is off the integer reference by 0.25 on the same file, 0.0039 allowed"
+    ]
+    assert missed(GATES["float32"], PERFECT, check(0.25)) == []
+
+
+def test_a_value_and_its_limit_are_given_as_many_digits_as_tell_them_apart() -> None:
+    assert exceeded("{} > {}", 0.3, 0.1) == "0.3 > 0.1"
+    assert exceeded("{} > {}", 0.0030001, 0.003) == "0.0030001 > 0.003"
+    assert exceeded("{} > {}", math.nextafter(0.1, 1), 0.1) == "0.10000000000000002 > 0.10000000000000001"
+
+
 def test_limits_of_the_user_hold_to_the_letter_on_few_images() -> None:
     gate = LimitOverrides.of(max_flips_percent=0.1, max_drop_points=0.2, max_abs_diff=0.9).apply(GATES["int8"])
     assert (gate.flips.allowed(1_000), gate.drop.allowed(1_000), gate.abs_diff) == (1, 2, 0.9)
+    assert LimitOverrides.of(max_flips_percent=50).apply(GATES["int8"]).flips.allowed(0) == 0
     assert gate.mean_diff == GATES["int8"].mean_diff
 
 
@@ -144,8 +197,9 @@ def test_no_limits_of_the_user_leave_the_gate_as_it_is() -> None:
         ({"max_flips_percent": 101.0}, "--max-flips"),
         ({"max_drop_points": math.nan}, "--max-drop"),
         ({"max_abs_diff": 1.5}, "--max-diff"),
+        ({"max_abs_diff": -0.1}, "--max-diff"),
     ],
 )
-def test_a_limit_that_makes_no_sense_is_wrong_usage(options: dict[str, float], named: str) -> None:
-    with pytest.raises(UsageError, match=named):
+def test_a_limit_out_of_range_is_wrong_usage(options: dict[str, float], named: str) -> None:
+    with pytest.raises(UsageError, match=f"^{named} "):
         LimitOverrides.of(**options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgemnist.runtimes import load
 from edgemnist.verify.gate import GATES, missed
 from edgemnist.verify.parity import compare
 from edgemnist.verify.run import verify
-from edgemnist.verify.vote import Ballot, check_integer, count_votes, integer_answers
+from edgemnist.verify.vote import Ballot, check_integer, count_votes, integer_answers, missed_replay, replay, tflite_of
 from tests.notices import Notices
 from tests.verify import damage
 
@@ -32,6 +33,74 @@ def test_the_odd_one_out_is_who_stands_alone_most_often() -> None:
     vote = count_votes(ballots(a=[1, 2, 3], b=[1, 2, 3], c=[1, 5, 3]))
     assert vote is not None
     assert vote.odd_one_out == "c (x-int8)"
+
+
+def test_of_two_that_stand_alone_equally_often_none_is_the_odd_one_out() -> None:
+    vote = count_votes(ballots(a=[1, 2, 3], b=[1, 9, 3], c=[1, 2, 8], d=[1, 2, 3]))
+    assert vote is not None
+    assert [voter.alone for voter in vote.voters] == [0, 1, 1, 0]
+    assert {voter.artifact for voter in vote.voters} == {"x-int8"}
+    assert (vote.agreed, vote.undecided, vote.odd_one_out) == (1, 0, None)
+
+
+def test_who_disagrees_with_others_that_disagree_stands_not_alone() -> None:
+    vote = count_votes(ballots(a=[9], b=[1], c=[1], d=[9]))
+    assert vote is not None
+    assert [voter.alone for voter in vote.voters] == [0, 0, 0, 0]
+    assert (vote.agreed, vote.undecided) == (0, 1)
+
+
+def test_the_check_against_the_integer_reference_counts_values_and_labels() -> None:
+    reference = np.array([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]], np.float32)
+    answers = np.array([[0.75, 0.25], [0.25, 0.75], [0.25, 0.5]], np.float32)
+    check = check_integer(answers, reference)
+    assert (check.differing, check.max_abs_diff, check.flips) == (3, 0.25, 1)
+
+
+REFERENCE = Path(__file__).parents[2] / "exports" / "reference"
+
+
+def test_the_integer_reference_answers_for_the_shipped_artifact_and_for_no_other_format(tmp_path: Path) -> None:
+    exports = Exports.open(REFERENCE)
+    pack, model, notices = read_golden(REFERENCE, read_manifest(REFERENCE)), exports.model("tflite-int8"), Notices()
+    few = dataclasses.replace(pack, images=pack.images[:20])
+    answers = integer_answers(model, few, notices)
+    assert answers is not None
+    assert answers.shape == (20, 10)
+    assert np.array_equal(answers, load(model.path, runtime="integer").predict_proba(few.images))
+    assert tflite_of(model) == model.path
+    other = dataclasses.replace(model, path=tmp_path / "other.onnx")
+    assert integer_answers(other, few, notices) is None
+    assert notices.messages == []
+
+
+def test_a_replay_says_by_how_much_and_on_how_many_images_the_answers_differ() -> None:
+    there = np.tile(np.array([[0.9, 0.1]], np.float32), (10_000, 1))
+    here = there.copy()
+    here[:6] = 0.25, 0.75
+    found = replay(here, there, quantization="int8", output_scale=1 / 256)
+    assert (found.verdict, found.images, found.flips, found.differing, found.beyond_rounding) == (
+        "flips", 10_000, 6, 12, 12,
+    )  # fmt: skip
+    assert found.max_steps == round(0.65 * 256)
+    assert missed_replay(GATES["int8"], found) == [
+        "6 of 10,000 labels differ from the exporting machine's, 5 allowed",
+        "a probability differs by 0.65 from the exporting machine's, 0.0078 allowed",
+    ]
+    here[5] = there[5]
+    here[:5] = 0.899, 0.101
+    assert missed_replay(GATES["int8"], replay(here, there, quantization="int8")) == []
+    here[0] = np.nan
+    broken = replay(here, there, quantization="int8", output_scale=1 / 256)
+    assert (broken.max_abs_diff, broken.max_steps) == (float("inf"), None)
+
+
+@pytest.mark.parametrize(("steps", "beyond"), [(1, 0), (1.4, 0), (1.6, 1), (2, 1)])
+def test_one_step_of_a_quantized_output_is_rounding_and_two_are_not(steps: float, beyond: int) -> None:
+    there = np.full((4, 2), 0.5, np.float32)
+    here = there.copy()
+    here[0, 0] += np.float32(steps / 256)
+    assert replay(here, there, quantization="int8", output_scale=1 / 256).beyond_rounding == beyond
 
 
 def test_two_voters_cannot_tell_which_of_them_is_wrong() -> None:
