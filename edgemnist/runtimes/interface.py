@@ -123,7 +123,7 @@ def shares(scores: npt.NDArray[Any]) -> Probabilities:
     values = np.maximum(scores.astype(np.float32), 0)
     totals = values.sum(axis=1, keepdims=True)
     even = np.full_like(values, 1 / values.shape[1])
-    result: Probabilities = np.divide(values, totals, out=even, where=totals > 0)
+    result: Probabilities = np.divide(values, totals, out=even, where=totals != 0)
     return result
 
 
@@ -205,8 +205,10 @@ class ChunkedClassifier(Classifier):
             scores = np.concatenate([self._answer(PROBES[index : index + 1]) for index in range(len(PROBES))])
         if scores.ndim != 2 or scores.shape[1] < 2 or len(scores) != len(PROBES):  # noqa: PLR2004 - rows and columns
             raise not_a_classifier(path, f"its answer to {len(PROBES)} images is an array of {list(scores.shape)}")
-        self._probabilities = shares if are_sigmoids(scores) else softmax
-        self._has_logits = not are_probabilities(scores)
+        # What has no finite answer to a black picture, such as a network that divides by its norm, still has others.
+        told = scores[np.isfinite(scores).all(axis=1)]
+        self._probabilities = shares if are_sigmoids(told) else softmax
+        self._has_logits = not are_probabilities(told)
         classes = scores.shape[1]
         if labels is not None and len(labels) != classes:
             raise ArtifactError(f"{path} answers with {classes} scores, and there are {len(labels)} labels")

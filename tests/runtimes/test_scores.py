@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemnist.runtimes.interface import are_probabilities, softmax
+from edgemnist.arrays import Images, Probabilities
+from edgemnist.runtimes.interface import ChunkedClassifier, are_probabilities, softmax
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -38,6 +42,36 @@ def test_probabilities_of_another_scale_are_no_probabilities(factor: float) -> N
 
 def test_what_is_not_a_number_is_no_probability() -> None:
     assert not are_probabilities(np.full((5, 10), np.nan, dtype=np.float32))
+
+
+class Answering(ChunkedClassifier):
+    """Gives the same scores to every image, but none that are numbers to a black one."""
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self._row = scores.astype(np.float32)
+        self._set_up(Path("x"), None)
+
+    @classmethod
+    def load(cls, path: Path, **options: Any) -> Answering:
+        """No file has it."""
+        raise NotImplementedError
+
+    def _scores(self, images: Images) -> Probabilities:
+        return np.where(images.reshape(-1, 784).max(axis=1)[:, None] > 0, self._row, np.float32(np.nan))
+
+
+@pytest.mark.parametrize(
+    ("scores", "answered"),
+    [([0.25, 0.75], [0.25, 0.75]), ([0.6, 0.9], [0.4, 0.6]), ([0.0, np.log(3)], [0.25, 0.75])],
+    ids=["probabilities", "sigmoids", "logits"],
+)
+def test_a_picture_without_a_finite_answer_says_nothing_about_what_scores_mean(
+    scores: list[float], answered: list[float]
+) -> None:
+    white = np.full((1, 28, 28), 255, np.uint8)
+    classifier = Answering(np.array(scores))
+    np.testing.assert_allclose(classifier.predict_proba(white)[0], answered, atol=1e-6)
+    assert np.isnan(classifier.predict_proba(0 * white)).all()
 
 
 @given(seed=SEEDS, shift=st.floats(-1e4, 1e4))
