@@ -19,7 +19,7 @@ _GROUPS = {
     "Pipeline": "all data train train-likeness export verify bench compare scenario recommend frontier report",
     "Pictures": "predict read watch serve",
     "Samples": "review learn health",
-    "Boards": "bundle deploy rollback releases doctor runtimes",
+    "Boards": "bundle deploy promote rollback releases doctor runtimes",
 }
 COMMANDS: Final = {name: group for group, names in _GROUPS.items() for name in names.split()}
 """The commands in the order in which `--help` lists them, each with the group that it stands in.

@@ -127,7 +127,6 @@ def main() -> None:
         "losses": losses,
         "false_alarms": alarms,
         "images_without_a_change": WEEKS * QUIET,
-        "bytes_of_state": len(record.encode()),
     }
     print(json.dumps({key: document[key] for key in ("conditions_within_a_point", "false_alarms")}))
     RESULTS.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

@@ -3,6 +3,7 @@
 Layout of the directory that edgemnist keeps there:
 
     current -> releases/3-1f2e3d4c5b6a   the release that serves; switched by one rename
+    shadow -> releases/4-5a6b7c8d9e0f    where it exists, the release that answers beside the one that serves
     releases/<sequence>-<identity>/      self-tested releases: bundle.json, exports/, venv -> ../../venvs/<key>
     venvs/<key>/                         packages, shared by the releases that need the same ones
     staging/                             work in progress; whatever a crash left here is removed

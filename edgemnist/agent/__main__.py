@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgemnist.agent.apply import StoppedError, apply, find_release, rollback, sweep_if_idle
+from edgemnist.agent.apply import StoppedError, apply, drop_shadow, find_release, promote, rollback, sweep_if_idle
 from edgemnist.agent.durable import holder
 from edgemnist.agent.facts import collect_facts, probe_all
 from edgemnist.agent.install import end_with_the_line, finish, start
@@ -52,15 +52,24 @@ def do_rollback(store: Store, request: dict[str, Any], responder: Responder) -> 
     return rollback(store, request["release"], request["wait_s"], responder)
 
 
+def do_promote(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
+    """Let the release in the shadow serve, or no longer answer."""
+    if request["release"] is None:
+        return drop_shadow(store, request["wait_s"], responder)
+    limits = SelfTestLimits(**request["limits"])
+    return promote(store, request["release"], limits, request["wait_s"], responder)
+
+
 def releases(store: Store, _: dict[str, Any], __: Responder) -> dict[str, Any]:
     """Return every release, after reading every file of it."""
-    current = store.current()
+    current, shadow = store.current(), store.shadow()
     rows = []
     for release in store.releases():
         record = release.record()
         rows.append({
             "release": release.name,
             "current": release == current,
+            "shadow": release == shadow,
             "problems": release.problems(),
             "edgemnist": record.edgemnist if record else None,
             "artifacts": record.artifacts if record else [],
@@ -93,9 +102,10 @@ def run(store: Store, request: dict[str, Any], _: Responder) -> dict[str, Any]:
         for name, data in request["files"].items():
             (Path(directory) / name).write_bytes(base64.b64decode(data))
         # The real path: a switch in the meantime does not change what is looked at half way.
-        release = store.link.resolve()
+        release, shadow = store.link.resolve(), store.shadow_link.resolve()
         command = [str(release / "venv" / "bin" / "python"), "-I", "-m", *request["module"]]
-        command = [word.replace("{exports}", str(release / "exports")) for word in command]
+        places = {"{exports}": str(release / "exports"), "{shadow}": str(shadow / "exports")}
+        command = [places.get(word, word) for word in command]
         child = start(command, cwd=directory)
         # Nobody is there to read the answer then, and a board that measures is busy.
         end_with_the_line(child)
@@ -105,7 +115,8 @@ def run(store: Store, request: dict[str, Any], _: Responder) -> dict[str, Any]:
 
 
 COMMANDS = {
-    "prepare": prepare, "apply": do_apply, "rollback": do_rollback, "releases": releases, "doctor": doctor, "run": run,
+    "prepare": prepare, "apply": do_apply, "promote": do_promote, "rollback": do_rollback, "releases": releases,
+    "doctor": doctor, "run": run,
 }  # fmt: skip
 
 _REFUSALS = {

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgemnist.agent.request import Apply, Responder
+    from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 
 
 class DamagedTransferError(DeployError):
@@ -59,38 +59,27 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
     """
     with _turn(store, request.wait_s, responder) as service:
         old = store.current()
-        release = find_release(store, request.identity)
-        fresh = release is None
-        if release is None:
-            try:
-                staged, report = _stage(store, request, responder)
-            except BundleError:
-                # A bundle that is refused is not kept.
-                store.part(request.sha256, request.token).unlink(missing_ok=True)
-                raise
-            responder.stoppable = False
-            release = store.adopt(staged, store.next_name(request.identity))
-        else:
-            if not request.allow_downgrade and (old is None or release.name != old.name):
-                _check_order(store, release.record(), request.identity)
-            responder.step("self-test")
-            report = run_selftest(release.path, request.limits)
+        if request.shadow and old is None:
+            raise DeployError(
+                "There is no release on this board yet to answer beside", hint="Deploy without --shadow first."
+            )
+        release, fresh, report = _fit_release(store, request, old, responder)
         if old is not None and release.name == old.name:
             status = "unchanged"
         else:
-            status = "deployed"
+            status = "shadow" if request.shadow else "deployed"
+            responder.stoppable = False
             if old is not None and release.sequence < old.sequence:
                 # The newest number says what was deployed last, and so what `rollback` comes back to.
                 release = store.adopt(release.path, store.next_name(request.identity))
-            try:
-                switch(store, service, old, release, responder)
-            except GateMissedError:
-                if fresh:
-                    # It has never served, so no `rollback` may come to it.
-                    store.remove(release)
-                raise
+            if request.shadow:
+                responder.step("shadow")
+                store.set_shadow(release.name)
+            else:
+                _serve(store, service, old, release, fresh=fresh, responder=responder)
         responder.step("tidy")
-        if store.signed_only:
+        _tidy_shadow(store)
+        if store.signed_only and status != "shadow":
             store.remember(release.name.partition("-")[2])
         pruned = store.prune(request.keep, store.part(request.sha256, request.token))
         return {
@@ -100,6 +89,84 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
             "removed": pruned,
             "selftest": report,
         }
+
+
+def _fit_release(
+    store: Store, request: Apply, old: Release | None, responder: Responder
+) -> tuple[Release, bool, dict[str, Any]]:
+    """Return the release of a bundle, whether it is a new one, and what its self-test reports."""
+    release = find_release(store, request.identity)
+    if release is not None:
+        if not request.allow_downgrade and (old is None or release.name != old.name):
+            _check_order(store, release.record(), request.identity)
+        responder.step("self-test")
+        return release, False, run_selftest(release.path, request.limits)
+    try:
+        staged, report = _stage(store, request, responder)
+    except BundleError:
+        # A bundle that is refused is not kept.
+        store.part(request.sha256, request.token).unlink(missing_ok=True)
+        raise
+    responder.stoppable = False
+    return store.adopt(staged, store.next_name(request.identity)), True, report
+
+
+def _serve(
+    store: Store, service: BoardService, old: Release | None, new: Release, *, fresh: bool, responder: Responder
+) -> None:
+    try:
+        switch(store, service, old, new, responder)
+    except GateMissedError:
+        if fresh:
+            # It has never served, so no `rollback` may come to it.
+            store.remove(new)
+        raise
+
+
+def promote(store: Store, name: str, limits: SelfTestLimits, wait_s: float, responder: Responder) -> dict[str, Any]:
+    """Let the release serve that has answered beside the one that serves; it must be the named one.
+
+    It is checked and tests itself as in a deployment. Raises DeployError if it is not there, or damaged, BundleError if
+    the board does not trust it, GateMissedError if the self-test or the service says no: it then stays in the shadow.
+    """
+    with _turn(store, wait_s, responder) as service:
+        current, shadow = store.current(), store.shadow()
+        if current is not None and current.name == name:
+            # Done before: whoever asks again may not have been told, as the line was cut.
+            return {"release": name, "previous": None}
+        if shadow is None or shadow.name != name:
+            raise no_shadow(name if shadow is not None else "")
+        responder.step("check")
+        if problems := shadow.problems():
+            raise DeployError(f"Release {name} is damaged: {problems[0]}", hint="Deploy its bundle again.")
+        _check_release(store, shadow)
+        responder.step("self-test")
+        run_selftest(shadow.path, limits)
+        switch(store, service, current, shadow, responder)
+        _tidy_shadow(store)
+        if store.signed_only:
+            store.remember(name.partition("-")[2])
+        return {"release": name, "previous": current.name if current else None}
+
+
+def no_shadow(name: str) -> DeployError:
+    """Return the error for a board that has no release, or not the named one, in the shadow."""
+    what = f"Release {name} does not" if name else "No release"
+    verb = "answer" if name else "answers"
+    return DeployError(
+        f"{what} {verb} beside the one that serves", hint="Deploy one with: edgemnist deploy BUNDLE --shadow --to HOST"
+    )
+
+
+def drop_shadow(store: Store, wait_s: float, responder: Responder) -> dict[str, Any]:
+    """Let no release answer beside the one that serves. Raises DeployError if there is none."""
+    with _turn(store, wait_s, responder):
+        shadow = store.shadow()
+        if shadow is None:
+            raise no_shadow("")
+        store.set_shadow(None)
+        current = store.current()
+        return {"release": shadow.name, "previous": current.name if current else None}
 
 
 def rollback(store: Store, name: str | None, wait_s: float, responder: Responder) -> dict[str, Any]:
@@ -185,6 +252,7 @@ def _turn(store: Store, wait_s: float, responder: Responder) -> Iterator[BoardSe
         store.sweep()
         service = find_service(store.settings)
         settle(store, service, responder)
+        _tidy_shadow(store)
         try:
             yield service
         except BaseException:
@@ -192,6 +260,13 @@ def _turn(store: Store, wait_s: float, responder: Responder) -> Iterator[BoardSe
             with contextlib.suppress(OSError):
                 store.sweep()
             raise
+
+
+def _tidy_shadow(store: Store) -> None:
+    """Forget a release in the shadow that serves by now, or is gone."""
+    shadow = store.shadow()
+    if os.path.lexists(store.shadow_link) and (shadow is None or shadow == store.current()):
+        store.set_shadow(None)
 
 
 def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, dict[str, Any]]:

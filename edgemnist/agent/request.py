@@ -44,6 +44,8 @@ class Apply:
     """How long to wait for another deployment."""
     allow_downgrade: bool = False
     """Whether a signed bundle may be older than what was deployed under a signature before."""
+    shadow: bool = False
+    """Whether it is to answer beside the release that serves, and not in its place."""
 
 
 class Responder:

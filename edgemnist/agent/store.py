@@ -109,6 +109,7 @@ class Store:
         self.staging = root / "staging"
         self.incoming = root / "incoming"
         self.link = root / "current"
+        self.shadow_link = root / "shadow"
         self.lock = root / "lock"
         self.allowed_signers = root / "allowed_signers"
         self.settings = root / "board.toml"
@@ -140,11 +141,22 @@ class Store:
 
     def current(self) -> Release | None:
         """Return the release that serves."""
+        return self._behind(self.link)
+
+    def shadow(self) -> Release | None:
+        """Return the release that answers beside the one that serves."""
+        return self._behind(self.shadow_link)
+
+    def _behind(self, link: Path) -> Release | None:
         try:
-            name = os.path.basename(os.readlink(self.link))  # noqa: PTH119, PTH115 - the text of the link is wanted
+            name = os.path.basename(os.readlink(link))  # noqa: PTH119, PTH115 - the text of the link is wanted
         except FileNotFoundError:
             return None
         return next((release for release in self.releases() if release.name == name), None)
+
+    def set_shadow(self, name: str | None) -> None:
+        """Let a release answer beside the one that serves, by one rename; None for none at all."""
+        self._point(self.shadow_link, name)
 
     def find(self, identity: str, taken: Callable[[Release], bool]) -> Release | None:
         """Return the newest release of a bundle that is whole and `taken`."""
@@ -181,10 +193,13 @@ class Store:
 
     def switch(self, name: str | None) -> None:
         """Let another release serve, by one rename; None for none at all."""
+        self._point(self.link, name)
+
+    def _point(self, link: Path, name: str | None) -> None:
         if name is not None:
-            replace_link(self.link, f"releases/{name}")
-        elif os.path.lexists(self.link):
-            self.link.unlink()
+            replace_link(link, f"releases/{name}")
+        elif os.path.lexists(link):
+            link.unlink()
             sync_directory(self.root)
 
     def pending(self) -> dict[str, str | None] | None:
@@ -233,13 +248,13 @@ class Store:
                 leftover.unlink()
 
     def prune(self, keep: int, part: Path) -> list[str]:
-        """Remove all but the newest `keep` releases, the one that serves, and what nobody needs. Return their names.
+        """Remove all but the newest `keep` releases, those that answer, and what nobody needs. Return their names.
 
         `part` is the bundle that was deployed just now, whose file is not needed any more.
         """
-        current = self.current()
+        answering = (self.current(), self.shadow())
         releases = self.releases()
-        old = [release for release in releases[: max(0, len(releases) - keep)] if release != current]
+        old = [release for release in releases[: max(0, len(releases) - keep)] if release not in answering]
         for release in old:
             self.remove(release)
         used = {os.path.basename(os.path.realpath(release.path / "venv")) for release in self.releases()}  # noqa: PTH119 - a loop of links is no error here

@@ -48,6 +48,12 @@ def deploy(
             help="Start no more boards after more failures than this.",
         ),
     ] = None,
+    shadow: Annotated[
+        bool,
+        typer.Option(
+            "--shadow", help="Let it answer beside the release that serves, until `edgemnist promote` switches to it."
+        ),
+    ] = False,
     wait: options.Wait = 60.0,
     retries: Annotated[int, typer.Option("--retries", help="How often to resume after a lost connection.")] = 3,
     allow_downgrade: Annotated[
@@ -74,7 +80,9 @@ def deploy(
     if inventory is not None:
         targets += read_inventory(inventory, root=root, ssh_config=ssh_config)
     limits = SelfTestLimits(timeout_s=selftest_timeout, max_p99_us=max_p99_us, max_rss_mb=max_rss_mb)
-    config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries, allow_downgrade=allow_downgrade)
+    config = DeployConfig(
+        limits=limits, keep=keep, wait_s=wait, retries=retries, allow_downgrade=allow_downgrade, shadow=shadow
+    )
     fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
     checked = open_bundle(bundle)
     with fleet_table(labels([(target.host.name, target.root) for target in targets])) as step:

@@ -85,6 +85,8 @@ class DeployConfig:
     """How long to wait for another deployment on the same board."""
     retries: int = 3
     """How often to take up again what a cut connection interrupted."""
+    shadow: bool = False
+    """Whether the release is to answer beside the one that serves, and not in its place."""
     allow_downgrade: bool = False
     """Whether a board that takes signed bundles only may go back to an earlier one."""
     backoff_s: float = 1.0
@@ -182,6 +184,7 @@ def _attempt(
             "keep": config.keep,
             "wait_s": config.wait_s,
             "allow_downgrade": config.allow_downgrade,
+            "shadow": config.shadow,
         }
         limit_s = MOST_WORK_S + config.wait_s + config.limits.timeout_s
         # Whoever only cut the line from here on would not know what became of it.

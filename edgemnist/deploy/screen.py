@@ -13,9 +13,9 @@ from rich.text import Text
 
 from edgemnist.console.tables import fault_line, table
 from edgemnist.console.terminal import err
-from edgemnist.results.boards import DEPLOYED, FAILED, SKIPPED, UNCHANGED, BoardResult, DeployResult, labels
+from edgemnist.results.boards import DEPLOYED, FAILED, SHADOW, SKIPPED, UNCHANGED, BoardResult, DeployResult, labels
 
-_COLOURS = {DEPLOYED: "green", UNCHANGED: "green", FAILED: "bold red", SKIPPED: "yellow"}
+_COLOURS = {DEPLOYED: "green", SHADOW: "green", UNCHANGED: "green", FAILED: "bold red", SKIPPED: "yellow"}
 
 
 @contextlib.contextmanager

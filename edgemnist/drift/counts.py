@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
 import msgspec
@@ -203,6 +203,19 @@ def read_record(path: Path) -> Record:
 def health_file(collect: Path | None, named: Path | None) -> Path | None:
     """Return the file that `--health` names, else that of the samples' directory; None without either."""
     return named if named is not None or collect is None else collect / FILE
+
+
+def kept_words(collect: Path | None, health: Path | None) -> tuple[list[str], list[PurePosixPath]]:
+    """Return the words that have a service keep samples and counts, for its unit, and the directories it writes to."""
+    samples = None if collect is None else collect.absolute()
+    words = [] if samples is None else ["--collect", str(samples)]
+    writes = [] if samples is None else [PurePosixPath(samples)]
+    if health is not None and health != health_file(collect, None):
+        file = health.absolute()
+        words += ["--health", str(file)]
+        # It is replaced, for which its directory is written to.
+        writes += [PurePosixPath(file.parent)] if file.parent != samples else []
+    return words, writes
 
 
 def read_place(place: Path) -> Record:

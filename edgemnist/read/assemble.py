@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from edgemnist.arrays import as_digit
+from edgemnist.arrays import Images, as_digit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.context import answered, are_lonely_bars, is_bar, is_barcode, is_pattern, is_word, specks
 from edgemnist.read.grid import Cell, Grid
@@ -28,6 +28,20 @@ TABLE_CELLS: Final = 2
 
 Member = int | None
 """Index of a reading, or None for an empty cell of a comb."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeenDigit:
+    """A digit of a page as the classifier was given it."""
+
+    image: Images
+    """uint8 [28, 28]."""
+    answer: str | None
+    """Name of the class; None where it was refused."""
+    confidence: float
+    """That it is this class, and a digit at all."""
+    probability: float
+    """Of the class as the classifier alone sees it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,19 @@ class Assembled:
         self.digits, self.numbers = [], []
         self._report()
         self.tables = [self._table(number) for number in shown]
+
+    def seen(self) -> list[SeenDigit]:
+        """Return what the classifier was given, and what was answered, in no order."""
+        return [
+            SeenDigit(
+                image=reading.image,
+                answer=self._labels[reading.label] if counts else None,
+                confidence=reading.confidence,
+                probability=reading.probability,
+            )
+            for reading, counts in zip(self._readings, self._counts, strict=True)
+            if reading.image is not None
+        ]
 
     def _report(self) -> None:
         outside = [index for index, reading in enumerate(self._readings) if reading.piece.table is None]

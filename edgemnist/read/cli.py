@@ -46,6 +46,8 @@ def read(
     ] = None,
     artifact: options.Model = None,
     threads: options.Threads = 1,
+    collect: options.Collect = None,
+    collect_max: options.CollectMax = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -60,9 +62,22 @@ def read(
 
     reporter = TerminalReporter()
     config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
+    samples = None
+    if collect is not None or collect_max is not None:
+        from edgemnist.samples.collector import CollectConfig
+
+        samples = CollectConfig.of(collect, collect_max)
     opened = open_for_answers(exports, artifact, reporter)
     with quiet_libraries():
         result = read_file(
-            opened, page, config, artifact=artifact, threads=threads, boxes=boxes, csv=csv, reporter=reporter
+            opened,
+            page,
+            config,
+            artifact=artifact,
+            threads=threads,
+            boxes=boxes,
+            csv=csv,
+            collect=samples,
+            reporter=reporter,
         )
     show(result, lambda: read_page_view(result, tables=table), json=json)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.images.grey import Grey, to_grey
-from edgemnist.read.assemble import Assembled
+from edgemnist.read.assemble import Assembled, SeenDigit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.judge import DIGITS
 from edgemnist.read.piece import Sheet
@@ -31,11 +31,17 @@ FINDER: Final = Entry(
 
 
 def read_page(
-    image: Image.Image | npt.NDArray[np.uint8], classifier: Classifier, config: ReadConfig | None = None
+    image: Image.Image | npt.NDArray[np.uint8],
+    classifier: Classifier,
+    config: ReadConfig | None = None,
+    *,
+    on_digits: Callable[[list[SeenDigit]], None] | None = None,
 ) -> ReadResult:
     """Return every digit on a page, in reading order, and the numbers that neighbours form.
 
     A page that lies on its side or upside down is turned.
+
+    `on_digits` is given what the classifier was given for each digit, and what it answered.
 
     `image` is a picture, or an array as cameras give it: uint8 [h, w] grey or uint8 [h, w, 3] RGB. Neither is changed.
 
@@ -66,6 +72,8 @@ def read_page(
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
     scale = across / grey.shape[1], down / grey.shape[0]
     assembled = Assembled(readings, found.grids, classifier.labels, config, scale)
+    if on_digits is not None:
+        on_digits(assembled.seen())
     result = ReadResult(
         width=width,
         height=height,

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.images.mnist import fit_digit
 from edgemnist.read.judge import judge
 from edgemnist.read.layout import around
@@ -63,6 +63,8 @@ class Reading:
     confidence: float
     probability: float = 0.0
     """That of the class as the classifier alone sees it, which supposes a digit."""
+    image: Images | None = None
+    """uint8 [28, 28]: what the classifier was given."""
 
 
 class Recognizer:
@@ -95,9 +97,9 @@ class Recognizer:
         self.normalize_ms += (normalized - started) * 1e3
         self.classify_ms += (perf_counter() - normalized) * 1e3
         return [
-            Reading(piece, int(label), float(confidence), float(probability))
-            for piece, label, confidence, probability in zip(
-                pieces, verdicts.classes, verdicts.confidences, verdicts.probabilities, strict=True
+            Reading(piece, int(label), float(confidence), float(probability), image)
+            for piece, label, confidence, probability, image in zip(
+                pieces, verdicts.classes, verdicts.confidences, verdicts.probabilities, images, strict=True
             )
         ]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -13,10 +14,14 @@ from edgemnist.images.decode import open_image
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.boxes import draw_boxes
 from edgemnist.read.config import ReadConfig
+from edgemnist.read.kept import keeping
 from edgemnist.read.page import FINDER, read_page
 from edgemnist.read.sheets import write_csv
 from edgemnist.results.pictures import ReadResult
 from edgemnist.storage import write_file
+
+if TYPE_CHECKING:
+    from edgemnist.samples.collector import CollectConfig
 
 KINDS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """Formats of the drawing by suffix."""
@@ -31,11 +36,13 @@ def read_file(
     threads: int = 1,
     boxes: Path | None = None,
     csv: Path | None = None,
+    collect: CollectConfig | None = None,
     reporter: Reporter = SILENT,
 ) -> ReadResult:
     """Read the digits of a picture file; `boxes` is a PNG or JPEG, by its suffix, to draw them into, `csv` for tables.
 
-    `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken.
+    `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken. With
+    `collect`, digits that are worth a look are kept as samples.
 
     Raises UsageError where `boxes` is neither by its suffix, ImageError for a picture that cannot be read, or that
     shows no table if `csv` is given,
@@ -49,7 +56,9 @@ def read_file(
     model, labels = model_for(exports, artifact, reporter)
     classifier = model.load(threads=threads, labels=labels)
     try:
-        result = read_page(picture, classifier, config)
+        with keeping(collect, None, model, classifier, exports, reporter=reporter) as keeper:
+            take = None if keeper is None else partial(keeper.take, source=str(page))
+            result = read_page(picture, classifier, config, on_digits=take)
     except ImageError as error:
         raise ImageError(f"{page} cannot be read: {error.message}", hint=error.hint) from error
     if not result.digits:

@@ -45,7 +45,7 @@ def releases_page(result: ReleasesResult) -> RenderableType:
     for row in result.releases:
         page.add_row(
             row.release,
-            "[green]serves[/]" if row.current else "",
+            "[green]serves[/]" if row.current else "shadow" if row.shadow else "",
             row.edgemnist or "",
             ", ".join(row.artifacts),
             "yes" if row.signed else "no",

@@ -85,6 +85,7 @@ class DoctorResult(Result, frozen=True, kw_only=True):
 
 
 DEPLOYED = "deployed"
+SHADOW = "shadow"
 UNCHANGED = "unchanged"
 FAILED = "failed"
 SKIPPED = "skipped"
@@ -130,7 +131,7 @@ class BoardResult(Part, frozen=True, kw_only=True):
     root: str
     """Where edgemnist is on it."""
     status: str
-    """`deployed`, `unchanged` (it serves this release already), `failed` or `skipped`."""
+    """`deployed`, `shadow` (it answers beside the old one), `unchanged` (it serves already), `failed` or `skipped`."""
     release: str | None = None
     """What was deployed, as `edgemnist releases` names it."""
     previous: str | None = None
@@ -154,7 +155,7 @@ class DeployResult(Result, frozen=True, kw_only=True):
     bundle: str
     identity: str
     passed: bool
-    """True where every board serves the release."""
+    """True where every board has the release."""
     interrupted: bool = False
     """True where the user stopped it; each board says how far it came."""
     boards: list[BoardResult]
@@ -170,12 +171,50 @@ class RollbackResult(Result, frozen=True, kw_only=True):
     """True if the user stopped it when the switch had begun, and it came to its end."""
 
 
+class PromoteResult(Result, frozen=True, kw_only=True):
+    """`edgemnist promote`."""
+
+    host: str
+    passed: bool
+    """Whether the release passed the gate, and so serves."""
+    dropped: bool = False
+    """True if it no longer answers, as `--drop` asks."""
+    reasons: list[str] = msgspec.field(default_factory=list)
+    """Why it did not, in sentences."""
+    release: str
+    """That was in the shadow."""
+    previous: str | None = None
+    """What served before; None if nothing was switched."""
+    compared: int = 0
+    """Images that both releases answered."""
+    differing: int = 0
+    """Of these, with different answers."""
+    unlabelled: int = 0
+    """Samples on which they differed, without a label yet."""
+    labelled: int = 0
+    """Samples with a label."""
+    before: int = 0
+    """That the old release gets right."""
+    after: int = 0
+    """That the new one gets right."""
+    fixed: int = 0
+    """That only the new one gets right."""
+    broken: int = 0
+    """That only the old one gets right."""
+    p_value: float | None = None
+    """McNemar's exact test; None without labels or SciPy."""
+    interrupted: bool = False
+    """True if the user stopped it when the switch had begun, and it came to its end."""
+
+
 class ReleaseRow(Part, frozen=True, kw_only=True):
     """One release on a board."""
 
     release: str
     current: bool
     """True for the one that serves."""
+    shadow: bool = False
+    """True for the one that answers beside it."""
     problems: list[str]
     """What keeps it from being whole; empty where all its files have the recorded hashes."""
     edgemnist: str | None

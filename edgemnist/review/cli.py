@@ -48,6 +48,9 @@ def review(
         str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes a free one.")] = 8001,
+    on: options.On = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="FILE", help="What clients must send, from a file.")
     ] = None,
@@ -56,7 +59,8 @@ def review(
     """Say what the samples are: a page that shows one digit after the other, the most suspicious first.
 
     Keys: 0 to 9, n for what is no digit, s to skip, u to undo, a to see what the model answered. It runs until it is
-    stopped; every label is stored at once.
+    stopped; every label is stored at once. With --on, DIR is on the board: its samples are fetched, and the labels are
+    sent back when it is stopped.
     """
     import msgspec
 
@@ -73,6 +77,19 @@ def review(
     if import_ is not None or export is not None:
         options.refuse(context, "host", "port", "token_file", reason="No page is shown with --import or --export")
     reporter, writer = TerminalReporter(), writer_named(name)
+    if on:
+        from edgemnist.deploy.target import BoardAddress
+        from edgemnist.review.board import review_on
+
+        options.refuse_with_on(context, "import_", "export")
+        config = ServeConfig(host=host, port=port, token=read_token(None, token_file, reporter))
+        target = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config)
+
+        def show_page(store: SampleStore) -> None:
+            run_page(store, writer, config, lambda started: show_started(started, json=json, token=config.token))
+
+        review_on(target, str(directory), show_page, reporter)
+        return
     with SampleStore.open(directory, create=import_ is not None) as store:
         imported = exported = None
         if import_ is not None or export is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgemnist.agent.store import is_release_name
@@ -47,6 +48,13 @@ class ModelStore:
         self.default = self._model.name
         self._loaded = {self.default: self._load(self._model, labels)}
         self.labels = list(self._loaded[self.default].classifier.labels)
+
+    @property
+    def directory(self) -> Path:
+        """Return the export directory, without links. Raises ValueError if a model file answers."""
+        if self._exports is None:
+            raise ValueError("a model file has no export directory")
+        return self._exports.directory
 
     @property
     def release(self) -> str | None:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from edgemnist.samples.collector import Collector
     from edgemnist.serve.config import Limits
     from edgemnist.serve.models import LoadedModel, ModelStore
+    from edgemnist.shadow.runner import Shadow
 
 MAX_COMPARED: Final = 16
 SMALL_BYTES: Final = 2**16
@@ -110,9 +111,10 @@ class Endpoints:
         files: Mapping[str, PageFile],
         collector: Collector | None = None,
         monitor: Monitor | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         """`drawings` and `pictures` decode what is small and what is not; `disk` loads and describes models."""
-        self._monitor = monitor
+        self._monitor, self._shadow = monitor, shadow
         self._store, self._limits, self._metrics, self._files = store, limits, metrics, files
         self._drawings, self._pictures, self._disk = drawings, pictures, disk
         self._bodies = BodyMemory(limits.max_held_bytes)
@@ -158,6 +160,8 @@ class Endpoints:
             # What another model answers is no matter of the default one.
             if self._monitor is not None and models[0].name == self._store.default:
                 _count(self._monitor, images_of(found.images), result)
+            if self._shadow is not None and models[0].name == self._store.default:
+                _compare(self._shadow, images_of(found.images), result)
         for stage in ("decode", "normalize", "classify"):
             self._metrics.stage("predict", stage, getattr(result.microseconds, stage) / 1e6)
         for one in models:
@@ -298,6 +302,13 @@ def _count(monitor: Monitor, images: Images, result: PredictResponse) -> None:
     """Let a monitor count images, uint8 [N, 28, 28], and what was answered."""
     answers = [int(np.argmax(one.probabilities)) if one.verdict in {None, DIGIT} else -1 for one in result.predictions]
     monitor.see(images, [one.confidence for one in result.predictions], answers)
+
+
+def _compare(shadow: Shadow, images: Images, result: PredictResponse) -> None:
+    """Let the release in the shadow answer images, uint8 [N, 28, 28], too, as far as they were answered."""
+    for image, one in zip(images, result.predictions, strict=True):
+        if one.verdict in {None, DIGIT}:
+            shadow.offer(image, answer=str(one.digit), confidence=one.confidence, source=SOURCE)
 
 
 def _keep_correction(

@@ -70,6 +70,11 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
 
         monitor = Monitor(config.health, store.answering, reporter=_LogReporter())
         metrics.watch(monitor)
+    shadow = None
+    if collector is not None and config.collect is not None and store.release is not None:
+        from edgemnist.shadow.runner import Shadow
+
+        shadow = Shadow(store.directory, collector, config.collect.directory, reporter=_LogReporter())
     endpoints = Endpoints(
         store,
         limits,
@@ -80,11 +85,14 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
         files=files,
         collector=collector,
         monitor=monitor,
+        shadow=shadow,
     )
 
     def close() -> bool:
         if monitor is not None:
             monitor.close()
+        if shadow is not None:
+            shadow.close()
         if collector is not None:
             collector.close()
         return all([drawings.close(STOP_S), pictures.close(STOP_S), disk.close(STOP_S)])

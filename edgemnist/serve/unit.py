@@ -7,7 +7,7 @@ import pwd
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from edgemnist.drift.counts import health_file
+from edgemnist.drift.counts import kept_words
 from edgemnist.exports.models import absolute_name
 from edgemnist.serve.config import ServeConfig
 from edgemnist.systemd import Unit, python_for, shown
@@ -30,16 +30,8 @@ def describe_service(
     command += ["--host", config.host, "--port", str(config.port), *options]
     name, model = absolute_name(config.artifact)
     command += [] if name is None else ["--artifact", name]
-    samples = None if config.collect is None else config.collect.directory.absolute()
-    command += [] if samples is None else ["--collect", str(samples)]
-    writes = [] if samples is None else [samples]
-    if config.health is not None and config.health != health_file(
-        None if config.collect is None else config.collect.directory, None
-    ):
-        file = config.health.absolute()
-        command += ["--health", str(file)]
-        # It is replaced, for which its directory is written to.
-        writes += [file.parent] if file.parent not in writes else []
+    kept, writes = kept_words(None if config.collect is None else config.collect.directory, config.health)
+    command += kept
     credentials: list[tuple[str, PurePosixPath]] = []
     if token_file is not None:
         command += ["--token-file", f"%d/{TOKEN_CREDENTIAL}"]
@@ -49,7 +41,7 @@ def describe_service(
         description="edgemnist: reads handwritten digits",
         command=command,
         reads=shown(exports, *([] if model is None else [model])),
-        writes=[PurePosixPath(one) for one in writes],
+        writes=writes,
         user=None if user_unit else pwd.getpwuid(os.getuid()).pw_name,
         notify=True,
         listens=f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}",

@@ -57,6 +57,9 @@ def watch(
     ] = False,
     artifact: options.Model = None,
     threads: options.Threads = 1,
+    collect: options.Collect = None,
+    collect_max: options.CollectMax = None,
+    health: options.Health = None,
     exports: options.Exports = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print lines of JSON on a terminal too; elsewhere this is the default.")
@@ -88,15 +91,22 @@ def watch(
         give_up_s=give_up,
     )
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.drift.counts import health_file
 
+    samples = None
+    if collect is not None or collect_max is not None:
+        from edgemnist.samples.collector import CollectConfig
+
+        samples = CollectConfig.of(collect, collect_max)
     reporter = TerminalReporter()
     if systemd:
         from edgemnist.exports.directory import find_exports
         from edgemnist.watch.unit import watch_unit
 
         here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}
-        words = options.given_words(context, without=here)
-        print_text(watch_unit(given[0], words, exports=find_exports(exports, reporter), artifact=artifact))
+        words = options.given_words(context, without=here | {"collect", "health"})
+        found = find_exports(exports, reporter)
+        print_text(watch_unit(given[0], words, exports=found, artifact=artifact, collect=collect, health=health))
         return
 
     from edgemnist.exports.directory import model_for, open_for_answers
@@ -104,6 +114,7 @@ def watch(
 
     # Before what is imported next, which needs OpenCV.
     FINDER.load()
+    from edgemnist.read.kept import keeping
     from edgemnist.watch.run import stopped_by_signals
     from edgemnist.watch.run import watch as watch_source
     from edgemnist.watch.sources import read_source
@@ -112,10 +123,14 @@ def watch(
     with stopped_by_signals() as stop:
         # Only while it loads: what libraries write is kept in a file, which must not grow for months.
         with quiet_libraries():
-            model, labels = model_for(open_for_answers(exports, artifact, reporter), artifact, reporter)
+            opened = open_for_answers(exports, artifact, reporter)
+            model, labels = model_for(opened, artifact, reporter)
             classifier = model.load(threads=threads, labels=labels)
+        file = health_file(collect, health)
         try:
-            watch_source(watched, classifier, config, emit=printer(json=json), stop=stop, reporter=reporter)
+            with keeping(samples, file, model, classifier, opened, reporter=reporter) as keeper:
+                emit = printer(json=json)
+                watch_source(watched, classifier, config, emit=emit, stop=stop, keeper=keeper, reporter=reporter)
         except BrokenPipeError:
             # The reader of the lines has gone, as `head` does.
             return

@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -19,6 +20,7 @@ import numpy as np
 from edgemnist.errors import ImageError
 from edgemnist.images.grey import Grey
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.read.kept import Keeper
 from edgemnist.read.layout import overlap
 from edgemnist.read.page import FINDER, read_page
 from edgemnist.results.pictures import Box, ReadNumber, ReadResult, WatchNumber, WatchReading, WatchTimes
@@ -118,9 +120,12 @@ def watch(
     *,
     emit: Callable[[WatchReading], None],
     stop: Event,
+    keeper: Keeper | None = None,
     reporter: Reporter = SILENT,
 ) -> None:
     """Read a source until it ends or `stop` is set, and call `emit` for each frame that was read.
+
+    `keeper` takes the digits of a frame once what it shows has settled.
 
     Raises SourceError or ImageError where the source cannot be read, and MissingDependencyError where OpenCV or
     picamera2 is missing.
@@ -143,8 +148,10 @@ def watch(
                 continue
             to_settle -= 1
         taken_up = time.time()
+        settled = config.every or not isinstance(frame.picture, np.ndarray) or to_settle == 0
+        take = partial(keeper.take, source=frame.source) if keeper is not None and settled else None
         try:
-            result = read_page(frame.picture, classifier, config.read)
+            result = read_page(frame.picture, classifier, config.read, on_digits=take)
         except ImageError as error:
             reporter.notice(f"{frame.source} cannot be read: {error.message}.")
             continue

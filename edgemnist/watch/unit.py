@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from edgemnist.drift.counts import kept_words
 from edgemnist.errors import UsageError
 from edgemnist.exports.models import absolute_name
 from edgemnist.systemd import Unit, python_for, service_unit, shown
@@ -15,11 +16,20 @@ from edgemnist.watch.sources import CREDENTIALS, PICAMERA, URL
 SOURCE_CREDENTIAL: Final = "source"
 
 
-def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, artifact: str | None = None) -> str:
+def watch_unit(
+    source: str | Path,
+    options: Sequence[str],
+    *,
+    exports: Path,
+    artifact: str | None = None,
+    collect: Path | None = None,
+    health: Path | None = None,
+) -> str:
     """Return the unit that runs `edgemnist watch` on a source, as the present user.
 
     A `Path` is a file that keeps a URL: systemd reads it later, and perhaps only root may read it now. `exports` is
-    where the artifacts are, and `artifact` the model that answers, where one was named.
+    where the artifacts are, and `artifact` the model that answers, where one was named. `collect` and `health` are what
+    it writes.
 
     Raises UsageError for a URL with a password, which would have to stand in the unit, where everybody can read it.
     """
@@ -29,12 +39,14 @@ def watch_unit(source: str | Path, options: Sequence[str], *, exports: Path, art
     words = [*named, *options, "--exports", str(exports.absolute())]
     name, model = absolute_name(artifact)
     words += [] if name is None else ["--artifact", name]
+    kept, writes = kept_words(collect, health)
     return service_unit(
         Unit(
             name="edgemnist-watch",
             description=f"edgemnist watch {'a stream' if is_stream else source}",
-            command=[str(python_for(exports)), "-I", "-m", "edgemnist", "watch", *words],
+            command=[str(python_for(exports)), "-I", "-m", "edgemnist", "watch", *words, *kept],
             reads=shown(exports, *reads, *([] if model is None else [model])),
+            writes=writes,
             user=getpass.getuser(),
             network=is_stream,
             devices=devices,

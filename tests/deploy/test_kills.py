@@ -32,7 +32,7 @@ from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state
 HERE = Path(__file__).parent
 PUTTING_IN_ORDER = 14
 """Steps that any run has: the lock, what lies about, the switch that was cut off, and the first of its own work."""
-LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60}
+LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60, "a promotion": 60}
 """Kills of each scenario; 200 are asked for in all."""
 
 
@@ -98,6 +98,12 @@ def scenario(
     if name == "an upgrade":
         put_bundle(live, new_bundle)
         return Scenario(name, copy_state(live, board.root), "apply", request_for(new_bundle), old, new)
+    if name == "a promotion":
+        put_bundle(live, new_bundle)
+        wanted = request_for(new_bundle, shadow=True)
+        apply(Store(live), Apply(**{**wanted, "limits": SelfTestLimits()}), Responder(io.StringIO()))  # type: ignore[arg-type]  # as it says
+        wanted = {"release": f"2-{new}", "wait_s": 5.0, "limits": wanted["limits"]}
+        return Scenario(name, copy_state(live, board.root), "promote", wanted, old, new)
     deploy(live, new_bundle)
     return Scenario(name, copy_state(live, board.root), "rollback", {"release": None, "wait_s": 5.0}, new, old)
 

@@ -1,0 +1,1 @@
+"""`edgemnist promote`: the release in the shadow takes over."""

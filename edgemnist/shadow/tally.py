@@ -1,0 +1,59 @@
+"""How often the release in the shadow agreed with the one that serves: one JSON file beside the samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from edgemnist.errors import StorageError
+from edgemnist.results.base import UNREADABLE
+from edgemnist.storage import write_file
+
+FILE: Final = "shadow.json"
+"""In a directory of samples."""
+VERSION: Final = 1
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+
+class ShadowTally(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The counts of one release in the shadow."""
+
+    version: int = VERSION
+    release: str
+    """In the shadow."""
+    beside: str
+    """That served."""
+    compared: Count = 0
+    """Images that both answered."""
+    differing: Count = 0
+    """Of these, with different answers."""
+    skipped: Count = 0
+    """Images for which the budget of processor time was used up."""
+    cpu_s: Annotated[float, msgspec.Meta(ge=0, le=1e300)] = 0.0
+    """Of the processor, that the release in the shadow took."""
+
+
+def read_tally(directory: Path) -> ShadowTally | None:
+    """Return the counts of a directory of samples; None if there are none.
+
+    Raises StorageError for a file that cannot be read, or is none of this version.
+    """
+    path = directory / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ShadowTally)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    except UNREADABLE as error:
+        raise StorageError(
+            f"{path} is damaged or of another version: {error}", hint="Move it away: counting then starts from zero."
+        ) from error
+
+
+def write_tally(directory: Path, tally: ShadowTally) -> None:
+    """Replace the counts. Raises StorageError if they cannot be written."""
+    write_file(directory / FILE, msgspec.json.encode(tally))

@@ -1,0 +1,1 @@
+"""When the release in the shadow takes over."""

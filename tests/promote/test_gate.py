@@ -1,0 +1,50 @@
+"""Which evidence lets a release take over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edgemnist.errors import UsageError
+from edgemnist.promote.run import PromoteConfig, gate
+from edgemnist.shadow.evidence import Evidence
+from edgemnist.shadow.tally import ShadowTally
+
+
+def evidence(compared: int = 1_000, differing: int = 0, **fields: Any) -> Evidence:
+    tally = ShadowTally(release="2-b", beside="1-a", compared=compared, differing=differing)
+    usual = {"unlabelled": 0, "images": 0, "before": 0, "after": 0, "fixed": 0, "broken": 0}
+    return Evidence(release="2-b", tally=tally, **{**usual, **fields})
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (evidence(), ""),
+        (evidence(differing=20), ""),
+        (evidence(differing=21), "21 of its 1,000 answers differ, 0.02 of them may"),
+        # Labels decide.
+        (evidence(differing=300, images=20, fixed=10, broken=0), ""),
+        (evidence(differing=300, images=20, fixed=4, broken=2), "the labels are too few"),
+        (evidence(images=20, fixed=2, broken=3), "not better on 20 samples with a label: 2 fixed, 3 broken"),
+        (evidence(images=20, fixed=3, broken=3), ""),
+        (evidence(compared=99), "It has answered 99 images in the shadow, and 100 are asked for"),
+    ],
+)
+def test_the_gate(found: Evidence, said: str) -> None:
+    reasons = gate(found, PromoteConfig())
+    assert bool(reasons) == bool(said)
+    assert said in " ".join(reasons)
+
+
+def test_a_release_that_has_answered_nothing_does_not_pass() -> None:
+    nothing = Evidence(release="2-b", tally=None, unlabelled=0, images=0, before=0, after=0, fixed=0, broken=0)
+    assert gate(nothing, PromoteConfig())
+    assert gate(nothing, PromoteConfig(least=0)) == []
+
+
+@pytest.mark.parametrize("wrong", [{"least": -1}, {"max_differing": 2.0}, {"wait_s": -1.0}])
+def test_values_out_of_their_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        PromoteConfig(**wrong)

@@ -1,0 +1,1 @@
+"""A release that answers beside the one that serves."""
