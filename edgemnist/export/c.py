@@ -12,7 +12,7 @@ from edgemnist.export.interface import Exported
 from edgemnist.export.projects import HEADER
 from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.manifest import Footprint, TensorSpec, sha256
-from edgemnist.native.amalgamation import ENGINE_BYTES, Origin, c_source, describe
+from edgemnist.native.amalgamation import Origin, c_source, describe
 from edgemnist.native.build import find_compiler
 from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes.integer import chain
@@ -85,7 +85,7 @@ class CExporter(NetworkExporter):
             input=IMAGE,
             output=score_tensor(described.classes, described.scale, described.zero_point),
             footprint=Footprint(
-                flash_bytes=described.data_bytes + ENGINE_BYTES,
+                flash_bytes=described.data_bytes + described.engine_bytes,
                 ram_bytes=described.memory_bytes,
             ),
             companions={HEADER: described.header.encode()},

@@ -25,12 +25,26 @@ _ALIGNMENT: Final = 4
 ENGINE_BYTES: Final = 2_048
 """Of flash, at the most, for code, the descriptions of the layers and the names of ten classes: what GCC makes of them
 with `-Os` for a Cortex-M0+ to M55 (`tests/native/test_c_file.py`)."""
+WINDOWS_BYTES: Final = 1_280
+"""As much again for layers with windows, ..."""
+PACKED_BYTES: Final = 384
+"""... and for weights of less than 8 bits."""
+
+_DENSE_ONLY: Final = "#define EDGEMNIST_DENSE_ONLY"
+_PACKED: Final = "#define EDGEMNIST_PACKED"
 
 _SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
 _FITTING: Final = ("scale.h", "mnist.h", "find.h", "fit.c")
 _PROGRAM: Final = ("inflate.h", "picture.h", "program.c")
 _LINE: Final = 116
-_C_TYPES: Final = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "int64": "int64_t"}
+_C_TYPES: Final = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "int64": "int64_t",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +72,8 @@ class Description:
     """Read-only: weights and tables."""
     memory_bytes: int
     """Static memory."""
+    engine_bytes: int
+    """Of flash beside the data, at the most."""
 
 
 def describe(source: bytes) -> Description | None:
@@ -65,7 +81,7 @@ def describe(source: bytes) -> Description | None:
     text = source.decode("utf-8", "replace")
     twin = re.search(r"TFLite file with the SHA-256\n \*   ([0-9a-f]{64})\n", text[:4_000])
     header = re.search(
-        r"^/\* A classifier of images .*?^#endif\n(?=\n#define EDGEMNIST_SCALAR)", text, re.DOTALL | re.MULTILINE
+        r"^/\* A classifier of images .*?^#endif\n(?=\n#define EDGEMNIST_AMALGAMATION)", text, re.DOTALL | re.MULTILINE
     )
     classes = re.search(r"^#define EDGEMNIST_CLASSES (\d+)$", text, re.MULTILINE)
     scale = re.search(r"^const float edgemnist_score_scale = (.*)F;$", text, re.MULTILINE)
@@ -81,6 +97,9 @@ def describe(source: bytes) -> Description | None:
         zero_point=int(zero_point[1]),
         data_bytes=int(memory[1].replace(",", "")),
         memory_bytes=int(memory[2].replace(",", "")),
+        engine_bytes=ENGINE_BYTES
+        + (0 if f"\n{_DENSE_ONLY}\n" in text else WINDOWS_BYTES)
+        + (PACKED_BYTES if f"\n{_PACKED}\n" in text else 0),
     )
 
 
@@ -126,7 +145,7 @@ extern const int edgemnist_score_zero_point;
 def c_source(network: Network, origin: Origin) -> str:
     """Return the C file: declarations, engine, tables, and functions; the same text for the same network."""
     tables = _Tables()
-    laid_out = lay_out(network, group=1, block=BLOCK, alignment=_ALIGNMENT)
+    laid_out = lay_out(network, group=1, block=BLOCK, packed=True, alignment=_ALIGNMENT)
     layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(laid_out.layers))
     pixel_map = tables.add("pixel_map", network.pixel_map)
     windows = _windows(laid_out)
@@ -168,8 +187,8 @@ static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
         [
             head,
             c_header(network, origin),
-            f"#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n",
-            "" if windows else "#define EDGEMNIST_DENSE_ONLY\n",
+            f"#define EDGEMNIST_AMALGAMATION\n#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n",
+            *_left_out(laid_out),
             engine_text(),
             *tables.text,
             network_text,
@@ -223,7 +242,10 @@ class _Tables:
 
 def _layer(tables: _Tables, index: int, layer: Layout) -> str:
     """Add a layer's arrays; return its initializer."""
-    pointers = (tables.add(f"{name}_{index}", table) for name, table in layer.tables.items())
+    pointers = [tables.add(f"{name}_{index}", table) for name, table in layer.tables.items()]
+    if layer.numbers["weight_bits"] < 8:  # noqa: PLR2004 - as they are
+        # The weights, which are words of several.
+        pointers[0] = f"(const int8_t *){pointers[0]}"
     return f"    {{{', '.join(pointers)},\n     {', '.join(map(str, layer.numbers.values()))}}}"
 
 
@@ -235,6 +257,14 @@ def _windows(laid_out: ModelLayout) -> str:
     return f"static const edgemnist_window edgemnist_windows[{len(laid_out.windows)}] = {{\n{rows},\n}};\n\n"
 
 
+def _left_out(laid_out: ModelLayout) -> Iterator[str]:
+    """Yield what the engine needs to know of a network to leave out what it does not have."""
+    if not laid_out.windows:
+        yield f"{_DENSE_ONLY}\n"
+    if any(layer.numbers["weight_bits"] < 8 for layer in laid_out.layers):  # noqa: PLR2004 - as they are
+        yield f"{_PACKED}\n"
+
+
 def _named(network: Network) -> str:
     """Return what a network is, in a few words."""
     sizes = "-".join(str(total_outputs(layer)) for layer in network.layers)
@@ -244,15 +274,17 @@ def _named(network: Network) -> str:
 
 
 def _scratch_bytes(laid_out: ModelLayout) -> int:
-    """Return what `ARENA_PLACE` and the arena come to: a list of 16-bit places, a patch, 16-bit numbers of rows."""
+    """Return what `ARENA_PLACE` and the arena come to: a list of bytes, a patch, 16-bit numbers of rows."""
     numbers = laid_out.numbers
-    parts = (2 * numbers["most_inputs"], numbers["patch_bytes"], 2 * numbers["window_count"], numbers["arena_bytes"])
+    parts = (numbers["most_inputs"], numbers["patch_bytes"], 2 * numbers["window_count"], numbers["arena_bytes"])
     return sum(-(-part // _ALIGNMENT) * _ALIGNMENT for part in parts)
 
 
 def _number(value: int, dtype: np.dtype[Any]) -> str:
     if dtype == np.int64:
         return f"INT64_C({value})"
+    if dtype == np.uint32:
+        return f"{value}U"
     # -2147483648 is the negative of a number that no int32 holds.
     return "INT32_MIN" if value == np.iinfo(np.int32).min else str(value)
 

@@ -39,6 +39,7 @@ typedef struct {
     uint8_t low;                 /* least output: the zero point where a ReLU is fused */
     uint8_t high;
     uint8_t rounds_twice;        /* 1 if sums are rescaled in two steps, see requantize.h */
+    uint8_t weight_bits;         /* 8; in a C file 4 or 2, if all weights of a layer are so small */
     uint32_t place;              /* of its outputs in the arena */
 } edgemnist_layer;
 

@@ -15,7 +15,16 @@
 #define BLOCK EDGEMNIST_SCALAR_BLOCK
 #define AT_ONCE 1U
 #define ALIGNMENT 4U
-#define LIST_BYTES(groups) ((groups) * sizeof(uint16_t))
+/* The list has each input that is not 0: where it is, or in a C file, which shall take little memory, how far it is from
+ * the one before, with a 0 wherever that is 255. */
+#ifdef EDGEMNIST_AMALGAMATION
+typedef uint8_t scalar_step;
+#define STEP_TO(place, step) ((place) += (step))
+#else
+typedef uint16_t scalar_step;
+#define STEP_TO(place, step) ((place) = (step))
+#endif
+#define LIST_BYTES(groups) ((groups) * sizeof(scalar_step))
 
 /* 255 * -128 fits an int16, which vector units multiply faster. Other processors would have to extend it again, and
  * keep the sums of a block in registers only where its loops are unrolled. */
@@ -29,31 +38,101 @@ typedef int32_t scalar_product;
 
 static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)
 {
-    uint16_t *const places = list;
+    scalar_step *const steps = list;
     size_t found = 0;
+#ifdef EDGEMNIST_AMALGAMATION
+    size_t last = 0;
+    for (size_t i = 0; i < count; ++i) {
+        if (inputs[i] != 0U || i - last == UINT8_MAX) {
+            steps[found++] = (scalar_step)(i - last);
+            last = i;
+        }
+    }
+#else
     for (size_t i = 0; i < count; ++i) {
         /* Written in any case, kept if it is not zero: cheaper than a branch that nobody can foresee. */
-        places[found] = (uint16_t)i;
+        steps[found] = (scalar_step)i;
         found += inputs[i] != 0U;
     }
+#endif
     return found;
 }
+
+#ifdef EDGEMNIST_PACKED
+/* The same with weights of 4 or 2 bits, stored as w + 8 or w + 2, in blocks of 8. Each product fits 16 bits, so a
+ * multiplication makes two of them, and `most` of them can be added up before they have to be widened. */
+static void KERNEL(packed_sums)(const edgemnist_layer *layer, size_t block, const uint8_t *inputs, const scalar_step *steps,
+                                size_t count, int32_t *sums)
+{
+    const int four = layer->weight_bits == 4U;
+    const uint32_t *const words = (const uint32_t *)(const void *)layer->weights;
+    const uint16_t *const halves = (const uint16_t *)(const void *)layer->weights;
+    const size_t first = block * layer->inputs;
+    const size_t most = four ? 17U : 85U; /* 15 * 255 * 17 and 3 * 255 * 85 are 65025 */
+    size_t place = 0;
+    uint32_t total = 0;
+    for (size_t o = 0; o < 8U; ++o) {
+        sums[o] = layer->bias[block * 8U + o];
+    }
+    while (count > 0U) {
+        const size_t some = count < most ? count : most;
+        uint32_t a = 0, b = 0, c = 0, d = 0; /* outputs 0 and 4, 1 and 5, 2 and 6, 3 and 7 */
+        for (size_t i = 0; i < some; ++i) {
+            STEP_TO(place, steps[i]);
+            const uint32_t input = inputs[place];
+            total += input;
+            if (four) {
+                const uint32_t word = words[first + place];
+                a += (word & 0x000F000FU) * input;
+                b += (word >> 4 & 0x000F000FU) * input;
+                c += (word >> 8 & 0x000F000FU) * input;
+                d += (word >> 12 & 0x000F000FU) * input;
+            } else {
+                const uint32_t half = halves[first + place];
+                const uint32_t word = half | half << 8;
+                a += (word & 0x00030003U) * input;
+                b += (word >> 2 & 0x00030003U) * input;
+                c += (word >> 4 & 0x00030003U) * input;
+                d += (word >> 6 & 0x00030003U) * input;
+            }
+        }
+        const uint32_t pairs[4] = {a, b, c, d};
+        for (size_t o = 0; o < 4U; ++o) {
+            sums[o] += (int32_t)(pairs[o] & 0xFFFFU);
+            sums[o + 4U] += (int32_t)(pairs[o] >> 16);
+        }
+        steps += some;
+        count -= some;
+    }
+    for (size_t o = 0; o < 8U; ++o) {
+        sums[o] -= (int32_t)(total * (four ? 8U : 2U));
+    }
+}
+#endif
 
 static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t blocks, const uint8_t *inputs,
                          const void *list, size_t count, int32_t *sums)
 {
-    const uint16_t *const places = list;
+    const scalar_step *const steps = list;
     const int8_t *const weights = layer->weights + block * layer->inputs * BLOCK;
     const int32_t *const bias = layer->bias + block * BLOCK;
     int32_t total[BLOCK];
+    size_t place = 0;
     (void)blocks;
+#ifdef EDGEMNIST_PACKED
+    if (layer->weight_bits != 8U) {
+        KERNEL(packed_sums)(layer, block, inputs, steps, count, sums);
+        return;
+    }
+#endif
     UNROLLED
     for (size_t o = 0; o < BLOCK; ++o) {
         total[o] = bias[o];
     }
     for (size_t i = 0; i < count; ++i) {
-        const int8_t *const row = weights + (size_t)places[i] * BLOCK;
-        const scalar_product input = inputs[places[i]];
+        STEP_TO(place, steps[i]);
+        const int8_t *const row = weights + place * BLOCK;
+        const scalar_product input = inputs[place];
         UNROLLED
         for (size_t o = 0; o < BLOCK; ++o) {
             total[o] += (scalar_product)((scalar_product)row[o] * input);

@@ -19,6 +19,8 @@ _DEPTHWISE: Final = 1
 _MAXIMUM: Final = 2
 _AVERAGE: Final = 3
 """Kinds of windows, as in `engine.h`."""
+_PACKED_BLOCK: Final = 8
+"""Outputs of a block whose weights are packed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,17 +55,24 @@ def lay_out(
     block: int,
     small_block: int | None = None,
     unsigned: bool = False,
+    packed: bool = False,
     alignment: int,
 ) -> ModelLayout:
     """Return the tables of a network for a kernel that takes `group` inputs and `block` outputs at a time; see `pack`.
 
     `small_block` is that of layers of no more outputs than itself. Outputs begin at multiples of `alignment` bytes.
+    `packed` stores the weights of a layer in as few bits as hold them all, see `narrow`.
     """
     small_block = small_block or block
     layers = [
         _layer(layer, group=group, block=small_block if layer.outputs <= small_block else block, unsigned=unsigned)
         for layer in network.layers
     ]
+    if packed:
+        layers = [
+            narrow(laid_out) if isinstance(layer, Dense) else laid_out
+            for laid_out, layer in zip(layers, network.layers, strict=True)
+        ]
     windows = _windows(network.layers, layers)
     places = _Places.of(network, layers, windows, alignment)
     summed = [layer.numbers["inputs"] for layer in layers]
@@ -135,8 +144,29 @@ def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
             "low": layer.low,
             "high": layer.high,
             "rounds_twice": 0 if isinstance(layer, Pool) else int(layer.rounds_twice),
+            "weight_bits": 8,
         },
     )
+
+
+def narrow(layer: Layout) -> Layout:
+    """Return a layer of blocks of 8 outputs with its weights in the fewest bits of 8, 4 and 2 that hold all of them.
+
+    Of 4 bits, the weights of an input for a block are a uint32 of w + 8, the first output in the lowest bits; of 2 bits
+    a uint16 of w + 2.
+    """
+    weights = layer.tables["weights"]
+    if weights is None or not weights.size:
+        return layer
+    low, high = int(weights.min()), int(weights.max())
+    bits = next((bits for bits in (2, 4) if -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1)), 8)
+    if bits == 8:  # noqa: PLR2004 - as they are
+        return layer
+    blocks = weights.reshape(-1, _PACKED_BLOCK).astype(np.uint32) + np.uint32(2 ** (bits - 1))
+    places = np.arange(_PACKED_BLOCK, dtype=np.uint32) * np.uint32(bits)
+    words = np.bitwise_or.reduce((blocks & np.uint32(2**bits - 1)) << places, axis=1)
+    dtype = np.uint32 if bits == 4 else np.uint16  # noqa: PLR2004 - 8 weights in either
+    return Layout({**layer.tables, "weights": words.astype(dtype)}, {**layer.numbers, "weight_bits": bits})
 
 
 def _windows(layers: Sequence[Layer], laid_out: Sequence[Layout]) -> list[dict[str, int]]:

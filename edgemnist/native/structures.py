@@ -36,7 +36,7 @@ class Layer(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("weights", "bias", "wide_bias", "multiplier", "shift")),
         *((name, ctypes.c_void_p) for name in ("map", "exponentials", "softmax_map")),
         *((name, ctypes.c_uint16) for name in ("exponential_count", "inputs", "outputs", "block", "blocks")),
-        *((name, ctypes.c_uint8) for name in ("zero_point", "low", "high", "rounds_twice")),
+        *((name, ctypes.c_uint8) for name in ("zero_point", "low", "high", "rounds_twice", "weight_bits")),
         ("place", ctypes.c_uint32),
     ]
 

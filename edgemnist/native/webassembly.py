@@ -24,7 +24,7 @@ BLOCK: Final = 32
 
 _MODEL: Final = struct.Struct("<5I5H2x")
 """`edgemnist_model`, with pointers of 32 bits."""
-_LAYER: Final = struct.Struct("<8I5H4B2xI")
+_LAYER: Final = struct.Struct("<8I5H5BxI")
 """`edgemnist_layer`."""
 _WINDOW: Final = struct.Struct("<I6H8B")
 """`edgemnist_window`."""

@@ -98,6 +98,7 @@ static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, ed
         .low = (uint8_t)plain->low,
         .high = (uint8_t)plain->high,
         .rounds_twice = (uint8_t)plain->twice,
+        .weight_bits = 8,
     };
     if (summed) {
         layer->weights = packed(plain, kernel, block, blocks);

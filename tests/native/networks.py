@@ -39,9 +39,10 @@ class Options:
 class GraphBuilder:
     """Draws a graph from a seed."""
 
-    def __init__(self, seed: int, *, widest: int = 70, windowed: bool | None = None) -> None:
+    def __init__(self, seed: int, *, widest: int = 70, windowed: bool | None = None, bits: int = 8) -> None:
         self.rng = np.random.default_rng(seed)
         self.widest = widest
+        self.bits = bits
         self.windowed = seed % 2 == 1 if windowed is None else windowed
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
@@ -129,8 +130,8 @@ class GraphBuilder:
         """Add weights and perhaps a bias for sums of so many terms; return their indices."""
         rng = self.rng
         units = shape[channel_axis]
-        weights = rng.integers(-128, 128, shape, dtype=np.int64)
-        kind = rng.random()
+        weights = rng.integers(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1), shape, dtype=np.int64)
+        kind = rng.random() if self.bits == 8 else 1
         if kind < 0.1:
             weights[:] = rng.choice([-128, 127], [units if axis == channel_axis else 1 for axis in range(len(shape))])
         elif kind < 0.3:
@@ -156,13 +157,15 @@ class GraphBuilder:
             *([] if rng.random() < 0.1 else [self.add("int32", (units,), [], 0, bias.astype("<i4"))]),
         )
 
-    def window(self, source: int, shape: tuple[int, int, int]) -> tuple[int, tuple[int, int, int]]:
+    def window(
+        self, source: int, shape: tuple[int, int, int], kind: str | None = None, outputs: int | None = None
+    ) -> tuple[int, tuple[int, int, int]]:
         """Add a layer whose window slides over an image of a shape; return its outputs and their shape."""
         rng = self.rng
         height, width, channels = shape
         image = self.tensors[source] = replace(self.tensors[source], shape=(1, *shape))
         kinds = ["CONV_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"]
-        kind = str(rng.choice(kinds, p=[0.25, 0.2, 0.2, 0.15, 0.15, 0.05]))
+        kind = kind or str(rng.choice(kinds, p=[0.25, 0.2, 0.2, 0.15, 0.15, 0.05]))
         if kind == "MEAN":
             target = self.activation(channels)
             axes = self.add("int32", (2,), [], 0, np.array([1, 2], dtype="<i4"))
@@ -185,7 +188,7 @@ class GraphBuilder:
             )
             options = Options(*first, sides[1], sides[0], activation)
         elif kind == "CONV_2D":
-            outputs = int(rng.choice([1, 3, 4, 8, 10, 16, 17, 33]))
+            outputs = outputs or int(rng.choice([1, 3, 4, 8, 10, 16, 17, 33]))
             target = self.activation(out_height * out_width * outputs)
             constants = self.constants(source, target, (outputs, *sides, channels), math.prod(sides) * channels)
             options = Options(*first, activation)
@@ -212,6 +215,25 @@ class GraphBuilder:
         options: Any = Options(1.0) if self.rng.random() < 0.7 else None
         self.operators.append(Operator(kind="SOFTMAX", inputs=(source,), outputs=(target,), options=options))
         return target
+
+
+def small_network(seed: int, bits: int = 8) -> Graph:
+    """Return a network of a few kilobytes with every kind of layer, 10 classes and weights of so many bits."""
+    builder = GraphBuilder(seed, bits=bits)
+    current = builder.activation(784, scale=1 / 255, plain=True)
+    shape = (28, 28, 1)
+    for kind, outputs in (
+        ("CONV_2D", 8),
+        ("MAX_POOL_2D", None),
+        ("DEPTHWISE_CONV_2D", None),
+        ("CONV_2D", 10),
+        ("AVERAGE_POOL_2D", None),
+    ):
+        current, shape = builder.window(current, shape, kind, outputs)
+    if seed % 2:
+        current, shape = builder.window(current, shape, "MEAN")
+    current = builder.softmax(builder.dense(current, math.prod(shape), 10), 10)
+    return Graph(tensors=tuple(builder.tensors), operators=tuple(builder.operators), inputs=(0,), outputs=(current,))
 
 
 def random_images(count: int, seed: int) -> Images:

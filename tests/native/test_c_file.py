@@ -19,13 +19,23 @@ from edgemnist.errors import ArtifactError
 from edgemnist.exports.directory import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.native.amalgamation import ENGINE_BYTES, Origin, c_header, c_source, describe
+from edgemnist.native.amalgamation import (
+    ENGINE_BYTES,
+    PACKED_BYTES,
+    WINDOWS_BYTES,
+    Origin,
+    c_header,
+    c_source,
+    describe,
+)
 from edgemnist.native.classifier import read_network_file
-from edgemnist.native.network import Network
+from edgemnist.native.layers import Dense
+from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes import load
+from edgemnist.runtimes.tflite import Graph, Operator
 from tests.conftest import MNIST, Run
 from tests.native.conftest import ZIG, c_compiler
-from tests.native.networks import random_case
+from tests.native.networks import GraphBuilder, expected_scores, random_case, random_images, small_network
 from tests.needs import require
 
 SHIPPED = reference_directory() / "tflite-int8.tflite"
@@ -104,6 +114,89 @@ def test_random_networks_as_c_answer_as_the_reference_does(seed: int, tmp_path: 
     path.write_text(c_source(network, origin([str(index) for index in range(network.classes)])))
     scores = np.float32(network.output.scale) * (expected.astype(np.float32) - network.score_zero_point)
     np.testing.assert_array_equal(load(path)._scores(images), scores)  # type: ignore[attr-defined]
+
+
+def small_source(seed: int, bits: int, path: Path) -> tuple[Images, npt.NDArray[np.uint8]]:
+    """Write a small convolutional network as C; return images and the reference's answers."""
+    graph, images = small_network(seed, bits), random_images(20, seed)
+    path.write_text(c_source(read_network(graph), origin()))
+    return images, expected_scores(graph, images)
+
+
+HARNESS = """
+#include <stdio.h>
+#include <stdint.h>
+int edgemnist_classify(const uint8_t image[784], uint8_t probabilities[10]);
+int main(void)
+{
+    uint8_t image[784], answer[10];
+    while (fread(image, 1, sizeof image, stdin) == sizeof image) {
+        (void)edgemnist_classify(image, answer);
+        fwrite(answer, 1, sizeof answer, stdout);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("seed", [58, 131, 157, 346])
+def test_small_networks_of_few_bits_are_exact_under_the_sanitizers(seed: int, bits: int, tmp_path: Path) -> None:
+    images, expected = small_source(seed, bits, tmp_path / "small.c")
+    assert bits == 8 or "\n#define EDGEMNIST_PACKED\n" in (tmp_path / "small.c").read_text()
+    (tmp_path / "main.c").write_text(HARNESS)
+    strict = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
+    sanitizers = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    program = tmp_path / "small"
+    compiled(c_compiler("gcc"), *strict, *sanitizers, tmp_path / "small.c", tmp_path / "main.c", "-o", program)
+    done = subprocess.run([program], input=images.tobytes(), check=True, capture_output=True)
+    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.uint8).reshape(-1, 10), expected)
+    assert len(np.unique(expected)) > 5, "an answer that is always the same proves little"
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_largest_products_of_few_bits_are_added_up_exactly(bits: int, tmp_path: Path) -> None:
+    """Pairs of 16 bits hold as many products as are added up before they are widened, and not one more."""
+    builder = GraphBuilder(1, bits=bits)
+    source = builder.activation(784, scale=1 / 255, plain=True)
+    weights = np.full((10, 784), 2 ** (bits - 1) - 1, dtype=np.int8)
+    weights[1] *= -1
+    weights[2::2] = -(2 ** (bits - 1))
+    constants = builder.add("int8", weights.shape, 0.01, 0, weights)
+    target = builder.add("int8", (1, 10), 784 * (2 ** (bits - 1)) * 0.01 / 120, 0)
+    builder.operators.append(
+        Operator(kind="FULLY_CONNECTED", inputs=(source, constants), outputs=(target,), options=None)
+    )
+    graph = Graph(
+        tensors=tuple(builder.tensors), operators=tuple(builder.operators), inputs=(source,), outputs=(target,)
+    )
+    images = np.full((3, 28, 28), 255, dtype=np.uint8)
+    images[1, 20:] = 0
+    images[2, ::2] = 1
+    path = tmp_path / "largest.c"
+    path.write_text(c_source(read_network(graph), origin()))
+    scores = load(path)._scores(images)  # type: ignore[attr-defined]
+    expected = expected_scores(graph, images).astype(np.float32) - 128
+    np.testing.assert_array_equal(scores, np.float32(graph.tensors[target].scales[0]) * expected)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_weights_of_fewer_bits_take_as_many_bytes_less(
+    bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def data_bytes() -> int:
+        small_source(58, bits, tmp_path / "small.c")
+        described = describe((tmp_path / "small.c").read_bytes())
+        assert described is not None
+        return described.data_bytes
+
+    layers = read_network(small_network(58, bits)).layers
+    # In blocks of 8 outputs; depthwise ones stay as they are.
+    weights = sum(-(-layer.outputs // 8) * 8 * layer.weights.shape[1] for layer in layers if isinstance(layer, Dense))
+    packed = data_bytes()
+    monkeypatch.setattr("edgemnist.native.layout.narrow", lambda layer: layer)
+    assert data_bytes() - packed == weights * (8 - bits) // 8
+    assert weights > 500
 
 
 @pytest.mark.parametrize("compiler", [("gcc",), ("clang",), ZIG], ids=["gcc", "clang", "zig"])
@@ -212,6 +305,14 @@ def test_a_microcontroller_answers_every_bit_of_the_reference(
     np.testing.assert_array_equal(on_machine(processor, source, images, tmp_path) / np.float32(256), expected)
 
 
+@pytest.mark.native
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("processor", MACHINES)
+def test_a_microcontroller_answers_every_bit_of_a_small_network(processor: str, bits: int, tmp_path: Path) -> None:
+    images, expected = small_source(157, bits, tmp_path / "small.c")
+    np.testing.assert_array_equal(on_machine(processor, tmp_path / "small.c", images, tmp_path), expected)
+
+
 def sizes_of(source: Path, processor: str, directory: Path) -> dict[str, int]:
     """Return the sections of a C file that GCC compiled, by name."""
     made = directory / f"{processor}.o"
@@ -236,13 +337,19 @@ def test_code_and_memory_on_a_cortex_m4_are_as_small_as_promised(source: Path, t
 
 @pytest.mark.native
 @pytest.mark.parametrize("processor", MACHINES)
-def test_flash_and_ram_are_what_the_compiler_finds(processor: str, source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [0, 2, 4, 8])
+def test_flash_and_ram_are_what_the_compiler_finds(bits: int, processor: str, source: Path, tmp_path: Path) -> None:
+    """Of the shipped network, and of small convolutional ones whose weights have so many bits."""
+    if bits:
+        source = tmp_path / "small.c"
+        small_source(157, bits, source)
     described = describe(source.read_bytes())
     assert described is not None
+    assert described.engine_bytes == ENGINE_BYTES + WINDOWS_BYTES * (bits > 0) + PACKED_BYTES * (bits in {2, 4})
     sizes = sizes_of(source, processor, tmp_path)
     # At most what is said, and no more than half of the engine's share below it.
     engine = total(sizes, ".text", ".rodata", ".data") - described.data_bytes
-    assert ENGINE_BYTES / 2 <= engine <= ENGINE_BYTES
+    assert described.engine_bytes / 2 <= engine <= described.engine_bytes
     assert total(sizes, ".bss", ".data") == described.memory_bytes
 
 
@@ -252,7 +359,7 @@ def test_an_export_records_flash_and_ram(exports_with_c: Path, edgemnist: Run) -
     manifest = read_manifest(exports_with_c)
     recorded = manifest.artifact("c-int8").footprint
     assert recorded is not None
-    assert recorded.flash_bytes == described.data_bytes + ENGINE_BYTES
+    assert recorded.flash_bytes == described.data_bytes + described.engine_bytes
     assert recorded.ram_bytes == described.memory_bytes
     assert manifest.artifact("tflite-int8").footprint is None
     shown = edgemnist("runtimes", "--exports", exports_with_c).stdout
