@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 app = command_app()
 
 _FORMATS = " or ".join(FORMATS)
-_QUANTIZATIONS = " ".join(f"{name}: {', '.join(entry.quantizations)}." for name, entry in FORMATS.items())
+_QUANTIZATIONS = " ".join(
+    f"{name}: {', '.join((*entry.quantizations, *entry.trained))}." for name, entry in FORMATS.items()
+)
 _DEFAULTS = ", ".join(f"{entry.quantizations[0]} for {name}" for name, entry in FORMATS.items())
 
 

@@ -294,7 +294,11 @@ def artifact_specs(
     """
     usual = [name for name, entry in FORMATS.items() if not entry.by_name]
     formats = usual if format is None else [format]
-    offered = [ArtifactSpec(name, quantization) for name in formats for quantization in FORMATS[name].quantizations]
+    offered = [
+        ArtifactSpec(name, quantization)
+        for name in formats
+        for quantization in (*FORMATS[name].quantizations, *FORMATS[name].trained)
+    ]
     if not quantizations:
         return tuple(offered) if format is None else (offered[0],)
     kind = "quantization" if format is None else f"{format} quantization"

@@ -32,7 +32,7 @@ from edgemnist.exports.manifest import (
 )
 from edgemnist.exports.questions import chance_question
 from edgemnist.exports.training import check_unseen
-from edgemnist.formats import FORMATS, UNIT, artifact_names
+from edgemnist.formats import FORMATS, UNIT, arithmetic_of, artifact_names
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pipeline import ExportedArtifact, ExportResult, RefusedArtifact
 from edgemnist.storage import check_writable, commit_files
@@ -215,7 +215,9 @@ def _calibration_images(
     if config.ranges == FLIPS:
         from edgemnist.export.ranges import fewest_flips
 
-        calibrated = [target for target in config.specs if target.quantization == CALIBRATED]
+        calibrated = [
+            target for target in config.specs if arithmetic_of(target.format, target.quantization) == CALIBRATED
+        ]
         with reporter.task("Choosing activation ranges", total=len(calibrated)) as task:
             for done, target in enumerate(calibrated, start=1):
                 exporter = partial(classes[target.format], source, dataset.labels)
@@ -225,7 +227,7 @@ def _calibration_images(
 
 
 def _calibration(target: ArtifactSpec, indices: Labels, dataset: Dataset, config: ExportConfig) -> Calibration | None:
-    if target.quantization != CALIBRATED:
+    if arithmetic_of(target.format, target.quantization) != CALIBRATED:
         return None
     return Calibration(
         images=len(indices),
