@@ -24,6 +24,8 @@ LEVELS: Final = {"int2": 1, "int4": 7, "int8": 127}
 FEW: Final = LEVELS["int4"]
 ROUNDED: Final = 0.51
 """How far a multiple may be from its integer: half, and what float32 adds."""
+FLOAT_NOISE: Final = 1e-4
+"""Of a weight in float32, as a share of the largest of its output."""
 _OPERATORS: Final = frozenset({"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"})
 
 
@@ -91,6 +93,23 @@ def largest_weight(data: bytes) -> int:
     graph = read_graph(data)
     kernels = [graph.tensors[operator.inputs[1]].values() for operator in _weighted(graph)]
     return max((int(np.abs(kernel.astype(np.int64)).max()) for kernel in kernels), default=0)
+
+
+def trained_quantization(model: Any) -> str | None:  # noqa: ANN401 - Keras has no types
+    """Return the narrowest quantization that holds a Keras model without loss; None where that is int8 or wider."""
+    import keras
+
+    most = 0
+    for layer in model.layers:
+        for kernel in (np.asarray(weight, np.float64) for weight in layer.get_weights() if len(weight.shape) > 1):
+            axis = kernel.ndim - (2 if isinstance(layer, keras.layers.DepthwiseConv2D) else 1)
+            rows = np.moveaxis(kernel, axis, 0).reshape(kernel.shape[axis], -1)
+            largest = np.abs(rows).max(axis=1, keepdims=True)
+            found = few_levels(rows / np.where(largest > 0, largest, 1), FLOAT_NOISE)
+            if found is None:
+                return None
+            most = max(most, int(np.abs(found[0]).max()))
+    return next((name for name, level in LEVELS.items() if 0 < most <= level), None)
 
 
 def _weighted(graph: Graph) -> Iterator[Operator]:

@@ -15,6 +15,7 @@ from edgemnist.arrays import Labels
 from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
 from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
+from edgemnist.export.lowbit import trained_quantization
 from edgemnist.export.model import KerasSource, Origin, find_input_range, find_origin
 from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answers_of_export
 from edgemnist.exports.manifest import (
@@ -64,6 +65,7 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
         check_unseen(exports, origin.manifest, dataset.test.images)
     source = _with_input_range(origin.source, config, dataset, reporter)
     origin = dataclasses.replace(origin, source=source)
+    config = dataclasses.replace(config, specs=_trained_for(config, source))
     config = dataclasses.replace(config, calibration=config.calibration or min(CALIBRATION, len(dataset.train)))
     check_writable(exports, 2 * len(source.data))
 
@@ -104,6 +106,17 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
         },
     )
     return _result(exports, source, golden, exported, refused)
+
+
+def _trained_for(config: ExportConfig, source: KerasSource) -> tuple[ArtifactSpec, ...]:
+    """Return the artifacts to make: of a format without a quantization, the one that the network was trained for."""
+    if config.quantized or not any(FORMATS[target.format].trained for target in config.specs):
+        return config.specs
+    found = trained_quantization(source.model)
+    return tuple(
+        target._replace(quantization=found) if found in FORMATS[target.format].trained and found else target
+        for target in config.specs
+    )
 
 
 def _convert(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.errors import ModelError
-from edgemnist.export.lowbit import few_levels
+from edgemnist.export.lowbit import trained_quantization
 from edgemnist.exports.manifest import MODEL_FILE, Artifact, read_recorded
 from edgemnist.runtimes.integer import chain
 from edgemnist.runtimes.tflite import read_graph
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 INT8: Final = "tflite-int8"
 """The artifact whose weights stand in for a missing Keras model, as on a board and in the package."""
-FLOAT_NOISE: Final = 1e-4
-"""Of a weight, as a share of the largest of its output."""
 PROBE: Final = 32
 """Random images on which the arithmetic is compared with Keras's."""
 AGREES: Final = 1e-4
@@ -95,7 +93,7 @@ def _keras_weights(data: bytes, path: Path) -> Weights:
     weights = [np.asarray(one, np.float32) for one in model.get_weights()]
     if not _is_dense(weights):
         raise _unfit(path, "it has other layers than dense ones")
-    if _has_few_levels(weights):
+    if trained_quantization(model) is not None:
         raise _unfit(path, "its weights were trained for 4 bits or fewer, and would need 8 afterwards")
     images = np.random.default_rng(0).integers(0, 256, (PROBE, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     scores = logits_of(weights, images).astype(np.float64)
@@ -126,12 +124,6 @@ def _int8_weights(exports: Exports, artifact: Artifact) -> Weights:
     if not _is_dense(weights) or activations != ["relu"] * (len(layers) - 1) + ["none"]:
         raise _unfit(path, "it has other layers than dense ones with ReLU")
     return weights
-
-
-def _has_few_levels(weights: Weights) -> bool:
-    kernels = [kernel.T.astype(np.float64) for kernel in weights[::2]]
-    scaled = [kernel / np.maximum(np.abs(kernel).max(axis=1, keepdims=True), 1e-30) for kernel in kernels]
-    return all(few_levels(kernel, FLOAT_NOISE) is not None for kernel in scaled)
 
 
 def _is_dense(weights: Weights) -> bool:

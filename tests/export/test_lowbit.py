@@ -16,6 +16,7 @@ from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
 from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.directory import Exports
+from edgemnist.learn.present import read_present
 from edgemnist.runtimes.tflite import read_graph
 from edgemnist.train.families import student_of
 from edgemnist.train.network import Network
@@ -81,7 +82,9 @@ def test_a_c_file_of_few_bits_is_recorded_verified_and_answers_as_the_int8_file(
     exports = tmp_path / "exports"
     for config in (
         ExportConfig.of(format="tflite", model=path, calibration=50, golden=200),
-        ExportConfig.of(format="c", quantizations=["int4", "int2"], calibration=50, golden=200),
+        ExportConfig.of(format="c", quantizations=["int4"], calibration=50, golden=200),
+        # The format alone stands for what the network was trained for.
+        ExportConfig.of(format="c", calibration=50, golden=200),
     ):
         export_model(config, dataset, exports)
     opened = Exports.open(exports)
@@ -96,6 +99,8 @@ def test_a_c_file_of_few_bits_is_recorded_verified_and_answers_as_the_int8_file(
     assert parity.integer is not None
     assert (parity.integer.differing, parity.quantization) == (0, "int2")
     assert parity.gate["max_sum_error"].limit > 1e-3
+    with pytest.raises(ModelError, match="its weights were trained for 4 bits or fewer"):
+        read_present(opened)
 
 
 def test_few_levels_are_found_whatever_their_step_and_no_others() -> None:

@@ -80,7 +80,7 @@ def test_a_training_learns_is_recorded_and_the_same_after_an_interruption(
     config = TrainConfig(network=Network.parse(spec), epochs=4, batch_size=50, seed=1)
     result = train(dataset, config, tmp_path / "whole")
     assert result.test_accuracy > 0.6
-    assert result.network == spec
+    assert result.network == result.short_network == spec
     assert read_result(TrainResult, (tmp_path / "whole" / "training.json").read_bytes()).network == spec
     model = keras.saving.load_model(tmp_path / "whole" / "model.keras")
     assert model.count_params() == result.parameters == config.resolved_network.parameters(10)
