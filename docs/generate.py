@@ -113,7 +113,7 @@ def artifacts() -> str:
     """Return every artifact that can be exported, with the runtimes that execute it."""
     rows = []
     for name, entry in FORMATS.items():
-        for quantization in entry.quantizations:
+        for quantization in (*entry.quantizations, *entry.trained):
             artifact = f"{name}-{quantization}"
             # Not `runtimes_of`, whose order depends on what is installed where the book is built.
             executing = [

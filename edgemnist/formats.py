@@ -29,6 +29,10 @@ class FormatEntry(Entry):
     """Regular expression that the first bytes of every file match, and those of no other format."""
     quantizations: tuple[str, ...]
     """What can be asked for, the default first."""
+    trained: tuple[str, ...] = ()
+    """What can be asked for besides, of a network that was trained for it."""
+    int8: bool = False
+    """Whether its files compute as `tflite-int8` does, in however few bits they hold a weight."""
     by_name: bool = False
     """Whether an export makes it only where a user asks for it by name."""
 
@@ -73,6 +77,8 @@ FORMATS: Registry[FormatEntry] = Registry(
             # The licence, which begins each file that is exported.
             magic=rb"/\* SPDX",
             quantizations=("int8",),
+            trained=("int4", "int2"),
+            int8=True,
             by_name=True,
         ),
         "web": FormatEntry(
@@ -89,6 +95,7 @@ FORMATS: Registry[FormatEntry] = Registry(
             stem="digit",
             magic=rb"<!doctype html>",
             quantizations=("int8",),
+            int8=True,
             by_name=True,
         ),
     },
@@ -101,6 +108,16 @@ def file_name(format_name: str, quantization: str) -> str:
     return (entry.stem or f"{format_name}-{quantization}") + entry.suffix
 
 
+def arithmetic_of(format_name: str, quantization: str) -> str:
+    """Return the quantization that an artifact computes in: what its answers and its gate go by."""
+    entry = FORMATS.get(format_name)
+    return "int8" if entry is not None and entry.int8 else quantization
+
+
 def artifact_names() -> list[str]:
     """Return `<format>-<quantization>` of everything that can be exported."""
-    return [f"{name}-{quantization}" for name, entry in FORMATS.items() for quantization in entry.quantizations]
+    return [
+        f"{name}-{quantization}"
+        for name, entry in FORMATS.items()
+        for quantization in (*entry.quantizations, *entry.trained)
+    ]

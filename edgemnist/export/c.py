@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.errors import ModelError
 from edgemnist.export.interface import Exported
+from edgemnist.export.lowbit import LEVELS, largest_weight
 from edgemnist.export.projects import HEADER
 from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.manifest import Footprint, TensorSpec, sha256
@@ -17,6 +19,11 @@ from edgemnist.native.build import find_compiler
 from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes.integer import chain
 from edgemnist.runtimes.tflite import read_graph
+
+TWIN: Final = "int8"
+"""The quantization of the TFLite file that the network is read from."""
+BITS: Final = {"int4": 4, "int2": 2}
+"""Of a weight, by quantization, where they are fewer than 8."""
 
 
 class NetworkExporter(TFLiteExporter):
@@ -27,12 +34,17 @@ class NetworkExporter(TFLiteExporter):
         """Return the file for a network."""
 
     def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
-        """Return a file; see `Exporter.convert`. A part of the model need be no classifier, and stays TFLite."""
+        """Return a file; see `Exporter.convert`. It holds weights in as few bits as they need.
+
+        A part of the model need be no classifier, and stays TFLite. Raises ModelError if weights need more bits than
+        were asked for.
+        """
         from edgemnist import __version__
 
-        tflite = super().convert(model, quantization)
-        if found := super().departures(tflite, quantization):
+        tflite = super().convert(model, TWIN)
+        if found := super().departures(tflite, TWIN):
             raise ValueError(found[0])
+        self._check_width(tflite, quantization)
         graph = read_graph(tflite)
         chain(graph)
         if model is not self.source.model:
@@ -44,6 +56,16 @@ class NetworkExporter(TFLiteExporter):
             labels=self.labels,
         )
         return self.written(read_network(graph), origin)
+
+    def _check_width(self, tflite: bytes, quantization: str) -> None:
+        """Raise ModelError if weights need more bits than were asked for."""
+        if quantization in BITS and (found := largest_weight(tflite)) > LEVELS[quantization]:
+            bits, most = BITS[quantization], LEVELS[quantization]
+            raise ModelError(
+                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its weights were not trained "
+                f"for {bits} bits, which hold {-most} to {most}, and reach {found}",
+                hint=f"Train for it, such as with: edgemnist train --network mlp:14:64-32:{bits}bit",
+            )
 
     def departures(self, data: bytes, quantization: str) -> list[str]:
         """Return nothing: what is not full int8 has not become a network; see `Exporter.departures`."""

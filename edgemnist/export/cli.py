@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 app = command_app()
 
 _FORMATS = " or ".join(FORMATS)
-_QUANTIZATIONS = " ".join(f"{name}: {', '.join(entry.quantizations)}." for name, entry in FORMATS.items())
+_QUANTIZATIONS = " ".join(
+    f"{name}: {', '.join((*entry.quantizations, *entry.trained))}." for name, entry in FORMATS.items()
+)
 _DEFAULTS = ", ".join(f"{entry.quantizations[0]} for {name}" for name, entry in FORMATS.items())
 
 
@@ -106,7 +108,7 @@ def export(
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
-    from edgemnist.export.projects import CExtras
+    from edgemnist.export.projects import C_FORMAT, CExtras
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.exports.training import source_of_training
 
@@ -129,7 +131,7 @@ def export(
         from edgemnist.export.run import export_model
 
         result = export_model(config, dataset, directory, reporter)
-    for written in extras.write(directory):
+    for written in extras.write(directory, [Path(one.file).name for one in result.artifacts if one.format == C_FORMAT]):
         reporter.notice(f"Written: {written}")
     show(result, lambda: export_page(result), json=json)
 

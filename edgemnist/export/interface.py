@@ -238,6 +238,8 @@ class ExportConfig:
     """Artifacts to make, each once."""
     by_name: bool = True
     """Whether the user named them: then one that cannot be made is an error, else it is listed with the reason."""
+    quantized: bool = True
+    """Whether the user named quantizations: a format alone stands for what the network was trained for, if it says."""
     model: Path | None = None
     """A Keras model file, which then becomes the model of the export directory; None for the one that is there."""
     calibration: int | None = None
@@ -274,6 +276,7 @@ class ExportConfig:
         return cls(
             specs=artifact_specs(format, quantizations),
             by_name=format is not None or bool(quantizations),
+            quantized=bool(quantizations),
             model=model,
             calibration=calibration,
             ranges=ranges,
@@ -294,7 +297,11 @@ def artifact_specs(
     """
     usual = [name for name, entry in FORMATS.items() if not entry.by_name]
     formats = usual if format is None else [format]
-    offered = [ArtifactSpec(name, quantization) for name in formats for quantization in FORMATS[name].quantizations]
+    offered = [
+        ArtifactSpec(name, quantization)
+        for name in formats
+        for quantization in (*FORMATS[name].quantizations, *FORMATS[name].trained)
+    ]
     if not quantizations:
         return tuple(offered) if format is None else (offered[0],)
     kind = "quantization" if format is None else f"{format} quantization"

@@ -15,7 +15,7 @@ from edgemnist.export.interface import ExportConfig
 from edgemnist.native.build import ZIG, CompilerError, compile_c
 from edgemnist.storage import write_file
 
-C_FILE: Final = "c-int8.c"
+C_FORMAT: Final = "c"
 HEADER: Final = "edgemnist.h"
 """The declarations beside it: they depend on the number of classes alone."""
 
@@ -179,28 +179,33 @@ class CExtras:
             for name in names:
                 if name not in known:
                     raise UnknownNameError(kind, name, known)
-        if (projects or targets) and C_FILE not in {spec.file for spec in config.specs}:
+        if (projects or targets) and C_FORMAT not in {spec.format for spec in config.specs}:
             option = "--project" if projects else "--target"
             raise UsageError(f"{option} is made from a C file, and none is exported", hint="Add: --format c")
         if targets and importlib.util.find_spec("ziglang") is None:
             raise MissingDependencyError("--target", ["ziglang"], 'pip install "edgemnist[native]"')
         return cls(tuple(projects), tuple(targets))
 
-    def write(self, exports: Path) -> list[Path]:
-        """Write everything into an export directory that has a C file; return the paths."""
-        source, header = exports / C_FILE, exports / HEADER
+    def write(self, exports: Path, files: Sequence[str]) -> list[Path]:
+        """Write everything into an export directory that has these C files, from the last one; return the paths."""
+        if not self.projects and not self.targets:
+            return []
+        source, header = exports / files[-1], exports / HEADER
         return [
-            *(write_project(kind, source.read_bytes(), header.read_bytes(), exports) for kind in self.projects),
+            *(
+                write_project(kind, source.read_bytes(), header.read_bytes(), exports, artifact=source.stem)
+                for kind in self.projects
+            ),
             *(write_executable(target, source, exports) for target in self.targets),
         ]
 
 
-def write_project(kind: str, source: bytes, header: bytes, directory: Path) -> Path:
+def write_project(kind: str, source: bytes, header: bytes, directory: Path, *, artifact: str = "c-int8") -> Path:
     """Write a project around a C file into a folder of `directory`, in the place of an earlier one; return the folder.
 
-    `kind` is one of `PROJECTS`. Raises StorageError.
+    `kind` is one of `PROJECTS`, `artifact` the name of the C file's. Raises StorageError.
     """
-    folder = directory / f"c-int8-{kind}"
+    folder = directory / f"{artifact}-{kind}"
     where = _SOURCES.get(kind, ".")
     files = {f"{where}/edgemnist.c": source, f"{where}/edgemnist.h": header}
     files |= {name: text.encode() for name, text in PROJECTS[kind].items()}

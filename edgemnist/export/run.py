@@ -15,6 +15,7 @@ from edgemnist.arrays import Labels
 from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
 from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
+from edgemnist.export.lowbit import trained_quantization
 from edgemnist.export.model import KerasSource, Origin, find_input_range, find_origin
 from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answers_of_export
 from edgemnist.exports.manifest import (
@@ -32,7 +33,7 @@ from edgemnist.exports.manifest import (
 )
 from edgemnist.exports.questions import chance_question
 from edgemnist.exports.training import check_unseen
-from edgemnist.formats import FORMATS, UNIT, artifact_names
+from edgemnist.formats import FORMATS, UNIT, arithmetic_of, artifact_names
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pipeline import ExportedArtifact, ExportResult, RefusedArtifact
 from edgemnist.storage import check_writable, commit_files
@@ -64,6 +65,7 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
         check_unseen(exports, origin.manifest, dataset.test.images)
     source = _with_input_range(origin.source, config, dataset, reporter)
     origin = dataclasses.replace(origin, source=source)
+    config = dataclasses.replace(config, specs=_trained_for(config, source))
     config = dataclasses.replace(config, calibration=config.calibration or min(CALIBRATION, len(dataset.train)))
     check_writable(exports, 2 * len(source.data))
 
@@ -104,6 +106,17 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
         },
     )
     return _result(exports, source, golden, exported, refused)
+
+
+def _trained_for(config: ExportConfig, source: KerasSource) -> tuple[ArtifactSpec, ...]:
+    """Return the artifacts to make: of a format without a quantization, the one that the network was trained for."""
+    if config.quantized or not any(FORMATS[target.format].trained for target in config.specs):
+        return config.specs
+    found = trained_quantization(source.model)
+    return tuple(
+        target._replace(quantization=found) if found in FORMATS[target.format].trained and found else target
+        for target in config.specs
+    )
 
 
 def _convert(
@@ -215,7 +228,9 @@ def _calibration_images(
     if config.ranges == FLIPS:
         from edgemnist.export.ranges import fewest_flips
 
-        calibrated = [target for target in config.specs if target.quantization == CALIBRATED]
+        calibrated = [
+            target for target in config.specs if arithmetic_of(target.format, target.quantization) == CALIBRATED
+        ]
         with reporter.task("Choosing activation ranges", total=len(calibrated)) as task:
             for done, target in enumerate(calibrated, start=1):
                 exporter = partial(classes[target.format], source, dataset.labels)
@@ -225,7 +240,7 @@ def _calibration_images(
 
 
 def _calibration(target: ArtifactSpec, indices: Labels, dataset: Dataset, config: ExportConfig) -> Calibration | None:
-    if target.quantization != CALIBRATED:
+    if arithmetic_of(target.format, target.quantization) != CALIBRATED:
         return None
     return Calibration(
         images=len(indices),

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.export.interface import Constant, Exported, Exporter, wrong_weights
+from edgemnist.export.lowbit import with_trained_levels
 from edgemnist.exports.manifest import TensorSpec
 from edgemnist.runtimes.litert import LiteRTClassifier
 
@@ -29,7 +30,8 @@ class TFLiteExporter(Exporter):
         """Return a TFLite file; see `Exporter.convert`."""
         if quantization == "int4":
             return to_int4(self._convert(model, "float32"), list(self._representative()))
-        return self._convert(model, quantization)
+        data = self._convert(model, quantization)
+        return with_trained_levels(data) if quantization == "int8" else data
 
     def departures(self, data: bytes, quantization: str) -> list[str]:
         """Return what is not quantized as it should be; see `Exporter.departures`."""

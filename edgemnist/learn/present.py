@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.errors import ModelError
+from edgemnist.export.lowbit import trained_quantization
 from edgemnist.exports.manifest import MODEL_FILE, Artifact, read_recorded
 from edgemnist.runtimes.integer import chain
 from edgemnist.runtimes.tflite import read_graph
@@ -92,6 +93,8 @@ def _keras_weights(data: bytes, path: Path) -> Weights:
     weights = [np.asarray(one, np.float32) for one in model.get_weights()]
     if not _is_dense(weights):
         raise _unfit(path, "it has other layers than dense ones")
+    if trained_quantization(model) is not None:
+        raise _unfit(path, "its weights were trained for 4 bits or fewer, and would need 8 afterwards")
     images = np.random.default_rng(0).integers(0, 256, (PROBE, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     scores = logits_of(weights, images).astype(np.float64)
     odds = np.exp(scores - scores.max(axis=1, keepdims=True))

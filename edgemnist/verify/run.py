@@ -16,6 +16,7 @@ from edgemnist.exports.golden import Golden
 from edgemnist.exports.manifest import Artifact, check_recorded
 from edgemnist.exports.models import Model
 from edgemnist.exports.questions import golden_questions
+from edgemnist.formats import arithmetic_of
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import ArtifactLayers, ArtifactParity, ModelRounding, Unusable, VerifyResult
 from edgemnist.runtimes import RUNTIMES
@@ -52,7 +53,7 @@ def verify(
     """
     models = exports.select(names, reporter)
     table, overrides = gates or GateTable(), limits or LimitOverrides()
-    limited = [overrides.apply(table.of(model.artifact, _quantization(model))) for model in models]
+    limited = [overrides.apply(table.of(model.artifact, _arithmetic(model))) for model in models]
     for model in models:
         # Imported before the clock starts: what takes time below is the work.
         model.entry.load()
@@ -124,7 +125,7 @@ def _verify_one(
         raise ValueError(f"{model.name} is not recorded")
     classifier = model.load()
     count, classes = golden.probabilities.shape
-    is_int8 = model.record.quantization == "int8"
+    is_int8 = _arithmetic(model) == "int8"
     integer: Probabilities | None = None
     answers: Answers | None = None
     if len(classifier.classes_) == classes:
@@ -192,8 +193,8 @@ def _compare_layers(
     ]
 
 
-def _quantization(model: Model) -> str:
-    return model.record.quantization if model.record is not None else ""
+def _arithmetic(model: Model) -> str:
+    return arithmetic_of(model.record.format, model.record.quantization) if model.record is not None else ""
 
 
 def mismatches(exports: Exports, artifact: Artifact, classifier: Classifier, golden: Golden) -> list[str]:
@@ -293,5 +294,5 @@ def assess(
         reference_ece=expected_calibration_error(golden.probabilities, golden.labels),
         integer=check,
         replay=replayed,
-        gate=held_limits(gate, quantization, parity.images),
+        gate=held_limits(gate, arithmetic_of(format, quantization), parity.images),
     )

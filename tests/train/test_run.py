@@ -79,6 +79,7 @@ def test_the_model_is_plain_keras_without_optimizer_and_has_the_accuracy_that_is
         answers = np.asarray(model(split.images.astype(np.float32) / 255)).argmax(axis=1)
         assert np.mean(answers == split.labels) == pytest.approx(told, abs=1e-9)
     assert result.test_accuracy > 0.7
+    assert (result.network, result.short_network) == ("mlp:28:32:8bit", "784-32-10")
 
 
 def test_the_history_and_the_progress_tell_every_epoch(trained: Trained) -> None:

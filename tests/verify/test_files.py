@@ -10,7 +10,7 @@ import pytest
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import GoldenPack, read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.formats import artifact_names
+from edgemnist.formats import FORMATS
 from edgemnist.results.verify import VerifyResult
 from edgemnist.verify.files import Evaluation, guess_quantization, verify_files
 from tests.verify import damage
@@ -26,7 +26,9 @@ def compared(pack: GoldenPack, reference: Path, *files: Path, quantization: str 
     return verify_files(str(reference), [str(file) for file in files], evaluation, quantization=quantization)
 
 
-@pytest.mark.parametrize("name", artifact_names())
+@pytest.mark.parametrize(
+    "name", [f"{name}-{quantization}" for name, entry in FORMATS.items() for quantization in entry.quantizations]
+)
 def test_a_file_tells_its_quantization(name: str, every_export: Path) -> None:
     file = every_export / read_manifest(every_export).artifact(name).file
     assert guess_quantization(file) == name.split("-")[1]

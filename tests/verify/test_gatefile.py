@@ -8,7 +8,7 @@ import pytest
 
 from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
 from edgemnist.exports.directory import Exports
-from edgemnist.formats import artifact_names
+from edgemnist.formats import arithmetic_of, artifact_names
 from edgemnist.results.verify import Limit
 from edgemnist.verify.gate import GATES, LimitOverrides
 from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml, held_limits, read_gates
@@ -23,7 +23,7 @@ def written(path: Path, text: str) -> Path:
 def test_the_defaults_as_a_file_are_the_defaults(tmp_path: Path) -> None:
     table = read_gates(written(tmp_path / "gate.toml", gate_toml(GateTable())))
     for name in artifact_names():
-        quantization = name.split("-")[1]
+        quantization = arithmetic_of(*name.split("-"))
         assert table.of(name, quantization) == GATES[quantization]
 
 

@@ -1,0 +1,117 @@
+"""Of a network that was trained for few levels, those levels are in the files, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgemnist.data.dataset import Dataset
+from edgemnist.errors import ModelError
+from edgemnist.export.interface import ExportConfig
+from edgemnist.export.lowbit import few_levels, largest_weight, with_trained_levels
+from edgemnist.export.model import read_source
+from edgemnist.export.run import export_model
+from edgemnist.export.tflite import TFLiteExporter
+from edgemnist.exports.directory import Exports
+from edgemnist.learn.present import read_present
+from edgemnist.runtimes.tflite import read_graph
+from edgemnist.train.families import student_of
+from edgemnist.train.network import Network
+from edgemnist.verify.run import verify
+
+
+def saved(spec: str, dataset: Dataset, directory: Path) -> Path:
+    """Return the file of a network with random weights of as few levels as it says, normalized for digits."""
+    student = student_of(Network.parse(spec), len(dataset.labels), seed=3)
+    student.model.set_weights(student.finished(student.weights, dataset.train.images[:500]))
+    student.model.save(directory / "few.keras")
+    return directory / "few.keras"
+
+
+@pytest.mark.parametrize(
+    ("spec", "most"), [("mlp:14:12-8:4bit", 7), ("cnn:28:c4s2-ds2-p6-max:2bit", 1), ("mlp:28:12:2bit", 1)]
+)
+def test_an_int8_file_has_the_integers_that_were_trained_and_the_weights_of_the_model(
+    spec: str, most: int, dataset: Dataset, tmp_path: Path
+) -> None:
+    source = read_source(saved(spec, dataset, tmp_path))
+    data = TFLiteExporter(source, dataset.labels, dataset.train.images[:50]).convert(source.model, "int8")
+    assert largest_weight(data) == most
+    graph = read_graph(data)
+    kernels = [tensor.real() for tensor in graph.tensors if tensor.constant and tensor.dtype == "int8"]
+    trained = [weight for weight in source.model.get_weights() if weight.ndim > 1]
+    assert len(kernels) == len(trained)
+    # TFLite has the outputs first, and Keras last: sorted, they are the same numbers.
+    for kernel in kernels:
+        assert any(
+            kernel.size == one.size and np.allclose(np.sort(kernel.ravel()), np.sort(one.ravel()), rtol=1e-5)
+            for one in trained
+        )
+    # Nothing to change is left.
+    assert with_trained_levels(data) == data
+
+
+def test_weights_of_many_levels_stay_as_the_converter_made_them(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from keras import layers
+
+    path = save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, activation="softmax"))
+    source = read_source(path)
+    exporter = TFLiteExporter(source, dataset.labels, dataset.train.images[:50])
+    data = exporter.convert(source.model, "int8")
+    assert largest_weight(data) == 127
+    assert with_trained_levels(data) == data
+    for quantization, bits in (("int4", 4), ("int2", 2)):
+        config = ExportConfig.of(format="c", quantizations=[quantization], model=path, calibration=50, golden=50)
+        with pytest.raises(
+            ModelError, match=f"c-{quantization}: its weights were not trained for {bits} bits"
+        ) as failure:
+            export_model(config, dataset, tmp_path / "exports")
+        assert f":{bits}bit" in str(failure.value.hint)
+    assert not list((tmp_path / "exports").glob("*.c"))
+
+
+def test_a_c_file_of_few_bits_is_recorded_verified_and_answers_as_the_int8_file(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    path = saved("mlp:28:12:2bit", dataset, tmp_path)
+    exports = tmp_path / "exports"
+    for config in (
+        ExportConfig.of(format="tflite", model=path, calibration=50, golden=200),
+        ExportConfig.of(format="c", quantizations=["int4"], calibration=50, golden=200),
+        # The format alone stands for what the network was trained for.
+        ExportConfig.of(format="c", calibration=50, golden=200),
+    ):
+        export_model(config, dataset, exports)
+    opened = Exports.open(exports)
+    assert [one.name for one in opened.manifest.artifacts] == ["tflite-int8", "c-int4", "c-int2"]
+    assert all(one.calibration is not None for one in opened.manifest.artifacts)
+    images = dataset.test.images[:200]
+    wanted = opened.load("tflite-int8@integer").predict_proba(images)
+    for name in ("c-int4", "c-int2"):
+        np.testing.assert_array_equal(opened.load(name).predict_proba(images), wanted)
+    result = verify(opened, ["c-int2"])
+    (parity,) = result.artifacts
+    assert parity.integer is not None
+    assert (parity.integer.differing, parity.quantization) == (0, "int2")
+    assert parity.gate["max_sum_error"].limit > 1e-3
+    with pytest.raises(ModelError, match="its weights were trained for 4 bits or fewer"):
+        read_present(opened)
+
+
+def test_few_levels_are_found_whatever_their_step_and_no_others() -> None:
+    random = np.random.default_rng(0)
+    levels = random.integers(-7, 8, (5, 200)).astype(np.float64)
+    levels[3] = 0
+    levels[4] = 3 * np.sign(levels[4])
+    steps = np.array([1.0, 0.3, 18.14, 1.0, 2.0])
+    found = few_levels(levels * steps[:, None], 1e-6)
+    assert found is not None
+    np.testing.assert_allclose(found[0] * found[1][:, None], levels * steps[:, None])
+    assert np.abs(found[0]).max(axis=1).tolist() == [7, 7, 7, 0, 1]
+    assert few_levels(random.normal(size=(2, 200)), 1e-3) is None
+    assert few_levels(np.arange(-8.0, 9.0)[None], 1e-3) is None
