@@ -47,6 +47,9 @@ class IntegerCheck(Part, frozen=True, kw_only=True):
     """Of a probability; 1/256 is one step of the int8 softmax."""
     flips: int
     """Images with another label."""
+    rescaling: str | None = None
+    """How the runtime rounds, see `RoundingRule`, if the reference gives its answers, to one step of the softmax, under
+    that rule and not under its own; rounding adds up from layer to layer, above all in convolutions."""
 
 
 class Replay(Part, frozen=True, kw_only=True):

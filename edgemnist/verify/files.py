@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from edgemnist.runtimes.tflite import Graph, read_graph
 from edgemnist.verify.gate import Gate, LimitOverrides
 from edgemnist.verify.gatefile import GateTable
 from edgemnist.verify.parity import Answers, ask
+from edgemnist.verify.rounding import explaining_rescaling
 from edgemnist.verify.run import assess
 from edgemnist.verify.statistics import load_statistics
 from edgemnist.verify.vote import INTEGER, integer_answers
@@ -187,4 +189,5 @@ def _verify_file(pack: GoldenPack, model: Model, quantization: str, gate: Gate, 
         gate=gate,
         mistakes=mistakes,
         integer=integer,
+        explain=partial(explaining_rescaling, model, golden=pack, reporter=reporter),
     )

@@ -19,6 +19,8 @@ from edgemnist.verify.vote import INTEGER, tflite_of
 
 RULES = tuple(Rounding(rescaling, softmax) for rescaling in RESCALINGS for softmax in SOFTMAXES)
 """The reference's own first."""
+STEP = 1 / 256
+"""Of the int8 softmax, which kernels compute in float32, too."""
 
 
 def find_rounding(
@@ -39,6 +41,18 @@ def find_rounding(
         reporter.notice(f"{error.message}, so --rounding says nothing about it.")
         return None
     return ModelRounding(name=model.name, rules=sorted(rules, key=lambda rule: rule.differing))
+
+
+def explaining_rescaling(
+    model: Model, answers: Probabilities, golden: Golden, reporter: Reporter = SILENT
+) -> str | None:
+    """Return how a runtime rounds, see `RoundingRule`, if the reference gives its answers, float32 [N, C], like that.
+
+    They may be a step of the softmax apart. None if no rule explains them.
+    """
+    found = find_rounding(model, answers, golden, reporter)
+    best = None if found is None else min(found.rules, key=lambda rule: rule.max_abs_diff)
+    return best.rescaling if best is not None and best.max_abs_diff <= STEP else None
 
 
 def _load(path: Path, model: Model, rule: Rounding) -> IntegerClassifier:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,11 +23,11 @@ from edgemnist.results.verify import ArtifactLayers, ArtifactParity, ModelRoundi
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.storage import write_file
-from edgemnist.verify.gate import Gate, LimitOverrides, missed
+from edgemnist.verify.gate import Gate, LimitOverrides, missed, misses_integers
 from edgemnist.verify.gatefile import GateTable, held_limits, own_gates
 from edgemnist.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.verify.parity import Answers, ask, compare, list_flips, no_answers
-from edgemnist.verify.rounding import find_rounding
+from edgemnist.verify.rounding import explaining_rescaling, find_rounding
 from edgemnist.verify.sheet import flips_png
 from edgemnist.verify.statistics import expected_calibration_error, load_statistics, mcnemar_p, wilson_interval
 from edgemnist.verify.vote import INTEGER, Ballot, check_integer, count_votes, integer_answers, missed_replay, replay
@@ -144,6 +145,7 @@ def _verify_one(
         gate=gate,
         mistakes=mismatches(exports, model.record, classifier, golden),
         integer=integer,
+        explain=partial(explaining_rescaling, model, golden=golden, reporter=reporter),
         exported=exports.reference_answers(model),
         output_scale=model.record.output.scale,
     )
@@ -242,6 +244,7 @@ def assess(
     gate: Gate,
     mistakes: list[str] | None = None,
     integer: Probabilities | None = None,
+    explain: Callable[[Probabilities], str | None] | None = None,
     exported: Probabilities | None = None,
     output_scale: float | None = None,
 ) -> ArtifactParity:
@@ -249,7 +252,8 @@ def assess(
 
     What cannot be compared misses no further gate: the mistake says it all.
 
-    `mistakes` are reasons to fail that were found before, `integer` what the integer reference answers, float32 [N, C].
+    `mistakes` are reasons to fail that were found before, `integer` what the integer reference answers, float32 [N, C],
+    and `explain` finds the rounding rule under which it gives the artifact's answers, if it does not under its own.
     `exported` is what the artifact answered on the exporting machine, float32 [N, C], where that is known, and
     `output_scale` the step of a quantized output.
     """
@@ -257,11 +261,17 @@ def assess(
     answers = answers or no_answers(*golden.probabilities.shape)
     parity = compare(golden.probabilities, golden.labels, answers.single, answers.batched)
     check = None if integer is None else check_integer(answers.single, integer)
+    if check is not None and misses_integers(gate, check) and explain is not None:
+        check = msgspec.structs.replace(check, rescaling=explain(answers.single))
     reasons = [*(mistakes or []), *(missed(gate, parity, check) if comparable else [])]
     replayed = None
     if exported is not None and exported.shape == answers.single.shape:
         replayed = replay(answers.single, exported, quantization=quantization, output_scale=output_scale)
-        reasons += missed_replay(gate, replayed)
+        differing = missed_replay(gate, replayed)
+        specified = runtime == INTEGER or (check is not None and not misses_integers(gate, check))
+        # Both answers are what the specification gives, each under a rounding rule: the other machine rounds otherwise.
+        if not (differing and specified and explain is not None and explain(exported) is not None):
+            reasons += differing
     if integer is not None and check is not None and check.differing and RUNTIMES[runtime].exact:
         reasons.append(
             f"{check.differing:,} of {integer.size:,} probabilities differ from the integer reference, "

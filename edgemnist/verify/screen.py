@@ -178,6 +178,8 @@ def _voters(result: VerifyResult) -> Iterator[Text]:
         if parity.integer.differing:
             differ = count(parity.integer.differing, "probability differs", "probabilities differ")
             steps = f"{differ} by up to {parity.integer.max_abs_diff:.2g}"
+            if (rule := parity.integer.rescaling) is not None:
+                steps += f": it {_RESCALINGS[rule]} and so does the reference, if it rounds like that"
         else:
             steps = "no probability differs"
         yield Text(f"{parity.runtime} against the integer reference on {parity.name}: {steps}.", style="dim")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
@@ -171,6 +172,7 @@ def test_the_integer_reference_is_a_limit_of_int8_alone() -> None:
         "the runtime is off the integer reference by 0.25 on the same file, 0.0039 allowed"
     ]
     assert missed(GATES["float32"], PERFECT, check(0.25)) == []
+    assert missed(GATES["int8"], PERFECT, msgspec.structs.replace(check(0.25), rescaling="float")) == []
 
 
 def test_a_value_and_its_limit_are_given_as_many_digits_as_tell_them_apart() -> None:
