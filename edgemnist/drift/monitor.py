@@ -35,6 +35,7 @@ WAITING: Final = 1024
 """Images that may wait to be counted: more at once are not."""
 BATCH: Final = 64
 """Images that are counted at once."""
+DELAY_S: Final = 0.05
 SAVE_S: Final = 30.0
 """Between two writings of the file: a card wears out."""
 STOP_S: Final = 10.0
@@ -226,6 +227,9 @@ class Monitor:
         some: list[_Seen] = []
         try:
             one = self._waiting.get(timeout=SAVE_S)
+            if one is not None and not self._patient:
+                # The interpreter is busy with the answers to these very images.
+                time.sleep(DELAY_S)
             while one is not None and len(some) < BATCH - 1:
                 some.append(one)
                 one = self._waiting.get_nowait()

@@ -11,12 +11,13 @@ from rich.text import Text
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.console.tables import closing, fault_line, table
 from edgemnist.formatting import percent
+from edgemnist.health.cells import ACCURACY, QUANTITIES, accuracies, quantities
 from edgemnist.images.sheet import terminal_rows
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgemnist.results.health import EstimatedAccuracy, HealthReport, LabelledAccuracy, Quantity
+    from edgemnist.results.health import HealthReport
 
 LOUD: Final = 5.0
 """Power of ten of evidence at which the alarm is given."""
@@ -43,33 +44,18 @@ def health_page(result: HealthReport) -> RenderableType:
 
 
 def _accuracies(result: HealthReport) -> RenderableType:
-    page = table("accuracy", "images", "", "95 %", prose=["accuracy"])
-    rows: list[tuple[str, EstimatedAccuracy | LabelledAccuracy | None]] = [
-        ("golden pack, with labels", result.golden),
-        ("first week, estimated", result.first),
-        ("lately, estimated", result.lately),
-        ("even draw, with labels", result.labelled),
-    ]
-    for name, one in rows:
-        if one is not None:
-            low_high = "" if one.interval is None else f"{one.interval.low * 100:.1f}–{one.interval.high * 100:.1f}"
-            page.add_row(name, f"{one.images:,}", percent(one.accuracy), low_high)
+    page = table(*ACCURACY, prose=["accuracy"])
+    for row in accuracies(result):
+        page.add_row(*row)
     return page
 
 
 def _quantities(result: HealthReport) -> RenderableType:
-    page = table("", "golden pack", "first week", "lately", "evidence")
-    for one in result.quantities:
-        evidence = "" if one.evidence is None else f"10^{one.evidence:.0f}"
-        marked = f"[bold red]{evidence}[/]" if one.evidence is not None and one.evidence >= LOUD else evidence
-        page.add_row(one.name, *(_value(one, value) for value in (one.golden, one.first, one.lately)), marked)
+    page = table(*QUANTITIES)
+    for one, (*cells, evidence) in zip(result.quantities, quantities(result), strict=True):
+        loud = one.evidence is not None and one.evidence >= LOUD
+        page.add_row(*cells, f"[bold red]{evidence}[/]" if loud else evidence)
     return page
-
-
-def _value(one: Quantity, value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.2f} {one.unit}" if one.unit else percent(value, 1)
 
 
 def _boards(result: HealthReport) -> RenderableType:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ app = command_app()
 
 @app.command(epilog="Example: edgemnist learn --samples samples --out learned")
 def learn(
+    context: typer.Context,
     *,
     samples: Annotated[
         Path, typer.Option("--samples", metavar="DIR", help="Directory of samples, labelled with `edgemnist review`.")
@@ -25,6 +28,12 @@ def learn(
         str | None,
         typer.Option("--forget", metavar="WRITER", help="Delete this writer's labels and corrections first, for good."),
     ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option("--on", metavar="HOST", help="Learn from the samples of a board; repeatable."),
+    ] = None,
+    root: options.Root = None,
+    ssh_config: options.SshConfig = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
     data: options.Data = None,
     offline: options.Offline = False,
@@ -35,7 +44,8 @@ def learn(
 
     It is compared with the present model on samples that it has not learnt from, and on the golden pack. If it is not
     better there, or worse here, the exit code is 1 and nothing is written. Without --data, what is replayed are the
-    images of the training, if their directory is still there.
+    images of the training, if their directory is still there. With --on, the samples of one or more boards are fetched,
+    and DIR is where they are on each.
     """
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
@@ -51,7 +61,14 @@ def learn(
     check_range("--seed", seed, least=0, most=2**32 - 1)
     reporter = TerminalReporter()
     opened = Exports.open(exports, reporter, fall_back=True)
-    with SampleStore.open(samples) as store:
+    with ExitStack() as stack:
+        if on:
+            options.refuse_with_on(context, "forget")
+            place = Path(stack.enter_context(TemporaryDirectory(prefix="edgemnist-")))
+            from edgemnist.learn.fetch import fetch
+
+            fetch(on, samples, place, root=root, ssh_config=ssh_config)
+        store = stack.enter_context(SampleStore.open(place if on else samples))
         dataset = find_dataset(data or source_of_training(opened.directory), download=not offline, reporter=reporter)
         with quiet_libraries():
             result = run(opened, store, dataset, LearnConfig(out=out, forget=forget, seed=seed), reporter)

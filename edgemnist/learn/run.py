@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgemnist.agent.durable import sync_directory, sync_tree
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError
@@ -35,7 +37,7 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.samples import Contradiction, LearnResult, Paired
 from edgemnist.samples.sample import NOT_A_DIGIT, Sample
-from edgemnist.storage import commit_files
+from edgemnist.storage import ABANDONED_AFTER_S, commit_files
 
 if TYPE_CHECKING:
     from edgemnist.exports.directory import Exports
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from edgemnist.train.model import Weights
 
 LEARN_FILE: Final = "learn.json"
+TEMPORARY_PREFIX: Final = ".tmp-learn-"
 LEAST_SAMPLES: Final = 20
 """With fewer, a fold has not one sample of each second class, and nothing can be told."""
 SIGNIFICANT: Final = 0.05
@@ -133,38 +136,38 @@ def learn(
     before = golden.probabilities.argmax(axis=1)
     on_golden = paired(before, logits_of(weights, golden.images).argmax(axis=1), golden.labels)
     reasons = gate(held_out, on_golden)
-    int8_loss = None
-    if not reasons:
-        # Evaluated on the same images as the present model, whatever there is to replay.
-        evaluated = replace(dataset, train=train, test=Split(golden.images, golden.labels))
-        learned = _Learned(weights, present.hidden, evaluated, lesson.split.images)
-        int8_loss = _write(exports, config.out, learned, reporter)
-    result = LearnResult(
-        passed=not reasons,
-        reasons=reasons,
-        exports=str(exports.directory),
-        out=None if reasons else str(config.out),
-        labels=list(present.labels),
-        per_class={
-            name: int(count)
-            for name, count in zip(
-                present.labels, np.bincount(lesson.split.labels, minlength=len(present.labels)), strict=True
-            )
-        },
-        per_writer=dict(Counter(label.writer for one in lesson.samples for label in one.labels)),
-        not_a_digit=lesson.not_a_digit,
-        disputed=lesson.disputed,
-        forgotten=forgotten,
-        held_out=held_out,
-        golden=on_golden,
-        int8_loss=int8_loss,
-        share=tuned.share,
-        contradictions=_contradictions(present, lesson, train),
-        seconds=time.perf_counter() - started,
-    )
-    if result.out is not None:
-        commit_files(config.out, {LEARN_FILE: result.to_json().encode() + b"\n"})
-    return result
+
+    def finished(int8_loss: float | None) -> LearnResult:
+        return LearnResult(
+            passed=not reasons,
+            reasons=reasons,
+            exports=str(exports.directory),
+            out=None if reasons else str(config.out),
+            labels=list(present.labels),
+            per_class={
+                name: int(count)
+                for name, count in zip(
+                    present.labels, np.bincount(lesson.split.labels, minlength=len(present.labels)), strict=True
+                )
+            },
+            per_writer=dict(Counter(label.writer for one in lesson.samples for label in one.labels)),
+            not_a_digit=lesson.not_a_digit,
+            disputed=lesson.disputed,
+            forgotten=forgotten,
+            held_out=held_out,
+            golden=on_golden,
+            int8_loss=int8_loss,
+            share=tuned.share,
+            contradictions=_contradictions(present, lesson, train),
+            seconds=time.perf_counter() - started,
+        )
+
+    if reasons:
+        return finished(None)
+    # Evaluated on the same images as the present model, whatever there is to replay.
+    evaluated = replace(dataset, train=train, test=Split(golden.images, golden.labels))
+    learned = _Learned(weights, present.hidden, evaluated, lesson.split.images)
+    return _write(exports, config.out, learned, finished, reporter)
 
 
 def select(samples: Sequence[Sample], labels: Sequence[str]) -> Lesson:
@@ -239,16 +242,22 @@ def _contradictions(present: Present, lesson: Lesson, train: Split) -> list[Cont
     return contradictions(lesson.samples, known(lesson.split), probabilities, known(shown), present.labels)
 
 
-def _write(exports: Exports, out: Path, new: _Learned, reporter: Reporter) -> float | None:
-    """Write the new export directory in one piece, and return what int8 loses beyond float, if there is int8."""
+def _write(
+    exports: Exports, out: Path, new: _Learned, finished: Callable[[float | None], LearnResult], reporter: Reporter
+) -> LearnResult:
+    """Write the new export directory, with the result in it, in one piece; `finished` makes that of int8's loss."""
     place: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(dir=out.parent, prefix=".tmp-learn-"))
+        _remove_abandoned(out.parent)
+        place = Path(tempfile.mkdtemp(dir=out.parent, prefix=TEMPORARY_PREFIX))
         place.chmod(0o755)
         _write_model(place, new)
-        loss = _export(exports, place, new.dataset, reporter)
+        result = finished(_export(exports, place, new.dataset, reporter))
+        commit_files(place, {LEARN_FILE: result.to_json().encode() + b"\n"})
+        sync_tree(place)
         place.rename(out)
+        sync_directory(out.parent)
     except OSError as error:
         raise StorageError(
             f"{out} cannot be written: {error.strerror or error}", hint="Name another directory with --out DIR."
@@ -256,7 +265,16 @@ def _write(exports: Exports, out: Path, new: _Learned, reporter: Reporter) -> fl
     finally:
         if place is not None:
             shutil.rmtree(place, ignore_errors=True)
-    return loss
+    return result
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Delete what killed commands left."""
+    for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
+        # Somebody else may delete it first.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _write_model(place: Path, new: _Learned) -> None:

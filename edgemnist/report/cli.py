@@ -29,6 +29,12 @@ def report(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Write the summary as Markdown, for a pull request.")
     ] = False,
+    samples: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--samples", metavar="DIR|FILE", help="Add what `edgemnist health` says of these counts; repeatable."
+        ),
+    ] = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -39,7 +45,7 @@ def report(
     from edgemnist.report.page import write_report
 
     check_output("--output", output)
-    result = write_report(Exports.open(exports, TerminalReporter()), output, markdown=markdown)
+    result = write_report(Exports.open(exports, TerminalReporter()), output, markdown=markdown, samples=samples or ())
     show(result, lambda: report_page(result), json=json)
 
 

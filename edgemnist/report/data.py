@@ -16,6 +16,7 @@ from edgemnist.exports.questions import questions
 from edgemnist.formatting import kilobytes, microseconds, percent, ratio
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
+from edgemnist.results.health import HealthReport
 from edgemnist.results.pipeline import RecommendResult
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
@@ -38,6 +39,8 @@ class ReportData:
     """None unless artifacts have been both verified and measured."""
     unfit: Mapping[str, str]
     """Why an artifact cannot be shipped whatever was found out before, by name: damaged, or of an earlier model."""
+    field: HealthReport | None = None
+    """How a model does where it is used; None unless counts were named."""
     questions: Sequence[str] = ()
     """What speaks against relying on the figures, a sentence each."""
 
@@ -103,7 +106,7 @@ class ReportData:
         return [*unshippable, *self.questions]
 
 
-def read_report_data(exports: Exports) -> ReportData:
+def read_report_data(exports: Exports, field: HealthReport | None = None) -> ReportData:
     """Return what is known about an export directory; figures of files that have changed since are left out.
 
     So are those of artifacts that are damaged or were made from another model than the present one, and what was
@@ -125,6 +128,7 @@ def read_report_data(exports: Exports) -> ReportData:
         # What a board is worth is known where it was measured, which need not be where the report is written.
         advice=weigh(verified, benched, benched.host) if verified is not None and benched is not None else None,
         unfit={one.name: one.reason for one in exports.artifacts if one.status != CURRENT},
+        field=field,
         questions=questions(exports),
     )
 

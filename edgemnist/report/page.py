@@ -8,11 +8,14 @@ from typing import Any, Final
 
 from edgemnist.errors import MissingDependencyError
 from edgemnist.exports.directory import Exports
+from edgemnist.health import cells
 from edgemnist.registry import Package
+from edgemnist.report import field
 from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.data import ReportData, read_report_data, rows
 from edgemnist.report.figures import confusion, curves_svg, distributions_svg, layers_svg, pictures, trade_off_svg
 from edgemnist.results.bench import KERAS
+from edgemnist.results.health import HealthReport
 from edgemnist.results.pipeline import ReportResult
 from edgemnist.scenario.table import scenario_table
 from edgemnist.storage import write_file
@@ -63,12 +66,20 @@ def view(facts: ReportData) -> dict[str, Any]:
         "scenarios": [scenario_table(one) for one in facts.scenarios],
         "confusion": confusion(facts.golden) if facts.golden else None,
         "labels": list(facts.manifest.labels),
+        "field": None if facts.field is None else _field(facts.field),
         "galleries": galleries,
         "pictures": pictures(facts.golden.images, shown) if facts.golden else {},
         "quality": _quality(facts),
         "commands": reproduce(facts),
         "missing": facts.missing(),
         "versions": _versions(facts),
+    }
+
+
+def _field(found: HealthReport) -> dict[str, Any]:
+    return {
+        "sentence": field.sentence(found),
+        "tables": [(cells.ACCURACY, cells.accuracies(found)), (cells.QUANTITIES, cells.quantities(found))],
     }
 
 
@@ -114,15 +125,18 @@ def _versions(facts: ReportData) -> dict[str, str]:
     return dict(sorted(versions.items()))
 
 
-def write_report(exports: Exports, output: Path | None = None, *, markdown: bool = False) -> ReportResult:
+def write_report(
+    exports: Exports, output: Path | None = None, *, markdown: bool = False, samples: Sequence[Path] = ()
+) -> ReportResult:
     """Write the report of an export directory, into that directory where no `output` is named.
 
-    The report of the reference, which nothing is written to, goes to the current directory.
+    `samples` are directories of samples, or files of counts, that say how a model does where it is used. The report of
+    the reference, which nothing is written to, goes to the current directory.
 
     Raises ManifestError and ArtifactError where the records are missing or broken, MissingDependencyError where what
     draws the page is not installed, and StorageError where it cannot be written.
     """
-    facts = read_report_data(exports)
+    facts = read_report_data(exports, field.read_field(exports, samples))
     page = markdown_page(facts) if markdown else html_page(facts)
     usual = Path() if exports.is_reference else exports.directory
     path = output or usual / (MARKDOWN_FILE if markdown else HTML_FILE)
@@ -157,6 +171,9 @@ def markdown_page(facts: ReportData) -> str:
         host = facts.benched.host
         named = [f"{name} {host[name]}" for name in ("machine", "cpu", "os", "governor") if host.get(name)]
         parts.append(f"Measured on {', '.join(named)}.")
+    if facts.field is not None:
+        parts += ["### In the field", field.sentence(facts.field)]
+        parts += [table(*one) for one in _field(facts.field)["tables"]]
     hashes = [(f"`{one.file}`", f"`{one.sha256}`") for one in facts.manifest.artifacts]
     parts.append(_folded("Hashes", table(("file", "SHA-256"), hashes)))
     commands = [line if line.startswith(COMMENT) else f"$ {line}" for line in reproduce(facts)]

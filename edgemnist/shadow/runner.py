@@ -1,4 +1,6 @@
-"""Asks the release in the shadow beside the answering, in a thread that yields to everything else.
+"""Asks the release in the shadow beside the answering, a few images at a time, in a thread of its own.
+
+The thread has no niceness: if it had, it would be kept from the processor while it holds the interpreter.
 
 It loads the model of that release, not its code: what a release of another edgemnist does with it, its self-test has
 shown. Nothing that goes wrong here reaches an answer.
@@ -7,7 +9,6 @@ shown. Nothing that goes wrong here reaches an answer.
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
+import numpy as np
 
 from edgemnist.agent.store import Store
 from edgemnist.errors import EdgemnistError
@@ -38,7 +40,8 @@ LOOK_S: Final = 2.0
 SAVE_S: Final = 10.0
 WAITING: Final = 64
 STOP_S: Final = 10.0
-NICENESS: Final = 10
+DELAY_S: Final = 0.05
+"""What comes in meanwhile is answered at once, while the interpreter is idle."""
 
 
 class _Asked(NamedTuple):
@@ -104,30 +107,32 @@ class Shadow:
         self._thread.join(STOP_S)
 
     def _work(self) -> None:
-        # Linux has a niceness for each thread.
-        with contextlib.suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        looked = saved = -LOOK_S
-        saved = time.monotonic()
-        written = self._tally
-        while True:
+        looked, saved, written, going = -LOOK_S, time.monotonic(), self._tally, True
+        while going:
             if time.monotonic() - looked >= LOOK_S:
                 self._look()
                 looked = time.monotonic()
-                written = written if self._tally is not None else None
-            try:
-                one = self._waiting.get(timeout=LOOK_S)
-            except queue.Empty:
-                continue
-            finally:
-                if self._tally is not written and time.monotonic() - saved >= SAVE_S:
-                    self._save()
-                    written, saved = self._tally, time.monotonic()
-            if one is None:
-                break
-            self._compare(one)
-        if self._tally is not written:
-            self._save()
+            asked, going = self._taken()
+            if asked:
+                self._compare(asked)
+            if self._tally is not written and (not going or time.monotonic() - saved >= SAVE_S):
+                self._save()
+                written, saved = self._tally, time.monotonic()
+
+    def _taken(self) -> tuple[list[_Asked], bool]:
+        """Return what waits, once something does or it is time to look, and whether more may come."""
+        asked: list[_Asked] = []
+        try:
+            one = self._waiting.get(timeout=LOOK_S)
+            if one is not None:
+                # The interpreter is busy with the answers to these very requests.
+                time.sleep(DELAY_S)
+            while one is not None:
+                asked.append(one)
+                one = self._waiting.get_nowait()
+        except queue.Empty:
+            return asked, True
+        return asked, False
 
     def _look(self) -> None:
         """Load what is in the shadow now."""
@@ -152,28 +157,28 @@ class Shadow:
             self._failed = name
             self._reporter.notice(f"Release {name} does not answer in the shadow: {error.message}.")
 
-    def _compare(self, one: _Asked) -> None:
+    def _compare(self, asked: list[_Asked]) -> None:
         loaded, tally = self._loaded, self._tally
         if loaded is None or tally is None:
             return
         skipped, self._skipped = self._skipped, 0
         if not self._allowance.has_some():
-            self._tally = msgspec.structs.replace(tally, skipped=tally.skipped + skipped + 1)
+            self._tally = msgspec.structs.replace(tally, skipped=tally.skipped + skipped + len(asked))
             return
         started = time.thread_time()
-        (row,) = loaded.classifier.predict_proba(one.image[None])
+        rows = loaded.classifier.predict_proba(np.stack([one.image for one in asked]))
+        answers = [loaded.classifier.labels[int(row)] for row in rows.argmax(axis=1)]
+        differing = [one for one, answer in zip(asked, answers, strict=True) if answer != one.answer]
         took = time.thread_time() - started
         self._allowance.take(took)
-        answer = loaded.classifier.labels[int(row.argmax())]
-        differs = answer != one.answer
         self._tally = msgspec.structs.replace(
             tally,
-            compared=tally.compared + 1,
-            differing=tally.differing + differs,
+            compared=tally.compared + len(asked),
+            differing=tally.differing + len(differing),
             skipped=tally.skipped + skipped,
             cpu_s=tally.cpu_s + took,
         )
-        if differs:
+        for one in differing:
             self._collector.offer(
                 one.image, source=one.source, answer=one.answer, confidence=one.confidence, reason=DISAGREEMENT
             )

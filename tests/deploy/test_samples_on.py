@@ -10,6 +10,7 @@ import pytest
 from edgemnist.deploy.remote import samples_on
 from edgemnist.drift.counts import FILE
 from edgemnist.errors import DeployError
+from edgemnist.learn.fetch import fetch
 from edgemnist.review.board import copy_of, review_on
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist
@@ -75,3 +76,14 @@ def test_the_health_of_boards_is_one_report(board: LoopbackBoard, samples: Path,
     done = run_edgemnist("health", "--on", "board", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert "has no counts of answers" in " ".join(done.stderr.split())
+
+
+def test_samples_of_a_board_are_learnt_from_here(board: LoopbackBoard, samples: Path, tmp_path: Path) -> None:
+    place = tmp_path / "fetched"
+    fetch(["board"], samples, place, root=str(board.root), ssh_config=board.ssh_config)
+    with SampleStore.open(place) as store:
+        assert len(store.samples()) == 5
+    words = ("--root", str(board.root), "--ssh-config", str(board.ssh_config), "--samples", str(samples))
+    done = run_edgemnist("learn", "--on", "board", *words, "--forget", "eve", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--on cannot be used with --forget" in " ".join(done.stderr.split())

@@ -62,6 +62,7 @@ def test_a_file_of_a_newer_version_or_edited_by_hand_is_told(edit: dict[str, Any
         {"doubtful": 10_000},
         {"confidence": 700.0},
         {"ink": [[600]]},
+        {"ink": [[0] * 24] * 6},
         {"classes": [1]},
     ],
 )

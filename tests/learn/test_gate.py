@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +14,11 @@ import pytest
 
 from edgemnist.errors import ModelError, UsageError
 from edgemnist.exports.directory import Exports
+from edgemnist.learn import run
 from edgemnist.learn.evidence import Known, contradictions, folds_of, paired
 from edgemnist.learn.present import read_present
 from edgemnist.learn.run import gate, select
+from edgemnist.progress import SILENT
 from edgemnist.results.samples import Paired
 from edgemnist.samples.sample import NOT_A_DIGIT, Label, Sample, now
 from tests.conftest import OLD_EXPORTS, run_edgemnist
@@ -171,3 +176,47 @@ def test_wrong_usage_is_one_sentence(words: list[str], sentence: str, tmp_path: 
     done = run_edgemnist("learn", *words, cwd=tmp_path, env={"EDGEMNIST_OFFLINE": "1"})
     assert done.returncode == 2
     assert sentence in " ".join(done.stderr.split())
+
+
+def test_the_new_directory_appears_whole_with_its_result_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, left = tmp_path / "new", tmp_path / ".tmp-learn-killed"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    monkeypatch.setattr(run, "_write_model", lambda place, _: (place / "model.keras").write_text("model"))
+    monkeypatch.setattr(run, "_export", lambda *_: 0.25)
+    wanted: Any = "not looked at"
+    result: Any = LearntNothing()
+
+    def fails(*_: object) -> None:
+        assert not out.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fails)
+        with pytest.raises(KeyboardInterrupt):
+            run._write(wanted, out, nothing_learnt(), lambda _: result, SILENT)
+    assert list(tmp_path.iterdir()) == []
+
+    def finished(loss: float | None) -> Any:
+        assert loss == 0.25
+        assert not out.exists()
+        return result
+
+    run._write(wanted, out, nothing_learnt(), finished, SILENT)
+    assert {path.name for path in out.iterdir()} == {"model.keras", "learn.json"}
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+class LearntNothing:
+    """A result that can be written."""
+
+    def to_json(self) -> str:
+        """Return a document."""
+        return "{}"
+
+
+def nothing_learnt() -> Any:
+    """Return what is to be written, whose data set nobody looks at."""
+    return types.SimpleNamespace(dataset=None)

@@ -124,6 +124,8 @@ def test_a_shadow_comes_and_goes_while_the_service_runs(root: Path) -> None:
         # The release that serves is no shadow of itself.
         store.set_shadow(OLD)
         until(lambda: shadow._loaded is None)
+        time.sleep(0.2)
+        assert shadow._loaded is None
 
 
 def test_a_shadow_that_cannot_answer_costs_one_notice(root: Path) -> None:

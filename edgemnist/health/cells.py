@@ -1,0 +1,52 @@
+"""The tables of a health report, cell by cell: for a terminal, and for the report of an export directory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edgemnist.formatting import percent
+
+if TYPE_CHECKING:
+    from edgemnist.results.health import EstimatedAccuracy, HealthReport, LabelledAccuracy, Quantity
+
+ACCURACY: Final = ("accuracy", "images", "share", "95 %")
+QUANTITIES: Final = ("quantity", "golden pack", "first week", "lately", "evidence")
+
+
+def accuracies(found: HealthReport) -> list[tuple[str, ...]]:
+    """Return the cells below `ACCURACY`."""
+    rows: list[tuple[str, EstimatedAccuracy | LabelledAccuracy | None]] = [
+        ("golden pack, with labels", found.golden),
+        ("first week, estimated", found.first),
+        ("lately, estimated", found.lately),
+        ("even draw, with labels", found.labelled),
+    ]
+    return [
+        (
+            name,
+            f"{one.images:,}",
+            percent(one.accuracy),
+            "" if one.interval is None else f"{one.interval.low * 100:.1f}–{one.interval.high * 100:.1f}",
+        )
+        for name, one in rows
+        if one is not None
+    ]
+
+
+def quantities(found: HealthReport) -> list[tuple[str, ...]]:
+    """Return the cells below `QUANTITIES`."""
+    return [
+        (
+            one.name,
+            *(value_of(one, value) for value in (one.golden, one.first, one.lately)),
+            "" if one.evidence is None else f"10^{one.evidence:.0f}",
+        )
+        for one in found.quantities
+    ]
+
+
+def value_of(one: Quantity, value: float | None) -> str:
+    """Return a share in percent, or a mean with its unit."""
+    if value is None:
+        return ""
+    return f"{value:.2f} {one.unit}" if one.unit else percent(value, 1)
