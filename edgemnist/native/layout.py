@@ -33,8 +33,9 @@ class Layout:
 
     @property
     def room(self) -> int:
-        """Its outputs at one place, in whole blocks."""
-        return self.numbers["block"] * self.numbers["blocks"]
+        """Its outputs at one place, in whole blocks if they are rescaled sums."""
+        summed = self.tables["bias"] is not None
+        return self.numbers["block"] * self.numbers["blocks"] if summed else self.numbers["outputs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +105,6 @@ def _is_convolution(layer: Layer) -> bool:
 
 def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
     outputs = layer.outputs
-    if isinstance(layer, Pool):
-        # Without a sum to rescale there are no blocks.
-        block = outputs
     blocks = -(-outputs // block)
 
     def padded(values: npt.NDArray[Any], fill: int = 0) -> npt.NDArray[Any]:
