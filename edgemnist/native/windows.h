@@ -75,6 +75,21 @@ TARGET static void KERNEL(gather)(const edgemnist_window *window, const KERNEL(r
     }
 }
 
+/* One weight of a depthwise convolution. */
+TARGET static inline int32_t KERNEL(weight)(const edgemnist_layer *layer, size_t index)
+{
+#ifdef EDGEMNIST_PACKED
+    /* Several a byte, the first in the lowest bits, as w + 8 or w + 2. */
+    if (layer->weight_bits != 8U) {
+        const size_t bit = index * layer->weight_bits;
+        const int32_t half = 1 << (layer->weight_bits - 1U);
+        const uint8_t byte = ((const uint8_t *)layer->weights)[bit / 8U];
+        return (byte >> bit % 8U & (2 * half - 1)) - half;
+    }
+#endif
+    return layer->weights[index];
+}
+
 /* Adds up, channel by channel, the products of weights and what the window covers, and rescales the sums; without
  * weights, what it covers. Or it finds the greatest number of each channel, or the mean. */
 TARGET static void KERNEL(each_channel)(const edgemnist_layer *layer, const edgemnist_window *window,
@@ -100,7 +115,7 @@ TARGET static void KERNEL(each_channel)(const edgemnist_layer *layer, const edge
                     }
                 } else if (layer->weights != NULL) {
                     for (size_t o = 0; o < some; ++o) {
-                        sums[o] += (input[o] - zero) * layer->weights[weight + o];
+                        sums[o] += (input[o] - zero) * KERNEL(weight)(layer, weight + o);
                     }
                 } else {
                     for (size_t o = 0; o < some; ++o) {
