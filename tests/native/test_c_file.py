@@ -333,7 +333,7 @@ def test_code_and_memory_on_a_cortex_m4_are_as_small_as_promised(source: Path, t
     """The engine, its tables beside weights and rescaling, and its static memory."""
     sizes = sizes_of(source, "cortex-m4", tmp_path)
     assert total(sizes, ".text") <= 2_048
-    assert total(sizes, ".bss", ".data") <= 3_584
+    assert total(sizes, ".bss", ".data") <= 1_344
 
 
 @pytest.mark.native
