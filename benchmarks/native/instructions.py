@@ -1,10 +1,11 @@
 """Instructions of one image on emulated Cortex-M processors: the C file beside a dense kernel that skips nothing.
 
-    python -m benchmarks.native.instructions exports/reference
+    python -m benchmarks.native.instructions exports/reference [NETWORK.tflite ...]
 
 Needs arm-none-eabi-gcc and qemu-system-arm. Counted are instructions, never time: an emulator has no clock that a
 board would know. The dense kernel is the textbook's, output by output, with weights in rows, compiled with the same
-options; its rescaling is left out, in its favour. Images are the first 100 of the golden pack.
+options; its rescaling is left out, in its favour. Images are the first 100 of the golden pack. Further networks, such
+as convolutional ones, are counted without one beside them, and with what flash and RAM the C file says it takes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.native.amalgamation import Origin, c_source
+from edgemnist.native.amalgamation import Origin, c_source, describe
 from edgemnist.native.classifier import read_network_file
 from edgemnist.native.layers import Dense
 from edgemnist.native.network import Network
@@ -94,11 +95,12 @@ def main() -> None:
     """Count, compare, and write the result beside this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exports", type=Path, help="an export directory with tflite-int8 of two layers")
+    parser.add_argument("networks", type=Path, nargs="*", help="full-int8 TFLite files to count as well")
     options = parser.parse_args()
     network = read_network_file(options.exports / "tflite-int8.tflite")
     manifest = read_manifest(options.exports)
     images = read_golden(options.exports, manifest).images[:IMAGES]
-    origin = Origin(version="", model_sha256="", tflite_sha256="", labels=manifest.labels)
+    origin = Origin(version="", model_sha256="", tflite_sha256="0" * 64, labels=manifest.labels)
     rows = []
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -111,7 +113,32 @@ def main() -> None:
             ours, dense = (count(processor, what, directory) for what in ("edgemnist_classify", "dense_classify"))
             rows.append({"processor": processor, "ours": round(ours), "dense": round(dense), "ratio": ours / dense})
             print(f"{processor}: {ours:,.0f} instructions, dense {dense:,.0f}, ratio {ours / dense:.3f}")
-    RESULTS.write_text(json.dumps({"images": IMAGES, "processors": rows}, indent=2) + "\n")
+        networks = [row for path in options.networks for row in counted(path, origin, directory)]
+    RESULTS.write_text(json.dumps({"images": IMAGES, "processors": rows, "networks": networks}, indent=2) + "\n")
+
+
+def counted(path: Path, origin: Origin, directory: Path) -> list[dict[str, object]]:
+    """Return what a call of a network takes on each processor."""
+    source = c_source(read_network_file(path), origin)
+    (directory / "edgemnist_classify.c").write_text(source)
+    described = describe(source.encode())
+    if described is None:
+        raise ValueError(f"{path} has become no C file of ours")
+    rows: list[dict[str, object]] = []
+    for processor in MACHINES:
+        ours = count(processor, "edgemnist_classify", directory)
+        rows.append(
+            {
+                "network": path.stem,
+                "processor": processor,
+                "instructions": round(ours),
+                "data_bytes": described.data_bytes,
+                "flash_bytes": described.data_bytes + described.engine_bytes,
+                "ram_bytes": described.memory_bytes,
+            }
+        )
+        print(f"{path.stem} on {processor}: {ours:,.0f} instructions")
+    return rows
 
 
 if __name__ == "__main__":

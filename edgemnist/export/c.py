@@ -17,7 +17,7 @@ from edgemnist.exports.manifest import Footprint, TensorSpec, sha256
 from edgemnist.native.amalgamation import Origin, c_source, describe
 from edgemnist.native.build import find_compiler
 from edgemnist.native.network import Network, read_network
-from edgemnist.runtimes.integer import chain
+from edgemnist.runtimes.integer import Rounding, chain, step
 from edgemnist.runtimes.tflite import read_graph
 
 TWIN: Final = "int8"
@@ -46,7 +46,8 @@ class NetworkExporter(TFLiteExporter):
             raise ValueError(found[0])
         self._check_width(tflite, quantization)
         graph = read_graph(tflite)
-        chain(graph)
+        for operator in chain(graph):
+            step(graph, operator, Rounding())
         if model is not self.source.model:
             return tflite
         origin = Origin(

@@ -153,7 +153,8 @@ def c_source(network: Network, origin: Origin) -> str:
     head = f"""\
 /* SPDX-License-Identifier: Apache-2.0
  *
- * {_named(network)} in int8 and the engine that executes it, in one C99 file without dependencies.
+ * {_named(network)} in int8
+ * and the engine that executes it, in one C99 file without dependencies.{_bits(laid_out)}
  * Made by edgemnist {origin.version} from the Keras model with the SHA-256
  *   {origin.model_sha256}
  * It answers every bit of the TFLite file with the SHA-256
@@ -269,8 +270,16 @@ def _named(network: Network) -> str:
     """Return what a network is, in a few words."""
     sizes = "-".join(str(total_outputs(layer)) for layer in network.layers)
     if any(window_of_layer(layer) for layer in network.layers):
-        return f"A network of {IMAGE_SIDE**2}-{sizes} numbers, with windows that slide over the image,"
+        return f"A convolutional network of {IMAGE_SIDE**2}-{sizes} numbers"
     return f"A dense network of {IMAGE_SIDE**2}-{sizes} units"
+
+
+def _bits(laid_out: ModelLayout) -> str:
+    """Return a sentence about weights of less than 8 bits, empty if there are none."""
+    found = [layer.numbers["weight_bits"] for layer in laid_out.layers if layer.tables["weights"] is not None]
+    if min(found, default=8) == 8:  # noqa: PLR2004 - as they are
+        return ""
+    return f"\n * Weights have {', '.join(map(str, found))} bits, layer by layer."
 
 
 def _scratch_bytes(laid_out: ModelLayout) -> int:

@@ -18,9 +18,15 @@
 #define LEVELS_BYTES(inputs_or_outputs) ROUND_UP((size_t)(inputs_or_outputs), ALIGNMENT)
 #define WHOLE_LIST_BYTES(inputs) ROUND_UP((size_t)LIST_BYTES(ROUND_UP((size_t)(inputs), GROUP) / GROUP), ALIGNMENT)
 
+/* Bytes behind a patch that may be written, see KERNEL(copy). */
+#ifdef EDGEMNIST_AMALGAMATION
+#define PATCH_SLACK 0U
+#else
+#define PATCH_SLACK 15U
+#endif
 /* Scratch memory: a list, a patch, how many rows of each image there are, and the arena. */
 #define PATCH_PLACE(model) WHOLE_LIST_BYTES((model)->most_inputs)
-#define ROWS_PLACE(model) (PATCH_PLACE(model) + LEVELS_BYTES((model)->patch_bytes))
+#define ROWS_PLACE(model) (PATCH_PLACE(model) + LEVELS_BYTES((model)->patch_bytes + PATCH_SLACK))
 #define ARENA_PLACE(model) (ROWS_PLACE(model) + LEVELS_BYTES((model)->window_count * sizeof(uint16_t)))
 
 #ifndef EDGEMNIST_AMALGAMATION

@@ -131,23 +131,26 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
     }
 }
 
-/* Eight products of 64 bits, rounded and shifted. */
-INLINE __m512i KERNEL(scale)(__m512i sum, __m512i multiplier, __m512i shift)
+/* Eight products of 64 bits, rounded and shifted; `twice` is a constant where this is inlined. */
+INLINE __m512i KERNEL(scale)(__m512i sum, __m512i multiplier, __m512i shift, int twice)
 {
     const __m512i one = _mm512_set1_epi64(1);
     const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(shift, one));
-    return _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(sum, multiplier), half), shift);
+    __m512i product = _mm512_mul_epi32(sum, multiplier);
+    if (twice) {
+        const __mmask8 far = _mm512_cmpgt_epi64_mask(shift, _mm512_set1_epi64(31));
+        product = _mm512_mask_add_epi64(product, far, product, _mm512_set1_epi64(INT64_C(1) << 30));
+        const __mmask8 negative = _mm512_movepi64_mask(product) & far;
+        product = _mm512_mask_sub_epi64(product, negative, product, _mm512_set1_epi64(INT64_C(1) << 31));
+    }
+    return _mm512_srav_epi64(_mm512_add_epi64(product, half), shift);
 }
 
 #include "requantize.h"
 
-TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
-                                      uint8_t *outputs)
+INLINE void KERNEL(rescale)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
+                            uint8_t *outputs, int twice)
 {
-    if (layer->wide_bias != NULL || layer->rounds_twice != 0U) {
-        edgemnist_requantize(layer, first, count, sums, outputs);
-        return;
-    }
     const __m512i least = _mm512_set1_epi64((int64_t)layer->low - layer->zero_point);
     const __m512i most = _mm512_set1_epi64((int64_t)layer->high - layer->zero_point);
     const __m512i zero_point = _mm512_set1_epi32(layer->zero_point);
@@ -157,14 +160,26 @@ TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first
         const __m512i multiplier = _mm512_loadu_si512(layer->multiplier + first + i);
         const __m512i shift =
             _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(layer->shift + first + i)));
-        __m512i even = KERNEL(scale)(sum, multiplier, _mm512_and_si512(shift, lower_half));
+        __m512i even = KERNEL(scale)(sum, multiplier, _mm512_and_si512(shift, lower_half), twice);
         __m512i odd = KERNEL(scale)(_mm512_srli_epi64(sum, 32), _mm512_srli_epi64(multiplier, 32),
-                                    _mm512_srli_epi64(shift, 32));
+                                    _mm512_srli_epi64(shift, 32), twice);
         even = _mm512_min_epi64(_mm512_max_epi64(even, least), most);
         odd = _mm512_min_epi64(_mm512_max_epi64(odd, least), most);
         const __m512i both = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
         const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_add_epi32(both, zero_point));
         _mm_storeu_si128((__m128i *)(void *)(outputs + first + i), bytes);
+    }
+}
+
+TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
+                                      uint8_t *outputs)
+{
+    if (layer->wide_bias != NULL) {
+        edgemnist_requantize(layer, first, count, sums, outputs);
+    } else if (layer->rounds_twice != 0U) {
+        KERNEL(rescale)(layer, first, count, sums, outputs, 1);
+    } else {
+        KERNEL(rescale)(layer, first, count, sums, outputs, 0);
     }
 }
 

@@ -19,10 +19,10 @@
  * the one before, with a 0 wherever that is 255. */
 #ifdef EDGEMNIST_AMALGAMATION
 typedef uint8_t scalar_step;
-#define STEP_TO(place, step) ((place) += (step))
+#define STEP_TO(place, start, step) ((place) += (step))
 #else
 typedef uint16_t scalar_step;
-#define STEP_TO(place, step) ((place) = (step))
+#define STEP_TO(place, start, step) ((place) = (start) + (step))
 #endif
 #define LIST_BYTES(groups) ((groups) * sizeof(scalar_step))
 
@@ -78,7 +78,7 @@ static void KERNEL(packed_sums)(const edgemnist_layer *layer, size_t block, cons
         const size_t some = count < most ? count : most;
         uint32_t a = 0, b = 0, c = 0, d = 0; /* outputs 0 and 4, 1 and 5, 2 and 6, 3 and 7 */
         for (size_t i = 0; i < some; ++i) {
-            STEP_TO(place, steps[i]);
+            STEP_TO(place, 0U, steps[i]);
             const uint32_t input = inputs[place];
             total += input;
             if (four) {
@@ -117,7 +117,8 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
     const int8_t *const weights = layer->weights + block * layer->inputs * BLOCK;
     const int32_t *const bias = layer->bias + block * BLOCK;
     int32_t total[BLOCK];
-    size_t place = 0;
+    const int8_t *row = weights;
+    const uint8_t *place = inputs;
     (void)blocks;
 #ifdef EDGEMNIST_PACKED
     if (layer->weight_bits != 8U) {
@@ -130,9 +131,9 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
         total[o] = bias[o];
     }
     for (size_t i = 0; i < count; ++i) {
-        STEP_TO(place, steps[i]);
-        const int8_t *const row = weights + place * BLOCK;
-        const scalar_product input = inputs[place];
+        STEP_TO(row, weights, (size_t)steps[i] * BLOCK);
+        STEP_TO(place, inputs, steps[i]);
+        const scalar_product input = *place;
         UNROLLED
         for (size_t o = 0; o < BLOCK; ++o) {
             total[o] += (scalar_product)((scalar_product)row[o] * input);

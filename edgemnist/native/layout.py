@@ -19,8 +19,6 @@ _DEPTHWISE: Final = 1
 _MAXIMUM: Final = 2
 _AVERAGE: Final = 3
 """Kinds of windows, as in `engine.h`."""
-_PACKED_BLOCK: Final = 8
-"""Outputs of a block whose weights are packed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +31,9 @@ class Layout:
 
     @property
     def room(self) -> int:
-        """Its outputs at one place, in whole blocks."""
-        return self.numbers["block"] * self.numbers["blocks"]
+        """Its outputs at one place, in whole blocks if they are rescaled sums."""
+        summed = self.tables["bias"] is not None
+        return self.numbers["block"] * self.numbers["blocks"] if summed else self.numbers["outputs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +69,7 @@ def lay_out(
     ]
     if packed:
         layers = [
-            narrow(laid_out) if isinstance(layer, Dense) else laid_out
+            narrow(laid_out, 1 if isinstance(layer, Depthwise) else block)
             for laid_out, layer in zip(layers, network.layers, strict=True)
         ]
     windows = _windows(network.layers, layers)
@@ -104,9 +103,6 @@ def _is_convolution(layer: Layer) -> bool:
 
 def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
     outputs = layer.outputs
-    if isinstance(layer, Pool):
-        # Without a sum to rescale there are no blocks.
-        block = outputs
     blocks = -(-outputs // block)
 
     def padded(values: npt.NDArray[Any], fill: int = 0) -> npt.NDArray[Any]:
@@ -149,11 +145,12 @@ def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
     )
 
 
-def narrow(layer: Layout) -> Layout:
-    """Return a layer of blocks of 8 outputs with its weights in the fewest bits of 8, 4 and 2 that hold all of them.
+def narrow(layer: Layout, block: int) -> Layout:
+    """Return a layer with its weights in the fewest bits of 8, 4 and 2 that hold all of them.
 
-    Of 4 bits, the weights of an input for a block are a uint32 of w + 8, the first output in the lowest bits; of 2 bits
-    a uint16 of w + 2.
+    The weights of an input for a block of 8 outputs become one number, a uint32 of w + 8 or a uint16 of w + 2, the
+    first output in the lowest bits. With a `block` of 1, as depthwise convolutions have it, weights are packed into
+    bytes in the order in which they are.
     """
     weights = layer.tables["weights"]
     if weights is None or not weights.size:
@@ -162,10 +159,12 @@ def narrow(layer: Layout) -> Layout:
     bits = next((bits for bits in (2, 4) if -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1)), 8)
     if bits == 8:  # noqa: PLR2004 - as they are
         return layer
-    blocks = weights.reshape(-1, _PACKED_BLOCK).astype(np.uint32) + np.uint32(2 ** (bits - 1))
-    places = np.arange(_PACKED_BLOCK, dtype=np.uint32) * np.uint32(bits)
-    words = np.bitwise_or.reduce((blocks & np.uint32(2**bits - 1)) << places, axis=1)
-    dtype = np.uint32 if bits == 4 else np.uint16  # noqa: PLR2004 - 8 weights in either
+    together = block if block > 1 else 8 // bits
+    padded = np.zeros(-(-weights.size // together) * together, dtype=np.uint32)
+    padded[: weights.size] = weights.astype(np.int32) + 2 ** (bits - 1)
+    places = np.arange(together, dtype=np.uint32) * np.uint32(bits)
+    words = np.bitwise_or.reduce(padded.reshape(-1, together) << places, axis=1)
+    dtype = {8: np.uint8, 16: np.uint16, 32: np.uint32}[bits * together]
     return Layout({**layer.tables, "weights": words.astype(dtype)}, {**layer.numbers, "weight_bits": bits})
 
 

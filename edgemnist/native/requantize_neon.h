@@ -4,33 +4,47 @@
 #include "engine.h"
 #include "requantize.h"
 
+/* Two products, with what the first of two roundings adds wherever `far` is all ones. */
+TARGET static inline int64x2_t KERNEL(first_rounding)(int64x2_t product, int64x2_t far)
+{
+    product = vaddq_s64(product, vandq_s64(far, vdupq_n_s64(INT64_C(1) << 30)));
+    const int64x2_t negative = vandq_s64(far, vshrq_n_s64(product, 63));
+    return vsubq_s64(product, vandq_s64(negative, vdupq_n_s64(INT64_C(1) << 31)));
+}
+
 /* Four sums, rescaled. vrshlq shifts to the left; by a negative number to the right, with halves rounded up. */
-TARGET static inline int32x4_t KERNEL(scale)(const int32_t *sums, const int32_t *multiplier, int32x4_t left)
+TARGET static inline int32x4_t KERNEL(scale)(const int32_t *sums, const int32_t *multiplier, int32x4_t left, int twice)
 {
     const int32x4_t sum = vld1q_s32(sums);
     const int32x4_t by = vld1q_s32(multiplier);
-    const int64x2_t low = vmull_s32(vget_low_s32(sum), vget_low_s32(by));
-    const int64x2_t high = vmull_s32(vget_high_s32(sum), vget_high_s32(by));
+    int64x2_t low = vmull_s32(vget_low_s32(sum), vget_low_s32(by));
+    int64x2_t high = vmull_s32(vget_high_s32(sum), vget_high_s32(by));
     const int64x2_t low_shift = vmovl_s32(vget_low_s32(left));
     const int64x2_t high_shift = vmovl_s32(vget_high_s32(left));
+    if (twice) {
+        const int32x4_t far = vreinterpretq_s32_u32(vcltq_s32(left, vdupq_n_s32(-31)));
+        low = KERNEL(first_rounding)(low, vmovl_s32(vget_low_s32(far)));
+        high = KERNEL(first_rounding)(high, vmovl_s32(vget_high_s32(far)));
+    }
     return vcombine_s32(vqmovn_s64(vrshlq_s64(low, low_shift)), vqmovn_s64(vrshlq_s64(high, high_shift)));
 }
 
 TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                                uint8_t *outputs)
 {
-    if (layer->wide_bias != NULL || layer->rounds_twice != 0U) {
+    if (layer->wide_bias != NULL) {
         edgemnist_requantize(layer, first, count, sums, outputs);
         return;
     }
     const int32x4_t zero_point = vdupq_n_s32(layer->zero_point);
     const uint8x8_t low = vdup_n_u8(layer->low);
     const uint8x8_t high = vdup_n_u8(layer->high);
+    const int twice = layer->rounds_twice != 0U;
     for (size_t i = 0; i < count; i += 8U) {
         const int16x8_t left = vnegq_s16(vreinterpretq_s16_u16(vmovl_u8(vld1_u8(layer->shift + first + i))));
         const int32_t *const multiplier = layer->multiplier + first + i;
-        const int32x4_t one = KERNEL(scale)(sums + i, multiplier, vmovl_s16(vget_low_s16(left)));
-        const int32x4_t other = KERNEL(scale)(sums + i + 4, multiplier + 4, vmovl_s16(vget_high_s16(left)));
+        const int32x4_t one = KERNEL(scale)(sums + i, multiplier, vmovl_s16(vget_low_s16(left)), twice);
+        const int32x4_t other = KERNEL(scale)(sums + i + 4, multiplier + 4, vmovl_s16(vget_high_s16(left)), twice);
         /* Saturating all the way to 0..255, which cuts off nothing that the range below would keep. */
         const int16x8_t words = vcombine_s16(vqmovn_s32(vqaddq_s32(one, zero_point)),
                                              vqmovn_s32(vqaddq_s32(other, zero_point)));

@@ -1,7 +1,8 @@
 /* Convolutions and pooling around one kernel's arithmetic: included by forward.h.
  *
  * A convolution is a dense layer at each place of its window: what the window covers becomes a patch, and the kernel
- * adds it up as it does any vector. Depthwise ones and pooling have few products, and are portable C.
+ * adds it up as it does any vector. Depthwise ones and pooling have few products, and are portable C with loops over
+ * channels, for compilers to make vectors of.
  *
  * Rows are computed when the next layer needs them, and kept only as long as it does: a few rows of each image are in
  * memory, never whole images but the last.
@@ -31,88 +32,113 @@ static KERNEL(span) KERNEL(covered)(size_t place, size_t stride, size_t before, 
     return (KERNEL(span)){begin, kernel - begin < left ? kernel : begin + left, at};
 }
 
+/* Copies what a window covers of one row. */
+TARGET static inline void KERNEL(copy)(const uint8_t *from, uint8_t *to, size_t count, size_t readable)
+{
+#ifndef EDGEMNIST_AMALGAMATION
+    /* A few bytes more, wherever there are some: loops of a few bytes take longer than all else. The next row, or what
+     * follows a patch, is written later. */
+    if (count + 15U <= readable) {
+        for (size_t i = 0; i < count; i += 16U) {
+            __builtin_memcpy(to + i, from + i, 16U);
+        }
+        return;
+    }
+#endif /* EDGEMNIST_AMALGAMATION */
+    (void)readable;
+    for (size_t i = 0; i < count; ++i) {
+        to[i] = from[i];
+    }
+}
+
 /* Copies what a window covers, [row][column][channel]. */
 TARGET static void KERNEL(gather)(const edgemnist_window *window, const KERNEL(rows) * image, KERNEL(span) down,
                                   KERNEL(span) across, uint8_t *patch)
 {
     const size_t channels = window->channels;
-    const size_t before = across.begin * channels;
+    const size_t row_bytes = window->kernel_width * channels;
     const size_t covered = (across.end - across.begin) * channels;
-    const size_t after = (window->kernel_width - across.end) * channels;
+    const size_t image_bytes = image->kept * image->row_bytes;
+    const int whole = covered == row_bytes && down.end - down.begin == window->kernel_height;
     size_t slot = down.at % image->kept;
-    for (size_t y = 0; y < window->kernel_height; ++y) {
-        if (y < down.begin || y >= down.end) {
-            for (size_t i = 0; i < window->kernel_width * channels; ++i) {
-                *patch++ = window->zero;
-            }
-            continue;
+    if (!whole) {
+        for (size_t i = 0; i < window->kernel_height * row_bytes; ++i) {
+            patch[i] = window->zero;
         }
-        const uint8_t *const row = image->first + slot * image->row_bytes + across.at * channels;
-        for (size_t i = 0; i < before; ++i) {
-            *patch++ = window->zero;
-        }
-        for (size_t i = 0; i < covered; ++i) {
-            *patch++ = row[i];
-        }
-        for (size_t i = 0; i < after; ++i) {
-            *patch++ = window->zero;
-        }
+        patch += down.begin * row_bytes + across.begin * channels;
+    }
+    for (size_t y = down.begin; y < down.end; ++y) {
+        const size_t at = slot * image->row_bytes + across.at * channels;
+        KERNEL(copy)(image->first + at, patch, covered, whole ? image_bytes - at : 0U);
+        patch += row_bytes;
         slot = slot + 1U == image->kept ? 0U : slot + 1U;
     }
 }
 
-/* Adds up, channel by channel, the products of weights and what the window covers; without weights, what it covers. */
-TARGET static void KERNEL(depthwise)(const edgemnist_layer *layer, const edgemnist_window *window,
-                                     const KERNEL(rows) * image, KERNEL(span) down, KERNEL(span) across,
-                                     int32_t *sums, uint8_t *outputs)
+/* One weight of a depthwise convolution. */
+TARGET static inline int32_t KERNEL(weight)(const edgemnist_layer *layer, size_t index)
 {
-    for (size_t block = 0; block < layer->blocks; ++block) {
-        const size_t first = block * layer->block;
+#ifdef EDGEMNIST_PACKED
+    /* Several a byte, the first in the lowest bits, as w + 8 or w + 2. */
+    if (layer->weight_bits != 8U) {
+        const size_t bit = index * layer->weight_bits;
+        const int32_t half = 1 << (layer->weight_bits - 1U);
+        const uint8_t byte = ((const uint8_t *)layer->weights)[bit / 8U];
+        return (byte >> bit % 8U & (2 * half - 1)) - half;
+    }
+#endif
+    return layer->weights[index];
+}
+
+/* Adds up, channel by channel, the products of weights and what the window covers, and rescales the sums; without
+ * weights, what it covers. Or it finds the greatest number of each channel, or the mean. */
+TARGET static void KERNEL(each_channel)(const edgemnist_layer *layer, const edgemnist_window *window,
+                                        const KERNEL(rows) * image, KERNEL(span) down, KERNEL(span) across,
+                                        int32_t *sums, uint8_t *outputs)
+{
+    const int32_t zero = window->zero;
+    const int32_t count = (int32_t)((down.end - down.begin) * (across.end - across.begin));
+    for (size_t first = 0; first < layer->outputs; first += layer->block) {
         const size_t left = layer->outputs - first;
         const size_t some = left < layer->block ? left : layer->block;
         size_t slot = down.at % image->kept;
         for (size_t o = 0; o < layer->block; ++o) {
-            sums[o] = layer->bias[first + o];
+            sums[o] = layer->bias != NULL ? layer->bias[first + o] : 0;
         }
         for (size_t y = down.begin; y < down.end; ++y) {
             const uint8_t *input = image->first + slot * image->row_bytes + across.at * window->channels + first;
             size_t weight = (y * window->kernel_width + across.begin) * layer->outputs + first;
             for (size_t x = across.begin; x < across.end; ++x) {
-                for (size_t o = 0; o < some; ++o) {
-                    sums[o] += (input[o] - window->zero) * (layer->weights != NULL ? layer->weights[weight + o] : 1);
+                if (window->kind == EDGEMNIST_MAXIMUM) {
+                    for (size_t o = 0; o < some; ++o) {
+                        sums[o] = input[o] > sums[o] ? input[o] : sums[o];
+                    }
+                } else if (layer->weights != NULL) {
+                    for (size_t o = 0; o < some; ++o) {
+                        sums[o] += (input[o] - zero) * KERNEL(weight)(layer, weight + o);
+                    }
+                } else {
+                    for (size_t o = 0; o < some; ++o) {
+                        sums[o] += input[o] - zero;
+                    }
                 }
                 input += window->channels;
                 weight += layer->outputs;
             }
             slot = slot + 1U == image->kept ? 0U : slot + 1U;
         }
-        KERNEL(requantize)(layer, first, layer->block, sums, outputs);
-    }
-}
-
-/* The greatest number, or the mean, of each channel. */
-TARGET static void KERNEL(pool)(const edgemnist_layer *layer, const edgemnist_window *window,
-                                const KERNEL(rows) * image, KERNEL(span) down, KERNEL(span) across, uint8_t *outputs)
-{
-    const int32_t count = (int32_t)((down.end - down.begin) * (across.end - across.begin));
-    for (size_t channel = 0; channel < window->channels; ++channel) {
-        size_t slot = down.at % image->kept;
-        int32_t greatest = 0;
-        int32_t sum = 0;
-        for (size_t y = down.begin; y < down.end; ++y) {
-            const uint8_t *input = image->first + slot * image->row_bytes + across.at * window->channels + channel;
-            for (size_t x = across.begin; x < across.end; ++x) {
-                greatest = *input > greatest ? *input : greatest;
-                sum += *input - window->zero;
-                input += window->channels;
+        if (window->kind == EDGEMNIST_DEPTHWISE) {
+            KERNEL(requantize)(layer, first, layer->block, sums, outputs);
+            continue;
+        }
+        for (size_t o = 0; o < some; ++o) {
+            int32_t value = sums[o];
+            if (window->kind == EDGEMNIST_AVERAGE) {
+                /* Halves away from zero, as a division cuts off towards it. */
+                value = zero + (value > 0 ? value + count / 2 : value - count / 2) / count;
             }
-            slot = slot + 1U == image->kept ? 0U : slot + 1U;
+            outputs[first + o] = (uint8_t)(value < layer->low ? layer->low : value > layer->high ? layer->high : value);
         }
-        if (window->kind == EDGEMNIST_AVERAGE) {
-            /* Halves away from zero, as a division cuts off towards it. */
-            greatest = window->zero + (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-        }
-        outputs[channel] = (uint8_t)(greatest < layer->low ? layer->low : greatest > layer->high ? layer->high : greatest);
     }
 }
 
@@ -129,10 +155,8 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
         if (window->kind == EDGEMNIST_CONVOLUTION) {
             KERNEL(gather)(window, image, down, across, patch);
             KERNEL(dense)(layer, patch, list, sums, outputs);
-        } else if (window->kind == EDGEMNIST_DEPTHWISE) {
-            KERNEL(depthwise)(layer, window, image, down, across, sums, outputs);
         } else {
-            KERNEL(pool)(layer, window, image, down, across, outputs);
+            KERNEL(each_channel)(layer, window, image, down, across, sums, outputs);
         }
         KERNEL(finish)(layer, outputs);
         outputs += layer->outputs;

@@ -43,7 +43,7 @@ class Ballot:
 def integer_answers(model: Model, golden: Golden, reporter: Reporter = SILENT) -> Probabilities | None:
     """Return what the integer reference answers to every image, float32 [N, C].
 
-    None for a file of another format, and, with a notice, for one that it cannot compute, such as a convolution.
+    None for a file of another format, and, with a notice, for one that it cannot compute, such as dilated windows.
     """
     path = tflite_of(model)
     if path is None:

@@ -182,12 +182,36 @@ def test_a_layer_without_an_equivalent_is_named(
         export_model(ExportConfig.of(format="tflite", model=path, calibration=10), dataset, tmp_path / "exports")
 
 
-def test_a_convolution_is_refused_by_name(dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_convolution_as_c_answers_every_bit_of_its_twin(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
     from keras import layers
 
     path = save_model(
         layers.Input((28, 28, 1)),
-        layers.Conv2D(2, 3, strides=4, name="eyes"),
+        layers.Conv2D(4, 3, strides=2, activation="relu", padding="same"),
+        layers.MaxPooling2D(),
+        layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    )
+    exports = tmp_path / "exports"
+    for name in ("tflite", "c"):
+        export_model(ExportConfig.of(format=name, model=path, calibration=10, golden=50), dataset, exports)
+    images = dataset.test.images[:50]
+    expected = load(exports / "tflite-int8.tflite", runtime="integer").predict_proba(images)
+    assert len(np.unique(expected)) > 5
+    for answers in (load(exports / "c-int8.c"), load(exports / "tflite-int8.tflite", runtime="native")):
+        np.testing.assert_array_equal(answers.predict_proba(images), expected)
+
+
+def test_a_convolution_with_gaps_is_refused_by_name(
+    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from keras import layers
+
+    path = save_model(
+        layers.Input((28, 28, 1)),
+        layers.Conv2D(2, 3, dilation_rate=5, name="eyes"),
         layers.Flatten(),
         layers.Dense(10, activation="softmax"),
     )
