@@ -528,3 +528,15 @@ def test_what_somebody_else_removes_at_the_same_time_does_not_stop_a_commit(
     monkeypatch.setattr(os, "unlink", gone)
     commit_files(tmp_path, generation("new"))
     assert recorded_word(tmp_path) == "new"
+
+
+def test_two_writers_of_the_same_bytes_use_a_temporary_file_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("edgemnist.agent.durable.write_synced", lambda path, _data: seen.append(path.name))
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            write_file(tmp_path / ".file", b"same")
+    assert len(set(seen)) == 2
+    assert all(name.startswith(f"{TEMPORARY_PREFIX}file-{os.getpid()}-") for name in seen)
