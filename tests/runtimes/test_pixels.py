@@ -78,7 +78,7 @@ RANGES = {"0..1": (0, 1), "-1..1": (-1, 1), "0..255": (0, 255)}
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_floats_go_from_one_end_of_the_named_range_to_the_other(name: str, dtype: type) -> None:
     low, high = RANGES[name]
-    out = np.empty(IMAGE.shape, dtype)
+    out: npt.NDArray[Any] = np.empty(IMAGE.shape, dtype)
     encoder(Numbers(np.dtype(dtype)), name)(IMAGE, out)
     expected = IMAGE.astype(np.float64) / 255 * (high - low) + low
     np.testing.assert_allclose(out, expected, atol=1e-3 if dtype == np.float16 else 1e-6)
@@ -135,7 +135,7 @@ def test_a_tensor_is_8_bit_or_a_float() -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.uint8])
 def test_scores_are_a_new_array_of_float32(dtype: type) -> None:
     numbers = Numbers(np.dtype(dtype), *((0.25, 3) if np.dtype(dtype).itemsize == 1 else ()))
-    scores = np.array([[0, 1, 100]], dtype)
+    scores: npt.NDArray[Any] = np.array([[0, 1, 100]], dtype)
     found = decoder(numbers)(scores.view(numbers.storage))
     assert found.dtype == np.float32
     assert found.tolist() == ([[-0.75, -0.5, 24.25]] if numbers.scale else [[0, 1, 100]])
