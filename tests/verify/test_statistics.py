@@ -65,7 +65,12 @@ def test_each_answer_is_in_the_bin_of_its_confidence_open_below_and_closed_above
         probabilities = np.array([[one, 0.0], [other, 0.0]], np.float32)
         return expected_calibration_error(probabilities, np.array([0, 1]))
 
-    together, apart = (lambda a, b: abs((1 - a) - b) / 2), (lambda a, b: (1 - a + b) / 2)
+    def together(one: float, other: float) -> float:
+        return abs((1 - one) - other) / 2
+
+    def apart(one: float, other: float) -> float:
+        return (1 - one + other) / 2
+
     width = 1 / ECE_BINS
     for number in range(ECE_BINS):
         low, inside, high = number * width + 0.002, (number + 0.5) * width, (number + 1) * width - 0.002
