@@ -307,3 +307,17 @@ def test_a_board_is_made_with_what_is_above_it_and_stays_as_it_is(tmp_path: Path
     store.create()
     assert sorted(path.name for path in store.root.iterdir()) == ["incoming", "releases", "staging", "venvs"]
     assert (store.venvs / "kept").exists()
+
+
+def test_a_release_that_answers_beside_the_one_that_serves_is_another_link(store: Store) -> None:
+    assert store.shadow() is None
+    store.switch(f"3-{IDENTITY}")
+    store.set_shadow(f"1-{IDENTITY}")
+    assert (store.root / "shadow").readlink() == Path(f"releases/1-{IDENTITY}")
+    assert store.shadow() == Release(store.releases_directory / f"1-{IDENTITY}", 1)
+    assert store.current() == Release(store.releases_directory / f"3-{IDENTITY}", 3)
+    # Neither is pruned, whatever its age.
+    assert store.prune(1, store.incoming / "none") == [f"2-{IDENTITY}", f"4-{IDENTITY}"]
+    store.set_shadow(None)
+    assert store.shadow() is None
+    assert store.current() is not None

@@ -347,3 +347,37 @@ def test_the_range_of_the_input_can_be_named() -> None:
     plain = IntegerClassifier.load(DIGITS).quantized(images)
     assert IntegerClassifier.load(DIGITS, input_range="0..1").quantized(images).tolist() == plain.tolist()
     assert IntegerClassifier.load(DIGITS, input_range="-1..1").quantized(images).tolist() != plain.tolist()
+
+
+def graph_of(kind: str, source: Tensor, target: Tensor, *constants: Tensor) -> tuple[Graph, Operator]:
+    operator = Operator(kind=kind, inputs=(0, *range(2, 2 + len(constants))), outputs=(1,), options=None)
+    return Graph(tensors=(source, target, *constants), operators=(operator,), inputs=(0,), outputs=(1,)), operator
+
+
+@pytest.mark.parametrize("softmax", ["integer", "float"])
+def test_each_row_along_the_last_axis_has_its_own_softmax(softmax: str) -> None:
+    values = np.random.default_rng(1).integers(-128, 128, (50, 3, 4))
+    alone, together = (tensor(scale=0.02, shape=shape) for shape in ((1, 4), (1, 3, 4)))
+    target = tensor(scale=1 / 256, zero_point=-128)
+    found = step(*graph_of("SOFTMAX", together, target), Rounding(softmax=softmax))(values)
+    rows = step(*graph_of("SOFTMAX", alone, target), Rounding(softmax=softmax))(values.reshape(-1, 4))
+    assert found.reshape(-1, 4).tolist() == rows.reshape(-1, 4).tolist()
+    assert (np.abs(found.reshape(-1, 4).sum(axis=1) + 4 * 128 - 256) <= 2).all()
+
+
+@pytest.mark.parametrize(("rescaling", "halves"), [("single", -2), ("double", -3), ("float", -2)])
+def test_an_operator_rescales_by_its_own_rule(rescaling: str, halves: int) -> None:
+    """Minus two and a half: up, away from zero, and to even; of a ReLU nothing is left."""
+    source, target = tensor(scale=0.25, shape=(1, 2)), tensor(scale=1.0, shape=(1, 2))
+    values = np.array([[-10, 12]], np.int64)
+    rounding = Rounding(rescaling=rescaling)
+    assert step(*graph_of("QUANTIZE", source, target), rounding)(values).tolist() == [[halves, 3]]
+    assert step(*graph_of("RELU", source, target), rounding)(values).tolist() == [[0, 3]]
+
+
+def test_a_mean_is_rounded_as_convolutions_are() -> None:
+    axes = tensor(name="axes", values=np.array([1, 2], np.int32))
+    source, target = tensor(scale=0.5, shape=(1, 1, 2, 1)), tensor(scale=1.0, shape=(1, 1))
+    for rescaling, half in (("single", -3), ("double", -3), ("float", -2)):
+        run = step(*graph_of("MEAN", source, target, axes), Rounding(rescaling=rescaling))
+        assert run(np.array([[-6, -4], [20, 20]], np.int64).reshape(2, 1, 2, 1)).reshape(-1).tolist() == [half, 10]

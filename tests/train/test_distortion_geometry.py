@@ -115,3 +115,10 @@ def test_the_same_seed_draws_the_same_distortions_in_every_version() -> None:
     strokes = Distortion(stroke=0.5).draw_strokes(3, np.random.default_rng(7))
     assert strokes.dtype == np.float32
     assert strokes.tolist() == pytest.approx([0.12510, 0.39721, 0.27569], abs=1e-4)
+
+
+def test_a_scaled_distortion_has_each_amount_scaled_and_all_else_as_it_was() -> None:
+    whole = Distortion(rotation=1, scale=2, shear=3, shift=4, elastic=5, grid=3, stroke=6, sharp=True, varied=True)
+    assert whole.scaled(0.5) == Distortion(
+        rotation=0.5, scale=1, shear=1.5, shift=2, elastic=2.5, grid=3, stroke=3, sharp=True, varied=True
+    )
