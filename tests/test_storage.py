@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +15,15 @@ import pytest
 
 from edgemnist.errors import ArtifactError, StorageError
 from edgemnist.exports.manifest import GoldenRecord, Manifest, ModelRecord, read_manifest, read_recorded, sha256
-from edgemnist.storage import ABANDONED_AFTER_S, JOURNAL_FILE, TEMPORARY_PREFIX, commit_files, recover, write_file
+from edgemnist.storage import (
+    ABANDONED_AFTER_S,
+    JOURNAL_FILE,
+    TEMPORARY_PREFIX,
+    check_writable,
+    commit_files,
+    recover,
+    write_file,
+)
 
 COMMITTED = ("model.keras", "golden.npz", "manifest.json")
 
@@ -45,71 +53,6 @@ def recorded_word(directory: Path) -> str:
 
 def leftovers(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir() if path.name not in COMMITTED]
-
-
-KILLED_AT_EVERY_STEP = """
-import os, pathlib, sys
-sys.path.insert(0, sys.argv[2])
-from edgemnist.storage import JOURNAL_FILE, commit_files
-from tests.test_storage import generation, recorded_word
-
-root, when = pathlib.Path(sys.argv[1]), sys.argv[3]
-
-def patch(step):
-    passed = 0
-    def deadly(function):
-        def call(*arguments, **options):
-            nonlocal passed
-            passed += 1
-            mine = passed
-            if mine == step and when == "before":
-                os._exit(9)
-            try:
-                return function(*arguments, **options)
-            finally:
-                if mine == step:
-                    os._exit(9)
-        return call
-    for name in ("open", "fsync", "replace", "rename", "unlink", "close"):
-        setattr(os, name, deadly(getattr(os, name)))
-    pathlib.Path.open = deadly(pathlib.Path.open)
-
-for step in range(1, 1000):
-    directory = root / str(step)
-    commit_files(directory, generation("old"))
-    child = os.fork()
-    if child == 0:
-        patch(step)
-        commit_files(directory, generation("new"))
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code == 0:
-        break
-    assert code == 9, code
-    print(recorded_word(directory))
-    assert not (directory / JOURNAL_FILE).exists()
-    # The directory is usable as before.
-    commit_files(directory, generation("next"))
-    assert recorded_word(directory) == "next"
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the processes to kill are forked")
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_commit_killed_at_any_step_leaves_the_old_files_or_the_new_ones(tmp_path: Path, when: str) -> None:
-    """The n-th call that touches the disk is the last one, for every n; every hash is then checked."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path), str(Path(__file__).parents[1]), when],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    outcomes = done.stdout.split()
-    # The turning point lies within the steps, so that neither half of the promise was left untried.
-    assert len(outcomes) >= 20
-    assert set(outcomes) == {"old", "new"}
-    assert outcomes == sorted(outcomes, reverse=True)
 
 
 def test_a_first_commit_that_was_cut_short_is_completed_by_the_next_reader(tmp_path: Path) -> None:
@@ -392,106 +335,208 @@ def test_commands_that_commit_at_once_take_turns(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-# A full and a read-only file system of the test's own: a mount namespace gives them to whoever runs the tests.
-ON_ITS_OWN_FILE_SYSTEM = """
-import os, subprocess, sys, pathlib
-sys.path.insert(0, sys.argv[2])
-from edgemnist.errors import StorageError
-from edgemnist.storage import JOURNAL_FILE, TEMPORARY_PREFIX, check_writable, commit_files, write_file
-from tests.test_storage import generation, leftovers, recorded_word
+def test_a_write_that_fails_leaves_the_old_file_and_says_where_else_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_file(tmp_path / "file", b"old")
 
-directory = pathlib.Path(sys.argv[1])
+    def refused(_source: str, _target: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-def mount(*options):
-    subprocess.run(["mount", *options, str(directory)], check=True)
-
-def refused(what, *arguments):
-    try:
-        what(*arguments)
-    except StorageError as error:
-        return f"{error.message} | {error.hint}"
-    raise AssertionError("the write succeeded")
-
-"""
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(StorageError) as caught:
+        write_file(tmp_path / "file", b"new")
+    assert caught.value.message == f"{tmp_path} cannot be written: Permission denied"
+    assert caught.value.hint == "Choose another place."
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert leftovers(tmp_path) == ["file"]
 
 
-def on_its_own_file_system(directory: Path, scenario: str) -> str:
-    """Run a scenario in a mount namespace; it has `directory`, `mount` and `refused`, and prints what it finds."""
-    directory.mkdir()
-    done = subprocess.run(
-        [
-            *("unshare", "--user", "--map-root-user", "--mount"),
-            *(sys.executable, "-c", ON_ITS_OWN_FILE_SYSTEM + scenario),
-            *(str(directory), str(Path(__file__).parents[1])),
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
+def test_a_commit_that_fails_says_where_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit_files(tmp_path, generation("old"))
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (commit_files, lambda directory, _files: check_writable(directory, 100)):
+        with pytest.raises(StorageError) as caught:
+            write(tmp_path, generation("new"))
+        assert caught.value.message == f"{tmp_path} cannot be written: No space left on device"
+        assert caught.value.hint == "Free some space there. Choose another place with --exports DIR."
+    assert recorded_word(tmp_path) == "old"
+    assert leftovers(tmp_path) == []
+
+
+def test_what_cannot_be_committed_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^'a:b' is not a plain file name$"):
+        commit_files(tmp_path, {"a:b": b""})
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(StorageError) as caught:
+        commit_files(tmp_path, {"taken": b""})
+    assert caught.value.message == f"{tmp_path} cannot be written: taken is a directory"
+    assert caught.value.hint == "Choose another place with --exports DIR."
+
+
+def test_the_room_for_the_work_is_tried_out_and_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: written.append(os.fstat(descriptor).st_size))
+    directory = tmp_path / "not" / "there"
+    for _ in range(2):
+        check_writable(directory, 12_345)
+        assert list(directory.iterdir()) == []
+    assert written == [12_345, 12_345]
+
+
+@pytest.mark.parametrize("interrupted", [1, 2, 3, 4])
+def test_a_first_commit_that_fails_at_any_file_leaves_none(
+    interrupted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fourth is the journal; what an interrupted write itself leaves is removed, too."""
+    calls: list[Path] = []
+
+    def write_synced(path: Path, data: bytes) -> None:
+        calls.append(path)
+        path.write_bytes(data)
+        if len(calls) == interrupted:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgemnist.agent.durable.write_synced", write_synced)
+    with pytest.raises(KeyboardInterrupt):
+        commit_files(tmp_path, generation("new"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_commit_that_fails_at_the_name_of_the_journal_leaves_the_old_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, cleared: bool
+) -> None:
+    commit_files(tmp_path, generation("old"))
+
+    def refused(_source: str, _target: str) -> None:
+        if cleared:
+            # By somebody else, at the same time.
+            next(tmp_path.glob(f"{TEMPORARY_PREFIX}model*")).unlink()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(StorageError, match="Input/output error"):
+        commit_files(tmp_path, generation("new"))
+    assert recorded_word(tmp_path) == "old"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_lost_file_and_a_damaged_journal_are_told_with_what_to_do(tmp_path: Path) -> None:
+    journal = tmp_path / JOURNAL_FILE
+    again = f"and write the files again with: edgemnist export --exports {tmp_path}"
+    # A journal of an older version, without hashes, and one of this.
+    for temporary in (f"{TEMPORARY_PREFIX}a", f"{TEMPORARY_PREFIX}a-1-{'0' * 64}"):
+        journal.write_text(json.dumps({temporary: "model.keras"}))
+        with pytest.raises(StorageError) as caught:
+            recover(tmp_path)
+        assert caught.value.message == (
+            f"{tmp_path} has lost the new model.keras: the machine stopped while a command wrote it"
+        )
+        assert caught.value.hint == f"Delete {journal}, {again}"
+        # The old model has its name, but not the hash of the new one.
+        (tmp_path / "model.keras").write_bytes(b"old")
+    journal.write_text("{")
+    with pytest.raises(StorageError) as caught:
+        recover(tmp_path)
+    assert caught.value.message == f"{journal} is damaged"
+    assert caught.value.hint == f"Delete it, {again}"
+
+
+def test_a_journal_whose_renames_are_all_made_is_removed(tmp_path: Path) -> None:
+    data = b"new"
+    (tmp_path / "model.keras").write_bytes(data)
+    for temporary in (f"{TEMPORARY_PREFIX}a", f"{TEMPORARY_PREFIX}a-1-{sha256(data)}"):
+        (tmp_path / JOURNAL_FILE).write_text(json.dumps({temporary: "model.keras"}))
+        recover(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\0b", "C:"])
+@pytest.mark.parametrize("is_temporary", [False, True])
+def test_a_journal_names_plain_files_only(name: str, tmp_path: Path, *, is_temporary: bool) -> None:
+    journal = {f"{TEMPORARY_PREFIX}{name}/": "a"} if is_temporary else {f"{TEMPORARY_PREFIX}x": name}
+    (tmp_path / JOURNAL_FILE).write_text(json.dumps(journal))
+    with pytest.raises(StorageError, match=r"\.commit\.json is damaged"):
+        recover(tmp_path)
+
+
+def test_a_journal_moves_temporary_files_only(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"model")
+    (tmp_path / JOURNAL_FILE).write_text('{"model.keras": "golden.npz"}')
+    with pytest.raises(StorageError, match="damaged"):
+        recover(tmp_path)
+    assert (tmp_path / "model.keras").read_bytes() == b"model"
+
+
+def test_a_commit_that_cannot_be_completed_is_told_with_who_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{TEMPORARY_PREFIX}a").write_bytes(b"new")
+    (tmp_path / JOURNAL_FILE).write_text(json.dumps({f"{TEMPORARY_PREFIX}a": "a"}))
+
+    def refused(_source: str, _target: str) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(StorageError) as caught:
+        recover(tmp_path)
+    assert caught.value.message == (
+        f"A command was interrupted while it wrote to {tmp_path}, and its work cannot be completed: "
+        "Read-only file system"
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert caught.value.hint == "Run an edgemnist command on that directory as a user who can write there."
 
 
-@pytest.mark.needs("namespaces")
-def test_a_full_disk_leaves_the_old_files(tmp_path: Path) -> None:
-    found = on_its_own_file_system(
-        tmp_path / "full",
-        """
-mount("-t", "tmpfs", "-o", "size=128k", "tmpfs")
-commit_files(directory, generation("old"))
-for size in (40_000, 90_000, 200_000):
-    files = {**generation("new"), "tflite-int8.tflite": b"x" * size, "tflite-int4.tflite": b"y" * 90_000}
-    print(refused(commit_files, directory, files))
-    assert recorded_word(directory) == "old", recorded_word(directory)
-    assert leftovers(directory) == [], leftovers(directory)
-print(refused(write_file, directory / "model.keras", b"x" * 500_000))
-print(refused(check_writable, directory, 500_000))
-check_writable(directory, 50_000)
-assert leftovers(directory) == []
-assert recorded_word(directory) == "old"
-commit_files(directory, generation("new"))
-assert recorded_word(directory) == "new"
-""",
-    )
-    assert found.count("No space left on device | Free some space there.") == 5
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_a_journal_that_cannot_be_removed_matters_only_if_something_was_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_renamed: bool
+) -> None:
+    temporary = f"{TEMPORARY_PREFIX}a-1-{sha256(b'new')}"
+    (tmp_path / ("a" if is_renamed else temporary)).write_bytes(b"new")
+    (tmp_path / JOURNAL_FILE).write_text(json.dumps({temporary: "a"}))
+
+    def refused(_path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", refused)
+    if is_renamed:
+        recover(tmp_path)
+    else:
+        with pytest.raises(StorageError, match="Read-only file system"):
+            recover(tmp_path)
+    assert (tmp_path / "a").read_bytes() == b"new"
 
 
-@pytest.mark.needs("namespaces")
-def test_a_read_only_directory_can_be_read_and_refuses_commits(tmp_path: Path) -> None:
-    found = on_its_own_file_system(
-        tmp_path / "read-only",
-        """
-mount("-t", "tmpfs", "tmpfs")
-commit_files(directory, generation("old"))
-mount("-o", "remount,ro")
-print(refused(commit_files, directory, generation("new")))
-assert recorded_word(directory) == "old"
-""",
-    )
-    assert "read-only cannot be written: Read-only file system | Choose another place with --exports DIR." in found
+def test_what_somebody_else_removes_at_the_same_time_does_not_stop_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandoned = tmp_path / f"{TEMPORARY_PREFIX}a-1-00"
+    abandoned.write_bytes(b"half")
+    os.utime(abandoned, (0, 0))
+    real = os.unlink
+
+    def gone(path: str | Path) -> None:
+        real(path)
+        if Path(path) == abandoned:
+            raise FileNotFoundError
+
+    monkeypatch.setattr(os, "unlink", gone)
+    commit_files(tmp_path, generation("new"))
+    assert recorded_word(tmp_path) == "new"
 
 
-@pytest.mark.needs("namespaces")
-def test_an_interrupted_commit_in_a_read_only_directory_is_an_error_until_it_is_completed(tmp_path: Path) -> None:
-    found = on_its_own_file_system(
-        tmp_path / "read-only",
-        """
-mount("-t", "tmpfs", "tmpfs")
-commit_files(directory, generation("old"))
-for name, data in generation("new").items():
-    (directory / (TEMPORARY_PREFIX + name)).write_bytes(data)
-(directory / JOURNAL_FILE).write_text('{".tmp-model.keras": "model.keras", ".tmp-manifest.json": "manifest.json", '
-                                      '".tmp-golden.npz": "golden.npz"}')
-os.replace(directory / ".tmp-model.keras", directory / "model.keras")
-mount("-o", "remount,ro")
-print(refused(recorded_word, directory))
-mount("-o", "remount,rw")
-assert recorded_word(directory) == "new"
-# Killed between the last rename and the end of the journal: all files are in place, and reading needs no writing.
-(directory / JOURNAL_FILE).write_text('{".tmp-model.keras": "model.keras"}')
-mount("-o", "remount,ro")
-assert recorded_word(directory) == "new"
-""",
-    )
-    assert "was interrupted" in found
-    assert "Read-only file system" in found
+def test_two_writers_of_the_same_bytes_use_a_temporary_file_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("edgemnist.agent.durable.write_synced", lambda path, _data: seen.append(path.name))
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            write_file(tmp_path / ".file", b"same")
+    assert len(set(seen)) == 2
+    assert all(name.startswith(f"{TEMPORARY_PREFIX}file-{os.getpid()}-") for name in seen)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from edgemnist.agent.durable import replace_file, replace_link, sync_tree
+from edgemnist.agent.durable import (
+    TREE_FILE,
+    discard,
+    exclusive,
+    find_change,
+    hash_file,
+    holder,
+    record_tree,
+    replace_file,
+    replace_link,
+    sync_tree,
+)
 from edgemnist.agent.store import Store
+from edgemnist.errors import DeployError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named in /proc")
 
@@ -84,3 +98,132 @@ def test_the_beginning_and_the_end_of_a_switch_are_on_the_disk(store: Store, eve
     store.switch("1-0123456789ab")
     store.switch(None)
     assert events[-2:] == ["unlink current", "sync ."]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory that has been recorded: two files, one of them below, and what is none of the record's business."""
+    made = tmp_path / "venv"
+    (made / "bin").mkdir(parents=True)
+    (made / "bin" / "tool").write_bytes(b"tool")
+    (made / "settings").write_bytes(b"settings")
+    (made / "python").symlink_to("/usr/bin/nowhere")
+    record_tree(made)
+    # Both come later, in every installation.
+    (made / ".complete").touch()
+    (made / "bin" / "__pycache__").mkdir()
+    (made / "bin" / "__pycache__" / "tool.pyc").write_bytes(b"compiled")
+    return made
+
+
+def test_a_tree_that_nobody_touched_has_no_change_and_its_files_are_recorded_by_hash(tree: Path) -> None:
+    recorded = json.loads((tree / TREE_FILE).read_bytes())
+    assert {name: entry[-1] for name, entry in recorded.items()} == {
+        "bin/tool": hashlib.sha256(b"tool").hexdigest(),
+        "settings": hashlib.sha256(b"settings").hexdigest(),
+    }
+    assert list(recorded) == ["settings", "bin/tool"]
+    assert find_change(tree) == ""
+
+
+def test_a_changed_a_missing_and_an_added_file_are_named(tree: Path) -> None:
+    (tree / "bin" / "b").touch()
+    (tree / "bin" / "a").touch()
+    assert find_change(tree) == "bin/a was added"
+    (tree / "settings").write_bytes(b"Settings")
+    assert find_change(tree) == "settings was changed"
+    (tree / "settings").unlink()
+    assert find_change(tree) == "settings is missing"
+
+
+def test_a_file_that_was_replaced_by_its_equal_is_no_change(tree: Path) -> None:
+    """A copy has another inode and another ctime; what counts then are its contents."""
+    replace_file(tree / "settings", b"settings")
+    assert find_change(tree) == ""
+
+
+def test_a_file_whose_stamp_is_the_recorded_one_is_not_read_again(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> str:
+        raise AssertionError(path)
+
+    monkeypatch.setattr("edgemnist.agent.durable.hash_file", read)
+    assert find_change(tree) == ""
+
+
+def test_a_tree_without_a_record_is_trusted_and_one_with_a_damaged_record_is_not(tree: Path) -> None:
+    (tree / TREE_FILE).write_bytes(b'{"settings": 1}')
+    assert find_change(tree).startswith(f"{TREE_FILE} is damaged (")
+    (tree / TREE_FILE).unlink()
+    assert find_change(tree) == ""
+    (tree / TREE_FILE).mkdir()
+    assert find_change(tree) == f"{TREE_FILE} cannot be read (Is a directory)"
+
+
+def test_a_file_larger_than_one_read_has_the_hash_of_all_its_bytes(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 5_000
+    (tmp_path / "file").write_bytes(data)
+    assert hash_file(tmp_path / "file") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_link_replaces_what_an_interrupted_attempt_left(tmp_path: Path) -> None:
+    for target in ("one", "two"):
+        (tmp_path / ".link.new").symlink_to("left")
+        replace_link(tmp_path / "link", target)
+        assert (tmp_path / "link").readlink() == Path(target)
+        assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+def test_what_is_discarded_is_gone_whatever_lies_in_the_bin_already(tmp_path: Path) -> None:
+    bin_ = tmp_path / "not" / "there"
+    (tmp_path / "first").mkdir()
+    discard(tmp_path / "first", bin_)
+    # A grave that cannot be emptied, as of an earlier removal, and a link that leads nowhere.
+    (bin_ / "removed-0").mkdir()
+    (bin_ / "removed-1").symlink_to("nowhere")
+    (tmp_path / "second" / "below").mkdir(parents=True)
+    discard(tmp_path / "second", bin_)
+    assert sorted(path.name for path in bin_.iterdir()) == ["removed-0", "removed-1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["not"]
+
+
+def test_a_discarded_directory_leaves_its_place_even_if_not_all_of_it_can_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graves: list[Path] = []
+    monkeypatch.setattr("shutil.rmtree", lambda path, *, ignore_errors: graves.append(path) if ignore_errors else 1 / 0)
+    (tmp_path / "old").mkdir()
+    discard(tmp_path / "old", tmp_path / "bin")
+    assert graves == [tmp_path / "bin" / "removed-0"]
+    assert not (tmp_path / "old").exists()
+
+
+def test_the_lock_is_held_by_one_and_names_its_holder(tmp_path: Path) -> None:
+    lock, told = tmp_path / "lock", list[str]()
+    assert holder(lock) is None
+    with exclusive(lock, wait_s=0, waiting=told.append):
+        assert holder(lock) == str(os.getpid())
+        with (
+            pytest.raises(DeployError) as caught,
+            exclusive(lock, wait_s=0.25, waiting=told.append),
+        ):
+            pass
+    assert caught.value.message == f"Another deployment is running on this board (process {os.getpid()})"
+    assert caught.value.hint == "Try again when it is done, or wait longer with --wait."
+    assert told == [f"waiting for another deployment (process {os.getpid()})"]
+    assert holder(lock) is None
+    # A shorter process number takes the place of a longer one as a whole.
+    lock.write_text("123456789012")
+    with exclusive(lock, wait_s=0, waiting=told.append):
+        assert lock.read_text() == str(os.getpid())
+    assert len(told) == 1
+
+
+def test_a_lock_whose_holder_could_not_write_its_name_is_held_by_somebody_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with exclusive(tmp_path / "lock", wait_s=0, waiting=print):
+        assert holder(tmp_path / "lock") == "unknown"

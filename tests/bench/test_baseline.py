@@ -15,8 +15,10 @@ from edgemnist.bench.baseline import (
     compare_rounds,
     compare_with_baseline,
     read_baseline,
+    verdict,
 )
 from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.quality import spread_of_rounds
 from edgemnist.bench.run import bench_against
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import Exports
@@ -228,3 +230,129 @@ def test_a_baseline_with_samples_that_cannot_be_compared_is_wrong_usage(
     with pytest.raises(UsageError, match=said) as caught:
         read_baseline(tmp_path / "b.json")
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "said"),
+    [
+        (1.0, 1.0, 1.0, "same"),
+        # Up to the limit a difference does not matter, however sure it is.
+        (1.25, 1.2, 1.3, "same"),
+        (0.8, 0.75, 0.85, "same"),
+        (1.26, 1.2, 1.3, "slower"),
+        (1.26, 1.0, 1.3, "unclear"),
+        (0.79, 0.75, 0.85, "faster"),
+        (0.79, 0.75, 1.0, "unclear"),
+    ],
+)
+def test_a_difference_counts_beyond_the_limit_and_beyond_the_noise(
+    ratio: float, low: float, high: float, said: str
+) -> None:
+    assert verdict(ratio, low, high, 1.25) == said
+
+
+def test_the_ratio_is_that_of_the_medians_of_the_rounds_medians() -> None:
+    ours, theirs = [[1.0, 2.0, 9.0], [4.0, 4.0], [100.0]], [[0.5], [2.0, 2.0], [8.0]]
+    assert compare_rounds(ours, theirs, limit=1).ratio == 2.0
+    assert compare_rounds(ours, theirs, limit=1, paired=True).ratio == 4.0
+    with pytest.raises(ValueError, match="longer"):
+        compare_rounds(ours[:2], theirs, limit=1, paired=True)
+    one = compare_rounds([[3.0]], [[2.0]], limit=1)
+    assert (one.ratio, one.low, one.high, one.verdict) == (1.5, 1.5, 1.5, "slower")
+
+
+def test_the_ends_of_the_interval_leave_out_a_fortieth_of_the_replicates_each() -> None:
+    """Of rounds without noise a replicate is one of few values, whose chances are known."""
+    ours = [[1.0]] * 20 + [[3.0]]
+    found = compare_rounds([*ours[:1], *ours[-1:]], [[1.0]], limit=1)
+    # Both draws low, or both high, has a chance of a quarter each.
+    assert (found.ratio, found.low, found.high) == (2.0, 1.0, 3.0)
+    # That 11 of 21 draws are the one in 21 is next to impossible.
+    found = compare_rounds(ours, [[1.0]], limit=1)
+    assert (found.low, found.high) == (1.0, 1.0)
+    again = compare_rounds([[1.0]], ours, limit=1)
+    assert (again.low, again.high) == (1.0, 1.0)
+
+
+def test_a_change_says_what_was_measured_then_and_now() -> None:
+    before, now = run("x", noisy(1, 6.0), reference_us=2.0), run("x", noisy(2, 6.6), reference_us=2.1)
+    (change,) = compare_with_baseline(now, before, file=Path("b.json"), max_slowdown=1.05).changes
+    assert (change.name, change.runtime) == ("x", "litert")
+    assert change.p50_us == now.results[0].p50_us
+    assert change.baseline_p50_us == before.results[0].p50_us
+    assert change.machine == pytest.approx(1.05)
+    in_units = [[[value / unit for value in one] for one in (found.samples_us or {})["x"]]
+                for found, unit in ((now, 2.1), (before, 2.0))]  # fmt: skip
+    assert change.ratio == compare_rounds(*in_units, limit=1.05)
+    spreads = [spread_of_rounds(found.results[0].blocks) for found in (before, now)]
+    assert change.noise == max(spreads)
+    compared = compare_with_baseline(now, before, file=Path("b.json"), max_slowdown=1.05)
+    assert (compared.file, compared.max_slowdown, compared.warnings) == ("b.json", 1.05, [])
+    # The other way round the machine became faster, by less than is worth a word.
+    assert compare_with_baseline(before, now, file=Path("b.json"), max_slowdown=1.05).warnings == []
+
+
+def test_a_machine_of_another_speed_is_worth_a_word_either_way() -> None:
+    before, now = run("x", noisy(1, 6.0), reference_us=2.0), run("x", noisy(2, 6.0), reference_us=2.5)
+    (slower,) = compare_with_baseline(now, before, file=Path("b.json"), max_slowdown=1.05).warnings
+    (faster,) = compare_with_baseline(before, now, file=Path("b.json"), max_slowdown=1.05).warnings
+    words = (
+        "times as long for the same fixed work; the ratio is corrected for that, but not for anything that slows "
+        "artifacts and that work differently"
+    )
+    assert slower == f"x: the machine took 1.25 {words}"
+    assert faster == f"x: the machine took 0.80 {words}"
+
+
+def test_a_run_whose_rounds_do_not_all_tell_the_speed_of_the_machine_is_compared_as_it_is() -> None:
+    before, now = run("x", noisy(1, 6.0), reference_us=2.0), run("x", noisy(2, 6.0), reference_us=2.5)
+    (latency,) = now.results
+    blocks = [msgspec.structs.replace(latency.blocks[0], reference_us=None), *latency.blocks[1:]]
+    now = msgspec.structs.replace(now, results=[msgspec.structs.replace(latency, blocks=blocks)])
+    for one, other in ((before, now), (now, before)):
+        (change,) = compare_with_baseline(one, other, file=Path("b.json"), max_slowdown=1.05).changes
+        assert change.machine is None
+        assert change.ratio.ratio == pytest.approx(1.0, abs=0.03)
+
+
+def test_every_fact_in_which_the_hosts_differ_is_named() -> None:
+    facts = ("machine", "cpu", "governor", "kernel", "versions")
+    earlier = run("x", noisy(1, 6.0))
+    then, now = ({fact: f"{fact} {time}" for fact in facts} | {"board": time} for time in ("1", "2"))
+    found = compare_with_baseline(
+        msgspec.structs.replace(earlier, host=now), msgspec.structs.replace(earlier, host=then),
+        file=Path("b.json"), max_slowdown=1.05,
+    )  # fmt: skip
+    assert found.warnings == [f"{fact} differs: {fact} 1 then, {fact} 2 now" for fact in facts]
+
+
+def test_what_is_wrong_with_a_baseline_is_told_with_how_to_write_one(tmp_path: Path) -> None:
+    path, hint = tmp_path / "b.json", "Write one with: edgemnist bench --save FILE"
+    whole = run("x", [[6.0]] * 3)
+    assert whole.samples_us is not None
+    for result, said in (
+        (None, "does not exist"),
+        (msgspec.structs.replace(whole, samples_us=None), "has no raw samples to compare with"),
+        (msgspec.structs.replace(whole, samples_us={"x": [[6.0]]}), "lacks raw samples of x"),
+        (
+            msgspec.structs.replace(whole, samples_us={"x": [[6.0], [-1.0], [6.0]]}),
+            "has samples of x that are not above 0",
+        ),
+    ):
+        if result is not None:
+            path.write_text(result.to_json())
+        with pytest.raises(UsageError) as caught:
+            read_baseline(path)
+        assert (caught.value.message, caught.value.hint) == (f"{path} {said}", hint)
+    path.write_text(whole.to_json())
+    assert read_baseline(path) == whole
+    (latency,) = whole.results
+    without_blocks = msgspec.structs.replace(whole, results=[msgspec.structs.replace(latency, blocks=[])])
+    path.write_text(without_blocks.to_json())
+    assert read_baseline(path) == without_blocks
+    nothing = msgspec.structs.replace(whole, results=[])
+    with pytest.raises(UsageError) as caught:
+        check_in_common([("x", "litert", 1), ("y", "onnx", 2)], nothing, file=path)
+    assert caught.value.message.startswith(f"{path} has nothing to compare x (litert), ")
+    assert caught.value.message.endswith(" (onnx) with: it holds nothing")
+    assert caught.value.hint == "Name what it holds, or write it again with: edgemnist bench --save FILE"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,14 @@ from edgemnist.exports.manifest import (
     Manifest,
     NewerManifestError,
     TensorSpec,
+    check_recorded,
+    command,
+    file_sha256,
+    kept_model,
+    open_recorded,
     read_manifest,
     read_recorded,
+    record_of,
     sha256,
 )
 from edgemnist.results.base import SCHEMA_VERSION
@@ -141,3 +148,92 @@ def test_a_record_is_only_met_by_the_very_file(tmp_path: Path) -> None:
     (tmp_path / "a.tflite").mkdir()
     with pytest.raises(ArtifactError, match="cannot be read"):
         read_recorded(tmp_path, record)
+
+
+def test_a_manifest_is_indented_by_two_as_text_that_people_read() -> None:
+    text = Manifest(labels=["0", "1"], artifacts=[artifact("tflite-int8")]).encode().decode()
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"
+
+
+def test_why_there_is_no_manifest_is_told_with_what_to_do(tmp_path: Path) -> None:
+    missing, empty, file, other = (tmp_path / name for name in ("missing", "empty", "file", "other"))
+    empty.mkdir()
+    file.touch()
+    other.mkdir()
+    (other / "notes").touch()
+    for directory, said in (
+        (missing, f"The export directory {missing} does not exist"),
+        (empty, f"The export directory {empty} is empty"),
+        (file, f"{file} is a file, not an export directory"),
+        (other, f"{other} has no manifest.json, so it is not an export directory"),
+    ):
+        with pytest.raises(ManifestError) as caught:
+            read_manifest(directory)
+        assert caught.value.message == said
+        assert caught.value.hint == (
+            f"Make one with: edgemnist all --exports {directory}. The package comes with one: --exports reference"
+        )
+    (other / "manifest.json").mkdir()
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(other)
+    assert caught.value.message == f"{other / 'manifest.json'} cannot be read: Is a directory"
+    (empty / "manifest.json").write_text("[]")
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(empty)
+    assert caught.value.message.startswith(f"{empty / 'manifest.json'} is not a manifest: ")
+    assert caught.value.hint == f"Write it again with: edgemnist export --exports {empty}"
+
+
+def test_a_command_names_the_directory_unless_it_is_the_default() -> None:
+    assert command("verify", Path("exports")) == "edgemnist verify"
+    assert command("verify", Path("my exports")) == "edgemnist verify --exports 'my exports'"
+
+
+def test_a_record_is_of_the_contents(tmp_path: Path) -> None:
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert record_of("a", b"abc") == FileRecord(file="a", bytes=3, sha256=digest)
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "a") == digest
+    assert file_sha256(tmp_path / "b") is None
+    assert file_sha256(tmp_path) is None
+
+
+def test_a_model_is_kept_when_another_replaces_it(tmp_path: Path) -> None:
+    assert kept_model(tmp_path / "missing", b"new") == {}
+    assert kept_model(tmp_path, b"new") == {}
+    model = tmp_path / "model.keras"
+    model.write_bytes(b"old")
+    assert kept_model(tmp_path, b"old") == {}
+    assert kept_model(tmp_path, b"new") == {"previous.keras": b"old"}
+    assert kept_model(model, b"new") == {}
+    model.unlink()
+    model.mkdir()
+    with pytest.raises(ManifestError) as caught:
+        kept_model(tmp_path, b"new")
+    assert caught.value.message == f"{model} cannot be read: Is a directory"
+
+
+def test_what_is_wrong_with_a_recorded_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+    path, record = tmp_path / "a", record_of("a", b"x" * 1_000)
+    hint = f"Write it again with: edgemnist export --exports {tmp_path}"
+    for data, said in (
+        (None, f"{path} is missing, although the manifest lists it"),
+        (b"x" * 1_001, f"{path} has 1,001 bytes where the manifest says 1,000: it is damaged"),
+        (b"y" * 1_000, f"{path} is not the file that the manifest describes: its SHA-256 differs from the record"),
+    ):
+        if data is not None:
+            path.write_bytes(data)
+        for attempt in (read_recorded, check_recorded):
+            with pytest.raises(ArtifactError) as caught:
+                attempt(tmp_path, record)
+            assert (caught.value.message, caught.value.hint) == (said, hint)
+    path.write_bytes(b"x" * 1_000)
+    assert read_recorded(tmp_path, record) == b"x" * 1_000
+    with open_recorded(tmp_path, record) as file:
+        assert file.tell() == 0
+    assert file.closed
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ArtifactError) as caught:
+        read_recorded(tmp_path, record)
+    assert caught.value.message == f"{path} cannot be read: Is a directory"

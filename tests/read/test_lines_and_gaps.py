@@ -66,3 +66,16 @@ def test_a_gap_is_measured_by_the_taller_neighbour(
 def test_a_gap_is_measured_from_the_box_before_and_not_from_the_first() -> None:
     boxes = [(0, 0, 60, 100), (70, 0, 60, 100), (140, 0, 60, 100), (260, 0, 60, 100)]
     assert numbers_in([0, 1, 2, 3], boxes, 0.4) == [[0, 1, 2], [3]]
+
+
+def test_of_the_room_beside_a_narrow_digit_half_is_no_gap() -> None:
+    """A 1 of 20 × 100 leaves 40 of the room of 60, so 20 to either side."""
+    for gap, numbers in ((60, [[0, 1]]), (61, [[0], [1]])):
+        assert numbers_in([0, 1], [(0, 0, 20, 100), (20 + gap, 0, 60, 100)], 0.4) == numbers
+        assert numbers_in([0, 1], [(0, 0, 60, 100), (60 + gap, 0, 20, 100)], 0.4) == numbers
+
+
+def test_boxes_are_in_the_order_of_their_middles_and_not_of_their_edges() -> None:
+    wide, narrow = (0, 1000, 200, 100), (50, 1000, 20, 100)
+    assert arrange([wide, narrow]) == [[1, 0]]
+    assert arrange([(80, 1000, 20, 100), wide]) == [[0, 1]]

@@ -88,3 +88,21 @@ def test_the_reciprocal_is_right_to_eight_digits(value: int) -> None:
     found, leading = fixedpoint.reciprocal(array(value))
     one = found[0] / 2**31 * 2.0 ** -(31 - leading[0])
     assert abs(one * value - 1.0) < 1e-8
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.floats(1e-5, 1.0))
+def test_in_float_is_the_product_of_the_two_nearest_floats(value: int, real: float) -> None:
+    """Large sums have more digits than a float32, and lose them as XNNPACK does."""
+    mantissa, exponent = fixedpoint.quantized_multiplier(real)
+    factor = np.float32(mantissa * 2.0 ** (exponent - 31))
+    found = fixedpoint.multiply_in_float(array(value), mantissa, exponent)
+    assert found[0] == int(np.rint(np.float32(value) * factor))
+    assert found.dtype == np.int64
+
+
+def test_each_column_has_its_own_multiplier() -> None:
+    values, mantissas, exponents = array(1_000, 1_000, -7), array(2**30, 2**30, 2**30), array(0, -2, 3)
+    for rule in (
+        fixedpoint.multiply_by_quantized_multiplier, fixedpoint.multiply_rounding_twice, fixedpoint.multiply_in_float
+    ):  # fmt: skip
+        assert rule(values, mantissas, exponents).tolist() == [500, 125, -28]

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemnist.runtimes.pixels import Numbers, decoder, dequantize_scores, encoder, quantize_pixels
+from edgemnist.runtimes.pixels import (
+    Numbers,
+    can_express,
+    covered_range,
+    decoder,
+    dequantize_scores,
+    encoder,
+    quantize_pixels,
+)
 
 SCALES = st.floats(min_value=2**-13, max_value=2**-3, width=32, allow_subnormal=False)
 IMAGE = np.arange(784, dtype=np.int64).reshape(1, 28, 28).astype(np.uint8)
@@ -61,3 +69,74 @@ def test_floats_are_scaled_to_one(dtype: type) -> None:
     scores = decoder(Numbers(np.dtype(dtype)))(out)
     assert scores.dtype == np.float32
     assert scores is not out
+
+
+RANGES = {"0..1": (0, 1), "-1..1": (-1, 1), "0..255": (0, 255)}
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_go_from_one_end_of_the_named_range_to_the_other(name: str, dtype: type) -> None:
+    low, high = RANGES[name]
+    out: npt.NDArray[Any] = np.empty(IMAGE.shape, dtype)
+    encoder(Numbers(np.dtype(dtype)), name)(IMAGE, out)
+    expected = IMAGE.astype(np.float64) / 255 * (high - low) + low
+    np.testing.assert_allclose(out, expected, atol=1e-3 if dtype == np.float16 else 1e-6)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_quantized_tensor_is_given_the_named_range_and_tells_which_it_was_made_for(name: str) -> None:
+    low, high = RANGES[name]
+    scale = (high - low) / 255
+    numbers = Numbers(np.dtype(np.int8), scale, -128 - round(low / scale))
+    expected = np.arange(256) / 255 * (high - low) + low
+    found = scale * (quantize_pixels(numbers, name).astype(np.float64) - numbers.zero_point)
+    assert np.abs(found - expected).max() <= scale * 0.501
+    assert covered_range(numbers) == name
+
+
+@pytest.mark.parametrize(
+    ("numbers", "name"),
+    [
+        (Numbers(np.dtype(np.float32)), None),
+        (Numbers(np.dtype(np.float32), 1 / 255), None),
+        (Numbers(np.dtype(np.uint8)), None),
+        # The ends come from images and get rounded: a tenth of the range is forgiven, and no more, at either.
+        (Numbers(np.dtype(np.uint8), 1.09 / 255, 0), "0..1"),
+        (Numbers(np.dtype(np.uint8), 1.11 / 255, 0), None),
+        (Numbers(np.dtype(np.uint8), 0.91 / 255, 0), "0..1"),
+        (Numbers(np.dtype(np.uint8), 0.89 / 255, 0), None),
+        (Numbers(np.dtype(np.uint8), 1.09 / 255, 22), "0..1"),
+        (Numbers(np.dtype(np.uint8), 1.12 / 255, 28), None),
+        (Numbers(np.dtype(np.uint8), 1.55 / 255, 128), None),
+        (Numbers(np.dtype(np.uint8), 2.1 / 255, 128), "-1..1"),
+    ],
+)
+def test_a_range_is_recognized_by_both_of_its_ends(numbers: Numbers, name: str | None) -> None:
+    assert covered_range(numbers) == name
+
+
+@pytest.mark.parametrize(("dtype", "low"), [(np.int8, -128), (np.uint8, 0)])
+def test_without_a_scale_the_numbers_are_the_pixels_themselves(dtype: type, low: int) -> None:
+    table = quantize_pixels(Numbers(np.dtype(dtype)))
+    assert table.tolist() == [value + low for value in range(256)]
+    assert table.dtype == dtype
+    scores = dequantize_scores(Numbers(np.dtype(dtype)))
+    assert scores.tolist() == np.arange(256, dtype=np.uint8).view(dtype).tolist()
+    assert scores.dtype == np.float32
+
+
+def test_a_tensor_is_8_bit_or_a_float() -> None:
+    known = [dtype for dtype in "?bBhHiIlLefd" if can_express(np.dtype(dtype))]
+    assert known == list("bBefd")
+    assert [Numbers(np.dtype(dtype)).storage for dtype in known] == [np.uint8, np.uint8, np.float16, np.float32, float]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.uint8])
+def test_scores_are_a_new_array_of_float32(dtype: type) -> None:
+    numbers = Numbers(np.dtype(dtype), *((0.25, 3) if np.dtype(dtype).itemsize == 1 else ()))
+    scores: npt.NDArray[Any] = np.array([[0, 1, 100]], dtype)
+    found = decoder(numbers)(scores.view(numbers.storage))
+    assert found.dtype == np.float32
+    assert found.tolist() == ([[-0.75, -0.5, 24.25]] if numbers.scale else [[0, 1, 100]])
+    assert not np.shares_memory(found, scores)

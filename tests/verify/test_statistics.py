@@ -56,3 +56,35 @@ def test_bins_do_not_lend_each_other_their_errors() -> None:
 def test_an_answer_that_is_no_number_counts_as_wrong_and_unsure() -> None:
     probabilities = np.full((3, 2), np.nan, np.float32)
     assert expected_calibration_error(probabilities, np.zeros(3, np.int64)) == 0.0
+
+
+def test_each_answer_is_in_the_bin_of_its_confidence_open_below_and_closed_above() -> None:
+    """Two answers whose errors cancel out within a bin, and count in two."""
+
+    def error(one: float, other: float) -> float:
+        probabilities = np.array([[one, 0.0], [other, 0.0]], np.float32)
+        return expected_calibration_error(probabilities, np.array([0, 1]))
+
+    def together(one: float, other: float) -> float:
+        return abs((1 - one) - other) / 2
+
+    def apart(one: float, other: float) -> float:
+        return (1 - one + other) / 2
+
+    width = 1 / ECE_BINS
+    for number in range(ECE_BINS):
+        low, inside, high = number * width + 0.002, (number + 0.5) * width, (number + 1) * width - 0.002
+        assert error(low, high) == pytest.approx(together(low, high), abs=1e-6)
+        if number:
+            assert error(inside - width, inside) == pytest.approx(apart(inside - width, inside), abs=1e-6)
+    # 0.2 is the end of a bin, and so is 1.
+    assert error(0.19, 0.21) == pytest.approx(apart(0.19, 0.21), abs=1e-6)
+    assert error(0.94, 1.0) == pytest.approx(together(0.94, 1.0), abs=1e-6)
+
+
+def test_an_answer_is_right_if_its_own_largest_probability_is_the_labels() -> None:
+    probabilities = np.array([[0.1, 0.9], [0.8, 0.2], [np.nan, 0.6]], np.float32)
+    labels = np.array([1, 0, 1])
+    assert expected_calibration_error(probabilities, labels) == pytest.approx((0.1 + 0.2 + 0.4) / 3, abs=1e-6)
+    # Infinity is no confidence, either.
+    assert expected_calibration_error(np.array([[np.inf, 0.0]], np.float32), np.array([0])) == 0.0

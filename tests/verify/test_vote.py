@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -55,6 +56,28 @@ def test_the_check_against_the_integer_reference_counts_values_and_labels() -> N
     answers = np.array([[0.75, 0.25], [0.25, 0.75], [0.25, 0.5]], np.float32)
     check = check_integer(answers, reference)
     assert (check.differing, check.max_abs_diff, check.flips) == (3, 0.25, 1)
+
+
+def test_whoever_comes_first_is_compared_like_the_others() -> None:
+    for names in ("abc", "bca", "cab"):
+        labels = {"a": [1, 2, 3, 4], "b": [1, 2, 7, 5], "c": [1, 2, 3, 6]}
+        vote = count_votes(ballots(**{name: labels[name] for name in names}))
+        assert vote is not None
+        assert {voter.runtime: voter.alone for voter in vote.voters} == {"a": 0, "b": 1, "c": 0}
+        assert (vote.agreed, vote.undecided, vote.odd_one_out) == (2, 1, "b (x-int8)")
+
+
+def test_an_answer_at_the_very_limit_of_the_gate_passes() -> None:
+    gate = GATES["int8"]
+    same = np.tile(np.array([[0.25, 0.75]], np.float32), (1_000, 1))
+    found = replay(same, same, quantization="int8", output_scale=1 / 256)
+    allowed = gate.batch_flips.allowed(1_000)
+    at_limit = msgspec.structs.replace(found, flips=allowed, max_abs_diff=gate.batch_diff)
+    assert missed_replay(gate, at_limit) == []
+    beyond = msgspec.structs.replace(found, flips=allowed + 1, max_abs_diff=gate.batch_diff * 1.1)
+    first, second = missed_replay(gate, beyond)
+    assert first == f"{allowed + 1:,} of 1,000 labels differ from the exporting machine's, {allowed:,} allowed"
+    assert second.startswith("a probability differs by ")
 
 
 REFERENCE = Path(__file__).parents[2] / "exports" / "reference"
