@@ -29,5 +29,5 @@ def test_a_shape_is_timed_on_the_board_and_leaves_nothing_there(board: LoopbackB
 
 
 def whole(board: LoopbackBoard) -> set[Path]:
-    """Return what is on a board, without what Python keeps compiled."""
-    return {path for path in board.root.rglob("*") if "__pycache__" not in path.parts}
+    """Return what is on a board, but for the agent, which is sent when it is needed."""
+    return {path for path in board.root.rglob("*") if not {"agent", "__pycache__"}.intersection(path.parts)}
