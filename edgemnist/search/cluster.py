@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -16,10 +18,15 @@ from edgemnist.errors import EdgemnistError, MeasurementError, UsageError, check
 from edgemnist.search.entry import CLUSTER
 from edgemnist.search.trials import Job, Outcome, Trainer, TrialData
 from edgemnist.search.workers import InProcess, Workers
+from edgemnist.storage import commit_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgemnist.data.dataset import Dataset
     from edgemnist.search.shapes import Stopwatch
     from edgemnist.train.network import Network
+    from edgemnist.train.recipes import TrainConfig
 
 AUTO: Final = "auto"
 SCHEME: Final = "ray"
@@ -103,17 +110,31 @@ class RayWorkers(Workers):
 
     def result(self, handle: Any) -> Outcome:  # noqa: ANN401 - what `submit` returned
         """Return how a trial went. Raises UsageError if every machine that tried it died, or none is left."""
+        outcome: Outcome = self._get(handle)
+        return outcome
+
+    def train(self, dataset: Dataset, trainings: Mapping[Path, TrainConfig], teacher: Path | None) -> None:
+        """Train networks to the end at once, each on one processor. Raises what `result` raises."""
+        if not trainings:
+            return
+        shared = self._ray.put(dataset)
+        files = {} if teacher is None else {teacher.name: teacher.read_bytes()}
+        task = self._ray.remote(num_cpus=1, max_retries=MOST_RETRIES)(trained_files)
+        handles = {directory: task.remote(shared, training, files) for directory, training in trainings.items()}
+        for directory, handle in handles.items():
+            commit_files(directory, self._get(handle))
+
+    def _get(self, handle: Any) -> Any:  # noqa: ANN401 - what a task returned
         try:
-            outcome: Outcome = self._ray.get(handle)
+            return self._ray.get(handle)
         except self._ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, EdgemnistError):
                 raise cause from error
             raise UsageError(
-                f"A trial could not be run on the cluster: {str(error).strip().splitlines()[0]}",
+                f"A training could not be run on the cluster: {str(error).strip().splitlines()[0]}",
                 hint="See what the machines say with: ray status. Run it again and the search goes on.",
             ) from error
-        return outcome
 
     def measure(self, watch: Stopwatch, network: Network) -> float:
         """Return the p50 of a shape in microseconds; a board is asked by the machine that has it as a resource."""
@@ -191,6 +212,19 @@ def run_trial(data: TrialData, key: str, job: Job) -> Outcome:
         _TRAINERS.clear()
         _TRAINERS[key] = Trainer(data)
     return _TRAINERS[key].run(job)
+
+
+def trained_files(dataset: Dataset, training: TrainConfig, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Train a network in a process of the cluster, with the teacher in `files`; return the files of its directory."""
+    from edgemnist.train.distillation import Teachers
+    from edgemnist.train.run import train
+
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as scratch:
+        directory = Path(scratch)
+        for name, data in files.items():
+            (directory / name).write_bytes(data)
+        train(dataset, training, directory, teachers=Teachers(directory))
+        return {path.name: path.read_bytes() for path in directory.iterdir() if path.name not in files}
 
 
 def _measured(watch: Stopwatch, network: Network) -> tuple[float | None, str, str]:

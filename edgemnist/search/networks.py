@@ -56,7 +56,7 @@ def make_network(
     what the stages raise, and KeyboardInterrupt after a training that is interrupted now.
     """
     names = [artifact.name for artifact in artifacts]
-    trained = _finished_training(dataset, training, directory)
+    trained = finished_training(dataset, training, directory)
     if trained is None:
         resume = can_resume(dataset, training, directory, teachers, reporter)
         trained = train(dataset, training, directory, reporter, resume=resume, teachers=teachers)
@@ -79,7 +79,7 @@ def make_network(
     return MadeNetwork(directory=directory, trained=trained, verified=verified.result, benched=benched.result)
 
 
-def _finished_training(dataset: Dataset, training: TrainConfig, directory: Path) -> TrainResult | None:
+def finished_training(dataset: Dataset, training: TrainConfig, directory: Path) -> TrainResult | None:
     """Return the record of the training, where the one that was asked for is done."""
     try:
         trained = read_result(TrainResult, (directory / TRAINING_FILE).read_bytes())

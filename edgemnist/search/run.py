@@ -21,12 +21,12 @@ from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.results.search import SearchLimits, SearchResult, SearchRow, SearchTrial
 from edgemnist.search.journal import locked
 from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.networks import MadeNetwork, make_network, warnings_of
+from edgemnist.search.networks import MadeNetwork, finished_training, make_network, warnings_of
 from edgemnist.search.picture import search_png
 from edgemnist.search.shapes import HERE, Stopwatch, sample_of
 from edgemnist.search.space import Space
 from edgemnist.search.study import WINDOW, Asked, Study, Tried
-from edgemnist.search.trials import Job, TrialData, rungs_of, split_for_selection, with_teacher
+from edgemnist.search.trials import Job, TrialData, rungs_of, split_for_selection, teacher_of, with_teacher
 from edgemnist.search.workers import InProcess, Workers
 from edgemnist.storage import check_writable, commit_files
 from edgemnist.train.checks import check_learnable
@@ -128,9 +128,9 @@ def search(
         watch = Stopwatch(sample=sample_of(dataset), timing=config.timing, board=config.board)
         try:
             _Search(study, config, data, workers=crew, watch=watch, reporter=reporter).run()
+            return _finish(study, dataset, config, directory, workers=crew, reporter=reporter)
         finally:
             crew.close()
-        return _finish(study, dataset, config, directory, reporter=reporter)
 
 
 def _identity(dataset: Dataset, config: SearchConfig, images: int) -> dict[str, str]:
@@ -284,7 +284,7 @@ def artifacts_for(network: Network) -> tuple[ArtifactSpec, ...]:
 
 
 def _finish(
-    study: Study, dataset: Dataset, config: SearchConfig, directory: Path, *, reporter: Reporter
+    study: Study, dataset: Dataset, config: SearchConfig, directory: Path, *, workers: Workers, reporter: Reporter
 ) -> SearchResult:
     """Train the best networks to the end, and write what was found."""
     from edgemnist.train.distillation import Teachers
@@ -297,15 +297,30 @@ def _finish(
         )
     teachers = Teachers(directory)
     made: dict[str, MadeNetwork] = {}
+    places = {name: directory / name.replace(":", "-") for name in chosen}
     with reporter.task("Best networks", total=len(chosen)) as task:
-        for name in chosen:
+        task.update(0, ", ".join(chosen))
+        trainings = {place: config.training(Network.parse(name)) for name, place in places.items()}
+        todo = {at: one for at, one in trainings.items() if finished_training(dataset, one, at) is None}
+        teacher = None
+        if todo:
+            teacher = teacher_of(
+                dataset.train,
+                len(dataset.labels),
+                config.recipe,
+                config.seed,
+                directory=directory,
+                reporter=reporter,
+            )
+        workers.train(dataset, todo, teacher)
+        for name, place in places.items():
             task.update(len(made), name)
             network = Network.parse(name)
             made[name] = make_network(
                 dataset,
                 config.training(network),
                 artifacts_for(network),
-                directory / name.replace(":", "-"),
+                place,
                 timing=config.timing,
                 teachers=teachers,
                 reporter=reporter,

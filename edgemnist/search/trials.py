@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -161,25 +161,24 @@ class Trainer:
 
 
 def with_teacher(data: TrialData, recipe: str, directory: Path, reporter: Reporter) -> TrialData:
-    """Return the data with the teacher of a recipe, which is trained first unless `directory` has it.
+    """Return the data with the teacher of a recipe, which has not seen the selection images either."""
+    path = teacher_of(data.train, data.classes, recipe, data.seed, directory=directory, reporter=reporter)
+    return data if path is None else replace(data, teacher=path.read_bytes())
 
-    It has not seen the selection images either. Raises what `Teachers.copies` raises.
+
+def teacher_of(
+    train: Split, classes: int, recipe: str, seed: int, *, directory: Path, reporter: Reporter
+) -> Path | None:
+    """Return the file of the teacher of a recipe, which is trained first unless `directory` has it; None without one.
+
+    Raises what `Teachers.copies` raises.
     """
     distillation = TrainConfig(recipe=recipe).resolved_recipe.distillation
     if distillation is None:
-        return data
+        return None
     from edgemnist.train.distillation import Teachers
 
     teachers = Teachers(directory)
-    _, checkpoint = teachers.files(distillation, data.train, classes=data.classes, seed=data.seed)
-    path, _ = teachers.copies(
-        distillation,
-        data.train,
-        classes=data.classes,
-        seed=data.seed,
-        resume=checkpoint.usable(reporter),
-        reporter=reporter,
-    )
-    return TrialData(
-        train=data.train, selection=data.selection, classes=data.classes, teacher=path.read_bytes(), seed=data.seed
-    )
+    resume = teachers.files(distillation, train, classes=classes, seed=seed)[1].usable(reporter)
+    path, _ = teachers.copies(distillation, train, classes=classes, seed=seed, resume=resume, reporter=reporter)
+    return path

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 from edgemnist.search.trials import Job, Outcome, Trainer, TrialData
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edgemnist.data.dataset import Dataset
     from edgemnist.search.shapes import Stopwatch
     from edgemnist.train.network import Network
+    from edgemnist.train.recipes import TrainConfig
 
 
 class Workers(ABC):
@@ -26,6 +31,13 @@ class Workers(ABC):
     @abstractmethod
     def result(self, handle: Any) -> Outcome:  # noqa: ANN401 - what `submit` returned
         """Return how a trial went, once it is over."""
+
+    @abstractmethod
+    def train(self, dataset: Dataset, trainings: Mapping[Path, TrainConfig], teacher: Path | None) -> None:
+        """Train networks to the end, each into its directory, unless that is as well done by `make_network` here.
+
+        `teacher` is the file of the teacher that they all have; None where the recipe has none.
+        """
 
     def measure(self, watch: Stopwatch, network: Network) -> float:
         """Return the p50 of a shape in microseconds, from wherever the machine to measure can be reached."""
@@ -55,6 +67,11 @@ class InProcess(Workers):
         if self._trainer is None:
             raise ValueError("trials need data")
         return self._trainer.run(handle)
+
+    def train(self, dataset: Dataset, trainings: Mapping[Path, TrainConfig], teacher: Path | None) -> None:
+        """Do nothing but let go of what the teacher labeled."""
+        del dataset, trainings, teacher
+        self._trainer = None
 
     def close(self) -> None:
         """Let go of what the teacher labeled."""
