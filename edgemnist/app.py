@@ -48,6 +48,8 @@ class Commands(TyperGroup):
         command = typer.main.get_command(importlib.import_module(f"edgemnist.{folder_of(cmd_name)}.cli").app)
         command.name = cmd_name
         command.rich_help_panel = COMMANDS[cmd_name]  # type: ignore[attr-defined]  # Typer's own class has it
+        # Typer keeps the line breaks of the source in all paragraphs but the first.
+        command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
         return command
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ def test_every_command_has_help_with_an_example_and_json(command: str, edgemnist
     assert f"Example: edgemnist {command}" in done.stdout
     assert "--json" in done.stdout
     assert done.stderr == ""
+    about = done.stdout.partition("Usage:")[2].partition("╭")[0].splitlines()
+    for line, following in pairwise(about):
+        # A paragraph fills its lines, 98 columns within the margins.
+        assert not line.strip() or not following.strip() or len(line.rstrip() + following.split()[0]) >= 98, line
 
 
 def test_every_command_is_listed_in_the_order_of_the_pipeline(edgemnist: Run) -> None:
