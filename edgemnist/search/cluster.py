@@ -60,6 +60,8 @@ def parse_workers(text: str) -> Workers:
 class RayWorkers(Workers):
     """Runs each trial as a Ray task on one processor."""
 
+    eager = True
+
     def __init__(self, where: str) -> None:
         """Connect to a cluster, or start one on this machine for a number of workers.
 

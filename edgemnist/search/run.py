@@ -185,7 +185,8 @@ class _Search:
                     self._reporter.notice(f"All networks within the limits that were found were tried: {ordinal}.")
                     break
                 under_way.append((asked, self._workers.submit(self._job(asked))))
-            while under_way:
+            # What has not begun when the time is over is asked for again by the next search.
+            while under_way and (self._workers.eager or not self._late()):
                 self._take(under_way, task)
 
     def _job(self, asked: Asked) -> Job:
@@ -213,6 +214,9 @@ class _Search:
     def _over(self, ordinal: int) -> bool:
         if self._trials is not None and ordinal >= self._trials:
             return True
+        return self._late()
+
+    def _late(self) -> bool:
         return self._config.minutes is not None and self._elapsed() >= self._config.minutes * 60
 
     def _elapsed(self) -> float:

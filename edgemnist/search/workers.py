@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgemnist.search.trials import Job, Outcome, Trainer, TrialData
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 class Workers(ABC):
     """Runs trials."""
+
+    eager: ClassVar[bool]
+    """Whether a trial begins before its result is asked for."""
 
     @abstractmethod
     def begin(self, data: TrialData) -> None:
@@ -50,6 +53,8 @@ class Workers(ABC):
 
 class InProcess(Workers):
     """Runs each trial when its result is asked for, one after the other."""
+
+    eager = False
 
     def __init__(self) -> None:
         self._trainer: Trainer | None = None

@@ -70,6 +70,16 @@ def test_an_interrupted_search_goes_on_to_the_same_answer(made: Made, dataset: D
     ]
 
 
+def test_when_the_time_is_over_nothing_more_begins(made: Made, dataset: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(made[0], tmp_path / "search")
+    workers = Counting()
+    result = search(dataset, quick(trials=None, minutes=1e-6), tmp_path / "search", workers)
+    assert workers.jobs == []
+    assert result.trained == 4
+    search(dataset, quick(trials=5), tmp_path / "search", workers)
+    assert len(workers.jobs) == 1
+
+
 def test_what_nothing_meets_is_answered_with_the_nearest_miss(made: Made, dataset: Dataset, tmp_path: Path) -> None:
     shutil.copytree(made[0], tmp_path / "search")
     limits = Limits(accuracy=1.0, bytes=20_000)
