@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from edgemnist.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EdgemnistError, UsageError
 
 _GROUPS = {
-    "Pipeline": "all data train train-likeness export verify bench compare scenario recommend frontier report",
+    "Pipeline": "all data train train-likeness export verify bench compare scenario recommend search frontier report",
     "Pictures": "predict read watch serve",
     "Samples": "review learn health",
     "Boards": "bundle deploy promote rollback releases doctor runtimes",

@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import TextIO
 
@@ -75,7 +75,11 @@ def quiet_libraries() -> Iterator[None]:
 
 
 class TerminalReporter(Reporter):
-    """Draws bars where stderr is a terminal; elsewhere only notices are written."""
+    """Draws bars where stderr is a terminal; elsewhere notices are written, and the tasks that are asked for."""
+
+    def __init__(self, lines: Collection[str] = ()) -> None:
+        """`lines` are tasks whose every step is worth a line where no bar can be drawn, by their description."""
+        self._lines = frozenset(lines)
 
     def notice(self, message: str) -> None:
         """Write one line."""
@@ -90,6 +94,9 @@ class TerminalReporter(Reporter):
             TextColumn("{task.fields[detail]}"),
             TimeRemainingColumn(),
         )
+        if description in self._lines and not err().is_terminal:
+            yield _Lines(description, total)
+            return
         # Redirected streams would carry what libraries print past `quiet_libraries`, to the terminal.
         with Progress(
             *columns,
@@ -109,6 +116,18 @@ class _Bar(Task):
 
     def update(self, completed: float, detail: str = "") -> None:
         self._progress.update(self._task, completed=completed, detail=detail)
+
+
+class _Lines(Task):
+    """Writes a line for each step."""
+
+    def __init__(self, description: str, total: float | None) -> None:
+        self._description = description
+        self._total = total
+
+    def update(self, completed: float, detail: str = "") -> None:
+        share = f" {completed / self._total:.0%}" if self._total else ""
+        err().print(f"{self._description}{share}: {escape(detail)}" if detail else f"{self._description}{share}")
 
 
 def show_error(error: EdgemnistError) -> None:

@@ -21,6 +21,7 @@ from edgemnist.doctor.artifacts import arguments
 from edgemnist.doctor.checks import examine
 from edgemnist.drift.counts import Record, decode_record
 from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, ImageError
+from edgemnist.exports.manifest import MANIFEST_FILE, read_manifest
 from edgemnist.results.bench import BenchResult, ScenarioResult
 from edgemnist.results.boards import (
     BenchOnBoard,
@@ -54,13 +55,16 @@ def run_on(
     files: Mapping[str, bytes] | None = None,
     stop: Stop | None = None,
     limit_s: float = ANSWER_S,
+    *,
+    exports: str = EXPORTS,
 ) -> RemoteRun:
     """Run `edgemnist WORDS --json` on the current release of a board, in a directory that holds `files`.
 
-    Raises DeployError where no release serves there, or the command failed there.
+    `exports` is the export directory there, by default the release's own. Raises DeployError where no release serves
+    there, or the command failed there.
     """
     request = {
-        "module": ["edgemnist", *words, "--exports", EXPORTS, "--json"],
+        "module": ["edgemnist", *words, "--exports", exports, "--json"],
         "files": {name: base64.b64encode(data).decode() for name, data in (files or {}).items()},
     }
     with open_board(target, stop) as board:
@@ -160,6 +164,19 @@ def bench_on(targets: Sequence[BoardAddress], words: Sequence[str]) -> FleetBenc
     What goes wrong on one of several boards is in its result; on a single one it is raised.
     """
     return FleetBenchResult(boards=_measure_on(targets, ["bench", *words], BenchResult, BenchOnBoard))
+
+
+def bench_files_on(target: BoardAddress, directory: Path, words: Sequence[str]) -> BenchResult:
+    """Run `edgemnist bench WORDS` on a board with the artifacts of an export directory of this machine.
+
+    They are measured by the board's current release, and do not stay there.
+    """
+    manifest = read_manifest(directory)
+    recorded = [*manifest.artifacts, *(one for one in (manifest.golden, manifest.answers) if one is not None)]
+    names = [MANIFEST_FILE, *(one.file for one in recorded)]
+    files = {name: (directory / name).read_bytes() for name in names}
+    run = run_on(target, ["bench", *words], files, limit_s=MEASURE_S, exports=".")
+    return convert(target.host.name, run.document, BenchResult)
 
 
 def scenario_on(targets: Sequence[BoardAddress], words: Sequence[str]) -> FleetScenarioResult:

@@ -16,8 +16,8 @@ from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, sha256
 from edgemnist.exports.questions import questions
-from edgemnist.frontier.run import _warnings
 from edgemnist.results.data import DataIdentity
+from edgemnist.search.networks import warnings_of
 from tests.conftest import Run
 from tests.serve.service import png, seven
 
@@ -109,4 +109,4 @@ def test_a_frontier_says_which_network_only_guesses(*, guesses: bool) -> None:
         benched=SimpleNamespace(warnings=[*found, "the machine was busy"]),
     )
     expected = [f"8: {QUESTION}"] if guesses else []
-    assert _warnings(cast("Any", [network])) == [*expected, "the machine was busy"]
+    assert warnings_of(cast("Any", [network])) == [*expected, "the machine was busy"]

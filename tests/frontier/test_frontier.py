@@ -19,10 +19,11 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError, UsageError
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, _compared, frontier, undominated
+from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, _compared, frontier
 from edgemnist.results.base import read_result
 from edgemnist.results.pipeline import FrontierResult, FrontierRow
 from edgemnist.results.train import TrainResult
+from edgemnist.search.networks import undominated
 from edgemnist.train.run import CHECKPOINT_FILE, TRAINING_FILE
 from tests.train.conftest import Listener, of, small_dataset
 

@@ -1,0 +1,125 @@
+"""Limits of what a network may cost and must know, and the words that users write them in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edgemnist.errors import UsageError, check_range
+from edgemnist.formatting import microseconds, percent
+
+if TYPE_CHECKING:
+    from edgemnist.train.network import Network
+
+_NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([^\s\d.]*)\s*")
+SIZES: Final = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "kib": 2**10, "m": 1e6, "mb": 1e6, "mib": 2**20}
+"""Bytes in each unit of a size; as everywhere, 1 KB is 1,000 bytes."""
+TIMES: Final = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3, "s": 1e6}
+"""Microseconds in each unit of a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a network costs."""
+
+    bytes: int
+    """Of the weights and biases."""
+    ram_bytes: int
+    """Of the activations."""
+    multiplications: int
+    """For one image, if none is skipped."""
+    p50_us: float | None = None
+    """Median latency of one image; None if it was not measured."""
+
+    @classmethod
+    def of(cls, network: Network, classes: int) -> Costs:
+        """Return what is known of a network before it is trained."""
+        return cls(
+            bytes=network.weight_bytes(classes),
+            ram_bytes=network.ram_bytes(classes),
+            multiplications=network.multiplications(classes),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a network must know, and what it may cost; None is no limit. Raises UsageError for what cannot be."""
+
+    accuracy: float | None = None
+    """Least share of the images, 0 to 1, that it gets right."""
+    bytes: int | None = None
+    ram_bytes: int | None = None
+    p50_us: float | None = None
+
+    def __post_init__(self) -> None:
+        check_range("--accuracy", None if self.accuracy is None else 100 * self.accuracy, above=1, most=100)
+        check_range("--max-bytes", self.bytes, least=1)
+        check_range("--max-ram", self.ram_bytes, least=1)
+        check_range("--max-p50", self.p50_us, above=0)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        accuracy: str | None = None,
+        max_bytes: str | None = None,
+        max_ram: str | None = None,
+        max_p50: str | None = None,
+    ) -> Limits:
+        """Return the limits that options write as `99`, `16k`, `2k` and `2us`. Raises UsageError for other units."""
+        share = read_quantity("--accuracy", accuracy, {"": 1.0, "%": 1.0}, "99", "per cent")
+        if share is not None and share <= 1:
+            raise UsageError(
+                f"--accuracy is in per cent, and {accuracy} is hardly any", hint=f"Did you mean {100 * share:g}?"
+            )
+        size = read_quantity("--max-bytes", max_bytes, SIZES, "16k", "bytes, k, KiB, M or MiB")
+        ram = read_quantity("--max-ram", max_ram, SIZES, "2k", "bytes, k, KiB, M or MiB")
+        return cls(
+            accuracy=None if share is None else share / 100,
+            bytes=None if size is None else int(size),
+            ram_bytes=None if ram is None else int(ram),
+            p50_us=read_quantity("--max-p50", max_p50, TIMES, "2us", "ns, us, ms or s"),
+        )
+
+    def excesses(self, costs: Costs) -> dict[str, float]:
+        """Return by how much of the limit each cost exceeds it, 0 or less within; without those that are not known."""
+        pairs = {
+            "bytes": (costs.bytes, self.bytes),
+            "RAM": (costs.ram_bytes, self.ram_bytes),
+            "p50": (costs.p50_us, self.p50_us),
+        }
+        return {
+            name: cost / limit - 1 for name, (cost, limit) in pairs.items() if cost is not None and limit is not None
+        }
+
+    def allow(self, costs: Costs) -> bool:
+        """Return whether no known cost exceeds its limit."""
+        return all(excess <= 0 for excess in self.excesses(costs).values())
+
+    def misses(self, costs: Costs, accuracy: float) -> list[str]:
+        """Return each limit that a trained network misses, in words."""
+        found = []
+        if self.accuracy is not None and accuracy < self.accuracy:
+            found.append(f"{percent(accuracy)} accurate, and {percent(self.accuracy)} were asked for")
+        if self.bytes is not None and costs.bytes > self.bytes:
+            found.append(f"{costs.bytes:,} bytes, and {self.bytes:,} are allowed")
+        if self.ram_bytes is not None and costs.ram_bytes > self.ram_bytes:
+            found.append(f"{costs.ram_bytes:,} bytes of RAM, and {self.ram_bytes:,} are allowed")
+        if self.p50_us is not None and costs.p50_us is not None and costs.p50_us > self.p50_us:
+            found.append(f"{microseconds(costs.p50_us)} a call, and {microseconds(self.p50_us)} are allowed")
+        return found
+
+
+def read_quantity(option: str, text: str | None, units: dict[str, float], example: str, names: str) -> float | None:
+    """Return a number in the base unit of `units`. Raises UsageError for text that is no number with one of them."""
+    if text is None:
+        return None
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{option} must be a number with a unit, such as {example} (got {text})")
+    unit = units.get(found[2].lower())
+    if unit is None:
+        what = f"in {found[2]}" if found[2] else "without a unit"
+        raise UsageError(f"{option} cannot be given {what} (got {text})", hint=f"Its units are {names}: {example}.")
+    return float(found[1]) * unit

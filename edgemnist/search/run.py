@@ -1,0 +1,400 @@
+"""`edgemnist search`: the smallest, fastest and most accurate networks within limits."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edgemnist.bench.config import BenchConfig
+from edgemnist.data.dataset import Dataset, identified
+from edgemnist.errors import UsageError, check_range
+from edgemnist.export.interface import ArtifactSpec
+from edgemnist.formatting import count as counted
+from edgemnist.formatting import percent
+from edgemnist.progress import SILENT, Reporter, Task
+from edgemnist.results.search import SearchLimits, SearchResult, SearchRow, SearchTrial
+from edgemnist.search.journal import locked
+from edgemnist.search.limits import Costs, Limits
+from edgemnist.search.networks import MadeNetwork, finished_training, make_network, warnings_of
+from edgemnist.search.picture import search_png
+from edgemnist.search.shapes import HERE, Stopwatch, sample_of
+from edgemnist.search.space import Space
+from edgemnist.search.study import WINDOW, Asked, Study, Tried
+from edgemnist.search.trials import Job, TrialData, rungs_of, split_for_selection, teacher_of, with_teacher
+from edgemnist.search.workers import InProcess, Workers
+from edgemnist.storage import check_writable, commit_files
+from edgemnist.train.checks import check_learnable
+from edgemnist.train.network import Network
+from edgemnist.train.recipes import MAX_SEED, TrainConfig, digest, plan_for
+
+if TYPE_CHECKING:
+    from edgemnist.deploy.target import BoardAddress
+
+DEFAULT_TRIALS: Final = 64
+SHORT: Final = 8
+"""A trial takes the eighth part of a training's epochs."""
+PICTURE_FILE: Final = "search.png"
+RESULT_FILE: Final = "search.json"
+ROOM: Final = 10_000_000
+"""Bytes that a search's directory must have room for: its journal, and the best networks with their pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The options of a search. Raises UsageError for a value out of its range, and what `TrainConfig` raises."""
+
+    limits: Limits
+    trials: int | None = None
+    """Networks to train for a short time; None for 64, or as many as `minutes` allow."""
+    minutes: float | None = None
+    """After which no further trial begins; None for no limit."""
+    recipe: str = "standard"
+    epochs: int | None = None
+    """Of the best networks, None for as many as the recipe takes; a trial takes the eighth part."""
+    seed: int = 0
+    board: BoardAddress | None = None
+    """Where latencies are measured; None for this machine."""
+    space: Space = field(default_factory=Space)
+    timing: BenchConfig = field(default_factory=lambda: BenchConfig(keras=False, seconds=0.3, rounds=1))
+    random: bool = False
+    """Propose networks at random, to compare with."""
+
+    def __post_init__(self) -> None:
+        check_range("--trials", self.trials, least=1)
+        check_range("--minutes", self.minutes, above=0)
+        check_range("--seed", self.seed, least=0, most=MAX_SEED)
+        self.training(None)
+
+    def training(self, network: Network | None) -> TrainConfig:
+        """Return the whole training of a network."""
+        return TrainConfig(recipe=self.recipe, network=network, epochs=self.epochs, seed=self.seed)
+
+    @property
+    def times(self) -> bool:
+        """Whether latencies are measured before anything is trained."""
+        return self.limits.p50_us is not None or self.board is not None
+
+    @property
+    def where(self) -> str:
+        """The machine on which latencies are measured."""
+        return HERE if self.board is None else self.board.host.name
+
+    def trial_epochs(self, images: int) -> int:
+        """Return the epochs of a trial on so many training images."""
+        return max(1, ceil((self.epochs or self.training(None).resolved_recipe.epochs_for(images)) / SHORT))
+
+
+def search(
+    dataset: Dataset,
+    config: SearchConfig,
+    directory: Path,
+    workers: Workers | None = None,
+    reporter: Reporter = SILENT,
+) -> SearchResult:
+    """Look for the best networks within limits, and make an export directory of each in `directory`.
+
+    What an interrupted or killed search has found out is not done again. Networks are chosen by training images that no
+    trial has learned from; the test images are read for the best networks alone. Raises UsageError for limits that no
+    network is within, and for a directory with another search; what the stages raise; KeyboardInterrupt is passed on.
+    """
+    classes = len(dataset.labels)
+    config.space.check(config.limits, classes)
+    train, selection = split_for_selection(dataset)
+    ours = identified(train, selection, dataset.labels, source=dataset.identity.source)
+    plan = plan_for(config.training(None), images=len(train), parameters=1)
+    check_learnable(ours, plan.batch_size)
+    with locked(directory):
+        check_writable(directory, ROOM)
+        study = Study.open(
+            directory,
+            _identity(dataset, config, len(train)),
+            limits=config.limits,
+            space=config.space,
+            classes=classes,
+            seed=config.seed,
+            on_p50=config.times,
+            random=config.random,
+        )
+        crew = workers or InProcess()
+        data = TrialData(train=train, selection=selection, classes=classes, seed=config.seed)
+        data = with_teacher(data, config.recipe, directory, reporter)
+        crew.begin(data)
+        watch = Stopwatch(sample=sample_of(dataset), timing=config.timing, board=config.board)
+        try:
+            _Search(study, config, data, workers=crew, watch=watch, reporter=reporter).run()
+            return _finish(study, dataset, config, directory, workers=crew, reporter=reporter)
+        finally:
+            crew.close()
+
+
+def _identity(dataset: Dataset, config: SearchConfig, images: int) -> dict[str, str]:
+    """Return what the accuracies of a search depend on, by its name in messages."""
+    return {
+        "data set": f"{dataset.identity.source} ({dataset.identity.sha256[:8]})",
+        "recipe": config.recipe,
+        "version of the recipe": digest(config.training(None).resolved_recipe),
+        "number of epochs": str(config.trial_epochs(images)),
+        "seed": str(config.seed),
+        "third objective": f"latency on {config.where}" if config.times else "RAM",
+        "choice of networks": digest(config.space),
+    }
+
+
+class _Search:
+    """Keeps `WINDOW` trials going until there are enough."""
+
+    def __init__(
+        self,
+        study: Study,
+        config: SearchConfig,
+        data: TrialData,
+        *,
+        workers: Workers,
+        watch: Stopwatch,
+        reporter: Reporter,
+    ) -> None:
+        self._study = study
+        self._config = config
+        self._workers = workers
+        self._watch = watch
+        self._reporter = reporter
+        self._epochs = config.trial_epochs(len(data.train))
+        self._images = len(data.selection)
+        self._started = time.monotonic()
+        self._trials = config.trials or (None if config.minutes is not None else DEFAULT_TRIALS)
+        self._known = len(study.tried)
+
+    def run(self) -> None:
+        """Try networks until there are enough, or no time is left, or none is left to try."""
+        under_way: deque[tuple[Asked, Any]] = deque()
+        with self._reporter.task("Search", total=self._total()) as task:
+            self._show(task)
+            for ordinal in count(self._known):
+                if len(under_way) == WINDOW:
+                    self._take(under_way, task)
+                if self._over(ordinal):
+                    break
+                asked = self._study.ask(ordinal, self._price)
+                if asked is None:
+                    self._reporter.notice(f"All networks within the limits that were found were tried: {ordinal}.")
+                    break
+                under_way.append((asked, self._workers.submit(self._job(asked))))
+            # What has not begun when the time is over is asked for again by the next search.
+            while under_way and (self._workers.eager or not self._late()):
+                self._take(under_way, task)
+
+    def _job(self, asked: Asked) -> Job:
+        bars = self._study.bars(asked.costs, len(rungs_of(self._epochs)), self._images)
+        return Job(
+            network=str(asked.network),
+            recipe=self._config.recipe,
+            epochs=self._epochs,
+            seed=self._config.seed,
+            bars=bars,
+        )
+
+    def _take(self, under_way: deque[tuple[Asked, Any]], task: Task) -> None:
+        asked, handle = under_way.popleft()
+        outcome = self._workers.result(handle)
+        self._study.tell(asked, outcome.accuracies, stopped=outcome.stopped, seconds=outcome.seconds)
+        self._show(task)
+
+    def _price(self, network: Network, costs: Costs) -> Costs:
+        if not self._config.times:
+            return costs
+        p50 = self._study.p50(network, self._config.where, lambda one: self._workers.measure(self._watch, one))
+        return Costs(bytes=costs.bytes, ram_bytes=costs.ram_bytes, multiplications=costs.multiplications, p50_us=p50)
+
+    def _over(self, ordinal: int) -> bool:
+        if self._trials is not None and ordinal >= self._trials:
+            return True
+        return self._late()
+
+    def _late(self) -> bool:
+        return self._config.minutes is not None and self._elapsed() >= self._config.minutes * 60
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def _total(self) -> float | None:
+        return self._trials if self._trials is not None else (self._config.minutes or 0) * 60
+
+    def _show(self, task: Task) -> None:
+        tried = self._study.tried
+        done = len(tried) if self._trials is not None else min(self._elapsed(), self._total() or 0)
+        words = [counted(len(tried), "network")]
+        if stopped := sum(one.stopped for one in tried):
+            words.append(f"{stopped:,} stopped early")
+        if self._study.rejected:
+            words.append(f"{self._study.rejected:,} beyond a limit")
+        if (best := best_so_far(tried, self._config.limits)) is not None:
+            words.append(f"best {percent(best.accuracy)} in {best.costs.bytes:,} bytes: {best.network}")
+        task.update(done, " · ".join(words))
+
+
+def best_so_far(tried: Sequence[Tried], limits: Limits) -> Tried | None:
+    """Return the smallest network that is accurate enough, or else the most accurate one; None if none was trained."""
+    trained = [one for one in tried if not one.stopped]
+    if not trained:
+        return None
+    enough = [one for one in trained if limits.accuracy is not None and one.accuracy >= limits.accuracy]
+    if enough:
+        return min(enough, key=lambda one: (one.costs.bytes, -one.accuracy))
+    return max(trained, key=lambda one: (one.accuracy, -one.costs.bytes))
+
+
+def choose(tried: Sequence[Tried], limits: Limits) -> dict[str, list[str]]:
+    """Return the networks that are worth a whole training, each with what it is the best in.
+
+    These are the most accurate one and, of those that are accurate enough, the smallest, the fastest and the one with
+    the least RAM. Without a limit of the accuracy they are the most accurate of each half of the bytes. Where none is
+    accurate enough, it is the most accurate alone.
+    """
+    trained = [one for one in tried if not one.stopped and limits.allow(one.costs)]
+    chosen: dict[str, list[str]] = {}
+
+    def add(one: Tried, reason: str) -> None:
+        chosen.setdefault(one.network, []).append(reason)
+
+    if not trained:
+        return chosen
+    best = max(trained, key=lambda one: (one.accuracy, -one.costs.bytes))
+    add(best, "accuracy")
+    if limits.accuracy is None:
+        for part in (2, 4):
+            smaller = [one for one in trained if one.costs.bytes * part <= best.costs.bytes]
+            if smaller:
+                add(max(smaller, key=lambda one: (one.accuracy, -one.costs.bytes)), f"1/{part} of the bytes")
+        return chosen
+    enough = [one for one in trained if one.accuracy >= limits.accuracy]
+    if enough:
+        add(min(enough, key=lambda one: (one.costs.bytes, -one.accuracy)), "bytes")
+        if all(one.costs.p50_us is not None for one in enough):
+            add(min(enough, key=lambda one: (one.costs.p50_us or 0, -one.accuracy)), "p50")
+        else:
+            add(min(enough, key=lambda one: (one.costs.ram_bytes, -one.accuracy)), "RAM")
+    return chosen
+
+
+def artifacts_for(network: Network) -> tuple[ArtifactSpec, ...]:
+    """Return what is exported of a network: the file that every runtime takes, and C with weights as it was trained."""
+    return (ArtifactSpec("tflite", "int8"), ArtifactSpec("c", f"int{network.bits}"))
+
+
+def _finish(
+    study: Study, dataset: Dataset, config: SearchConfig, directory: Path, *, workers: Workers, reporter: Reporter
+) -> SearchResult:
+    """Train the best networks to the end, and write what was found."""
+    from edgemnist.train.distillation import Teachers
+
+    chosen = choose(study.tried, config.limits)
+    if not chosen:
+        raise UsageError(
+            "No network was trained to the end, so there is nothing to choose from",
+            hint="Allow more --trials or --minutes; the search goes on where it is.",
+        )
+    teachers = Teachers(directory)
+    made: dict[str, MadeNetwork] = {}
+    places = {name: directory / name.replace(":", "-") for name in chosen}
+    with reporter.task("Best networks", total=len(chosen)) as task:
+        task.update(0, ", ".join(chosen))
+        trainings = {place: config.training(Network.parse(name)) for name, place in places.items()}
+        todo = {at: one for at, one in trainings.items() if finished_training(dataset, one, at) is None}
+        teacher = None
+        if todo:
+            teacher = teacher_of(
+                dataset.train,
+                len(dataset.labels),
+                config.recipe,
+                config.seed,
+                directory=directory,
+                reporter=reporter,
+            )
+        workers.train(dataset, todo, teacher)
+        for name, place in places.items():
+            task.update(len(made), name)
+            network = Network.parse(name)
+            made[name] = make_network(
+                dataset,
+                config.training(network),
+                artifacts_for(network),
+                place,
+                timing=config.timing,
+                teachers=teachers,
+                reporter=reporter,
+                every_runtime=True,
+            )
+    tried = {one.network: one for one in study.tried}
+    rows = [
+        _row(one, tried[name], chosen[name], config.limits, on_board=config.board is not None)
+        for name, one in made.items()
+    ]
+    result = SearchResult(
+        limits=SearchLimits(
+            accuracy=config.limits.accuracy,
+            bytes=config.limits.bytes,
+            ram_bytes=config.limits.ram_bytes,
+            p50_us=config.limits.p50_us,
+        ),
+        recipe=config.recipe,
+        seed=config.seed,
+        data=dataset.identity,
+        selection_images=len(split_for_selection(dataset)[1]),
+        images=len(dataset.test),
+        trained=len(study.tried),
+        stopped=sum(one.stopped for one in study.tried),
+        rejected=study.rejected,
+        rows=sorted(rows, key=lambda row: -row.accuracy),
+        trials=[_trial(one) for one in study.tried],
+        picture=PICTURE_FILE,
+        measured_on=config.where,
+        host=next(iter(made.values())).benched.host,
+        warnings=warnings_of(list(made.values())),
+    )
+    commit_files(directory, {PICTURE_FILE: search_png(result), RESULT_FILE: result.to_json().encode() + b"\n"})
+    return result
+
+
+def _row(made: MadeNetwork, tried: Tried, best: list[str], limits: Limits, *, on_board: bool) -> SearchRow:
+    parities = {parity.name: parity for parity in made.verified.artifacts}
+    timed = [one for one in made.benched.results if one.name in parities]
+    fastest = min(timed, key=lambda one: (not parities[one.name].passed, one.p50_us))
+    parity, costs = parities[fastest.name], tried.costs
+    # Of the board there is the figure of the shape.
+    p50 = costs.p50_us if on_board and costs.p50_us is not None else fastest.p50_us
+    costs = Costs(bytes=costs.bytes, ram_bytes=costs.ram_bytes, multiplications=costs.multiplications, p50_us=p50)
+    return SearchRow(
+        network=tried.network,
+        directory=made.directory.name,
+        best=best,
+        name=fastest.name,
+        parameters=made.trained.parameters,
+        bytes=costs.bytes,
+        file_bytes=fastest.bytes,
+        ram_bytes=costs.ram_bytes,
+        multiplications=costs.multiplications,
+        p50_us=p50,
+        selection_accuracy=tried.accuracy,
+        accuracy=parity.accuracy,
+        flips=parity.flips,
+        passed=parity.passed,
+        misses=[*limits.misses(costs, parity.accuracy), *([] if parity.passed else ["it missed its parity gate"])],
+    )
+
+
+def _trial(one: Tried) -> SearchTrial:
+    return SearchTrial(
+        network=one.network,
+        bytes=one.costs.bytes,
+        ram_bytes=one.costs.ram_bytes,
+        multiplications=one.costs.multiplications,
+        p50_us=one.costs.p50_us,
+        accuracy=one.accuracy,
+        stopped=one.stopped,
+    )

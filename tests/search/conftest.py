@@ -1,0 +1,82 @@
+"""A small data set, a search that takes seconds, and workers that count what they are asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgemnist.bench.config import BenchConfig
+from edgemnist.data.dataset import Dataset
+from edgemnist.results.search import SearchResult
+from edgemnist.search.limits import Limits
+from edgemnist.search.run import SearchConfig, search
+from edgemnist.search.space import Space
+from edgemnist.search.trials import Job, Outcome
+from edgemnist.search.workers import InProcess
+from edgemnist.train.network import MLP
+from tests.train.conftest import small_dataset
+
+TIMING = BenchConfig(samples=20, seconds=0, rounds=1, repeats=0, keras=False)
+TINY = Space(families=(MLP,), sides=(28, 14), bits=(8,), most_units=32)
+"""Networks whose trainings take a second."""
+
+
+@pytest.fixture(scope="session")
+def dataset(cache: Path) -> Dataset:
+    """2,000 training and 500 test images of MNIST."""
+    return small_dataset(cache)
+
+
+Made = tuple[Path, SearchResult]
+
+
+@pytest.fixture(scope="session")
+def made(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return the directory of a search of four trials, and what it found. Read only."""
+    directory = tmp_path_factory.mktemp("search")
+    return directory, search(dataset, quick(), directory)
+
+
+def quick(**options: object) -> SearchConfig:
+    """Return a search that takes seconds."""
+    values = {"limits": Limits(bytes=20_000), "trials": 4, "recipe": "baseline", "epochs": 8, "space": TINY}
+    return SearchConfig(**{**values, "timing": TIMING, **options})  # type: ignore[arg-type]
+
+
+class Counting(InProcess):
+    """Remembers the jobs, and presses Ctrl-C instead of the one after `most`."""
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self.jobs: list[Job] = []
+        self.most = most
+
+    def result(self, handle: Job) -> Outcome:
+        """Run the trial."""
+        if len(self.jobs) == self.most:
+            raise KeyboardInterrupt
+        self.jobs.append(handle)
+        return super().result(handle)
+
+
+class Formula(InProcess):
+    """Knows the accuracy of a network without training it: cheap, and as good as any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[Job] = []
+
+    def result(self, handle: Job) -> Outcome:
+        """Return an accuracy that grows with the size, more slowly the larger it is."""
+        from edgemnist.train.network import Network
+
+        self.jobs.append(handle)
+        size = Network.parse(handle.network).weight_bytes(10)
+        accuracy = 1 - 20 / (size + 100)
+        accuracies = tuple(accuracy * share for share in (0.9, 0.95, 1.0))
+        bars = [*handle.bars, 0.0]
+        for place, found in enumerate(accuracies[:-1]):
+            if found < bars[place]:
+                return Outcome(accuracies=accuracies[: place + 1], stopped=True, seconds=0.1)
+        return Outcome(accuracies=accuracies, stopped=False, seconds=0.1)

@@ -1,0 +1,195 @@
+"""A search trains what is within the limits, goes on where it was, and reads the test images for the best alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgemnist.data.dataset import Dataset, Split
+from edgemnist.errors import DataError, UsageError
+from edgemnist.exports.directory import Exports
+from edgemnist.results.base import read_result
+from edgemnist.results.search import SearchResult
+from edgemnist.search.limits import Costs, Limits
+from edgemnist.search.run import PICTURE_FILE, RESULT_FILE, best_so_far, choose, search
+from edgemnist.search.screen import search_page
+from edgemnist.search.study import Tried
+from edgemnist.search.trials import Job, Trainer, TrialData, rungs_of, split_for_selection
+from tests.conftest import Run
+from tests.search.conftest import Counting, Made, quick
+from tests.train.conftest import Listener, of
+
+
+def test_the_best_networks_are_ordinary_export_directories(made: Made) -> None:
+    directory, result = made
+    assert result.rows
+    for row in result.rows:
+        exports = Exports.open(directory / row.directory)
+        assert {one.status for one in exports.artifacts} == {"current"}
+        assert exports.findings.is_verified(row.name) == row.passed
+        assert row.bytes <= 20_000
+        assert row.p50_us > 0
+    assert result.trained == len(result.trials) == 4
+    assert {row.network for row in result.rows} <= {trial.network for trial in result.trials}
+    assert "accuracy" in result.rows[0].best or len(result.rows) > 1
+
+
+def test_table_and_picture_are_written(made: Made) -> None:
+    directory, result = made
+    assert read_result(SearchResult, (directory / RESULT_FILE).read_bytes()) == result
+    with Image.open(directory / PICTURE_FILE) as picture:
+        assert picture.width > 800
+        assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 20
+
+
+def test_run_again_it_trains_nothing(made: Made, dataset: Dataset) -> None:
+    directory, result = made
+    before = {path: path.stat().st_mtime_ns for path in directory.glob("*/*")}
+    workers = Counting()
+    assert search(dataset, quick(), directory, workers) == result
+    assert workers.jobs == []
+    assert {path: path.stat().st_mtime_ns for path in directory.glob("*/*")} == before
+
+
+def test_an_interrupted_search_goes_on_to_the_same_answer(made: Made, dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(dataset, quick(), tmp_path, Counting(most=2))
+    workers = Counting()
+    resumed = search(dataset, quick(), tmp_path, workers)
+    assert len(workers.jobs) == 2
+    assert resumed.trials == made[1].trials
+    assert [(row.network, row.accuracy) for row in resumed.rows] == [
+        (row.network, row.accuracy) for row in made[1].rows
+    ]
+
+
+def test_when_the_time_is_over_nothing_more_begins(made: Made, dataset: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(made[0], tmp_path / "search")
+    workers = Counting()
+    result = search(dataset, quick(trials=None, minutes=1e-6), tmp_path / "search", workers)
+    assert workers.jobs == []
+    assert result.trained == 4
+    search(dataset, quick(trials=5), tmp_path / "search", workers)
+    assert len(workers.jobs) == 1
+
+
+def test_what_nothing_meets_is_answered_with_the_nearest_miss(made: Made, dataset: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(made[0], tmp_path / "search")
+    limits = Limits(accuracy=1.0, bytes=20_000)
+    result = search(dataset, quick(limits=limits), tmp_path / "search", Counting(most=0))
+    assert not result.fits
+    (nearest,) = result.rows
+    best = max(made[1].trials, key=lambda trial: trial.accuracy)
+    assert nearest.network == best.network
+    assert "100.00 % were asked for" in nearest.misses[0]
+
+
+@pytest.mark.parametrize(
+    "other", [{"recipe": "standard"}, {"epochs": 16}, {"seed": 3}, {"limits": Limits(bytes=20_000, p50_us=1e6)}]
+)
+def test_a_directory_of_another_search_is_refused(other: dict[str, Any], made: Made, dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match="has a search with another"):
+        search(dataset, quick(**other), made[0])
+
+
+def test_a_search_on_other_data_is_refused(made: Made, dataset: Dataset) -> None:
+    other = of(Split(255 - dataset.train.images, dataset.train.labels), dataset.test)
+    with pytest.raises(UsageError, match="has a search with another data set"):
+        search(other, quick(), made[0])
+
+
+def test_no_trial_sees_the_selection_images_and_nobody_the_test_images(dataset: Dataset) -> None:
+    train, selection = split_for_selection(dataset)
+    assert len(train) + len(selection) == len(dataset.train)
+    assert len(selection) == 400
+    shown = {image.tobytes() for image in train.images}
+    assert not any(image.tobytes() in shown for image in selection.images)
+    assert set(selection.labels) == set(range(10))
+    mixed = np.random.default_rng(0).permutation(len(dataset.train))
+    shuffled = of(dataset.train.take(mixed), dataset.test)
+    assert np.array_equal(split_for_selection(shuffled)[1].images, shuffled.train.images[-400:])
+
+
+def test_too_few_images_to_choose_by_are_refused(dataset: Dataset) -> None:
+    few = of(dataset.train.take(np.arange(0, 2000, 50)), dataset.test)
+    with pytest.raises(DataError, match="40 training images are too few to search with"):
+        split_for_selection(few)
+
+
+def test_a_training_below_its_bar_is_stopped_at_the_rung(dataset: Dataset) -> None:
+    train, selection = split_for_selection(dataset)
+    trainer = Trainer(TrialData(train=train, selection=selection, classes=10))
+    job = Job(network="mlp:28:8:8bit", recipe="baseline", epochs=3, seed=0)
+    assert job.rungs == (1, 3)
+    whole = trainer.run(job)
+    assert (whole.stopped, len(whole.accuracies)) == (False, 2)
+    stopped = trainer.run(replace(job, bars=(whole.accuracies[0] + 0.001, 0.0)))
+    assert (stopped.stopped, stopped.accuracies) == (True, whole.accuracies[:1])
+    passed = trainer.run(replace(job, bars=(whole.accuracies[0], 1.0)))
+    assert (passed.stopped, passed.accuracies) == (False, whole.accuracies)
+
+
+def test_a_short_training_has_fewer_rungs() -> None:
+    assert rungs_of(90) == (10, 30, 90)
+    assert rungs_of(1) == (1,)
+
+
+def tried(name: str, size: int, accuracy: float, p50: float | None = None, *, stopped: bool = False) -> Tried:
+    costs = Costs(bytes=size, ram_bytes=10_000 - size, multiplications=size, p50_us=p50)
+    return Tried(network=name, costs=costs, accuracies=(accuracy,), stopped=stopped, seconds=1.0)
+
+
+TRIED = [tried("a", 100, 0.90), tried("b", 200, 0.95), tried("c", 900, 0.99), tried("d", 901, 0.999, stopped=True)]
+
+
+def test_chosen_are_the_most_accurate_the_smallest_and_the_leanest_of_those_that_fit() -> None:
+    assert choose(TRIED, Limits(accuracy=0.93)) == {"c": ["accuracy", "RAM"], "b": ["bytes"]}
+    assert choose(TRIED, Limits(accuracy=0.995)) == {"c": ["accuracy"]}
+    assert choose(TRIED, Limits(bytes=500)) == {"b": ["accuracy"], "a": ["1/2 of the bytes"]}
+    timed = [tried("slow", 100, 0.99, 9.0), tried("fast", 200, 0.99, 1.0)]
+    assert choose(timed, Limits(accuracy=0.9)) == {"slow": ["accuracy", "bytes"], "fast": ["p50"]}
+    assert choose([TRIED[3]], Limits(accuracy=0.9)) == {}
+
+
+def test_the_best_so_far_is_the_smallest_that_is_accurate_enough() -> None:
+    found = [best_so_far(TRIED, limits) for limits in (Limits(), Limits(accuracy=0.94), Limits(accuracy=0.999))]
+    assert [one.network for one in found if one is not None] == ["c", "b", "c"]
+
+
+def test_progress_tells_trials_and_the_best_so_far(dataset: Dataset, made: Made) -> None:
+    listener = Listener()
+    search(dataset, quick(), made[0], Counting(), listener)
+    assert 4 in listener.totals
+    assert any("4 networks" in words and "best" in words for _, words in listener.updates)
+
+
+def test_the_page_says_what_fits_and_what_comes_next(made: Made) -> None:
+    from rich.console import Console
+
+    console = Console(width=80, record=True)
+    console.print(search_page(made[1], made[0]))
+    text = console.export_text()
+    for word in (made[1].rows[0].network.split(":")[0], "edgemnist recommend --exports", "400"):
+        assert word in text
+
+
+def test_the_command_answers_in_json_and_with_its_exit_code(
+    edgemnist: Run, edgemnist_json: Callable[..., dict[str, Any]]
+) -> None:
+    options = ["search", "--trials", "1", "--recipe", "baseline", "--epochs", "1", "--offline", "--max-bytes", "3k"]
+    document = edgemnist_json(*options)
+    assert document["limits"]["bytes"] == 3000
+    assert document["rows"][0]["bytes"] <= 3000
+    missed = edgemnist(*options, "--accuracy", "99.9")
+    assert missed.returncode == 1
+    assert "Nothing fits. The nearest is" in missed.stdout
+    assert "Search 100%: 1 network" in missed.stderr
+    for wrong in (["--max-bytes", "9"], ["--max-ram", "2us"], ["--workers", "many"], ["--on", "a", "--on", "b"]):
+        assert edgemnist(*options, *wrong).returncode == 2
