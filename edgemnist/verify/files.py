@@ -27,7 +27,7 @@ from edgemnist.verify.gatefile import GateTable
 from edgemnist.verify.parity import Answers, ask
 from edgemnist.verify.run import assess
 from edgemnist.verify.statistics import load_statistics
-from edgemnist.verify.vote import INTEGER, integer_answers
+from edgemnist.verify.vote import INTEGER, has_windows, integer_answers
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -187,4 +187,5 @@ def _verify_file(pack: GoldenPack, model: Model, quantization: str, gate: Gate, 
         gate=gate,
         mistakes=mistakes,
         integer=integer,
+        windows=quantization == "int8" and has_windows(model),
     )

@@ -29,7 +29,16 @@ from edgemnist.verify.parity import Answers, ask, compare, list_flips, no_answer
 from edgemnist.verify.rounding import find_rounding
 from edgemnist.verify.sheet import flips_png
 from edgemnist.verify.statistics import expected_calibration_error, load_statistics, mcnemar_p, wilson_interval
-from edgemnist.verify.vote import INTEGER, Ballot, check_integer, count_votes, integer_answers, missed_replay, replay
+from edgemnist.verify.vote import (
+    INTEGER,
+    Ballot,
+    check_integer,
+    count_votes,
+    has_windows,
+    integer_answers,
+    missed_replay,
+    replay,
+)
 
 
 def verify(
@@ -146,6 +155,7 @@ def _verify_one(
         integer=integer,
         exported=exports.reference_answers(model),
         output_scale=model.record.output.scale,
+        windows=is_int8 and has_windows(model),
     )
     if not is_int8 or answers is None:
         return parity, [], None
@@ -244,6 +254,7 @@ def assess(
     integer: Probabilities | None = None,
     exported: Probabilities | None = None,
     output_scale: float | None = None,
+    windows: bool = False,
 ) -> ArtifactParity:
     """Hold an artifact's answers against the reference in `golden`; None for one whose classes are others.
 
@@ -251,17 +262,17 @@ def assess(
 
     `mistakes` are reasons to fail that were found before, `integer` what the integer reference answers, float32 [N, C].
     `exported` is what the artifact answered on the exporting machine, float32 [N, C], where that is known, and
-    `output_scale` the step of a quantized output.
+    `output_scale` the step of a quantized output. `windows` says whether the network has convolutions.
     """
     comparable = answers is not None
     answers = answers or no_answers(*golden.probabilities.shape)
     parity = compare(golden.probabilities, golden.labels, answers.single, answers.batched)
     check = None if integer is None else check_integer(answers.single, integer)
-    reasons = [*(mistakes or []), *(missed(gate, parity, check) if comparable else [])]
+    reasons = [*(mistakes or []), *(missed(gate, parity, check, windows=windows) if comparable else [])]
     replayed = None
     if exported is not None and exported.shape == answers.single.shape:
         replayed = replay(answers.single, exported, quantization=quantization, output_scale=output_scale)
-        reasons += missed_replay(gate, replayed)
+        reasons += missed_replay(gate, replayed, windows=windows)
     if integer is not None and check is not None and check.differing and RUNTIMES[runtime].exact:
         reasons.append(
             f"{check.differing:,} of {integer.size:,} probabilities differ from the integer reference, "

@@ -22,7 +22,8 @@ from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import IntegerCheck, Replay, Vote, Voter
 from edgemnist.runtimes import RUNTIMES
-from edgemnist.verify.gate import Gate, Share, exceeded
+from edgemnist.runtimes.tflite import read_graph
+from edgemnist.verify.gate import GATES, Gate, Share, exceeded, window_limit
 from edgemnist.verify.parity import BATCH_SIZE, tie
 
 INTEGER = "integer"
@@ -194,17 +195,32 @@ def _verdict(flips: int, largest: float, beyond_rounding: int) -> str:
     return DRIFT if beyond_rounding else ROUNDING
 
 
-def missed_replay(gate: Gate, found: Replay) -> list[str]:
+def has_windows(model: Model) -> bool:
+    """Return whether a model is a TFLite file, or was made of one beside it, that has convolutions."""
+    path = tflite_of(model)
+    if path is None or path.suffix not in RUNTIMES["litert"].suffixes:
+        return False
+    try:
+        graph = read_graph(path.read_bytes())
+    except (OSError, ValueError):
+        # Whoever executes it says what is wrong.
+        return False
+    return any(operator.kind in {"CONV_2D", "DEPTHWISE_CONV_2D"} for operator in graph.operators)
+
+
+def missed_replay(gate: Gate, found: Replay, *, windows: bool = False) -> list[str]:
     """Return a sentence for each way in which the artifact answers differently than where it was exported.
 
-    The limits are those between a batch of one and a large batch, which has another kernel for its cause, too.
+    The limits are those between a batch of one and a large batch, which has another kernel for its cause, too; for a
+    network with convolutions, `windows`, see `gate.WINDOW_DIFF`.
     """
     reasons = []
     if found.flips > (allowed := gate.batch_flips.allowed(found.images)):
         reasons.append(
             f"{found.flips:,} of {found.images:,} labels differ from the exporting machine's, {allowed:,} allowed"
         )
-    if found.max_abs_diff > gate.batch_diff:
+    limit = window_limit(gate.batch_diff, GATES["int8"].batch_diff, windows=windows)
+    if found.max_abs_diff > limit:
         words = "a probability differs by {} from the exporting machine's, {} allowed"
-        reasons.append(exceeded(words, found.max_abs_diff, gate.batch_diff))
+        reasons.append(exceeded(words, found.max_abs_diff, limit))
     return reasons

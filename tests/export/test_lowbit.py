@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,11 +18,13 @@ from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
 from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.directory import Exports
+from edgemnist.exports.models import Model
 from edgemnist.learn.present import read_present
 from edgemnist.runtimes.tflite import read_graph
 from edgemnist.train.families import student_of
 from edgemnist.train.network import Network
 from edgemnist.verify.run import verify
+from edgemnist.verify.vote import has_windows
 
 
 def saved(spec: str, dataset: Dataset, directory: Path) -> Path:
@@ -40,6 +44,9 @@ def test_an_int8_file_has_the_integers_that_were_trained_and_the_weights_of_the_
     source = read_source(saved(spec, dataset, tmp_path))
     data = TFLiteExporter(source, dataset.labels, dataset.train.images[:50]).convert(source.model, "int8")
     assert largest_weight(data) == most
+    file = tmp_path / "few.tflite"
+    file.write_bytes(data)
+    assert has_windows(cast("Model", SimpleNamespace(path=file))) == spec.startswith("cnn")
     graph = read_graph(data)
     kernels = [tensor.real() for tensor in graph.tensors if tensor.constant and tensor.dtype == "int8"]
     trained = [weight for weight in source.model.get_weights() if weight.ndim > 1]

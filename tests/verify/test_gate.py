@@ -7,13 +7,25 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.formats import FORMATS
 from edgemnist.results.verify import IntegerCheck
-from edgemnist.verify.gate import GATES, Gate, LimitOverrides, Share, exceeded, gate_for, missed, poisson_quantile
+from edgemnist.verify.gate import (
+    GATES,
+    WINDOW_DIFF,
+    Gate,
+    LimitOverrides,
+    Share,
+    exceeded,
+    gate_for,
+    missed,
+    poisson_quantile,
+)
 from edgemnist.verify.parity import Parity
+from edgemnist.verify.vote import missed_replay, replay
 
 PERFECT = Parity(
     images=10_000,
@@ -203,3 +215,23 @@ def test_no_limits_of_the_user_leave_the_gate_as_it_is() -> None:
 def test_a_limit_out_of_range_is_wrong_usage(options: dict[str, float], named: str) -> None:
     with pytest.raises(UsageError, match=f"^{named} "):
         LimitOverrides.of(**options)
+
+
+def test_a_network_with_convolutions_may_be_further_from_the_reference_and_the_exporting_machine_but_not_flip() -> None:
+    def check(distance: float, flips: int = 0) -> IntegerCheck:
+        return IntegerCheck(differing=1, max_abs_diff=distance, flips=flips)
+
+    gate = GATES["int8"]
+    assert missed(gate, PERFECT, check(WINDOW_DIFF), windows=True) == []
+    assert len(missed(gate, PERFECT, check(WINDOW_DIFF))) == 1
+    assert "off the integer reference" in missed(gate, PERFECT, check(WINDOW_DIFF + 0.01), windows=True)[0]
+    assert "6 labels of the integer reference" in missed(gate, PERFECT, check(0.01, flips=6), windows=True)[0]
+    own = dataclasses.replace(gate, integer_diff=0.01)
+    assert len(missed(own, PERFECT, check(0.02), windows=True)) == 1
+
+    there = np.full((1_000, 10), 0.1, np.float32)
+    here = there.copy()
+    here[0, :2] += np.array([0.05, -0.05], np.float32)
+    found = replay(here, there, quantization="int8", output_scale=1 / 256)
+    assert missed_replay(gate, found, windows=True) == []
+    assert len(missed_replay(gate, found)) == 1
