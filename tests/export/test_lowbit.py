@@ -50,6 +50,14 @@ def test_an_int8_file_has_the_integers_that_were_trained_and_the_weights_of_the_
             kernel.size == one.size and np.allclose(np.sort(kernel.ravel()), np.sort(one.ravel()), rtol=1e-5)
             for one in trained
         )
+    # Biases have the scale of the sums, which are as coarse as the weights: half a step is what rounding costs.
+    biases = [tensor for tensor in graph.tensors if tensor.constant and tensor.dtype == "int32" and tensor.scales.size]
+    for bias in biases:
+        assert any(
+            bias.shape == one.shape and np.abs(np.sort(bias.real()) - np.sort(one)).max() <= 0.51 * bias.scales.max()
+            for one in source.model.get_weights()
+        )
+    assert len(biases) == len(trained)
     # Nothing to change is left.
     assert with_trained_levels(data) == data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from edgemnist.data.dataset import Dataset
+from edgemnist.errors import TrainingError
 from edgemnist.results.base import read_result
 from edgemnist.results.train import TrainResult
 from edgemnist.train.families import Forward, finished, finished_logits, first_weights, rounded_kernel, student_of
@@ -88,6 +90,9 @@ def test_a_training_learns_is_recorded_and_the_same_after_an_interruption(
     stopped = train(dataset, config, tmp_path / "parts", Listener(interrupt_after=2))
     assert stopped.interrupted
     assert stopped.epochs == 2
+    other = replace(config, network=Network.mlp(24, side=7, bits=4))
+    with pytest.raises(TrainingError, match=f"its network is {spec}, not mlp:7:24:4bit"):
+        train(dataset, other, tmp_path / "parts", resume=True)
     resumed = train(dataset, config, tmp_path / "parts", resume=True)
     assert resumed.weights_sha256 == result.weights_sha256
 
