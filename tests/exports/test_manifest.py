@@ -237,3 +237,14 @@ def test_what_is_wrong_with_a_recorded_file_is_told_with_what_to_do(tmp_path: Pa
     with pytest.raises(ArtifactError) as caught:
         read_recorded(tmp_path, record)
     assert caught.value.message == f"{path} cannot be read: Is a directory"
+
+
+def test_a_newer_manifest_and_an_unknown_artifact_are_told_in_full(tmp_path: Path) -> None:
+    newer = Manifest(schema_version=SCHEMA_VERSION + 1, labels=["0"])
+    (tmp_path / "manifest.json").write_bytes(newer.encode())
+    with pytest.raises(NewerManifestError) as caught:
+        read_manifest(tmp_path)
+    assert caught.value.hint == "Install a newer edgemnist with: pip install --upgrade edgemnist"
+    with pytest.raises(UnknownNameError) as unknown:
+        newer.artifact("tflite-int9")
+    assert unknown.value.message == "There is no artifact 'tflite-int9'"

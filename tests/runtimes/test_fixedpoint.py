@@ -106,3 +106,13 @@ def test_each_column_has_its_own_multiplier() -> None:
         fixedpoint.multiply_by_quantized_multiplier, fixedpoint.multiply_rounding_twice, fixedpoint.multiply_in_float
     ):  # fmt: skip
         assert rule(values, mantissas, exponents).tolist() == [500, 125, -28]
+
+
+def test_multipliers_at_the_ends_of_their_range() -> None:
+    assert fixedpoint.quantized_multiplier(1.0) == (2**30, 1)
+    # The mantissa is rounded up to one more bit than it may have.
+    assert fixedpoint.quantized_multiplier(1 - 2**-40) == (2**30, 1)
+    assert fixedpoint.quantized_multiplier(2.0**29) == (2**30, 30)
+    assert fixedpoint.quantized_multiplier(2.0**30) == (2**31 - 1, 30)
+    assert fixedpoint.quantized_multiplier(2.0**-32) == (2**30, -31)
+    assert fixedpoint.quantized_multiplier(2.0**-33) == (0, 0)

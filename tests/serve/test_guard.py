@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.exceptions import HTTPException
 
-from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.errors import ArtifactError, EdgemnistError, UsageError
 from edgemnist.results.base import SCHEMA_VERSION
 from edgemnist.serve.config import Limits, ServeConfig
 from edgemnist.serve.limits import GoneError
@@ -87,6 +87,7 @@ class Guarded:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["app"] is self._guard
         assert self.metrics.registry.get_sample_value("edgemnist_requests_in_flight") == 1
+        assert (await receive())["type"] == "http.request"
         if self.begun or self.failure is None:
             await application(scope, receive, send)
         if self.failure is not None:
@@ -250,6 +251,10 @@ def test_what_the_log_says_of_a_failure_is_not_told_to_clients(caplog: pytest.Lo
     Guarded(ServeConfig(), ValueError("a bug")).ask()
     assert caplog.messages == ["A bug in edgemnist: PUT /v1/predict"]
     assert caplog.records[0].exc_info is not None
+    caplog.clear()
+    failed = EdgemnistError("/secret/path is full", hint="Make room.")
+    assert Guarded(ServeConfig(), failed).ask()[0] == 500
+    assert caplog.messages == ["/v1/predict: /secret/path is full. Make room."]
     caplog.clear()
     # What the client can do something about is not the operator's concern.
     Guarded(ServeConfig(), UsageError("What is wrong")).ask()
