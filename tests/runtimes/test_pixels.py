@@ -93,6 +93,9 @@ def test_a_quantized_tensor_is_given_the_named_range_and_tells_which_it_was_made
     found = scale * (quantize_pixels(numbers, name).astype(np.float64) - numbers.zero_point)
     assert np.abs(found - expected).max() <= scale * 0.501
     assert covered_range(numbers) == name
+    out = np.empty(IMAGE.shape, np.uint8)
+    encoder(numbers, name)(IMAGE, out)
+    assert np.array_equal(out.view(np.int8), quantize_pixels(numbers, name)[IMAGE])
 
 
 @pytest.mark.parametrize(
