@@ -1,6 +1,6 @@
 """How long all eight artifacts take, how large they are, and what they lose against the Keras model.
 
-    python -m benchmarks.export.export_time exports/model.keras ../shared/mnist
+    python -m benchmarks.export.export_time exports/model.keras MNIST
 
 Each round is a fresh process that imports everything first, then exports as `edgemnist export` does. To reach, for
 784-512-10: all eight in ≤ 15 s after imports; tflite-int8 ≤ 430 KB with a drop ≤ 0.1 points and an agreement ≥ 99.8 %;

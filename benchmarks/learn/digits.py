@@ -1,6 +1,6 @@
 """What the model of the package learns from digits of other writers.
 
-    python -m benchmarks.learn.digits ../shared/mnist
+    python -m benchmarks.learn.digits MNIST
 
 scikit-learn's `load_digits`: 1,797 digits of 43 Turkish writers, 8×8, in the writers' order. Each is enlarged to
 160×160 pixels, bilinearly, as dark ink on white paper, and read as any picture is. `edgemnist learn` gets the first 200

@@ -1,6 +1,6 @@
 """How soon `edgemnist health` notices, how rarely it is wrong, and how near its estimates are.
 
-    python -m benchmarks.learn.health ../shared/mnist
+    python -m benchmarks.learn.health MNIST
 
 The model of the package answers MNIST's test images once under each condition; everything else is drawn from these
 answers. To reach: the estimated accuracy of 500 unlabelled images within 1 point of the condition's in at least 10 of
@@ -119,7 +119,7 @@ def main() -> None:
     weeks = [clean.window(rng.choice(halves[0], FIRST[0], replace=False)) for _ in range(WEEKS)]
     alarms = sum(false_alarms(clean, Detector(golden, week), halves[1], rng) for week in weeks)
     document = {
-        "command": "python -m benchmarks.learn.health ../shared/mnist",
+        "command": "python -m benchmarks.learn.health MNIST",
         "at": now(),
         "versions": host_facts()["versions"],
         "conditions_within_a_point": sum(bool(one["within"] >= USUALLY) for one in estimates),

@@ -1,6 +1,6 @@
 """What distortion costs beside the training step that it feeds, and what XLA does to either.
 
-    python -m benchmarks.training.augmentation_cost ../shared/mnist
+    python -m benchmarks.training.augmentation_cost MNIST
 
 Three epochs of each variant over 12,000 images; the last two are timed, so that compiling is not. Reported are
 microseconds a step of 256 images: the step of 784-512-10 without and with the distortions of `standard`, compiled by
@@ -87,7 +87,7 @@ def main() -> None:
         lambda: list(teacher_answers(teacher, train.images)),
     )
     summary = {
-        "command": "python -m benchmarks.training.augmentation_cost ../shared/mnist",
+        "command": "python -m benchmarks.training.augmentation_cost MNIST",
         "microseconds_a_step": steps,
         "processor_microseconds_a_step": processor,
         "pool_microseconds_an_image": pool,

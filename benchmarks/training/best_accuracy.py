@@ -1,6 +1,6 @@
 """How accurate the recipe `best` is, in float, int8 and int4, and what its integers lose.
 
-    python -m benchmarks.training.best_accuracy ../shared/mnist WORKING_DIRECTORY
+    python -m benchmarks.training.best_accuracy MNIST WORKING_DIRECTORY
 
 Trains 784-512-10, 784-128-10 and 784-64-10 from three seeds each on all 60,000 training images, exports each to int8
 (with either way to choose the activation ranges) and int4, and counts on the 10,000 test images. The recipe was fixed
@@ -60,7 +60,7 @@ def main() -> None:
             runs.append(_measured(dataset, place, trained))
             print(runs[-1], flush=True)
     summary = {
-        "command": "python -m benchmarks.training.best_accuracy ../shared/mnist WORKING_DIRECTORY",
+        "command": "python -m benchmarks.training.best_accuracy MNIST WORKING_DIRECTORY",
         "teacher_seed": TEACHER_SEED,
         "sizes": {str(hidden): _spread([run for run in runs if run["hidden"] == hidden]) for hidden in SIZES},
         "runs": runs,

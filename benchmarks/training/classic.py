@@ -1,6 +1,6 @@
 """The classic Keras script, as tutorials have it: what a user would write instead of `edgemnist train`.
 
-    python benchmarks/training/classic.py ../shared/mnist
+    python benchmarks/training/classic.py MNIST
 
 It reads the four gzipped IDX files of a directory, trains for five epochs, and prints the seconds of `fit` and the test
 accuracy as JSON.

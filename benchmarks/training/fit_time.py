@@ -1,6 +1,6 @@
 """How long a training takes beside the classic Keras script.
 
-    python -m benchmarks.training.fit_time ../shared/mnist
+    python -m benchmarks.training.fit_time MNIST
 
 Three programs take turns, each in a fresh process: `classic.py`; `edgemnist`'s baseline recipe, which is the same
 network, optimizer, batches and epochs; and its standard recipe, until it is right on 98.0 % of the test images. Timed
@@ -79,7 +79,7 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in seconds.items()}
     accuracy = {name: statistics.mean(run["accuracy"] for run in done) for name, done in runs.items()}
     summary = {
-        "command": "python -m benchmarks.training.fit_time ../shared/mnist",
+        "command": "python -m benchmarks.training.fit_time MNIST",
         "rounds": options.rounds,
         "fit_seconds": {
             name: {"median": round(median[name], 2), "min": round(min(values), 2), "max": round(max(values), 2)}

@@ -1,6 +1,6 @@
 """How well the recipes read digits as boards see them.
 
-    python -m benchmarks.training.robustness ../shared/mnist MODEL_DIRECTORY...
+    python -m benchmarks.training.robustness MNIST MODEL_DIRECTORY...
 
 Every directory holds a `model.keras` of 784-512-10 that `edgemnist train` wrote; a baseline is trained beside them from
 the same images. To reach: better than the baseline under each condition, in the mean over the directories.
@@ -48,7 +48,7 @@ def main() -> None:
         )
         print(rows[-1], flush=True)
     summary = {
-        "command": "python -m benchmarks.training.robustness ../shared/mnist MODEL_DIRECTORY...",
+        "command": "python -m benchmarks.training.robustness MNIST MODEL_DIRECTORY...",
         "models": len(models),
         "better_everywhere": all(row["best_mean"] > row["baseline"] for row in rows),
         "conditions": rows,

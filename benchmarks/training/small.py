@@ -1,6 +1,6 @@
 """How accurate networks of a few kilobytes are: a table of sizes, each with the networks that were tried for it.
 
-    python -m benchmarks.training.small ../shared/mnist WORKING_DIRECTORY [--rows 3200 7300] [--epochs 48] [--seeds 0]
+    python -m benchmarks.training.small MNIST WORKING_DIRECTORY [--rows 3200 7300] [--epochs 48] [--seeds 0]
 
 Trains each network of a row on the first 55,000 training images as a student of one teacher (recipe `best`, teacher
 seed 0), and chooses by the last 5,000. The test images are read once, for the network of each row that was chosen, as
@@ -96,7 +96,7 @@ def document(rows: dict[str, Any]) -> dict[str, Any]:
         for row in ROWS
     }
     return {
-        "command": "python -m benchmarks.training.small ../shared/mnist WORKING_DIRECTORY",
+        "command": "python -m benchmarks.training.small MNIST WORKING_DIRECTORY",
         "trained_on": "the first 55,000 training images of MNIST, teacher included",
         "chosen_by": "the last 5,000 training images",
         "rows": missing | rows,

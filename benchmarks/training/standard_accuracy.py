@@ -1,6 +1,6 @@
 """How accurate the standard recipe is, from all of MNIST and from the 5,000 images that every machine has.
 
-    python -m benchmarks.training.standard_accuracy ../shared/mnist
+    python -m benchmarks.training.standard_accuracy MNIST
 
 Trains 784-512-10 from three seeds on the 60,000 training images, and on the 4,000 of the embedded set that `train` uses
 for training; both are tested on all 10,000 test images. To reach: 99.2 % in at most 90 s on two cores, and 98.4 %.
@@ -50,7 +50,7 @@ def main() -> None:
             )
             print(name, runs[name][-1], flush=True)
     summary = {
-        "command": "python -m benchmarks.training.standard_accuracy ../shared/mnist",
+        "command": "python -m benchmarks.training.standard_accuracy MNIST",
         **{name: _spread(done) for name, done in runs.items()},
         "runs": runs,
         "host": host_facts(),
