@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.runtimes.windows import Window
+if TYPE_CHECKING:
+    from edgemnist.runtimes.windows import Window
 
 Table: TypeAlias = npt.NDArray[np.uint8]
 """uint8 [256]: what becomes of each number."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Final, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,12 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.native.layers import Convolution, Dense, Depthwise, Layer, Pool, Table, total_outputs
 from edgemnist.runtimes.affine import activation_range, affine, bias_of, multipliers, numbers_of, weight_matrix
-from edgemnist.runtimes.integer import chain, requantize, softmax_exponentials
+from edgemnist.runtimes.integer import WINDOWED, chain, requantize, softmax_exponentials
 from edgemnist.runtimes.pixels import Numbers, covered_range, quantize_pixels
 from edgemnist.runtimes.tflite import Graph, Operator, Tensor
-from edgemnist.runtimes.windows import (
-    WINDOWED,
-    Window,
-    check_same_scale,
-    convolution_filters,
-    depthwise_filters,
-    mean_multiplier,
-    window_of,
-)
+
+if TYPE_CHECKING:
+    from edgemnist.runtimes.windows import Window
 
 MAX_UNITS: Final = 65_504
 """Inputs or outputs of a layer, whole blocks of 32: so many products of 255 and -128 fit an int32."""
@@ -173,6 +167,8 @@ class _Building:
 
     def add_windowed(self, graph: Graph, operator: Operator) -> None:
         """Add a layer with a window. Raises ValueError if it follows no image of its shape."""
+        from edgemnist.runtimes.windows import window_of
+
         window = window_of(graph, operator)
         image = (window.height, window.width, window.channels)
         if self.layers and self.image is None:
@@ -220,6 +216,8 @@ def _range(target: Tensor, activation: str) -> _Range:
 
 
 def _windowed(graph: Graph, operator: Operator, window: Window) -> Convolution | Depthwise | Pool:
+    from edgemnist.runtimes.windows import check_same_scale, convolution_filters, depthwise_filters, mean_multiplier
+
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     lowest = _lowest(numbers_of(source))
     zero = affine(source)[1] - lowest

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edgemnist.results.pictures import DIGIT, NO_DIGIT, SEVERAL
+
 if TYPE_CHECKING:
     from edgemnist.images.normalize import Normalized
 
-DIGITS: Final = tuple("0123456789")
 WIDE: Final = 1.3
 """Width by height from which on what is no digit is more likely several of them than a letter or a scribble."""
 TOO_WIDE: Final = 2.5
@@ -21,10 +22,6 @@ MANY: Final = 3
 MIN_AGREEMENT: Final = 0.08
 """Agreement of model and likeness network below which a picture is no digit. Of MNIST's test digits 0.7 % have less, of
 letters that are no digits in themselves 98.8 % (python -m benchmarks.vision.single)."""
-
-DIGIT: Final = "digit"
-NO_DIGIT: Final = "no-digit"
-SEVERAL: Final = "several"
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,12 +15,12 @@ import numpy as np
 from edgemnist.arrays import Images, Probabilities, as_digit
 from edgemnist.errors import ImageError, UsageError
 from edgemnist.exports.directory import Exports, model_for
-from edgemnist.predict.refusal import DIGIT, DIGITS, Assessment, assess, verdict
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.pictures import Prediction, PredictResult
+from edgemnist.results.pictures import DIGIT, DIGITS, Prediction, PredictResult
 from edgemnist.runtimes.interface import Classifier
 
 if TYPE_CHECKING:
+    from edgemnist.predict.refusal import Assessment
     from edgemnist.samples.collector import CollectConfig
 
 STANDARD_INPUT: Final = Path("-")
@@ -107,7 +107,7 @@ def tell(
             inverted=one.inverted,
             label=None if one.label is None else as_digit(classifier.labels[one.label]),
             image=one.image.tolist() if show else None,
-            verdict=verdict(one.assessment, [float(value) for value in row]),
+            verdict=None if one.assessment is None else _verdict(one.assessment, row),
         )
         for one, row in zip(sourced, probabilities, strict=True)
     ]
@@ -155,6 +155,7 @@ def _open_picture(path: Path, *, digits: bool) -> Sourced:
     # Here, since Pillow takes a while to import, and evaluation images do without.
     from edgemnist.images import normalize_digit, read_digit
     from edgemnist.images.decode import MAX_BYTES, decode_image
+    from edgemnist.predict.refusal import assess
 
     if path == STANDARD_INPUT:
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -175,6 +176,12 @@ def _open_picture(path: Path, *, digits: bool) -> Sourced:
         inverted=normalized.inverted,
         assessment=assess(normalized) if digits else None,
     )
+
+
+def _verdict(assessment: Assessment, row: Probabilities) -> str | None:
+    from edgemnist.predict.refusal import verdict
+
+    return verdict(assessment, [float(value) for value in row])
 
 
 def _golden_images(exports: Exports | None, indices: Sequence[int]) -> list[Sourced]:

@@ -8,8 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgemnist.formatting import percent
-from edgemnist.predict.refusal import NO_DIGIT, SEVERAL
-from edgemnist.results.pictures import Prediction, PredictResult
+from edgemnist.results.pictures import NO_DIGIT, SEVERAL, Prediction, PredictResult
 
 BAR_CELLS = 30
 _SHADES = " ░▒▓█"

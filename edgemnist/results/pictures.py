@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from edgemnist.results.base import Part, Result
+
+DIGITS: Final = tuple("0123456789")
+"""Labels of a model that is asked whether a picture is one of the ten digits at all."""
+DIGIT: Final = "digit"
+NO_DIGIT: Final = "no-digit"
+SEVERAL: Final = "several"
 
 
 class Prediction(Part, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from edgemnist.predict.refusal import DIGITS
+from edgemnist.results.pictures import DIGITS
 from edgemnist.samples.sample import (
     CORRECTION,
     DISAGREEMENT,

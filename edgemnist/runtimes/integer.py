@@ -38,7 +38,6 @@ from edgemnist.runtimes.files import TFLITE, read_model
 from edgemnist.runtimes.interface import ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.pixels import covered_range, decoder, quantize_pixels
 from edgemnist.runtimes.tflite import Graph, Operator, Tensor, read_graph
-from edgemnist.runtimes.windows import WINDOWED, windowed
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images, Probabilities
@@ -72,6 +71,8 @@ _REFERENCE: Final = Rounding()
 _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
 """They compute the batch size for RESHAPE, which is always the number of images here."""
 _RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN")
+"""What slides a window over an image; see `runtimes.windows`, which networks of dense layers do without."""
 _KNOWN = ("FULLY_CONNECTED", *WINDOWED, "RELU", "SOFTMAX", "QUANTIZE", *sorted(_RESHAPING))
 
 _TAKES = (
@@ -183,6 +184,8 @@ def step(graph: Graph, operator: Operator, rounding: Rounding) -> Step:
         bias = bias_of(graph, operator, weights.shape[0])
         return _fully_connected(source, weights, bias, target, operator.activation, rescale)
     if operator.kind in WINDOWED:
+        from edgemnist.runtimes.windows import windowed
+
         return windowed(graph, operator, windowed_rescale)
     if operator.kind == "SOFTMAX":
         beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))

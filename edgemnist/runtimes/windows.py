@@ -29,7 +29,6 @@ from edgemnist.runtimes.affine import (
 )
 from edgemnist.runtimes.tflite import Graph, Operator, Tensor
 
-WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN")
 MAX_SIDE: Final = 32
 """Of a window, and of the steps it moves by: more than an image of 28 × 28 needs."""
 

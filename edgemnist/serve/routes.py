@@ -19,10 +19,10 @@ from starlette.routing import Route, Router
 
 from edgemnist import __version__
 from edgemnist.errors import UsageError, check_range
-from edgemnist.predict.refusal import DIGIT, DIGITS
 from edgemnist.predict.run import Sourced, tell
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
 from edgemnist.results.base import UNREADABLE
+from edgemnist.results.pictures import DIGIT, DIGITS
 from edgemnist.results.serve import (
     Comparison,
     CorrectionBody,
