@@ -240,7 +240,20 @@ def releases_on(target: BoardAddress) -> ReleasesResult:
 def rollback_on(
     target: BoardAddress, release: str | None, wait_s: float, on_step: OnStep = lambda _: None
 ) -> RollbackResult:
-    """Let an older release serve again: the named one, or the one before the current.
+    """Let an older release serve again: the named one, or the one before the current. See `switch_on`."""
+    request = {"release": release, "wait_s": wait_s}
+    return switch_on(target, "rollback", request, on_step, limit_s=MOST_WORK_S + wait_s)
+
+
+def switch_on(
+    target: BoardAddress,
+    verb: str,
+    request: dict[str, Any],
+    on_step: Callable[[str], None] = lambda _: None,
+    *,
+    limit_s: float,
+) -> RollbackResult:
+    """Ask a board to let another release serve.
 
     Ctrl-C ends it if the switch has not begun, and the board says which of the two it was; pressed again it leaves the
     board, which goes on by itself. Raises what the board reports.
@@ -253,9 +266,8 @@ def rollback_on(
         threading.Thread(target=stop.ask, daemon=True).start()
 
     def work(_: int) -> RollbackResult:
-        request = {"release": release, "wait_s": wait_s}
         with open_board(target, stop) as board, stop.by(board.interrupt):
-            return board.ask("rollback", RollbackResult, request, on_step, limit_s=MOST_WORK_S + wait_s)
+            return board.ask(verb, RollbackResult, request, on_step, limit_s=limit_s)
 
     with on_ctrl_c(ask, stop.insist):
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -12,11 +11,8 @@ import msgspec
 from edgemnist.agent.apply import no_shadow
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.answers import decode
-from edgemnist.deploy.remote import EXPORTS, ask_module
-from edgemnist.deploy.run import MOST_WAIT_S, MOST_WORK_S, left_alone
-from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
-from edgemnist.deploy.target import open_board
-from edgemnist.deploy.transport import ConnectionLostError
+from edgemnist.deploy.remote import EXPORTS, ask_module, switch_on
+from edgemnist.deploy.run import MOST_WAIT_S, MOST_WORK_S
 from edgemnist.errors import DeployError, check_range
 from edgemnist.results.boards import PromoteResult, RollbackResult
 from edgemnist.shadow.evidence import Evidence
@@ -86,7 +82,7 @@ def promote_on(
     """
     name = target.host.name
     if drop:
-        answer = _ask(target, None, config, on_step)
+        answer = _switch(target, None, config, on_step)
         return PromoteResult(host=name, passed=True, dropped=True, release=answer.release, previous=answer.previous)
     on_step("evidence")
     words = ["edgemnist.shadow", EXPORTS, SHADOW, config.samples]
@@ -112,29 +108,11 @@ def promote_on(
     )
     if reasons:
         return result
-    answer = _ask(target, found.release, config, on_step)
+    answer = _switch(target, found.release, config, on_step)
     return msgspec.structs.replace(result, previous=answer.previous, interrupted=answer.interrupted)
 
 
-def _ask(target: BoardAddress, release: str | None, config: PromoteConfig, on_step: OnStep) -> RollbackResult:
-    stop = Stop()
-
-    def ask() -> None:
-        on_step("stopping")
-        # Over ssh, which takes a moment.
-        threading.Thread(target=stop.ask, daemon=True).start()
-
-    def work(_: int) -> RollbackResult:
-        request = {"release": release, "wait_s": config.wait_s, "limits": asdict(config.limits)}
-        limit_s = MOST_WORK_S + config.wait_s + config.limits.timeout_s
-        with open_board(target, stop) as board, stop.by(board.interrupt):
-            return board.ask("promote", RollbackResult, request, on_step, limit_s=limit_s)
-
-    with on_ctrl_c(ask, stop.insist):
-        try:
-            (answer,) = in_parallel(1, work, [0])
-        except ConnectionLostError as error:
-            if not stop.asked:
-                raise
-            raise left_alone(target.host.name) from error
-    return msgspec.structs.replace(answer, interrupted=stop.asked)
+def _switch(target: BoardAddress, release: str | None, config: PromoteConfig, on_step: OnStep) -> RollbackResult:
+    request = {"release": release, "wait_s": config.wait_s, "limits": asdict(config.limits)}
+    limit_s = MOST_WORK_S + config.wait_s + config.limits.timeout_s
+    return switch_on(target, "promote", request, on_step, limit_s=limit_s)
