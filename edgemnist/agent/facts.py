@@ -89,7 +89,7 @@ POINTER_BITS = 8 * struct.calcsize("P")
 
 def program_machine(kernel_machine: str, bits: int) -> str:
     """Return the processor that programs are compiled for: a 64-bit kernel on Arm may run a 32-bit system."""
-    return "armv7l" if bits == 32 and kernel_machine in {"aarch64", "armv8l"} else kernel_machine  # noqa: PLR2004
+    return "armv7l" if bits == 32 and kernel_machine in {"aarch64", "armv8l"} else kernel_machine  # noqa: PLR2004 - bits
 
 
 # Optional instead of `| None`: dataclass fields are looked at by msgspec, and Python 3.9 reads this file too.

@@ -171,17 +171,7 @@ INLINE void KERNEL(rescale)(const edgemnist_layer *layer, size_t first, size_t c
     }
 }
 
-TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
-                                      uint8_t *outputs)
-{
-    if (layer->wide_bias != NULL) {
-        edgemnist_requantize(layer, first, count, sums, outputs);
-    } else if (layer->rounds_twice != 0U) {
-        KERNEL(rescale)(layer, first, count, sums, outputs, 1);
-    } else {
-        KERNEL(rescale)(layer, first, count, sums, outputs, 0);
-    }
-}
+#include "rescale.h"
 
 #include "forward.h"
 

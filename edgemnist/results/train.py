@@ -69,7 +69,7 @@ class TrainResult(Result, frozen=True, kw_only=True):
 
     @property
     def short_network(self) -> str:
-        """What the network is called where there is little room: 784-512-10, or what `network` says."""
+        """The short name of the network: 784-512-10, or what `network` says."""
         layers = "-".join(map(str, self.hidden))
         if self.network in {None, f"mlp:28:{layers}:8bit"}:
             return "-".join(map(str, (784, *self.hidden, len(self.labels))))

@@ -240,7 +240,7 @@ class Network:
 
 
 def short_name(network: Network, classes: int) -> str:
-    """Return what a network is called where there is little room: 784-512-10, or its line of text."""
+    """Return the short name of a network: 784-512-10, or its line of text."""
     return "-".join(map(str, (IMAGE_SIDE**2, *network.hidden, classes))) if network.plain else str(network)
 
 
