@@ -98,7 +98,8 @@ def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
     for name, replay in replayed:
         if name in same:
             continue
-        steps = None if replay.max_steps is None else f"{count(replay.max_steps, 'step')} of the output"
+        # Of logits, a step is more than any probability is off.
+        steps = f"{count(replay.max_steps, 'step')} of the output" if replay.max_steps else None
         size = steps or f"{replay.max_abs_diff:.1e}"
         differ = f"{count(replay.differing, 'value differs', 'values differ')} by up to {size}"
         flips = f"{count(replay.flips, 'label')} and " if replay.flips else ""
@@ -179,7 +180,7 @@ def _voters(result: VerifyResult) -> Iterator[Text]:
             differ = count(parity.integer.differing, "probability differs", "probabilities differ")
             steps = f"{differ} by up to {parity.integer.max_abs_diff:.2g}"
             if (rule := parity.integer.rescaling) is not None:
-                steps += f": it {_RESCALINGS[rule]} and so does the reference, if it rounds like that"
+                steps += f": it {_RESCALINGS[rule].rstrip(',')}; under that rule the reference answers the same"
         else:
             steps = "no probability differs"
         yield Text(f"{parity.runtime} against the integer reference on {parity.name}: {steps}.", style="dim")
