@@ -19,6 +19,8 @@ from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.strokes import draw_thin
 
 SEED: Final = 11
+STROKE: Final = 40
+"""Grey level from which a pixel of MNIST belongs to a stroke, not to its soft edge."""
 Draw = Callable[[Grey, np.random.Generator], Grey]
 
 
@@ -28,6 +30,14 @@ def _tight(digit: Grey, rng: np.random.Generator) -> Grey:
     crop = np.pad(digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], int(rng.integers(1, 4)))
     size = crop.shape[1] * 10, crop.shape[0] * 10
     return np.asarray(Image.fromarray(255 - crop).resize(size, Image.Resampling.BICUBIC))
+
+
+def _bare(digit: Grey, rng: np.random.Generator) -> Grey:  # noqa: ARG001 - as the other drawings
+    """Return a drawing on grey paper, cropped to the ink."""
+    rows, columns = (np.flatnonzero(digit.max(axis=axis) > STROKE) for axis in (1, 0))
+    crop = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    size = crop.shape[1] * 10, crop.shape[0] * 10
+    return 205 - np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.BICUBIC)) // 2
 
 
 def _icon(digit: Grey, rng: np.random.Generator) -> Grey:
@@ -43,6 +53,7 @@ DRAWINGS: Final[dict[str, Draw]] = {
     "camera": photograph_digit,
     "thin lines": draw_thin,
     "cropped tightly": _tight,
+    "cropped to the ink": _bare,
     "white on black": _negative,
     "48×48": _icon,
 }

@@ -85,7 +85,9 @@ def choose_pieces(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:
     at_edge[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
     free = np.where(at_edge, 0, sizes)
     # A speck in the middle does not make a digit that was cropped too tightly an intruder.
-    main = int(free.argmax()) if 10 * free.max() >= sizes.max() else int(sizes.argmax())
+    if 10 * free.max() < sizes.max():
+        free = sizes
+    main = int(free.argmax())
     chosen = labels == main
     top, left, bottom, right = _bounds(chosen)
     height, side = bottom - top, max(bottom - top, right - left)

@@ -16,12 +16,19 @@ from edgemnist.images.decode import decode_image, open_image
 from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
 from edgemnist.images.mnist import fit_by_numpy
-from edgemnist.images.paper import extract_ink, is_dark_on_light, plain_ground
+from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light, plain_ground
 from edgemnist.native.fitting import UNEVEN, Fitted, Fitter, fitter
 
 WORKING_SIDE: Final = 512
 """Longer side, at least, to which larger pictures are scaled first: a digit of a tenth of that has twice MNIST's
 resolution."""
+RIM_SHARE: Final = 48
+"""The rim around a picture takes this part of its longer side."""
+INK_AT_EDGE: Final = 0.4
+"""What differs from a usual pixel along the edge by more than this share of it, or of what it lacks to white, is ink;
+less is shade."""
+COVERED: Final = 0.75
+"""Share of an edge that shadows and the edges of sheets cover, and the strokes of a digit do not."""
 BLACK, WHITE = 0, 255
 
 
@@ -62,8 +69,8 @@ def _fit(engine: Fitter, grey: Grey) -> Fitted | None:
     """Return the digit in grey levels, or None for a blank picture."""
     fitted = engine.picture(grey)
     if fitted == UNEVEN:
-        dark = is_dark_on_light(grey)
-        fitted = engine.ink(extract_ink(grey, dark=dark))
+        ink, dark = _uneven_ink(grey)
+        fitted = engine.ink(ink)
         return replace(fitted, inverted=dark) if isinstance(fitted, Fitted) else None
     return fitted if isinstance(fitted, Fitted) else None
 
@@ -77,12 +84,32 @@ def _fit_by_numpy(grey: Grey) -> Fitted | None:
         inverted = edge == WHITE
         return Fitted(255 - grey if inverted else grey, (0, 0, *grey.shape), inverted=inverted, several=False)
     ground = plain_ground(grey)
-    dark = is_dark_on_light(grey) if ground is None else ground == WHITE
-    ink = extract_ink(grey, dark=dark) if ground is None else 255 - grey if dark else grey
+    ink, dark = _uneven_ink(grey) if ground is None else (255 - grey if ground == WHITE else grey, ground == WHITE)
     found = find_digit(ink)
     if found is None:
         return None
     return Fitted(fit_by_numpy(found.ink), found.box, inverted=dark, several=found.several)
+
+
+def _uneven_ink(grey: Grey) -> tuple[Ink, bool]:
+    """Return the ink of a picture whose ground is not plain, and whether it is darker than its ground.
+
+    A digit that was cropped tightly leaves no ground beyond its strokes. It runs into the upper and the lower edge, and
+    covers none of the four as shadows and the edges of sheets do. Such a picture gets a rim first: ground where there
+    is ink, and the edge again elsewhere, since the light may fall off there.
+    """
+    usual = float(np.median(border(grey)))
+    ink = np.abs(grey - usual) > INK_AT_EDGE * max(usual, WHITE - usual)
+    shares = [edge.mean() for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1])]
+    cropped = min(shares[:2]) > 0 and max(shares) < COVERED
+    rim = -(-max(grey.shape) // RIM_SHARE)
+    seen = grey
+    if cropped:
+        seen = np.pad(np.where(ink, round(usual), grey).astype(np.uint8), rim, mode="edge")
+        seen[rim:-rim, rim:-rim] = grey
+    dark = is_dark_on_light(seen)
+    found = extract_ink(seen, dark=dark)
+    return found[rim:-rim, rim:-rim] if cropped else found, dark
 
 
 def read_digit(path: Path) -> Normalized:

@@ -158,7 +158,8 @@ static bounds choose(uint16_t *names, uint32_t width, uint32_t height, const pie
             }
         }
     }
-    const uint16_t chosen = free != 0U && 10U * pieces[free].size >= pieces[largest].size ? free : largest;
+    const int cropped = free == 0U || 10U * pieces[free].size < pieces[largest].size;
+    const uint16_t chosen = cropped ? largest : free;
     const piece main = pieces[chosen];
     const int tall = main.bottom - main.top, wide = main.right - main.left;
     bounds all = {main.top, main.left, main.bottom, main.right};
@@ -169,7 +170,7 @@ static bounds choose(uint16_t *names, uint32_t width, uint32_t height, const pie
         }
         const piece other = pieces[names[at]];
         names[at] = 0;
-        if (at_edge(&other, width, height) || 50U * other.size < main.size) {
+        if ((!cropped && at_edge(&other, width, height)) || 50U * other.size < main.size) {
             continue;
         }
         int gap = other.top - main.bottom;

@@ -65,6 +65,32 @@ def test_the_longer_side_fills_the_box_of_twenty_and_the_mass_is_centred(digits:
         assert np.abs(np.array(centre_of_mass(result)) - 14).max() <= 0.51
 
 
+# ---------------------------------------------------------------------------------------- tight crops
+
+
+def test_a_digit_cropped_to_its_ink_reads_as_one_with_paper_around_it(digits: Digits, classifier: Classifier) -> None:
+    cropped, wide = [], []
+    for image in digits.images[:300]:
+        strokes = enlarged_ink(image)
+        cropped.append(normalized(on_paper(strokes)))
+        wide.append(normalized(on_paper(np.pad(strokes, 40))))
+    labels = digits.labels[:300]
+    errors, usual = ((classifier.predict(np.stack(them)) != labels).sum() for them in (cropped, wide))
+    assert errors <= usual + 4
+
+
+def enlarged_ink(image: Grey) -> Grey:
+    """Return the ink of one of MNIST's digits without anything around it, 160 pixels high or wide."""
+    rows, columns = (np.flatnonzero(image.max(axis=axis) > 40) for axis in (1, 0))
+    crop = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = (max(1, round(side * 160 / max(crop.shape))) for side in crop.shape)
+    return np.asarray(Image.fromarray(crop).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def on_paper(strokes: Grey) -> Grey:
+    return np.round(205 * (1 - 0.7 * strokes / 255)).astype(np.uint8)
+
+
 # ---------------------------------------------------------------------------------------- what cameras and pens do
 
 
