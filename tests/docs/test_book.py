@@ -18,6 +18,7 @@ import pytest
 
 import edgemnist
 from edgemnist import results
+from edgemnist.app import COMMANDS
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.formats import artifact_names
@@ -70,6 +71,13 @@ class Loaded(HTMLParser):
         names = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src"}
         if tag in names and (address := values.get(names[tag])) and values.get("rel") != "canonical":
             self.addresses.append(address)
+
+
+def test_the_drawing_of_the_architecture_shows_every_command_and_noun() -> None:
+    shown = set(re.findall(r"<text[^>]*>([\w.-]+)/?</text>", (DOCS / "images" / "architecture.svg").read_text("utf-8")))
+    nouns = set(re.findall(r"^\| [^|]+ \| [^|]+ \| `([\w.]+)/?`", CONTENTS[DOCS / "architecture.md"], re.MULTILINE))
+    assert len(nouns) > 5
+    assert COMMANDS.keys() | nouns <= shown
 
 
 def test_nothing_in_the_book_comes_from_the_network(site: Path) -> None:
