@@ -97,10 +97,10 @@ def drawn(of_ours: dict[str, tuple[Point, ...]], of_others: dict[str, tuple[Poin
         axes.annotate(
             f"{point.accuracy:.2f} %",
             (point.bytes / 1000, 100 - point.accuracy),
-            xytext=(-7, 2) if is_best else (7, -3) if point.bytes < SMALL else (0, -6),
+            xytext=(-7, 2) if is_best else (7, -3) if point.bytes < SMALL else (-8, 0),
             textcoords="offset points",
-            ha="right" if is_best else "left" if point.bytes < SMALL else "center",
-            va="bottom" if is_best else "top",
+            ha="left" if not is_best and point.bytes < SMALL else "right",
+            va="bottom" if is_best else "top" if point.bytes < SMALL else "center",
             fontsize=9,
             color="tab:blue",
         )
@@ -114,7 +114,7 @@ def drawn(of_ours: dict[str, tuple[Point, ...]], of_others: dict[str, tuple[Poin
         axis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_major_formatter(lambda error, _: f"{100 - error:.6g}")
-    axes.margins(x=0.1, y=0.1)
+    axes.margins(x=0.13, y=0.1)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
     return png(figure, dpi=DPI)
