@@ -29,8 +29,8 @@ from edgemnist.train.network import Network
 NAME: Final = "edgemnist"
 WINDOW: Final = 8
 """Trials that may be in training at a time."""
-AT_RANDOM: Final = 12
-"""Trials before the sampler begins to learn."""
+AT_RANDOM: Final = WINDOW
+"""Trials before the sampler begins to learn: as many as are proposed before any result is known."""
 MOST_ATTEMPTS: Final = 200
 """Proposals for one trial: so many in a row that are beyond the limits, or known already, are all that there are."""
 RANDOM_AFTER: Final = 50
