@@ -1,11 +1,13 @@
 """Instructions of one image on emulated Cortex-M processors: the C file beside a dense kernel that skips nothing.
 
-    python -m benchmarks.native.instructions exports/reference [NETWORK.tflite ...]
+    python -m benchmarks.native.instructions exports/reference [NETWORK.tflite ...] [--data MNIST] [--images 10000]
 
 Needs arm-none-eabi-gcc and qemu-system-arm. Counted are instructions, never time: an emulator has no clock that a
 board would know. The dense kernel is the textbook's, output by output, with weights in rows, compiled with the same
 options; its rescaling is left out, in its favour. Images are the first 100 of the golden pack. Further networks, such
-as convolutional ones, are counted without one beside them, and with what flash and RAM the C file says it takes.
+as convolutional ones, are counted without one beside them, and with what flash and RAM the C file says it takes. With
+--data their answers to test images, on the Cortex-M0+ and M4, are compared with those of the integer reference. The
+figures of other networks stay.
 """
 
 from __future__ import annotations
@@ -14,18 +16,25 @@ import argparse
 import json
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from edgemnist.arrays import Images
+from edgemnist.data.sources import find_dataset
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.native.amalgamation import Origin, c_source, describe
 from edgemnist.native.classifier import read_network_file
 from edgemnist.native.layers import Dense
 from edgemnist.native.network import Network
+from edgemnist.runtimes import load
 
 RESULTS = Path(__file__).with_suffix(".json")
 HERE = Path(__file__).parent
-SCRIPT = HERE.parents[1] / "tests" / "native" / "board" / "memory.ld"
+BOARD = HERE.parents[1] / "tests" / "native" / "board"
+SCRIPT = BOARD / "memory.ld"
 MACHINES = {
     "cortex-m0plus": "mps2-an385",
     "cortex-m3": "mps2-an385",
@@ -33,6 +42,8 @@ MACHINES = {
     "cortex-m7": "mps2-an500",
 }
 """QEMU has no machine with a Cortex-M0+: its instructions are executed by a Cortex-M3."""
+ANSWERING = ("cortex-m0plus", "cortex-m4")
+"""Processors that answer test images."""
 IMAGES = 100
 LOOP = 200_000
 """Instructions of the loop in `count.c` whose ticks are printed first."""
@@ -76,19 +87,35 @@ int dense_classify(const uint8_t image[784], uint8_t answer[])
 def count(processor: str, what: str, directory: Path) -> float:
     """Return the instructions of one call of `what`, on average."""
     program = directory / f"{what}.elf"
+    sources = (directory / f"{what}.c", directory / "images.c", HERE / "count.c")
+    printed = run(processor, program, *sources, f"-DWHAT={what}", emulator=("-icount", "shift=0"))
+    loop, total = (int(line) for line in printed.split())
+    return total * LOOP / loop / IMAGES
+
+
+def run(processor: str, program: Path, *arguments: str | Path, emulator: Sequence[str] = ()) -> str:
+    """Compile sources to a program, execute it in its directory, and return what it prints."""
     options = ("-std=gnu99", "-O2", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-nostartfiles", "-nostdlib")
-    sources = [directory / f"{what}.c", directory / "images.c", HERE / "count.c"]
-    places = ("-Wl,--defsym=FLASH=0", "-Wl,--defsym=RAM=0x20000000", "-T", SCRIPT, f"-DWHAT={what}")
-    subprocess.run(["arm-none-eabi-gcc", *options, *places, *sources, "-lgcc", "-o", program], check=True)  # noqa: S607
+    places = ("-Wl,--defsym=FLASH=0", "-Wl,--defsym=RAM=0x20000000", "-T", SCRIPT)
+    subprocess.run(["arm-none-eabi-gcc", *options, *places, *arguments, "-lgcc", "-o", program], check=True)  # noqa: S607
     done = subprocess.run(
-        ["qemu-system-arm", "-M", MACHINES[processor], "-icount", "shift=0", "-nographic", "-monitor", "none"]  # noqa: RUF005
+        ["qemu-system-arm", "-M", MACHINES[processor], *emulator, "-nographic", "-monitor", "none"]  # noqa: RUF005
         + ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", program],
+        cwd=program.parent,
         check=True,
         capture_output=True,
         text=True,
     )
-    loop, total = (int(line) for line in (done.stdout + done.stderr).split())
-    return total * LOOP / loop / IMAGES
+    return done.stdout + done.stderr
+
+
+def equal_answers(processor: str, path: Path, images: Images, directory: Path) -> int:
+    """Return how many images get every bit of the integer reference's answer."""
+    (directory / "images.bin").write_bytes(images.tobytes())
+    run(processor, directory / "answers.elf", directory / "edgemnist_classify.c", BOARD / "start.c")
+    answers = np.frombuffer((directory / "answers.bin").read_bytes(), dtype=np.uint8).reshape(len(images), -1)
+    expected = load(path, runtime="integer").predict_proba(images)
+    return int(np.all(answers / np.float32(256) == expected, axis=1).sum())
 
 
 def main() -> None:
@@ -96,6 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exports", type=Path, help="an export directory with tflite-int8 of two layers")
     parser.add_argument("networks", type=Path, nargs="*", help="full-int8 TFLite files to count as well")
+    parser.add_argument("--data", type=Path, help="directory with MNIST")
+    parser.add_argument("--images", type=int, default=10_000, help="test images to answer, from the first one on")
     options = parser.parse_args()
     network = read_network_file(options.exports / "tflite-int8.tflite")
     manifest = read_manifest(options.exports)
@@ -113,12 +142,16 @@ def main() -> None:
             ours, dense = (count(processor, what, directory) for what in ("edgemnist_classify", "dense_classify"))
             rows.append({"processor": processor, "ours": round(ours), "dense": round(dense), "ratio": ours / dense})
             print(f"{processor}: {ours:,.0f} instructions, dense {dense:,.0f}, ratio {ours / dense:.3f}")
-        networks = [row for path in options.networks for row in counted(path, origin, directory)]
+        test = None if options.data is None else find_dataset(options.data).test.images[: options.images]
+        networks = [row for path in options.networks for row in counted(path, origin, test, directory)]
+    named = {row["network"] for row in networks}
+    known = json.loads(RESULTS.read_text())["networks"] if RESULTS.exists() else []
+    networks = [row for row in known if row["network"] not in named] + networks
     RESULTS.write_text(json.dumps({"images": IMAGES, "processors": rows, "networks": networks}, indent=2) + "\n")
 
 
-def counted(path: Path, origin: Origin, directory: Path) -> list[dict[str, object]]:
-    """Return what a call of a network takes on each processor."""
+def counted(path: Path, origin: Origin, test: Images | None, directory: Path) -> list[dict[str, object]]:
+    """Return what a call of a network takes on each processor, and how many of its answers are the reference's."""
     source = c_source(read_network_file(path), origin)
     (directory / "edgemnist_classify.c").write_text(source)
     described = describe(source.encode())
@@ -127,6 +160,7 @@ def counted(path: Path, origin: Origin, directory: Path) -> list[dict[str, objec
     rows: list[dict[str, object]] = []
     for processor in MACHINES:
         ours = count(processor, "edgemnist_classify", directory)
+        shown = test if processor in ANSWERING else None
         rows.append(
             {
                 "network": path.stem,
@@ -135,9 +169,11 @@ def counted(path: Path, origin: Origin, directory: Path) -> list[dict[str, objec
                 "data_bytes": described.data_bytes,
                 "flash_bytes": described.data_bytes + described.engine_bytes,
                 "ram_bytes": described.memory_bytes,
+                "test_images": None if shown is None else len(shown),
+                "equal_answers": None if shown is None else equal_answers(processor, path, shown, directory),
             }
         )
-        print(f"{path.stem} on {processor}: {ours:,.0f} instructions")
+        print(f"{path.stem} on {processor}: {ours:,.0f} instructions, {rows[-1]['equal_answers']} answers", flush=True)
     return rows
 
 

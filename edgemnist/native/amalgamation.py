@@ -282,6 +282,11 @@ def _bits(laid_out: ModelLayout) -> str:
     return f"\n * Weights have {', '.join(map(str, found))} bits, layer by layer."
 
 
+def static_bytes(network: Network) -> int:
+    """Return the bytes of static memory of a network's C file. Of its weights only the shapes matter."""
+    return _scratch_bytes(lay_out(network, group=1, block=BLOCK, alignment=_ALIGNMENT))
+
+
 def _scratch_bytes(laid_out: ModelLayout) -> int:
     """Return what `ARENA_PLACE` and the arena come to: a list of bytes, a patch, 16-bit numbers of rows."""
     numbers = laid_out.numbers

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.native.layers import Convolution, Dense, Depthwise, Layer, Pool, total_outputs, window_of_layer
+from edgemnist.native.layers import Convolution, Dense, Depthwise, Layer, Pool, window_of_layer
 from edgemnist.native.network import Network, pack
+
+if TYPE_CHECKING:
+    from edgemnist.runtimes.windows import Window
 
 _CONVOLUTION: Final = 0
 _DEPTHWISE: Final = 1
@@ -169,35 +172,60 @@ def narrow(layer: Layout, block: int) -> Layout:
 
 
 def _windows(layers: Sequence[Layer], laid_out: Sequence[Layout]) -> list[dict[str, int]]:
-    """Return the windows of the first layers, each with the rows that it keeps for the next."""
+    """Return the windows of the first layers, each with the rows that it keeps for the next.
+
+    What the next one does not look at, such as the last of an odd number of rows before a pooling, is not computed.
+    """
+    windows = list(_leading(map(window_of_layer, layers)))
+    sizes = _sizes(windows)
     found: list[dict[str, int]] = []
-    for index, layer in enumerate(layers):
-        window = window_of_layer(layer)
-        if window is None:
-            break
-        after = window_of_layer(layers[index + 1]) if index + 1 < len(layers) else None
-        whole = window.out_width * layer.outputs
+    for index, (window, (out_height, out_width)) in enumerate(zip(windows, sizes, strict=True)):
+        after = windows[index + 1] if index + 1 < len(windows) else None
+        height, width = sizes[index - 1] if index else (window.height, window.width)
+        outputs = layers[index].outputs
+        whole = out_width * outputs
         found.append(
             {
                 # The last place of a row is written in whole blocks, and the rows of the last image without a gap.
-                "row_bytes": whole if after is None else whole - layer.outputs + laid_out[index].room,
-                "kept": window.out_height if after is None else min(after.kernel_height, window.out_height),
-                "height": window.height,
-                "width": window.width,
+                "row_bytes": whole if after is None else whole - outputs + laid_out[index].room,
+                "kept": out_height if after is None else min(after.kernel_height, out_height),
+                "height": height,
+                "width": width,
                 "channels": window.channels,
-                "out_height": window.out_height,
-                "out_width": window.out_width,
+                "out_height": out_height,
+                "out_width": out_width,
                 "kernel_height": window.kernel_height,
                 "kernel_width": window.kernel_width,
                 "stride_height": window.stride_height,
                 "stride_width": window.stride_width,
                 "top": window.top,
                 "left": window.left,
-                "kind": _kind(layer),
-                "zero": layer.zero,  # type: ignore[union-attr]
+                "kind": _kind(layers[index]),
+                "zero": layers[index].zero,  # type: ignore[union-attr]
             }
         )
     return found
+
+
+def _leading(windows: Iterable[Window | None]) -> Iterator[Window]:
+    for window in windows:
+        if window is None:
+            return
+        yield window
+
+
+def _sizes(windows: Sequence[Window]) -> list[tuple[int, int]]:
+    """Return height and width of each window's outputs, as far as the next one looks at them."""
+    found: list[tuple[int, int]] = []
+    for index in reversed(range(len(windows))):
+        size = windows[index].out_height, windows[index].out_width
+        if found:
+            after, (height, width) = windows[index + 1], found[-1]
+            rows = (height - 1) * after.stride_height + after.kernel_height - after.top
+            columns = (width - 1) * after.stride_width + after.kernel_width - after.left
+            size = min(size[0], rows), min(size[1], columns)
+        found.append(size)
+    return found[::-1]
 
 
 def _kind(layer: Layer) -> int:
@@ -252,4 +280,5 @@ def _bytes(layer: Layer, laid_out: Layout, window: Mapping[str, int] | None) -> 
         return laid_out.room
     if window["kept"] < window["out_height"]:
         return window["kept"] * window["row_bytes"]
-    return max(total_outputs(layer) - layer.outputs + laid_out.room, window["kept"] * window["row_bytes"])
+    whole = window["out_height"] * window["out_width"] * layer.outputs
+    return max(whole - layer.outputs + laid_out.room, window["kept"] * window["row_bytes"])

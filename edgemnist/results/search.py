@@ -18,7 +18,7 @@ class SearchLimits(Part, frozen=True, kw_only=True):
     bytes: int | None
     """Of the weights and biases, at the most."""
     ram_bytes: int | None
-    """Of the activations, at the most."""
+    """Static memory of the C file, at the most."""
     p50_us: float | None
     """Median latency of one image, at the most."""
 
@@ -30,6 +30,7 @@ class SearchTrial(Part, frozen=True, kw_only=True):
     """As `edgemnist train --network` takes it."""
     bytes: int
     ram_bytes: int
+    """Static memory of its C file."""
     multiplications: int
     """For one image, if none is skipped."""
     p50_us: float | None
@@ -57,6 +58,7 @@ class SearchRow(Part, frozen=True, kw_only=True):
     file_bytes: int
     """Of the artifact's file."""
     ram_bytes: int
+    """Static memory of its C file."""
     multiplications: int
     p50_us: float
     """Of one image, on this machine or on the board."""

@@ -24,7 +24,7 @@ def search(
         str | None, typer.Option("--max-bytes", metavar="SIZE", help="Most bytes of weights, such as 16k.")
     ] = None,
     max_ram: Annotated[
-        str | None, typer.Option("--max-ram", metavar="SIZE", help="Most bytes of activations, such as 2k.")
+        str | None, typer.Option("--max-ram", metavar="SIZE", help="Most bytes of RAM of the C file, such as 2k.")
     ] = None,
     max_p50: Annotated[
         str | None, typer.Option("--max-p50", metavar="TIME", help="Longest median time of one image, such as 2us.")
@@ -35,7 +35,12 @@ def search(
         typer.Option("--trials", show_default="64, or what --minutes allow", help="Networks to train briefly."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", help="Time for them; training the best ones comes on top.")
+        float | None,
+        typer.Option(
+            "--minutes",
+            show_default="30, or no limit with --trials",
+            help="Time for them; training the best ones comes on top.",
+        ),
     ] = None,
     workers: Annotated[
         str,

@@ -26,7 +26,7 @@ class Costs:
     bytes: int
     """Of the weights and biases."""
     ram_bytes: int
-    """Of the activations."""
+    """Static memory of the C file."""
     multiplications: int
     """For one image, if none is skipped."""
     p50_us: float | None = None
@@ -35,9 +35,11 @@ class Costs:
     @classmethod
     def of(cls, network: Network, classes: int) -> Costs:
         """Return what is known of a network before it is trained."""
+        from edgemnist.search.memory import c_ram_bytes
+
         return cls(
             bytes=network.weight_bytes(classes),
-            ram_bytes=network.ram_bytes(classes),
+            ram_bytes=c_ram_bytes(network, classes),
             multiplications=network.multiplications(classes),
         )
 

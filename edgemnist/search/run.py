@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
@@ -19,6 +18,7 @@ from edgemnist.formatting import count as counted
 from edgemnist.formatting import percent
 from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.results.search import SearchLimits, SearchResult, SearchRow, SearchTrial
+from edgemnist.search.choice import best_so_far, choose
 from edgemnist.search.journal import locked
 from edgemnist.search.limits import Costs, Limits
 from edgemnist.search.networks import MadeNetwork, finished_training, make_network, warnings_of
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from edgemnist.deploy.target import BoardAddress
 
 DEFAULT_TRIALS: Final = 64
+DEFAULT_MINUTES: Final = 30
+"""As long again is left for training the best networks, and the search answers within an hour."""
 SHORT: Final = 8
 """A trial takes the eighth part of a training's epochs."""
 PICTURE_FILE: Final = "search.png"
@@ -51,9 +53,9 @@ class SearchConfig:
 
     limits: Limits
     trials: int | None = None
-    """Networks to train for a short time; None for 64, or as many as `minutes` allow."""
+    """Networks to train for a short time; None for as many as `minutes` allow, and 64 if these are None as well."""
     minutes: float | None = None
-    """After which no further trial begins; None for no limit."""
+    """After which no further trial begins; None for no limit if `trials` are given, and for 30 if not."""
     recipe: str = "standard"
     epochs: int | None = None
     """Of the best networks, None for as many as the recipe takes; a trial takes the eighth part."""
@@ -74,6 +76,13 @@ class SearchConfig:
     def training(self, network: Network | None) -> TrainConfig:
         """Return the whole training of a network."""
         return TrainConfig(recipe=self.recipe, network=network, epochs=self.epochs, seed=self.seed)
+
+    @property
+    def budget(self) -> tuple[int | None, float | None]:
+        """The most trials, and the minutes after which no further one begins; None for no limit."""
+        if self.trials is None and self.minutes is None:
+            return DEFAULT_TRIALS, DEFAULT_MINUTES
+        return self.trials, self.minutes
 
     @property
     def times(self) -> bool:
@@ -141,7 +150,7 @@ def _identity(dataset: Dataset, config: SearchConfig, images: int) -> dict[str, 
         "version of the recipe": digest(config.training(None).resolved_recipe),
         "number of epochs": str(config.trial_epochs(images)),
         "seed": str(config.seed),
-        "third objective": f"latency on {config.where}" if config.times else "RAM",
+        "third objective": f"latency on {config.where}" if config.times else "RAM of the C file",
         "choice of networks": digest(config.space),
     }
 
@@ -167,7 +176,7 @@ class _Search:
         self._epochs = config.trial_epochs(len(data.train))
         self._images = len(data.selection)
         self._started = time.monotonic()
-        self._trials = config.trials or (None if config.minutes is not None else DEFAULT_TRIALS)
+        self._trials, self._minutes = config.budget
         self._known = len(study.tried)
 
     def run(self) -> None:
@@ -217,13 +226,13 @@ class _Search:
         return self._late()
 
     def _late(self) -> bool:
-        return self._config.minutes is not None and self._elapsed() >= self._config.minutes * 60
+        return self._minutes is not None and self._elapsed() >= self._minutes * 60
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
 
     def _total(self) -> float | None:
-        return self._trials if self._trials is not None else (self._config.minutes or 0) * 60
+        return self._trials if self._trials is not None else (self._minutes or 0) * 60
 
     def _show(self, task: Task) -> None:
         tried = self._study.tried
@@ -236,50 +245,6 @@ class _Search:
         if (best := best_so_far(tried, self._config.limits)) is not None:
             words.append(f"best {percent(best.accuracy)} in {best.costs.bytes:,} bytes: {best.network}")
         task.update(done, " · ".join(words))
-
-
-def best_so_far(tried: Sequence[Tried], limits: Limits) -> Tried | None:
-    """Return the smallest network that is accurate enough, or else the most accurate one; None if none was trained."""
-    trained = [one for one in tried if not one.stopped]
-    if not trained:
-        return None
-    enough = [one for one in trained if limits.accuracy is not None and one.accuracy >= limits.accuracy]
-    if enough:
-        return min(enough, key=lambda one: (one.costs.bytes, -one.accuracy))
-    return max(trained, key=lambda one: (one.accuracy, -one.costs.bytes))
-
-
-def choose(tried: Sequence[Tried], limits: Limits) -> dict[str, list[str]]:
-    """Return the networks that are worth a whole training, each with what it is the best in.
-
-    These are the most accurate one and, of those that are accurate enough, the smallest, the fastest and the one with
-    the least RAM. Without a limit of the accuracy they are the most accurate of each half of the bytes. Where none is
-    accurate enough, it is the most accurate alone.
-    """
-    trained = [one for one in tried if not one.stopped and limits.allow(one.costs)]
-    chosen: dict[str, list[str]] = {}
-
-    def add(one: Tried, reason: str) -> None:
-        chosen.setdefault(one.network, []).append(reason)
-
-    if not trained:
-        return chosen
-    best = max(trained, key=lambda one: (one.accuracy, -one.costs.bytes))
-    add(best, "accuracy")
-    if limits.accuracy is None:
-        for part in (2, 4):
-            smaller = [one for one in trained if one.costs.bytes * part <= best.costs.bytes]
-            if smaller:
-                add(max(smaller, key=lambda one: (one.accuracy, -one.costs.bytes)), f"1/{part} of the bytes")
-        return chosen
-    enough = [one for one in trained if one.accuracy >= limits.accuracy]
-    if enough:
-        add(min(enough, key=lambda one: (one.costs.bytes, -one.accuracy)), "bytes")
-        if all(one.costs.p50_us is not None for one in enough):
-            add(min(enough, key=lambda one: (one.costs.p50_us or 0, -one.accuracy)), "p50")
-        else:
-            add(min(enough, key=lambda one: (one.costs.ram_bytes, -one.accuracy)), "RAM")
-    return chosen
 
 
 def artifacts_for(network: Network) -> tuple[ArtifactSpec, ...]:

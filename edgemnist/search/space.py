@@ -71,8 +71,8 @@ class Space:
             if MLP in self.families:
                 yield Costs.of(Network.mlp(4, side=side, bits=bits), classes)
             if CNN in self.families:
-                first = Layer(CONVOLUTION, 2, 2)
-                for rest in ((Layer(MEAN),), (Layer(MAXIMUM), Layer(MEAN))):
+                first, half = Layer(CONVOLUTION, 2, 2), Layer(MAXIMUM, 0, 2)
+                for rest in ((Layer(MEAN),), (half,), (half, Layer(MEAN))):
                     try:
                         network = Network(family=CNN, side=side, layers=(first, *rest), bits=bits)
                     except UsageError:
@@ -90,14 +90,6 @@ class Space:
                 raise UsageError(
                     f"{option} {limit:,} is less than any network takes", hint=f"The smallest takes {least:,} {name}."
                 )
-        if not any(limits.allow(one) for one in smallest):
-            fit = min(
-                (one for one in smallest if one.bytes <= (limits.bytes or one.bytes)), key=lambda one: one.ram_bytes
-            )
-            raise UsageError(
-                f"--max-bytes {limits.bytes:,} and --max-ram {limits.ram_bytes:,} exclude each other",
-                hint=f"Within that many bytes the least RAM is {fit.ram_bytes:,} bytes.",
-            )
 
 
 def _convolutions(trial: Trial) -> Iterator[Layer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import optuna
 import pytest
 
 from edgemnist.errors import UsageError
@@ -44,8 +45,7 @@ def test_what_is_no_limit_is_refused(options: dict[str, str], words: str) -> Non
     ("limits", "words"),
     [
         (Limits(bytes=50), "--max-bytes 50 is less than any network takes"),
-        (Limits(ram_bytes=100), "--max-ram 100 is less than any network takes"),
-        (Limits(bytes=200, ram_bytes=800), "exclude each other"),
+        (Limits(ram_bytes=71), "--max-ram 71 is less than any network takes"),
     ],
 )
 def test_limits_that_no_network_is_within_are_refused(limits: Limits, words: str) -> None:
@@ -60,6 +60,16 @@ def test_the_smallest_network_of_the_hint_is_within_the_limits() -> None:
     Space().check(Limits(bytes=least), 10)
     with pytest.raises(UsageError):
         Space().check(Limits(bytes=least - 1), 10)
+
+
+def test_no_network_takes_less_than_what_is_said_to_be_the_least() -> None:
+    space, study = Space(), optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    found = [Costs.of(network, 10) for network in (space.propose(study.ask()) for _ in range(500)) if network]
+    for cost in ("bytes", "ram_bytes"):
+        least = min(getattr(one, cost) for one in space.smallest(10))
+        assert least <= min(getattr(one, cost) for one in found)
+        # Nor is it far below them.
+        assert least >= 0.8 * min(getattr(one, cost) for one in found)
 
 
 def test_each_limit_that_is_missed_is_told_with_both_figures() -> None:

@@ -17,8 +17,9 @@ from edgemnist.errors import DataError, UsageError
 from edgemnist.exports.directory import Exports
 from edgemnist.results.base import read_result
 from edgemnist.results.search import SearchResult
+from edgemnist.search.choice import best_so_far, choose
 from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.run import PICTURE_FILE, RESULT_FILE, best_so_far, choose, search
+from edgemnist.search.run import PICTURE_FILE, RESULT_FILE, SearchConfig, search
 from edgemnist.search.screen import search_page
 from edgemnist.search.study import Tried
 from edgemnist.search.trials import Job, Trainer, TrialData, rungs_of, split_for_selection
@@ -35,6 +36,9 @@ def test_the_best_networks_are_ordinary_export_directories(made: Made) -> None:
         assert {one.status for one in exports.artifacts} == {"current"}
         assert exports.findings.is_verified(row.name) == row.passed
         assert row.bytes <= 20_000
+        (c_file,) = (one.record for one in exports.artifacts if one.name.startswith("c-"))
+        assert c_file.footprint is not None
+        assert row.ram_bytes == c_file.footprint.ram_bytes
         assert row.p50_us > 0
     assert result.trained == len(result.trials) == 4
     assert {row.network for row in result.rows} <= {trial.network for trial in result.trials}
@@ -78,6 +82,13 @@ def test_when_the_time_is_over_nothing_more_begins(made: Made, dataset: Dataset,
     assert result.trained == 4
     search(dataset, quick(trials=5), tmp_path / "search", workers)
     assert len(workers.jobs) == 1
+
+
+def test_without_a_budget_trials_and_minutes_are_limited_and_with_one_it_alone_counts() -> None:
+    assert SearchConfig(limits=Limits()).budget == (64, 30)
+    assert SearchConfig(limits=Limits(), trials=99).budget == (99, None)
+    assert SearchConfig(limits=Limits(), minutes=1).budget == (None, 1)
+    assert SearchConfig(limits=Limits(), trials=9, minutes=1).budget == (9, 1)
 
 
 def test_what_nothing_meets_is_answered_with_the_nearest_miss(made: Made, dataset: Dataset, tmp_path: Path) -> None:
