@@ -131,43 +131,46 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
     }
 }
 
-/* Eight products of 64 bits, rounded and shifted; `twice` is a constant where this is inlined. */
-INLINE __m512i KERNEL(scale)(__m512i sum, __m512i multiplier, __m512i shift, int twice)
+#include "requantize.h"
+
+/* Eight products of 64 bits, after the first of two roundings if there are two; `twice` is a constant where this is
+ * inlined. Their shifts are more than 32. */
+INLINE __m512i KERNEL(product)(__m512i sum, __m512i multiplier, int twice)
 {
-    const __m512i one = _mm512_set1_epi64(1);
-    const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(shift, one));
     __m512i product = _mm512_mul_epi32(sum, multiplier);
     if (twice) {
-        const __mmask8 far = _mm512_cmpgt_epi64_mask(shift, _mm512_set1_epi64(31));
-        product = _mm512_mask_add_epi64(product, far, product, _mm512_set1_epi64(INT64_C(1) << 30));
-        const __mmask8 negative = _mm512_movepi64_mask(product) & far;
+        product = _mm512_add_epi64(product, _mm512_set1_epi64(INT64_C(1) << 30));
+        const __mmask8 negative = _mm512_movepi64_mask(product);
         product = _mm512_mask_sub_epi64(product, negative, product, _mm512_set1_epi64(INT64_C(1) << 31));
     }
-    return _mm512_srav_epi64(_mm512_add_epi64(product, half), shift);
+    return product;
 }
-
-#include "requantize.h"
 
 INLINE void KERNEL(rescale)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                             uint8_t *outputs, int twice)
 {
-    const __m512i least = _mm512_set1_epi64((int64_t)layer->low - layer->zero_point);
-    const __m512i most = _mm512_set1_epi64((int64_t)layer->high - layer->zero_point);
+    const __m128i low = _mm_set1_epi8((char)layer->low);
+    const __m128i high = _mm_set1_epi8((char)layer->high);
     const __m512i zero_point = _mm512_set1_epi32(layer->zero_point);
-    const __m512i lower_half = _mm512_set1_epi64(0xFFFFFFFF);
     for (size_t i = 0; i < count; i += LANES) {
+        const __m128i shifts = _mm_loadu_si128((const __m128i *)(const void *)(layer->shift + first + i));
+        if (_mm_cmplt_epi8_mask(shifts, _mm_set1_epi8(33)) != 0) {
+            edgemnist_requantize(layer, first + i, LANES, sums + i, outputs);
+            continue;
+        }
         const __m512i sum = _mm512_loadu_si512(sums + i);
         const __m512i multiplier = _mm512_loadu_si512(layer->multiplier + first + i);
-        const __m512i shift =
-            _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(layer->shift + first + i)));
-        __m512i even = KERNEL(scale)(sum, multiplier, _mm512_and_si512(shift, lower_half), twice);
-        __m512i odd = KERNEL(scale)(_mm512_srli_epi64(sum, 32), _mm512_srli_epi64(multiplier, 32),
-                                    _mm512_srli_epi64(shift, 32), twice);
-        even = _mm512_min_epi64(_mm512_max_epi64(even, least), most);
-        odd = _mm512_min_epi64(_mm512_max_epi64(odd, least), most);
-        const __m512i both = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
-        const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_add_epi32(both, zero_point));
-        _mm_storeu_si128((__m128i *)(void *)(outputs + first + i), bytes);
+        const __m512i even = KERNEL(product)(sum, multiplier, twice);
+        const __m512i odd = KERNEL(product)(_mm512_srli_epi64(sum, 32), _mm512_srli_epi64(multiplier, 32), twice);
+        /* Halves of 2^33 and more change the upper 32 bits alone. */
+        const __m512i upper = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+        const __m512i shift = _mm512_sub_epi32(_mm512_cvtepu8_epi32(shifts), _mm512_set1_epi32(32));
+        const __m512i half = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_sub_epi32(shift, _mm512_set1_epi32(1)));
+        const __m512i value = _mm512_srav_epi32(_mm512_add_epi32(upper, half), shift);
+        /* Saturating all the way to 0..255, which cuts off nothing that the range below would keep. */
+        const __m512i positive = _mm512_max_epi32(_mm512_add_epi32(value, zero_point), _mm512_setzero_si512());
+        const __m128i bytes = _mm512_cvtusepi32_epi8(positive);
+        _mm_storeu_si128((__m128i *)(void *)(outputs + first + i), _mm_min_epu8(_mm_max_epu8(bytes, low), high));
     }
 }
 

@@ -117,7 +117,7 @@ def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
             "bias": padded(bias.astype(np.int32)),
             "wide_bias": padded(layer.bias) if layer.wide else None,
             "multiplier": padded(layer.multiplier),
-            "shift": padded(layer.shift, fill=1),
+            "shift": padded(layer.shift, fill=33),
         }
     if isinstance(layer, Dense):
         tables["weights"] = pack(layer.weights, group=group, block=block, unsigned=unsigned)
