@@ -125,7 +125,7 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avx2 = {
-    "avx2", GROUP, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run),
+    "avx2", GROUP, 0, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_avx2_is_for_x86;
