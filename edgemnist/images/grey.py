@@ -10,7 +10,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.errors import ImageError
+from edgemnist.images.memory import pixels_of
 from edgemnist.images.scale import whole_factor
+from edgemnist.native.fitting import fitter
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
 """uint8 [h, w]: 0 black, 255 white."""
@@ -18,6 +20,9 @@ Grey: TypeAlias = npt.NDArray[np.uint8]
 _MID_GREY: Final = 128
 STRIP_PIXELS: Final = 2**19
 """Of a large picture, so many are converted at a time: whatever the colours are made of on the way takes a few MB."""
+
+CACHED_PIXELS: Final = 2**17
+"""Half a megabyte of colours."""
 
 
 def to_grey(image: Image.Image, max_side: int, *, whole: bool = False) -> Grey:
@@ -38,11 +43,40 @@ def to_grey(image: Image.Image, max_side: int, *, whole: bool = False) -> Grey:
     # The mean of the pixels under each new one: nothing thin falls between them.
     if whole:
         factor = whole_factor(image.size, max_side)
+        if _is_plain(image) and (reduced := _reduce_by_engine(image, factor)) is not None:
+            return reduced
         bands = [band.reduce(factor) for band in _by_strips(image, convert)]
     else:
         width, height = (max(1, round(side * scale)) for side in image.size)
         bands = [band.resize((width, height), Image.Resampling.BOX) for band in _by_strips(image, convert)]
     return _composite(bands[0] if len(bands) == 1 else Image.merge("La", bands).convert("LA"))
+
+
+def _is_plain(image: Image.Image) -> bool:
+    return image.mode in ("L", "RGB") and not image.has_transparency_data
+
+
+def _reduce_by_engine(image: Image.Image, factor: int) -> Grey | None:
+    """Return what Pillow's `convert` and `reduce` make of a picture of mode L or RGB; None where the engine cannot."""
+    engine = fitter()
+    if engine is None:
+        return None
+    width, height = image.size
+    reduced = np.empty((-(-height // factor), -(-width // factor)), dtype=np.uint8)
+    step = 1 if image.mode == "L" else 4
+    whole = pixels_of(image)
+    if whole is not None:
+        engine.reduce(whole[0], image.size, step, factor, reduced)
+        return reduced
+    # Of a large picture, parts that stay in a cache.
+    rows = max(1, CACHED_PIXELS // width // factor) * factor
+    for top in range(0, height, rows):
+        part = image.crop((0, top, width, min(height, top + rows)))
+        pixels = pixels_of(part)
+        if pixels is None:
+            return None
+        engine.reduce(pixels[0], part.size, step, factor, reduced[top // factor :])
+    return reduced
 
 
 def border(pixels: Grey) -> Grey:
@@ -55,7 +89,7 @@ def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]
 
     The light is weighed by the opacity then, so that what is invisible does not count in a mean.
     """
-    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+    if _is_plain(image):
         return [image.convert("L")]
     bands: list[Image.Image] = []
     for top, strip in _strips(image):

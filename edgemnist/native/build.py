@@ -51,7 +51,10 @@ def compiler_name() -> str | None:
 
 def engine_sources() -> list[Path]:
     """Return the C files of the shared library."""
-    return [*(SOURCES / name for name in ("engine.c", "library.c", "fit.c")), *sorted(SOURCES.glob("kernel_*.c"))]
+    return [
+        *(SOURCES / name for name in ("engine.c", "library.c", "fit.c", "reduce.c")),
+        *sorted(SOURCES.glob("kernel_*.c")),
+    ]
 
 
 WASM_OPTIONS = (

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define EDGEMNIST_SIDE 28U
 #define EDGEMNIST_PIXELS 784U /* 28 * 28 */
 /* Inputs or outputs of a layer: so many products of 255 and -128 fit an int32, and a uint16 counts whole blocks. */
 #define EDGEMNIST_MAX_UNITS 65504U
@@ -84,11 +85,15 @@ typedef struct {
     const char *name;
     uint8_t group;
     uint8_t unsigned_weights;    /* 1 for w + 128 as uint8 */
+    uint8_t squares;             /* 1 if the groups of a dense layer of pixels are squares of 2 x 2 of them */
     uint16_t small_block;        /* for layers of no more outputs than this, ... */
     uint16_t block;              /* ... and for all others */
     size_t (*scratch_bytes)(const edgemnist_model *model);
     /* Writes the last layer's outputs, [images][outputs]. Scratch needs an alignment of 64 bytes. */
     void (*run)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores, void *scratch);
+    /* The same, not necessarily one image after the other. */
+    void (*run_batch)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
+                      void *scratch);
 } edgemnist_kernel;
 
 /* Kernels that this processor can run, the fastest first; NULL beyond the last. The portable one is always there. */

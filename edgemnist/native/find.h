@@ -13,14 +13,25 @@ typedef struct {
     uint8_t top, left, bottom, right;
 } piece;
 
+/* The maxima of `count` groups of `group` neighbours. */
+static inline void maxima_of(const uint8_t *from, uint32_t count, uint32_t group, uint8_t *maxima)
+{
+    for (uint32_t i = 0; i < count; ++i) {
+        uint8_t most = from[i * group];
+        for (uint32_t x = 1; x < group; ++x) {
+            most = from[i * group + x] > most ? from[i * group + x] : most;
+        }
+        maxima[i] = most;
+    }
+}
+
 /* The maxima of blocks of `side` times `side`, of those that begin in row `top`; returns how many. Column by column
  * first, which compilers make vectors of. */
 static uint32_t block_maxima(const uint8_t *ink, uint32_t width, uint32_t height, uint32_t top, uint32_t side,
                              uint8_t *maxima)
 {
-    const uint32_t bottom = smaller(top + side, height);
+    const uint32_t bottom = smaller(top + side, height), whole = width / side;
     uint8_t columns[EDGEMNIST_MOST_COLUMNS];
-    uint32_t count = 0;
     for (uint32_t x = 0; x < width; ++x) {
         columns[x] = ink[(size_t)top * width + x];
     }
@@ -30,15 +41,18 @@ static uint32_t block_maxima(const uint8_t *ink, uint32_t width, uint32_t height
             columns[x] = row[x] > columns[x] ? row[x] : columns[x];
         }
     }
-    for (uint32_t left = 0; left < width; left += side) {
-        const uint32_t right = smaller(left + side, width);
-        uint8_t most = columns[left];
-        for (uint32_t x = left + 1U; x < right; ++x) {
-            most = columns[x] > most ? columns[x] : most;
-        }
-        maxima[count++] = most;
+    /* With a number that the compiler knows for those that pictures have. */
+    switch (side) {
+    case 2: maxima_of(columns, whole, 2, maxima); break;
+    case 3: maxima_of(columns, whole, 3, maxima); break;
+    case 4: maxima_of(columns, whole, 4, maxima); break;
+    case 8: maxima_of(columns, whole, 8, maxima); break;
+    default: maxima_of(columns, whole, side, maxima); break;
     }
-    return count;
+    if (width % side != 0U) {
+        maxima_of(columns + whole * side, 1, width % side, maxima + whole);
+    }
+    return (width + side - 1U) / side;
 }
 
 /* How strong the ink is where it is strongest, or 0 for bare ground. */

@@ -48,8 +48,8 @@ class Fitted:
 class Fitter:
     """The engine, ready to be called from any thread."""
 
-    def __init__(self, picture: Any, ink: Any, digit: Any) -> None:  # noqa: ANN401 - functions of ctypes
-        self._picture, self._ink, self._digit = picture, ink, digit
+    def __init__(self, picture: Any, ink: Any, digit: Any, reduce: Any) -> None:  # noqa: ANN401 - functions of ctypes
+        self._picture, self._ink, self._digit, self._reduce = picture, ink, digit, reduce
         self._of_thread = threading.local()
 
     def picture(self, grey: npt.NDArray[np.uint8]) -> Fitted | int:
@@ -67,6 +67,14 @@ class Fitter:
         height, width = ink.shape
         self._digit(ink.ctypes.data, width, height, image.ctypes.data, self._scratch().ctypes.data)
         return image
+
+    def reduce(self, pixels: int, size: tuple[int, int], step: int, factor: int, to: npt.NDArray[np.uint8]) -> None:
+        """Write means of squares of `factor` pixels, up to 128, to `to`, uint8 [ceil(h / factor), ceil(w / factor)].
+
+        `pixels` is the address of a picture of this width and height, in rows without gaps: grey levels with a `step`
+        of 1 byte, and red, green, blue and one more with 4. The bytes are those of Pillow's `convert` and `reduce`.
+        """
+        self._reduce(pixels, *size, step, factor, to.ctypes.data, self._scratch().ctypes.data)
 
     def _call(self, function: Any, pixels: npt.NDArray[np.uint8]) -> Fitted | int:  # noqa: ANN401
         pixels = np.ascontiguousarray(pixels)
@@ -100,8 +108,13 @@ def fitter() -> Fitter | None:
         return None
     pointer, side = ctypes.c_void_p, ctypes.c_uint32
     functions = []
-    for name, pointers in (("edgemnist_fit_picture", 3), ("edgemnist_fit_inked", 3), ("edgemnist_fit_one", 2)):
+    for name, arguments in (
+        ("edgemnist_fit_picture", [pointer] * 3),
+        ("edgemnist_fit_inked", [pointer] * 3),
+        ("edgemnist_fit_one", [pointer] * 2),
+        ("edgemnist_reduce_picture", [side, side, pointer, pointer]),
+    ):
         function = getattr(library, name)
-        function.argtypes = [pointer, side, side, *[pointer] * pointers]
+        function.argtypes = [pointer, side, side, *arguments]
         functions.append(function)
     return Fitter(*functions)

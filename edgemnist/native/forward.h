@@ -9,6 +9,11 @@
  *   KERNEL(sums)       adds up bias and weights * inputs of a list for some blocks of outputs
  *   KERNEL(requantize) as edgemnist_requantize
  *   kernel_list        what stands for the input: LIST_BYTES(groups) of scratch
+ *
+ * and perhaps
+ *
+ *   SQUARES            where KERNEL(list_squares) lists squares of pixels for a dense layer of them
+ *   TILE, TILE_IMAGES  blocks whose weights stay in the fastest cache for so many images, in batches
  */
 #include "engine.h"
 #include "softmax.h"
@@ -30,9 +35,15 @@
 #define ARENA_PLACE(model) (ROWS_PLACE(model) + LEVELS_BYTES((model)->window_count * sizeof(uint16_t)))
 
 #ifndef EDGEMNIST_AMALGAMATION
+#define IMAGE_BYTES(model) (ARENA_PLACE(model) + LEVELS_BYTES((model)->arena_bytes))
+
 static size_t KERNEL(scratch_bytes)(const edgemnist_model *model)
 {
-    return ARENA_PLACE(model) + LEVELS_BYTES(model->arena_bytes);
+#ifdef TILE
+    return IMAGE_BYTES(model) * TILE_IMAGES;
+#else
+    return IMAGE_BYTES(model);
+#endif
 }
 #endif /* EDGEMNIST_AMALGAMATION */
 
@@ -57,11 +68,23 @@ static void KERNEL(finish)(const edgemnist_layer *layer, uint8_t *outputs)
     }
 }
 
-/* Sums, rescaled, of one vector of inputs: all of a dense layer, and one place of a convolution. */
-TARGET static inline void KERNEL(dense)(const edgemnist_layer *layer, const uint8_t *inputs, void *list, int32_t *sums,
-                                        uint8_t *outputs)
+/* Lists the inputs of a dense layer, which is the model's first one of all or not. */
+TARGET static inline size_t KERNEL(list_inputs)(const edgemnist_layer *layer, int first, const uint8_t *inputs,
+                                                void *list)
 {
-    const size_t found = KERNEL(list)(inputs, layer->inputs, list);
+#ifdef SQUARES
+    if (first) {
+        return KERNEL(list_squares)(inputs, list);
+    }
+#endif
+    (void)first;
+    return KERNEL(list)(inputs, layer->inputs, list);
+}
+
+/* Sums, rescaled, of one vector of inputs: all of a dense layer, and one place of a convolution. */
+TARGET static inline void KERNEL(dense)(const edgemnist_layer *layer, const uint8_t *inputs, void *list, size_t found,
+                                        int32_t *sums, uint8_t *outputs)
+{
     for (size_t block = 0; block < layer->blocks; block += AT_ONCE) {
         const size_t left = layer->blocks - block;
         const size_t some = left < AT_ONCE ? left : AT_ONCE;
@@ -95,7 +118,8 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
     for (size_t index = model->window_count; index < model->layer_count; ++index) {
         const edgemnist_layer *const layer = &model->layers[index];
         uint8_t *const outputs = arena + layer->place;
-        KERNEL(dense)(layer, inputs, list, sums, outputs);
+        const size_t found = KERNEL(list_inputs)(layer, index == 0U, inputs, list);
+        KERNEL(dense)(layer, inputs, list, found, sums, outputs);
         KERNEL(finish)(layer, outputs);
         inputs = outputs;
     }
@@ -112,4 +136,64 @@ static void KERNEL(run)(const edgemnist_model *model, const uint8_t *images, siz
         KERNEL(forward)(model, images + image * EDGEMNIST_PIXELS, scores + image * model->classes, scratch);
     }
 }
+
+#ifdef TILE
+/* Takes some images through a dense layer, a tile of weights after the other. */
+TARGET static void KERNEL(dense_batch)(const edgemnist_layer *layer, int first, const uint8_t *const *inputs,
+                                       size_t count, uint8_t *scratch, size_t image_bytes, uint8_t *const *outputs)
+{
+    size_t found[TILE_IMAGES];
+    int32_t sums[TILE * BLOCK];
+    for (size_t image = 0; image < count; ++image) {
+        found[image] = KERNEL(list_inputs)(layer, first, inputs[image], scratch + image * image_bytes);
+    }
+    for (size_t block = 0; block < layer->blocks; block += TILE) {
+        const size_t left = layer->blocks - block;
+        const size_t some = left < TILE ? left : TILE;
+        for (size_t image = 0; image < count; ++image) {
+            KERNEL(sums)(layer, block, some, inputs[image], scratch + image * image_bytes, found[image], sums);
+            KERNEL(requantize)(layer, block * layer->block, some * layer->block, sums, outputs[image]);
+        }
+    }
+    for (size_t image = 0; image < count; ++image) {
+        KERNEL(finish)(layer, outputs[image]);
+    }
+}
+
+TARGET static void KERNEL(run_batch)(const edgemnist_model *model, const uint8_t *images, size_t count,
+                                     uint8_t *scores, void *scratch)
+{
+    const size_t image_bytes = IMAGE_BYTES(model);
+    const uint8_t *inputs[TILE_IMAGES];
+    uint8_t *outputs[TILE_IMAGES];
+    if (model->window_count != 0U) {
+        KERNEL(run)(model, images, count, scores, scratch);
+        return;
+    }
+    for (size_t begin = 0; begin < count; begin += TILE_IMAGES) {
+        const size_t some = count - begin < TILE_IMAGES ? count - begin : TILE_IMAGES;
+        for (size_t image = 0; image < some; ++image) {
+            inputs[image] = images + (begin + image) * EDGEMNIST_PIXELS;
+            if (model->pixel_map != NULL) {
+                uint8_t *const mapped = (uint8_t *)scratch + image * image_bytes + ARENA_PLACE(model) + model->image_place;
+                KERNEL(look_up)(model->pixel_map, inputs[image], mapped, EDGEMNIST_PIXELS);
+                inputs[image] = mapped;
+            }
+        }
+        for (size_t index = 0; index < model->layer_count; ++index) {
+            const edgemnist_layer *const layer = &model->layers[index];
+            for (size_t image = 0; image < some; ++image) {
+                outputs[image] = (uint8_t *)scratch + image * image_bytes + ARENA_PLACE(model) + layer->place;
+            }
+            KERNEL(dense_batch)(layer, index == 0U, inputs, some, scratch, image_bytes, outputs);
+            for (size_t image = 0; image < some; ++image) {
+                inputs[image] = outputs[image];
+            }
+        }
+        for (size_t i = 0; i < some * model->classes; ++i) {
+            scores[begin * model->classes + i] = inputs[i / model->classes][i % model->classes];
+        }
+    }
+}
+#endif /* TILE */
 #endif /* EDGEMNIST_AMALGAMATION */

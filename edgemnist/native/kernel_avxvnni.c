@@ -1,15 +1,25 @@
 /* AVX-VNNI: as AVX-512 VNNI in 256 bits, for processors without AVX-512. */
 #if defined(__x86_64__)
 #define KERNEL(name) edgemnist_avxvnni_##name
-#define TARGET __attribute__((target("avx2,avxvnni")))
+#define TARGET __attribute__((target("avx2,avxvnni,popcnt")))
 #define LANES 8U
+#define GROUP 4
 #define BLOCK 32U
 #define SMALL 16U
 #define AT_ONCE 2U
 #define ALIGNMENT 64U
+/* The list: the numbers of the groups, then their inputs. */
+#define LIST_PART(groups) ((groups) + 8U)
+#define LIST_BYTES(groups) (2U * LIST_PART(groups) * sizeof(uint32_t))
 
-#include "list.h"
+#include "list_avx2.h"
 #include "requantize_avx2.h"
+
+TARGET static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)
+{
+    uint32_t *const numbers = list;
+    return KERNEL(find)(inputs, count, numbers, numbers + LIST_PART((count + GROUP - 1U) / GROUP));
+}
 
 /* Sums of `blocks` blocks of `vectors` times 8 outputs; both are constants where this is inlined. */
 TARGET static inline __attribute__((always_inline)) void
@@ -43,7 +53,7 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 {
     const size_t groups = ((size_t)layer->inputs + GROUP - 1U) / GROUP;
     const uint32_t *const numbers = list;
-    const uint32_t *const values = numbers + groups;
+    const uint32_t *const values = numbers + LIST_PART(groups);
     const size_t block_bytes = groups * layer->block * GROUP;
     const int8_t *weights = layer->weights + block * block_bytes;
     const int32_t *bias = layer->bias + block * layer->block;
@@ -65,7 +75,7 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avxvnni = {
-    "avxvnni", GROUP, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run),
+    "avxvnni", GROUP, 0, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_avxvnni_is_for_x86;

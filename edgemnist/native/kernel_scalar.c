@@ -5,16 +5,24 @@
 #include "engine.h"
 #include "requantize.h"
 
-#ifndef EDGEMNIST_SCALAR_BLOCK
-#define EDGEMNIST_SCALAR_BLOCK 16U
-#endif
-
 #define KERNEL(name) edgemnist_scalar_##name
 #define TARGET
 #define GROUP 1U
-#define BLOCK EDGEMNIST_SCALAR_BLOCK
 #define AT_ONCE 1U
 #define ALIGNMENT 4U
+
+#ifndef EDGEMNIST_AMALGAMATION
+#if defined(__SSE2__)
+#include "scalar_sse2.h"
+#endif
+#endif /* EDGEMNIST_AMALGAMATION */
+#ifndef BLOCK
+
+#ifndef EDGEMNIST_SCALAR_BLOCK
+#define EDGEMNIST_SCALAR_BLOCK 16U
+#endif
+#define BLOCK EDGEMNIST_SCALAR_BLOCK
+#define SMALL BLOCK
 /* The list has each input that is not 0: where it is, or in a C file, which shall take little memory, how far it is from
  * the one before, with a 0 wherever that is 255. */
 #ifdef EDGEMNIST_AMALGAMATION
@@ -145,6 +153,8 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
     }
 }
 
+#endif /* BLOCK */
+
 static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                                uint8_t *outputs)
 {
@@ -155,6 +165,6 @@ static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_
 
 #ifndef EDGEMNIST_AMALGAMATION
 const edgemnist_kernel edgemnist_scalar = {
-    "scalar", GROUP, 0, BLOCK, BLOCK, KERNEL(scratch_bytes), KERNEL(run),
+    "scalar", GROUP, 0, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #endif /* EDGEMNIST_AMALGAMATION */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -57,18 +57,21 @@ def lay_out(
     block: int,
     small_block: int | None = None,
     unsigned: bool = False,
+    squares: bool = False,
     packed: bool = False,
     alignment: int,
 ) -> ModelLayout:
     """Return the tables of a network for a kernel that takes `group` inputs and `block` outputs at a time; see `pack`.
 
     `small_block` is that of layers of no more outputs than itself. Outputs begin at multiples of `alignment` bytes.
-    `packed` stores the weights of a layer in as few bits as hold them all, see `narrow`.
+    With `squares`, a first layer that is dense takes squares of 2 × 2 pixels as its groups. `packed` stores the weights
+    of a layer in as few bits as hold them all, see `narrow`.
     """
     small_block = small_block or block
+    first, *others = network.layers
     layers = [
         _layer(layer, group=group, block=small_block if layer.outputs <= small_block else block, unsigned=unsigned)
-        for layer in network.layers
+        for layer in (_of_squares(first) if squares else first, *others)
     ]
     if packed:
         layers = [
@@ -100,6 +103,15 @@ def lay_out(
     )
 
 
+def _of_squares(layer: Layer) -> Layer:
+    """Return a dense layer with the weights of pixels in another order: square by square, each row by row."""
+    if type(layer) is not Dense:
+        return layer
+    half = IMAGE_SIDE // 2
+    squares = layer.weights.reshape(-1, half, 2, half, 2).swapaxes(2, 3)
+    return replace(layer, weights=squares.reshape(layer.weights.shape))
+
+
 def _is_convolution(layer: Layer) -> bool:
     return isinstance(layer, Convolution)
 
@@ -120,7 +132,7 @@ def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
             "bias": padded(bias.astype(np.int32)),
             "wide_bias": padded(layer.bias) if layer.wide else None,
             "multiplier": padded(layer.multiplier),
-            "shift": padded(layer.shift, fill=1),
+            "shift": padded(layer.shift, fill=33),
         }
     if isinstance(layer, Dense):
         tables["weights"] = pack(layer.weights, group=group, block=block, unsigned=unsigned)

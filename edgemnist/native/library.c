@@ -14,7 +14,7 @@
 
 /* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
 #ifndef EDGEMNIST_ABI
-#define EDGEMNIST_ABI 5
+#define EDGEMNIST_ABI 6
 #endif
 
 typedef struct python_object python_object;
@@ -92,7 +92,7 @@ EXPORT void edgemnist_answer(const edgemnist_call *call)
 {
     const edgemnist_model *const model = call->model;
     const size_t values = call->count * model->classes;
-    call->kernel->run(model, call->images, call->count, call->scores, call->scratch);
+    call->kernel->run_batch(model, call->images, call->count, call->scores, call->scratch);
     for (size_t i = 0; i < values; ++i) {
         call->answers[i] = call->decoded[call->scores[i]];
     }

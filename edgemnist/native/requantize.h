@@ -12,21 +12,24 @@
 static void edgemnist_requantize(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                                  uint8_t *outputs)
 {
+    /* Read once: for all that a compiler knows, outputs are part of the layer. */
+    const edgemnist_layer one = *layer;
     for (size_t i = 0; i < count; ++i) {
         const size_t output = first + i;
         /* Whoever prepares a model makes sure that the product fits an int64. */
-        const int64_t sum = (int64_t)sums[i] + (layer->wide_bias != NULL ? layer->wide_bias[output] : 0);
-        const unsigned shift = layer->shift[output];
-        int64_t product = sum * layer->multiplier[output];
+        const int64_t sum = (int64_t)sums[i] + (one.wide_bias != NULL ? one.wide_bias[output] : 0);
+        const unsigned shift = one.shift[output];
+        int64_t product = sum * one.multiplier[output];
 #ifndef EDGEMNIST_DENSE_ONLY
-        if (layer->rounds_twice != 0U && shift > 31U) {
+        if (one.rounds_twice != 0U && shift > 31U) {
             product += INT64_C(1) << 30;
             product -= product < 0 ? INT64_C(1) << 31 : 0;
         }
 #endif
-        const int64_t scaled = (product + (INT64_C(1) << (shift - 1U))) >> shift;
-        const int64_t value = scaled + layer->zero_point;
-        outputs[output] = value < layer->low ? layer->low : value > layer->high ? layer->high : (uint8_t)value;
+        const int64_t scaled = ((product >> (shift - 1U)) + 1) >> 1;
+        int64_t value = scaled + one.zero_point;
+        value = value < one.low ? one.low : value;
+        outputs[output] = (uint8_t)(value > one.high ? one.high : value);
     }
 }
 

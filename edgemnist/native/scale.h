@@ -2,10 +2,8 @@
 #ifndef EDGEMNIST_SCALE_H
 #define EDGEMNIST_SCALE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "reduce.h"
 
-#define EDGEMNIST_MOST_COLUMNS 1024U
 #define EDGEMNIST_MOST_SCALED 100U
 
 /* The length of a side where the longest one becomes `side`: rounded, halves up, and at least 1. */
@@ -13,71 +11,6 @@ static uint32_t edgemnist_scaled(uint32_t length, uint32_t longest, uint32_t sid
 {
     const uint32_t scaled = (2U * length * side + longest) / (2U * longest);
     return scaled > 0U ? scaled : 1U;
-}
-
-/* 2^24 / count as Pillow has it, which divides 32-bit floating point numbers: rounded to 24 bits, then cut off. */
-static uint32_t edgemnist_reciprocal_of(uint32_t count)
-{
-    unsigned exponent = 0; /* of the quotient */
-    while ((count << (exponent + 1U)) <= (UINT32_C(1) << 24)) {
-        ++exponent;
-    }
-    if (exponent == 24U) {
-        return UINT32_C(1) << 24;
-    }
-    const uint64_t dividend = UINT64_C(1) << (47U - exponent);
-    const uint64_t rest = 2U * (dividend % count);
-    uint64_t quotient = dividend / count;
-    quotient += rest > count || (rest == count && (quotient & 1U) != 0U);
-    return (uint32_t)(quotient >> (23U - exponent));
-}
-
-/* Means of `count` groups of sums: (sum + half) * reciprocal / 2^24. */
-static inline void edgemnist_means(const uint16_t *sums, uint32_t count, uint32_t group, uint32_t half,
-                                   uint32_t reciprocal, uint8_t *to)
-{
-    for (uint32_t i = 0; i < count; ++i) {
-        uint32_t sum = half;
-        for (uint32_t x = 0; x < group; ++x) {
-            sum += sums[(size_t)i * group + x];
-        }
-        to[i] = (uint8_t)((sum * reciprocal) >> 24);
-    }
-}
-
-/* Means of squares of up to 128 pixels, as Pillow's Image.reduce: those at the right and below may be smaller. */
-static void edgemnist_reduce(const uint8_t *from, uint32_t width, uint32_t height, uint32_t factor, uint8_t *to)
-{
-    const uint32_t tile = EDGEMNIST_MOST_COLUMNS / factor * factor;
-    for (uint32_t top = 0; top < height; top += factor) {
-        const uint32_t rows = height - top < factor ? height - top : factor;
-        const uint32_t whole = edgemnist_reciprocal_of(rows * factor);
-        for (uint32_t begin = 0; begin < width; begin += tile) {
-            const uint32_t wide = width - begin < tile ? width - begin : tile;
-            uint16_t sums[EDGEMNIST_MOST_COLUMNS] = {0};
-            for (uint32_t y = top; y < top + rows; ++y) {
-                const uint8_t *const row = from + (size_t)y * width + begin;
-                for (uint32_t x = 0; x < wide; ++x) {
-                    sums[x] = (uint16_t)(sums[x] + row[x]);
-                }
-            }
-            const uint32_t full = wide / factor, half = rows * factor / 2U;
-            /* With a number that the compiler knows for those that pictures have. */
-            switch (factor) {
-            case 2: edgemnist_means(sums, full, 2, half, whole, to); break;
-            case 3: edgemnist_means(sums, full, 3, half, whole, to); break;
-            case 4: edgemnist_means(sums, full, 4, half, whole, to); break;
-            case 6: edgemnist_means(sums, full, 6, half, whole, to); break;
-            case 7: edgemnist_means(sums, full, 7, half, whole, to); break;
-            default: edgemnist_means(sums, full, factor, half, whole, to); break;
-            }
-            to += full;
-            if (wide % factor != 0U) {
-                const uint32_t count = rows * (wide % factor);
-                edgemnist_means(sums + full * factor, 1, wide % factor, count / 2U, edgemnist_reciprocal_of(count), to++);
-            }
-        }
-    }
 }
 
 /* Where the pixels under the new pixel `index` begin, of those along one side. */
@@ -120,13 +53,14 @@ static void edgemnist_box(const uint8_t *from, uint32_t width, uint32_t height, 
         reciprocals[column] = ((UINT32_C(1) << 23) + count) / (2U * count);
     }
     for (uint32_t row = 0; row < scaled_height; ++row) {
-        const uint8_t *const begin = columns + (size_t)row * width;
-        const uint8_t *x = begin;
+        const uint8_t *const line = columns + (size_t)row * width;
+        uint16_t before[EDGEMNIST_MOST_COLUMNS + 1U]; /* the sum of all pixels to the left, modulo 2^16 */
+        before[0] = 0;
+        for (uint32_t x = 0; x < width; ++x) {
+            before[x + 1U] = (uint16_t)(before[x] + line[x]);
+        }
         for (uint32_t column = 0; column < scaled_width; ++column) {
-            uint32_t sum = 0;
-            for (; x < begin + borders[column + 1U]; ++x) {
-                sum += *x;
-            }
+            const uint32_t sum = (uint16_t)(before[borders[column + 1U]] - before[borders[column]]);
             *to++ = (uint8_t)((sum * reciprocals[column] + (UINT32_C(1) << 21)) >> 22);
         }
     }

@@ -22,10 +22,12 @@ class Kernel(ctypes.Structure):
         ("name", ctypes.c_char_p),
         ("group", ctypes.c_uint8),
         ("unsigned_weights", ctypes.c_uint8),
+        ("squares", ctypes.c_uint8),
         ("small_block", ctypes.c_uint16),
         ("block", ctypes.c_uint16),
         ("scratch_bytes", ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p)),
         ("run", ctypes.c_void_p),
+        ("run_batch", ctypes.c_void_p),
     ]
 
 
@@ -104,6 +106,7 @@ class PreparedModel:
             block=kernel.block,
             small_block=kernel.small_block,
             unsigned=bool(kernel.unsigned_weights),
+            squares=bool(kernel.squares),
             alignment=ALIGNMENT,
         )
         layers = (Layer * len(laid_out.layers))(

@@ -154,7 +154,7 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
             KERNEL(covered)(column, window->stride_width, window->left, window->kernel_width, window->width);
         if (window->kind == EDGEMNIST_CONVOLUTION) {
             KERNEL(gather)(window, image, down, across, patch);
-            KERNEL(dense)(layer, patch, list, sums, outputs);
+            KERNEL(dense)(layer, patch, list, KERNEL(list)(patch, layer->inputs, list), sums, outputs);
         } else {
             KERNEL(each_channel)(layer, window, image, down, across, sums, outputs);
         }

@@ -79,3 +79,22 @@ def test_large_pictures_are_made_smaller_in_c_as_by_pillow(engine: Fitter) -> No
             assert kind == FITTED
             assert np.array_equal(image, expected.image), seed
             assert (found.left, found.top, found.width, found.height) == expected.box
+
+
+@pytest.mark.parametrize("size", [(1_030, 700), (1_025, 3_075), (2_600, 1_900)])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_grey_levels_are_those_of_pillow(
+    engine: Fitter, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], mode: str
+) -> None:
+    """The largest one is beyond the 16 MB that Pillow keeps in one piece, so it goes to the engine in strips."""
+    asked: list[int] = []
+    reduce = engine.reduce
+    monkeypatch.setattr(engine, "reduce", lambda *arguments: (asked.append(1), reduce(*arguments)))
+    channels = (3,) if mode == "RGB" else ()
+    pixels = np.random.default_rng(size[0]).integers(0, 256, (*size[::-1], *channels), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    mine = to_grey(picture, 512, whole=True)
+    assert len(asked) == 1 or (mode, size[0]) == ("RGB", 2_600)
+    assert asked
+    monkeypatch.setattr("edgemnist.images.grey.fitter", lambda: None)
+    assert np.array_equal(mine, to_grey(picture, 512, whole=True))

@@ -62,13 +62,17 @@ static void *padded(const void *from, size_t count, size_t whole, size_t item)
     return to;
 }
 
-static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, size_t block, size_t blocks)
+static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, int squares, size_t block,
+                      size_t blocks)
 {
     const size_t groups = (plain->inputs + kernel->group - 1U) / kernel->group;
     int8_t *const weights = room(blocks * block * groups * kernel->group);
     for (size_t o = 0; o < blocks * block; ++o) {
         for (size_t i = 0; i < groups * kernel->group; ++i) {
-            int value = o < plain->outputs && i < plain->inputs ? plain->weights[o * plain->inputs + i] : 0;
+            const size_t square = i / 4U, corner = i % 4U;
+            const size_t row = 2U * (square / 14U) + corner / 2U, column = 2U * (square % 14U) + corner % 2U;
+            const size_t input = squares ? row * 28U + column : i;
+            int value = o < plain->outputs && input < plain->inputs ? plain->weights[o * plain->inputs + input] : 0;
             if (kernel->unsigned_weights) {
                 value = value + 128 > 127 ? value + 128 - 256 : value + 128;
             }
@@ -79,7 +83,7 @@ static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, 
     return weights;
 }
 
-static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, edgemnist_layer *layer)
+static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, int first, edgemnist_layer *layer)
 {
     const size_t block = plain->outputs <= kernel->small_block ? kernel->small_block : kernel->block;
     const size_t blocks = (plain->outputs + block - 1) / block;
@@ -101,7 +105,7 @@ static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, ed
         .weight_bits = 8,
     };
     if (summed) {
-        layer->weights = packed(plain, kernel, block, blocks);
+        layer->weights = packed(plain, kernel, first && kernel->squares && !plain->windowed, block, blocks);
     } else if (plain->weights != NULL) {
         layer->weights = padded(plain->weights, plain->inputs * plain->outputs, plain->inputs * plain->outputs, 1);
     }
@@ -167,7 +171,7 @@ static size_t differing(const edgemnist_kernel *kernel, const edgemnist_model *m
         uint8_t *const scores = room(some * classes);
         /* What an earlier call left behind must not matter. */
         memset(scratch, 0xA5, kernel->scratch_bytes(model));
-        kernel->run(model, mine, some, scores, scratch);
+        (at_once == 1U ? kernel->run : kernel->run_batch)(model, mine, some, scores, scratch);
         for (size_t i = 0; i < some; ++i) {
             found += memcmp(scores + i * classes, expected + (first + i) * classes, classes) != 0;
         }
@@ -232,7 +236,7 @@ int main(int argc, char **argv)
             edgemnist_layer *const ready = room(layers * sizeof *ready);
             edgemnist_window *const sliding = room(windows * sizeof *sliding);
             for (uint32_t i = 0; i < layers; ++i) {
-                prepare(&plain[i], kernel, &ready[i]);
+                prepare(&plain[i], kernel, i == 0, &ready[i]);
                 most_inputs = ready[i].inputs > most_inputs ? ready[i].inputs : most_inputs;
                 patch = plain[i].windowed && ready[i].inputs > patch ? ready[i].inputs : patch;
             }
