@@ -10,7 +10,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, as_digit
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.context import answered, are_lonely_bars, is_bar, is_barcode, is_pattern, is_word, specks
+from edgemnist.read.context import answered, is_bar, is_barcode, is_pattern, is_word, speaks, specks
 from edgemnist.read.grid import Cell, Grid
 from edgemnist.read.layout import around, arrange, numbers_in
 from edgemnist.read.recognize import Reading
@@ -121,34 +121,37 @@ class Assembled:
 
     def _settle(self, lines: Sequence[_Line]) -> None:
         """Decide what counts as a digit outside of tables."""
-        kept: list[tuple[list[int], list[int]]] = []
+        kept: list[list[int]] = []
         for line in lines:
             numbers = [[index for index in members if index is not None] for members in line.numbers]
             whole = [index for members in numbers for index in members]
             if any(self._readings[index].piece.table is not None for index in whole):
                 continue
+            kept.append(whole)
             counts = answered([self._readings[index] for index in whole], self._config.min_confidence)
             for index, one in zip(whole, counts.tolist(), strict=True):
                 self._counts[index] = one
             for members in numbers:
                 readings = [self._readings[index] for index in members]
                 these = np.array([self._counts[index] for index in members])
-                if is_word(readings, these) or is_barcode(readings):
+                if is_word(readings, these):
                     self._refuse(members)
-                kept.append((members, whole))
-        outside = [index for members, _ in kept for index in members]
-        if is_pattern([self._readings[index] for index in outside if self._counts[index]]):
+            if is_barcode([self._readings[index] for index in whole]):
+                self._refuse(whole)
+        outside = [index for whole in kept for index in whole]
+        if is_pattern(self._counting(outside)):
             self._refuse(outside)
-        others = sum(not self._counts[index] for index in outside)
-        digits = self._digits_among(outside)
-        for members, whole in kept:
-            counting = [self._readings[index] for index in members if self._counts[index]]
-            if not self._digits_among(whole) and are_lonely_bars(counting, others, digits):
-                self._refuse(members)
+        # Lines without a sure digit, all together, are digits or none.
+        unsure = [
+            index for whole in kept if not any(speaks(reading) for reading in self._counting(whole)) for index in whole
+        ]
+        counting = self._counting(unsure)
+        if len(unsure) - len(counting) > sum(not is_bar(reading) for reading in counting):
+            self._refuse(unsure)
 
-    def _digits_among(self, indices: Sequence[int]) -> int:
-        """Return how many of some readings count, without bars."""
-        return sum(self._counts[index] and not is_bar(self._readings[index]) for index in indices)
+    def _counting(self, indices: Sequence[int]) -> list[Reading]:
+        """Return those of some readings that count."""
+        return [self._readings[index] for index in indices if self._counts[index]]
 
     def _refuse(self, indices: Sequence[int]) -> None:
         for index in indices:

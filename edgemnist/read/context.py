@@ -32,11 +32,15 @@ NO_DIGIT: Final = 0.02
 ROUND_OR_STRAIGHT: Final = (0, 1)
 """Digits that letters look like."""
 SURE_BAR: Final = 0.95
-"""A bar among what is no digit has to be a one with this confidence."""
+"""A bar among what is no digit counts from this confidence on: ticks, tallies and scraps of lines are bars."""
 PATTERN: Final = 12
 MANY: Final = 100
 """So many digits, all the same and of a height, are a pattern, and so many are one at any height."""
+UNEVEN: Final = 0.25
+"""What is all the same digit, and differs in height by this share (a standard deviation), was drawn and not written."""
 BARS: Final = 6
+ALL_BARS: Final = 0.8
+"""Share of a line."""
 SLENDER: Final = 0.3
 EVEN: Final = 0.05
 """So many pieces that are this slender, and differ in height and place by this share of it at most, are bars."""
@@ -82,24 +86,24 @@ def is_word(readings: Sequence[Reading], counts: Bools) -> bool:
     return 2 * others >= len(counts) and like_letters and bool((confidences < NO_DIGIT).any())
 
 
-def are_lonely_bars(members: Sequence[Reading], others: int, digits: int) -> bool:
-    """Tell ticks, tallies and scraps of lines from ones.
-
-    Bars are ones among digits: on the same line, or on a page that has, beside bars, at least as many `digits` as
-    `others`, which are none. Elsewhere they have to be sure.
-    """
-    return others > digits and all(is_bar(reading) and reading.confidence < SURE_BAR for reading in members)
+def speaks(reading: Reading) -> bool:
+    """Tell what is surely a digit, though most of a page is none: a bare stroke has to be surer than a shape."""
+    return reading.confidence >= (SURE_BAR if is_bar(reading) else SURE)
 
 
 def is_pattern(readings: Sequence[Reading]) -> bool:
-    """Tell what is printed or woven all over a page from digits: one shape, many times, and nothing else.
+    """Tell what is printed, woven or drawn all over a page from digits: one shape, many times, and nothing else.
 
-    Whoever fills a page with the same digit writes it a little larger here than there.
+    Whoever fills a page with the same digit writes it a little larger here than there, but not twice as large.
     """
-    if len(readings) < PATTERN or len({reading.label for reading in readings}) > 1:
+    if len(readings) < PATTERN:
         return False
+    same = np.bincount([reading.label for reading in readings]).max() / len(readings)
     heights = np.array([reading.piece.box[3] for reading in readings], dtype=float)
-    return bool(heights.std() <= EVEN * heights.mean()) or len(readings) >= MANY
+    spread = heights.std() / heights.mean()
+    if same < 1:
+        return bool(same >= NEARLY_ALL and spread >= UNEVEN)
+    return not EVEN < spread < UNEVEN or len(readings) >= MANY
 
 
 def is_bar(reading: Reading) -> bool:
@@ -109,13 +113,14 @@ def is_bar(reading: Reading) -> bool:
 
 
 def is_barcode(readings: Sequence[Reading]) -> bool:
-    """Tell bars that were ruled, all from one line to another, from ones: nobody writes them so even."""
-    if len(readings) < BARS:
+    """Tell a line of bars that were ruled, all from one line to another, from ones: nobody writes them so even."""
+    bars = [reading for reading in readings if is_bar(reading)]
+    if len(bars) < max(BARS, ALL_BARS * len(readings)):
         return False
-    top, width, height = np.array([reading.piece.box for reading in readings], dtype=float)[:, 1:].T
-    if (width > SLENDER * height).any():
-        return False
-    return bool(np.ptp(height) <= EVEN * height.mean() and np.ptp(top) <= EVEN * height.mean())
+    x, top, _, height = np.array([reading.piece.box for reading in bars], dtype=float).T
+    slope, level = np.polyfit(x, top, 1)
+    off = top - (slope * x + level)
+    return bool(np.ptp(height) <= EVEN * height.mean() and np.ptp(off) <= EVEN * height.mean())
 
 
 def specks(readings: Sequence[Reading], counts: Bools) -> Bools:

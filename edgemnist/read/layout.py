@@ -17,6 +17,9 @@ LINE_OVERLAP: Final = 0.55
 """A box belongs to a line where its middle is nearer to the line's than this share of a digit's height."""
 DIGIT_WIDTH: Final = 0.6
 """Room that a digit takes on a line, by its height: written at an even pitch, a 1 leaves more paper on both sides."""
+EVEN: Final = 1.3
+WIDER: Final = 1.5
+"""A gap belongs to a number, too, where it is at most this much wider than another of it and than they may be."""
 MEMORY: Final = 4
 """A line continues from the mean of this many of its last boxes."""
 
@@ -63,17 +66,21 @@ def page_slope(x: Floats, y: Floats, height: float) -> float:
 def numbers_in(line: Sequence[int], boxes: Sequence[Box], join_gap: float) -> list[list[int]]:
     """Return the boxes of a line as numbers; a wide gap, against the height of the digits beside it, ends one.
 
-    Beside a narrow digit half of the room that it leaves empty is not part of the gap.
+    Beside a narrow digit half of the room that it leaves empty is not part of the gap. A gap that is hardly wider than
+    the one before ends no number.
     """
     numbers: list[list[int]] = []
+    widest = 0.0
     for index in line:
         if numbers:
             before, after = boxes[numbers[-1][-1]], boxes[index]
-            gap = after[0] - (before[0] + before[2])
             spare = sum(max(0.0, DIGIT_WIDTH * box[3] - box[2]) / 2 for box in (before, after))
-            if gap - spare <= join_gap * max(before[3], after[3]):
+            gap = (after[0] - (before[0] + before[2]) - spare) / max(before[3], after[3])
+            if gap <= max(join_gap, min(EVEN * widest, WIDER * join_gap)):
                 numbers[-1].append(index)
+                widest = max(widest, gap)
                 continue
+        widest = 0.0
         numbers.append([index])
     return numbers
 

@@ -24,7 +24,7 @@ SPLIT_WIDTH: Final = 0.6
 """A piece narrower than this, against a digit's height, is not two digits."""
 NARROW: Final = 1.0
 """A piece narrower than this, against its own height, is a letter more often than two digits."""
-SURELY_TWO: Final = 0.25
+SURELY_TWO: Final = 0.5
 """A narrow piece is split where its parts are digits with at least this probability, all together. The bow of a B is a
 3, but its stem is nothing."""
 MAX_PART_WIDTH: Final = 1.7

@@ -14,10 +14,10 @@ from edgemnist.read.context import (
     CERTAIN,
     PATTERN,
     answered,
-    are_lonely_bars,
     is_barcode,
     is_pattern,
     is_word,
+    speaks,
     specks,
 )
 from edgemnist.read.piece import Piece
@@ -81,12 +81,11 @@ def test_a_single_letter_makes_a_word_of_what_letters_look_like_only() -> None:
     assert not is_word(row([0.99, 0.99, 0.0]), np.array([True, True, False]))
 
 
-def test_bars_among_what_is_no_digit_are_no_ones() -> None:
-    bars = row([0.9, 0.9], height=60, width=10)
-    assert are_lonely_bars(bars, others=1, digits=0)
-    assert not are_lonely_bars(bars, others=3, digits=3)
-    assert not are_lonely_bars([*bars, *row([0.9])], others=3, digits=0)
-    assert not are_lonely_bars(row([0.99], height=60, width=10), others=3, digits=0)
+def test_a_bare_stroke_speaks_for_its_line_only_if_it_is_surer_than_a_shape() -> None:
+    assert speaks(row([0.9])[0])
+    assert not speaks(row([0.7])[0])
+    assert not speaks(row([0.9], height=60, width=10)[0])
+    assert speaks(row([0.99], height=60, width=10)[0])
 
 
 def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
@@ -98,12 +97,26 @@ def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
     assert is_pattern(3 * written)
 
 
+def test_one_shape_in_all_sizes_is_a_drawing_though_one_of_them_looks_different() -> None:
+    circles = [one for height in (30, 40, 70, 90) for one in row(4 * [0.9], height=height)]
+    assert is_pattern(circles)
+    assert is_pattern([*circles, replace(circles[0], label=8)])
+    assert not is_pattern([*circles, *(replace(one, label=8) for one in circles)])
+
+
 def test_bars_are_slender_even_and_many() -> None:
     bars = row(6 * [0.9], height=80, width=8)
     assert is_barcode(bars)
     assert not is_barcode(bars[:5])
     assert not is_barcode(row(6 * [0.9]))
     assert not is_barcode([*bars[:5], *row([0.9], height=90, width=8)])
+    assert is_barcode([*bars, *row([0.9])])
+    assert not is_barcode([*bars, *row([0.9, 0.9])])
+    falling = [
+        replace(one, piece=replace(one.piece, box=(one.piece.box[0], 100 + 5 * at, 8, 80)))
+        for at, one in enumerate(bars)
+    ]
+    assert is_barcode(falling)
 
 
 def test_specks_in_a_table_are_small_and_no_digits() -> None:

@@ -54,6 +54,13 @@ def test_a_narrow_digit_takes_the_room_of_any_other() -> None:
     assert numbers_in([0, 1, 2], apart, join_gap=0.6) == [[0], [1], [2]]
 
 
+def test_a_gap_that_is_hardly_wider_than_the_one_before_ends_no_number() -> None:
+    boxes = [(0, 0, 20, 30), (37, 0, 20, 30), (76, 0, 20, 30), (115, 0, 20, 30)]
+    assert numbers_in([0, 1, 2, 3], boxes, join_gap=0.6) == [[0, 1, 2, 3]]
+    assert numbers_in([1, 2, 3], boxes, join_gap=0.6) == [[1], [2], [3]]
+    assert numbers_in([0, 1, 2], [*boxes[:2], (85, 0, 20, 30)], join_gap=0.6) == [[0, 1], [2]]
+
+
 box = st.tuples(st.integers(0, 900), st.integers(0, 900), st.integers(1, 80), st.integers(1, 80))
 
 

@@ -1,0 +1,61 @@
+"""What a classifier and the likeness network say together."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from edgemnist.read.judge import DIGITS, judge
+from edgemnist.read.likeness import LikenessNetwork
+from edgemnist.runtimes.interface import Classifier
+
+
+class Says:
+    """A classifier and a likeness network that answer every image alike."""
+
+    def __init__(self, labels: tuple[str, ...] = DIGITS, **probabilities: float) -> None:
+        """Probabilities are of `d0` to `d9`, 0 where none is given."""
+        self.labels = labels
+        self._row = np.array([probabilities.get(f"d{digit}", 0.0) for digit in range(10)], dtype=np.float32)
+
+    def predict_proba(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return what was given, [N, 10]."""
+        return np.tile(self._row, (len(images), 1))
+
+    digit_likeness = predict_proba
+
+
+def verdict(classifier: Says, likeness: Says) -> tuple[int, float, float]:
+    images = np.zeros((1, 28, 28), dtype=np.uint8)
+    verdicts = judge(cast("Classifier", classifier), images, cast("LikenessNetwork", likeness))
+    return int(verdicts.classes[0]), float(verdicts.confidences[0]), float(verdicts.probabilities[0])
+
+
+def test_a_one_with_a_flag_is_no_seven_though_the_classifier_is_sure_of_it() -> None:
+    digit, _, probability = verdict(Says(d1=0.03, d7=0.97), Says(d1=0.8, d7=0.18))
+    assert digit == 1
+    assert probability == pytest.approx(0.03)
+    assert verdict(Says(d1=0.03, d7=0.97), Says(d1=0.5, d7=0.48))[0] == 7
+
+
+def test_what_an_int8_softmax_rounds_to_nothing_is_not_impossible() -> None:
+    assert verdict(Says(d7=1.0), Says(d1=0.98, d7=0.01))[0] == 1
+
+
+def test_what_lies_between_two_digits_is_less_sure_than_what_looks_odd() -> None:
+    _, between, _ = verdict(Says(d4=0.5, d9=0.5), Says(d4=0.5, d9=0.5))
+    _, odd, _ = verdict(Says(d4=1.0), Says(d4=0.3))
+    assert between < odd == pytest.approx(0.3)
+
+
+def test_what_is_no_digit_at_all_has_no_confidence() -> None:
+    assert verdict(Says(d3=1.0), Says())[1] == 0
+
+
+def test_a_classifier_of_other_things_is_taken_at_its_word() -> None:
+    other = Says(labels=tuple("ABCDEFGHIJ"), d2=0.7, d3=0.3)
+    digit, *certainties = verdict(other, Says(d3=1.0))
+    assert digit == 2
+    assert certainties == pytest.approx([0.7, 0.7])
