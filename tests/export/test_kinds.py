@@ -14,6 +14,7 @@ import pytest
 from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.errors import ModelError, UnknownNameError
 from edgemnist.export.interface import ExportConfig, artifact_specs
+from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.models import file_model
@@ -133,6 +134,24 @@ def test_sigmoids_are_no_logits(dataset: Dataset, tmp_path: Path) -> None:
     check_all(exports, least=0.7)
     # A softmax on top would leave no class with much more than the others.
     assert exports.read_golden().probabilities.max(axis=1).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda layers: [layers.Dense(10, activation="tanh")],
+        lambda layers: [layers.Dense(10), layers.Activation("softsign", name="last")],
+    ],
+)
+def test_scores_between_minus_1_and_1_are_refused_with_the_layer(
+    end: Callable[[Any], list[Any]], save_model: Callable[..., Path]
+) -> None:
+    from keras import layers
+
+    last = end(layers)
+    path = save_model(layers.Input((28, 28)), layers.Flatten(), *last)
+    with pytest.raises(ModelError, match=f"its layer '{last[-1].name}': what it answers are neither probabilities"):
+        read_source(path)
 
 
 def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_questioned(
