@@ -133,16 +133,17 @@ def export(
         result = export_model(config, dataset, directory, reporter)
     for written in extras.write(directory, [Path(one.file).name for one in result.artifacts if one.format == C_FORMAT]):
         reporter.notice(f"Written: {written}")
-    show(result, lambda: export_page(result), json=json)
+    show(result, lambda: export_page(result, directory), json=json)
 
 
-def export_page(result: ExportResult) -> RenderableType:
+def export_page(result: ExportResult, exports: Path) -> RenderableType:
     """Draw the files that were written, and what the model cannot become."""
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import table
-    from edgemnist.formatting import footprint, kilobytes
+    from edgemnist.console.tables import closing, table
+    from edgemnist.exports.manifest import command
+    from edgemnist.formatting import count, footprint, kilobytes
 
     page = table("artifact", "size", "SHA-256", "file", left=["SHA-256"], prose=["file"])
     for artifact in result.artifacts:
@@ -159,4 +160,7 @@ def export_page(result: ExportResult) -> RenderableType:
         if one.flash_bytes is not None and one.ram_bytes is not None
     ]
     lines.append(Text(f"Golden pack of {result.golden_images:,} images: {result.golden}"))
+    impossible = f", {len(result.refused)} not possible" if result.refused else ""
+    written = count(len(result.artifacts), "artifact")
+    lines.append(closing(f"Wrote {written}{impossible}.", command("verify", exports)))
     return Group(*lines)

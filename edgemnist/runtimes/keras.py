@@ -68,7 +68,7 @@ def check_model(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no 
         raise _unfit(path, f"its layer {_name(outputs[0])!r} answers with {_words(answer)}")
     if (last := _last_function(outputs[0])) in BOUNDED_SCORES:
         raise ModelError(
-            f"{path} ends with {last}, in its layer {_name(outputs[0])!r}: what it answers are neither probabilities "
+            f"{path} ends with {last}, in its layer {_name(outputs[0])!r}: its answers are neither probabilities "
             "nor logits, so nothing would be known about how sure it is",
             hint="End it with softmax or sigmoid, or with a Dense layer without an activation.",
         )

@@ -150,7 +150,7 @@ def test_scores_between_minus_1_and_1_are_refused_with_the_layer(
 
     last = end(layers)
     path = save_model(layers.Input((28, 28)), layers.Flatten(), *last)
-    with pytest.raises(ModelError, match=f"its layer '{last[-1].name}': what it answers are neither probabilities"):
+    with pytest.raises(ModelError, match=f"its layer '{last[-1].name}': its answers are neither probabilities"):
         read_source(path)
 
 

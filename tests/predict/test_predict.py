@@ -148,7 +148,29 @@ def test_many_pictures_are_a_line_each_and_one_has_its_bars(edgemnist: Run, tmp_
     assert document["predictions"][1]["digit"] == 4
 
 
-@pytest.mark.parametrize(("names", "said"), [([], "has no pictures"), (["x.png"], "can be read")])
+def test_a_named_picture_that_cannot_be_read_does_not_keep_the_others_from_an_answer(
+    edgemnist: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "seven.png").write_bytes(png(seven()))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    done = edgemnist("predict", "missing.png", "seven.png", "broken.png", "--json")
+    document = json.loads(done.stdout)
+    assert [one["source"] for one in document["predictions"]] == ["seven.png"]
+    assert [sentence.split()[0] for sentence in document["unread"]] == ["missing.png", "broken.png"]
+    assert all(sentence in " ".join(done.stderr.split()) for sentence in document["unread"])
+    assert done.returncode == 2
+    # Nobody's directory of pictures fails because of one.
+    assert edgemnist("predict", ".").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "has no pictures"),
+        (["x.png"], "is not a picture"),
+        (["x.png", "y.png"], "None of the pictures can be read"),
+    ],
+)
 def test_a_directory_without_a_picture_is_refused(names: list[str], said: str, edgemnist: Run, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
