@@ -155,12 +155,20 @@ def test_convolutions_are_sums_of_what_the_window_covers(
 
 @pytest.mark.parametrize(("padding", "size", "kernel", "stride"), CASES)
 @pytest.mark.parametrize("kind", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
-@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize(
+    ("activation", "ends"), [(0, (-128, 127)), (1, (ZERO_POINT, 127)), (3, (ZERO_POINT, ZERO_POINT + 12))]
+)
 def test_pooling_takes_what_lies_on_the_image(
-    padding: int, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], kind: str, *, relu: bool
+    padding: int,
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    kind: str,
+    activation: int,
+    ends: tuple[int, int],
 ) -> None:
     target = (*shape_of(size, kernel, stride, padding), 2)
-    graph = graph_of(kind, size, 2, target, fields(kind, kernel, stride, padding, int(relu)), same_scale=True)
+    graph = graph_of(kind, size, 2, target, fields(kind, kernel, stride, padding, activation), same_scale=True)
     values = images(size, 2)
     wanted = np.full((3, *target), -128)
     for row, column, window in covered(size, kernel, stride, padding):
@@ -171,7 +179,7 @@ def test_pooling_takes_what_lies_on_the_image(
         else:
             means = seen.mean(axis=0)
             wanted[:, row, column] = np.sign(means) * np.floor(np.abs(means) + 0.5)
-    assert np.array_equal(run(graph, values.reshape(3, -1)), np.maximum(wanted, ZERO_POINT if relu else -128))
+    assert np.array_equal(run(graph, values.reshape(3, -1)), np.clip(wanted, *ends))
 
 
 @pytest.mark.parametrize("axes", [[1, 2], [2, 1], [-3, -2]])
