@@ -87,5 +87,9 @@ def bundle_page(result: BundleResult) -> RenderableType:
     page = table("bundle", "", left=[""])
     for name, value in rows.items():
         page.add_row(name, escape(value))
-    packed = count(len(result.artifacts), "artifact")
-    return Group(page, closing(f"Packed {packed}.", f"edgemnist deploy {shlex.quote(result.bundle)} --to USER@BOARD"))
+    if result.refused:
+        last = closing(f"A board will refuse it: {', '.join(result.refused)} missed the gate.", "", passed=False)
+    else:
+        packed = count(len(result.artifacts), "artifact")
+        last = closing(f"Packed {packed}.", f"edgemnist deploy {shlex.quote(result.bundle)} --to USER@BOARD")
+    return Group(page, last)

@@ -108,6 +108,7 @@ def export(
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
+    from edgemnist.export.model import read_source_file
     from edgemnist.export.projects import C_FORMAT, CExtras
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.exports.training import source_of_training
@@ -124,7 +125,10 @@ def export(
     extras = CExtras.of(config, projects=project or (), targets=target or ())
     reporter = TerminalReporter()
     directory = exports or DEFAULT_EXPORTS
-    if data is None and model is None:
+    if model is not None:
+        # A typing error is told before anything is downloaded.
+        read_source_file(model)
+    elif data is None:
         data = source_of_training(directory)
     dataset = find_dataset(data, download=not offline, reporter=reporter)
     with quiet_libraries():

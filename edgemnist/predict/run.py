@@ -158,11 +158,11 @@ def _open_pictures(named: Sequence[Path], reporter: Reporter, *, digits: bool) -
                 failed.append((error, picture == one))
     if len(failed) == 1 and not opened:
         raise failed[0][0]
-    for error, _ in failed:
-        reporter.notice(f"{error.message}.")
+    for why, _ in failed:
+        reporter.notice(f"{why.message}.")
     if failed and not opened:
         raise ImageError("None of the pictures can be read")
-    return opened, [f"{error.message}." for error, by_name in failed if by_name]
+    return opened, [f"{why.message}." for why, by_name in failed if by_name]
 
 
 def _open_picture(path: Path, *, digits: bool) -> Sourced:

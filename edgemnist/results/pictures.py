@@ -42,7 +42,7 @@ class PredictResult(Result, frozen=True, kw_only=True):
     runtime: str
     labels: list[str]
     predictions: list[Prediction]
-    unread: list[str] = []
+    unread: list[str] = msgspec.field(default_factory=list)
     """Why pictures that were named could not be read, a sentence for each: the exit code is then 2."""
 
 

@@ -25,7 +25,7 @@ _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^
 
 
 BOUNDED_SCORES: Final = frozenset({"tanh", "hardtanh", "softsign"})
-"""Functions onto -1 to 1: a softmax of ten such scores is never surer than 45 %, and the scores themselves are below 0."""
+"""Functions onto -1 to 1: a softmax of ten such scores is never surer than 45 %, and they themselves are no shares."""
 
 
 def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras has no types

@@ -20,6 +20,7 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.models import file_model
 from edgemnist.exports.questions import near_chance
 from edgemnist.results.pipeline import ExportResult
+from tests.conftest import Run
 from tests.export.test_origin import Listener
 
 QUICK = {"quantizations": ["float32", "int8"]}
@@ -152,6 +153,29 @@ def test_scores_between_minus_1_and_1_are_refused_with_the_layer(
     path = save_model(layers.Input((28, 28)), layers.Flatten(), *last)
     with pytest.raises(ModelError, match=f"its layer '{last[-1].name}': its answers are neither probabilities"):
         read_source(path)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused_before_a_conversion_is_blamed(
+    wrong: float, save_model: Callable[..., Path]
+) -> None:
+    import keras
+    from keras import layers
+
+    path = save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, name="scores"))
+    model = keras.saving.load_model(path)
+    kernel, bias = model.get_weights()
+    kernel[300, 4] = wrong
+    model.set_weights([kernel, bias])
+    model.save(path)
+    with pytest.raises(ModelError, match="weights that are no finite numbers, in its layer 'scores'"):
+        read_source(path)
+
+
+def test_a_typing_error_is_told_before_images_are_looked_for(edgemnist: Run) -> None:
+    done = edgemnist("export", "--model", "modle.keras")
+    assert (done.returncode, "modle.keras does not exist" in done.stderr) == (2, True)
+    assert "images" not in done.stderr
 
 
 def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_questioned(

@@ -16,7 +16,7 @@ from benchmarks.vision.synthetic.several import KINDS
 from edgemnist.errors import ImageError
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.images import normalize_digit
-from edgemnist.predict.refusal import Assessment, assess, verdict
+from edgemnist.predict.refusal import Assessment, agreement, assess, verdict
 from tests.conftest import Run
 from tests.serve.service import png, seven
 
@@ -110,6 +110,14 @@ def test_a_digit_between_two_is_a_digit_and_what_the_two_see_differently_is_none
     model = [0.6, 0.4] + [0.0] * 8
     assert verdict(Assessment(likeness=[0.1, 0.8] + [0.0] * 8), model) == "digit"
     assert verdict(Assessment(likeness=[0.0, 0.0, 1.0] + [0.0] * 7), model) == "no-digit"
+
+
+def test_two_that_hesitate_between_the_same_digits_agree() -> None:
+    both, three = [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]
+    assert agreement(both, both) == pytest.approx(1)
+    assert agreement(both, three) == 0
+    # What the network gives to nothing at all is missing from the agreement.
+    assert agreement([1.0, 0.0], [0.36, 0.0]) == pytest.approx(0.36)
 
 
 def test_few_digits_are_refused_and_hardly_any_are_taken_for_several() -> None:
