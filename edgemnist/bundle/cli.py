@@ -67,10 +67,13 @@ def bundle(
 
 def bundle_page(result: BundleResult) -> RenderableType:
     """Draw what is in the bundle."""
+    import shlex
+
+    from rich.console import Group
     from rich.markup import escape
 
-    from edgemnist.console.tables import table
-    from edgemnist.formatting import kilobytes
+    from edgemnist.console.tables import closing, table
+    from edgemnist.formatting import count, kilobytes
 
     wheels = f"{result.machine}, Python {', '.join(result.pythons)}" if result.pythons else "fetched by the board"
     rows = {
@@ -84,4 +87,9 @@ def bundle_page(result: BundleResult) -> RenderableType:
     page = table("bundle", "", left=[""])
     for name, value in rows.items():
         page.add_row(name, escape(value))
-    return page
+    if result.refused:
+        last = closing(f"A board will refuse it: {', '.join(result.refused)} missed the gate.", "", passed=False)
+    else:
+        packed = count(len(result.artifacts), "artifact")
+        last = closing(f"Packed {packed}.", f"edgemnist deploy {shlex.quote(result.bundle)} --to USER@BOARD")
+    return Group(page, last)

@@ -65,7 +65,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
             f"{exports.directory} has no golden pack, without which a board cannot test itself",
             hint="Write one with: edgemnist export",
         )
-    _give_notice(exports, manifest, reporter, selected=models is not None)
+    refused = _give_notice(exports, manifest, reporter, selected=models is not None)
     directory = exports.directory
     files = {
         f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
@@ -120,6 +120,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         pythons=record.pythons,
         files=len(files),
         signed=config.key is not None,
+        refused=refused,
     )
 
 
@@ -137,8 +138,9 @@ def _engines(runtimes: Sequence[str], config: BundleConfig, reporter: Reporter) 
     return {}
 
 
-def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter, *, selected: bool) -> None:
-    """Tell what the board cannot know, or will refuse: artifacts of an earlier model, and those that missed a gate."""
+def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter, *, selected: bool) -> list[str]:
+    """Tell what the board cannot know: artifacts of an earlier model, and, returned, those that missed a gate."""
+    refused = []
     found = exports.findings.verify
     verified = found.result.artifacts if found is not None and found.current else []
     for artifact in manifest.artifacts:
@@ -148,6 +150,8 @@ def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter, *, se
         reasons = [reason for row in verified if row.name == artifact.name for reason in row.reasons]
         if reasons:
             reporter.notice(f"{artifact.name} missed its gate ({reasons[0]}), so a board will refuse this bundle.")
+            refused.append(artifact.name)
+    return refused
 
 
 def narrow(manifest: Manifest, names: Sequence[str]) -> Manifest:

@@ -11,8 +11,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from edgemnist.console.tables import fault_line, table
+from edgemnist.console.tables import closing, fault_line, table
 from edgemnist.console.terminal import err
+from edgemnist.formatting import count
 from edgemnist.results.boards import DEPLOYED, FAILED, SHADOW, SKIPPED, UNCHANGED, BoardResult, DeployResult, labels
 
 _COLOURS = {DEPLOYED: "green", SHADOW: "green", UNCHANGED: "green", FAILED: "bold red", SKIPPED: "yellow"}
@@ -66,7 +67,9 @@ def deploy_page(result: DeployResult) -> RenderableType:
             Text.assemble((f"{name}: ", "yellow"), f"{finding.name} {finding.value}. {finding.meaning}")
             for finding in board.findings
         ]
-    return Group(page, *faults, *warnings)
+    having = sum(board.status not in {FAILED, SKIPPED} for board in result.boards)
+    last = closing(f"The release is on {having} of {count(len(result.boards), 'board')}.", "", passed=result.passed)
+    return Group(page, *faults, *warnings, last)
 
 
 def _selftest(board: BoardResult) -> str:

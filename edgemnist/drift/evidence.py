@@ -63,17 +63,13 @@ class Watched:
     weight: float
 
 
-def _all_watched() -> tuple[Watched, ...]:
-    ink = [f"{one.name}, {way}" for one in FEATURES for way in (LOWER, HIGHER)]
-    return (
-        Watched(DOUBTFUL_GOLDEN, SHARE_BETS, 1 / 8),
-        Watched(DOUBTFUL, SHARE_BETS, 1 / 4),
-        Watched(REFUSED, SHARE_BETS, 1 / 8),
-        *(Watched(name, INK_BETS, 1 / 2 / len(ink)) for name in ink),
-    )
-
-
-WATCHED: Final = _all_watched()
+_INK: Final = [f"{one.name}, {way}" for one in FEATURES for way in (LOWER, HIGHER)]
+WATCHED: Final = (
+    Watched(DOUBTFUL_GOLDEN, SHARE_BETS, 1 / 8),
+    Watched(DOUBTFUL, SHARE_BETS, 1 / 4),
+    Watched(REFUSED, SHARE_BETS, 1 / 8),
+    *(Watched(name, INK_BETS, 1 / 2 / len(_INK)) for name in _INK),
+)
 SHARES: Final = 3
 """The first ones are shares, the others ranks."""
 _WEIGHTS: Final = np.array([one.weight for one in WATCHED])

@@ -108,6 +108,7 @@ def export(
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
+    from edgemnist.export.model import read_source_file
     from edgemnist.export.projects import C_FORMAT, CExtras
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.exports.training import source_of_training
@@ -124,7 +125,10 @@ def export(
     extras = CExtras.of(config, projects=project or (), targets=target or ())
     reporter = TerminalReporter()
     directory = exports or DEFAULT_EXPORTS
-    if data is None and model is None:
+    if model is not None:
+        # A typing error is told before anything is downloaded.
+        read_source_file(model)
+    elif data is None:
         data = source_of_training(directory)
     dataset = find_dataset(data, download=not offline, reporter=reporter)
     with quiet_libraries():
@@ -133,16 +137,17 @@ def export(
         result = export_model(config, dataset, directory, reporter)
     for written in extras.write(directory, [Path(one.file).name for one in result.artifacts if one.format == C_FORMAT]):
         reporter.notice(f"Written: {written}")
-    show(result, lambda: export_page(result), json=json)
+    show(result, lambda: export_page(result, directory), json=json)
 
 
-def export_page(result: ExportResult) -> RenderableType:
+def export_page(result: ExportResult, exports: Path) -> RenderableType:
     """Draw the files that were written, and what the model cannot become."""
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import table
-    from edgemnist.formatting import footprint, kilobytes
+    from edgemnist.console.tables import closing, table
+    from edgemnist.exports.manifest import command
+    from edgemnist.formatting import count, footprint, kilobytes
 
     page = table("artifact", "size", "SHA-256", "file", left=["SHA-256"], prose=["file"])
     for artifact in result.artifacts:
@@ -159,4 +164,7 @@ def export_page(result: ExportResult) -> RenderableType:
         if one.flash_bytes is not None and one.ram_bytes is not None
     ]
     lines.append(Text(f"Golden pack of {result.golden_images:,} images: {result.golden}"))
+    impossible = f", {len(result.refused)} not possible" if result.refused else ""
+    written = count(len(result.artifacts), "artifact")
+    lines.append(closing(f"Wrote {written}{impossible}.", command("verify", exports)))
     return Group(*lines)

@@ -69,8 +69,13 @@ def read_source(path: Path) -> KerasSource:
 
     Raises ModelError if it is missing, damaged, or not a classifier of 28×28 images.
     """
+    return decode_source(read_source_file(path), path)
+
+
+def read_source_file(path: Path) -> bytes:
+    """Return the contents of a Keras model file. Raises ModelError if there is none, or a file of another kind."""
     try:
-        return decode_source(read_model(path, KERAS, KERAS_H5), path)
+        return read_model(path, KERAS, KERAS_H5)
     except ArtifactError as error:
         raise ModelError(error.message, hint="Name a .keras or .h5 file with --model FILE.") from error
 
@@ -79,6 +84,7 @@ def decode_source(data: bytes, path: Path) -> KerasSource:
     """Read the contents of a Keras model file; `path` names it in messages. Raises ModelError as `read_source` does."""
     model = decode_keras_model(data, path)
     check_model(model, path)
+    check_finite(model, path)
     if identify(data) == KERAS_H5:
         data = model_bytes(model)
     return KerasSource(
@@ -92,6 +98,16 @@ def decode_source(data: bytes, path: Path) -> KerasSource:
         classes=int(model.outputs[0].shape[1]),
         parameters=int(model.count_params()),
     )
+
+
+def check_finite(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
+    """Raise ModelError for weights that are not finite: no conversion is to blame for what becomes of them."""
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - there is no public way
+        if not all(np.isfinite(np.asarray(weights, np.float32)).all() for weights in layer.get_weights()):
+            raise ModelError(
+                f"{path} has weights that are no finite numbers, in its layer {layer.name!r}",
+                hint="Its training diverged: train it again, with a lower learning rate.",
+            )
 
 
 def prepared(model: Any) -> Any:  # noqa: ANN401 - Keras has no types

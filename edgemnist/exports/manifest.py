@@ -168,9 +168,10 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
+        is_file = directory.exists() and not directory.is_dir()
+        make = "Name a directory" if is_file else f"Make one with: {command('all', directory)}"
         raise ManifestError(
-            _nothing_there(directory),
-            hint=f"Make one with: {command('all', directory)}. The package comes with one: --exports reference",
+            _nothing_there(directory), hint=f"{make}. The package comes with one: --exports reference"
         ) from None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error

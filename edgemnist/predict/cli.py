@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgemnist.console import command_app, options
+from edgemnist.errors import EXIT_BAD_INPUT
 
 app = command_app()
 
@@ -100,3 +101,5 @@ def predict(
 
         write_file(sheet, strip_png([prediction.image or [] for prediction in result.predictions]))
     show_result(result, lambda: predict_page(result), json=json)
+    if result.unread:
+        raise typer.Exit(EXIT_BAD_INPUT)

@@ -53,23 +53,24 @@ def predict_sources(
 ) -> PredictResult:
     """Answer for picture files and for evaluation images of the golden pack, in that order.
 
-    A directory stands for the pictures in it, of which those that cannot be read are named in a notice; `-` stands for
-    a picture on standard input.
+    A directory stands for the pictures in it, and `-` for a picture on standard input. Of several pictures those that
+    cannot be read are told in a notice, and the others are answered; `unread` has those of them that were named.
 
     `artifact` is `NAME[@RUNTIME]` or a model file; by default the best model answers, see `Exports.best`. `exports` may
     be None where a model file answers for pictures. With `show`, each prediction carries the image that the model was
     given. With `collect`, pictures that are worth a look are kept as samples.
 
-    Raises ImageError for a picture that cannot be read, or a directory without one, UsageError where no picture is
-    named, and what `Exports.model` raises.
+    Raises ImageError if none can be read, or a directory has none, UsageError where no picture is named, and what
+    `Exports.model` raises.
     """
     if not pictures and not indices:
         raise UsageError("No picture is named", hint="Name a picture, or an evaluation image with --index N.")
     model, labels = model_for(exports, artifact, reporter)
     classifier = model.load(threads=threads, labels=labels)
     digits = tuple(classifier.labels) == DIGITS
-    sourced = [one for picture in pictures for one in _open_pictures(picture, reporter, digits=digits)]
-    sourced += _golden_images(exports, indices)
+    golden = _golden_images(exports, indices)
+    opened, unread = _open_pictures(pictures, reporter, digits=digits)
+    sourced = [*opened, *golden]
     predictions = answer(classifier, sourced, show=show)
     if collect is not None:
         directory = None if exports is None else exports.directory
@@ -84,7 +85,11 @@ def predict_sources(
                         confidence=prediction.confidence,
                     )
     return PredictResult(
-        artifact=model.name, runtime=model.runtime, labels=list(classifier.labels), predictions=predictions
+        artifact=model.name,
+        runtime=model.runtime,
+        labels=list(classifier.labels),
+        predictions=predictions,
+        unread=unread,
     )
 
 
@@ -136,19 +141,28 @@ def _pictures_in(directory: Path) -> list[Path]:
     return found
 
 
-def _open_pictures(path: Path, reporter: Reporter, *, digits: bool) -> list[Sourced]:
-    pictures = expanded(path)
-    if pictures == [path]:
-        return [_open_picture(path, digits=digits)]
-    opened = []
-    for picture in pictures:
+def _open_pictures(named: Sequence[Path], reporter: Reporter, *, digits: bool) -> tuple[list[Sourced], list[str]]:
+    """Return what can be opened, and why not what was named. Raises ImageError if there is nothing else."""
+    opened: list[Sourced] = []
+    failed: list[tuple[ImageError, bool]] = []
+    for one in named:
         try:
-            opened.append(_open_picture(picture, digits=digits))
+            pictures = expanded(one)
         except ImageError as error:
-            reporter.notice(f"{error.message}.")
-    if not opened:
-        raise ImageError(f"No picture in {path} can be read")
-    return opened
+            failed.append((error, True))
+            continue
+        for picture in pictures:
+            try:
+                opened.append(_open_picture(picture, digits=digits))
+            except ImageError as error:
+                failed.append((error, picture == one))
+    if len(failed) == 1 and not opened:
+        raise failed[0][0]
+    for why, _ in failed:
+        reporter.notice(f"{why.message}.")
+    if failed and not opened:
+        raise ImageError("None of the pictures can be read")
+    return opened, [f"{why.message}." for why, by_name in failed if by_name]
 
 
 def _open_picture(path: Path, *, digits: bool) -> Sourced:

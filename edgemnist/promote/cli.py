@@ -45,7 +45,8 @@ def promote(
     from edgemnist.console import show
     from edgemnist.console.terminal import err, show_interrupted
     from edgemnist.deploy.target import BoardAddress
-    from edgemnist.promote.run import PromoteConfig, promote_on
+    from edgemnist.promote.gate import PromoteConfig
+    from edgemnist.promote.run import promote_on
     from edgemnist.promote.screen import promote_page
 
     config = PromoteConfig(samples=samples, least=least, max_differing=max_differing, wait_s=wait)

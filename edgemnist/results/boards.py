@@ -32,6 +32,8 @@ class BundleResult(Result, frozen=True, kw_only=True):
     pythons: list[str]
     files: int
     signed: bool
+    refused: list[str] = msgspec.field(default_factory=list)
+    """Artifacts that missed their gate, for which a board will refuse the bundle."""
 
 
 class Level(enum.Enum):

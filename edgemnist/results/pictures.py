@@ -42,6 +42,8 @@ class PredictResult(Result, frozen=True, kw_only=True):
     runtime: str
     labels: list[str]
     predictions: list[Prediction]
+    unread: list[str] = msgspec.field(default_factory=list)
+    """Why pictures that were named could not be read, a sentence for each: the exit code is then 2."""
 
 
 Box = tuple[int, int, int, int]

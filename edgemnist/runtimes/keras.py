@@ -24,6 +24,10 @@ from edgemnist.runtimes.untrusted import check_contents
 _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'|Unknown layer: '?(?P<old>[^'.]+)")
 
 
+BOUNDED_SCORES: Final = frozenset({"tanh", "hardtanh", "softsign"})
+"""Functions onto -1 to 1: a softmax of ten such scores is never surer than 45 %, and they themselves are no shares."""
+
+
 def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras has no types
     """Return the model in the contents of a `.keras` or `.h5` file, uncompiled; `path` names it in messages.
 
@@ -62,6 +66,19 @@ def check_model(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no 
     answer = tuple(outputs[0].shape)
     if len(answer) != 2 or answer[1] is None or answer[1] < 2:  # noqa: PLR2004 - images and classes
         raise _unfit(path, f"its layer {_name(outputs[0])!r} answers with {_words(answer)}")
+    if (last := _last_function(outputs[0])) in BOUNDED_SCORES:
+        raise ModelError(
+            f"{path} ends with {last}, in its layer {_name(outputs[0])!r}: its answers are neither probabilities "
+            "nor logits, so nothing would be known about how sure it is",
+            hint="End it with softmax or sigmoid, or with a Dense layer without an activation.",
+        )
+
+
+def _last_function(tensor: Any) -> str:  # noqa: ANN401 - Keras has no types
+    """Return the name of the function that a model's scores come from: of an activation, a layer or an operation."""
+    operation = tensor._keras_history.operation  # noqa: SLF001 - there is no public way
+    function = getattr(operation, "activation", operation)
+    return str(getattr(function, "__name__", type(function).__name__)).lower().replace("_", "")
 
 
 def _unloadable(path: Path, reason: str) -> ModelError:

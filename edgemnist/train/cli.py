@@ -93,7 +93,10 @@ def train(
 
 def train_page(result: TrainResult, exports: Path) -> RenderableType:
     """Draw what was trained, on what, and how well it does."""
-    from edgemnist.console.tables import table
+    from rich.console import Group
+
+    from edgemnist.console.tables import closing, table
+    from edgemnist.exports.manifest import command
     from edgemnist.formatting import percent
 
     page = table("", " ", prose=[" "])
@@ -112,4 +115,8 @@ def train_page(result: TrainResult, exports: Path) -> RenderableType:
         page.add_row("teacher", result.teacher)
     for what, file in result.pictures.items():
         page.add_row(what, str(exports / file))
-    return page
+    if result.interrupted:
+        last = closing(f"Stopped after {result.epochs} epochs.", "", passed=False)
+    else:
+        last = closing(f"{percent(result.test_accuracy)} of the test images are right.", command("export", exports))
+    return Group(page, last)

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+from rich.console import Console, RenderableType
 
 from edgemnist.agent.bundle import (
     EXPORTS,
@@ -29,6 +31,7 @@ from edgemnist.agent.bundle import (
     verify,
 )
 from edgemnist.agent.install import needs, venv_key
+from edgemnist.bundle.cli import bundle_page
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.package import WheelsConfig, package_wheel, read_metadata
 from edgemnist.deploy.run import LocalBundle, open_bundle
@@ -342,12 +345,23 @@ def test_a_record_that_is_not_one_is_refused(data: bytes) -> None:
         decode_record(data)
 
 
+def drawn(page: RenderableType) -> str:
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(page)
+    return captured.get()
+
+
 def test_an_artifact_that_missed_its_gate_is_told_of(made_exports: Path, tmp_path: Path) -> None:
     exports = tmp_path / "exports"
     shutil.copytree(made_exports, exports)
     (tmp_path / "gate.toml").write_text("[tflite-int8]\nmax_abs_diff = 0.0\n")
     assert run_edgemnist("verify", "--gate", "gate.toml", cwd=tmp_path).returncode == 1
     notices = Notices()
-    make_bundle(Exports.open(exports), tmp_path / "b.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
+    result = make_bundle(Exports.open(exports), tmp_path / "b.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
+    assert result.refused == ["tflite-int8"]
+    # The next step is not to deploy it.
+    assert "deploy" not in drawn(bundle_page(result))
+    assert "edgemnist deploy" in drawn(bundle_page(msgspec.structs.replace(result, refused=[])))
     (message,) = notices.messages
     assert message.startswith("tflite-int8 missed its gate (")

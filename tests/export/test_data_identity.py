@@ -59,6 +59,7 @@ def test_export_uses_the_directory_of_the_training_and_data_tells_the_truth(
 ) -> None:
     write_pictures(tmp_path / "photos", {"a": 40, "b": 40})
     trained = edgemnist("train", "--data", "photos", "--epochs", "2", "--hidden", "8", "--batch-size", "16")
+    assert trained.stdout.endswith("of the test images are right. Next: edgemnist export\n")
     assert trained.returncode == 0, trained.stderr
     assert source_of_training(tmp_path / "exports") == (tmp_path / "photos").resolve()
     document = edgemnist_json("export", "--format", "tflite", "--quantize", "float32", "--offline")

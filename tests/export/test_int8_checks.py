@@ -75,3 +75,10 @@ def test_a_constant_of_real_numbers_is_no_int8(exporter: TFLiteExporter) -> None
     assert exporter.departures(with_float_constant(), "int8") == ["its tensor 'a constant' is float32"]
     with pytest.raises(ArtifactError, match="'a constant' is float32"):
         exporter.inspect(with_float_constant(), "int8")
+
+
+@pytest.mark.parametrize("asked", ["float16", "float32", "int4"])
+def test_weights_of_another_kind_than_asked_are_told_by_name(asked: str, exporter: TFLiteExporter) -> None:
+    found = exporter.departures(INT8, asked)
+    assert found
+    assert all(sentence.endswith(f"are int8 instead of {asked}") for sentence in found)

@@ -14,11 +14,13 @@ import pytest
 from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.errors import ModelError, UnknownNameError
 from edgemnist.export.interface import ExportConfig, artifact_specs
+from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.models import file_model
 from edgemnist.exports.questions import near_chance
 from edgemnist.results.pipeline import ExportResult
+from tests.conftest import Run
 from tests.export.test_origin import Listener
 
 QUICK = {"quantizations": ["float32", "int8"]}
@@ -133,6 +135,47 @@ def test_sigmoids_are_no_logits(dataset: Dataset, tmp_path: Path) -> None:
     check_all(exports, least=0.7)
     # A softmax on top would leave no class with much more than the others.
     assert exports.read_golden().probabilities.max(axis=1).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda layers: [layers.Dense(10, activation="tanh")],
+        lambda layers: [layers.Dense(10), layers.Activation("softsign", name="last")],
+    ],
+)
+def test_scores_between_minus_1_and_1_are_refused_with_the_layer(
+    end: Callable[[Any], list[Any]], save_model: Callable[..., Path]
+) -> None:
+    from keras import layers
+
+    last = end(layers)
+    path = save_model(layers.Input((28, 28)), layers.Flatten(), *last)
+    with pytest.raises(ModelError, match=f"its layer '{last[-1].name}': its answers are neither probabilities"):
+        read_source(path)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused_before_a_conversion_is_blamed(
+    wrong: float, save_model: Callable[..., Path]
+) -> None:
+    import keras
+    from keras import layers
+
+    path = save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, name="scores"))
+    model = keras.saving.load_model(path)
+    kernel, bias = model.get_weights()
+    kernel[300, 4] = wrong
+    model.set_weights([kernel, bias])
+    model.save(path)
+    with pytest.raises(ModelError, match="weights that are no finite numbers, in its layer 'scores'"):
+        read_source(path)
+
+
+def test_a_typing_error_is_told_before_images_are_looked_for(edgemnist: Run) -> None:
+    done = edgemnist("export", "--model", "modle.keras")
+    assert (done.returncode, "modle.keras does not exist" in done.stderr) == (2, True)
+    assert "images" not in done.stderr
 
 
 def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_questioned(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ def test_nothing_of_tensorflow_reaches_a_terminal(exports: Path, tmp_path: Path)
     words = seen.decode()
     assert "Exporting" in words
     assert "tflite-int8" in words
+    # Nothing but colours and a line break stands between the words.
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\s+", " ", words)
+    assert re.search(r"Wrote 1 artifact\. +Next: edgemnist verify --exports \S", plain), plain
     for chatter in ("Saved artifact", "Captures", "TensorSpec", "WARNING", "fully_quantize", "I0000", "INFO"):
         assert chatter not in words
 

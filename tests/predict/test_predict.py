@@ -16,7 +16,7 @@ from benchmarks.vision.synthetic.several import KINDS
 from edgemnist.errors import ImageError
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.images import normalize_digit
-from edgemnist.predict.refusal import Assessment, assess, verdict
+from edgemnist.predict.refusal import Assessment, agreement, assess, verdict
 from tests.conftest import Run
 from tests.serve.service import png, seven
 
@@ -112,6 +112,14 @@ def test_a_digit_between_two_is_a_digit_and_what_the_two_see_differently_is_none
     assert verdict(Assessment(likeness=[0.0, 0.0, 1.0] + [0.0] * 7), model) == "no-digit"
 
 
+def test_two_that_hesitate_between_the_same_digits_agree() -> None:
+    both, three = [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]
+    assert agreement(both, both) == pytest.approx(1)
+    assert agreement(both, three) == 0
+    # What the network gives to nothing at all is missing from the agreement.
+    assert agreement([1.0, 0.0], [0.36, 0.0]) == pytest.approx(0.36)
+
+
 def test_few_digits_are_refused_and_hardly_any_are_taken_for_several() -> None:
     digits = evaluation_digits()
     classifier = Exports.open(reference_directory()).load()
@@ -148,7 +156,29 @@ def test_many_pictures_are_a_line_each_and_one_has_its_bars(edgemnist: Run, tmp_
     assert document["predictions"][1]["digit"] == 4
 
 
-@pytest.mark.parametrize(("names", "said"), [([], "has no pictures"), (["x.png"], "can be read")])
+def test_a_named_picture_that_cannot_be_read_does_not_keep_the_others_from_an_answer(
+    edgemnist: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "seven.png").write_bytes(png(seven()))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    done = edgemnist("predict", "missing.png", "seven.png", "broken.png", "--json")
+    document = json.loads(done.stdout)
+    assert [one["source"] for one in document["predictions"]] == ["seven.png"]
+    assert [sentence.split()[0] for sentence in document["unread"]] == ["missing.png", "broken.png"]
+    assert all(sentence in " ".join(done.stderr.split()) for sentence in document["unread"])
+    assert done.returncode == 2
+    # Nobody's directory of pictures fails because of one.
+    assert edgemnist("predict", ".").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "has no pictures"),
+        (["x.png"], "is not a picture"),
+        (["x.png", "y.png"], "None of the pictures can be read"),
+    ],
+)
 def test_a_directory_without_a_picture_is_refused(names: list[str], said: str, edgemnist: Run, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from edgemnist.deploy.run import MOST_WAIT_S
 from edgemnist.errors import UsageError
-from edgemnist.promote.run import PromoteConfig, gate
+from edgemnist.promote.gate import PromoteConfig, gate
 from edgemnist.shadow.evidence import Evidence
 from edgemnist.shadow.tally import ShadowTally
 
@@ -40,11 +41,31 @@ def test_the_gate(found: Evidence, said: str) -> None:
 
 def test_a_release_that_has_answered_nothing_does_not_pass() -> None:
     nothing = Evidence(release="2-b", tally=None, unlabelled=0, images=0, before=0, after=0, fixed=0, broken=0)
-    assert gate(nothing, PromoteConfig())
+    assert gate(nothing, PromoteConfig(least=1)) == [
+        "It has answered 0 images in the shadow, and 1 are asked for. Wait, or lower --least."
+    ]
     assert gate(nothing, PromoteConfig(least=0)) == []
 
 
-@pytest.mark.parametrize("wrong", [{"least": -1}, {"max_differing": 2.0}, {"wait_s": -1.0}])
-def test_values_out_of_their_range_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"least": -1}, "--least must be at least 0 (got -1)"),
+        ({"max_differing": 2.0}, "--max-differing must be between 0 and 1 (got 2)"),
+        ({"max_differing": -0.1}, "--max-differing must be between 0 and 1 (got -0.1)"),
+        ({"wait_s": -0.1}, f"--wait must be between 0 and {MOST_WAIT_S:,.10g} (got -0.1)"),
+        (
+            {"wait_s": MOST_WAIT_S + 1},
+            f"--wait must be between 0 and {MOST_WAIT_S:,.10g} (got {MOST_WAIT_S + 1:,.10g})",
+        ),
+    ],
+)
+def test_values_out_of_their_range_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
         PromoteConfig(**wrong)
+    assert caught.value.message == said
+
+
+def test_the_ends_of_the_ranges_are_allowed() -> None:
+    for ends in ({"least": 0, "max_differing": 0.0, "wait_s": 0.0}, {"max_differing": 1.0, "wait_s": MOST_WAIT_S}):
+        PromoteConfig(**ends)  # type: ignore[arg-type]  # of their own types

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -121,39 +117,6 @@ def test_a_replacement_is_one_transaction(tmp_path: Path) -> None:
         assert store.get_count("seen") == 0
 
 
-KEEPS_AND_LABELS = """
-import sys
-from pathlib import Path
-from edgemnist.samples.store import SampleStore
-from tests.samples.making import sample_of
-
-store = SampleStore.open(Path(sys.argv[1]), create=True)
-print("open", flush=True)
-for number in range(100_000):
-    kept = store.add(sample_of(number % 10))
-    store.label(kept, str(number % 10), "ann")
-    print(kept, flush=True)
-"""
-
-
-def test_killed_at_any_time_it_has_all_that_it_had_said(tmp_path: Path) -> None:
-    rng = random.Random(0)
-    for round_ in range(12):
-        directory = tmp_path / str(round_)
-        command = [sys.executable, "-c", KEEPS_AND_LABELS, str(directory)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == "open\n"
-            said = [int(worker.stdout.readline()) for _ in range(rng.randrange(1, 30))]
-            worker.send_signal(signal.SIGKILL)
-            said += [int(line) for line in worker.stdout if line.endswith("\n")]
-        with SampleStore.open(directory) as store:
-            found = store.samples()
-        assert [one.id for one in found if one.label == one.answer][: len(said)] == said
-        # At most the one that was under way, perhaps before its label.
-        assert len(found) <= len(said) + 1
-
-
 def test_there_is_nothing_to_read_where_nothing_was_kept(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no samples"):
         SampleStore.open(tmp_path / "nowhere")
@@ -245,17 +208,3 @@ def test_what_is_no_sample_cannot_be_typed_into_it(edit: str, tmp_path: Path) ->
         store.add(sample_of(1))
     with pytest.raises(sqlite3.IntegrityError):
         change(tmp_path / FILE, edit)
-
-
-def test_two_processes_write_at_once(tmp_path: Path) -> None:
-    SampleStore.open(tmp_path, create=True).close()
-    script = (
-        "import sys; from pathlib import Path; from edgemnist.samples.store import SampleStore;"
-        "from tests.samples.making import sample_of\n"
-        "with SampleStore.open(Path(sys.argv[1])) as store:\n"
-        "    for number in range(60): store.add(sample_of(number % 10))"
-    )
-    workers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
-    assert [worker.wait() for worker in workers] == [0, 0]
-    with SampleStore.open(tmp_path) as store:
-        assert len(store.samples()) == 120
