@@ -92,7 +92,11 @@ EXPORT void edgemnist_answer(const edgemnist_call *call)
 {
     const edgemnist_model *const model = call->model;
     const size_t values = call->count * model->classes;
-    call->kernel->run_batch(model, call->images, call->count, call->scores, call->scratch);
+    if (call->count == 1U) {
+        call->kernel->run(model, call->images, 1, call->scores, call->scratch);
+    } else {
+        call->kernel->run_batch(model, call->images, call->count, call->scores, call->scratch);
+    }
     for (size_t i = 0; i < values; ++i) {
         call->answers[i] = call->decoded[call->scores[i]];
     }
