@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from edgemnist.errors import UsageError
 from edgemnist.search.journal import JOURNAL_FILE, Journal
 from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.space import Space
+from edgemnist.search.space import Space, parameters_of
 from edgemnist.train.network import Network
 
 NAME: Final = "edgemnist"
@@ -168,7 +168,11 @@ class Study:
         `price` adds what is to be measured to the costs of a network within the limits. What exceeds the limits is told
         to the sampler untrained.
         """
-        if (params := self._unfinished.pop(ordinal, None)) is not None:
+        first = self.space.known(self.limits, self.classes)
+        params = self._unfinished.pop(ordinal, None)
+        if params is None and ordinal < len(first) and not self._attempts.get(ordinal):
+            params = parameters_of(first[ordinal])
+        if params is not None:
             self._study.enqueue_trial(dict(params))
         running = {
             one.user_attrs.get("network")
