@@ -31,8 +31,6 @@ WINDOW: Final = 8
 """Trials that may be in training at a time."""
 AT_RANDOM: Final = 12
 """Trials before the sampler begins to learn."""
-CANDIDATES: Final = 64
-"""Networks of which the sampler proposes the most promising: weighing one takes nothing beside its training."""
 MOST_ATTEMPTS: Final = 200
 """Proposals for one trial: so many in a row that are beyond the limits, or known already, are all that there are."""
 RANDOM_AFTER: Final = 50
@@ -214,7 +212,7 @@ class Study:
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=0, n_ei_candidates=CANDIDATES)
+            return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=0)
 
     def tell(self, asked: Asked, accuracies: tuple[float, ...], *, stopped: bool, seconds: float) -> Tried:
         """Keep how a training went. Called in the order of the trials."""
