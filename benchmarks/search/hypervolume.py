@@ -5,7 +5,8 @@ Run: python -m benchmarks.search.hypervolume [JSON]
 Nothing is trained. The accuracy of a network is a formula with the shape that trainings have: the error falls with the
 number of weights by a power law, faster for convolutions than for dense layers, levels off, rises with fewer bits, and
 with more layers than there is data for; 5 % of it are noise that depends on the network alone. So five seeds of both
-take minutes, and say how well the sampler uses what it is told, not how accurate networks are.
+take minutes, and say how well the sampler uses what it is told, not how accurate networks are. Both begin with the same
+few networks that are known to be good.
 
 The hypervolume is that of objectives that the search minimizes, the logarithms of error, bytes and RAM, against the
 corner of 50 % error and the limits.

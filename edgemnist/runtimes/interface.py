@@ -107,7 +107,7 @@ def are_probabilities(scores: npt.NDArray[Any]) -> bool:
     converter has taken apart.
     """
     slack = SLACK + ROUNDING * scores.shape[1]
-    return bool(np.all(scores >= -ROUNDING) and np.all(np.abs(scores.sum(axis=1) - 1) <= slack))
+    return bool(np.all(scores >= -ROUNDING) and np.all(np.abs(scores.sum(axis=1, dtype=np.float64) - 1) <= slack))
 
 
 def are_sigmoids(scores: npt.NDArray[Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edgemnist.errors import UsageError
 from edgemnist.search.limits import Costs, Limits
@@ -30,12 +30,19 @@ if TYPE_CHECKING:
 
 MOST_HIDDEN: Final = 3
 """Hidden layers of an MLP."""
-MOST_BLOCKS: Final = 3
+MOST_BLOCKS: Final = 4
 """Of a CNN after its first convolution."""
 BLOCKS: Final = ("separable", "convolution", "maximum")
 """A depthwise and a pointwise convolution, a plain one, or the largest of 2×2."""
 ENDS: Final = ("flat", "mean", "dense")
 """What stands between the convolutions and the answer: nothing, the mean of all places, or a dense layer."""
+KNOWN: Final = (
+    "cnn:28:c12s2-c20-max-c28-c32:4bit",
+    "cnn:28:c8s2-c12-max-c16-c20:4bit",
+    "cnn:28:c4s2-c8-max-c10:4bit",
+    "mlp:14:104-24:4bit",
+)
+"""Networks that are good for their size (`benchmarks/training/small.json`): those within the limits are tried first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,18 @@ class Space:
             return Network(family=family, side=side, layers=tuple(layers), bits=bits)
         except UsageError:
             return None
+
+    def known(self, limits: Limits, classes: int) -> list[Network]:
+        """Return the networks to begin with."""
+        return [
+            network
+            for network in map(Network.parse, KNOWN)
+            if network.family in self.families
+            and network.side in self.sides
+            and network.bits in self.bits
+            and max(network.hidden, default=0) <= self.most_units
+            and limits.allow(Costs.of(network, classes))
+        ]
 
     def _hidden(self, trial: Trial) -> Iterator[Layer]:
         most = self.most_units
@@ -111,3 +130,18 @@ def _convolutions(trial: Trial) -> Iterator[Layer]:
         yield Layer(MEAN)
     elif end == "dense":
         yield Layer(DENSE, trial.suggest_int("cnn_units", 8, 64, log=True))
+
+
+def parameters_of(network: Network) -> dict[str, Any]:
+    """Return the parameters of a trial that `Space.propose` makes a network of; it has no depthwise convolutions."""
+    found = {"family": network.family, "bits": network.bits, f"{network.family}_side": network.side}
+    if network.family == MLP:
+        units = {f"mlp_units_{number}": layer.units for number, layer in enumerate(network.layers, start=1)}
+        return {**found, "mlp_layers": len(units), **units}
+    first, *blocks = network.layers
+    found |= {"cnn_channels": first.units, "cnn_stride": first.stride, "cnn_blocks": len(blocks), "cnn_end": "flat"}
+    for number, layer in enumerate(blocks, start=1):
+        found[f"cnn_block_{number}"] = layer.kind
+        if layer.kind == CONVOLUTION:
+            found |= {f"cnn_stride_{number}": layer.stride, f"cnn_channels_{number}": layer.units}
+    return found

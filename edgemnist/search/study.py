@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from edgemnist.errors import UsageError
 from edgemnist.search.journal import JOURNAL_FILE, Journal
 from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.space import Space
+from edgemnist.search.space import Space, parameters_of
 from edgemnist.train.network import Network
 
 NAME: Final = "edgemnist"
@@ -31,8 +31,6 @@ WINDOW: Final = 8
 """Trials that may be in training at a time."""
 AT_RANDOM: Final = 12
 """Trials before the sampler begins to learn."""
-CANDIDATES: Final = 64
-"""Networks of which the sampler proposes the most promising: weighing one takes nothing beside its training."""
 MOST_ATTEMPTS: Final = 200
 """Proposals for one trial: so many in a row that are beyond the limits, or known already, are all that there are."""
 RANDOM_AFTER: Final = 50
@@ -168,7 +166,11 @@ class Study:
         `price` adds what is to be measured to the costs of a network within the limits. What exceeds the limits is told
         to the sampler untrained.
         """
-        if (params := self._unfinished.pop(ordinal, None)) is not None:
+        first = self.space.known(self.limits, self.classes)
+        params = self._unfinished.pop(ordinal, None)
+        if params is None and ordinal < len(first) and not self._attempts.get(ordinal):
+            params = parameters_of(first[ordinal])
+        if params is not None:
             self._study.enqueue_trial(dict(params))
         running = {
             one.user_attrs.get("network")
@@ -210,7 +212,7 @@ class Study:
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=0, n_ei_candidates=CANDIDATES)
+            return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=0)
 
     def tell(self, asked: Asked, accuracies: tuple[float, ...], *, stopped: bool, seconds: float) -> Tried:
         """Keep how a training went. Called in the order of the trials."""

@@ -42,6 +42,8 @@ def test_probabilities_of_another_scale_are_no_probabilities(factor: float) -> N
 
 def test_what_is_not_a_number_is_no_probability() -> None:
     assert not are_probabilities(np.full((5, 10), np.nan, dtype=np.float32))
+    # Nor do sums that no float32 holds.
+    assert not are_probabilities(np.full((5, 10), 3e38, dtype=np.float32))
 
 
 class Answering(ChunkedClassifier):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import warnings
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from optuna.trial import FixedTrial
 
 from edgemnist.errors import StorageError, UsageError
 from edgemnist.search.journal import JOURNAL_FILE, Journal, locked
 from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.space import Space
+from edgemnist.search.space import KNOWN, Space, parameters_of
 from edgemnist.search.study import WINDOW, Asked, Study, Tried
 from edgemnist.search.trials import Job
+from edgemnist.train.network import Network
 from tests.search.conftest import Formula
 
 LIMITS = Limits(bytes=8_000, ram_bytes=2_000)
@@ -190,3 +193,19 @@ def test_a_training_is_held_against_networks_that_cost_no_more(tmp_path: Path) -
     assert between == pytest.approx((0.5 - 0.01414, 0.6 - 0.01386, 0.7 - 0.01296), abs=1e-4)
     assert study.bars(Costs(bytes=50, ram_bytes=400, multiplications=1), 3, 5_000) == (0.0, 0.0, 0.0)
     assert study.bars(Costs(bytes=400, ram_bytes=400, multiplications=1), 3, 5_000)[2] > 0.96
+
+
+def test_networks_that_are_known_to_be_good_come_first_if_they_are_within_the_limits(tmp_path: Path) -> None:
+    known = [Network.parse(text) for text in KNOWN]
+    for network in known:
+        # What is suggested beyond its range, Optuna takes with a warning.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert Space().propose(FixedTrial(parameters_of(network))) == network  # type: ignore[arg-type]
+    study = opened(tmp_path, Limits(bytes=4_000))
+    within = [network for network in known if network.weight_bytes(10) <= 4_000]
+    assert 0 < len(within) < len(known)
+    asked = [ask(study, ordinal).network for ordinal in range(len(within) + 1)]
+    assert asked[:-1] == within
+    assert asked[-1] not in known
+    assert not Space(families=("mlp",), sides=(28,)).known(Limits(), 10)
