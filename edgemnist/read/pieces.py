@@ -25,6 +25,8 @@ MIN_HEIGHT: Final = 14
 EDGE_LENGTH: Final = 0.5
 """What is longer than this share of the page, and as thin as `EDGE_STROKE` of its length, is the edge of something."""
 EDGE_STROKE: Final = 0.03
+CORNER: Final = 0.02
+"""What lies in a corner of the picture, as near to both sides as this share of its length, is the edge of something."""
 SPECK: Final = 0.4
 """What is smaller than this share of a digit's height is a speck, a dot or part of a digit."""
 LARGEST: Final = 2.5
@@ -90,7 +92,8 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
     labels = np.asarray(found, dtype=np.int32)
     page_height, page_width = ink.shape
     x, y, w, h, area = stats.T
-    inside = (x > 0) & (y > 0) & (x + w < page_width) & (y + h < page_height)
+    aside, beyond = np.minimum(x, page_width - x - w), np.minimum(y, page_height - y - h)
+    inside = (np.minimum(aside, beyond) > 0) & (np.maximum(aside, beyond) > CORNER * np.maximum(w, h))
     inside[0] = False
     large = inside & (np.maximum(w, h) >= MIN_SIDE)
     chosen = np.flatnonzero(large)

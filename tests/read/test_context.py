@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from edgemnist.read.assemble import Assembled
+from edgemnist.read.config import ReadConfig
 from edgemnist.read.context import (
     ALIKE,
     AMONG_ALL,
@@ -20,6 +22,7 @@ from edgemnist.read.context import (
     speaks,
     specks,
 )
+from edgemnist.read.judge import DIGITS
 from edgemnist.read.piece import Piece
 from edgemnist.read.recognize import Reading
 
@@ -86,6 +89,24 @@ def test_a_bare_stroke_speaks_for_its_line_only_if_it_is_surer_than_a_shape() ->
     assert not speaks(row([0.7])[0])
     assert not speaks(row([0.9], height=60, width=10)[0])
     assert speaks(row([0.99], height=60, width=10)[0])
+
+
+def test_a_line_without_a_sure_digit_counts_only_if_little_there_is_no_digit() -> None:
+    def below(line: int, confidences: Sequence[float]) -> list[Reading]:
+        """Return readings too far apart to be a word."""
+        return [
+            replace(one, piece=replace(one.piece, box=(100 + 200 * at, 100 + 200 * line, 30, 40)))
+            for at, one in enumerate(row(confidences))
+        ]
+
+    def counting(*readings: Reading) -> list[float]:
+        page = Assembled(readings, [], DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
+        return [digit.confidence for digit in page.digits if digit.digit is not None]
+
+    number, doubtful = below(0, [0.99, 0.9, 0.98]), below(1, [0.5])
+    assert counting(*number, *doubtful) == [0.99, 0.9, 0.98, 0.5]
+    assert counting(*number, *doubtful, *below(2, [0.01])) == [0.99, 0.9, 0.98, 0.5]
+    assert counting(*number, *doubtful, *below(2, [0.01, 0.01])) == [0.99, 0.9, 0.98]
 
 
 def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
