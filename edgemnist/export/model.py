@@ -169,8 +169,14 @@ def find_input_range(source: KerasSource, images: Images, labels: Labels) -> str
     shown, truth = images[chosen], labels[chosen]
     accuracies = {}
     for name in INPUT_RANGES:
-        answers = KerasClassifier(source.original, source.path, input_range=name).predict_proba(shown)
+        try:
+            answers = KerasClassifier(source.original, source.path, input_range=name).predict_proba(shown)
+        except ArtifactError:
+            # Some layers refuse negative values, and some refuse large ones.
+            continue
         accuracies[name] = float(np.mean(answers.argmax(axis=1) == truth))
+    if UNIT not in accuracies:
+        return max(accuracies, key=lambda name: accuracies[name], default=UNIT)
     best = max(accuracies, key=lambda name: accuracies[name])
     # A model that guesses in every range says nothing about its own.
     guesses = near_chance(accuracies[best], source.classes, len(chosen))

@@ -131,7 +131,7 @@ class KerasClassifier(ChunkedClassifier):
     ) -> None:
         """`model` is a Keras model, `path` its name in messages. Raises ModelError for one that is no classifier."""
         check_model(model, path)
-        self._model = model
+        self._model, self._path = model, path
         self._shape = tuple(model.inputs[0].shape[1:])
         self._encode = encoder(Numbers(np.dtype(np.float32)), input_range)
         self._set_up(path, labels)
@@ -156,7 +156,12 @@ class KerasClassifier(ChunkedClassifier):
     def _scores(self, images: Images) -> Probabilities:
         pixels = np.empty(images.shape, dtype=np.float32)
         self._encode(images, pixels)
-        return self._infer(pixels.reshape(len(images), *self._shape))
+        try:
+            return self._infer(pixels.reshape(len(images), *self._shape))
+        except Exception as error:
+            # Layers refuse values with exceptions of every kind; the first line of Keras's has the layer's name.
+            reason = str(error).strip().split("\n", 1)[0].rstrip(".")
+            raise ArtifactError(f"{self._path} cannot be executed by Keras: {reason}") from error
 
     def _infer(self, pixels: Probabilities) -> Probabilities:
         """Return the model's answer to pixels, float32 [N, ...], 0 to 1."""

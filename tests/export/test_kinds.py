@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from edgemnist.data.dataset import Dataset, Split, identified
-from edgemnist.errors import ModelError, UnknownNameError
+from edgemnist.errors import ArtifactError, ModelError, UnknownNameError
 from edgemnist.export.interface import ExportConfig, artifact_specs
-from edgemnist.export.model import read_source
+from edgemnist.export.model import find_input_range, read_source
 from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.models import file_model
 from edgemnist.exports.questions import near_chance
 from edgemnist.results.pipeline import ExportResult
+from edgemnist.runtimes.keras import KerasClassifier
 from tests.conftest import Run
 from tests.export.test_origin import Listener
 
@@ -153,6 +154,18 @@ def test_scores_between_minus_1_and_1_are_refused_with_the_layer(
     path = save_model(layers.Input((28, 28)), layers.Flatten(), *last)
     with pytest.raises(ModelError, match=f"its layer '{last[-1].name}': its answers are neither probabilities"):
         read_source(path)
+
+
+def test_a_layer_that_refuses_values_is_named_and_has_the_range_that_it_takes(
+    dataset: Dataset, save_model: Callable[..., Path]
+) -> None:
+    from keras import layers
+
+    path = save_model(layers.Input((28, 28)), layers.Flatten(), layers.CategoryEncoding(4, "count"), layers.Dense(10))
+    source = read_source(path)
+    assert find_input_range(source, dataset.train.images, dataset.train.labels) == "0..1"
+    with pytest.raises(ArtifactError, match=r"foreign\.keras cannot be executed by Keras: .*CategoryEncoding[^\n]*$"):
+        KerasClassifier(source.original, path, input_range="-1..1")
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

@@ -214,7 +214,7 @@ def test_the_division_of_a_mean_keeps_as_many_bits_as_there_are() -> None:
     assert multiplier(0, 1) == (2**30, 1)
     assert multiplier(0, 64) == (2**30, 1 - 6)
     assert multiplier(-28, 49) == (2**34 // 49, -27 - 4)
-    assert multiplier(0, 2**40) == (2**62 // 2**40, 1 - 32)
+    assert multiplier(4, 2**40) == (2**62 // 2**40, 5 - 32)
 
 
 def test_patches_take_no_more_memory_at_once_than_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -69,23 +67,3 @@ def test_what_is_no_document_is_told(data: str, tmp_path: Path) -> None:
     for wrong in ({"image": "AAAA"}, {"reason": "whim"}, {"confidence": 2.0}, {"extra": 1}):
         with pytest.raises(StorageError, match="The samples of pi cannot be read"):
             decode_sent(json.dumps([{**document[0], **wrong}]), "pi")
-
-
-def test_the_boards_side_prints_samples_and_takes_labels_all_or_none(tmp_path: Path) -> None:
-    with SampleStore.open(tmp_path / "samples", create=True) as store:
-        store.add(sample_of(1))
-    command = [sys.executable, "-m", "edgemnist.samples", str(tmp_path / "samples")]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    (one,) = json.loads(printed)
-    (tmp_path / "labels.json").write_text(json.dumps([{**one, "labels": [["6", "ann", "2026-11-26", False]]}]))
-    subprocess.run([*command, str(tmp_path / "labels.json")], capture_output=True, check=True)
-    (tmp_path / "labels.json").write_text(json.dumps([{**one, "labels": [["7", "bob", "2026", False]]}, {}]))
-    done = subprocess.run([*command, str(tmp_path / "labels.json")], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "cannot be read" in done.stderr
-    with SampleStore.open(tmp_path / "samples") as store:
-        (found,) = store.samples()
-    assert [(label.label, label.writer) for label in found.labels] == [("6", "ann")]
-    gone = subprocess.run([*command[:-1], str(tmp_path / "none")], capture_output=True, text=True, check=False)
-    assert gone.returncode == 2
-    assert "has no samples" in gone.stderr

@@ -1,7 +1,8 @@
-"""The store under processes that are killed, or write at once."""
+"""The store under processes: they are killed, write at once, or are the other side of a connection."""
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -9,11 +10,15 @@ import sys
 from pathlib import Path
 
 from edgemnist.samples.store import SampleStore
+from tests.samples.making import sample_of
 
 KEEPS_AND_LABELS = """
 import sys
 from pathlib import Path
+from edgemnist.samples.exchange import decode_sent, encode_sent
+from edgemnist.samples.sample import UNIFORM
 from edgemnist.samples.store import SampleStore
+from tests.samples.making import sample_of
 from tests.samples.making import sample_of
 
 store = SampleStore.open(Path(sys.argv[1]), create=True)
@@ -55,3 +60,23 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     assert [worker.wait() for worker in workers] == [0, 0]
     with SampleStore.open(tmp_path) as store:
         assert len(store.samples()) == 120
+
+
+def test_the_boards_side_prints_samples_and_takes_labels_all_or_none(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path / "samples", create=True) as store:
+        store.add(sample_of(1))
+    command = [sys.executable, "-m", "edgemnist.samples", str(tmp_path / "samples")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (one,) = json.loads(printed)
+    (tmp_path / "labels.json").write_text(json.dumps([{**one, "labels": [["6", "ann", "2026-11-26", False]]}]))
+    subprocess.run([*command, str(tmp_path / "labels.json")], capture_output=True, check=True)
+    (tmp_path / "labels.json").write_text(json.dumps([{**one, "labels": [["7", "bob", "2026", False]]}, {}]))
+    done = subprocess.run([*command, str(tmp_path / "labels.json")], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "cannot be read" in done.stderr
+    with SampleStore.open(tmp_path / "samples") as store:
+        (found,) = store.samples()
+    assert [(label.label, label.writer) for label in found.labels] == [("6", "ann")]
+    gone = subprocess.run([*command[:-1], str(tmp_path / "none")], capture_output=True, text=True, check=False)
+    assert gone.returncode == 2
+    assert "has no samples" in gone.stderr

@@ -208,3 +208,64 @@ def test_what_is_no_sample_cannot_be_typed_into_it(edit: str, tmp_path: Path) ->
         store.add(sample_of(1))
     with pytest.raises(sqlite3.IntegrityError):
         change(tmp_path / FILE, edit)
+
+
+def test_what_cannot_be_done_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        SampleStore.open(tmp_path / "none")
+    assert caught.value.message == f"{tmp_path / 'none'} has no samples"
+    assert caught.value.hint == f"Keep some with: edgemnist serve --collect {tmp_path / 'none'}"
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError) as refused:
+        SampleStore.open(tmp_path / "file", create=True)
+    assert refused.value.message == f"{tmp_path / 'file'} cannot be made: File exists"
+    assert refused.value.hint == "Choose another directory for the samples."
+    path = tmp_path / FILE
+    with SampleStore.open(tmp_path, create=True) as store:
+        with pytest.raises(UsageError) as unknown:
+            store.label(7, "1", "ann")
+        assert unknown.value.message == f"{path} has no sample 7"
+    change(path, "PRAGMA user_version = 2")
+    with pytest.raises(StorageError) as newer_file:
+        SampleStore.open(tmp_path)
+    assert newer_file.value.message == f"{path} has version 2, and this edgemnist reads up to 1"
+    assert newer_file.value.hint == "Install a newer edgemnist with: pip install --upgrade edgemnist"
+    change(path, "PRAGMA application_id = 1")
+    with pytest.raises(StorageError) as other_file:
+        SampleStore.open(tmp_path)
+    assert other_file.value.message == f"{path} is not a store of samples"
+    assert other_file.value.hint == "Name another directory."
+    path.write_text("samples,labels\n" * 200)
+    with pytest.raises(StorageError) as damaged:
+        SampleStore.open(tmp_path)
+    assert damaged.value.message == f"{path} is damaged"
+    assert damaged.value.hint == (
+        f"Save what can be read with: sqlite3 {path} .recover, or move the file away and start a new one."
+    )
+
+
+def test_a_store_that_another_process_keeps_to_itself_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    SampleStore.open(tmp_path, create=True).close()
+    monkeypatch.setattr("edgemnist.samples.store.WAIT_S", 0.05)
+    with SampleStore.open(tmp_path) as store:
+        other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError) as caught:
+            store.add(sample_of(1))
+        other.execute("ROLLBACK")
+        other.close()
+        assert caught.value.message == f"{tmp_path / FILE} cannot be used: another process keeps it to itself"
+        assert caught.value.hint == "Free some space there, or name another directory."
+        # Nothing of it is left open.
+        assert store.add(sample_of(1)) == 1
+
+
+def test_counts_are_those_of_the_last_time_and_a_commit_is_on_the_disk(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        assert store.get_count("seen") == 0
+        store.add(sample_of(1), counts={"seen": 3, "skipped": 2})
+        store.add(sample_of(2), counts={"seen": 7})
+        assert (store.get_count("seen"), store.get_count("skipped")) == (7, 2)
+        pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "trusted_schema")
+        told = [store._connection.execute(f"PRAGMA {one}").fetchone()[0] for one in pragmas]
+    assert told == ["wal", 2, 1, 1, 0]
