@@ -15,7 +15,7 @@ import pytest
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, sha256
-from edgemnist.exports.questions import questions
+from edgemnist.exports.questions import chance_question, near_chance, questions
 from edgemnist.results.data import DataIdentity
 from edgemnist.search.networks import warnings_of
 from tests.conftest import Run
@@ -110,3 +110,33 @@ def test_a_frontier_says_which_network_only_guesses(*, guesses: bool) -> None:
     )
     expected = [f"8: {QUESTION}"] if guesses else []
     assert warnings_of(cast("Any", [network])) == [*expected, "the machine was busy"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "images", "limit"),
+    [
+        # Guessing, a fifth of the way from there to knowing, and two standard deviations.
+        (10, 900, 0.1 + 0.18 + 0.02),
+        (2, 100, 0.5 + 0.1 + 0.1),
+        (2, 1, 1.0),
+        (2, 0, 1.0),
+    ],
+)
+def test_from_where_on_a_reference_is_not_questioned(classes: int, images: int, limit: float) -> None:
+    assert near_chance(limit - 1e-9, classes, images)
+    assert not near_chance(limit + 1e-9, classes, images)
+
+
+def test_the_question_names_what_guesses_and_the_range_that_it_was_given() -> None:
+    assert chance_question(0.5, 10, 1_000) == []
+    rest = (
+        "the 1,000 evaluation images right, hardly more than guessing does. Are these the images for it, and does it "
+        "take pixels"
+    )
+    way_out = "`edgemnist export --input-range` names another range."
+    assert chance_question(0.123, 10, 1_000) == [
+        f"The Keras model gets only 12.3 % of {rest} in the range that it is given? {way_out}"
+    ]
+    assert chance_question(0.1, 10, 1_000, reference="a.onnx", input_range="0..255") == [
+        f"The a.onnx gets only 10.0 % of {rest} in 0..255? {way_out}"
+    ]

@@ -142,12 +142,20 @@ def test_a_shadow_that_cannot_answer_costs_one_notice(root: Path) -> None:
 def test_counts_that_cannot_be_read_are_told(root: Path) -> None:
     (root / "samples").mkdir()
     (root / "samples" / FILE).write_bytes(b'{"version": 1}')
-    with pytest.raises(StorageError, match=r"shadow\.json is damaged or of another version"):
+    with pytest.raises(StorageError, match=r"shadow\.json is damaged or of another version: .*release") as caught:
         read_tally(root / "samples")
+    assert caught.value.hint == "Move it away: counting then starts from zero."
     notices = Notices()
     with collecting(root) as collector, shadowing(root, collector, notices):
         until(lambda: notices.messages)
     assert (root / "samples" / FILE).read_bytes() == b'{"version": 1}'
+
+
+def test_a_directory_in_the_place_of_the_counts_is_told(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(StorageError) as caught:
+        read_tally(tmp_path)
+    assert caught.value.message == f"{tmp_path / FILE} cannot be read: Is a directory"
 
 
 def test_the_evidence_is_what_both_answer_to_the_samples_with_a_label(root: Path) -> None:
