@@ -17,7 +17,7 @@
 #define ALIGNMENT 64U
 #define SQUARES
 #define TILE 2U
-#define TILE_IMAGES 16U
+#define TILE_IMAGES 32U
 /* The list: the numbers of the groups, then their inputs. The last store may reach LANES beyond what is there. */
 #define LIST_HALF(groups) ((groups) + LANES)
 #define LIST_BYTES(groups) (2U * LIST_HALF(groups) * sizeof(uint32_t))
