@@ -15,7 +15,8 @@ import pytest
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, sha256
-from edgemnist.exports.questions import chance_question, near_chance, questions
+from edgemnist.exports.questions import chance_question, near_chance, question, questions
+from edgemnist.progress import Reporter
 from edgemnist.results.data import DataIdentity
 from edgemnist.search.networks import warnings_of
 from tests.conftest import Run
@@ -81,12 +82,32 @@ def test_files_are_held_against_a_reference_that_is_questioned_too(edgemnist: Ru
     assert QUESTION in warning
 
 
+def test_the_range_that_the_reference_takes_is_told_as_the_export_found_it(old_exports: Path) -> None:
+    guessing(old_exports)
+    manifest = Exports.open(old_exports).manifest
+    assert manifest.model is not None
+    told: dict[str | None, str] = {}
+    for taken in ("0..255", None):
+        model = msgspec.structs.replace(manifest.model, input_range=taken)
+        opened = Exports(old_exports, msgspec.structs.replace(manifest, model=model))
+        notices: list[str] = []
+        reporter = Reporter()
+        reporter.notice = notices.append  # type: ignore[assignment]
+        question(opened, reporter)
+        assert notices == questions(opened)
+        (told[taken],) = notices
+    assert "pixels in 0..255?" in told["0..255"]
+    assert "pixels in the range that it is given?" in told[None]
+    without_model = Exports(old_exports, msgspec.structs.replace(manifest, model=None))
+    assert questions(without_model) == [told[None]]
+
+
 def test_data_of_another_source_than_the_training_is_named(old_exports: Path) -> None:
     assert questions(Exports.open(old_exports)) == []
     other = DataIdentity(sha256="0" * 64, source="photographs of house numbers", train=9, test=9)
-    (question,) = questions(Exports.open(with_golden(old_exports, data=other)))
-    assert "photographs of house numbers" in question
-    assert "was trained on" in question
+    (asked,) = questions(Exports.open(with_golden(old_exports, data=other)))
+    assert "photographs of house numbers" in asked
+    assert "was trained on" in asked
 
 
 def test_a_directory_without_a_golden_pack_or_with_a_damaged_one_raises_nothing(old_exports: Path) -> None:
