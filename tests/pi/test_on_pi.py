@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,12 @@ def test_the_service_answers_on_the_board(exports: Path, sysroot: Path) -> None:
     )
     try:
         service = Service(process, first_document(process))
-        answer = service.ask("/v1/predict?artifact=tflite-int8", png(seven()))
+        for _ in range(3):
+            answer = service.ask("/v1/predict?artifact=tflite-int8", png(seven()))
+            # Beside other tests an emulated processor can be slower than a limit of the service.
+            if answer.status == HTTPStatus.OK:
+                break
+        assert answer.status == HTTPStatus.OK, answer.document
         assert answer.document["predictions"][0]["digit"] == 7
     finally:
         # What proot started does not end with it.
