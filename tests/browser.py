@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,13 @@ WINDOWS = {"desktop": (1280, 900), "phone": (390, 844)}
 def browser() -> Iterator[Chrome]:
     """A headless Chromium that keeps what pages write to its console."""
     require("chromium")
+    with chromium() as chrome:
+        yield chrome
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Chrome]:
+    """Open it for as long as the body runs."""
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 
@@ -34,19 +42,41 @@ def browser() -> Iterator[Chrome]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield chrome
-    chrome.quit()
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
 
 
-def show(browser: Chrome, address: str, window: str = "desktop", scheme: str = "light") -> None:
-    """Open a page in a window, in the colours for the day or the night."""
-    width, height = WINDOWS[window]
+def show(
+    browser: Chrome, address: str, window: str = "desktop", scheme: str = "light", *, height: int | None = None
+) -> None:
+    """Open a page in a window, or in a higher one, in the colours for the day or the night."""
+    width, usual = WINDOWS[window]
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": window == "phone"}
+    metrics = {"width": width, "height": height or usual, "deviceScaleFactor": 1, "mobile": window == "phone"}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(address)
+
+
+def draw(browser: Chrome, stroke: list[tuple[float, float]]) -> None:
+    """Draw on a page's pad with the mouse, as a person would: press, move, let go.
+
+    Points are counted from the middle of the pad, as shares of its side.
+    """
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+
+    pad = browser.find_element(By.ID, "pad")
+    side = pad.size["width"]
+    (left, top), *rest = [(round(x * side), round(y * side)) for x, y in stroke]
+    actions = ActionChains(browser, duration=20)
+    actions.move_to_element_with_offset(pad, left, top).click_and_hold()
+    for x, y in rest:
+        actions.move_to_element_with_offset(pad, x, y)
+    actions.release().perform()
 
 
 def console(browser: Chrome) -> list[dict[str, Any]]:

@@ -13,14 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from benchmarks.photograph import chromium, open_page, photograph, save_side_by_side
+from benchmarks.photograph import photograph, save_side_by_side
+from tests.browser import chromium, draw, show
 
-HEIGHT = 844
-ONE = ((-0.28, 0.1), (0.1, -0.3), (0.1, 0.3))
+ONE = [(-0.28, 0.1), (0.1, -0.3), (0.1, 0.3)]
 """A 1 with a long upstroke, which MNIST's writers do not make: points from the middle of the pad, as shares of its
 side."""
 
@@ -29,7 +29,7 @@ def main() -> None:
     """Draw, correct, review, and photograph each."""
     with tempfile.TemporaryDirectory() as samples, chromium() as browser:
         with running("serve", "--collect", samples) as page:
-            open_page(browser, page, "phone", HEIGHT)
+            show(browser, page, "phone")
             wait(browser, "artifact")
             draw(browser, ONE)
             wait(browser, "correct")
@@ -39,7 +39,7 @@ def main() -> None:
             browser.find_element(By.XPATH, "//*[@id='correct-keys']/button[text()='1']").click()
             time.sleep(1)
         with running("review", samples, "--as", "anna") as page:
-            open_page(browser, page, "phone", HEIGHT)
+            show(browser, page, "phone")
             wait(browser, "sample")
             time.sleep(1)
             shots.append(photograph(browser))
@@ -71,18 +71,6 @@ def wait(browser: Chrome, name: str) -> None:
         return element.is_displayed() and element.is_enabled()
 
     WebDriverWait(browser, 60).until(ready)
-
-
-def draw(browser: Chrome, stroke: tuple[tuple[float, float], ...]) -> None:
-    """Draw one stroke on the pad."""
-    pad = browser.find_element(By.ID, "pad")
-    side = pad.size["width"]
-    (left, top), *rest = [(round(x * side), round(y * side)) for x, y in stroke]
-    actions = ActionChains(browser, duration=20)
-    actions.move_to_element_with_offset(pad, left, top).click_and_hold()
-    for x, y in rest:
-        actions.move_to_element_with_offset(pad, x, y)
-    actions.release().perform()
 
 
 if __name__ == "__main__":

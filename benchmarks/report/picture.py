@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks.photograph import WIDTHS, chromium, open_page, photograph, save_side_by_side
+from benchmarks.photograph import photograph, save_side_by_side
+from tests.browser import WINDOWS, chromium, show
 
 HEIGHT = 1180
 
@@ -18,8 +19,8 @@ def main() -> None:
     page = Path(sys.argv[1]).resolve().as_uri()
     shots = []
     with chromium() as browser:
-        for window in WIDTHS:
-            open_page(browser, page, window, HEIGHT)
+        for window in WINDOWS:
+            show(browser, page, window, height=HEIGHT)
             shots.append(photograph(browser))
     save_side_by_side(shots, "report.png")
 

@@ -23,10 +23,10 @@ from edgemnist.drift.counts import read_record
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.samples.sample import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
 from edgemnist.samples.store import SampleStore
-from tests.browser import WINDOWS, console
+from tests.browser import WINDOWS, console, draw
 from tests.conftest import run_edgemnist
 from tests.serve.service import TOKEN, Answer, Service, png, serving, seven
-from tests.serve.test_page import SEVEN, draw, open_page, text, wait_for_status
+from tests.serve.test_page import SEVEN, open_page, text, wait_for_status
 
 
 def stored(directory: Path) -> list[Sample]:

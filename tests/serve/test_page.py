@@ -21,7 +21,7 @@ from benchmarks.vision.synthetic.forms import STYLES as FORMS
 from benchmarks.vision.synthetic.forms import compose_form
 from edgemnist.exports.directory import reference_directory
 from edgemnist.train_likeness.synthetic.digits import Digits
-from tests.browser import WINDOWS, console, show
+from tests.browser import WINDOWS, console, draw, show
 from tests.conftest import REPOSITORY
 from tests.serve.service import TOKEN, Service, serving
 
@@ -47,18 +47,6 @@ def find(browser: Chrome, name: str) -> WebElement:
 def text(browser: Chrome, name: str) -> str:
     # Also of what is there for screen readers only.
     return str(find(browser, name).get_attribute("textContent"))
-
-
-def draw(browser: Chrome, stroke: list[tuple[float, float]]) -> None:
-    """Draw with the mouse, as a person would: press, move, let go."""
-    pad = find(browser, "pad")
-    side = pad.size["width"]
-    (left, top), *rest = [(round(x * side), round(y * side)) for x, y in stroke]
-    actions = ActionChains(browser, duration=20)
-    actions.move_to_element_with_offset(pad, left, top).click_and_hold()
-    for x, y in rest:
-        actions.move_to_element_with_offset(pad, x, y)
-    actions.release().perform()
 
 
 def wait_for_status(browser: Chrome, said: str) -> None:
