@@ -105,7 +105,7 @@ def check_finite(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no
     for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - there is no public way
         if not all(np.isfinite(np.asarray(weights, np.float32)).all() for weights in layer.get_weights()):
             raise ModelError(
-                f"{path} has weights that are no finite numbers, in its layer {layer.name!r}",
+                f"{path} has weights that are not finite, in its layer {layer.name!r}",
                 hint="Its training diverged: train it again, with a lower learning rate.",
             )
 

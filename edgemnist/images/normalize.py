@@ -99,17 +99,17 @@ def _uneven_ink(grey: Grey) -> tuple[Ink, bool]:
     is ink, and the edge again elsewhere, since the light may fall off there.
     """
     usual = float(np.median(border(grey)))
-    ink = np.abs(grey - usual) > INK_AT_EDGE * max(usual, WHITE - usual)
-    shares = [edge.mean() for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1])]
-    cropped = min(shares[:2]) > 0 and max(shares) < COVERED
+    least = INK_AT_EDGE * max(usual, WHITE - usual)
+    shares = [(np.abs(edge - usual) > least).mean() for edge in (grey[0], grey[-1], grey[:, 0], grey[:, -1])]
+    if min(shares[:2]) == 0 or max(shares) >= COVERED:
+        dark = is_dark_on_light(grey)
+        return extract_ink(grey, dark=dark), dark
     rim = -(-max(grey.shape) // RIM_SHARE)
-    seen = grey
-    if cropped:
-        seen = np.pad(np.where(ink, round(usual), grey).astype(np.uint8), rim, mode="edge")
-        seen[rim:-rim, rim:-rim] = grey
-    dark = is_dark_on_light(seen)
-    found = extract_ink(seen, dark=dark)
-    return found[rim:-rim, rim:-rim] if cropped else found, dark
+    ground = np.where(np.abs(grey - usual) > least, round(usual), grey).astype(np.uint8)
+    rimmed = np.pad(ground, rim, mode="edge")
+    rimmed[rim:-rim, rim:-rim] = grey
+    dark = is_dark_on_light(rimmed)
+    return extract_ink(rimmed, dark=dark)[rim:-rim, rim:-rim], dark
 
 
 def read_digit(path: Path) -> Normalized:

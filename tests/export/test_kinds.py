@@ -181,7 +181,7 @@ def test_weights_that_are_no_numbers_are_refused_before_a_conversion_is_blamed(
     kernel[300, 4] = wrong
     model.set_weights([kernel, bias])
     model.save(path)
-    with pytest.raises(ModelError, match="weights that are no finite numbers, in its layer 'scores'"):
+    with pytest.raises(ModelError, match="weights that are not finite, in its layer 'scores'"):
         read_source(path)
 
 
