@@ -61,12 +61,19 @@ def processes(pid: int) -> list[int]:
 
 
 def memory(pid: int) -> int:
-    """Return the bytes that a process and its children have in memory (proportional set size)."""
+    """Return the bytes that a process and its children have in memory: proportional set size, and files in memory."""
     total = 0
+    bodies: dict[int, int] = {}
     for one in processes(pid):
         with contextlib.suppress(OSError, IndexError):
             total += 1024 * int(Path(f"/proc/{one}/smaps_rollup").read_text().partition("Pss:")[2].split()[0])
-    return total
+        with contextlib.suppress(OSError):
+            for file in Path(f"/proc/{one}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if str(file.readlink()).startswith("/memfd:"):
+                        found = file.stat()
+                        bodies[found.st_ino] = 512 * found.st_blocks
+    return total + sum(bodies.values())
 
 
 def post(path: str, body: bytes, *, leave: bool = False) -> Callable[[Address], None]:

@@ -21,6 +21,9 @@ MAX_SIDE: Final = 2**16 - 1
 TILE_WIDTH, TILE_HEIGHT = 322, 323
 """Tags of a TIFF."""
 
+WEBP_HEADER: Final = 30
+"""Bytes in which a WebP says its size."""
+
 MAX_BYTES: Final = 2**28
 """Of a picture that comes on standard input."""
 
@@ -94,6 +97,24 @@ def declared_pixels(image: Image.Image) -> int:
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     tile = int(tags.get(TILE_WIDTH, 0)) * int(tags.get(TILE_HEIGHT, 0))
     return max(image.width * image.height, tile)
+
+
+def webp_pixels(file: IO[bytes]) -> int:
+    """Return the width of a WebP times its height, or 0 for another file; afterwards the file is at its start.
+
+    Pillow makes room for all pixels of a WebP when it opens one, so they have to be known before. The three headers are
+    those of RFC 9649 (extended, lossless) and RFC 6386 (lossy).
+    """
+    head = file.read(WEBP_HEADER)
+    file.seek(0)
+    if len(head) < WEBP_HEADER or head[:4] + head[8:12] != b"RIFFWEBP":
+        return 0
+    if head[12:16] == b"VP8X":
+        return (1 + int.from_bytes(head[24:27], "little")) * (1 + int.from_bytes(head[27:30], "little"))
+    if head[12:16] == b"VP8L":
+        sides = int.from_bytes(head[21:25], "little")
+        return (1 + (sides & 0x3FFF)) * (1 + (sides >> 14 & 0x3FFF))
+    return (int.from_bytes(head[26:28], "little") & 0x3FFF) * (int.from_bytes(head[28:30], "little") & 0x3FFF)
 
 
 def _has_frames(image: ImageFile) -> bool:

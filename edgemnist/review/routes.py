@@ -75,7 +75,7 @@ class Review:
             if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
                 raise bad_request("A label is sent as JSON", f"Send Content-Type: {JSON}.")
             try:
-                wanted = msgspec.json.decode(await body.read(), type=LabelBody).label
+                wanted = msgspec.json.decode((await body.read()).read(), type=LabelBody).label
             except UNREADABLE as error:
                 raise bad_request(f"The body is not a label: {error}", 'Send {"label": "7"}.') from error
         samples = self._store.samples()

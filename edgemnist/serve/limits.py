@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import functools
 import ipaddress
+import os
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -63,6 +65,11 @@ def network_of(client: str) -> str:
     return str(ipaddress.IPv6Network((address, 64), strict=False))
 
 
+def no_room() -> RefusedError:
+    """Return the answer to a body that has no place in memory."""
+    return busy("The service has no memory for another body at the moment")
+
+
 class BodyMemory:
     """Counts the bytes of all bodies in memory."""
 
@@ -73,7 +80,7 @@ class BodyMemory:
     def take(self, size: int) -> None:
         """Count bytes. Raises RefusedError where they are too many."""
         if self.bytes + size > self._limit:
-            raise busy("The service has no memory for another body at the moment")
+            raise no_room()
         self.bytes += size
 
     def give_back(self, size: int) -> None:
@@ -114,41 +121,84 @@ class GoneError(Exception):
     """The client went away before it was answered."""
 
 
+class MemoryFile:
+    """A file in memory, which a worker reads without a copy of its own; elsewhere than on Linux, a temporary file.
+
+    It is closed when nobody refers to it any more: a thread that is about to send it must not send what has its number
+    by then.
+    """
+
+    def __init__(self) -> None:
+        """Raises OSError where there are too many open files."""
+        if hasattr(os, "memfd_create"):
+            self.descriptor = os.memfd_create("body")
+        else:
+            with tempfile.TemporaryFile() as file:
+                self.descriptor = os.dup(file.fileno())
+        self.size = 0
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):
+            os.close(self.descriptor)
+
+    def append(self, data: bytes) -> None:
+        """Write at the end. Raises OSError where there is no room."""
+        rest = memoryview(data)
+        while rest:
+            written = os.write(self.descriptor, rest)
+            self.size += written
+            rest = rest[written:]
+
+    def read(self) -> bytes:
+        """Return all of it."""
+        return os.pread(self.descriptor, self.size, 0)
+
+    def clear(self) -> None:
+        """Give the memory back, whoever still refers to it."""
+        os.ftruncate(self.descriptor, 0)
+        self.size = 0
+
+
 class Body:
     """The body of one request; as a context manager, which gives the memory back."""
 
     def __init__(self, request: Request, limits: Limits, memory: BodyMemory) -> None:
         self._request, self._limits, self._memory = request, limits, memory
         self._taken = 0
-        self._received = bytearray()
+        self._file: MemoryFile | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._memory.give_back(self._taken)
-        # Whoever still refers to it, in a task that was cancelled, has no use for it. A worker that is sent it now is
-        # killed, and then empties it.
-        with contextlib.suppress(BufferError):
-            self._received.clear()
+        # Whoever still refers to it, in a task that was cancelled or in a worker that is killed, has no use for it.
+        if self._file is not None:
+            self._file.clear()
 
-    async def read(self) -> bytearray:
-        """Return the body. Raises RefusedError where it is too large or too slow."""
+    async def read(self) -> MemoryFile:
+        """Return the body, until the context ends. Raises RefusedError where it is too large or too slow."""
         announced = self._request.headers.get("content-length", "")
         # A length of thousands of digits is none that Python takes for a number.
         if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > self._limits.max_bytes):
             raise self._too_large()
-        # In one piece, which goes back to the system as such: of many small ones, the C library keeps the most.
-        received = self._received
         try:
             async with asyncio.timeout(self._limits.body_timeout_s):
-                while await self._receive(received):
+                while await self._receive():
                     pass
+            return self._made()
         except TimeoutError:
             raise too_slow("The body did not arrive in time") from None
-        return received
+        except OSError:
+            raise no_room() from None
 
-    async def _receive(self, received: bytearray) -> bool:
+    def _made(self) -> MemoryFile:
+        # With the first byte: many connections that send none are to cost no open file.
+        if self._file is None:
+            self._file = MemoryFile()
+        return self._file
+
+    async def _receive(self) -> bool:
         async with asyncio.timeout(self._limits.stall_timeout_s):
             message = await self._request.receive()
         if message["type"] == "http.disconnect":
@@ -158,7 +208,7 @@ class Body:
                 raise self._too_large()
             self._memory.take(len(chunk))
             self._taken += len(chunk)
-            received += chunk
+            self._made().append(chunk)
         return bool(message.get("more_body", False))
 
     def _too_large(self) -> RefusedError:

@@ -32,7 +32,7 @@ from edgemnist.results.serve import (
     PredictTimes,
 )
 from edgemnist.samples.sample import DISAGREEMENT, NOT_A_DIGIT
-from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, content_type, network_of
+from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, MemoryFile, content_type, network_of
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
 from edgemnist.serve.refusals import RefusedError, bad_request, busy, unsupported
@@ -168,8 +168,8 @@ class Endpoints:
             self._metrics.answered("predict", one.name, len(result.predictions))
         return _json(result)
 
-    async def _normalized(self, job: PredictJob, data: bytearray, model: LoadedModel) -> Normalized | Page:
-        if not job.batch and len(data) <= SMALL_BYTES:
+    async def _normalized(self, job: PredictJob, data: MemoryFile, model: LoadedModel) -> Normalized | Page:
+        if not job.batch and data.size <= SMALL_BYTES:
             try:
                 return await self._drawings.run(job, data, model.classifier, most_pixels=SMALL_PIXELS)
             except NotSmallError:
@@ -182,7 +182,7 @@ class Endpoints:
             raise unsupported("A correction is sent as JSON", f"Send Content-Type: {JSON}.")
         with Body(request, self._limits, self._bodies) as body:
             try:
-                given = msgspec.json.decode(await body.read(), type=CorrectionBody)
+                given = msgspec.json.decode((await body.read()).read(), type=CorrectionBody)
             except UNREADABLE as error:
                 raise bad_request(f"The body is not a correction: {error}", "See /openapi.json.") from error
         model = await self._loaded(None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import errno
 import ipaddress
 import os
@@ -27,10 +25,8 @@ if TYPE_CHECKING:
 
 OUTSIDE: Final = ("192.0.2.1", 9)
 """An address of documentation (RFC 5737), which nobody has."""
-M_MMAP_THRESHOLD: Final = -3
-"""See mallopt(3)."""
-BODY_BLOCK: Final = 2**18
-"""Bytes from which on a block of memory is the system's own: it goes back at once."""
+OTHER_FILES: Final = 64
+"""What the service has open beside connections and bodies: models, pipes, its record."""
 FIRST_DESCRIPTOR: Final = 3
 """SD_LISTEN_FDS_START, see sd_listen_fds(3)."""
 
@@ -84,7 +80,7 @@ class DigitService:
         from edgemnist.serve.server import run_server
 
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        give_back_bodies()
+        allow_files(self.limits)
         try:
             interrupted = run_server(self.app, self.limits, self.listener, lambda: started(self.result))
         finally:
@@ -99,14 +95,16 @@ class DigitService:
             raise KeyboardInterrupt
 
 
-def give_back_bodies() -> None:
-    """Have the C library give each body back to the system when it is freed.
+def allow_files(limits: Limits) -> None:
+    """Let this process open a connection and a body for each client; many systems allow 1,024 files or 256 at first."""
+    import resource
 
-    glibc takes a large block that was freed for a sign that there will be many, and keeps those that follow: with 48 MB
-    of bodies at most, it then held 160 MB. Elsewhere than with glibc, nothing is done.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BODY_BLOCK)
+    wanted = 2 * limits.max_connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporter = SILENT) -> DigitService:

@@ -12,11 +12,12 @@ import contextlib
 import io
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
-from typing import Final, TypeAlias
+from typing import IO, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ from PIL import Image
 from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
 from edgemnist.errors import EdgemnistError, ImageError
 from edgemnist.images import normalize_digit
-from edgemnist.images.decode import FORMATS, declared_pixels, decode_image
+from edgemnist.images.decode import FORMATS, declared_pixels, decode_image, webp_pixels
 from edgemnist.predict.refusal import Assessment, assess
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import read_page
@@ -42,8 +43,10 @@ READING_BYTES: Final = 24
 """Of memory, for each pixel of a page as it is read; measured."""
 _STORED: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Bytes of a pixel in Pillow's memory by mode; 4 in any other."""
-SLACK_BYTES: Final = 20 * 2**20
-"""Of memory, beside the body and the decoded picture: what the normalization of 512×512 pixels takes."""
+WEBP_BYTES: Final = 16
+"""Of memory, for each pixel of a WebP: two canvases of the decoder, what it hands over, and the picture."""
+SLACK_BYTES: Final = 12 * 2**20
+"""Of memory, beside the decoded picture: what the normalization of 512×512 pixels takes, and long metadata."""
 NICENESS: Final = 10
 """The event loop goes before: it has little to do, and everybody waits for it."""
 LARGE_BYTES: Final = 2**22
@@ -143,15 +146,13 @@ def work(connection: Connection, limits: PictureLimits) -> None:
     with contextlib.suppress(EOFError, OSError, MemoryError):
         while True:
             job: Job = msgspec.msgpack.decode(connection.recv_bytes(), type=Job)
-            memory.lift()
-            body = connection.recv_bytes()
-            memory.allow(len(body))
+            memory.allow()
             # The signal at its end is not caught: it ends the process in the middle of a decoder.
             signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
-            reply = msgspec.msgpack.encode(_done(job, body, connection, limits, memory))
+            with receive_file(connection) as body:
+                reply = msgspec.msgpack.encode(_done(job, body, connection, limits, memory))
             signal.setitimer(signal.ITIMER_PROF, 0)
             connection.send_bytes(reply)
-            del body
 
 
 class _Memory:
@@ -161,20 +162,30 @@ class _Memory:
         self._before = _data_bytes()
         self._most = limits.decoded_bytes
 
-    def lift(self) -> None:
-        """Let the next body in, whose size the service has limited."""
-        self._set(-1)
-
-    def allow(self, body: int, picture: int = 0) -> None:
-        """Allow a body and a picture of so many bytes. Elsewhere than on Linux, nothing limits it."""
-        if self._before:
-            self._set(self._before + body + min(picture, self._most) + SLACK_BYTES)
-
-    @staticmethod
-    def _set(size: int) -> None:
+    def allow(self, body: int = 0, picture: int = 0) -> None:
+        """Allow so many bytes for a body and a picture. Elsewhere than on Linux, nothing limits it."""
         import resource
 
-        resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+        if self._before:
+            most = self._before + body + min(picture, self._most) + SLACK_BYTES
+            resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def send_file(connection: Connection, descriptor: int) -> None:
+    """Give a process at the other end of a connection, which is a UNIX socket, an open file."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        socket.send_fds(own, [b"\0"], [descriptor])
+
+
+def receive_file(connection: Connection) -> IO[bytes]:
+    """Return the file that `send_file` gives, from its start. Raises EOFError where none comes."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        _, descriptors, _, _ = socket.recv_fds(own, 1, 1)
+    if not descriptors:
+        raise EOFError
+    file = os.fdopen(descriptors[0], "rb")
+    file.seek(0)
+    return file
 
 
 def _data_bytes() -> int:
@@ -186,7 +197,7 @@ def _data_bytes() -> int:
     return 1024 * int(status.partition("VmData:")[2].split()[0])
 
 
-def _done(job: Job, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory) -> Reply:
+def _done(job: Job, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory) -> Reply:
     try:
         if isinstance(job, PredictJob):
             return _normalized(job, body, connection, limits, memory)
@@ -203,19 +214,25 @@ def _done(job: Job, body: bytes, connection: Connection, limits: PictureLimits, 
 
 
 def _normalized(
-    job: PredictJob, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory
+    job: PredictJob, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory
 ) -> Normalized:
+    size = 0
     if job.batch:
-        memory.allow(2 * len(body))
-    pictures = _batch(body, limits.max_images) if job.batch else [body]
-    names = [f"images[{index}]" for index in range(len(pictures))] if job.batch else [PICTURE]
-    _ask(connection, _needs(pictures, limits), memory, body=len(body) * (1 + job.batch))
+        # The JSON, and the pictures in it.
+        size = 2 * os.fstat(body.fileno()).st_size
+        memory.allow(size)
+    pictures: list[IO[bytes]] = [body]
+    names = [PICTURE]
+    if job.batch:
+        pictures = [io.BytesIO(picture) for picture in _batch(body.read(), limits.max_images)]
+        names = [f"images[{index}]" for index in range(len(pictures))]
+    _ask(connection, _needs(pictures, limits), memory, body=size)
     decoding = normalizing = 0.0
     images, inverted, assessments = [], [], []
     # One after the other, so that only one is in memory.
-    for data, name in zip(pictures, names, strict=True):
+    for file, name in zip(pictures, names, strict=True):
         started = perf_counter()
-        image = decode_image(io.BytesIO(data), name)
+        image = decode_image(file, name)
         decoded = perf_counter()
         try:
             found = normalize_digit(image)
@@ -236,13 +253,13 @@ def _normalized(
     )
 
 
-def _read(job: ReadJob, body: bytes, connection: Connection, limits: PictureLimits, memory: _Memory) -> Page:
+def _read(job: ReadJob, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory) -> Page:
     config = ReadConfig(min_confidence=job.min_confidence)
     needs = _needs([body], limits)
     reading = READING_BYTES * min(needs.pixels, config.max_side**2)
-    _ask(connection, Needs(pixels=needs.pixels, bytes=max(needs.bytes, reading)), memory, body=len(body))
+    _ask(connection, Needs(pixels=needs.pixels, bytes=max(needs.bytes, reading)), memory)
     started = perf_counter()
-    image = decode_image(io.BytesIO(body), PICTURE)
+    image = decode_image(body, PICTURE)
     decoded = perf_counter()
     result = read_page(image, _Remote(connection, job.labels), config)
     return Page(result=msgspec.structs.replace(result, source=PICTURE), decode_s=decoded - started)
@@ -275,7 +292,7 @@ def images_of(data: bytes) -> Images:
     return np.frombuffer(data, dtype=np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
 
 
-def _ask(connection: Connection, needs: Needs, memory: _Memory, *, body: int) -> None:
+def _ask(connection: Connection, needs: Needs, memory: _Memory, *, body: int = 0) -> None:
     """Wait until the service has room for the pictures. Raises RefusedError where they are not to be decoded here."""
     connection.send_bytes(msgspec.msgpack.encode(needs))
     if not connection.recv_bytes():
@@ -299,15 +316,14 @@ def _batch(body: bytes, limit: int) -> list[bytes]:
     return images
 
 
-def _needs(pictures: Sequence[bytes], limits: PictureLimits) -> Needs:
+def _needs(pictures: Sequence[IO[bytes]], limits: PictureLimits) -> Needs:
     """Return what pictures take. Raises RefusedError where that is more than the limits allow."""
     pixels = largest = 0
     for picture in pictures:
         try:
-            with Image.open(io.BytesIO(picture), formats=FORMATS) as image:
-                own = declared_pixels(image)
-                pixels += own
-                largest = max(largest, own * _bytes_per_pixel(image))
+            own, size = _declared(picture)
+            pixels += own
+            largest = max(largest, size)
         # The warning is an error where Python was told so.
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             pixels = limits.max_pixels + 1
@@ -315,6 +331,8 @@ def _needs(pictures: Sequence[bytes], limits: PictureLimits) -> Needs:
             raise
         except Exception:  # noqa: BLE001, S112 - what is wrong with it is told by whoever decodes it
             continue
+        finally:
+            picture.seek(0)
         if pixels > limits.max_pixels:
             raise too_large(
                 f"The request has more than {limits.max_pixels:,} pixels, which is the limit",
@@ -328,12 +346,18 @@ def _needs(pictures: Sequence[bytes], limits: PictureLimits) -> Needs:
     return Needs(pixels=pixels, bytes=largest)
 
 
+def _declared(picture: IO[bytes]) -> tuple[int, int]:
+    """Return a picture's pixels, and the bytes that decoding it takes at most. Raises as Pillow does."""
+    if pixels := webp_pixels(picture):
+        return pixels, WEBP_BYTES * pixels
+    with Image.open(picture, formats=FORMATS) as image:
+        pixels = declared_pixels(image)
+        return pixels, pixels * _bytes_per_pixel(image)
+
+
 def _bytes_per_pixel(image: Image.Image) -> int:
     """Return what decoding takes at most: measured, and for each format the reason."""
     stored = _STORED.get(image.mode, 4)
-    if image.format == "WEBP":
-        # Two canvases of the decoder, what it hands over, and the picture.
-        return 4 * stored
     if image.info.get("progressive"):
         # All coefficients, of two bytes each, until the last scan has come.
         return 3 * stored

@@ -20,7 +20,7 @@ import msgspec
 
 from edgemnist.results.base import UNREADABLE
 from edgemnist.serve import worker
-from edgemnist.serve.limits import Memory
+from edgemnist.serve.limits import Memory, MemoryFile
 from edgemnist.serve.refusals import RefusedError, busy, stopping
 from edgemnist.serve.worker import Classify, Job, Needs, Normalized, Page, PictureLimits, Refusal, Reply
 
@@ -162,9 +162,9 @@ class Worker:
                 self._working.release()
 
     def do(
-        self, job: Job, body: bytearray, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
+        self, job: Job, body: MemoryFile, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
     ) -> Reply:
-        """Return the end of a job. Empties the body where it is not tried again elsewhere.
+        """Return the end of a job.
 
         Raises RefusedError where it takes too long, or ends the process; and NotSmallError where the pictures have more
         than `most_pixels`.
@@ -173,17 +173,14 @@ class Worker:
             return self._ask(job, body, call, classifier, memory, most_pixels=most_pixels)
 
     def _ask(
-        self, job: Job, body: bytearray, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
+        self, job: Job, body: MemoryFile, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
     ) -> Reply:
         process, pipe = self.start()
         done = large = elsewhere = False
         try:
             with call.on(process), contextlib.ExitStack() as reserved:
                 pipe.send_bytes(msgspec.msgpack.encode(job))
-                pipe.send_bytes(body)
-                if most_pixels is None:
-                    # Nobody else needs it, and 16 MB are much on a small board.
-                    body.clear()
+                worker.send_file(pipe, body.descriptor)
                 deadline = monotonic() + PATIENCE * self._limits.cpu_s
                 while isinstance(reply := self._reply(pipe, deadline), Needs | Classify):
                     if isinstance(reply, Classify):
@@ -212,8 +209,6 @@ class Worker:
         finally:
             if not done:
                 self.stop()
-                with contextlib.suppress(BufferError):
-                    body.clear()
 
     def _reply(self, pipe: Connection, deadline: float) -> Reply:
         if not pipe.poll(max(0.0, deadline - monotonic())):
@@ -256,7 +251,7 @@ class Lane:
         return self._threads.jobs
 
     async def run(
-        self, job: Job, body: bytearray, classifier: Classifier, *, most_pixels: int | None = None
+        self, job: Job, body: MemoryFile, classifier: Classifier, *, most_pixels: int | None = None
     ) -> Normalized | Page:
         """Return what a job comes to; to cancel this ends the work.
 
@@ -298,7 +293,7 @@ class Lane:
             # To wait for the end of a process is not the event loop's business.
             self._threads.submit(one.rest)
 
-    def _do(self, job: Job, body: bytearray, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
+    def _do(self, job: Job, body: MemoryFile, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
         return self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)
 
     def _worker(self) -> Worker:

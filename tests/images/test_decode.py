@@ -15,7 +15,7 @@ from PIL import Image
 
 from edgemnist.errors import ImageError
 from edgemnist.images import open_image, read_digit, to_mnist
-from edgemnist.images.decode import MAX_PIXELS, decode_image
+from edgemnist.images.decode import MAX_PIXELS, decode_image, webp_pixels
 from edgemnist.images.mnist import fit_digit
 from tests.images.drawing import digit, read, same
 
@@ -134,6 +134,29 @@ def test_a_path_that_leads_nowhere_is_named_with_the_reason(tmp_path: Path) -> N
 def test_a_picture_object_without_pixels_is_refused() -> None:
     with pytest.raises(ImageError, match="has no pixels"):
         to_mnist(Image.new("L", (0, 5)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("RGB", {}), ("RGB", {"lossless": True}), ("RGBA", {"lossless": True}), ("RGB", {"exif": b"Exif\0\0"})],
+)
+@pytest.mark.parametrize("size", [(1, 1), (17, 900), (16_383, 2)])
+def test_the_size_of_a_webp_is_known_before_it_is_opened(
+    mode: str, options: dict[str, object], size: tuple[int, int]
+) -> None:
+    stream = io.BytesIO()
+    Image.effect_noise(size, 50).convert(mode).save(stream, "WEBP", **options)
+    stream.seek(0)
+    assert webp_pixels(stream) == size[0] * size[1]
+    with Image.open(stream) as opened:
+        assert opened.size == size
+
+
+def test_what_is_no_webp_has_no_size_of_one() -> None:
+    stream = io.BytesIO()
+    Image.new("L", (28, 28)).save(stream, "PNG")
+    stream.seek(0)
+    assert webp_pixels(stream) == webp_pixels(io.BytesIO(b"RIFF")) == 0
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw
+
+from benchmarks.serve import attacks
 
 TOKEN = "0123456789abcdef"
 
@@ -67,6 +71,11 @@ class Service:
             response = connection.getresponse()
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
+    def ask_all(self, path: str, bodies: list[bytes]) -> list[Answer]:
+        """Send all at once, and return the answers in the same order."""
+        with ThreadPoolExecutor(len(bodies)) as clients:
+            return list(clients.map(functools.partial(self.ask, path), bodies))
+
     def connect(self) -> socket.socket:
         """Open a bare connection."""
         return socket.create_connection(self.address, timeout=30)
@@ -78,20 +87,11 @@ class Service:
 
     def processes(self) -> list[int]:
         """Return the numbers of the process and of all that it has started."""
-        found = [self.process.pid]
-        for pid in found:
-            with contextlib.suppress(OSError):
-                for task in Path(f"/proc/{pid}/task").iterdir():
-                    found += map(int, (task / "children").read_text().split())
-        return found
+        return attacks.processes(self.process.pid)
 
     def memory(self) -> int:
         """Return the bytes of memory that all its processes have; what they share counts once."""
-        total = 0
-        for pid in self.processes():
-            with contextlib.suppress(OSError):
-                total += 1024 * int(Path(f"/proc/{pid}/smaps_rollup").read_text().partition("Pss:")[2].split()[0])
-        return total
+        return attacks.memory(self.process.pid)
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[list[int]]:

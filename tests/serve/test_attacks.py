@@ -46,15 +46,18 @@ SLOW = {
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_a_picture_that_decodes_too_slowly_is_refused_in_time(kind: str, patient: Service) -> None:
+def test_pictures_that_decode_too_slowly_are_refused_in_time(kind: str, patient: Service) -> None:
     for path in ("/v1/predict", "/v1/read"):
         started = time.monotonic()
         with patient.watched() as most:
-            answer = patient.ask(path, SLOW[kind])
-        # Time and memory are both limited, and which ends first depends on the machine.
-        assert answer.status in {413, 422}
-        assert re.search("more than 1 seconds|too much memory", answer.document["message"]) or kind == "ppm"
-        assert time.monotonic() - started < 10
+            answers = patient.ask_all(path, [SLOW[kind]] * 4)
+        # Time and memory are both limited, and which ends first depends on the machine. There is no room for all four.
+        refused = [answer for answer in answers if answer.status != 503]
+        assert refused
+        assert {answer.status for answer in refused} <= {413, 422}
+        messages = [answer.document["message"] for answer in refused]
+        assert kind == "ppm" or all(re.search("more than 1 seconds|too much memory", one) for one in messages)
+        assert time.monotonic() - started < 30
         assert most[0] < MEMORY
     assert patient.ask("/v1/predict", png(seven())).document["predictions"][0]["digit"] == 7
 

@@ -13,7 +13,7 @@ from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.serve import workers
 from edgemnist.serve.config import Limits
-from edgemnist.serve.limits import Memory
+from edgemnist.serve.limits import Memory, MemoryFile
 from edgemnist.serve.worker import Normalized, PictureLimits, PredictJob
 from edgemnist.serve.workers import Lane
 from tests.serve.service import png, serving, seven
@@ -54,7 +54,9 @@ def test_an_idle_process_ends_and_comes_back_with_the_next_picture(
 
     async def play() -> None:
         for _ in range(2):
-            found = await lane.run(job, bytearray(png(seven())), classifier)
+            body = MemoryFile()
+            body.append(png(seven()))
+            found = await lane.run(job, body, classifier)
             assert isinstance(found, Normalized)
             (worker,) = lane._workers
             process = worker._process

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from edgemnist.exports.directory import reference_directory
 from edgemnist.serve.config import read_token
 from tests.conftest import Run
 from tests.notices import Notices
-from tests.serve.service import TOKEN, Service, everything, first_document, serving
+from tests.serve.service import TOKEN, Service, everything, first_document, png, serving, seven
 
 
 def test_the_first_answer_takes_less_than_a_second_of_work(made_exports: Path, drawing: bytes) -> None:
@@ -291,3 +292,19 @@ def test_ipv6_is_spoken(made_exports: Path) -> None:
     with serving(made_exports, "--host", "::1") as service:
         assert service.url.startswith("http://[::1]:")
         assert service.ask("/healthz").status == 200
+
+
+@pytest.mark.slow
+def test_there_may_be_a_body_for_each_connection_whatever_the_shell_allows_at_first(made_exports: Path) -> None:
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    with serving(made_exports, preexec_fn=few) as service, contextlib.ExitStack() as opened:
+        for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+            for _ in range(100):
+                one = socket.create_connection(service.address, timeout=30, source_address=(host, 0))
+                opened.enter_context(one)
+                one.sendall(b"POST /v1/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\n")
+                one.sendall(b"content-length: 100\r\n\r\nx")
+        assert service.ask("/healthz").status == 200
+        assert service.ask("/v1/predict", png(seven())).status == 200
