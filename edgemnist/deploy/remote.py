@@ -20,7 +20,7 @@ from edgemnist.deploy.transport import ConnectionLostError
 from edgemnist.doctor.artifacts import arguments
 from edgemnist.doctor.checks import examine
 from edgemnist.drift.counts import Record, decode_record
-from edgemnist.errors import EXIT_GATE_MISSED, EXIT_OK, DeployError, ImageError
+from edgemnist.errors import EXIT_BAD_INPUT, EXIT_GATE_MISSED, EXIT_OK, DeployError
 from edgemnist.exports.manifest import MANIFEST_FILE, read_manifest
 from edgemnist.results.bench import BenchResult, ScenarioResult
 from edgemnist.results.boards import (
@@ -57,11 +57,13 @@ def run_on(
     limit_s: float = ANSWER_S,
     *,
     exports: str = EXPORTS,
+    partial: bool = False,
 ) -> RemoteRun:
     """Run `edgemnist WORDS --json` on the current release of a board, in a directory that holds `files`.
 
-    `exports` is the export directory there, by default the release's own. Raises DeployError where no release serves
-    there, or the command failed there.
+    `exports` is the export directory there, by default the release's own. With `partial`, a command that failed for a
+    part of its input has an answer all the same. Raises DeployError where no release serves there, or the command
+    failed there.
     """
     request = {
         "module": ["edgemnist", *words, "--exports", exports, "--json"],
@@ -71,7 +73,8 @@ def run_on(
         answer = board.ask("run", Ran, request, limit_s=limit_s)
     # A missed gate is an answer; everything else has its reason on stderr.
     said = [message(line) for line in answer.stderr.splitlines() if line.strip()] or ["it gave no reason"]
-    if answer.exit_code not in (EXIT_OK, EXIT_GATE_MISSED):
+    half_done = partial and answer.exit_code == EXIT_BAD_INPUT and answer.stdout.strip()
+    if answer.exit_code not in (EXIT_OK, EXIT_GATE_MISSED) and not half_done:
         hint = said[1] if len(said) > 1 else ""
         raise DeployError(f"{target.host.name}: {said[0].removeprefix('error: ').rstrip('.')}", hint=hint)
     try:
@@ -128,32 +131,29 @@ def verify_on(target: BoardAddress, words: Sequence[str], *, gate: Path | None =
     return convert(target.host.name, run_on(target, ["verify", *words], files).document, VerifyResult)
 
 
-def predict_pictures_on(target: BoardAddress, pictures: Sequence[Path], words: Sequence[str]) -> PredictResult:
-    """Run `edgemnist predict WORDS` on a board, with pictures that are sent along.
-
-    Raises ImageError where a picture cannot be read here.
-    """
+def predict_pictures_on(
+    target: BoardAddress, pictures: Sequence[tuple[str, bytes]], words: Sequence[str]
+) -> PredictResult:
+    """Run `edgemnist predict WORDS` on a board, with pictures that are sent along: the name of each, and its bytes."""
     # Two pictures may have the same name in different folders.
-    names = {f"picture{number}{picture.suffix}": picture for number, picture in enumerate(pictures)}
+    sent = [f"picture{number}{Path(name).suffix}" for number, (name, _) in enumerate(pictures)]
+    names = {there: name for there, (name, _) in zip(sent, pictures, strict=True)}
+    files = {there: data for there, (_, data) in zip(sent, pictures, strict=True)}
     try:
-        files = {name: picture.read_bytes() for name, picture in names.items()}
-    except OSError as error:
-        raise ImageError(f"{error.filename} cannot be read: {error.strerror}", hint="Name a picture file.") from error
-    try:
-        answer = convert(target.host.name, run_on(target, ["predict", *names, *words], files).document, PredictResult)
+        document = run_on(target, ["predict", *sent, *words], files, partial=True).document
+        answer = convert(target.host.name, document, PredictResult)
     except DeployError as error:
         raise DeployError(_renamed(error.message, names), hint=_renamed(error.hint, names)) from None
-    predictions = [
-        msgspec.structs.replace(one, source=str(names.get(one.source, one.source))) for one in answer.predictions
-    ]
-    return msgspec.structs.replace(answer, predictions=predictions)
+    predictions = [msgspec.structs.replace(one, source=names.get(one.source, one.source)) for one in answer.predictions]
+    unread = [_renamed(why, names) for why in answer.unread]
+    return msgspec.structs.replace(answer, predictions=predictions, unread=unread)
 
 
-def _renamed(text: str, names: Mapping[str, Path]) -> str:
+def _renamed(text: str, names: Mapping[str, str]) -> str:
     """Return a text in which the names that pictures have on the board are those that they have here."""
     for name, picture in names.items():
         # A backslash, as in a path on Windows, is one here too.
-        here = str(picture).replace("\\", r"\\")
+        here = picture.replace("\\", r"\\")
         text = re.sub(rf"\b{re.escape(name)}\b", here, text)
     return text
 

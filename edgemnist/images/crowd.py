@@ -23,9 +23,11 @@ class Crowd(NamedTuple):
     """Whether more strokes lie side by side, in what would be taken for the digit, than in any digit."""
     pieces: int
     """Of ink that do not touch."""
+    single: bool
+    """Whether it is one piece, one stroke wide at nearly every height: a dash is, and `77` is not."""
 
 
-NOBODY: Final = Crowd(crowded=False, pieces=0)
+NOBODY: Final = Crowd(crowded=False, pieces=0, single=False)
 
 
 def crowd(grey: Grey, *, dark: bool) -> Crowd:
@@ -43,11 +45,12 @@ def crowd(grey: Grey, *, dark: bool) -> Crowd:
     if found is None:
         return NOBODY
     top, left, bottom, right = found
-    return Crowd(crowded=_crossings(chosen[top:bottom, left:right]) > CROSSED, pieces=int(labels.max()))
+    mask, pieces = chosen[top:bottom, left:right], int(labels.max())
+    abreast = _crossings(mask)
+    return Crowd(crowded=max(abreast, _crossings(mask.T)) > CROSSED, pieces=pieces, single=pieces == 1 and abreast <= 1)
 
 
 def _crossings(mask: Mask) -> float:
-    """Return how many strokes nine of ten rows, or columns, of a mask cross at most: the larger number of the two."""
-    padded = np.pad(mask, 1).astype(np.int8)
-    counts = (np.count_nonzero(np.diff(padded, axis=axis) == 1, axis=axis)[1:-1] for axis in (0, 1))
-    return max(float(np.percentile(crossed, 90)) for crossed in counts)
+    """Return how many strokes nine of ten rows of a mask cross at most."""
+    starts = np.diff(np.pad(mask, ((0, 0), (1, 0))).astype(np.int8), axis=1) == 1
+    return float(np.percentile(np.count_nonzero(starts, axis=1), 90))

@@ -54,24 +54,18 @@ def predict(
     """
     from edgemnist.console import show as show_result
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
-    from edgemnist.errors import UsageError
     from edgemnist.predict.screen import predict_page
 
     options.check_png(sheet)
     shown = show or sheet is not None
     if on:
-        from edgemnist.deploy.remote import predict_pictures_on
         from edgemnist.deploy.target import BoardAddress
+        from edgemnist.predict.run import predict_on
 
         options.refuse_with_on(context, "exports", "collect", "collect_max")
         words = options.given_words(context, without=options.HERE | {"sources", "sheet", "show"})
-        from edgemnist.predict.run import STANDARD_INPUT, expanded
-
-        if STANDARD_INPUT in (sources or []):
-            raise UsageError("--on cannot send standard input", hint="Save the picture to a file, and name that.")
-        named = [one for source in sources or [] for one in expanded(source)]
         target = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config)
-        result = predict_pictures_on(target, named, [*words, *(["--show"] if shown else [])])
+        result = predict_on(target, sources or [], [*words, *(["--show"] if shown else [])], TerminalReporter())
     else:
         from edgemnist.exports.directory import open_for_answers
         from edgemnist.predict.run import predict_sources

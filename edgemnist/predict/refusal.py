@@ -33,6 +33,8 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     """Whether as much ink stands beside the digit, or there is a crowd of pieces."""
     crowded: bool = False
     """Whether more strokes lie side by side than in any digit."""
+    single: bool = False
+    """Whether it is a single stroke, with nothing beside it."""
     aspect: float = 1.0
     """Width of the ink by its height."""
 
@@ -45,9 +47,9 @@ def assess(found: Normalized) -> Assessment:
     likeness = [float(value) for value in shipped_network().digit_likeness(found.image[None])[0]]
     _, _, width, height = found.box
     aspect = width / max(1, height)
-    crowded, pieces = NOBODY if found.grey is None else crowd(found.grey, dark=found.inverted)
+    crowded, pieces, single = NOBODY if found.grey is None else crowd(found.grey, dark=found.inverted)
     several = found.several or (crowded and pieces >= MANY)
-    return Assessment(likeness=likeness, several=several, crowded=crowded, aspect=aspect)
+    return Assessment(likeness=likeness, several=several, crowded=crowded, single=single, aspect=aspect)
 
 
 def verdict(assessment: Assessment | None, probabilities: Sequence[float]) -> str | None:
@@ -58,12 +60,13 @@ def verdict(assessment: Assessment | None, probabilities: Sequence[float]) -> st
     """
     if assessment is None or assessment.likeness is None:
         return None
+    # A dash is wider than any digit, and no row of them either.
     if assessment.several or assessment.aspect > TOO_WIDE:
-        return SEVERAL
+        return NO_DIGIT if assessment.single else SEVERAL
     if not assessment.crowded and agreement(probabilities, assessment.likeness) >= MIN_AGREEMENT:
         return DIGIT
     column = assessment.crowded and assessment.aspect < 1 / TOO_WIDE
-    return SEVERAL if column or assessment.aspect > WIDE else NO_DIGIT
+    return SEVERAL if column or (assessment.aspect > WIDE and not assessment.single) else NO_DIGIT
 
 
 def agreement(probabilities: Sequence[float], likeness: Sequence[float]) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
+from msgspec import structs
 
 from edgemnist.arrays import Images, Probabilities, as_digit
 from edgemnist.errors import ImageError, UsageError
@@ -20,8 +22,11 @@ from edgemnist.results.pictures import DIGIT, DIGITS, Prediction, PredictResult
 from edgemnist.runtimes.interface import Classifier
 
 if TYPE_CHECKING:
+    from edgemnist.deploy.target import BoardAddress
     from edgemnist.predict.refusal import Assessment
     from edgemnist.samples.collector import CollectConfig
+
+T = TypeVar("T")
 
 STANDARD_INPUT: Final = Path("-")
 
@@ -69,7 +74,7 @@ def predict_sources(
     classifier = model.load(threads=threads, labels=labels)
     digits = tuple(classifier.labels) == DIGITS
     golden = _golden_images(exports, indices)
-    opened, unread = _open_pictures(pictures, reporter, digits=digits)
+    opened, unread = _each(pictures, functools.partial(_open_picture, digits=digits), reporter)
     sourced = [*opened, *golden]
     predictions = answer(classifier, sourced, show=show)
     if collect is not None:
@@ -91,6 +96,23 @@ def predict_sources(
         predictions=predictions,
         unread=unread,
     )
+
+
+def predict_on(
+    target: BoardAddress, pictures: Sequence[Path], words: Sequence[str], reporter: Reporter = SILENT
+) -> PredictResult:
+    """Answer on a board for pictures that are here, as `predict_sources` does; `words` are the command's others.
+
+    Raises ImageError if none can be read here, and DeployError if none is answered there.
+    """
+    from edgemnist.deploy.remote import predict_pictures_on
+
+    sent, unread = _each(pictures, _read_picture, reporter)
+    result = predict_pictures_on(target, sent, words)
+    for why in result.unread:
+        reporter.notice(why)
+    named = tuple(f"{_name(picture)} " for picture in pictures)
+    return structs.replace(result, unread=[*unread, *(why for why in result.unread if why.startswith(named))])
 
 
 def answer(classifier: Classifier, sourced: Sequence[Sourced], *, show: bool = False) -> list[Prediction]:
@@ -141,9 +163,9 @@ def _pictures_in(directory: Path) -> list[Path]:
     return found
 
 
-def _open_pictures(named: Sequence[Path], reporter: Reporter, *, digits: bool) -> tuple[list[Sourced], list[str]]:
+def _each(named: Sequence[Path], take: Callable[[Path], T], reporter: Reporter) -> tuple[list[T], list[str]]:
     """Return what can be opened, and why not what was named. Raises ImageError if there is nothing else."""
-    opened: list[Sourced] = []
+    opened: list[T] = []
     failed: list[tuple[ImageError, bool]] = []
     for one in named:
         try:
@@ -153,7 +175,7 @@ def _open_pictures(named: Sequence[Path], reporter: Reporter, *, digits: bool) -
             continue
         for picture in pictures:
             try:
-                opened.append(_open_picture(picture, digits=digits))
+                opened.append(take(picture))
             except ImageError as error:
                 failed.append((error, picture == one))
     if len(failed) == 1 and not opened:
@@ -168,21 +190,17 @@ def _open_pictures(named: Sequence[Path], reporter: Reporter, *, digits: bool) -
 def _open_picture(path: Path, *, digits: bool) -> Sourced:
     # Here, since Pillow takes a while to import, and evaluation images do without.
     from edgemnist.images import normalize_digit, read_digit
-    from edgemnist.images.decode import MAX_BYTES, decode_image
+    from edgemnist.images.decode import decode_image
     from edgemnist.predict.refusal import assess
 
+    name = _name(path)
     if path == STANDARD_INPUT:
-        data = sys.stdin.buffer.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ImageError(f"Standard input has more than {MAX_BYTES:,} bytes, which is the limit")
-        name = "standard input"
-        image = decode_image(io.BytesIO(data), name)
+        image = decode_image(io.BytesIO(_standard_input()), name)
         try:
             normalized = normalize_digit(image)
         except ImageError as error:
             raise ImageError(f"{name} cannot be read as a digit: {error.message}", hint=error.hint) from error
     else:
-        name = str(path)
         normalized = read_digit(path)
     return Sourced(
         source=name,
@@ -190,6 +208,29 @@ def _open_picture(path: Path, *, digits: bool) -> Sourced:
         inverted=normalized.inverted,
         assessment=assess(normalized) if digits else None,
     )
+
+
+def _read_picture(path: Path) -> tuple[str, bytes]:
+    """Return a picture's name and its bytes, which another machine decodes. Raises ImageError if it cannot be read."""
+    if path == STANDARD_INPUT:
+        return _name(path), _standard_input()
+    try:
+        return _name(path), path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}", hint="Name a picture file.") from error
+
+
+def _name(path: Path) -> str:
+    return "standard input" if path == STANDARD_INPUT else str(path)
+
+
+def _standard_input() -> bytes:
+    from edgemnist.images.decode import MAX_BYTES
+
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"Standard input has more than {MAX_BYTES:,} bytes, which is the limit")
+    return data
 
 
 def _verdict(assessment: Assessment, row: Probabilities) -> str | None:

@@ -89,6 +89,10 @@ SLACK: Final = 0.01
 """How far the probabilities of one image may be from adding up to 1 beside that: half precision errs by 0.002."""
 
 
+BOUNDED_SCORES: Final = frozenset({"tanh", "hardtanh", "softsign"})
+"""Functions onto -1 to 1: a softmax of ten such scores is never surer than 45 %, and they themselves are no shares."""
+
+
 def _probes() -> Images:
     ramp = np.linspace(0, 255, IMAGE_SIDE).astype(np.uint8)
     across = np.broadcast_to(ramp, (IMAGE_SIDE, IMAGE_SIDE))
@@ -116,6 +120,11 @@ def are_sigmoids(scores: npt.NDArray[Any]) -> bool:
     Logits of several unlike pictures are not all so.
     """
     return bool(np.all(scores >= -ROUNDING) and np.all(scores <= 1 + ROUNDING))
+
+
+def are_bounded(scores: npt.NDArray[Any]) -> bool:
+    """Return whether all `scores` [N, C] lie between -1 and 1, as those of a tanh do, and small logits."""
+    return bool(np.all(np.abs(scores) <= 1 + ROUNDING))
 
 
 def shares(scores: npt.NDArray[Any]) -> Probabilities:
@@ -196,10 +205,18 @@ class ChunkedClassifier(Classifier):
             scores = scores[:-missing]
         return self._probabilities(scores) if self._has_logits else scores
 
-    def _set_up(self, path: Path, labels: Sequence[str] | None, scores: Probabilities | None = None) -> None:
+    def _set_up(
+        self,
+        path: Path,
+        labels: Sequence[str] | None,
+        scores: Probabilities | None = None,
+        *,
+        model: bytes | None = None,
+    ) -> None:
         """Find out how many classes the model has, and whether it answers with probabilities, sigmoids or logits.
 
-        `scores` are its answers to `PROBES`, where they are known.
+        `scores` are its answers to `PROBES`, where they are known, and `model` the contents of a TFLite or ONNX file.
+        Raises ArtifactError for scores that are none of these.
         """
         if scores is None:
             scores = np.concatenate([self._answer(PROBES[index : index + 1]) for index in range(len(PROBES))])
@@ -207,6 +224,8 @@ class ChunkedClassifier(Classifier):
             raise not_a_classifier(path, f"its answer to {len(PROBES)} images is an array of {list(scores.shape)}")
         # What has no finite answer to a black picture, such as a network that divides by its norm, still has others.
         told = scores[np.isfinite(scores).all(axis=1)]
+        if model is not None and are_bounded(told) and not are_sigmoids(told):
+            _refuse_bounded(path, model)
         self._probabilities = shares if are_sigmoids(told) else softmax
         self._has_logits = not are_probabilities(told)
         classes = scores.shape[1]
@@ -214,6 +233,18 @@ class ChunkedClassifier(Classifier):
             raise ArtifactError(f"{path} answers with {classes} scores, and there are {len(labels)} labels")
         self.classes_ = np.arange(classes, dtype=np.int64)
         self.labels = tuple(labels) if labels is not None else tuple(str(index) for index in range(classes))
+
+
+def _refuse_bounded(path: Path, model: bytes) -> None:
+    # Only where the scores ask for it: to read a file takes longer than most calls.
+    from edgemnist.runtimes.ending import last_operation
+
+    if (last := last_operation(model)) in BOUNDED_SCORES:
+        raise ArtifactError(
+            f"{path} ends with {last}: its answers are neither probabilities nor logits, so nothing would be known "
+            "about how sure it is",
+            hint="End the model with softmax or sigmoid, or with no such function, and convert it again.",
+        )
 
 
 def as_images(images: npt.ArrayLike) -> Images:

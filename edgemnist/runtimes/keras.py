@@ -17,15 +17,11 @@ import numpy as np
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, ModelError, temporary_files_failed
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
-from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier
+from edgemnist.runtimes.interface import BOUNDED_SCORES, INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
 from edgemnist.runtimes.untrusted import check_contents
 
 _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'|Unknown layer: '?(?P<old>[^'.]+)")
-
-
-BOUNDED_SCORES: Final = frozenset({"tanh", "hardtanh", "softsign"})
-"""Functions onto -1 to 1: a softmax of ten such scores is never surer than 45 %, and they themselves are no shares."""
 
 
 def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras has no types

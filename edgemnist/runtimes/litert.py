@@ -45,7 +45,7 @@ class LiteRTClassifier(ChunkedClassifier):
         self._batch = self._first.fixed_batch
         self._direct = _direct_access(self._first) if self._first.batch == 1 else None
         self._one = _direct_call(self._first, self._direct, self._lock) if self._direct else None
-        self._set_up(path, labels)
+        self._set_up(path, labels, model=model)
 
     @classmethod
     def load(

@@ -66,7 +66,8 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
         self._encode = encoder(self._input.numbers, input_range or stored_range(properties))
         self._decode = decoder(self._output.numbers)
         self._steps: Steps | None = None
-        self._set_up(path, labels if labels is not None else decode_labels(properties.get(LABELS_KEY, "")))
+        named = labels if labels is not None else decode_labels(properties.get(LABELS_KEY, ""))
+        self._set_up(path, named, model=model)
         if self._batch in {None, 1}:
             self._one, self._steps = self._bound_call()
 

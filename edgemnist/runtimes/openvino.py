@@ -50,7 +50,8 @@ class OpenVINOClassifier(ChunkedClassifier):
         self._encode = encoder(self._input, input_range or stored_range({RANGE_KEY: _stored(network, RANGE_KEY)}))
         self._decode = decoder(Numbers(np.dtype(compiled.outputs[0].element_type.to_dtype())))
         self._request = compiled.create_infer_request()
-        self._set_up(path, labels if labels is not None else decode_labels(_stored(network, LABELS_KEY)))
+        named = labels if labels is not None else decode_labels(_stored(network, LABELS_KEY))
+        self._set_up(path, named, model=model)
 
     @classmethod
     def load(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from PIL import Image
 
 from edgemnist.agent.bundle import BundledFile, BundleRecord
 from edgemnist.agent.install import find_venv, needs
@@ -22,11 +23,13 @@ from edgemnist.bench.screen import fleet_bench_page
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
 from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import DeployError, UsageError
+from edgemnist.predict.run import predict_on
 from edgemnist.results.boards import BoardResult, FleetBenchResult, Level
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import LoopbackBoard, Sshd, drawn, make_key
 from tests.deploy.trying import the_next_try_succeeds
+from tests.serve.service import png, seven
 
 FIRST = DeployConfig(retries=0)
 
@@ -243,9 +246,6 @@ def test_an_option_that_means_nothing_on_a_board_is_not_dropped_in_silence(
 
 
 def test_a_picture_is_read_on_the_board(board: LoopbackBoard, tmp_path: Path) -> None:
-    from PIL import Image
-
-    from edgemnist.deploy.remote import predict_pictures_on
     from edgemnist.exports.golden import read_golden
     from edgemnist.exports.manifest import read_manifest
 
@@ -253,19 +253,34 @@ def test_a_picture_is_read_on_the_board(board: LoopbackBoard, tmp_path: Path) ->
     golden = read_golden(exports, read_manifest(exports))
     picture = tmp_path / "my digit.png"
     Image.fromarray(golden.images[0]).save(picture)
-    result = predict_pictures_on(board.target, [picture], [])
+    result = predict_on(board.target, [picture], [])
     assert result.predictions[0].source == str(picture)
     assert result.predictions[0].digit == golden.probabilities[0].argmax()
 
 
 def test_a_picture_that_cannot_be_read_there_is_told_by_its_name_here(board: LoopbackBoard, tmp_path: Path) -> None:
-    from edgemnist.deploy.remote import predict_pictures_on
-
     bad = tmp_path / "bad.png"
     bad.write_text("no picture")
     with pytest.raises(DeployError) as caught:
-        predict_pictures_on(board.target, [bad], [])
+        predict_on(board.target, [bad], [])
     assert caught.value.message.startswith(f"board: {bad} ")
+
+
+def test_one_bad_picture_does_not_stop_the_others_on_the_board(board: LoopbackBoard, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("no picture")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "blank.png").write_bytes(png(Image.new("L", (50, 50), 255)))
+    (tmp_path / "7.png").write_bytes(png(seven()))
+    settings = {"EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)}
+    done = run_edgemnist(
+        "predict", "bad.png", "missing.png", "more", "7.png", "--on", "board", "--json", cwd=tmp_path, env=settings
+    )
+    assert done.returncode == 2
+    document = json.loads(done.stdout)
+    assert [(one["source"], one["digit"]) for one in document["predictions"]] == [("7.png", 7)]
+    # What stands in a directory was not named: it is told, and changes nothing.
+    assert [why.split()[0] for why in document["unread"]] == ["missing.png", "bad.png"]
+    assert "more/blank.png" in done.stderr
 
 
 def break_runtime(board: LoopbackBoard) -> None:

@@ -22,11 +22,12 @@ from PIL import Image
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.bundle.engines import can_build
 from edgemnist.bundle.package import WheelsConfig
-from edgemnist.deploy.remote import doctor_on, predict_pictures_on, releases_on, rollback_on, run_on, verify_on
+from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on, run_on, verify_on
 from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import BoardAddress
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.predict.run import predict_on
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import descendants, free_port, kill, make_key
 from tests.pi.conftest import HERE, MODELS, REPOSITORY
@@ -155,7 +156,7 @@ def test_a_picture_and_a_page_are_read_over_ssh_and_verify_answers(
     Image.fromarray(golden.images[0]).save(picture)
     with emulated.on("4"):
         deploy_to(emulated.target, bundle, PATIENT, lambda _: None)
-        prediction = predict_pictures_on(emulated.target, [picture], ["--artifact", "tflite-int8"]).predictions[0]
+        prediction = predict_on(emulated.target, [picture], ["--artifact", "tflite-int8"]).predictions[0]
         verified = verify_on(emulated.target, ["tflite-int8"])
         page = (REPOSITORY / "tests" / "read" / "pages" / "everything.jpg").read_bytes()
         read = run_on(emulated.target, ["read", "page.jpg", "--artifact", "tflite-int8"], {"page.jpg": page})

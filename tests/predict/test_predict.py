@@ -33,6 +33,12 @@ def dot() -> Image.Image:
     return picture
 
 
+def dash() -> Image.Image:
+    picture = Image.new("L", (300, 200), 255)
+    ImageDraw.Draw(picture).rectangle((60, 92, 240, 108), fill=0)
+    return picture
+
+
 def two_sevens() -> Image.Image:
     picture = Image.new("L", (240, 112), 255)
     for left in (0, 128):
@@ -47,13 +53,15 @@ def two_sevens() -> Image.Image:
         (written("B"), "no-digit"),
         (written("+"), "no-digit"),
         (dot(), "no-digit"),
+        (dash(), "no-digit"),
+        (written("_"), "no-digit"),
         (written("12345"), "several"),
         (written("10"), "several"),
         (two_sevens(), "several"),
         (seven(), "digit"),
         (written("4"), "digit"),
     ],
-    ids=["A", "B", "plus", "dot", "12345", "10", "two sevens", "7", "4"],
+    ids=["A", "B", "plus", "dot", "dash", "underscore", "12345", "10", "two sevens", "7", "4"],
 )
 def test_what_is_not_one_digit_is_told(picture: Image.Image, expected: str) -> None:
     classifier = Exports.open(reference_directory()).load()
@@ -104,6 +112,7 @@ def test_what_the_layout_rules_out_is_no_digit_however_sure_the_networks_are() -
     assert verdict(Assessment(likeness=sure, crowded=True), sure) == "no-digit"
     assert verdict(Assessment(likeness=sure, aspect=3), sure) == "several"
     assert verdict(Assessment(likeness=sure, several=True), sure) == "several"
+    assert verdict(Assessment(likeness=sure, aspect=3, single=True), sure) == "no-digit"
 
 
 def test_a_digit_between_two_is_a_digit_and_what_the_two_see_differently_is_none() -> None:

@@ -33,6 +33,7 @@ def write(
     shape: tuple[int | str | None, ...] = ("n", 28, 28),
     dtype: str = "FLOAT",
     softmaxed: bool = True,
+    ending: str = "Identity",
     properties: dict[str, str] | None = None,
     outputs: int = 1,
 ) -> Path:
@@ -53,7 +54,7 @@ def write(
     ]
     if softmaxed:
         nodes += [helper.make_node("Softmax", ["logits"], ["probabilities"])]
-    nodes += [helper.make_node("Identity", [nodes[-1].output[0]], [f"y{index}"]) for index in range(outputs)]
+    nodes += [helper.make_node(ending, [nodes[-1].output[0]], [f"y{index}"]) for index in range(outputs)]
     graph = helper.make_graph(
         nodes,
         "foreign",
@@ -88,6 +89,20 @@ def test_every_input_and_output_gives_the_probabilities(
         answers = classifier.predict_proba(images[:count])
         assert answers.dtype == np.float32
         np.testing.assert_allclose(answers, expected[:count], atol=tolerance)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("ending", ["Tanh", "Softsign"])
+def test_scores_between_minus_one_and_one_are_refused(ending: str, runtime: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "foreign.onnx", softmaxed=False, ending=ending)
+    with pytest.raises(ArtifactError, match=f"ends with {ending.lower()}: its answers are neither"):
+        load(path, runtime=runtime)
+
+
+def test_small_logits_are_logits(images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.runtimes.test_foreign_onnx.KERNEL", KERNEL / 100)
+    answers = load(write(tmp_path / "untrained.onnx", softmaxed=False)).predict_proba(images)
+    assert np.allclose(answers.sum(axis=1), 1)
 
 
 def test_the_file_may_name_its_classes(tmp_path: Path) -> None:

@@ -91,6 +91,20 @@ def test_every_input_and_output_gives_the_probabilities(
     assert np.abs(singles - expected).max() <= tolerance
 
 
+@pytest.mark.parametrize("integer", [None, "int8"])
+def test_scores_between_minus_one_and_one_are_refused(
+    integer: str | None, keras_model: Any, images: Images, tmp_path: Path
+) -> None:
+    from keras import Input, Model
+    from keras.layers import Activation, Reshape
+
+    source = Input((28, 28))
+    model = Model(source, Reshape((10,))(Activation("tanh")(keras_model(source))))
+    path = write(model, tmp_path / "tanh.tflite", images, integer=integer)
+    with pytest.raises(ArtifactError, match="ends with tanh: its answers are neither"):
+        load(path)
+
+
 @pytest.mark.parametrize("batch", [1, 16])
 def test_a_model_of_a_fixed_batch_answers_any_number_of_images(
     batch: int, keras_model: Any, images: Images, expected: Probabilities, tmp_path: Path
