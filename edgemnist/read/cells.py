@@ -47,6 +47,12 @@ BEYOND: Final = 0.3
 """A piece that reaches into two cells by more than this share of both is cut at the line between them."""
 
 
+LATTICE: Final = 3
+"""Holes one below another that no digit has."""
+HOLE: Final = 0.01
+"""Share of a piece's box that a hole takes at least; others are grain."""
+
+
 def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
     """Return the pieces of ink in table `number` of a page, whose lines are taken out of `ink`, uint8 [h, w].
 
@@ -67,6 +73,20 @@ def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
         typical,
         complete=complete,
     )
+
+
+def is_lattice(piece: Piece) -> bool:
+    """Tell lines that cross, of a table that was not found, from digits, which have two holes one below another."""
+    ground = (piece.ink <= piece.ink.max() // 2).astype(np.uint8)
+    padded = np.pad(ground, 1, constant_values=1)
+    _, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(padded, 4, cv2.CV_32S, cv2.CCL_GRANA)
+    # The first is the ink, and what has the width of all is around it.
+    left, _, width, _, area = stats[1:].T
+    holes = (area >= HOLE * ground.size) & (width < padded.shape[1])
+    left, width = left[holes], width[holes]
+    middle = left + width // 2
+    below_one_another = ((left[:, None] <= middle) & ((left + width)[:, None] > middle)).sum(axis=0)
+    return bool(below_one_another.max(initial=0) >= LATTICE)
 
 
 def is_written_into(grid: Grid, found: Pieces) -> bool:
@@ -93,7 +113,7 @@ def _pieces(ink: Ink, grid: Grid, number: int) -> list[Piece]:
         whole = Piece((left + x0, top + y0, x1 - x0, y1 - y0), np.where(near, part[y0:y1, x0:x1], 0))
         for piece in _cut(whole, grid):
             placed = _placed(piece, grid, number)
-            if placed is not None:
+            if placed is not None and not is_lattice(placed):
                 found.append(placed)
     return found
 

@@ -12,7 +12,7 @@ from edgemnist.images.find import INK_SHARE, strong_ink
 from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
-from edgemnist.read.cells import blank_out, is_written_into, pieces_in
+from edgemnist.read.cells import blank_out, is_lattice, is_written_into, pieces_in
 from edgemnist.read.erase import without_grids
 from edgemnist.read.piece import Piece, Pieces, Sheet, without_rings
 from edgemnist.read.rulings import Rulings, find_rulings, without_rulings
@@ -102,7 +102,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
         chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")[:most]])
     kept: list[int] = chosen.tolist()
     pieces = {label: _cut(ink, labels, label, stats[label]) for label in kept}
-    kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape))]
+    kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
     if not kept:
         return Pieces([], [], 0, complete=complete)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}

@@ -155,8 +155,8 @@ def music(sheet: Grey) -> None:
         cv2.line(sheet, (x + 45, top), (x + 45, top + 56), 40, 2)
 
 
-def crossword(sheet: Grey) -> None:
-    rng = np.random.default_rng(3)
+def crossword(sheet: Grey, seed: int = 3) -> None:
+    rng = np.random.default_rng(seed)
     for row, column in itertools.product(range(11), range(13)):
         x, y = 60 + 56 * column, 30 + 56 * row
         cv2.rectangle(sheet, (x, y), (x + 56, y + 56), 20, -1 if rng.random() < 0.25 else 2)
@@ -221,6 +221,29 @@ def test_where_there_is_no_digit_none_is_read(draw: Callable[[Grey], None], clas
     result = read_drawing(sheet, classifier)
     assert [digit for digit in result.digits if digit.digit is not None] == []
     assert all(cell.text.strip("? ") == "" for table in result.tables for cell in table.cells)
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5, 6])
+def test_a_crossword_puzzle_is_one_table_whatever_is_black(seed: int, classifier: Classifier) -> None:
+    sheet = blank()
+    crossword(sheet, seed)
+    result = read_drawing(sheet, classifier)
+    (table,) = result.tables
+    assert (table.rows, table.columns) == (11, 13)
+    assert not result.digits
+
+
+def test_lines_too_thick_for_a_table_hide_no_digit(digits: Digits, classifier: Classifier) -> None:
+    sheet = blank(1300, 1300)
+    for at in range(100, 1101, 200):
+        cv2.line(sheet, (100, at), (1100, at), 30, 30)
+        cv2.line(sheet, (at, 100), (at, 1100), 30, 30)
+    for number, (row, column) in enumerate(itertools.product(range(5), range(5))):
+        large = cv2.resize(255 - digits.images[number], (90, 90), interpolation=cv2.INTER_CUBIC)
+        sheet[155 + 200 * row : 245 + 200 * row, 155 + 200 * column : 245 + 200 * column] = large
+    found = [digit.digit for digit in read_drawing(sheet, classifier).digits]
+    assert len(found) == 25
+    assert sum(one == truth for one, truth in zip(found, digits.labels.tolist(), strict=False)) >= 23
 
 
 def test_the_digits_of_a_comb_are_one_number_with_its_blanks(digits: Digits, classifier: Classifier) -> None:
