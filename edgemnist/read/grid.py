@@ -30,6 +30,8 @@ APART: Final = 3
 """Pixels beyond the soft edge of a line at which that is looked at."""
 MAX_CELLS: Final = 2500
 """Tables with more cells are patterns."""
+INNER: Final = 0.8
+"""Points near the corners of a table are at this share of the way there."""
 POINTS: Final = 24
 """At so many points of a side it is asked whether there is ink."""
 MARGIN: Final = 0.06
@@ -95,6 +97,12 @@ class Grid:
             if cell.row <= row < cell.row + cell.rows and cell.column <= column < cell.column + cell.columns:
                 return index
         return None
+
+    @property
+    def inner_points(self) -> Floats:
+        """Return the middle, and points near the four corners, float64 [5, 2]: a neighbour has none of them."""
+        middle = self.vertices.reshape(-1, 2).mean(axis=0)
+        return np.concatenate([middle[None], middle + INNER * (self.corners - middle)])
 
     def quad(self, cell: Cell) -> Floats:
         """Return x, y of the corners of a cell, float64 [4, 2], clockwise from the upper left one."""

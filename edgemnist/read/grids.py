@@ -60,6 +60,8 @@ STAFF_ROWS: Final = 4
 STAFF_LONG: Final = 10
 EVEN: Final = 0.15
 """A staff has so many rows, is this much longer than high, and its rows differ by at most this share."""
+NESTED: Final = 4
+"""Cells that a table in a cell of another one has at least: what has fewer may be a digit."""
 MAX_PAIRS: Final = 100
 """Pairs of lines that are looked at, the longest first: the work is bounded."""
 
@@ -125,7 +127,7 @@ def find_grids(mask: Mask, level: Sequence[Line], upright: Sequence[Line]) -> li
     grids = find_lattices(mask, level, upright)
     bands = _bands(mask, level, upright, grids)
     grids += [grid for group in _linked(bands) if (grid := _grid(mask, level, group)) is not None]
-    return _largest([grid for grid in grids if not _is_sheet(grid, mask.shape) and not _is_staff(grid)])
+    return _apart([grid for grid in grids if not _is_sheet(grid, mask.shape) and not _is_staff(grid)])
 
 
 def _is_sheet(grid: Grid, shape: tuple[int, ...]) -> bool:
@@ -383,11 +385,11 @@ def _columns(level: Sequence[Line], chain: Sequence[_Band]) -> list[Curve] | Non
     return curves
 
 
-def _largest(grids: Sequence[Grid]) -> list[Grid]:
-    """Return the tables without those that lie in a larger one's place."""
+def _apart(grids: Sequence[Grid]) -> list[Grid]:
+    """Return the tables without those in a larger one's place; in a single cell of it, a table is one of its own."""
     kept: list[Grid] = []
     for grid in sorted(grids, key=lambda grid: -len(grid.cells)):
-        middle = grid.vertices.reshape(-1, 2).mean(axis=0)
-        if all(other.locate(*middle) is None for other in kept):
+        within = [{other.locate(*point) for point in grid.inner_points} for other in kept]
+        if all(None in cells or (len(cells) == 1 and len(grid.cells) >= NESTED) for cells in within):
             kept.append(grid)
     return sorted(kept, key=lambda grid: (grid.corners[0, 1], grid.corners[0, 0]))

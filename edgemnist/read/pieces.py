@@ -14,6 +14,7 @@ from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.read.cells import blank_out, is_lattice, is_written_into, pieces_in
 from edgemnist.read.erase import without_grids
+from edgemnist.read.grid import Grid
 from edgemnist.read.piece import Piece, Pieces, Sheet, without_rings
 from edgemnist.read.rulings import Rulings, find_rulings, without_rulings
 from edgemnist.read.structure import find_structure
@@ -66,14 +67,23 @@ def find_sheet(grey: Grey) -> Sheet:
     if not grids:
         return Sheet([_pieces(ink, rulings, light)], [])
     bare = without_grids(ink, grids)
-    parts: list[Pieces] = []
+    found: dict[Grid, Pieces] = {}
     left = MAX_PIECES
-    for number, grid in enumerate(grids):
-        parts.append(pieces_in(bare, grid, number, left))
-        left -= len(parts[-1].candidates) + len(parts[-1].fragments)
+    # A table in a cell of another one goes first, and is taken out of the other's ink.
+    nested = [grid for grid in grids if any(other is not grid and _holds(other, grid) for other in grids)]
+    for grid in sorted(grids, key=lambda grid: (grid not in nested, np.ptp(grid.corners[:, 0]))):
+        found[grid] = pieces_in(bare, grid, grids.index(grid), left)
+        left -= len(found[grid].candidates) + len(found[grid].fragments)
+        if grid in nested:
+            blank_out(bare, grid)
+    parts = [found[grid] for grid in grids]
     for grid in grids:
         blank_out(bare, grid)
     return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left), *parts], grids)
+
+
+def _holds(outer: Grid, inner: Grid) -> bool:
+    return all(outer.locate(*point) is not None for point in inner.inner_points)
 
 
 def find_pieces(grey: Grey) -> Pieces:

@@ -90,6 +90,31 @@ def test_a_merged_cell_is_one_cell(classifier: Classifier) -> None:
     assert (merged.row, merged.column, merged.rows, merged.columns) == (1, 1, 1, 2)
 
 
+def test_a_table_in_a_cell_of_another_one_is_read_on_its_own(digits: Digits, classifier: Classifier) -> None:
+    sheet = blank(1300, 1300)
+
+    def grid(left: int, cells: int, side: int) -> None:
+        for at in range(left, left + cells * side + 1, side):
+            cv2.line(sheet, (left, at), (left + cells * side, at), 40, 3)
+            cv2.line(sheet, (at, left), (at, left + cells * side), 40, 3)
+
+    def write(number: int, x: int, y: int, side: int) -> None:
+        large = cv2.resize(255 - digits.images[number], (side, side), interpolation=cv2.INTER_AREA)
+        np.minimum(sheet[y : y + side, x : x + side], large, out=sheet[y : y + side, x : x + side])
+
+    grid(100, 4, 260)
+    grid(120, 3, 70)
+    for number, (row, column) in enumerate(itertools.product(range(3), range(3))):
+        write(number, 137 + 70 * column, 137 + 70 * row, 38)
+    for number in (9, 10, 11):
+        write(number, 180 + 260 * (number - 8), 180, 90)
+    result = read_drawing(sheet, classifier)
+    assert [(table.rows, table.columns) for table in result.tables] == [(4, 4), (3, 3)]
+    outer, inner = ([cell.text for cell in table.cells] for table in result.tables)
+    assert inner == [str(label) for label in digits.labels[:9]]
+    assert outer == ["", *(str(label) for label in digits.labels[9:12]), *[""] * 12]
+
+
 def test_two_tables_side_by_side_are_two(classifier: Classifier) -> None:
     sheet = np.minimum(
         ruled(40, 60, rows=4, columns=3, side=90, thickness=3), ruled(440, 60, rows=4, columns=4, side=90, thickness=3)
