@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import ArtifactError, StorageError
-from edgemnist.exports.manifest import GoldenRecord, Manifest, ModelRecord, read_manifest, read_recorded, sha256
+from edgemnist.exports.manifest import GoldenRecord, Manifest, ModelRecord, read_manifest, read_recorded
 from edgemnist.storage import (
     ABANDONED_AFTER_S,
     JOURNAL_FILE,
@@ -22,6 +22,7 @@ from edgemnist.storage import (
     check_writable,
     commit_files,
     recover,
+    sha256,
     write_file,
 )
 

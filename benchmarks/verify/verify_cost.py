@@ -24,8 +24,9 @@ import numpy as np
 
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers, read_golden
-from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, record_of, sha256
+from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, record_of
 from edgemnist.machine import host_facts, peak_rss
+from edgemnist.storage import sha256
 from edgemnist.verify.run import verify
 
 SIZES = (10_000, 70_000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, r
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.boards import BundleResult
 from edgemnist.runtimes import RUNTIMES, default_runtime
-from edgemnist.storage import write_file
+from edgemnist.storage import sha256, write_file
 
 NATIVE: Final = "native"
 SERVE_EXTRAS: Final = ("serve", "vision")
@@ -101,7 +100,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         pythons=list(config.wheels.pythons) if config.wheels else [],
         artifacts=[artifact.name for artifact in manifest.artifacts],
         labels=manifest.labels,
-        files=[BundledFile(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in sorted(files.items())],
+        files=[BundledFile(path, len(data), sha256(data)) for path, data in sorted(files.items())],
     )
     files[RECORD_FILE] = record.encode()
     if config.key is not None:
@@ -111,7 +110,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     return BundleResult(
         bundle=str(output),
         bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256(data),
         identity=record.identity(),
         edgemnist=record.edgemnist,
         artifacts=record.artifacts,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import threading
@@ -32,6 +31,7 @@ from edgemnist.deploy.transport import (
 from edgemnist.doctor.checks import RepairCommands
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError, UsageError
 from edgemnist.results.base import SCHEMA_VERSION
+from edgemnist.storage import sha256
 
 DEFAULT_ROOT = ".local/share/edgemnist"
 """Below the home directory of the user who logs in."""
@@ -60,7 +60,7 @@ def make_agent() -> bytes:
 
 def agent_name() -> str:
     """Return the name of that file on a board: another version is another file."""
-    return f"{hashlib.sha256(make_agent()).hexdigest()}.pyz"
+    return f"{sha256(make_agent())}.pyz"
 
 
 @dataclass(frozen=True, kw_only=True)

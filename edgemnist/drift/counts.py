@@ -5,7 +5,6 @@ Counts add up, so those of a fleet are its boards' together. A digit itself is n
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from edgemnist.drift.ink import BINS, FEATURES, bins_of, ink_of
 from edgemnist.errors import StorageError, UsageError
 from edgemnist.results.base import UNREADABLE
 from edgemnist.samples.sample import DOUBT_BELOW
+from edgemnist.storage import sha256
 
 FILE: Final = "health.json"
 """In a directory of samples."""
@@ -144,7 +144,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def _checksum(record: Record) -> str:
-    return hashlib.sha256(msgspec.json.encode(record)).hexdigest()[:16]
+    return sha256(msgspec.json.encode(record))[:16]
 
 
 class _Kind(msgspec.Struct, frozen=True):

@@ -13,12 +13,13 @@ from edgemnist.export.interface import Exported
 from edgemnist.export.lowbit import LEVELS, largest_weight
 from edgemnist.export.projects import HEADER
 from edgemnist.export.tflite import TFLiteExporter
-from edgemnist.exports.manifest import Footprint, TensorSpec, sha256
+from edgemnist.exports.manifest import Footprint, TensorSpec
 from edgemnist.native.amalgamation import Origin, c_source, describe
 from edgemnist.native.build import find_compiler
 from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes.integer import Rounding, chain, step
 from edgemnist.runtimes.tflite import read_graph
+from edgemnist.storage import sha256
 
 TWIN: Final = "int8"
 """The quantization of the TFLite file that the network is read from."""

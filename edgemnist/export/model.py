@@ -19,7 +19,6 @@ from edgemnist.exports.manifest import (
     NewerManifestError,
     read_manifest,
     read_recorded,
-    sha256,
 )
 from edgemnist.exports.questions import near_chance
 from edgemnist.formats import INPUT_RANGES, UNIT
@@ -27,6 +26,7 @@ from edgemnist.progress import Reporter
 from edgemnist.results.data import DataIdentity
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
 from edgemnist.runtimes.keras import KerasClassifier, check_model, decode_keras_model, model_bytes
+from edgemnist.storage import sha256
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

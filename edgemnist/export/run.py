@@ -29,14 +29,13 @@ from edgemnist.exports.manifest import (
     ModelRecord,
     kept_model,
     record_of,
-    sha256,
 )
 from edgemnist.exports.questions import chance_question
 from edgemnist.exports.training import check_unseen
 from edgemnist.formats import FORMATS, UNIT, arithmetic_of, artifact_names
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pipeline import ExportedArtifact, ExportResult, RefusedArtifact
-from edgemnist.storage import check_writable, commit_files
+from edgemnist.storage import check_writable, commit_files, sha256
 
 CALIBRATION: Final = 500
 """Training images for the activation ranges, by default."""

@@ -7,7 +7,6 @@ SHA-256. Nothing is read from an export directory whose hash does not match its 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import msgspec
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
 from edgemnist.results.base import SCHEMA_VERSION, UNREADABLE
 from edgemnist.results.data import DataIdentity
-from edgemnist.storage import recover
+from edgemnist.storage import recover, sha256, sha256_of
 
 MANIFEST_FILE = "manifest.json"
 DEFAULT_EXPORTS = Path("exports")
@@ -223,15 +222,10 @@ def record_of(file: str, data: bytes) -> FileRecord:
     return FileRecord(file=file, bytes=len(data), sha256=sha256(data))
 
 
-def sha256(data: bytes) -> str:
-    """Return the SHA-256 of `data` in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def file_sha256(path: Path) -> str | None:
     """Return the SHA-256 of a file, or None where it cannot be read."""
     with contextlib.suppress(OSError), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)
     return None
 
 
@@ -277,7 +271,7 @@ def open_recorded(directory: Path, record: FileRecord) -> Iterator[BinaryIO]:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         try:
-            found, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+            found, size = sha256_of(file), file.tell()
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
         if size != record.bytes:

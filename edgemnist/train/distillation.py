@@ -23,11 +23,10 @@ import tensorflow as tf
 from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.data.dataset import Split, split_sha256
 from edgemnist.errors import ModelError, TrainingError
-from edgemnist.exports.manifest import sha256
 from edgemnist.progress import Reporter
 from edgemnist.results.base import UNREADABLE
 from edgemnist.runtimes.keras import ZIP_EPOCH, decode_keras_model, model_bytes
-from edgemnist.storage import write_file
+from edgemnist.storage import sha256, write_file
 from edgemnist.train.augment import distorted
 from edgemnist.train.checkpoint import Checkpoint, fit_resumably
 from edgemnist.train.loop import DataSchedule, EpochData

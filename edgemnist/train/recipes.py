@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from math import ceil, log2
 from typing import Final
 
 from edgemnist.errors import UsageError, check_range
 from edgemnist.registry import Registry
+from edgemnist.storage import sha256
 from edgemnist.train.augment import Distortion
 from edgemnist.train.model import Adam, Optimizer, RMSprop
 from edgemnist.train.network import MAX_UNITS, MLP, Network
@@ -307,7 +307,7 @@ class TrainConfig:
 
 def digest(*values: object) -> str:
     """Return a short hash of settings, by their `repr`: other settings, another hash."""
-    return hashlib.sha256("\n".join(map(repr, values)).encode()).hexdigest()[:16]
+    return sha256("\n".join(map(repr, values)).encode())[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

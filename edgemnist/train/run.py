@@ -21,7 +21,6 @@ from edgemnist.exports.manifest import (
     kept_model,
     read_manifest,
     record_of,
-    sha256,
 )
 from edgemnist.exports.questions import chance_question
 from edgemnist.exports.training import IMAGES_FILE, SOURCE_FILE, DataSource, encode_training_images
@@ -30,7 +29,7 @@ from edgemnist.registry import Entry, Package
 from edgemnist.results.base import UNREADABLE, read_result
 from edgemnist.results.train import TrainResult
 from edgemnist.runtimes.keras import model_bytes
-from edgemnist.storage import check_writable, commit_files, recover
+from edgemnist.storage import check_writable, commit_files, recover, sha256
 from edgemnist.train.checks import check_learnable, conditions
 from edgemnist.train.model import weights_sha256
 from edgemnist.train.network import short_name

@@ -14,7 +14,6 @@ import numpy as np
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import DataError
 from edgemnist.exports.directory import reference_directory
-from edgemnist.exports.manifest import sha256
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.judge import DIGITS
 from edgemnist.read.likeness import LikenessNetwork, weights_bytes
@@ -29,7 +28,7 @@ from edgemnist.read.provenance import (
     read_record,
 )
 from edgemnist.runtimes import load
-from edgemnist.storage import commit_files
+from edgemnist.storage import commit_files, sha256
 from edgemnist.train_likeness import network
 from edgemnist.train_likeness.calibrate import calibrate
 from edgemnist.train_likeness.config import LikenessConfig

@@ -17,11 +17,11 @@ import numpy.typing as npt
 from edgemnist.arrays import Labels, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import Golden
-from edgemnist.exports.manifest import sha256
 from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.verify import IntegerCheck, Replay, Vote, Voter
 from edgemnist.runtimes import RUNTIMES
+from edgemnist.storage import sha256
 from edgemnist.verify.gate import Gate, Share, exceeded
 from edgemnist.verify.parity import BATCH_SIZE, tie
 

@@ -13,7 +13,7 @@ import pytest
 
 import edgemnist as package
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.manifest import sha256
+from edgemnist.storage import sha256
 from tests.conftest import Run
 from tests.serve.service import png, serving, seven
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact

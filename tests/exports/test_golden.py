@@ -16,9 +16,9 @@ import pytest
 
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.golden import GoldenPack, decode_golden, open_golden, read_golden
-from edgemnist.exports.manifest import GOLDEN_FILE, GoldenRecord, Manifest, sha256
+from edgemnist.exports.manifest import GOLDEN_FILE, GoldenRecord, Manifest
 from edgemnist.results.data import DataIdentity
-from edgemnist.storage import write_file
+from edgemnist.storage import sha256, write_file
 
 
 def pack(count: int = 20, classes: int = 10) -> GoldenPack:

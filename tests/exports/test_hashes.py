@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.manifest import FileRecord, check_recorded, read_recorded, sha256
+from edgemnist.exports.manifest import FileRecord, check_recorded, read_recorded
+from edgemnist.storage import sha256
 
 DATA = b"an artifact"
 

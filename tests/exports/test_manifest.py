@@ -27,10 +27,9 @@ from edgemnist.exports.manifest import (
     read_manifest,
     read_recorded,
     record_of,
-    sha256,
 )
 from edgemnist.results.base import SCHEMA_VERSION
-from edgemnist.storage import commit_files, write_file
+from edgemnist.storage import commit_files, sha256, write_file
 
 
 def artifact(name: str, **changes: Any) -> Artifact:

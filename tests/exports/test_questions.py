@@ -14,11 +14,12 @@ import pytest
 
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.exports.golden import GoldenPack
-from edgemnist.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, sha256
+from edgemnist.exports.manifest import GOLDEN_FILE, MANIFEST_FILE
 from edgemnist.exports.questions import chance_question, near_chance, question, questions
 from edgemnist.progress import Reporter
 from edgemnist.results.data import DataIdentity
 from edgemnist.search.networks import warnings_of
+from edgemnist.storage import sha256
 from tests.conftest import Run
 from tests.serve.service import png, seven
 

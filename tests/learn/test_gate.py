@@ -144,8 +144,9 @@ def test_a_model_of_other_layers_cannot_learn(tmp_path: Path) -> None:
     import keras
     import msgspec
 
-    from edgemnist.exports.manifest import MANIFEST_FILE, ModelRecord, read_manifest, sha256
+    from edgemnist.exports.manifest import MANIFEST_FILE, ModelRecord, read_manifest
     from edgemnist.runtimes.keras import model_bytes
+    from edgemnist.storage import sha256
 
     layers = [
         keras.Input((28, 28)),

@@ -17,10 +17,10 @@ from PIL import Image
 
 from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.errors import ManifestError, StorageError, TrainingError
-from edgemnist.exports.manifest import Artifact, TensorSpec, read_manifest, read_recorded, sha256
+from edgemnist.exports.manifest import Artifact, TensorSpec, read_manifest, read_recorded
 from edgemnist.results.base import read_result
 from edgemnist.results.train import TrainResult
-from edgemnist.storage import commit_files
+from edgemnist.storage import commit_files, sha256
 from edgemnist.train import recipes
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, Manifest, read_manifest, sha256
+from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, Manifest, read_manifest
+from edgemnist.storage import sha256
 
 Damage = Callable[[bytes], bytes]
 
