@@ -55,9 +55,11 @@ def predict(
     from edgemnist.console import show as show_result
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.errors import UsageError
+    from edgemnist.exports.directory import check_output, open_for_answers
     from edgemnist.predict.screen import predict_page
 
     options.check_png(sheet)
+    check_output("--sheet", sheet, inputs=sources or [])
     shown = show or sheet is not None
     if on:
         from edgemnist.deploy.remote import predict_pictures_on
@@ -73,7 +75,6 @@ def predict(
         target = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config)
         result = predict_pictures_on(target, named, [*words, *(["--show"] if shown else [])])
     else:
-        from edgemnist.exports.directory import open_for_answers
         from edgemnist.predict.run import predict_sources
 
         config = None
