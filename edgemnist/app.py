@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from edgemnist.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EdgemnistError, UsageError
+from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UsageError
 
 _GROUPS = {
     "Pipeline": "all data train train-likeness export verify bench compare scenario recommend search frontier report",
@@ -126,14 +126,13 @@ def edgemnist(
 
 def main() -> None:
     """Run the command line."""
-    if sys.stdout is None:
-        # Before any work is done: its result would be lost, or end up in the first file that is opened.
-        if sys.stderr is not None:
-            sys.stderr.write("error: The result has nowhere to go: stdout is closed.\n")
-        sys.exit(EXIT_BAD_INPUT)
-    # Digits and bars are drawn with characters that a terminal without UTF-8 cannot show: replaced, not a traceback.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    # By its name however it was started: the shell's completion asks for it by that.
-    app(prog_name="edgemnist")
+    from edgemnist.console.terminal import prepare_streams, show_error
+
+    try:
+        prepare_streams()
+        # By its name however it was started: the shell's completion asks for it by that.
+        app(prog_name="edgemnist")
+    except EdgemnistError as error:
+        # While the command line was read: help and the version are shown there.
+        show_error(error)
+        sys.exit(error.exit_code)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from itertools import pairwise
@@ -19,6 +22,7 @@ import pytest
 
 from edgemnist.app import COMMANDS, folder_of
 from tests.conftest import REPOSITORY, Run, run_edgemnist
+from tests.serve.service import seven
 
 PACKAGE = REPOSITORY / "edgemnist"
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "matplotlib", "numpy", "PIL", "mlxtend")
@@ -311,8 +315,11 @@ def read_or_nothing(reader: int) -> bytes:
     ],
     ids=["a pipe that closes early", "a full disk", "closed"],
 )
-def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(command: str, said: str, tmp_path: Path) -> None:
-    program = f"{sys.executable} -m edgemnist runtimes"
+@pytest.mark.parametrize("words", ["runtimes", "--help", "bench --help", "--version"])
+def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(
+    words: str, command: str, said: str, tmp_path: Path
+) -> None:
+    program = f"{sys.executable} -m edgemnist {words}"
     line = command.replace("{}", f"{program}; echo code $? >&2") if "|" in command else command.format(program)
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.stderr.splitlines()[0] == f"error: {said}"
@@ -321,6 +328,48 @@ def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(command: 
         assert done.stderr.splitlines()[-1] == "code 2"
     else:
         assert done.returncode == 2
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full", "2>&- <&-"])
+def test_without_stderr_the_result_and_the_exit_code_are_the_same(closing: str, tmp_path: Path) -> None:
+    for words, code in (("predict --index 0", 0), ("predict nothing.png", 2)):
+        line = f"{sys.executable} -m edgemnist {words} {closing}"
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)
+        assert done.returncode == code
+        assert done.stdout.startswith("evaluation image 0: ") == (code == 0)
+
+
+def test_standard_input_that_is_closed_is_empty(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m edgemnist predict - <&-"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (done.returncode, "error: standard input is empty." in done.stderr) == (2, True)
+
+
+def test_a_result_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgemnist", "predict", "--index", "0", "--index", "1", "--show", "--json"]
+    whole = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True).stdout
+    # The system takes a part of a write that reaches the limit, as it does on a disk that is nearly full.
+    line = f"trap '' XFSZ; ulimit -f 8; {' '.join(command)} > result.json"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (tmp_path / "result.json").stat().st_size == 8192 < len(whole)
+    assert done.returncode == 2
+    assert "error: The result cannot be written to stdout: File too large." in done.stderr
+
+
+def test_a_pipe_that_must_not_be_waited_for_gets_the_whole_result(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgemnist", "runtimes", "--json"]
+    whole = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True).stdout
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    # Filled but for a few bytes, so that the system takes a part only.
+    filled = os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) - 4096))
+    with subprocess.Popen(command, cwd=tmp_path, stdout=writer) as process:
+        while process.poll() is None and select.select([], [writer], [], 0)[1]:
+            time.sleep(0.01)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as end:
+            assert end.read()[filled:] == whole
+        assert process.wait() == 0
 
 
 def test_commands_are_listed_in_groups_and_completed(tmp_path: Path) -> None:
@@ -349,6 +398,8 @@ def test_a_sheet_is_a_png_and_no_other_ending_is_taken(command: list[str], edgem
         ["scenario", "offline", "tflite-int8", "--save"],
         ["verify", "--junit"],
         ["report", "--output"],
+        ["bundle", "tflite-int8", "--output"],
+        ["read", "page.png", "--csv"],
     ],
     ids=lambda command: command[0],
 )
@@ -361,6 +412,36 @@ def test_no_output_replaces_a_model_or_a_record(
     assert done.returncode == 2
     assert f"{command[-1]} would overwrite" in " ".join(done.stderr.split())
     assert (old_exports / file).read_bytes() == before
+
+
+def test_no_output_replaces_what_the_command_reads(edgemnist: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "digits" / "7" / "seven.png"
+    picture.parent.mkdir(parents=True)
+    seven().save(picture)
+    (tmp_path / "link.png").symlink_to(picture)
+    before = picture.read_bytes()
+    for command in (
+        ["predict", picture, "--sheet", picture],
+        ["predict", picture.parent, "--sheet", picture],
+        ["predict", picture, "--sheet", "link.png"],
+        ["read", picture, "--boxes", picture],
+        ["read", picture, "--csv", picture],
+        ["data", "--data", "digits", "--sheet", picture],
+        ["health", "--samples", "digits", "--sheet", picture],
+        ["bundle", "--sign", picture, "--output", picture],
+    ):
+        done = edgemnist(*command)
+        assert done.returncode == 2, command
+        assert f"{command[-2]} would overwrite {command[-1]}, which is read." in " ".join(done.stderr.split())
+        assert picture.read_bytes() == before
+
+
+def test_a_report_replaces_an_older_one_of_any_name(old_exports: Path, edgemnist: Run) -> None:
+    for _ in range(2):
+        assert edgemnist("report", "--exports", old_exports, "--output", "mine.html").returncode == 0
+    done = edgemnist("report", "--exports", old_exports, "--output", old_exports / "digit.html")
+    assert done.returncode == 0
+    assert edgemnist("report", "--exports", old_exports, "--output", old_exports / "digit.html").returncode == 2
 
 
 def test_predict_imports_few_modules(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import typer
 from rich.console import RenderableType
 
 from edgemnist.console.terminal import out
-from edgemnist.errors import StorageError
 from edgemnist.results.base import Result
 
 
@@ -24,13 +23,8 @@ def show(result: Result, page: Callable[[], RenderableType], *, json: bool) -> N
 
     Raises StorageError where it cannot be written: the reader has gone, or the disk is full.
     """
-    try:
-        if json:
-            out().print(result.to_json(), markup=False, soft_wrap=True)
-        else:
-            # A table may be wider than the terminal, which then breaks its lines and loses nothing.
-            out().print(page(), crop=False)
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        raise StorageError(f"The result cannot be written to stdout: {error.strerror}") from error
+    if json:
+        out().print(result.to_json(), markup=False, soft_wrap=True)
+    else:
+        # A table may be wider than the terminal, which then breaks its lines and loses nothing.
+        out().print(page(), crop=False)

@@ -7,51 +7,96 @@ write to copies of those descriptors, and `quiet_libraries` sends the originals 
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
+import select
 import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from functools import cache
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from edgemnist.errors import EdgemnistError
+from edgemnist.errors import EdgemnistError, StorageError
 from edgemnist.progress import Reporter, Task
 
 
 @cache
 def out() -> Console:
     """Return the console for results."""
-    return _console(sys.__stdout__, 1)
+    return _console(_text(_Results(os.dup(1), "wb"), sys.__stdout__))
 
 
 @cache
 def err() -> Console:
     """Return the console for progress and notices."""
-    return _console(sys.__stderr__, 2)
+    return _console(_text(_Notices(os.dup(2), "wb"), sys.__stderr__))
 
 
-class _Console(Console):
-    """A console whose reader may go away: Rich would end the process with the exit code of a missed gate."""
+class _Complete(io.FileIO):
+    """A stream that takes all of what it is given: the system may take a part, where a disk is full or a pipe busy."""
 
-    def on_broken_pipe(self) -> None:
-        """Hand the error on."""
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    def write(self, data: Any) -> int:  # noqa: ANN401 - of bytes; Python 3.12 has a name for it
+        """Write all bytes. Raises OSError where that is impossible."""
+        left = memoryview(data)
+        while left:
+            # None is what a pipe answers that must not be waited for.
+            if written := super().write(left):
+                left = left[written:]
+            else:
+                select.select([], [self], [])
+        return len(data)
 
 
-def _console(stream: TextIO | None, descriptor: int) -> Console:
-    try:
-        copy = os.dup(descriptor)
-    except OSError:
-        return Console(file=io.StringIO())
+class _Results(_Complete):
+    def write(self, data: Any) -> int:  # noqa: ANN401
+        """Write all bytes. Raises StorageError where the reader has gone, or the disk is full."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise StorageError(f"The result cannot be written to stdout: {error.strerror}") from error
+
+
+class _Notices(_Complete):
+    def write(self, data: Any) -> int:  # noqa: ANN401
+        """Write what can be written: nobody can be told that there is nobody to tell, and the work goes on."""
+        with contextlib.suppress(OSError):
+            super().write(data)
+        return len(data)
+
+
+def _text(raw: io.FileIO, stream: TextIO | None) -> io.TextIOWrapper:
+    """Return a stream of text in the encoding of another one.
+
+    Digits and bars are drawn with characters that a terminal without UTF-8 cannot show: replaced, not a traceback.
+    """
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    file = io.TextIOWrapper(os.fdopen(copy, "wb", 0), encoding=encoding, errors="replace", write_through=True)
-    return _Console(file=file, highlight=False, soft_wrap=not file.isatty())
+    # FileIO is not buffered, so that nothing is left to be written, and to fail, when the process ends.
+    return io.TextIOWrapper(raw, encoding=encoding, errors="replace", write_through=True)
+
+
+def _console(file: io.TextIOWrapper) -> Console:
+    return Console(file=file, highlight=False, soft_wrap=not file.isatty())
+
+
+def prepare_streams() -> None:
+    """Make the standard streams fit for use, before anything is written or opened.
+
+    The number of a closed stream would go to the first file that is opened. Typer writes help to `sys.stdout`, with
+    an exit code of its own if that fails. Raises StorageError where stdout is closed.
+    """
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if stream is None:
+            # The lowest free number, which is that of the stream. A process that is started inherits it.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stderr = _text(_Notices(2, "wb", closefd=False), sys.stderr)
+    if sys.stdout is None:
+        raise StorageError("The result has nowhere to go: stdout is closed")
+    sys.stdout = _text(_Results(1, "wb", closefd=False), sys.stdout)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from edgemnist.exports.manifest import (
 )
 from edgemnist.exports.models import Model, cannot_execute, file_model, require_runtime, split_name
 from edgemnist.exports.questions import question
+from edgemnist.formats import file_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.runtimes import RUNTIMES, is_model_file, runtimes_of
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from edgemnist.exports.golden import GoldenFile, GoldenPack
     from edgemnist.runtimes.interface import Classifier
 
+PAGE: Final = Path(file_name("web", "int8"))
+"""Of the artifact that is a web page."""
 REFERENCE: Final = "reference"
 """What `--exports` calls the directory that comes with the package."""
 
@@ -383,11 +386,24 @@ def reference_directory() -> Path:
     return installed if os.path.isdir(installed) else package.parent / "exports" / REFERENCE  # noqa: PTH112
 
 
-def check_output(option: str, path: Path | None) -> None:
-    """Raise UsageError where an option would replace a model file, or a file of an export directory's record."""
+def check_output(option: str, path: Path | None, inputs: Sequence[Path] = ()) -> None:
+    """Raise UsageError where an option would replace a model, a file of an export directory's record, or an input.
+
+    `inputs` are the files and directories that the command reads.
+    """
     if path is None or not path.exists():
         return
-    recorded = path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists()
-    if recorded or is_model_file(path):
-        what = "a file of an export directory" if recorded else "a model"
+    what = ""
+    if path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists():
+        what = "a file of an export directory"
+    # A report ends in .html, too.
+    elif is_model_file(path) and (path.suffix != PAGE.suffix or path.name == PAGE.name):
+        what = "a model"
+    elif any(one.exists() and _holds(one, path) for one in inputs):
+        what = "which is read"
+    if what:
         raise UsageError(f"{option} would overwrite {path}, {what}", hint="Name another file.")
+
+
+def _holds(source: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(source.resolve()) or path.samefile(source)

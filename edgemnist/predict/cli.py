@@ -54,9 +54,11 @@ def predict(
     """
     from edgemnist.console import show as show_result
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.exports.directory import check_output, open_for_answers
     from edgemnist.predict.screen import predict_page
 
     options.check_png(sheet)
+    check_output("--sheet", sheet, inputs=sources or [])
     shown = show or sheet is not None
     if on:
         from edgemnist.deploy.target import BoardAddress
@@ -67,7 +69,6 @@ def predict(
         target = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config)
         result = predict_on(target, sources or [], [*words, *(["--show"] if shown else [])], TerminalReporter())
     else:
-        from edgemnist.exports.directory import open_for_answers
         from edgemnist.predict.run import predict_sources
 
         config = None

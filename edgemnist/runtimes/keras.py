@@ -16,6 +16,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, ModelError, temporary_files_failed
+from edgemnist.formatting import count
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
 from edgemnist.runtimes.interface import BOUNDED_SCORES, INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
@@ -43,22 +44,27 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
         if wrong := check_contents(copy):
             raise _unloadable(path, wrong.replace(str(copy), path.name))
         try:
-            return keras.saving.load_model(copy, compile=False, safe_mode=True)
+            model = keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:
             # Whatever a damaged file makes of the zip, HDF5 and JSON readers.
             raise _unloadable(path, str(error).replace(str(copy), path.name)) from error
+    structure = getattr(model, "_outputs_struct", None)
+    if isinstance(structure, dict | list | tuple) and len(model.outputs) == 1:
+        # The only answer of a dictionary or list, by itself.
+        return keras.Model(model.inputs[0], model.outputs[0])
+    return model
 
 
 def check_model(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
     """Raise ModelError where a Keras model does not map 28×28 images to scores, and say which layer is to blame."""
     inputs, outputs = (getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or [])
     if len(inputs) != 1 or len(outputs) != 1:
-        raise _unfit(path, f"it has {len(inputs)} inputs and {len(outputs)} outputs")
+        raise _unfit(path, f"it has {count(len(inputs), 'input')} and {count(len(outputs), 'output')}")
     batch, *image = inputs[0].shape
     if tuple(image) not in INPUT_SHAPES:
         raise _unfit(path, f"its layer {_name(inputs[0])!r} takes {_words(inputs[0].shape)}")
     if batch is not None:
-        raise _unfit(path, f"its layer {_name(inputs[0])!r} takes exactly {batch} images at a time")
+        raise _unfit(path, f"its layer {_name(inputs[0])!r} takes exactly {count(batch, 'image')} at a time")
     answer = tuple(outputs[0].shape)
     if len(answer) != 2 or answer[1] is None or answer[1] < 2:  # noqa: PLR2004 - images and classes
         raise _unfit(path, f"its layer {_name(outputs[0])!r} answers with {_words(answer)}")

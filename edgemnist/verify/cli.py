@@ -99,6 +99,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     from edgemnist.verify.screen import gate_page, verify_page
 
     options.check_png(sheet)
+    check_output("--sheet", sheet)
     check_output("--junit", junit)
     gates = read_gates(gate) if gate is not None else GateTable()
     if show_gate:

@@ -52,9 +52,10 @@ def test_logits_come_out_as_probabilities(ending: str, runtime: str, tmp_path: P
         (lambda: classifier(*usual_layers(), shape=(32, 32, 3)), r"takes \[N, 32, 32, 3\]"),
         (lambda: classifier(*usual_layers()[1:]), r"'scores' answers with \[N, 28, 10\]"),
         (lambda: classifier(*usual_layers(), batch=4), "takes exactly 4 images at a time"),
-        (two_outputs, "1 inputs and 2 outputs"),
+        (lambda: classifier(*usual_layers(), batch=1), "takes exactly 1 image at a time"),
+        (two_outputs, "1 input and 2 outputs"),
     ],
-    ids=["width", "no scores", "fixed batch", "two outputs"],
+    ids=["width", "no scores", "fixed batch", "one image", "two outputs"],
 )
 def test_a_model_of_something_else_is_refused_with_the_layer(
     build: Callable[[], Any], reason: str, tmp_path: Path
@@ -62,6 +63,22 @@ def test_a_model_of_something_else_is_refused_with_the_layer(
     build().save(tmp_path / "other.keras")
     with pytest.raises(ArtifactError, match=reason):
         load(tmp_path / "other.keras")
+
+
+@pytest.mark.parametrize("structure", [lambda answer: {"digit": answer}, lambda answer: [answer]], ids=["dict", "list"])
+@pytest.mark.parametrize("runtime", ["keras", "keras-predict"])
+def test_the_only_answer_of_a_structure_is_the_answer(
+    structure: Callable[[Any], Any], runtime: str, tmp_path: Path
+) -> None:
+    import keras
+
+    source = keras.Input((28, 28), name="image")
+    answer = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(source))
+    keras.Model({"image": source}, structure(answer)).save(tmp_path / "structured.keras")
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    expected = keras.Model(source, answer)(pictures / np.float32(255))
+    answers = load(tmp_path / "structured.keras", runtime=runtime).predict_proba(pictures)
+    np.testing.assert_allclose(answers, expected, atol=1e-6)
 
 
 def test_a_layer_of_its_own_is_named(tmp_path: Path) -> None:
