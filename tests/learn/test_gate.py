@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgemnist.arrays import Images
 from edgemnist.errors import UsageError
-from edgemnist.learn.evidence import Known, contradictions, folds_of, paired
+from edgemnist.learn.evidence import Known, contradictions, features_of, folds_of, paired
 from edgemnist.learn.gate import gate
 from edgemnist.learn.run import select
 from edgemnist.results.samples import Paired
@@ -97,6 +98,44 @@ def test_nobody_is_their_own_neighbour() -> None:
     own = Known(np.array([[1, 0]], np.float32), np.array([0]))
     (found,) = contradictions([sample_of(0, id=9)], own, np.array([[0.05, 0.95]], np.float32), training, ("0", "1"))
     assert (found.sample, found.neighbours) == (9, "1")
+
+
+def test_features_are_directions_and_nothing_has_none() -> None:
+    hidden = np.array([[3, 4], [0, 0], [0, 1e-3]], np.float32)
+    images = np.zeros((3, 28, 28), np.uint8)
+    seen = []
+
+    def layer(shown: Images) -> npt.NDArray[np.float32]:
+        seen.append(shown)
+        return hidden
+
+    found = features_of(layer, images)
+    assert seen[0] is images
+    assert found.dtype == np.float32
+    assert found == pytest.approx(np.array([[0.6, 0.8], [0, 0], [0, 1]]))
+
+
+def test_a_label_is_doubted_by_four_of_five_neighbours_and_nine_tenths_of_the_model() -> None:
+    directions = np.eye(2, dtype=np.float32)
+    own = Known(directions[[0]], np.array([0]))
+    sample = sample_of(
+        0, id=9, labels=(Label("0", "ann", now(), settles=False), Label("0", "bob", now(), settles=False))
+    )
+
+    def doubted(others: int, probability: float) -> bool:
+        # Beside the five neighbours, one in another direction of the label that none of them has.
+        labels = np.array([1] * others + [0] * (5 - others) + [2] * 5)
+        training = Known(directions[[0] * 5 + [1] * 5], labels)
+        found = contradictions(
+            [sample], own, np.array([[1 - probability, probability, 0]]), training, ("zero", "one", "two")
+        )
+        assert all((one.label, one.neighbours, one.writers) == ("zero", "one", ["ann", "bob"]) for one in found)
+        return bool(found)
+
+    assert doubted(4, 0.9)
+    assert doubted(5, 0.99)
+    assert not doubted(3, 0.99)
+    assert not doubted(5, 0.89)
 
 
 def labelled(digit: int, label: str, at: str = "2026-11-26T01:00:00.000Z", *more: str) -> Sample:

@@ -31,6 +31,8 @@ def test_two_that_hesitate_between_the_same_digits_agree() -> None:
     assert agreement(both, three) == 0
     # What the network gives to nothing at all is missing from the agreement.
     assert agreement([1.0, 0.0], [0.36, 0.0]) == pytest.approx(0.36)
+    with pytest.raises(ValueError, match="shorter"):
+        agreement([1.0, 0.0], [1.0])
 
 
 def test_a_model_of_other_classes_has_no_verdict() -> None:
