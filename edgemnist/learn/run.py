@@ -32,6 +32,7 @@ from edgemnist.learn.evidence import (
     folds_of,
     paired,
 )
+from edgemnist.learn.gate import gate
 from edgemnist.learn.present import INT8, Present, hidden_of, logits_of, read_present
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
@@ -49,10 +50,6 @@ LEARN_FILE: Final = "learn.json"
 TEMPORARY_PREFIX: Final = ".tmp-learn-"
 LEAST_SAMPLES: Final = 20
 """With fewer, a fold has not one sample of each second class, and nothing can be told."""
-SIGNIFICANT: Final = 0.05
-"""Of McNemar's test, on held-out samples."""
-MOST_LOST: Final = 0.0005
-"""Share of the golden pack that may be lost, but one image at least: a single one is noise."""
 
 _TUNING: Final = Entry(
     target="edgemnist.learn.tune:tune",
@@ -191,24 +188,6 @@ def select(samples: Sequence[Sample], labels: Sequence[str]) -> Lesson:
     images = np.stack([one.image for one in chosen])
     classes = np.array([labels.index(str(one.label)) for one in chosen], np.int64)
     return Lesson(chosen, Split(images, classes), len(agreed) - len(chosen), sum(one.disputed for one in samples))
-
-
-def gate(held_out: Paired, golden: Paired) -> list[str]:
-    """Return why the new model is not to replace the present one, in sentences; none where it is."""
-    reasons = []
-    if held_out.fixed <= held_out.broken:
-        reasons.append(
-            f"It is not better on labels that it has not learnt from: {held_out.fixed} fixed, {held_out.broken} broken."
-        )
-    elif held_out.p_value is None or held_out.p_value >= SIGNIFICANT:
-        reasons.append(
-            f"The labels are too few to tell whether it is better: {held_out.fixed} fixed and {held_out.broken} broken "
-            f"of {held_out.images} may be chance (p = {held_out.p_value or 1:.2f}). Label more samples."
-        )
-    lost, allowed = golden.before - golden.after, max(1, int(MOST_LOST * golden.images))
-    if lost > allowed:
-        reasons.append(f"It is worse on the golden pack: {lost} of {golden.images:,} images lost, {allowed} allowed.")
-    return reasons
 
 
 def _unseen_by(golden: GoldenPack, train: Split) -> Split:

@@ -167,17 +167,15 @@ def list_flips(
 
     `labels` are the true classes, int64 [N]. An answer with a probability that is not finite has no label.
     """
-    finite = np.all(np.isfinite(answers), axis=1)
-    settled = np.where(finite[:, None], answers, np.float32(0.0))
     expected = reference.argmax(axis=1)
-    found = np.where(finite, settled.argmax(axis=1), -1)
+    settled, found = _settle(answers)
     names = [as_digit(label) for label in class_labels]
     return [
         Flip(
             index=int(index),
             label=names[labels[index]],
             reference=names[expected[index]],
-            artifact=names[found[index]] if finite[index] else None,
+            artifact=names[found[index]] if found[index] >= 0 else None,
             reference_margin=margin(reference[index]),
             artifact_margin=margin(settled[index]),
             kind=_kind(int(labels[index]), int(expected[index]), int(found[index])),

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import types
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgemnist.errors import ModelError, UsageError
-from edgemnist.exports.directory import Exports
-from edgemnist.learn import run
-from edgemnist.learn.evidence import Known, contradictions, folds_of, paired
-from edgemnist.learn.present import read_present
-from edgemnist.learn.run import gate, select
-from edgemnist.progress import SILENT
+from edgemnist.arrays import Images
+from edgemnist.errors import UsageError
+from edgemnist.learn.evidence import Known, contradictions, features_of, folds_of, paired
+from edgemnist.learn.gate import gate
+from edgemnist.learn.run import select
 from edgemnist.results.samples import Paired
 from edgemnist.samples.sample import NOT_A_DIGIT, Label, Sample, now
-from tests.conftest import OLD_EXPORTS, run_edgemnist
 from tests.samples.making import image_of, sample_of
 
 DIGITS = tuple("0123456789")
@@ -109,6 +100,44 @@ def test_nobody_is_their_own_neighbour() -> None:
     assert (found.sample, found.neighbours) == (9, "1")
 
 
+def test_features_are_directions_and_nothing_has_none() -> None:
+    hidden = np.array([[3, 4], [0, 0], [0, 1e-3]], np.float32)
+    images = np.zeros((3, 28, 28), np.uint8)
+    seen = []
+
+    def layer(shown: Images) -> npt.NDArray[np.float32]:
+        seen.append(shown)
+        return hidden
+
+    found = features_of(layer, images)
+    assert seen[0] is images
+    assert found.dtype == np.float32
+    assert found == pytest.approx(np.array([[0.6, 0.8], [0, 0], [0, 1]]))
+
+
+def test_a_label_is_doubted_by_four_of_five_neighbours_and_nine_tenths_of_the_model() -> None:
+    directions = np.eye(2, dtype=np.float32)
+    own = Known(directions[[0]], np.array([0]))
+    sample = sample_of(
+        0, id=9, labels=(Label("0", "ann", now(), settles=False), Label("0", "bob", now(), settles=False))
+    )
+
+    def doubted(others: int, probability: float) -> bool:
+        # Beside the five neighbours, one in another direction of the label that none of them has.
+        labels = np.array([1] * others + [0] * (5 - others) + [2] * 5)
+        training = Known(directions[[0] * 5 + [1] * 5], labels)
+        found = contradictions(
+            [sample], own, np.array([[1 - probability, probability, 0]]), training, ("zero", "one", "two")
+        )
+        assert all((one.label, one.neighbours, one.writers) == ("zero", "one", ["ann", "bob"]) for one in found)
+        return bool(found)
+
+    assert doubted(4, 0.9)
+    assert doubted(5, 0.99)
+    assert not doubted(3, 0.99)
+    assert not doubted(5, 0.89)
+
+
 def labelled(digit: int, label: str, at: str = "2026-11-26T01:00:00.000Z", *more: str) -> Sample:
     labels = tuple(Label(one, f"writer {number}", at, settles=False) for number, one in enumerate((label, *more)))
     return sample_of(digit, at=at, labels=labels)
@@ -130,94 +159,3 @@ def test_too_few_labels_and_other_classes_are_told() -> None:
         select(samples, DIGITS)
     with pytest.raises(UsageError, match="labels that are no classes of the model: eleven, x"):
         select([*samples, labelled(1, "x"), labelled(1, "eleven")], DIGITS)
-
-
-def test_a_keras_model_is_read_as_it_computes() -> None:
-    exports = Exports.open(OLD_EXPORTS)
-    golden = exports.read_golden()
-    scores = read_present(exports).logits(golden.images)
-    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-    assert np.abs(odds / odds.sum(axis=1, keepdims=True) - golden.probabilities).max() < 1e-5
-
-
-def test_a_model_of_other_layers_cannot_learn(tmp_path: Path) -> None:
-    import keras
-    import msgspec
-
-    from edgemnist.exports.manifest import MANIFEST_FILE, ModelRecord, read_manifest
-    from edgemnist.runtimes.keras import model_bytes
-    from edgemnist.storage import sha256
-
-    layers = [
-        keras.Input((28, 28)),
-        keras.layers.Flatten(),
-        keras.layers.Dense(8, activation="tanh"),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-    data = model_bytes(keras.Sequential(layers))
-    exports = Path(shutil.copytree(OLD_EXPORTS, tmp_path / "exports"))
-    (exports / "model.keras").write_bytes(data)
-    record = ModelRecord(file="model.keras", bytes=len(data), sha256=sha256(data), parameters=1)
-
-    manifest = msgspec.structs.replace(read_manifest(exports), model=record)
-    (exports / MANIFEST_FILE).write_bytes(manifest.encode())
-    with pytest.raises(ModelError, match="computes something else than dense layers with ReLU and a softmax"):
-        read_present(Exports.open(exports))
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--samples", "nowhere"], "nowhere has no samples"),
-        (["--seed", "-1"], "--seed must be between 0 and 4,294,967,295"),
-        (["--exports", "nowhere"], "The export directory nowhere does not exist"),
-    ],
-)
-def test_wrong_usage_is_one_sentence(words: list[str], sentence: str, tmp_path: Path) -> None:
-    done = run_edgemnist("learn", *words, cwd=tmp_path, env={"EDGEMNIST_OFFLINE": "1"})
-    assert done.returncode == 2
-    assert sentence in " ".join(done.stderr.split())
-
-
-def test_the_new_directory_appears_whole_with_its_result_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out, left = tmp_path / "new", tmp_path / ".tmp-learn-killed"
-    left.mkdir()
-    os.utime(left, (0, 0))
-    monkeypatch.setattr(run, "_write_model", lambda place, _: (place / "model.keras").write_text("model"))
-    monkeypatch.setattr(run, "_export", lambda *_: 0.25)
-    wanted: Any = "not looked at"
-    result: Any = LearntNothing()
-
-    def fails(*_: object) -> None:
-        assert not out.exists()
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", fails)
-        with pytest.raises(KeyboardInterrupt):
-            run._write(wanted, out, nothing_learnt(), lambda _: result, SILENT)
-    assert list(tmp_path.iterdir()) == []
-
-    def finished(loss: float | None) -> Any:
-        assert loss == 0.25
-        assert not out.exists()
-        return result
-
-    run._write(wanted, out, nothing_learnt(), finished, SILENT)
-    assert {path.name for path in out.iterdir()} == {"model.keras", "learn.json"}
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
-
-
-class LearntNothing:
-    """A result that can be written."""
-
-    def to_json(self) -> str:
-        """Return a document."""
-        return "{}"
-
-
-def nothing_learnt() -> Any:
-    """Return what is to be written, whose data set nobody looks at."""
-    return types.SimpleNamespace(dataset=None)

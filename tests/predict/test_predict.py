@@ -16,7 +16,7 @@ from benchmarks.vision.synthetic.several import KINDS
 from edgemnist.errors import ImageError
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.images import normalize_digit
-from edgemnist.predict.refusal import Assessment, agreement, assess, verdict
+from edgemnist.predict.refusal import assess, verdict
 from tests.conftest import Run
 from tests.serve.service import png, seven
 
@@ -106,29 +106,6 @@ def test_a_ruled_column_is_several_whatever_the_networks_make_of_its_28_pixels()
     assert verdict(assess(found), sure) == "several"
 
 
-def test_what_the_layout_rules_out_is_no_digit_however_sure_the_networks_are() -> None:
-    sure = [1.0] + [0.0] * 9
-    assert verdict(Assessment(likeness=sure), sure) == "digit"
-    assert verdict(Assessment(likeness=sure, crowded=True), sure) == "no-digit"
-    assert verdict(Assessment(likeness=sure, aspect=3), sure) == "several"
-    assert verdict(Assessment(likeness=sure, several=True), sure) == "several"
-    assert verdict(Assessment(likeness=sure, aspect=3, single=True), sure) == "no-digit"
-
-
-def test_a_digit_between_two_is_a_digit_and_what_the_two_see_differently_is_none() -> None:
-    model = [0.6, 0.4] + [0.0] * 8
-    assert verdict(Assessment(likeness=[0.1, 0.8] + [0.0] * 8), model) == "digit"
-    assert verdict(Assessment(likeness=[0.0, 0.0, 1.0] + [0.0] * 7), model) == "no-digit"
-
-
-def test_two_that_hesitate_between_the_same_digits_agree() -> None:
-    both, three = [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]
-    assert agreement(both, both) == pytest.approx(1)
-    assert agreement(both, three) == 0
-    # What the network gives to nothing at all is missing from the agreement.
-    assert agreement([1.0, 0.0], [0.36, 0.0]) == pytest.approx(0.36)
-
-
 def test_few_digits_are_refused_and_hardly_any_are_taken_for_several() -> None:
     digits = evaluation_digits()
     classifier = Exports.open(reference_directory()).load()
@@ -139,10 +116,6 @@ def test_few_digits_are_refused_and_hardly_any_are_taken_for_several() -> None:
         said.append(verdict(assess(normalize_digit(picture)), [float(value) for value in row]))
     assert said.count("digit") >= 0.98 * len(said)
     assert said.count("several") <= 0.01 * len(said)
-
-
-def test_a_model_of_other_classes_has_no_verdict() -> None:
-    assert verdict(None, [0.5, 0.5]) is None
 
 
 def test_many_pictures_are_a_line_each_and_one_has_its_bars(edgemnist: Run, tmp_path: Path) -> None:

@@ -59,3 +59,32 @@ def test_a_classifier_of_other_things_is_taken_at_its_word() -> None:
     digit, *certainties = verdict(other, Says(d3=1.0))
     assert digit == 2
     assert certainties == pytest.approx([0.7, 0.7])
+
+
+class Reads:
+    """A classifier and a likeness network with an answer of their own to each image."""
+
+    labels = DIGITS
+
+    def __init__(self, rows: np.ndarray[Any, Any]) -> None:
+        self._rows = rows
+
+    def predict_proba(self, _: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return what was given, [N, 10]."""
+        return self._rows
+
+    digit_likeness = predict_proba
+
+
+def test_every_image_is_judged_by_itself() -> None:
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), (2, 5)).astype(np.float32)
+    images = np.zeros((5, 28, 28), np.uint8)
+    together = judge(cast("Classifier", Reads(rows[0])), images, cast("LikenessNetwork", Reads(rows[1] / 2)))
+    for index in range(5):
+        one = slice(index, index + 1)
+        alone = judge(
+            cast("Classifier", Reads(rows[0][one])), images[one], cast("LikenessNetwork", Reads(rows[1][one] / 2))
+        )
+        assert together.classes[index] == alone.classes[0]
+        assert together.confidences[index] == pytest.approx(alone.confidences[0])
+        assert together.probabilities[index] == alone.probabilities[0] == rows[0][index, alone.classes[0]]

@@ -131,6 +131,7 @@ def test_memory_that_moves_is_not_written_to_directly(keras_model: Any, images: 
         assert np.array_equal(classifier.predict_proba(images[index : index + 1])[0], together[index])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "reason"),
     [

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 import pytest
 
-from edgemnist.arrays import Probabilities
-from edgemnist.verify.parity import Parity, compare
+from edgemnist.arrays import Images, Probabilities
+from edgemnist.exports.golden import GoldenPack
+from edgemnist.results.data import DataIdentity
+from edgemnist.verify.parity import Parity, ask, compare, no_answers
+
+if TYPE_CHECKING:
+    from edgemnist.progress import Task
+    from edgemnist.runtimes.interface import Classifier
 
 REFERENCE = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.4, 0.1]], np.float32)
 LABELS = np.array([0, 1, 2, 1])
@@ -87,3 +96,46 @@ def test_a_tie_goes_to_the_first_class_as_in_every_runtime() -> None:
 def test_probabilities_that_are_none_show_in_their_sum(row: list[float], error: float) -> None:
     parity = against(answers(row, [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.4, 0.1]))
     assert parity.max_sum_error == pytest.approx(error, abs=1e-6)
+
+
+class ByCall:
+    """A classifier whose every answer is the number of its call and the first pixel."""
+
+    classes_ = (0, 1)
+    calls = 0
+
+    def predict_proba(self, images: Images) -> Probabilities:
+        """Return float32 [N, 2]."""
+        self.calls += 1
+        first = images[:, 0, 0].astype(np.float32)
+        return np.stack([first, np.full_like(first, len(images))], axis=1)
+
+
+def test_every_image_is_asked_for_alone_and_in_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgemnist.verify.parity.BATCH_SIZE", 3)
+    images = np.zeros((7, 28, 28), np.uint8)
+    images[:, 0, 0] = np.arange(7)
+    golden = GoldenPack(
+        images=images, labels=np.zeros(7, np.int64), probabilities=np.zeros((7, 2), np.float32),
+        class_labels=("0", "1"), data=DataIdentity(source="made", train=0, test=7, sha256=""), model_sha256="",
+    )  # fmt: skip
+    done: list[int] = []
+    found = ask(cast("Classifier", ByCall()), golden, cast("Task", SimpleNamespace(update=done.append)))
+    assert found.single.tolist() == [[index, 1] for index in range(7)]
+    assert found.batched.tolist() == [[index, 3 if index < 6 else 1] for index in range(7)]
+    assert found.single.dtype == found.batched.dtype == np.float32
+    assert done == [3, 6, 7]
+
+
+def test_a_classifier_without_answers_has_as_many_as_any_other() -> None:
+    nothing = no_answers(4, 3)
+    assert nothing.single.shape == nothing.batched.shape == (4, 3)
+    assert against(nothing.single, nothing.batched).unanswered == 4
+
+
+def test_the_label_of_an_answer_in_a_batch_that_is_none_is_none() -> None:
+    batched = REFERENCE.copy()
+    batched[0] = np.nan
+    parity = against(REFERENCE.copy(), batched)
+    assert (parity.batch_flips, parity.batch_ties) == (1, 0)
+    assert parity.max_batch_diff == pytest.approx(0.7)

@@ -1,0 +1,110 @@
+"""What can learn, what cannot, and how what has learnt is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgemnist.errors import ModelError
+from edgemnist.exports.directory import Exports
+from edgemnist.learn import run
+from edgemnist.learn.present import read_present
+from edgemnist.progress import SILENT
+from tests.conftest import OLD_EXPORTS, run_edgemnist
+
+
+def test_a_keras_model_is_read_as_it_computes() -> None:
+    exports = Exports.open(OLD_EXPORTS)
+    golden = exports.read_golden()
+    scores = read_present(exports).logits(golden.images)
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    assert np.abs(odds / odds.sum(axis=1, keepdims=True) - golden.probabilities).max() < 1e-5
+
+
+def test_a_model_of_other_layers_cannot_learn(tmp_path: Path) -> None:
+    import keras
+    import msgspec
+
+    from edgemnist.exports.manifest import MANIFEST_FILE, ModelRecord, read_manifest
+    from edgemnist.runtimes.keras import model_bytes
+    from edgemnist.storage import sha256
+
+    layers = [
+        keras.Input((28, 28)),
+        keras.layers.Flatten(),
+        keras.layers.Dense(8, activation="tanh"),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+    data = model_bytes(keras.Sequential(layers))
+    exports = Path(shutil.copytree(OLD_EXPORTS, tmp_path / "exports"))
+    (exports / "model.keras").write_bytes(data)
+    record = ModelRecord(file="model.keras", bytes=len(data), sha256=sha256(data), parameters=1)
+
+    manifest = msgspec.structs.replace(read_manifest(exports), model=record)
+    (exports / MANIFEST_FILE).write_bytes(manifest.encode())
+    with pytest.raises(ModelError, match="computes something else than dense layers with ReLU and a softmax"):
+        read_present(Exports.open(exports))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--samples", "nowhere"], "nowhere has no samples"),
+        (["--seed", "-1"], "--seed must be between 0 and 4,294,967,295"),
+        (["--exports", "nowhere"], "The export directory nowhere does not exist"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(words: list[str], sentence: str, tmp_path: Path) -> None:
+    done = run_edgemnist("learn", *words, cwd=tmp_path, env={"EDGEMNIST_OFFLINE": "1"})
+    assert done.returncode == 2
+    assert sentence in " ".join(done.stderr.split())
+
+
+def test_the_new_directory_appears_whole_with_its_result_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, left = tmp_path / "new", tmp_path / ".tmp-learn-killed"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    monkeypatch.setattr(run, "_write_model", lambda place, _: (place / "model.keras").write_text("model"))
+    monkeypatch.setattr(run, "_export", lambda *_: 0.25)
+    wanted: Any = "not looked at"
+    result: Any = LearntNothing()
+
+    def fails(*_: object) -> None:
+        assert not out.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fails)
+        with pytest.raises(KeyboardInterrupt):
+            run._write(wanted, out, nothing_learnt(), lambda _: result, SILENT)
+    assert list(tmp_path.iterdir()) == []
+
+    def finished(loss: float | None) -> Any:
+        assert loss == 0.25
+        assert not out.exists()
+        return result
+
+    run._write(wanted, out, nothing_learnt(), finished, SILENT)
+    assert {path.name for path in out.iterdir()} == {"model.keras", "learn.json"}
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+class LearntNothing:
+    """A result that can be written."""
+
+    def to_json(self) -> str:
+        """Return a document."""
+        return "{}"
+
+
+def nothing_learnt() -> Any:
+    """Return what is to be written, whose data set nobody looks at."""
+    return types.SimpleNamespace(dataset=None)
