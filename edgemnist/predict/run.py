@@ -135,7 +135,8 @@ def _pictures_in(directory: Path) -> list[Path]:
         found = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError as error:
         raise ImageError(f"{directory} cannot be read: {error.strerror or error}") from error
-    found = [path for path in found if not path.name.startswith(".")]
+    # A pipe that nobody writes to would be waited for.
+    found = [path for path in found if not path.name.startswith(".") and path.is_file()]
     if not found:
         raise ImageError(f"{directory} has no pictures", hint=f"They end in {', '.join(sorted(SUFFIXES))}.")
     return found
@@ -168,15 +169,12 @@ def _open_pictures(named: Sequence[Path], reporter: Reporter, *, digits: bool) -
 def _open_picture(path: Path, *, digits: bool) -> Sourced:
     # Here, since Pillow takes a while to import, and evaluation images do without.
     from edgemnist.images import normalize_digit, read_digit
-    from edgemnist.images.decode import MAX_BYTES, decode_image
+    from edgemnist.images.decode import decode_image, read_stream
     from edgemnist.predict.refusal import assess
 
     if path == STANDARD_INPUT:
-        data = sys.stdin.buffer.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ImageError(f"Standard input has more than {MAX_BYTES:,} bytes, which is the limit")
         name = "standard input"
-        image = decode_image(io.BytesIO(data), name)
+        image = decode_image(io.BytesIO(read_stream(sys.stdin.buffer, name)), name)
         try:
             normalized = normalize_digit(image)
         except ImageError as error:
