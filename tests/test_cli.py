@@ -339,6 +339,15 @@ def test_without_stderr_the_result_and_the_exit_code_are_the_same(closing: str, 
         assert done.stdout.startswith("evaluation image 0: ") == (code == 0)
 
 
+def test_a_terminal_obeys_nothing_in_the_name_of_a_file(edgemnist: Run, tmp_path: Path) -> None:
+    name = "seven\x1b[2J\x9b31m.png"
+    seven().save(tmp_path / name)
+    for done in (edgemnist("predict", name), edgemnist("predict", f"no-{name}")):
+        written = done.stdout + done.stderr
+        assert "seven\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}31m.png" in written
+        assert not {"\x1b", "\x9b"} & set(written)
+
+
 def test_standard_input_that_is_closed_is_empty(tmp_path: Path) -> None:
     line = f"{sys.executable} -m edgemnist predict - <&-"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)

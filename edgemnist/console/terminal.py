@@ -9,16 +9,18 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import select
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 
 from edgemnist.errors import EdgemnistError, StorageError
 from edgemnist.progress import Reporter, Task
@@ -78,8 +80,24 @@ def _text(raw: io.FileIO, stream: TextIO | None) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding=encoding, errors="replace", write_through=True)
 
 
+class _Console(Console):
+    """A console whose terminal obeys nothing that stands in a text: the name of a file may hold anything."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of what is drawn, without control characters in their text."""
+        for segment in super().render(renderable, options):
+            if segment.control is None and not segment.text.isprintable():
+                yield segment._replace(text=_CONTROL.sub("\N{REPLACEMENT CHARACTER}", segment.text))
+            else:
+                yield segment
+
+
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All of C0 and C1 but tab and newline."""
+
+
 def _console(file: io.TextIOWrapper) -> Console:
-    return Console(file=file, highlight=False, soft_wrap=not file.isatty())
+    return _Console(file=file, highlight=False, soft_wrap=not file.isatty())
 
 
 def prepare_streams() -> None:

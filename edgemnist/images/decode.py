@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -25,7 +26,7 @@ WEBP_HEADER: Final = 30
 """Bytes in which a WebP says its size."""
 
 MAX_BYTES: Final = 2**28
-"""Of a picture that comes on standard input."""
+"""Of a picture that comes through a pipe."""
 
 FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """What is read; Pillow's other decoders are not needed, and each is one more to attack."""
@@ -44,13 +45,23 @@ def open_image(path: Path) -> Image.Image:
     """
     try:
         with path.open("rb") as file:
-            return decode_image(file, str(path))
+            if file.seekable():
+                return decode_image(file, str(path))
+            return decode_image(io.BytesIO(read_stream(file, str(path))), str(path))
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist") from None
     except IsADirectoryError:
         raise ImageError(f"{path} is a directory, not a picture") from None
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_stream(file: IO[bytes], name: str) -> bytes:
+    """Return all bytes of a pipe. Raises ImageError for more than `MAX_BYTES`."""
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"{name} has more than {MAX_BYTES:,} bytes, which is the limit")
+    return data
 
 
 def decode_image(file: IO[bytes], name: str) -> Image.Image:
@@ -72,7 +83,9 @@ def decode_image(file: IO[bytes], name: str) -> Image.Image:
             f"{name} is not a picture: it is damaged, has no pixels, or is none of {', '.join(FORMATS)}", hint=_SAVE_AS
         ) from None
     except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to
-        raise ImageError(f"{name} is a damaged picture: {error}", hint="Get or save the picture again.") from error
+        raise ImageError(
+            f"{name} is a damaged picture: {str(error).rstrip('.')}", hint="Get or save the picture again."
+        ) from error
 
 
 def _decode(file: IO[bytes], name: str) -> Image.Image:

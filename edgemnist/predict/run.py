@@ -157,7 +157,8 @@ def _pictures_in(directory: Path) -> list[Path]:
         found = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError as error:
         raise ImageError(f"{directory} cannot be read: {error.strerror or error}") from error
-    found = [path for path in found if not path.name.startswith(".")]
+    # A pipe that nobody writes to would be waited for.
+    found = [path for path in found if not path.name.startswith(".") and path.is_file()]
     if not found:
         raise ImageError(f"{directory} has no pictures", hint=f"They end in {', '.join(sorted(SUFFIXES))}.")
     return found
@@ -225,12 +226,9 @@ def _name(path: Path) -> str:
 
 
 def _standard_input() -> bytes:
-    from edgemnist.images.decode import MAX_BYTES
+    from edgemnist.images.decode import read_stream
 
-    data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ImageError(f"Standard input has more than {MAX_BYTES:,} bytes, which is the limit")
-    return data
+    return read_stream(sys.stdin.buffer, _name(STANDARD_INPUT))
 
 
 def _verdict(assessment: Assessment, row: Probabilities) -> str | None:

@@ -169,6 +169,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Begin a connection, or refuse it if there are too many."""
         self._timer: TimerHandle | None = None
         self._header_bytes = 0
+        self._framing_bytes = 0
         self._is_last = False
         self._is_overfull = False
         self.network = ""
@@ -196,9 +197,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         leftover = self.cycle is not None and self.cycle.response_complete and self.cycle.more_body
+        self._framing_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             self._stop_timer()
+        elif self._framing_bytes > MAX_HEADER and (leftover or not self._answered):
+            self._refuse_framing()
         elif not self._answered:
             self._header_bytes = 0
             self._stop_timer()
@@ -213,6 +217,21 @@ class LimitedProtocol(HttpToolsProtocol):
                     return
             if self._timer is None:
                 self._start_timer()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._framing_bytes = 0
+        super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body, and let its framing be as large: chunks of a few bytes cost more than they bring."""
+        self._framing_bytes -= 2 * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._framing_bytes = 0
+        super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         """Take a request, or hang up on a client that sends too many without waiting for answers."""
@@ -281,6 +300,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self._refuse(too_slow("The request's header did not arrive in time"))
+
+    def _refuse_framing(self) -> None:
+        """Hang up on chunks, their extensions and trailers that the parser would keep, or join, without an end."""
+        if self.pipeline or (self.cycle is not None and self.cycle.response_started):
+            self.transport.abort()
+        else:
+            self._refuse(bad_request("The body has more framing than content", "Send it in larger chunks."))
 
     def _refuse(self, refused: RefusedError) -> None:
         """Answer without the application, and hang up."""

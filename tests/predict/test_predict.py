@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,10 @@ def test_a_tile_bomb_is_refused_where_pictures_are_opened(edgemnist: Run, tmp_pa
         done = edgemnist(command, tmp_path / "bomb.tiff")
         assert done.returncode == 2
         assert "which is the limit" in " ".join(done.stderr.split())
+
+
+def test_a_pipe_in_a_directory_is_not_waited_for(edgemnist: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    seven().save(tmp_path / "seven.png")
+    done = edgemnist("predict", tmp_path, timeout=60)
+    assert done.stdout.startswith(f"{tmp_path}/seven.png: 7")

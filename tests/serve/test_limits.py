@@ -16,7 +16,7 @@ import pytest
 from edgemnist.serve.limits import MAX_CLIENTS, BodyMemory, Memory, RateLimiter
 from edgemnist.serve.refusals import RefusedError
 from edgemnist.serve.workers import Threads
-from tests.serve.service import TOKEN, Service, everything, serving, together
+from tests.serve.service import TOKEN, Service, everything, png, serving, seven, together
 
 
 class Clock:
@@ -248,6 +248,43 @@ def test_slow_clients_are_hung_up_on_and_hold_up_nobody(service: Service, drawin
     started = time.monotonic()
     together(*(functools.partial(client, service) for client in (*clients, refused_and_never_finished, others)))
     assert 4 < time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("path", [b"/v1/predict", b"/nothing"], ids=["a body that is read", "one that is thrown away"])
+@pytest.mark.parametrize(
+    ("begun", "unit"),
+    [
+        (b"1\r\nx\r\n0\r\n", b"a: b\r\n" * 1000),
+        (b"1\r\nx\r\n0\r\na: ", b"b" * 6000),
+        (b"1;a=", b"b" * 6000),
+        (b"", b"1\r\nx\r\n" * 1000),
+    ],
+    ids=["trailers", "a long trailer", "a chunk extension", "chunks of a byte"],
+)
+def test_framing_without_an_end_is_hung_up_on(begun: bytes, unit: bytes, path: bytes, service: Service) -> None:
+    refused = False
+    with service.connect() as connection:
+        connection.sendall(REQUEST.replace(b"/v1/predict", path) + b"Transfer-Encoding: chunked\r\n\r\n" + begun)
+        for _ in range(1000):
+            try:
+                connection.sendall(unit)
+            except OSError:
+                refused = True
+                break
+    assert refused
+    assert service.ask("/healthz").status == 200
+
+
+def test_a_body_in_small_chunks_is_taken(service: Service) -> None:
+    picture = png(seven())
+    chunks = b"".join(
+        b"%x\r\n%s\r\n" % (len(part), part) for part in (picture[i : i + 7] for i in range(0, len(picture), 7))
+    )
+    with service.connect() as connection:
+        connection.sendall(
+            REQUEST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\na: b\r\n\r\n"
+        )
+        assert everything(connection).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(
