@@ -32,7 +32,8 @@ MIN_PIECE: Final = 2
 """A piece with less than so many hundredths of the digit's pixels is a speck."""
 TALL: Final = 6
 """A piece of at least so many tenths of the digit's height that stands beside it is another digit, no broken stroke.
-A piece farther from the digit than a quarter of its longer side is not part of it: a broken stroke is nearer."""
+A piece farther from the digit than a third of its longer side is not part of it: a broken stroke is nearer, and so is
+the dot of an i in all but 7 % of 82 fonts."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def choose_pieces(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:
         other = _bounds(mask)
         gaps = (other[0] - bottom, top - other[2], other[1] - right, left - other[3])
         several |= 10 * (other[2] - other[0]) >= TALL * height and max(gaps) >= 0
-        if 4 * max(gaps) <= side:
+        if 3 * max(gaps) <= side:
             chosen |= mask
     return np.asarray(chosen), several
 

@@ -194,7 +194,7 @@ static bounds choose(uint16_t *names, uint32_t width, uint32_t height, const pie
         if (5 * (other.bottom - other.top) >= 3 * tall && gap >= 0) {
             *several = 1;
         }
-        if (4 * gap <= (tall > wide ? tall : wide)) {
+        if (3 * gap <= (tall > wide ? tall : wide)) {
             names[at] = chosen;
             all.top = smaller(all.top, other.top);
             all.left = smaller(all.left, other.left);

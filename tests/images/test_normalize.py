@@ -157,6 +157,18 @@ def test_a_stroke_that_broke_off_still_belongs_to_its_digit() -> None:
     assert likeness(normalize_digit(broken).image, normalize_digit(whole).image) > 0.9
 
 
+@pytest.mark.parametrize(("gap", "pieces"), [(0.2, 2), (0.3, 2), (0.4, 1)])
+def test_the_dot_of_an_i_stays_with_its_stem(gap: float, pieces: int) -> None:
+    picture = Image.new("L", (300, 300), 255)
+    draw = ImageDraw.Draw(picture)
+    draw.line((150, 120, 150, 260), fill=0, width=24)
+    bottom = round(120 - gap * 140)
+    draw.rectangle((138, bottom - 24, 162, bottom), fill=0)
+    result = normalize_digit(picture)
+    assert not result.several
+    assert (np.diff(result.image.any(axis=1).astype(int)) == 1).sum() == pieces
+
+
 def test_ruled_paper_fainter_than_the_ink_is_paper() -> None:
     pixels = np.pad(255 - digit(280), 60, constant_values=255)
     clean = normalized(pixels)
