@@ -64,7 +64,7 @@ def test_where_int8_does_not_pay_the_facts_say_so_plainly() -> None:
 
 @pytest.mark.parametrize(
     ("p", "said"),
-    [(0.27, "no more than chance explains"), (0.001, "more than chance explains"), (None, "Keras model:")],
+    [(0.27, ", no more than chance explains ("), (0.001, ", more than chance explains ("), (None, "Keras model:")],
 )
 def test_a_loss_of_accuracy_is_said_with_what_it_means(p: float | None, said: str) -> None:
     worse = msgspec.structs.replace(parity("tflite-int8"), accuracy_drop_points=0.05, mcnemar_p=p, flips=15)
@@ -195,6 +195,7 @@ def test_the_packaged_artifact_leads_somewhere() -> None:
     assert result.host["cpu"] == host_facts()["cpu"]
     assert "int8" in result.facts[0]
     assert (len(result.facts), result.candidates) == (1, [])
+    assert result.warnings == host_warnings(result.host)
 
 
 def test_without_figures_the_command_says_what_to_run_first(exports: Path, edgemnist: Run) -> None:
