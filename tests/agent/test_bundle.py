@@ -101,6 +101,16 @@ def test_a_change_of_any_byte_is_found(tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.parametrize("place", [0, 10], ids=["signature", "time"])
+def test_a_changed_header_of_a_member_is_damage(place: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with Archive(path) as archive, pytest.raises(BundleError, match=f"^{path} is damaged, or not a bundle$"):
+        archive.check_encoding()
+
+
 @pytest.mark.parametrize("data", [b"", b"PK", b"PK\5\6" + bytes(17), bytes(22), b"PK\5\6" + bytes(18) + b"\0"])
 def test_what_is_no_archive_is_told(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
@@ -119,7 +129,7 @@ def test_a_bundle_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_members_that_claim_more_than_the_file_has_are_refused_unread(tmp_path: Path) -> None:
     path = written(tmp_path / "a.zip", big=bytes(1000))
     path.write_bytes(path.read_bytes().replace((1000).to_bytes(4, "little"), (2000).to_bytes(4, "little")))
-    with pytest.raises(BundleError, match="is damaged"):
+    with pytest.raises(BundleError, match=f"{path} is damaged"):
         Archive(path)
 
 
