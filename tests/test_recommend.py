@@ -31,6 +31,7 @@ def test_a_file_is_held_against_the_smallest_cache_that_takes_it() -> None:
     assert fitting_cache(424_000, PI_5["caches"]) == "L2"  # type: ignore[arg-type]
     assert fitting_cache(1_630_000, PI_5["caches"]) == "L3"  # type: ignore[arg-type]
     assert fitting_cache(1_630_000, PI_4["caches"]) is None  # type: ignore[arg-type]
+    assert fitting_cache(524_288, PI_5["caches"]) == "L2"  # type: ignore[arg-type]
     assert fitting_cache(1, {}) is None
 
 
@@ -64,7 +65,7 @@ def test_where_int8_does_not_pay_the_facts_say_so_plainly() -> None:
 
 @pytest.mark.parametrize(
     ("p", "said"),
-    [(0.27, "no more than chance explains"), (0.001, "more than chance explains"), (None, "Keras model:")],
+    [(0.27, ", no more than chance explains ("), (0.001, ", more than chance explains ("), (None, "Keras model:")],
 )
 def test_a_loss_of_accuracy_is_said_with_what_it_means(p: float | None, said: str) -> None:
     worse = msgspec.structs.replace(parity("tflite-int8"), accuracy_drop_points=0.05, mcnemar_p=p, flips=15)
@@ -121,8 +122,11 @@ def test_files_that_need_another_cache_are_named() -> None:
 def test_where_nothing_passed_there_is_nothing_to_say_of_the_choice() -> None:
     result = weigh(verified(parity("a-int8", passed=False)), benched(latency("a-int8", 1.0)), {})
     assert (result.recommended, result.reason) == (None, "No artifact passed its gate.")
-    (fact,) = result.facts
-    assert "no dot-product instructions" in fact
+    assert result.facts == [
+        "This CPU has no dot-product instructions for int8 that edgemnist knows of: int8 gains only from its size."
+    ]
+    facts = weigh(verified(), benched(), {"flags": ["amx_int8", "avx2", "avx512_vnni"]}).facts
+    assert facts == ["This CPU has instructions for int8 (AVX-512 VNNI, AMX)."]
 
 
 def test_an_artifact_may_be_better_than_its_model() -> None:
@@ -195,6 +199,7 @@ def test_the_packaged_artifact_leads_somewhere() -> None:
     assert result.host["cpu"] == host_facts()["cpu"]
     assert "int8" in result.facts[0]
     assert (len(result.facts), result.candidates) == (1, [])
+    assert result.warnings == host_warnings(result.host)
 
 
 def test_without_figures_the_command_says_what_to_run_first(exports: Path, edgemnist: Run) -> None:

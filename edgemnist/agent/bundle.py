@@ -60,9 +60,6 @@ class _Sink(io.RawIOBase):
     def __init__(self, take: Callable[[bytes], object]) -> None:
         self._take = take
 
-    def writable(self) -> bool:
-        return True
-
     def write(self, data: bytes) -> int:  # type: ignore[override]  # zipfile passes bytes only
         self._take(data)
         return len(data)

@@ -29,7 +29,7 @@ SURE: Final = 0.9
 
 def folds_of(count: int) -> list[npt.NDArray[np.int64]]:
     """Return the indices of each fold: samples that follow one another, so that a writer's stay together."""
-    return np.array_split(np.arange(count, dtype=np.int64), FOLDS)
+    return np.array_split(np.arange(count), FOLDS)
 
 
 def paired(before: Labels, after: Labels, truth: Labels) -> Paired:
@@ -82,7 +82,7 @@ def contradictions(
     nearest = np.argpartition(-likeness, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
     found = []
     for number, one in enumerate(samples):
-        votes = np.bincount(labels[nearest[number]], minlength=len(names))
+        votes = np.bincount(labels[nearest[number]])
         other = int(votes.argmax())
         if other != own.labels[number] and votes[other] >= AGREEING and probabilities[number, other] >= SURE:
             writers = [label.writer for label in one.labels]

@@ -11,12 +11,11 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 
 from edgemnist.serve.config import Limits
-from edgemnist.serve.refusals import RefusedError, busy, too_large, too_slow
+from edgemnist.serve.refusals import RefusedError, busy, too_large, too_slow, unsupported
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -223,9 +222,7 @@ def content_type(request: Request, *, batches: bool) -> str:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == ANY_BYTES or (batches and kind == JSON):
         return kind
-    raise RefusedError(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-type",
+    raise unsupported(
         f"A body of type {kind!r} is not a picture" if kind else "The request has no Content-Type",
         "Send the bytes of a picture file with Content-Type: image/png or image/jpeg"
         + (f', or {JSON} such as {{"images": ["<Base64>"]}}.' if batches else "."),

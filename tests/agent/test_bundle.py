@@ -86,7 +86,7 @@ def test_a_bundle_is_read_as_it_was_written(tmp_path: Path) -> None:
             archive.read("exports/manifest.json", most=1)
         with pytest.raises(BundleError, match=f"^{path} is not a bundle: it has no other$"):
             archive.read("other")
-    with pytest.raises(BundleError, match="is damaged"):
+    with pytest.raises(BundleError, match=f"{path} is damaged"):
         archive.read(RECORD_FILE)
     with Archive(written(path)) as archive:
         assert read_signature(archive) is None
@@ -99,6 +99,16 @@ def test_a_change_of_any_byte_is_found(tmp_path: Path) -> None:
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         with pytest.raises(BundleError):
             read(path)
+
+
+@pytest.mark.parametrize("place", [0, 10], ids=["signature", "time"])
+def test_a_changed_header_of_a_member_is_damage(place: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with Archive(path) as archive, pytest.raises(BundleError, match=f"^{path} is damaged, or not a bundle$"):
+        archive.check_encoding()
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"PK\5\6" + bytes(17), bytes(22), b"PK\5\6" + bytes(18) + b"\0"])
@@ -119,7 +129,7 @@ def test_a_bundle_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_members_that_claim_more_than_the_file_has_are_refused_unread(tmp_path: Path) -> None:
     path = written(tmp_path / "a.zip", big=bytes(1000))
     path.write_bytes(path.read_bytes().replace((1000).to_bytes(4, "little"), (2000).to_bytes(4, "little")))
-    with pytest.raises(BundleError, match="is damaged"):
+    with pytest.raises(BundleError, match=f"{path} is damaged"):
         Archive(path)
 
 
@@ -152,9 +162,11 @@ def test_a_directory_below_a_megabyte_is_read(tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_longer_than_any_is_refused_unread(tmp_path: Path) -> None:
-    (tmp_path / "long.zip").write_bytes(encode_archive({RECORD_FILE: b" " * (5 << 20)}))
-    with Archive(tmp_path / "long.zip") as archive, pytest.raises(BundleError, match="more than 4,194,304 bytes"):
-        read_raw_record(archive)
+    (tmp_path / "long.zip").write_bytes(encode_archive(dict.fromkeys((RECORD_FILE, SIGNATURE_FILE), b" " * (5 << 20))))
+    with Archive(tmp_path / "long.zip") as archive:
+        for read_part in (read_raw_record, read_signature):
+            with pytest.raises(BundleError, match="more than 4,194,304 bytes"):
+                read_part(archive)
 
 
 @pytest.mark.parametrize("data", [b"[" * 100_000, b"[]", b"{}", b'{"files": 3}', b"\xff", b"null"])

@@ -60,6 +60,9 @@ def test_a_label_that_changed_is_a_flip_however_small_the_change() -> None:
     here[4, 2:4] = [0.5 + STEP / 2, 0.5 - STEP / 2]
     found = replay_int8(here, there)
     assert (found.verdict, found.flips, found.max_steps) == ("flips", 1, 1)
+    # Where both are equally likely here, neither machine is wrong.
+    here[4, 2:4] = 0.5
+    assert replay_int8(here, there).flips == 0
 
 
 def test_float_noise_is_rounding_and_more_is_drift() -> None:

@@ -13,71 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.serve.limits import MAX_CLIENTS, BodyMemory, Memory, RateLimiter
 from edgemnist.serve.refusals import RefusedError
 from edgemnist.serve.workers import Threads
 from tests.serve.service import TOKEN, Service, everything, png, serving, seven, together
-
-
-class Clock:
-    """Stands still until it is set."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
-def test_a_client_may_ask_twice_as_often_at_once_and_then_at_its_rate() -> None:
-    clock = Clock()
-    limiter = RateLimiter(10, clock)
-    assert [limiter.wait("192.0.2.1") for _ in range(20)] == [0] * 20
-    assert limiter.wait("192.0.2.1") == pytest.approx(0.1)
-    assert limiter.wait("192.0.2.2") == 0
-    clock.now = 0.11
-    assert limiter.wait("192.0.2.1") == 0
-    assert limiter.wait("192.0.2.1") > 0
-    clock.now = 60
-    assert [limiter.wait("192.0.2.1") > 0 for _ in range(21)] == [False] * 20 + [True]
-
-
-def test_a_network_that_one_host_has_to_itself_is_one_client_and_memory_is_bounded() -> None:
-    limiter = RateLimiter(1, Clock())
-    addresses = [f"2001:db8::{number:x}" for number in range(3)]
-    assert [limiter.wait(address) > 0 for address in addresses] == [False, False, True]
-    assert limiter.wait("2001:db8:0:1::1") == 0
-    assert limiter.wait("::ffff:192.0.2.1") == 0
-    for number in range(MAX_CLIENTS + 10):
-        limiter.wait(str(number))
-    assert len(limiter._buckets) == MAX_CLIENTS
-
-
-def test_bodies_in_memory_are_counted_and_given_back() -> None:
-    bodies = BodyMemory(100)
-    bodies.take(60)
-    with pytest.raises(RefusedError):
-        bodies.take(41)
-    bodies.give_back(60)
-    bodies.take(100)
-
-
-def test_pictures_wait_for_memory_and_the_largest_gets_all_of_it() -> None:
-    memory = Memory(100)
-    order: list[str] = []
-
-    def second() -> None:
-        with memory.reserve(1000):
-            order.append("second")
-
-    with memory.reserve(60):
-        thread = threading.Thread(target=second)
-        thread.start()
-        with memory.reserve(40):
-            thread.join(0.1)
-            order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
 
 
 def test_so_many_jobs_run_and_so_many_wait_and_the_next_is_refused() -> None:

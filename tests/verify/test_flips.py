@@ -15,7 +15,7 @@ from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.images.sheet import MOST
 from edgemnist.runtimes import load
-from edgemnist.verify.parity import BROKEN, CHANGED, FIXED, count_kind, list_flips, margin
+from edgemnist.verify.parity import BROKEN, CHANGED, FIXED, KINDS, count_kind, list_flips, margin
 from edgemnist.verify.run import verify
 from edgemnist.verify.sheet import flips_png
 from tests.verify import damage
@@ -38,6 +38,7 @@ def test_a_flip_is_fixed_broken_or_changed() -> None:
         ("zero", "one", 2),
     ]
     assert found[0].reference_margin == pytest.approx(0.7)
+    assert [count_kind([*found, found[0]], kind) for kind in KINDS] == [2, 1, 1]
 
 
 def test_an_answer_that_is_no_number_is_a_flip_to_nothing() -> None:

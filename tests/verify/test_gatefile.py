@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
 from edgemnist.exports.directory import Exports
 from edgemnist.formats import arithmetic_of, artifact_names
-from edgemnist.results.verify import Limit
+from edgemnist.results.verify import ArtifactParity, Limit
 from edgemnist.verify.gate import GATES, LimitOverrides
-from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml, held_limits, read_gates
+from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml, held_limits, own_gates, read_gates
 from edgemnist.verify.run import verify
+from tests.bench.test_recommend import parity
 
 
 def written(path: Path, text: str) -> Path:
@@ -113,3 +115,47 @@ def test_a_share_that_is_held_to_the_letter_is_another_limit_where_chance_is_all
     few, many = held_limits(strict, "int8", 1_000), held_limits(strict, "int8", 10_000)
     assert few["max_flips_percent"] == Limit(limit=0.3, builtin=0.3, allowed=3, own=True)
     assert not any(limit.own for limit in many.values())
+
+
+def test_a_gate_file_explains_itself_and_each_limit_once() -> None:
+    text = gate_toml(GateTable(settled=5, changes={"tflite-int8": {"max_abs_diff": 0.5}}))
+    assert text.startswith(
+        "# From how many evaluation images on shares hold to the letter; on fewer, chance is allowed for; 0: always.\n"
+        "settled_images = 5\n\n["
+    )
+    assert text.endswith("\n\n[tflite-int8]\nmax_abs_diff = 0.5\n")
+    for key, limit in LIMITS.items():
+        first, *others = [line for line in text.splitlines() if line.startswith(key)]
+        assert first.endswith(f"  # {limit.meaning}")
+        assert not any("#" in line for line in others)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[int8", "See what one may say with: edgemnist verify --show-gate"),
+        ("int8 = 3\n", "Write [int8] and limits below it."),
+    ],
+)
+def test_a_wrong_gate_file_leads_to_a_right_one(text: str, hint: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_gates(written(tmp_path / "gate.toml", text))
+    assert caught.value.hint == hint
+
+
+def test_everything_may_be_allowed(tmp_path: Path) -> None:
+    table = read_gates(written(tmp_path / "gate.toml", "[int8]\nmax_flips_percent = 100\nmax_abs_diff = 1\n"))
+    assert table.of("tflite-int8", "int8").flips.share == 1.0
+
+
+def test_own_gates_are_told_with_what_they_are_instead_of() -> None:
+    def gate(name: str, **limits: Limit) -> ArtifactParity:
+        return msgspec.structs.replace(parity(name), gate=limits)
+
+    usual = Limit(limit=0.3, builtin=0.3, allowed=30)
+    new = Limit(limit=0.5, builtin=None, allowed=None, own=True)
+    counted = Limit(limit=0.3, builtin=0.3, allowed=3000, own=True)
+    rows = [gate("a", max_x=new, max_y=counted), gate("b", max_x=usual), gate("c", max_x=new, max_y=counted), gate("d")]
+    assert own_gates(rows) == [
+        "The gate of a, c is not the built-in one: max_x 0.5, max_y 0.3 counted as 3,000 images."
+    ]

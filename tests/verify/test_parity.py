@@ -11,7 +11,7 @@ import pytest
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.results.data import DataIdentity
-from edgemnist.verify.parity import Parity, ask, compare, no_answers
+from edgemnist.verify.parity import Parity, ask, compare, no_answers, tie
 
 if TYPE_CHECKING:
     from edgemnist.progress import Task
@@ -51,6 +51,7 @@ def test_flips_and_lost_images_are_counted_apart() -> None:
 def test_an_artifact_that_is_better_has_a_negative_drop() -> None:
     parity = against(answers([0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.4, 0.5, 0.1]))
     assert (parity.flips, parity.lost, parity.accuracy_drop_points) == (1, -1, -25.0)
+    assert (parity.ties, parity.lost_to_ties) == (0, 0)
 
 
 def test_differences_are_taken_over_all_images_and_classes() -> None:
@@ -130,6 +131,7 @@ def test_every_image_is_asked_for_alone_and_in_its_batch(monkeypatch: pytest.Mon
 def test_a_classifier_without_answers_has_as_many_as_any_other() -> None:
     nothing = no_answers(4, 3)
     assert nothing.single.shape == nothing.batched.shape == (4, 3)
+    assert nothing.single.dtype == nothing.batched.dtype == np.float32
     assert against(nothing.single, nothing.batched).unanswered == 4
 
 
@@ -139,3 +141,8 @@ def test_the_label_of_an_answer_in_a_batch_that_is_none_is_none() -> None:
     parity = against(REFERENCE.copy(), batched)
     assert (parity.batch_flips, parity.batch_ties) == (1, 0)
     assert parity.max_batch_diff == pytest.approx(0.7)
+
+
+def test_a_tie_is_no_label_more_likely_than_the_given_one() -> None:
+    rows = answers([0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.6, 0.4, 0.0], [0.5, 0.5, np.nan], [1.0, 0.0, 0.0])
+    assert tie(rows, np.array([0, 1, 1, 0, -1])).tolist() == [True, True, False, False, False]

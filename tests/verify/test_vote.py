@@ -52,8 +52,8 @@ def test_who_disagrees_with_others_that_disagree_stands_not_alone() -> None:
 
 
 def test_the_check_against_the_integer_reference_counts_values_and_labels() -> None:
-    reference = np.array([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]], np.float32)
-    answers = np.array([[0.75, 0.25], [0.25, 0.75], [0.25, 0.5]], np.float32)
+    reference = np.array([[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]], np.float32)
+    answers = np.array([[0.25, 0.5], [0.25, 0.75], [0.75, 0.25]], np.float32)
     check = check_integer(answers, reference)
     assert (check.differing, check.max_abs_diff, check.flips) == (3, 0.25, 1)
 

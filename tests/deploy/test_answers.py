@@ -1,0 +1,59 @@
+"""A board's answer is read as a stranger's: typed, bounded, and without anything that a terminal would obey."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgemnist.deploy.answers import Line, Ran, clean, cleaned, convert, decode, message
+from edgemnist.errors import DeployError
+
+
+def test_no_text_moves_the_cursor_or_reverses_a_line() -> None:
+    assert clean("\x1b[2Jred\x07 \u202etxt\ue000 café\t") == "\ufffd[2Jred\ufffd \ufffdtxt\ufffd café\ufffd"
+    assert clean("one\r\ntwo\nthree\r") == "one\ntwo\nthree\ufffd"
+    assert clean("as it was") == "as it was"
+
+
+def test_every_text_of_a_document_is_cleaned_however_deep_it_lies() -> None:
+    dirty = {"a\x1b": ["b\x1b", {"c": "d\x1b"}, 1, None, 2.5, True]}
+    assert cleaned(dirty) == {"a\ufffd": ["b\ufffd", {"c": "d\ufffd"}, 1, None, 2.5, True]}
+    assert cleaned({1: "one"}) == {"1": "one"}
+
+
+def test_a_message_is_one_line_of_bounded_length() -> None:
+    assert message("  one\r\n two\x1b ") == "one two\ufffd"
+    assert len(message("x" * 5000)) == 2000
+
+
+RAN = {"exit_code": 0, "release": "1-a", "stdout": "\x1b[2J", "stderr": ""}
+
+
+def test_an_answer_has_the_fields_of_its_kind() -> None:
+    assert convert("pi", RAN, Ran) == Ran(exit_code=0, release="1-a", stdout="\ufffd[2J", stderr="")
+    assert decode("pi", json.dumps({"step": "installing"}), Line) == Line(step="installing")
+    assert decode("pi", b'{"process": 4711}', Line).process == 4711
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"process": 1}', "Expected `int` >= 2 - at `$.process`"),
+        (b'{"process": 4294967296}', "Expected `int` <= 2147483648 - at `$.process`"),
+        (b'{"step": "\x1b"}', "JSON is malformed: invalid character (byte 10)"),
+        (b'{"step": \xff}', "JSON is malformed: invalid character (byte 9)"),
+        (b'{"result": {"a": ' + b"[" * 100_000, "maximum recursion depth exceeded"),
+    ],
+)
+def test_an_answer_of_another_kind_is_told_in_a_sentence(data: bytes, reason: str) -> None:
+    with pytest.raises(DeployError) as caught:
+        decode("pi", data, Line)
+    assert caught.value.message.startswith("pi sent an answer that this version cannot read: ")
+    assert reason in caught.value.message
+    assert caught.value.hint == "Deploy a bundle of this version: edgemnist deploy BUNDLE --to pi"
+
+
+def test_a_document_of_another_kind_is_told_too() -> None:
+    with pytest.raises(DeployError, match=r"pi sent an answer that this version cannot read: .*exit_code"):
+        convert("pi", {**RAN, "exit_code": "none"}, Ran)
