@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,6 +20,7 @@ from edgemnist.serve.limits import (
     BodyMemory,
     GoneError,
     Memory,
+    MemoryFile,
     RateLimiter,
     content_type,
     network_of,
@@ -162,9 +165,9 @@ def received(asked: Request, memory: BodyMemory | None = None, limits: Limits = 
 
     async def read() -> bytes:
         with Body(asked, limits, memory) as body:
-            found = bytes(await body.read())
-            assert memory.bytes == len(found)
-            return found
+            found = await body.read()
+            assert memory.bytes == found.size
+            return found.read()
 
     try:
         return asyncio.run(read())
@@ -219,15 +222,40 @@ def test_a_client_that_went_away_or_finds_no_memory_leaves_nothing() -> None:
 
 
 def test_a_body_is_emptied_though_somebody_still_refers_to_it() -> None:
-    async def leak(*, viewed: bool) -> bytearray:
+    async def leak() -> MemoryFile:
         with Body(request(parts(b"one")), Limits(), BodyMemory(100)) as body:
             found = await body.read()
-            view = memoryview(found) if viewed else None
-        assert view is None or view.tobytes() == b"one"
+            assert (found.size, found.read()) == (3, b"one")
         return found
 
-    assert asyncio.run(leak(viewed=False)) == b""
-    assert asyncio.run(leak(viewed=True)) == b"one"
+    kept = asyncio.run(leak())
+    assert (kept.size, kept.read(), os.fstat(kept.descriptor).st_size) == (0, b"", 0)
+
+
+def test_a_body_has_one_open_file_as_long_as_somebody_refers_to_it() -> None:
+    body = MemoryFile()
+    descriptor = body.descriptor
+    body.append(b"")
+    body.append(bytes(100_000))
+    assert os.fstat(descriptor).st_size == body.size == 100_000
+    del body
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def test_without_room_or_files_the_client_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_name: str) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "memfd_create", none_left, raising=False)
+    with pytest.raises(RefusedError) as refused:
+        received(request(parts(b"one")))
+    assert refused.value.status == 503
+
+
+def test_elsewhere_than_on_linux_a_body_is_a_temporary_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    assert received(request(parts(b"one", b"two"))) == b"onetwo"
 
 
 @pytest.mark.parametrize(
