@@ -67,9 +67,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
-def pytest_unconfigure() -> None:
-    """Leave what mutmut forks from, for every mutant, out of garbage collection, which would copy it."""
-    if "MUTANT_UNDER_TEST" in os.environ:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Make ready what mutmut forks for every mutant, once it has collected the tests."""
+    if config.option.collectonly and "MUTANT_UNDER_TEST" in os.environ:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import tensorflow as tf  # noqa: F401 - here it takes its seconds once
+
+        # Garbage collection in a child would copy all that it shares with the others.
         gc.collect()
         gc.freeze()
 
