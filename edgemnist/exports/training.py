@@ -77,7 +77,7 @@ def check_unseen(directory: Path, manifest: Manifest, images: Images) -> None:
         trained = f" ({manifest.data.source})" if manifest.data is not None else ""
         raise DataError(
             f"The model was trained on {seen:,} of the {len(images):,} evaluation images{trained}",
-            hint="Name a data set whose evaluation images it has not seen with --data DIR, usually that of its training.",
+            hint="Name one with --data DIR whose evaluation images it has not seen, usually that of its training.",
         )
 
 
