@@ -36,6 +36,10 @@ MIRRORS = (
 )
 """Base URLs. The original, yann.lecun.com/exdb/mnist, no longer answers."""
 
+MOST_SEEN: Final = 0.01
+"""Share of the evaluation images that may be among the training images: data sets have a few duplicates."""
+PAPER: Final = 192
+"""A median of pixels beyond this is of paper: that of digits white on black is 0."""
 IMAGES: Final = 5_000
 TEST_SHARE: Final = 0.2
 SPLIT_SEED: Final = 0
@@ -129,7 +133,24 @@ def read_directory(directory: Path, reporter: Reporter = SILENT) -> Dataset:
             hint="Put four IDX files there, named like train-images-idx3-ubyte.gz, or one folder of PNG or JPEG files "
             "for each class, named after it.",
         )
+    _question(dataset, directory, reporter)
     return dataset
+
+
+def _question(dataset: Dataset, directory: Path, reporter: Reporter) -> None:
+    """Say of a user's data set what would make every figure look better, or every answer worse, than it is."""
+    trained = {hash(image.tobytes()) for image in dataset.train.images}
+    seen = sum(hash(image.tobytes()) in trained for image in dataset.test.images)
+    if seen > MOST_SEEN * len(dataset.test):
+        reporter.notice(
+            f"{seen:,} of the {len(dataset.test):,} evaluation images in {directory} are training images, too, "
+            "so a model looks better on them than it is."
+        )
+    if np.median(dataset.train.images) > PAPER:
+        reporter.notice(
+            f"Most of the training images in {directory} are dark on light. A model is given pictures white on "
+            "black, so invert these images."
+        )
 
 
 def _mnist(cache: Path, mirrors: Sequence[str] | None, reporter: Reporter) -> tuple[Dataset, str]:

@@ -85,6 +85,11 @@ def decode_source(data: bytes, path: Path) -> KerasSource:
     model = decode_keras_model(data, path)
     check_model(model, path)
     check_finite(model, path)
+    if not str(model.inputs[0].dtype).startswith(("float", "bfloat")):
+        raise ModelError(
+            f"{path} takes pixels as {model.inputs[0].dtype}, which no converter keeps",
+            hint='Make its input keras.Input(shape, dtype="float32"), and copy the weights.',
+        )
     if identify(data) == KERAS_H5:
         data = model_bytes(model)
     return KerasSource(

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.data.sources import MOST_SEEN
 from edgemnist.errors import ArtifactError, DataError, ManifestError
 from edgemnist.exports.manifest import Manifest, read_manifest, read_recorded
 from edgemnist.results.base import UNREADABLE, Part
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 IMAGES_FILE: Final = "training-images.npy"
 SOURCE_FILE: Final = "data-source.json"
 """Of this machine only: it names a directory, so it is not recorded in the manifest and never leaves with a bundle."""
-MOST_SEEN: Final = 0.01
-"""Share of the evaluation images that may be among the training images: data sets have a few duplicates."""
 
 
 class DataSource(Part, frozen=True, kw_only=True):
@@ -79,7 +78,7 @@ def check_unseen(directory: Path, manifest: Manifest, images: Images) -> None:
         trained = f" ({manifest.data.source})" if manifest.data is not None else ""
         raise DataError(
             f"The model was trained on {seen:,} of the {len(images):,} evaluation images{trained}",
-            hint="Name the data set of the training with --data DIR: the model has not seen its evaluation images.",
+            hint="Name one with --data DIR whose evaluation images it has not seen, usually that of its training.",
         )
 
 

@@ -19,7 +19,7 @@ from edgemnist.errors import ImageError, UsageError
 from edgemnist.exports.directory import Exports, model_for
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pictures import DIGIT, DIGITS, Prediction, PredictResult
-from edgemnist.runtimes.interface import Classifier
+from edgemnist.runtimes.interface import Classifier, check_answers
 
 if TYPE_CHECKING:
     from edgemnist.deploy.target import BoardAddress
@@ -124,7 +124,10 @@ def answer(classifier: Classifier, sourced: Sequence[Sourced], *, show: bool = F
 def tell(
     classifier: Classifier, sourced: Sequence[Sourced], probabilities: Probabilities, *, show: bool = False
 ) -> list[Prediction]:
-    """Return what a classifier's probabilities, float32 [N, C], say about each image."""
+    """Return what a classifier's probabilities, float32 [N, C], say about each image.
+
+    Raises ArtifactError if some are not finite.
+    """
     return [
         Prediction(
             source=one.source,
@@ -136,7 +139,7 @@ def tell(
             image=one.image.tolist() if show else None,
             verdict=None if one.assessment is None else _verdict(one.assessment, row),
         )
-        for one, row in zip(sourced, probabilities, strict=True)
+        for one, row in zip(sourced, check_answers(probabilities), strict=True)
     ]
 
 

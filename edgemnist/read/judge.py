@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images, Labels
 from edgemnist.read.likeness import LikenessNetwork, shipped_network
-from edgemnist.runtimes.interface import Classifier
+from edgemnist.runtimes.interface import Classifier, check_answers
 
 DIGITS: Final = tuple("0123456789")
 TEMPER: Final = np.float32(1 / 3)
@@ -40,9 +40,9 @@ def judge(classifier: Classifier, images: Images, network: LikenessNetwork | Non
     A classifier of the ten digits supposes that what it sees is a digit, and says which. `network`, which is the one of
     the package by default, says how much of a digit it is, and which; what both say decides, and what lies between two
     digits is less sure than it is a digit. A classifier of other things is taken at its word. Raises ArtifactError if
-    the package's network is damaged.
+    the package's network is damaged, or an answer is not finite.
     """
-    alone = classifier.predict_proba(images)
+    alone = check_answers(classifier.predict_proba(images))
     if tuple(classifier.labels) != DIGITS:
         return Verdicts(alone.argmax(axis=1), alone.max(axis=1), alone.max(axis=1))
     likeness = (network or shipped_network()).digit_likeness(images)

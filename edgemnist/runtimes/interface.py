@@ -145,6 +145,16 @@ def softmax(logits: npt.NDArray[Any]) -> Probabilities:
     return powers
 
 
+def check_answers(probabilities: Probabilities) -> Probabilities:
+    """Return probabilities, float32 [N, C]. Raises ArtifactError if some are not finite: those are no answer."""
+    if not np.isfinite(probabilities).all():
+        raise ArtifactError(
+            "The model answers a picture with numbers that are not finite",
+            hint="Compare it with its reference: edgemnist verify",
+        )
+    return probabilities
+
+
 CHUNK: Final = 1000
 """Images that a runtime gets at once: its memory does not grow with their number, and larger ones are no faster."""
 SINGLE: Final = (1, IMAGE_SIDE, IMAGE_SIDE)

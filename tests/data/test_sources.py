@@ -31,6 +31,19 @@ def test_a_directory_of_idx_files_is_taken_and_named(write_set: WriteSet, listen
     assert listener.notices == [f"Using IDX files in set/ ({directory}): 40 training and 20 evaluation images"]
 
 
+def test_evaluation_images_of_the_training_are_told(write_set: WriteSet, listener: Listener) -> None:
+    trained = small_set()["train-images"]
+    find_dataset(write_set({"test-images": trained[:20]}), reporter=listener)
+    assert "20 of the 20 evaluation images in" in listener.heard
+    assert "are training images, too" in listener.heard
+
+
+def test_images_that_are_dark_on_light_are_told(write_set: WriteSet, listener: Listener) -> None:
+    images = {role: values // 8 + 224 for role, values in small_set().items() if role.endswith("images")}
+    find_dataset(write_set(images), reporter=listener)
+    assert "are dark on light" in listener.heard
+
+
 def test_a_directory_of_pictures_is_taken_and_named(tmp_path: Path, listener: Listener) -> None:
     write_pictures(tmp_path / "photos", {"a": 10, "b": 10})
     find_dataset(tmp_path / "photos", reporter=listener)

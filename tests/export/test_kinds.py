@@ -185,6 +185,16 @@ def test_weights_that_are_no_numbers_are_refused_before_a_conversion_is_blamed(
         read_source(path)
 
 
+def test_pixels_that_are_whole_numbers_are_refused_by_name(save_model: Callable[..., Path]) -> None:
+    from keras import layers
+
+    path = save_model(
+        layers.Input((28, 28), dtype="uint8"), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(10)
+    )
+    with pytest.raises(ModelError, match="takes pixels as uint8, which no converter keeps"):
+        read_source(path)
+
+
 def test_a_typing_error_is_told_before_images_are_looked_for(edgemnist: Run) -> None:
     done = edgemnist("export", "--model", "modle.keras")
     assert (done.returncode, "modle.keras does not exist" in done.stderr) == (2, True)

@@ -19,6 +19,7 @@ from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.images import normalize_digit
 from edgemnist.predict.refusal import assess, verdict
 from tests.conftest import Run
+from tests.runtimes.test_foreign_onnx import write
 from tests.serve.service import png, seven
 
 
@@ -202,3 +203,18 @@ def test_a_pipe_in_a_directory_is_not_waited_for(edgemnist: Run, tmp_path: Path)
     seven().save(tmp_path / "seven.png")
     done = edgemnist("predict", tmp_path, timeout=60)
     assert done.stdout.startswith(f"{tmp_path}/seven.png: 7")
+
+
+@pytest.mark.parametrize("command", ["predict", "read"])
+def test_an_answer_that_is_no_number_is_refused(command: str, edgemnist: Run, tmp_path: Path) -> None:
+    import onnx
+
+    broken = onnx.load(write(tmp_path / "broken.onnx"))
+    (kernel,) = (one for one in broken.graph.initializer if one.name == "kernel")
+    # A pixel of 0 times infinity.
+    kernel.CopyFrom(onnx.numpy_helper.from_array(np.full((784, 10), np.inf, np.float32), "kernel"))
+    onnx.save(broken, tmp_path / "broken.onnx")
+    seven().save(tmp_path / "seven.png")
+    done = edgemnist(command, "seven.png", "--artifact", "broken.onnx")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: The model answers a picture with numbers that are not finite." in done.stderr
