@@ -13,6 +13,7 @@ from edgemnist.learn.gate import gate
 from edgemnist.learn.run import select
 from edgemnist.results.samples import Paired
 from edgemnist.samples.sample import NOT_A_DIGIT, Label, Sample, now
+from edgemnist.verify.statistics import wilson_interval
 from tests.samples.making import image_of, sample_of
 
 DIGITS = tuple("0123456789")
@@ -29,6 +30,7 @@ def compared(images: int, fixed: int, broken: int) -> Paired:
 def test_two_models_are_compared_image_by_image() -> None:
     found = compared(100, fixed=12, broken=2)
     assert (found.before, found.after, found.fixed, found.broken) == (88, 98, 12, 2)
+    assert (found.before_interval, found.after_interval) == (wilson_interval(88, 100), wilson_interval(98, 100))
     # Twice the tail of 14 tosses of a coin with 2 heads or fewer: 2 · (1 + 14 + 91) / 2^14.
     assert found.p_value == pytest.approx(2 * 106 / 2**14)
 
