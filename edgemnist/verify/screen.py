@@ -168,7 +168,8 @@ def _statistics(result: VerifyResult) -> Iterator[Text]:
         spread = (
             f"; accuracies are ± {percent(max((one.high - one.low) / 2 for one in intervals))}" if intervals else ""
         )
-        after = f"{percent(min(eces))} to {percent(max(eces))}" if len(eces) > 1 else percent(eces[0])
+        # Once where both ends read the same.
+        after = " to ".join(dict.fromkeys((percent(min(eces)), percent(max(eces)))))
         yield Text(f"Calibration error (ECE) {percent(before)} before, {after} after{spread}.", style="dim")
 
 
