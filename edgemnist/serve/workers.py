@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 SMALL_PIXELS: Final = 2**17
 """Of a picture that is answered in the lane for drawings, within a few milliseconds."""
+STARTS: Final = 3
+"""So often a process is started before the client is told to come again."""
 EXIT_S: Final = 1.0
 """For a process that was killed."""
 IDLE_S: Final = 60.0
@@ -127,19 +129,29 @@ class Worker:
         self._pipe: Connection | None = None
 
     def start(self) -> tuple[ForkServerProcess, Connection]:
-        """Return the process and the way to it. Raises RefusedError where the service ends."""
+        """Return the process and the way to it. Raises RefusedError where the service ends, or none can be started."""
         with self._lock:
             if self._closed:
                 raise stopping()
             if self._process is not None and self._pipe is not None and self._process.is_alive():
                 return self._process, self._pipe
             self.stop()
-            pipe, theirs = multiprocessing.Pipe()
-            # Forked from a process that has imported all of it: that takes milliseconds, and shares the memory.
-            process = _fork_server().Process(target=worker.work, args=(theirs, self._limits), daemon=True)
-            process.start()
-            theirs.close()
-            self._process, self._pipe = process, pipe
+            for attempt in range(1, STARTS + 1):
+                pipe, theirs = multiprocessing.Pipe()
+                # Forked from a process that has imported all of it: that takes milliseconds, and shares the memory.
+                process = _fork_server().Process(target=worker.work, args=(theirs, self._limits), daemon=True)
+                try:
+                    process.start()
+                except OSError as error:
+                    # It ended before it had its orders, for want of memory as a rule.
+                    pipe.close()
+                    if attempt == STARTS:
+                        raise busy("The service cannot start a process for pictures at the moment") from error
+                else:
+                    self._process, self._pipe = process, pipe
+                    break
+                finally:
+                    theirs.close()
             return process, pipe
 
     def stop(self, *, for_good: bool = False) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 
 import pytest
 
@@ -14,6 +17,7 @@ from edgemnist.runtimes.interface import Classifier
 from edgemnist.serve import workers
 from edgemnist.serve.config import Limits
 from edgemnist.serve.limits import Memory, MemoryFile
+from edgemnist.serve.refusals import RefusedError
 from edgemnist.serve.worker import Normalized, PictureLimits, PredictJob
 from edgemnist.serve.workers import Lane
 from tests.serve.service import png, serving, seven
@@ -79,4 +83,29 @@ def test_a_process_at_work_does_not_rest() -> None:
         assert process.is_alive()
     worker.rest()
     assert not process.is_alive()
+    worker.stop(for_good=True)
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_process_that_cannot_be_started_is_tried_again_and_then_told(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, tried = ForkServerProcess.start, []
+
+    def start(process: ForkServerProcess) -> None:
+        tried.append(process)
+        if len(tried) <= failures:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        begin(process)
+
+    monkeypatch.setattr(ForkServerProcess, "start", start)
+    worker = workers.Worker(PictureLimits(max_pixels=1000, decoded_bytes=10**6, max_images=1, cpu_s=1))
+    if failures < workers.STARTS:
+        process, _ = worker.start()
+        assert process.is_alive()
+    else:
+        with pytest.raises(RefusedError) as refused:
+            worker.start()
+        assert refused.value.status == 503
+    assert len(tried) == 3
     worker.stop(for_good=True)
