@@ -80,6 +80,8 @@ class Choice:
     reason: str
     """One sentence; empty where nothing speaks for it but that it is there."""
     verified: bool
+    broken: str = ""
+    """Which record of findings cannot be read, and was left out."""
 
 
 class Exports:
@@ -178,10 +180,10 @@ class Exports:
         if name is None:
             choice = self.best()
             if not choice.verified:
-                reporter.notice(
-                    f"No artifact in {self.directory} has passed `edgemnist verify`, so {choice.model.name} is used "
-                    "unverified."
-                )
+                unknown = choice.broken or f"No artifact in {self.directory} has passed `edgemnist verify`"
+                reporter.notice(f"{unknown}, so {choice.model.name} is used unverified.")
+            elif choice.broken:
+                reporter.notice(f"{choice.broken}, so {choice.model.name} may not be the fastest.")
             if notice := self.notice(choice.model.artifact):
                 reporter.notice(notice)
             return choice.model
@@ -206,18 +208,26 @@ class Exports:
 
         It is the fastest of those that passed `verify`, as far as they were measured here; else the first artifact that
         passed, in a runtime that answers every bit of the integer reference if one of its own passed, which is the
-        native one; else the first that can be run. Raises what `select` raises where nothing can be run.
+        native one; else the first that can be run. A broken record of findings counts as none. Raises what `select`
+        raises where nothing can be run.
         """
         usable = self.select()
         current = [one for one in usable if self.artifact(one.artifact).status == CURRENT] or usable
-        verified = [one for one in current if self.findings.is_verified(one.name)]
+        broken = ""
+        try:
+            verified = [one for one in current if self.findings.is_verified(one.name)]
+        except ManifestError as error:
+            verified, broken = [], error.message
         if not verified:
-            return Choice(model=current[0], reason="", verified=False)
-        name, reason = self.findings.fastest([one.name for one in verified])
+            return Choice(model=current[0], reason="", verified=False, broken=broken)
+        try:
+            name, reason = self.findings.fastest([one.name for one in verified])
+        except ManifestError as error:
+            name, reason, broken = None, "", error.message
         alike = [one for one in verified if one.artifact == verified[0].artifact]
         usual = next((one for one in alike if one.entry.exact), verified[0])
         chosen = next((one for one in verified if one.name == name), usual)
-        return Choice(model=chosen, reason=reason if name else "", verified=True)
+        return Choice(model=chosen, reason=reason if name else "", verified=True, broken=broken)
 
     def notice(self, name: str) -> str:
         """Return a sentence for whoever uses an artifact of an earlier model; empty for any other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -37,12 +38,24 @@ SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", "
 _SAVE_AS: Final = "Save it as PNG or JPEG."
 
 
+STANDARD_INPUT: Final = Path("-")
+"""What stands for the picture on standard input."""
+
+
+def picture_name(path: Path) -> str:
+    """Return what messages and results call a picture."""
+    return "standard input" if path == STANDARD_INPUT else str(path)
+
+
 def open_image(path: Path) -> Image.Image:
-    """Read a picture file, and turn it upright where its EXIF data asks for that.
+    """Read a picture file, or standard input for `-`, and turn it upright where its EXIF data asks for that.
 
     Raises ImageError, naming the file, where it is missing, cannot be opened, is empty, truncated, animated, has more
     than `MAX_PIXELS`, or is no picture of a known format.
     """
+    if path == STANDARD_INPUT:
+        name = picture_name(path)
+        return decode_image(io.BytesIO(read_stream(sys.stdin.buffer, name)), name)
     try:
         with path.open("rb") as file:
             if file.seekable():

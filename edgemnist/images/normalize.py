@@ -12,7 +12,7 @@ from PIL import Image
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ImageError
-from edgemnist.images.decode import decode_image, open_image
+from edgemnist.images.decode import decode_image, open_image, picture_name
 from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
 from edgemnist.images.mnist import fit_by_numpy
@@ -121,7 +121,7 @@ def read_digit(path: Path) -> Normalized:
     try:
         return normalize_digit(image)
     except ImageError as error:
-        raise ImageError(f"{path} cannot be read as a digit: {error.message}", hint=error.hint) from error
+        raise ImageError(f"{picture_name(path)} cannot be read as a digit: {error.message}", hint=error.hint) from error
 
 
 def to_mnist(image: Image.Image) -> tuple[Grey, bool]:

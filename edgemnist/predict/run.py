@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from msgspec import structs
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from edgemnist.samples.collector import CollectConfig
 
 T = TypeVar("T")
-
-STANDARD_INPUT: Final = Path("-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +103,13 @@ def predict_on(
     Raises ImageError if none can be read here, and DeployError if none is answered there.
     """
     from edgemnist.deploy.remote import predict_pictures_on
+    from edgemnist.images.decode import picture_name
 
     sent, unread = _each(pictures, _read_picture, reporter)
     result = predict_pictures_on(target, sent, words)
     for why in result.unread:
         reporter.notice(why)
-    named = tuple(f"{_name(picture)} " for picture in pictures)
+    named = tuple(f"{picture_name(picture)} " for picture in pictures)
     return structs.replace(result, unread=[*unread, *(why for why in result.unread if why.startswith(named))])
 
 
@@ -193,21 +191,13 @@ def _each(named: Sequence[Path], take: Callable[[Path], T], reporter: Reporter) 
 
 def _open_picture(path: Path, *, digits: bool) -> Sourced:
     # Here, since Pillow takes a while to import, and evaluation images do without.
-    from edgemnist.images import normalize_digit, read_digit
-    from edgemnist.images.decode import decode_image
+    from edgemnist.images import read_digit
+    from edgemnist.images.decode import picture_name
     from edgemnist.predict.refusal import assess
 
-    name = _name(path)
-    if path == STANDARD_INPUT:
-        image = decode_image(io.BytesIO(_standard_input()), name)
-        try:
-            normalized = normalize_digit(image)
-        except ImageError as error:
-            raise ImageError(f"{name} cannot be read as a digit: {error.message}", hint=error.hint) from error
-    else:
-        normalized = read_digit(path)
+    normalized = read_digit(path)
     return Sourced(
-        source=name,
+        source=picture_name(path),
         image=normalized.image,
         inverted=normalized.inverted,
         assessment=assess(normalized) if digits else None,
@@ -216,22 +206,15 @@ def _open_picture(path: Path, *, digits: bool) -> Sourced:
 
 def _read_picture(path: Path) -> tuple[str, bytes]:
     """Return a picture's name and its bytes, which another machine decodes. Raises ImageError if it cannot be read."""
+    from edgemnist.images.decode import STANDARD_INPUT, picture_name, read_stream
+
+    name = picture_name(path)
     if path == STANDARD_INPUT:
-        return _name(path), _standard_input()
+        return name, read_stream(sys.stdin.buffer, name)
     try:
-        return _name(path), path.read_bytes()
+        return name, path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}", hint="Name a picture file.") from error
-
-
-def _name(path: Path) -> str:
-    return "standard input" if path == STANDARD_INPUT else str(path)
-
-
-def _standard_input() -> bytes:
-    from edgemnist.images.decode import read_stream
-
-    return read_stream(sys.stdin.buffer, _name(STANDARD_INPUT))
 
 
 def _verdict(assessment: Assessment, row: Probabilities) -> str | None:

@@ -17,7 +17,9 @@ def read(
     page: Annotated[
         Path,
         # As with `predict`: what cannot be read is told when it is read.
-        typer.Argument(metavar="PAGE", help="A picture with any number of digits.", readable=False),
+        typer.Argument(
+            metavar="PAGE", help="A picture with any number of digits, or - for standard input.", readable=False
+        ),
     ],
     *,
     boxes: Annotated[

@@ -10,7 +10,7 @@ import msgspec
 
 from edgemnist.errors import ImageError, UsageError
 from edgemnist.exports.directory import Exports, model_for
-from edgemnist.images.decode import open_image
+from edgemnist.images.decode import open_image, picture_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.boxes import draw_boxes
 from edgemnist.read.config import ReadConfig
@@ -39,10 +39,11 @@ def read_file(
     collect: CollectConfig | None = None,
     reporter: Reporter = SILENT,
 ) -> ReadResult:
-    """Read the digits of a picture file; `boxes` is a PNG or JPEG, by its suffix, to draw them into, `csv` for tables.
+    """Read the digits of a picture file, or of standard input for `-`.
 
-    `artifact` is a name of the export directory or a model file; by default the fastest verified one is taken. With
-    `collect`, digits that are worth a look are kept as samples.
+    `boxes` is a PNG or JPEG, by its suffix, to draw them into, and `csv` a file for the tables. `artifact` is a name of
+    the export directory or a model file; by default the fastest verified one is taken. With `collect`, digits that are
+    worth a look are kept as samples.
 
     Raises UsageError where `boxes` is neither by its suffix, ImageError for a picture that cannot be read, or that
     shows no table if `csv` is given,
@@ -52,30 +53,30 @@ def read_file(
     if boxes is not None and boxes.suffix.lower() not in KINDS:
         raise UsageError(f"--boxes {boxes} is no name of a PNG or JPEG", hint="Let it end in .png or .jpg.")
     FINDER.load()
-    picture = open_image(page)
+    picture, name = open_image(page), picture_name(page)
     model, labels = model_for(exports, artifact, reporter)
     classifier = model.load(threads=threads, labels=labels)
     try:
         with keeping(collect, None, model, classifier, exports, reporter=reporter) as keeper:
-            take = None if keeper is None else partial(keeper.take, source=str(page))
+            take = None if keeper is None else partial(keeper.take, source=name)
             result = read_page(picture, classifier, config, on_digits=take)
     except ImageError as error:
-        raise ImageError(f"{page} cannot be read: {error.message}", hint=error.hint) from error
+        raise ImageError(f"{name} cannot be read: {error.message}", hint=error.hint) from error
     if not result.digits:
-        reporter.notice(f"No digits were found on {page}.")
+        reporter.notice(f"No digits were found on {name}.")
     if result.turned:
-        reporter.notice(f"{page} was turned by {result.turned}°, clockwise, to be read.")
+        reporter.notice(f"{name} was turned by {result.turned}°, clockwise, to be read.")
     if not result.complete:
-        reporter.notice(f"There is more ink on {page} than on any page of digits, so not all of it was tried.")
+        reporter.notice(f"There is more ink on {name} than on any page of digits, so not all of it was tried.")
     if csv is not None:
         if not result.tables:
             raise ImageError(
-                f"{page} shows no table, so {csv} was not written",
+                f"{name} shows no table, so {csv} was not written",
                 hint="A table is found by its lines. Photograph all of them, sharp and from above.",
             )
         files = write_csv(csv, result.tables)
         if len(files) > 1:
-            reporter.notice(f"{page} shows {len(files)} tables: {', '.join(str(file) for file in files)}")
+            reporter.notice(f"{name} shows {len(files)} tables: {', '.join(str(file) for file in files)}")
     if boxes is not None:
         write_file(boxes, draw_boxes(picture, result, KINDS[boxes.suffix.lower()]))
-    return msgspec.structs.replace(result, source=str(page), artifact=model.name, runtime=model.runtime)
+    return msgspec.structs.replace(result, source=name, artifact=model.name, runtime=model.runtime)

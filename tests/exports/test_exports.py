@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.exports.directory import find_exports, open_for_answers, reference_directory
+from edgemnist.exports.directory import Exports, find_exports, open_for_answers, reference_directory
 from tests.notices import Notices
 
 
@@ -35,3 +35,23 @@ def test_what_the_user_exported_comes_first_even_where_the_manifest_was_lost(lef
     assert find_exports(None, notices) == Path("exports")
     assert find_exports(Path("elsewhere"), notices) == Path("elsewhere")
     assert notices.messages == []
+
+
+@pytest.mark.parametrize(
+    ("file", "verified", "said"),
+    [("verify.json", False, "is used unverified"), ("bench.json", True, "not be the fastest")],
+)
+def test_a_broken_finding_does_not_keep_a_model_from_answering(
+    file: str,
+    verified: bool,  # noqa: FBT001 - a parameter of the test
+    said: str,
+    old_exports: Path,
+) -> None:
+    (old_exports / file).write_text("{broken")
+    notices = Notices()
+    exports = Exports.open(old_exports)
+    assert exports.best().verified == verified
+    assert exports.model(None, notices).name
+    (notice,) = [text for text in notices.messages if file in text]
+    assert notice.startswith(f"{old_exports / file} is broken: ")
+    assert said in notice

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -175,3 +177,15 @@ def test_predict_refuses_an_empty_picture_by_name(edgemnist: Run, tmp_path: Path
     done = edgemnist("predict", "blank.png", "--artifact", MODEL)
     assert done.returncode == 2
     assert "blank.png cannot be read as a digit: there is nothing on it but its ground" in done.stderr
+
+
+def test_a_page_comes_through_a_pipe(edgemnist: Run, tmp_path: Path) -> None:
+    page = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
+    words = [sys.executable, "-m", "edgemnist", "read", "-", "--json"]
+    done = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, input=page.read_bytes())
+    piped = json.loads(done.stdout)
+    assert piped["source"] == "standard input"
+    assert piped["numbers"] == json.loads(edgemnist("read", page, "--json").stdout)["numbers"]
+    done = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, input=b"no picture")
+    assert done.returncode == 2
+    assert b"standard input is not a picture" in done.stderr
