@@ -89,7 +89,8 @@ def bench(
     from edgemnist.bench.screen import bench_page, fleet_bench_page
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports, check_output
+    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.outputs import check_output
 
     check_output("--save", save)
     if on:

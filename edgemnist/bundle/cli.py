@@ -53,7 +53,8 @@ def bundle(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.errors import UsageError
-    from edgemnist.exports.directory import Exports, check_output
+    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.outputs import check_output
 
     for option, given in (("--python", python), ("--machine", machine)):
         if given and not wheels:

@@ -47,7 +47,7 @@ def compare(
     from edgemnist.compare.run import open_for
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import check_output
+    from edgemnist.exports.outputs import check_output
 
     check_output("--save", save)
     config = BenchConfig(

@@ -34,7 +34,8 @@ def data(
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
-    from edgemnist.exports.directory import check_output, peek
+    from edgemnist.exports.directory import peek
+    from edgemnist.exports.outputs import check_output
     from edgemnist.exports.training import count_seen
     from edgemnist.images.sheet import class_sheet_png, terminal_rows
     from edgemnist.storage import write_file

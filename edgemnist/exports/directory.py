@@ -13,14 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgemnist.errors import ArtifactError, ManifestError, UsageError
+from edgemnist.errors import ArtifactError, ManifestError
 from edgemnist.exports.findings import Findings
 from edgemnist.exports.manifest import (
     DEFAULT_EXPORTS,
     GOLDEN_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
-    RECORD_FILES,
     Artifact,
     Manifest,
     check_recorded,
@@ -28,9 +27,8 @@ from edgemnist.exports.manifest import (
     file_sha256,
     read_manifest,
 )
-from edgemnist.exports.models import Model, cannot_execute, file_model, require_runtime, split_name
+from edgemnist.exports.models import Model, cannot_execute, file_model, in_its_range, require_runtime, split_name
 from edgemnist.exports.questions import question
-from edgemnist.formats import file_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.runtimes import RUNTIMES, is_model_file, runtimes_of
 
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
     from edgemnist.exports.golden import GoldenFile, GoldenPack
     from edgemnist.runtimes.interface import Classifier
 
-PAGE: Final = Path(file_name("web", "int8"))
-"""Of the artifact that is a web page."""
 REFERENCE: Final = "reference"
 """What `--exports` calls the directory that comes with the package."""
 
@@ -188,7 +184,7 @@ class Exports:
                 reporter.notice(notice)
             return choice.model
         if is_model_file(split_name(name)[0]):
-            return file_model(name)
+            return _from_elsewhere(name, reporter)
         return self.select([name], reporter)[0]
 
     def load(self, name: str | None = None, *, threads: int = 1, reporter: Reporter = SILENT) -> Classifier:
@@ -221,7 +217,8 @@ class Exports:
         if not verified:
             return Choice(model=current[0], reason="", verified=False, broken=broken)
         try:
-            name, reason = self.findings.fastest([one.name for one in verified])
+            measured = self.findings.bench is not None
+            name, reason = self.findings.fastest([one.name for one in verified]) if measured else (None, "")
         except ManifestError as error:
             name, reason, broken = None, "", error.message
         alike = [one for one in verified if one.artifact == verified[0].artifact]
@@ -338,9 +335,15 @@ def model_for(
     Without an export directory `artifact` is a model file. Raises what `Exports.model` and `file_model` raise.
     """
     if exports is None:
-        return file_model(artifact or ""), None
+        return _from_elsewhere(artifact or "", reporter), None
     model = exports.model(artifact, reporter)
     return model, exports.labels_for(model)
+
+
+def _from_elsewhere(name: str, reporter: Reporter) -> Model:
+    """Return the model that `FILE[@RUNTIME]` names, in the range in which it reads the reference's images."""
+    golden = Exports(reference_directory(), read_manifest(reference_directory())).read_golden()
+    return in_its_range(file_model(name), golden.images, golden.labels, reporter)
 
 
 def peek(directory: str | Path | None, reporter: Reporter = SILENT) -> Exports | None:
@@ -394,26 +397,3 @@ def reference_directory() -> Path:
     installed = package / REFERENCE
     # Unlike `Path.is_dir`, this says no where a process that gave up its privileges may no longer look.
     return installed if os.path.isdir(installed) else package.parent / "exports" / REFERENCE  # noqa: PTH112
-
-
-def check_output(option: str, path: Path | None, inputs: Sequence[Path] = ()) -> None:
-    """Raise UsageError where an option would replace a model, a file of an export directory's record, or an input.
-
-    `inputs` are the files and directories that the command reads.
-    """
-    if path is None or not path.exists():
-        return
-    what = ""
-    if path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists():
-        what = "a file of an export directory"
-    # A report ends in .html, too.
-    elif is_model_file(path) and (path.suffix != PAGE.suffix or path.name == PAGE.name):
-        what = "a model"
-    elif any(one.exists() and _holds(one, path) for one in inputs):
-        what = "which is read"
-    if what:
-        raise UsageError(f"{option} would overwrite {path}, {what}", hint="Name another file.")
-
-
-def _holds(source: Path, path: Path) -> bool:
-    return path.resolve().is_relative_to(source.resolve()) or path.samefile(source)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import msgspec
 
 from edgemnist.errors import ManifestError, StorageError
-from edgemnist.exports.choice import choose
 from edgemnist.exports.manifest import decode_versioned
 from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
@@ -119,6 +118,9 @@ class Findings:
 
     def fastest(self, names: Collection[str] | None = None) -> tuple[str | None, str]:
         """Return which model to ship, of those that are named or of all, and the reason; see `choose`."""
+        # Where nothing was measured, `predict` does without.
+        from edgemnist.exports.choice import choose
+
         return choose([one for one in self._parities() if names is None or one.name in names], self._latencies())
 
     def save_verification(self, result: VerifyResult, reporter: Reporter = SILENT) -> bool:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+import numpy as np
+
+from edgemnist.arrays import Images, Labels
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, StorageError, UsageError
 from edgemnist.exports.manifest import Artifact, read_manifest
+from edgemnist.exports.questions import near_chance
+from edgemnist.formats import INPUT_RANGES
+from edgemnist.progress import SILENT, Reporter
+from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes import RUNTIMES, RuntimeEntry, default_runtime, is_model_file, load, runtimes_of
 from edgemnist.runtimes.files import read_file
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.storage import sha256
+
+RANGE_IMAGES: Final = 100
+"""Digits on which the range of a model file is found: in a wrong one, few are right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +133,45 @@ def file_model(name: str) -> Model:
         labels=labels,
         input_range=input_range,
     )
+
+
+def in_its_range(model: Model, images: Images, labels: Labels, reporter: Reporter = SILENT) -> Model:
+    """Return a model of the ten digits from elsewhere, given pixels in the range in which it reads digits.
+
+    `images` are digits, uint8 [N, 28, 28], and `labels` what they are, int64 [N]. Nobody says which range a file of
+    unknown origin takes. In the wrong one it answers all the same, and is hardly ever right. A model that reads them as
+    it is, or in no range, or that has other classes, or whose range the manifest beside it says, is returned as it is.
+    """
+    if model.input_range is not None or model.labels is not None:
+        return model
+    shown, truth = images[:RANGE_IMAGES], labels[:RANGE_IMAGES]
+
+    def accuracy(input_range: str | None) -> float:
+        try:
+            classifier = replace(model, input_range=input_range).load()
+        except ArtifactError:
+            # A quantized input that cannot express it.
+            return 0.0
+        if tuple(classifier.labels) != DIGITS:
+            return 1.0
+        return float(np.mean(classifier.predict_proba(shown).argmax(axis=1) == truth))
+
+    as_it_is = accuracy(None)
+    if not near_chance(as_it_is, len(DIGITS), len(truth)):
+        return model
+    found = {name: accuracy(name) for name in INPUT_RANGES}
+    best = max(found, key=lambda name: found[name])
+    if near_chance(found[best], len(DIGITS), len(truth)):
+        reporter.notice(
+            f"{model.artifact} gets {100 * as_it_is:.0f} % of {len(truth)} digits of MNIST right, hardly more than "
+            "guessing does, in whatever range its pixels are."
+        )
+        return model
+    reporter.notice(
+        f"{model.artifact} is given pixels in {best}: it gets {100 * found[best]:.0f} % of {len(truth)} digits of "
+        f"MNIST right with those, and {100 * as_it_is:.0f} % with the usual ones."
+    )
+    return replace(model, input_range=best)
 
 
 def _recorded_beside(path: Path, found: str) -> tuple[tuple[str, ...] | None, str | None]:

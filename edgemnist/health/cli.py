@@ -43,7 +43,7 @@ def health(
     """
     from edgemnist.console import show
     from edgemnist.errors import EXIT_GATE_MISSED
-    from edgemnist.exports.directory import check_output
+    from edgemnist.exports.outputs import check_output
     from edgemnist.health.places import places_here, places_on
     from edgemnist.health.run import assess
     from edgemnist.health.screen import health_page

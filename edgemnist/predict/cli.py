@@ -54,11 +54,14 @@ def predict(
     """
     from edgemnist.console import show as show_result
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
-    from edgemnist.exports.directory import check_output, open_for_answers
+    from edgemnist.exports.directory import open_for_answers
     from edgemnist.predict.screen import predict_page
 
-    options.check_png(sheet)
-    check_output("--sheet", sheet, inputs=sources or [])
+    if sheet is not None:
+        from edgemnist.exports.outputs import check_output
+
+        options.check_png(sheet)
+        check_output("--sheet", sheet, inputs=sources or [])
     shown = show or sheet is not None
     if on:
         from edgemnist.deploy.target import BoardAddress

@@ -57,7 +57,8 @@ def read(
     options.limit_numpy_threads()
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
-    from edgemnist.exports.directory import check_output, open_for_answers
+    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.exports.outputs import check_output
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.read.run import read_file
     from edgemnist.read.screen import read_page_view

@@ -41,7 +41,8 @@ def report(
     """Write what all commands found out as one HTML file, which opens from disk and needs no network."""
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports, check_output
+    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.outputs import check_output
     from edgemnist.report.page import write_report
 
     check_output("--output", output)

@@ -61,7 +61,8 @@ def scenario(
     from edgemnist.bench.config import BenchConfig
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports, check_output
+    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.outputs import check_output
     from edgemnist.exports.questions import question
     from edgemnist.scenario.run import ScenarioConfig, run_scenario
 

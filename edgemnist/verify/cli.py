@@ -90,7 +90,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.errors import UsageError
-    from edgemnist.exports.directory import check_output
+    from edgemnist.exports.outputs import check_output
     from edgemnist.results.verify import GateResult
     from edgemnist.storage import write_file
     from edgemnist.verify.gate import LimitOverrides, gate_for
