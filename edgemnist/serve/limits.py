@@ -65,7 +65,7 @@ def network_of(client: str) -> str:
 
 
 def no_room() -> RefusedError:
-    """Return the answer to a body that has no place in memory."""
+    """Return the answer to a body for which the memory is full."""
     return busy("The service has no memory for another body at the moment")
 
 
@@ -128,7 +128,7 @@ class MemoryFile:
     """
 
     def __init__(self) -> None:
-        """Raises OSError where there are too many open files."""
+        """Raises OSError if too many files are open."""
         if hasattr(os, "memfd_create"):
             self.descriptor = os.memfd_create("body")
         else:
@@ -141,7 +141,7 @@ class MemoryFile:
             os.close(self.descriptor)
 
     def append(self, data: bytes) -> None:
-        """Write at the end. Raises OSError where there is no room."""
+        """Write at the end. Raises OSError if the memory or the disk is full."""
         rest = memoryview(data)
         while rest:
             written = os.write(self.descriptor, rest)
