@@ -80,6 +80,10 @@ class StorageError(EdgemnistError):
     """A directory that cannot be written: missing, read-only, full."""
 
 
+class ReaderGoneError(StorageError):
+    """Nobody reads the results any more, as after `head`."""
+
+
 class TrainingError(EdgemnistError):
     """A training that cannot go on: no data to learn from, a loss that is not a number."""
 

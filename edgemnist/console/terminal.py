@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 
-from edgemnist.errors import EdgemnistError, StorageError
+from edgemnist.errors import EdgemnistError, ReaderGoneError, StorageError
 from edgemnist.progress import Reporter, Task
 
 
@@ -59,7 +59,8 @@ class _Results(_Complete):
         try:
             return super().write(data)
         except OSError as error:
-            raise StorageError(f"The result cannot be written to stdout: {error.strerror}") from error
+            kind = ReaderGoneError if isinstance(error, BrokenPipeError) else StorageError
+            raise kind(f"The result cannot be written to stdout: {error.strerror}") from error
 
 
 class _Notices(_Complete):

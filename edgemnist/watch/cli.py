@@ -73,7 +73,7 @@ def watch(
     opened again. SIGTERM and Ctrl-C end it with exit code 0.
     """
     options.limit_numpy_threads()
-    from edgemnist.errors import UsageError
+    from edgemnist.errors import ReaderGoneError, UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.watch.screen import print_text, printer
     from edgemnist.watch.sources import WatchConfig
@@ -131,6 +131,5 @@ def watch(
             with keeping(samples, file, model, classifier, opened, reporter=reporter) as keeper:
                 emit = printer(json=json)
                 watch_source(watched, classifier, config, emit=emit, stop=stop, keeper=keeper, reporter=reporter)
-        except BrokenPipeError:
-            # The reader of the lines has gone, as `head` does.
+        except ReaderGoneError:
             return

@@ -17,7 +17,7 @@ from edgemnist.results.pictures import WatchReading
 def printer(*, json: bool) -> Callable[[WatchReading], None]:
     """Return what prints readings: as JSON where that was asked for, or where stdout is not a terminal."""
     if json or not out().is_terminal:
-        # One line each; it raises BrokenPipeError where nobody reads any more.
+        # One line each; it raises ReaderGoneError where nobody reads any more.
         return lambda reading: print_text(msgspec.json.encode(reading).decode() + "\n")
     return _Changes().print
 
