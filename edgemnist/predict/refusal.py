@@ -60,7 +60,7 @@ def verdict(assessment: Assessment | None, probabilities: Sequence[float]) -> st
     """
     if assessment is None or assessment.likeness is None:
         return None
-    # A dash is wider than any digit, and no row of them either.
+    # A dash is wider than any digit, but no row of digits.
     if assessment.several or assessment.aspect > TOO_WIDE:
         return NO_DIGIT if assessment.single else SEVERAL
     if not assessment.crowded and agreement(probabilities, assessment.likeness) >= MIN_AGREEMENT:
