@@ -143,7 +143,7 @@ class Worker:
                 try:
                     process.start()
                 except OSError as error:
-                    # It ended before it had its orders, for want of memory as a rule.
+                    # It ended before it had its orders.
                     pipe.close()
                     if attempt == STARTS:
                         raise busy("The service cannot start a process for pictures at the moment") from error
