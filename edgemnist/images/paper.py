@@ -25,6 +25,9 @@ BETWEEN: Final = 100.0
 PER_SKEWNESS: Final = 28.0
 """Grey levels that weigh as much as a skewness of 1. Measured: blank paper with shadows and rulings is skewed by up to
 2.5 either way at levels of 130 to 240, and chalk by 2 and more at levels of up to 140."""
+DIM: Final = -1.0
+"""Ink is dark where the skewness is below this, however little light there is. Measured: 1.2 to 1.5 to the dark side for
+a printed page in dim light, at a level of 42, and 2 and more to the bright side for chalk."""
 STROKE_REACH: Final = 14
 """Half the window, in pixels of that copy, that no stroke may fill: strokes up to a sixth of the picture are ink."""
 
@@ -40,7 +43,7 @@ def is_dark_on_light(grey: Grey) -> bool:
     copies = {side: _small(grey, side) for side, _ in SKEW_SCALES}
     skewness = max((_local_skewness(copies[side], reach) for side, reach in SKEW_SCALES), key=abs)
     brightness = float(np.median(copies[GROUND_SIDE]))
-    return skewness <= (brightness - BETWEEN) / PER_SKEWNESS
+    return skewness <= max(DIM, (brightness - BETWEEN) / PER_SKEWNESS)
 
 
 def plain_ground(grey: Grey) -> int | None:

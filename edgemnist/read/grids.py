@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.read.grid import WEAK, Curve, Grid, make_grid, snapped
-from edgemnist.read.lattice import are_pattern, find_lattices
 from edgemnist.read.lines import Line, Mask
 
 Floats = npt.NDArray[np.float64]
@@ -120,12 +119,10 @@ class _Band:
         )
 
 
-def find_grids(mask: Mask, level: Sequence[Line], upright: Sequence[Line]) -> list[Grid]:
-    """Return the tables of a page whose lines are known; upright ones go from the row to the column."""
-    if are_pattern(level, upright):
-        return []
-    grids = find_lattices(mask, level, upright)
-    bands = _bands(mask, level, upright, grids)
+def find_grids(mask: Mask, level: Sequence[Line], upright: Sequence[Line], lattices: Sequence[Grid] = ()) -> list[Grid]:
+    """Return the tables of a page whose lines and lattices are known; upright ones go from the row to the column."""
+    bands = _bands(mask, level, upright, lattices)
+    grids = [*lattices]
     grids += [grid for group in _linked(bands) if (grid := _grid(mask, level, group)) is not None]
     return _apart([grid for grid in grids if not _is_sheet(grid, mask.shape) and not _is_staff(grid)])
 

@@ -22,6 +22,12 @@ from edgemnist.registry import Entry, Package
 from edgemnist.results.pictures import ReadResult, StageTimes
 from edgemnist.runtimes.interface import Classifier
 
+SMALLEST: Final = 640
+LARGER: Final = 3
+"""A page of fewer pixels on its longer side is enlarged to so many, and by no more than this factor: what a stroke, a
+line and the gap between them are is told in pixels."""
+STRIP: Final = 0.3
+"""Except one narrower than this share of its length: what was cropped to a line or a column of digits is full of them."""
 FINDER: Final = Entry(
     target="edgemnist.read.pieces:find_sheet",
     summary="Finding digits on a page",
@@ -52,7 +58,7 @@ def read_page(
     started = perf_counter()
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     width, height = picture.size
-    grey = to_grey(picture, config.max_side)
+    grey = _enlarged(to_grey(picture, config.max_side))
     # Where the caller has let go of it as well, a large picture makes room for what is done with the small one.
     del image, picture
     found = find_sheet(grey)
@@ -90,6 +96,16 @@ def read_page(
         ),
     )
     return turned_back(result, quarters, across, down) if quarters else result
+
+
+def _enlarged(grey: Grey) -> Grey:
+    """Return the grey levels of a page, uint8 [h, w], enlarged where they are few."""
+    height, width = grey.shape
+    factor = min(LARGER, SMALLEST / max(height, width))
+    if factor <= 1 or min(height, width) < STRIP * max(height, width):
+        return grey
+    size = round(width * factor), round(height * factor)
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
 
 
 @cache
