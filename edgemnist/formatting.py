@@ -13,6 +13,11 @@ def percent(share: float, digits: int = 2) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def answered_by(artifact: str, runtime: str) -> str:
+    """Return which model in which runtime answered: `tflite-int8, litert`, or a name that tells both."""
+    return artifact if artifact.endswith(f"@{runtime}") else f"{artifact}, {runtime}"
+
+
 def kilobytes(count: int) -> str:
     """Return a number of bytes as `424 KB`, 1 KB being 1,000 bytes."""
     return f"{count / 1000:,.0f} KB"

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.formatting import percent
+from edgemnist.formatting import answered_by, percent
 from edgemnist.results.pictures import NO_DIGIT, SEVERAL, Prediction, PredictResult
 
 BAR_CELLS = 30
@@ -20,7 +20,7 @@ def predict_page(result: PredictResult) -> RenderableType:
 
     Where the pictures that the model was given are to be seen, each answer is drawn.
     """
-    model = Text(f"{result.artifact}, {result.runtime}", style="dim")
+    model = Text(answered_by(result.artifact, result.runtime), style="dim")
     if len(result.predictions) == 1 or any(one.image is not None for one in result.predictions):
         return Group(*(_answer(prediction, result.labels) for prediction in result.predictions), model)
     width = max(cell_len(one.source) for one in result.predictions)

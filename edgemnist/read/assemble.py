@@ -78,6 +78,10 @@ class Assembled:
         for index, reading in enumerate(readings):
             if reading.piece.table is not None and reading.piece.cell is not None:
                 self._members.setdefault(reading.piece.place, []).append(index)
+        # What is printed into a cell stands beside what is written there.
+        for these in self._members.values():
+            for _, numbers in self._lines(these, config.join_gap):
+                self._refuse_words(numbers)
         self._texts = {
             place: [number for _, numbers in self._lines(these, max(CELL_GAP, config.join_gap)) for number in numbers]
             for place, these in self._members.items()
@@ -123,19 +127,14 @@ class Assembled:
         """Decide what counts as a digit outside of tables."""
         kept: list[list[int]] = []
         for line in lines:
-            numbers = [[index for index in members if index is not None] for members in line.numbers]
-            whole = [index for members in numbers for index in members]
+            whole = [index for members in line.numbers for index in members if index is not None]
             if any(self._readings[index].piece.table is not None for index in whole):
                 continue
             kept.append(whole)
             counts = answered([self._readings[index] for index in whole], self._config.min_confidence)
             for index, one in zip(whole, counts.tolist(), strict=True):
                 self._counts[index] = one
-            for members in numbers:
-                readings = [self._readings[index] for index in members]
-                these = np.array([self._counts[index] for index in members])
-                if is_word(readings, these):
-                    self._refuse(members)
+            self._refuse_words(line.numbers)
             if is_barcode([self._readings[index] for index in whole]):
                 self._refuse(whole)
         outside = [index for whole in kept for index in whole]
@@ -148,6 +147,15 @@ class Assembled:
         counting = self._counting(unsure)
         if len(unsure) - len(counting) > sum(not is_bar(reading) for reading in counting):
             self._refuse(unsure)
+
+    def _refuse_words(self, numbers: Sequence[Sequence[Member]]) -> None:
+        """Let nothing in a word count as a digit."""
+        for number in numbers:
+            members = [index for index in number if index is not None]
+            if is_word(
+                [self._readings[index] for index in members], np.array([self._counts[index] for index in members])
+            ):
+                self._refuse(members)
 
     def _counting(self, indices: Sequence[int]) -> list[Reading]:
         """Return those of some readings that count."""

@@ -35,7 +35,10 @@ INNER: Final = 0.8
 POINTS: Final = 24
 """At so many points of a side it is asked whether there is ink."""
 MARGIN: Final = 0.06
-"""Share of a side at each of its ends where the lines that it meets are."""
+MIN_MARGIN: Final = 5
+MAX_MARGIN: Final = 0.12
+"""Share of a side at each of its ends where the lines that it meets are, and at least so many pixels, up to the
+last share: beside a bold line a fine one is lost."""
 
 
 @dataclass(frozen=True)
@@ -200,15 +203,17 @@ def _covered(mask: Mask, start: Floats, stop: Floats, thickness: Floats, side: i
     `side` 0 is on the lines, and -1 or 1 on that side of them.
     """
     step = stop - start
-    at = start[..., None, :] + step[..., None, :] * np.linspace(MARGIN, 1 - MARGIN, POINTS)[:, None]
     length = np.maximum(1e-9, np.hypot(step[..., 0], step[..., 1]))
+    margin = np.clip(MIN_MARGIN / length, MARGIN, MAX_MARGIN)[..., None]
+    share = margin + (1 - 2 * margin) * np.linspace(0, 1, POINTS)
+    at = start[..., None, :] + step[..., None, :] * share[..., None]
     square = np.stack([-step[..., 1], step[..., 0]], axis=-1) / length[..., None]
     reach = np.broadcast_to(2 + thickness / 2, length.shape)
     middle = side * (reach + APART)
     wide = np.ones_like(reach) if side else reach
     found = np.zeros(at.shape[:-1], dtype=bool)
-    for share in np.linspace(-1, 1, 2 * round(float(wide.max())) + 1):
-        points = at + (middle + share * wide)[..., None, None] * square[..., None, :]
+    for off in np.linspace(-1, 1, 2 * round(float(wide.max())) + 1):
+        points = at + (middle + off * wide)[..., None, None] * square[..., None, :]
         x, y = np.rint(points[..., 0]).astype(int), np.rint(points[..., 1]).astype(int)
         height, width = mask.shape
         # A line may lie on the edge of the picture; beyond it, nothing is beside it.

@@ -23,11 +23,11 @@ from edgemnist.results.pictures import ReadResult, StageTimes
 from edgemnist.runtimes.interface import Classifier
 
 SMALLEST: Final = 640
-LARGER: Final = 3
-"""A page of fewer pixels on its longer side is enlarged to so many, and by no more than this factor: what a stroke, a
-line and the gap between them are is told in pixels."""
+LARGER: Final = 2
+"""A page of fewer pixels on its longer side is enlarged to so many, since lines and gaps are told in pixels, but by no
+more than this factor, beyond which all only grows softer."""
 STRIP: Final = 0.3
-"""Except one narrower than this share of its length: what was cropped to a line or a column of digits is full of them."""
+"""Except one narrower than this share of its length: what was cropped to a row of digits is full of them."""
 FINDER: Final = Entry(
     target="edgemnist.read.pieces:find_sheet",
     summary="Finding digits on a page",

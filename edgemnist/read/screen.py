@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.formatting import percent
+from edgemnist.formatting import answered_by, count, percent
 from edgemnist.read.sheets import rows_of
 from edgemnist.results.pictures import ReadResult, ReadTable
 
@@ -23,10 +23,9 @@ def read_page_view(result: ReadResult, *, tables: bool = False) -> RenderableTyp
     refused = sum(digit.digit is None for digit in result.digits)
     times = result.milliseconds
     total = times.find + times.normalize + times.classify + times.arrange
-    summary = (
-        f"{len(result.digits)} digits, {refused} refused below {percent(result.min_confidence, 0)}, {total:.0f} ms"
-    )
-    return Group(*lines, Text(f"{summary} · {result.artifact}, {result.runtime}", style="dim"))
+    found = count(len(result.digits), "digit")
+    summary = f"{found}, {refused} refused below {percent(result.min_confidence, 0)}, {total:.0f} ms"
+    return Group(*lines, Text(f"{summary} · {answered_by(result.artifact, result.runtime)}", style="dim"))
 
 
 def _lines(result: ReadResult) -> list[RenderableType]:

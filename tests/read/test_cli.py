@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from difflib import SequenceMatcher
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from edgemnist.exports.directory import reference_directory
 from tests.conftest import REPOSITORY, Run
@@ -117,6 +118,18 @@ def test_a_page_without_digits_says_so_and_is_no_failure(edgemnist: Run, tmp_pat
     assert done.returncode == 0
     assert json.loads(done.stdout)["digits"] == []
     assert "No digits were found on blank.png" in done.stderr
+
+
+def test_a_single_digit_is_one_digit_and_its_model_is_named_once(edgemnist: Run, tmp_path: Path) -> None:
+    picture = Image.new("L", (300, 300), 255)
+    ImageDraw.Draw(picture).line((150, 60, 150, 240), fill=20, width=16)
+    picture.save(tmp_path / "one.png")
+    shutil.copy(MODEL, tmp_path)
+    done = edgemnist("read", "one.png", "--artifact", "./tflite-int8.tflite@litert")
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"^1 digit, 0 refused below 8 %, \d+ ms · \./tflite-int8\.tflite(@litert|, litert)$", done.stdout, re.MULTILINE
+    )
 
 
 def test_noise_is_told_not_to_have_been_read_completely(edgemnist: Run, tmp_path: Path) -> None:

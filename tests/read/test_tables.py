@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.vision.forms import Cells, compare
 from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
-from edgemnist.images.grey import Grey
+from edgemnist.images.grey import Grey, to_grey
 from edgemnist.read import ReadResult, read_page
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.digits import Digits
@@ -69,6 +69,86 @@ def ruled(left: int, top: int, *, rows: int, columns: int, side: int, thickness:
     return sheet
 
 
+def write(sheet: Grey, image: Grey, x: int, y: int, side: int) -> None:
+    """Write a digit, white on black, into a square of paper."""
+    large = cv2.resize(255 - image, (side, side), interpolation=cv2.INTER_AREA)
+    np.minimum(sheet[y : y + side, x : x + side], large, out=sheet[y : y + side, x : x + side])
+
+
+def filled_in(digits: Digits, side: int, level: int = 40) -> Grey:
+    """Return a sheet with a table of nine by nine squares, every other one of which holds a digit."""
+    sheet = blank(10 * side, 10 * side)
+    edge = side // 2
+    for line in range(10):
+        at = edge + line * side
+        shade = 40 if line % 3 == 0 else level
+        cv2.line(sheet, (edge, at), (edge + 9 * side, at), shade, max(1, side // 30))
+        cv2.line(sheet, (at, edge), (at, edge + 9 * side), shade, max(1, side // 30))
+    for number, (row, column) in enumerate(itertools.product(range(9), range(9))):
+        if number % 2:
+            write(sheet, digits.images[number], edge + column * side + side // 5, edge + row * side + side // 5,
+                  round(0.65 * side))  # fmt: skip
+    return sheet
+
+
+def expect_filled_in(result: ReadResult, digits: Digits, least: int) -> None:
+    """Expect one table of nine by nine with digits where they were written, of 40 so many right at least."""
+    (table,) = result.tables
+    assert (table.rows, table.columns) == (9, 9)
+    texts = [cell.text for cell in sorted(table.cells, key=lambda cell: (cell.row, cell.column))]
+    assert all(text == "" for text in texts[::2])
+    assert sum(text == str(label) for text, label in zip(texts[1::2], digits.labels[1:81:2], strict=True)) >= least
+
+
+@pytest.mark.parametrize("name", ["sudoku", "sudoku-grey"])
+@pytest.mark.parametrize("side", [320, 480, 640])
+def test_a_table_in_a_small_photograph_is_whole(side: int, name: str, digits: Digits, classifier: Classifier) -> None:
+    rng = np.random.default_rng(SEED)
+    form = compose_form(digits.sample(200, rng), rng, STYLES[name])
+    height, width = form.picture.shape[:2]
+    size = round(side * width / max(height, width)), round(side * height / max(height, width))
+    small = np.asarray(cv2.resize(form.picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    (table,) = [table for table in read_page(small, classifier).tables if len(table.cells) > 1]
+    assert (table.rows, table.columns) == (9, 9)
+    (truth,) = form.tables
+    assert sum(cell.text == truth.texts[cell.row][cell.column] for cell in table.cells) >= 78
+
+
+def test_a_table_beside_a_picture_in_dim_light_is_no_board(digits: Digits, classifier: Classifier) -> None:
+    rng = np.random.default_rng(SEED)
+    form = compose_form(digits.sample(200, rng), rng, STYLES["sudoku"])
+    page = to_grey(Image.fromarray(form.picture), 2048)
+    clouds = cv2.GaussianBlur(rng.normal(0, 1, (len(page), 300)).astype(np.float32), (0, 0), 25)
+    printed = (120 + 60 * clouds / clouds.std()).clip(20, 250)
+    result = read_page((0.13 * np.hstack([printed, page])).astype(np.uint8), classifier)
+    assert [(table.rows, table.columns) for table in result.tables] == [(9, 9)]
+    assert len(result.digits) >= 60
+
+
+def test_a_table_whose_inner_lines_are_as_faint_as_the_grain_of_the_picture_is_whole(
+    digits: Digits, classifier: Classifier
+) -> None:
+    sheet = filled_in(digits, 70, level=232).astype(np.float32)
+    grainy = sheet + np.random.default_rng(2).normal(0, 3, sheet.shape)
+    expect_filled_in(read_page(grainy.clip(0, 255).astype(np.uint8), classifier), digits, 36)
+
+
+def test_a_word_that_is_printed_into_a_cell_is_no_number(digits: Digits, classifier: Classifier) -> None:
+    sheet = ruled(60, 60, rows=3, columns=3, side=200, thickness=2)
+    picture = Image.fromarray(sheet)
+    font = ImageFont.truetype(str(font_file("DejaVuSans")), 60)
+    for row, word in enumerate(("Line", "Field", "Title")):
+        ImageDraw.Draw(picture).text((80, 120 + 200 * row), word, fill=30, font=font)
+    sheet = np.array(picture)
+    for row in range(3):
+        write(sheet, digits.images[row], 310, 110 + 200 * row, 100)
+    result = read_drawing(sheet, classifier)
+    (table,) = result.tables
+    texts = {(cell.row, cell.column): cell.text for cell in table.cells}
+    assert [texts[row, 1] for row in range(3)] == [str(label) for label in digits.labels[:3]]
+    assert {character for row in range(3) for character in texts[row, 0]} == {"?"}
+
+
 @pytest.mark.parametrize("thickness", [1, 3, 10])
 def test_an_empty_grid_has_empty_cells(thickness: int, classifier: Classifier) -> None:
     result = read_drawing(ruled(80, 60, rows=5, columns=7, side=90, thickness=thickness), classifier)
@@ -98,16 +178,12 @@ def test_a_table_in_a_cell_of_another_one_is_read_on_its_own(digits: Digits, cla
             cv2.line(sheet, (left, at), (left + cells * side, at), 40, 3)
             cv2.line(sheet, (at, left), (at, left + cells * side), 40, 3)
 
-    def write(number: int, x: int, y: int, side: int) -> None:
-        large = cv2.resize(255 - digits.images[number], (side, side), interpolation=cv2.INTER_AREA)
-        np.minimum(sheet[y : y + side, x : x + side], large, out=sheet[y : y + side, x : x + side])
-
     grid(100, 4, 260)
     grid(120, 3, 70)
     for number, (row, column) in enumerate(itertools.product(range(3), range(3))):
-        write(number, 137 + 70 * column, 137 + 70 * row, 38)
+        write(sheet, digits.images[number], 137 + 70 * column, 137 + 70 * row, 38)
     for number in (9, 10, 11):
-        write(number, 180 + 260 * (number - 8), 180, 90)
+        write(sheet, digits.images[number], 180 + 260 * (number - 8), 180, 90)
     result = read_drawing(sheet, classifier)
     assert [(table.rows, table.columns) for table in result.tables] == [(4, 4), (3, 3)]
     outer, inner = ([cell.text for cell in table.cells] for table in result.tables)
