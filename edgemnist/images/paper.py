@@ -26,8 +26,8 @@ PER_SKEWNESS: Final = 28.0
 """Grey levels that weigh as much as a skewness of 1. Measured: blank paper with shadows and rulings is skewed by up to
 2.5 either way at levels of 130 to 240, and chalk by 2 and more at levels of up to 140."""
 DIM: Final = -1.0
-"""Ink is dark where the skewness is below this, however little light there is. Measured: -1.2 to -1.5 for a printed page
-in dim light, at a level of 42."""
+"""Ink is dark where the skewness is below this, however little light there is. Measured: -1.2 to -1.5 for a page of
+print in dim light, at a level of 42."""
 STROKE_REACH: Final = 14
 """Half the window, in pixels of that copy, that no stroke may fill: strokes up to a sixth of the picture are ink."""
 
