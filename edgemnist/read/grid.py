@@ -35,10 +35,11 @@ INNER: Final = 0.8
 POINTS: Final = 24
 """At so many points of a side it is asked whether there is ink."""
 MARGIN: Final = 0.06
-MIN_MARGIN: Final = 5
-MAX_MARGIN: Final = 0.12
-"""Share of a side at each of its ends where the lines that it meets are, and at least so many pixels, up to the
-last share: beside a bold line a fine one is lost."""
+"""Share of a side at each of its ends where the lines that it meets are."""
+CROWDED: Final = 5
+MOST_CROWDED: Final = 0.12
+"""Beside a bold line a fine one is lost: so many pixels at each end of a side of a lattice are not looked at, and no
+more than this share of it."""
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,15 @@ def vertices_of(level: Sequence[Curve], upright: Sequence[Curve]) -> Floats:
     return np.stack([x, y], axis=-1)
 
 
-def edges(mask: Mask, vertices: Floats, level: Sequence[Curve], upright: Sequence[Curve]) -> tuple[Bools, Bools]:
-    """Tell where the sides of cells are covered by ink, at `POINTS` points each.
+def edges(
+    mask: Mask, vertices: Floats, level: Sequence[Curve], upright: Sequence[Curve], crowded: float = 0
+) -> tuple[Bools, Bools]:
+    """Tell where the sides of cells are covered by ink, at `POINTS` points each, `crowded` pixels from their ends.
 
     bool [level, upright - 1, POINTS] of the level ones, and bool [level - 1, upright, POINTS] of the upright ones.
     """
     across, down = _sides(vertices, level, upright)
-    return _covered(mask, *across), _covered(mask, *down)
+    return _covered(mask, *across, crowded=crowded), _covered(mask, *down, crowded=crowded)
 
 
 def _sides(
@@ -197,14 +200,14 @@ def _beside(mask: Mask, vertices: Floats, level: Sequence[Curve], upright: Seque
     )
 
 
-def _covered(mask: Mask, start: Floats, stop: Floats, thickness: Floats, side: int = 0) -> Bools:
+def _covered(mask: Mask, start: Floats, stop: Floats, thickness: Floats, *, side: int = 0, crowded: float = 0) -> Bools:
     """Tell where straight lines between points, [..., 2], are covered by ink: bool [..., POINTS].
 
     `side` 0 is on the lines, and -1 or 1 on that side of them.
     """
     step = stop - start
     length = np.maximum(1e-9, np.hypot(step[..., 0], step[..., 1]))
-    margin = np.clip(MIN_MARGIN / length, MARGIN, MAX_MARGIN)[..., None]
+    margin = np.clip(crowded / length, MARGIN, MOST_CROWDED)[..., None]
     share = margin + (1 - 2 * margin) * np.linspace(0, 1, POINTS)
     at = start[..., None, :] + step[..., None, :] * share[..., None]
     square = np.stack([-step[..., 1], step[..., 0]], axis=-1) / length[..., None]

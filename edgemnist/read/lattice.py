@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from edgemnist.read.grid import MAX_CELLS, Bools, Curve, Floats, Grid, edges, make_grid, snapped, vertices_of
+from edgemnist.read.grid import CROWDED, MAX_CELLS, Bools, Curve, Floats, Grid, edges, make_grid, snapped, vertices_of
 from edgemnist.read.lines import Line, Mask
 
 OVERRUN: Final = 0.1
@@ -128,7 +128,7 @@ def _tables(mask: Mask, downs: Sequence[Line], acrosses: Sequence[Line]) -> Iter
     level: list[Curve] = [(line.curve, line.thickness) for line in downs]
     upright: list[Curve] = [(line.curve, line.thickness) for line in acrosses]
     vertices = vertices_of(level, upright)
-    across, down = (_is_line(sides) for sides in edges(mask, vertices, level, upright))
+    across, down = (_is_line(sides) for sides in edges(mask, vertices, level, upright, CROWDED))
     # Ink alone is not enough: there is some beside every other line, too.
     across &= _reached(vertices[..., 0], downs)
     down &= _reached(vertices[..., 1].T, acrosses).T
