@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+import cv2
 import numpy as np
 
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from benchmarks.vision.synthetic.forms import STYLES, TrueTable, compose_form
+from benchmarks.vision.synthetic.forms import STYLES, Form, TrueTable, compose_form
 from edgemnist.read import read_page
 from edgemnist.read.layout import overlap
 from edgemnist.results.pictures import ReadResult, ReadTable
@@ -19,6 +20,8 @@ from edgemnist.results.pictures import ReadResult, ReadTable
 SEED: Final = 5000
 DIGITS: Final = 400
 """Handwritten digits that a form may take."""
+SMALL: Final = 480
+"""Longer side, in pixels, of the same forms from farther away."""
 SAME_PLACE: Final = 0.6
 """A table whose box shares less of the union with the true one is another."""
 
@@ -49,19 +52,43 @@ def main() -> None:
     """Measure, print and save."""
     forms = int(sys.argv[1]) if len(sys.argv) > 1 else 4
     classifier, digits = load_reference(), evaluation_digits()
-    total, totals = Score(), Cells()
+    # As it is, and small.
+    totals = [(Score(), Cells()), (Score(), Cells())]
     styles: dict[str, object] = {}
     for number, (name, style) in enumerate(STYLES.items()):
-        found, cells = Score(), Cells()
+        counts = [(Score(), Cells()), (Score(), Cells())]
         for form_number in range(forms):
             rng = np.random.default_rng(SEED * (number + 1) + form_number)
             form = compose_form(digits.sample(DIGITS, rng), rng, style)
-            result = read_page(form.picture, classifier)
-            found += score(result.digits, form.truths)
-            cells += compare(result, form.tables)
-        styles[name] = figures(found, cells, forms)
-        total, totals = total + found, totals + cells
-    save("forms", {"forms": forms * len(STYLES), **figures(total, totals, forms * len(STYLES)), "styles": styles})
+            for index, one in enumerate((form, _small(form))):
+                result = read_page(one.picture, classifier)
+                found, cells = counts[index]
+                counts[index] = found + score(result.digits, one.truths), cells + compare(result, one.tables)
+        styles[name] = _both(counts, forms)
+        totals = [(total[0] + one[0], total[1] + one[1]) for total, one in zip(totals, counts, strict=True)]
+    save("forms", {"forms": forms * len(STYLES), **_both(totals, forms * len(STYLES)), "styles": styles})
+
+
+def _both(counts: list[tuple[Score, Cells]], forms: int) -> dict[str, object]:
+    whole, small = (figures(found, cells, forms) for found, cells in counts)
+    return {**whole, f"at_{SMALL}_pixels": small}
+
+
+def _small(form: Form) -> Form:
+    """Return a form as a small photograph has it."""
+    height, width = form.picture.shape[:2]
+    scale = SMALL / max(height, width)
+    size = round(width * scale), round(height * scale)
+
+    def scaled(one: Any) -> Any:  # noqa: ANN401 - a digit or a table, with a box either way
+        return replace(one, box=tuple(value * scale for value in one.box))
+
+    return replace(
+        form,
+        picture=np.asarray(cv2.resize(form.picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8),
+        truths=[scaled(truth) for truth in form.truths],
+        tables=[scaled(table) for table in form.tables],
+    )
 
 
 def compare(result: ReadResult, tables: list[TrueTable]) -> Cells:
