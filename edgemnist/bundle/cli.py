@@ -72,7 +72,6 @@ def bundle_page(result: BundleResult) -> RenderableType:
     import shlex
 
     from rich.console import Group
-    from rich.markup import escape
 
     from edgemnist.console.tables import closing, table
     from edgemnist.formatting import count, kilobytes
@@ -88,7 +87,7 @@ def bundle_page(result: BundleResult) -> RenderableType:
     }
     page = table("bundle", "", left=[""])
     for name, value in rows.items():
-        page.add_row(name, escape(value))
+        page.add_row(name, value)
     if result.refused:
         last = closing(f"A board will refuse it: {', '.join(result.refused)} missed the gate.", "", passed=False)
     else:

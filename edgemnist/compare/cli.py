@@ -75,7 +75,7 @@ def compare_page(result: PairResult) -> RenderableType:
     for one in sides:
         p50, *others = map(microseconds, (one.p50_us, one.p90_us, one.p99_us, one.min_us))
         name = subject_key(one.name, one.runtime, one.threads)
-        page.add_row(name, one.runtime, f"[bold]{p50}[/]", *others, kilobytes(one.bytes))
+        page.add_row(name, one.runtime, Text(p50, "bold"), *others, kilobytes(one.bytes))
     if ratio.low <= 1 <= ratio.high:
         says = f"no difference beyond the noise of {percent((ratio.high - ratio.low) / 2, 1)}"
     else:

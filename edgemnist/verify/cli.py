@@ -154,6 +154,6 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
                 result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:
         write_file(junit, junit_xml(result))
-    show(result, lambda: verify_page(result, flips=flips, step=step), json=json)
+    show(result, lambda: verify_page(result, flips=flips, step=step), json=json, host=on[0] if on else "")
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
