@@ -90,9 +90,9 @@ def bench(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import JSON, check_output
 
-    check_output("--save", save)
+    check_output("--save", save, JSON)
     if on:
         options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
         from edgemnist.deploy.remote import bench_on

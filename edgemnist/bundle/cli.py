@@ -54,12 +54,12 @@ def bundle(
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.errors import UsageError
     from edgemnist.exports.directory import Exports
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import ZIP, check_output
 
     for option, given in (("--python", python), ("--machine", machine)):
         if given and not wheels:
             raise UsageError(f"{option} needs --wheels", hint="Add --wheels.")
-    check_output("--output", output, inputs=[sign] if sign else [])
+    check_output("--output", output, ZIP, inputs=[sign] if sign else [])
     reporter = TerminalReporter()
     boards = WheelsConfig(machine=machine or RASPBERRY_PI_MACHINE, pythons=tuple(python or RASPBERRY_PI_PYTHONS))
     config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=boards if wheels else None, key=sign, serve=serve)

@@ -47,9 +47,9 @@ def compare(
     from edgemnist.compare.run import open_for
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import JSON, check_output
 
-    check_output("--save", save)
+    check_output("--save", save, JSON)
     config = BenchConfig(
         threads=threads, batch_size=1, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
     )

@@ -58,10 +58,10 @@ def predict(
     from edgemnist.predict.screen import predict_page
 
     if sheet is not None:
-        from edgemnist.exports.outputs import check_output
+        from edgemnist.exports.outputs import PNG, check_output
 
         options.check_png(sheet)
-        check_output("--sheet", sheet, inputs=sources or [])
+        check_output("--sheet", sheet, PNG, inputs=sources or [])
     shown = show or sheet is not None
     if on:
         from edgemnist.deploy.target import BoardAddress

@@ -63,12 +63,12 @@ def scenario(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import JSON, check_output
     from edgemnist.exports.questions import question
     from edgemnist.scenario.run import ScenarioConfig, run_scenario
 
     played = ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit)
-    check_output("--save", save)
+    check_output("--save", save, JSON)
     if on:
         options.refuse_with_on(context, "exports")
         from edgemnist.deploy.remote import scenario_on
