@@ -62,7 +62,7 @@ def sha256_of(file: IO[bytes]) -> str:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write one file atomically.
+    """Write one file atomically; a pipe or a device, such as `/dev/stdout`, is written to and stays what it is.
 
     Raises StorageError if the directory is missing, read-only or full, or if `path` is a directory; the old file then
     stays as it is.
@@ -72,6 +72,10 @@ def write_file(path: Path, data: bytes) -> None:
     with _explained(path.parent, "Choose another place."):
         if path.is_dir():
             raise StorageError(f"{path} is a directory", hint="Name a file.")
+        if is_stream(path):
+            with path.open("wb") as stream:
+                stream.write(data)
+            return
         temporary = _write_temporary(path.parent, path.name, data)
         try:
             temporary.replace(path)
@@ -79,6 +83,14 @@ def write_file(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_directory(path.parent)
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a pipe, a device, or the name of a stream that is open, whatever that leads to."""
+    place = os.path.abspath(path)  # noqa: PTH100 - where the links begin, not where they end
+    return place.startswith(("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")) or (
+        path.exists() and not path.is_file() and not path.is_dir()
+    )
 
 
 def commit_files(directory: Path, files: Mapping[str, bytes]) -> None:

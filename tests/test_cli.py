@@ -445,6 +445,51 @@ def test_no_output_replaces_what_the_command_reads(edgemnist: Run, tmp_path: Pat
         assert picture.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("command", "file", "kind"),
+    [
+        ("predict --index 0 --exports old --sheet", "model-as.png", "a PNG"),
+        ("read page.png --exports old --boxes", "model-as.png", "a PNG or JPEG"),
+        ("read page.png --exports old --csv", "code.py", "a CSV file"),
+        ("verify --exports old --junit", "train-labels-idx1-ubyte", "an XML document"),
+        ("report --exports old --output", "code.py", "an HTML page"),
+        ("report --exports old --markdown --output", "page.html", "a Markdown file"),
+        ("bundle tflite-int8 --exports old --output", "code.py", "a bundle"),
+        ("bench tflite-int8 --exports old --save", "code.py", "a JSON document"),
+        ("verify --exports old --junit", "old/data-source.json", ""),
+    ],
+)
+def test_an_output_replaces_nothing_but_an_earlier_output(
+    command: str, file: str, kind: str, old_exports: Path, edgemnist: Run, tmp_path: Path
+) -> None:
+    del old_exports
+    place = tmp_path / file
+    place.write_bytes(b"anything else")
+    seven().save(tmp_path / "page.png")
+    done = edgemnist(*command.split(), file)
+    assert done.returncode == 2
+    what = f"which is not {kind}" if kind else "a file of an export directory"
+    assert f"{command.rsplit(maxsplit=1)[-1]} would overwrite {file}, {what}." in " ".join(done.stderr.split())
+    assert place.read_bytes() == b"anything else"
+
+
+def test_an_output_may_be_an_empty_file_or_a_pipe(old_exports: Path, edgemnist: Run, tmp_path: Path) -> None:
+    # As `mktemp` makes it.
+    empty, pipe = tmp_path / "empty.html", tmp_path / "pipe"
+    empty.touch()
+    assert edgemnist("report", "--exports", old_exports, "--output", empty).returncode == 0
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        assert edgemnist("report", "--exports", old_exports, "--output", pipe).returncode == 0
+        assert reader.stdout is not None
+        # A pipe that was replaced by a file would leave its reader alone.
+        assert reader.stdout.read() == empty.read_bytes()
+    assert pipe.is_fifo()
+    done = edgemnist("verify", "tflite-int8", "--exports", old_exports, "--junit", "/dev/stdout", "--json")
+    assert done.stdout.startswith("<?xml")
+    assert Path("/dev/stdout").is_symlink()
+
+
 def test_a_report_replaces_an_older_one_of_any_name(old_exports: Path, edgemnist: Run) -> None:
     for _ in range(2):
         assert edgemnist("report", "--exports", old_exports, "--output", "mine.html").returncode == 0

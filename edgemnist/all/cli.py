@@ -76,7 +76,7 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
     for row in result.rows:
         chosen = row.name == result.recommended
         page.add_row(
-            f"[bold green]{row.name}[/]" if chosen else row.name,
+            Text(row.name, "bold green" if chosen else ""),
             kilobytes(row.bytes),
             percent(row.accuracy),
             str(row.flips),

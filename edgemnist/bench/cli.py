@@ -90,9 +90,9 @@ def bench(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import JSON, check_output
 
-    check_output("--save", save)
+    check_output("--save", save, JSON)
     if on:
         options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
         from edgemnist.deploy.remote import bench_on
@@ -102,9 +102,10 @@ def bench(
         # The board checks the words: it may have more CPUs than this machine.
         words = options.given_words(context, without=options.HERE)
         fleet = bench_on([BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in on], words)
-        if save is not None:
+        # A file that holds figures is not replaced by one of failures.
+        if save is not None and any(board.result is not None for board in fleet.boards):
             write_file(save, fleet.to_json().encode())
-        show(fleet, lambda: fleet_bench_page(fleet), json=json)
+        show(fleet, lambda: fleet_bench_page(fleet), json=json, host="A board")
         if codes := [board.fault.exit_code for board in fleet.boards if board.fault is not None]:
             raise typer.Exit(max(codes))
         return

@@ -23,7 +23,7 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
     ordered = sorted(result.results, key=attrgetter("p50_us"))
     for one in ordered:
         p50, *others = map(microseconds, (one.p50_us, one.p90_us, one.p99_us, one.p999_us, one.mean_us, one.min_us))
-        latency.add_row(_name(one), f"[bold]{p50}[/]", *others, *([ratio(one.speedup)] if compared else []))
+        latency.add_row(_name(one), Text(p50, "bold"), *others, *([ratio(one.speedup)] if compared else []))
         cost.add_row(
             _name(one),
             f"{one.throughput_per_s:,.0f}",

@@ -54,12 +54,12 @@ def bundle(
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.errors import UsageError
     from edgemnist.exports.directory import Exports
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import ZIP, check_output
 
     for option, given in (("--python", python), ("--machine", machine)):
         if given and not wheels:
             raise UsageError(f"{option} needs --wheels", hint="Add --wheels.")
-    check_output("--output", output, inputs=[sign] if sign else [])
+    check_output("--output", output, ZIP, inputs=[sign] if sign else [])
     reporter = TerminalReporter()
     boards = WheelsConfig(machine=machine or RASPBERRY_PI_MACHINE, pythons=tuple(python or RASPBERRY_PI_PYTHONS))
     config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=boards if wheels else None, key=sign, serve=serve)
@@ -72,7 +72,6 @@ def bundle_page(result: BundleResult) -> RenderableType:
     import shlex
 
     from rich.console import Group
-    from rich.markup import escape
 
     from edgemnist.console.tables import closing, table
     from edgemnist.formatting import count, kilobytes
@@ -88,7 +87,7 @@ def bundle_page(result: BundleResult) -> RenderableType:
     }
     page = table("bundle", "", left=[""])
     for name, value in rows.items():
-        page.add_row(name, escape(value))
+        page.add_row(name, value)
     if result.refused:
         last = closing(f"A board will refuse it: {', '.join(result.refused)} missed the gate.", "", passed=False)
     else:

@@ -47,9 +47,9 @@ def compare(
     from edgemnist.compare.run import open_for
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import JSON, check_output
 
-    check_output("--save", save)
+    check_output("--save", save, JSON)
     config = BenchConfig(
         threads=threads, batch_size=1, samples=samples, seconds=seconds, rounds=rounds, repeats=repeats, keras=False
     )
@@ -75,7 +75,7 @@ def compare_page(result: PairResult) -> RenderableType:
     for one in sides:
         p50, *others = map(microseconds, (one.p50_us, one.p90_us, one.p99_us, one.min_us))
         name = subject_key(one.name, one.runtime, one.threads)
-        page.add_row(name, one.runtime, f"[bold]{p50}[/]", *others, kilobytes(one.bytes))
+        page.add_row(name, one.runtime, Text(p50, "bold"), *others, kilobytes(one.bytes))
     if ratio.low <= 1 <= ratio.high:
         says = f"no difference beyond the noise of {percent((ratio.high - ratio.low) / 2, 1)}"
     else:

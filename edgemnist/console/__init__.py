@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import typer
 from rich.console import RenderableType
 
 from edgemnist.console.terminal import out
+from edgemnist.errors import DeployError
 from edgemnist.results.base import Result
+
+PageT = TypeVar("PageT")
 
 
 def command_app() -> typer.Typer:
@@ -18,13 +22,30 @@ def command_app() -> typer.Typer:
     )
 
 
-def show(result: Result, page: Callable[[], RenderableType], *, json: bool) -> None:
+def show(result: Result, page: Callable[[], RenderableType], *, json: bool, host: str = "") -> None:
     """Print a result on stdout: as one JSON document, or as the page that `page` draws.
 
-    Raises StorageError where it cannot be written: the reader has gone, or the disk is full.
+    `host` is the board that sent it, if one did; see `drawn`. Raises StorageError where it cannot be written: the
+    reader has gone, or the disk is full.
     """
     if json:
         out().print(result.to_json(), markup=False, soft_wrap=True)
     else:
         # A table may be wider than the terminal, which then breaks its lines and loses nothing.
-        out().print(page(), crop=False)
+        out().print(drawn(host, page), crop=False)
+
+
+def drawn(host: str, page: Callable[[], PageT]) -> PageT:
+    """Return the page, or the picture, of a result; `host` is the board that sent it, if one did.
+
+    Each part of an answer is of its kind, and may still contradict another one, as a label without a probability does.
+    Raises DeployError where that is so.
+    """
+    try:
+        return page()
+    except (ArithmeticError, LookupError, MemoryError, RuntimeError, StopIteration, TypeError, ValueError) as error:
+        if not host:
+            raise
+        raise DeployError(
+            f"{host} sent an answer that contradicts itself ({type(error).__name__})", hint="See all of it with --json."
+        ) from error

@@ -86,9 +86,9 @@ def table(*columns: str, title: str | None = None, left: Iterable[str] = (), pro
     return made
 
 
-def verdict(*, passed: bool) -> str:
+def verdict(*, passed: bool) -> Text:
     """Return the mark of a gate."""
-    return "[green]pass[/]" if passed else "[bold red]FAIL[/]"
+    return Text("pass", "green") if passed else Text("FAIL", "bold red")
 
 
 def quality(warnings: Iterable[str]) -> list[Text]:

@@ -18,9 +18,9 @@ from functools import cache
 from typing import Any, Final, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
+from rich.text import Text
 
 from edgemnist.errors import EdgemnistError, ReaderGoneError, StorageError
 from edgemnist.progress import Reporter, Task
@@ -98,7 +98,8 @@ _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _console(file: io.TextIOWrapper) -> Console:
-    return _Console(file=file, highlight=False, soft_wrap=not file.isatty())
+    # What looks like markup, or like an emoji, is a part of a name: of a file, a class, or what a board answers.
+    return _Console(file=file, markup=False, emoji=False, highlight=False, soft_wrap=not file.isatty())
 
 
 def prepare_streams() -> None:
@@ -147,15 +148,15 @@ class TerminalReporter(Reporter):
 
     def notice(self, message: str) -> None:
         """Write one line."""
-        err().print(f"[yellow]note:[/] {escape(message)}")
+        err().print(Text.assemble(("note:", "yellow"), f" {message}"))
 
     @contextlib.contextmanager
     def task(self, description: str, total: float | None = None) -> Iterator[Task]:
         """Draw a bar with the time left."""
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
         )
         if description in self._lines and not err().is_terminal:
@@ -191,17 +192,17 @@ class _Lines(Task):
 
     def update(self, completed: float, detail: str = "") -> None:
         share = f" {completed / self._total:.0%}" if self._total else ""
-        err().print(f"{self._description}{share}: {escape(detail)}" if detail else f"{self._description}{share}")
+        err().print(f"{self._description}{share}: {detail}" if detail else f"{self._description}{share}")
 
 
 def show_error(error: EdgemnistError) -> None:
     """Print the message and the hint on stderr."""
     stop = "" if error.message.endswith("?") else "."
-    err().print(f"[bold red]error:[/] {escape(error.message)}{stop}")
+    err().print(Text.assemble(("error:", "bold red"), f" {error.message}{stop}"))
     if error.hint:
-        err().print(f"       {escape(error.hint)}")
+        err().print(f"       {error.hint}")
 
 
 def show_interrupted() -> None:
     """Print that the user stopped the command."""
-    err().print("[bold]interrupted[/]")
+    err().print(Text("interrupted", "bold"))

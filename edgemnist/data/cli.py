@@ -35,13 +35,13 @@ def data(
     from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports.directory import peek
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import PNG, check_output
     from edgemnist.exports.training import count_seen
     from edgemnist.images.sheet import class_sheet_png, terminal_rows
     from edgemnist.storage import write_file
 
     options.check_png(sheet)
-    check_output("--sheet", sheet, inputs=[directory] if directory else [])
+    check_output("--sheet", sheet, PNG, inputs=[directory] if directory else [])
     reporter = TerminalReporter()
     dataset = find_dataset(directory, download=not offline, reporter=reporter)
     result = describe(dataset)

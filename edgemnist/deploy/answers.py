@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ MOST_BYTES = 1 << 26
 """Of all that one command writes to stdout."""
 MOST_ERROR_BYTES = 1 << 16
 """Of stderr; the first of it is kept, the rest is read and dropped."""
+_MOST_BITS = 64
 _MOST_MESSAGE = 2000
 """Characters of a text that the user is shown."""
 
@@ -41,7 +42,7 @@ class Prepared(msgspec.Struct, frozen=True):
 class Applied(msgspec.Struct, frozen=True):
     """The answer to `apply`."""
 
-    status: str
+    status: Literal["deployed", "shadow", "unchanged"]
     release: str
     previous: str | None
     removed: list[str]
@@ -94,6 +95,11 @@ def convert(host: str, document: object, kind: type[AnswerT]) -> AnswerT:
         return msgspec.convert(cleaned(document), kind)
 
 
+def clean_result(host: str, result: AnswerT) -> AnswerT:
+    """Return a result that was made of what a board said, its texts cleaned. Raises as `convert` does."""
+    return convert(host, msgspec.to_builtins(result), type(result))
+
+
 @contextlib.contextmanager
 def _readable(host: str) -> Iterator[None]:
     try:
@@ -118,9 +124,14 @@ def clean(text: str) -> str:
 
 
 def cleaned(value: object) -> object:
-    """Return a JSON document with every text in it cleaned. Raises RecursionError for one that is nested too deeply."""
+    """Return a JSON document with every text in it cleaned.
+
+    Raises RecursionError for one that is nested too deeply, and ValueError for a number that nothing here has.
+    """
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError(f"a number of {value.bit_length():,} bits")
     if isinstance(value, dict):
         return {clean(str(key)): cleaned(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -12,11 +12,11 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from edgemnist.agent.facts import throttle_names
-from edgemnist.deploy.answers import Examined, Ran, cleaned, convert, message
+from edgemnist.deploy.answers import Examined, Ran, clean_result, cleaned, convert, message
 from edgemnist.deploy.run import MOST_WORK_S, as_fault, left_alone
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
-from edgemnist.deploy.transport import ConnectionLostError
+from edgemnist.deploy.transport import QUICK_S, ConnectionLostError
 from edgemnist.doctor.artifacts import arguments
 from edgemnist.doctor.checks import examine
 from edgemnist.drift.counts import Record, decode_record
@@ -88,14 +88,20 @@ def run_on(
     return RemoteRun(release=answer.release, exit_code=answer.exit_code, document=cast("dict[str, Any]", document))
 
 
-def ask_module(target: BoardAddress, words: Sequence[str], files: Mapping[str, bytes], stop: Stop | None = None) -> str:
+def ask_module(
+    target: BoardAddress,
+    words: Sequence[str],
+    files: Mapping[str, bytes],
+    stop: Stop | None = None,
+    limit_s: float = QUICK_S,
+) -> str:
     """Run `python -m WORDS` in the current release of a board, and return what it prints.
 
     Raises DeployError if no release serves there, or it fails there.
     """
     sent = {name: base64.b64encode(data).decode() for name, data in files.items()}
     with open_board(target, stop) as board:
-        answer = board.ask("run", Ran, {"module": list(words), "files": sent}, limit_s=ANSWER_S)
+        answer = board.ask("run", Ran, {"module": list(words), "files": sent}, limit_s=limit_s)
     if answer.exit_code == EXIT_OK:
         return answer.stdout
     name = target.host.name
@@ -110,7 +116,9 @@ def ask_module(target: BoardAddress, words: Sequence[str], files: Mapping[str, b
 
 def health_on(target: BoardAddress, place: str, stop: Stop | None = None) -> Record:
     """Return the counts of a board; `place` is a directory of samples there, or a file. Raises as `ask_module` does."""
-    return decode_record(ask_module(target, ["edgemnist.drift", place], {}, stop).encode(), target.host.name)
+    name = target.host.name
+    record = decode_record(ask_module(target, ["edgemnist.drift", place], {}, stop).encode(), name)
+    return clean_result(name, record)
 
 
 def samples_on(target: BoardAddress, directory: str, stop: Stop | None = None) -> list[Sent]:
@@ -228,7 +236,8 @@ def doctor_on(target: BoardAddress, on_step: OnStep = lambda _: None) -> DoctorR
             words = ["edgemnist.doctor.artifacts", EXPORTS, *arguments(repair)]
             selftest = board.ask("run", Ran, {"module": words, "files": {}}, limit_s=ANSWER_S)
     printed = selftest.stdout if selftest else None
-    return examine(target.host.name, answer.facts, answer.probes, printed, repair)
+    name = target.host.name
+    return clean_result(name, examine(name, answer.facts, answer.probes, printed, repair))
 
 
 def releases_on(target: BoardAddress) -> ReleasesResult:

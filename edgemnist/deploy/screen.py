@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 
 from edgemnist.console.tables import closing, fault_line, table
@@ -34,11 +33,11 @@ def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
         with lock:
             steps[board] = step
             if live is None:
-                console.print(f"{escape(board)}: {escape(step)}")
+                console.print(f"{board}: {step}")
                 return
             page = table("board", "", left=[""])
             for name, doing in steps.items():
-                page.add_row(escape(name), f"[{_COLOURS.get(doing, 'cyan')}]{escape(doing)}[/]")
+                page.add_row(name, Text(doing, _COLOURS.get(doing, "cyan")))
             live.update(page, refresh=True)
 
     with live or contextlib.nullcontext():
@@ -53,10 +52,9 @@ def deploy_page(result: DeployResult) -> RenderableType:
     faults: list[Text] = []
     warnings: list[Text] = []
     for name, board in zip(names, result.boards, strict=True):
-        colour = _COLOURS[board.status]
         page.add_row(
-            escape(name),
-            f"[{colour}]{board.status}[/]",
+            name,
+            Text(board.status, _COLOURS[board.status]),
             board.release or "",
             board.previous or "",
             f"{board.seconds:.1f}",

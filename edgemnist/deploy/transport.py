@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edgemnist.deploy.answers import MOST_BYTES, MOST_ERROR_BYTES, MOST_LINE_BYTES, clean
+from edgemnist.deploy.answers import MOST_BYTES, MOST_ERROR_BYTES, MOST_LINE_BYTES, clean, message
 from edgemnist.deploy.stop import Stop
 from edgemnist.errors import DeployError, MissingDependencyError, UsageError
 
@@ -45,6 +45,8 @@ _READY = b"edgemnist-ready"
 _CLOSE_S = 5
 _LOGIN_S = 120.0
 """For the login; that nobody is there is known after 15 s, but a `ProxyCommand` may ask for a key to be touched."""
+_LEAST_BYTES_PER_S = 1_000
+"""Of a transfer: a line of GPRS has five times as many."""
 _MOST_GREETING_LINES = 10_000
 QUICK_S = 300.0
 """For what a board does at once, even a slow one that swaps."""
@@ -101,11 +103,19 @@ class Connection:
         `on_line` is given each line of its stdout. Raises ConnectionLostError if the connection is cut, and DeployError
         if the board takes longer than `limit_s` or writes more than any answer has.
         """
+        words = ["ssh", *self._options, "--", self.host.destination, command]
+        code, said = self._run(words, data, on_line, limit_s)
+        if code == _CONNECTION_FAILED or code < 0:
+            raise _lost(self.host, said)
+        return code, said
+
+    def _run(
+        self, words: list[str], data: bytes, on_line: Callable[[str], None] | None, limit_s: float
+    ) -> tuple[int, str]:
+        """Run a program that speaks with the board; see `run`."""
         errors: list[str] = []
         late = threading.Event()
-        with _running(
-            ["ssh", *self._options, "--", self.host.destination, command], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as ssh:
+        with _running(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
 
             def give_up() -> None:
                 late.set()
@@ -129,8 +139,6 @@ class Connection:
                 f"{self.host.name} did not answer within {limit_s:,.0f} s",
                 hint=f"Look at the board with: edgemnist doctor --on {self.host.name}",
             )
-        if ssh.returncode == _CONNECTION_FAILED or ssh.returncode < 0:
-            raise _lost(self.host, said)
         return ssh.returncode, said
 
     def _listen(self, ssh: subprocess.Popen[bytes], on_line: Callable[[str], None] | None) -> None:
@@ -168,13 +176,12 @@ class Connection:
                 file.symlink_to(local.absolute())
             names = " ".join('"' + re.sub(r'(["\\])', r"\\\1", name) + '"' for name in (str(file), remote))
             command = ["sftp", *self._options, "-b", "-", "--", self.host.sftp_destination]
-            with _running(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as sftp:
-                _, said = sftp.communicate(f"reput {names}\n".encode())
-        if sftp.returncode == 0:
+            limit_s = QUICK_S + local.stat().st_size / _LEAST_BYTES_PER_S
+            code, errors = self._run(command, f"reput {names}\n".encode(), lambda _: None, limit_s)
+        if code == 0:
             return
-        errors = clean(said[-MOST_ERROR_BYTES:].decode(errors="replace")).strip()
         # sftp tells what the board refuses; of a connection that was cut it says nothing, or that it was.
-        if not errors or sftp.returncode == _CONNECTION_FAILED or _CUT.search(errors):
+        if not errors or code == _CONNECTION_FAILED or _CUT.search(errors):
             raise _lost(self.host, errors)
         raise DeployError(
             f"{self.host.name} does not accept the bundle: {_last(errors)}", hint="Is its disk full or read-only?"
@@ -332,9 +339,9 @@ _REFUSALS = (
 
 def _refused(host: Host, ssh_config: Path | None, errors: str) -> DeployError:
     login = _login(host, ssh_config)
-    for pattern, message, hint in _REFUSALS:
+    for pattern, what, hint in _REFUSALS:
         if re.search(pattern, errors, re.IGNORECASE):
-            return DeployError(f"{host.name} {message}", hint=hint.format(login=login, forget=_forget(host, errors)))
+            return DeployError(f"{host.name} {what}", hint=hint.format(login=login, forget=_forget(host, errors)))
     return DeployError(f"{host.name} cannot be reached: {_last(errors)}", hint=f"Does this work? ssh {login}")
 
 
@@ -366,7 +373,7 @@ def _lost(host: Host, errors: str) -> ConnectionLostError:
 
 def _last(errors: str) -> str:
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else "ssh gave no reason"
+    return message(lines[-1]).rstrip(".") if lines else "ssh gave no reason"
 
 
 def remote_path(root: str, *parts: str) -> str:
@@ -376,4 +383,6 @@ def remote_path(root: str, *parts: str) -> str:
 
 def plain_path(root: str, *parts: str) -> str:
     """Return a path on the board, as sftp takes it."""
-    return "/".join([root.removeprefix("~/"), *parts])
+    path = "/".join([root.removeprefix("~/"), *parts])
+    # What begins with a dash would be an option.
+    return f"./{path}" if path.startswith("-") else path

@@ -91,8 +91,9 @@ def check_board(facts: BoardFacts, probes: Sequence[Probe], repair: RepairComman
     checks = (
         _board, _system, _cpu, _memory, _python, _disk, _governor, _temperature, _throttling, _clock,
     )  # fmt: skip
-    # What has no wheels for a board is nothing that it lacks.
-    possible = [probe for probe in probes if facts.bits != SMALL or probe.package not in RUNTIME_PACKAGES]
+    # What has no wheels for a board is nothing that it lacks, and what a strange one names otherwise was not asked for.
+    wanted = TESTED.keys() - (RUNTIME_PACKAGES.keys() if facts.bits == SMALL else ())
+    possible = [probe for probe in probes if probe.package in wanted]
     return [*(check(facts) for check in checks), *check_packages(possible, repair)]
 
 

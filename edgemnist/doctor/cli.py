@@ -52,16 +52,19 @@ def doctor(
 def doctor_page(result: DoctorResult) -> RenderableType:
     """Draw a line for each check, and below them how to fix what is not as it should be."""
     from rich.console import Group
-    from rich.markup import escape
     from rich.text import Text
 
     from edgemnist.console.tables import table
     from edgemnist.results.boards import Level
 
-    marks = {Level.OK: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.FAILURE: "[bold red]FAIL[/]"}
+    marks = {
+        Level.OK: Text("ok", "green"),
+        Level.WARNING: Text("warning", "yellow"),
+        Level.FAILURE: Text("FAIL", "bold red"),
+    }
     page = table("what", "", "found", "which means", left=[""], prose=["found", "which means"])
     for check in result.findings:
-        page.add_row(escape(check.name), marks[check.level], escape(check.value), escape(check.meaning))
+        page.add_row(check.name, marks[check.level], check.value, check.meaning)
     fixes = [
         Text.assemble((f"{check.name}: ", "bold"), check.fix)
         for check in result.findings

@@ -29,7 +29,7 @@ MOST_BYTES: Final = 1 << 16
 """Of the file: one of ten classes has 5 KB."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e3)]
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +137,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The two latest blocks."""
         return self.before + self.lately
 
+    def problem(self) -> str:
+        """Return how the counts contradict one another; empty if they do not."""
+        for window in (self.golden, self.first, self.before, self.lately):
+            reason = "" if window is None else window.problem()
+            if window is not None and len(window.classes) != len(self.labels):
+                reason = "there are other classes than labels"
+            if reason:
+                return reason
+        if self.golden is not None and not self.golden.images:
+            return "the golden pack is empty"
+        if self.golden_errors > (0 if self.golden is None else self.golden.images):
+            return "there are more errors than images in the golden pack"
+        if self.first_complete and not self.first.images:
+            return "the first week is complete without an image"
+        return ""
+
     def encode(self) -> bytes:
         """Return the contents of the file."""
         body = msgspec.structs.replace(self, checksum="")
@@ -158,6 +174,8 @@ def decode_record(data: bytes, name: str) -> Record:
     Raises StorageError if it is none, was cut or edited, or is of a newer version.
     """
     damaged = "Move the file away: counting then starts from zero."
+    if len(data) > MOST_BYTES:
+        raise StorageError(f"{name} has no counts of answers: it is too large")
     try:
         kind = msgspec.json.decode(data, type=_Kind)
     except UNREADABLE as error:
@@ -175,12 +193,8 @@ def decode_record(data: bytes, name: str) -> Record:
         raise StorageError(f"{name} is damaged: {error}", hint=damaged) from error
     if record.checksum != _checksum(msgspec.structs.replace(record, checksum="")):
         raise StorageError(f"{name} was changed after it was written", hint=damaged)
-    for window in (record.golden, record.first, record.before, record.lately):
-        reason = "" if window is None else window.problem()
-        if window is not None and len(window.classes) != len(record.labels):
-            reason = "there are other classes than labels"
-        if reason:
-            raise StorageError(f"{name} is damaged: {reason}", hint=damaged)
+    if reason := record.problem():
+        raise StorageError(f"{name} is damaged: {reason}", hint=damaged)
     return record
 
 
@@ -196,8 +210,6 @@ def read_record(path: Path) -> Record:
         ) from None
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > MOST_BYTES:
-        raise StorageError(f"{path} has no counts of answers: it is too large")
     return decode_record(data, str(path))
 
 
@@ -234,11 +246,13 @@ def merge(records: Sequence[tuple[str, Record]]) -> Record:
     """
     (first_name, first), *others = records
     for name, other in others:
+        hint = "Ask for boards with the same model at a time."
         if other.sha256 != first.sha256:
             raise UsageError(
-                f"{name} has counts of another model than {first_name}: {_model(other)} and {_model(first)}",
-                hint="Ask for boards with the same model at a time.",
+                f"{name} has counts of another model than {first_name}: {_model(other)} and {_model(first)}", hint=hint
             )
+        if other.labels != first.labels:
+            raise UsageError(f"{name} has counts of classes with other names than {first_name}", hint=hint)
     found = [record for _, record in records]
     total = found[0]
     for other in found[1:]:
@@ -260,10 +274,11 @@ def merge(records: Sequence[tuple[str, Record]]) -> Record:
 
 def _mean_evidence(records: Sequence[Record]) -> dict[str, list[float]]:
     names = {name: values for record in records for name, values in record.evidence.items()}
-    nothing = -math.inf
     found = {}
     for name, sizes in names.items():
-        rows = [record.evidence.get(name, [nothing] * len(sizes)) for record in records]
+        nothing = [-math.inf] * len(sizes)
+        # As in `Detector`: of another version, which looks for changes of other sizes.
+        rows = [row if len(row := record.evidence.get(name, nothing)) == len(sizes) else nothing for record in records]
         found[name] = [float(np.logaddexp.reduce(column)) - math.log(len(rows)) for column in zip(*rows, strict=True)]
     return found
 

@@ -30,6 +30,7 @@ RECORD_FILES = frozenset(
     {
         *(MANIFEST_FILE, GOLDEN_FILE, "answers.npz"),
         *("verify.json", "bench.json", "bench-before.json", "scenarios.json", "training.json"),
+        *("data-source.json", "learn.json"),
     }
 )
 """What commands write into an export directory beside models, and nobody else."""

@@ -10,17 +10,41 @@ from edgemnist.errors import UsageError
 from edgemnist.exports.manifest import MANIFEST_FILE, RECORD_FILES
 from edgemnist.formats import file_name
 from edgemnist.runtimes import is_model_file
+from edgemnist.storage import is_stream
 
 PAGE: Final = Path(file_name("web", "int8"))
 """Of the artifact that is a web page."""
 
+PNG: Final = "a PNG"
+PICTURE: Final = "a PNG or JPEG"
+CSV: Final = "a CSV file"
+MARKDOWN: Final = "a Markdown file"
+HTML: Final = "an HTML page"
+JSON: Final = "a JSON document"
+XML: Final = "an XML document"
+ZIP: Final = "a bundle"
 
-def check_output(option: str, path: Path | None, inputs: Sequence[Path] = ()) -> None:
-    """Raise UsageError where an option would replace a model, a file of an export directory's record, or an input.
+_BEGINNINGS: Final = {
+    PNG: (b"\x89PNG",),
+    PICTURE: (b"\x89PNG", b"\xff\xd8\xff"),
+    HTML: (b"<!doctype html",),
+    JSON: (b"{",),
+    XML: (b"<?xml",),
+    ZIP: (b"PK\x03\x04",),
+}
+"""What files of each kind begin with, as far as they begin with anything."""
+_SUFFIXES: Final = {CSV: {"", ".csv", ".tsv", ".txt"}, MARKDOWN: {"", ".md", ".markdown", ".txt"}}
+"""What files without a beginning of their own are known by."""
+_MOST_BEGINNING: Final = 16
 
+
+def check_output(option: str, path: Path | None, kind: str, inputs: Sequence[Path] = ()) -> None:
+    """Raise UsageError where an option would replace what is no earlier output of it.
+
+    That is a model, a file of an export directory's record, an input, or a file of another kind than the option writes.
     `inputs` are the files and directories that the command reads.
     """
-    if path is None or not path.exists():
+    if path is None or not path.exists() or is_stream(path):
         return
     what = ""
     if path.name in RECORD_FILES and (path.parent / MANIFEST_FILE).exists():
@@ -30,8 +54,19 @@ def check_output(option: str, path: Path | None, inputs: Sequence[Path] = ()) ->
         what = "a model"
     elif any(one.exists() and _holds(one, path) for one in inputs):
         what = "which is read"
+    elif path.is_file() and not _is(kind, path):
+        what = f"which is not {kind}"
     if what:
         raise UsageError(f"{option} would overwrite {path}, {what}", hint="Name another file.")
+
+
+def _is(kind: str, path: Path) -> bool:
+    """Return whether a file could be one that an option has written before. Raises UsageError if it cannot be read."""
+    if kind in _SUFFIXES:
+        return path.suffix.lower() in _SUFFIXES[kind]
+    with path.open("rb") as file:
+        beginning = file.read(_MOST_BEGINNING)
+    return not beginning or beginning.lower().startswith(tuple(one.lower() for one in _BEGINNINGS[kind]))
 
 
 def _holds(source: Path, path: Path) -> bool:

@@ -43,14 +43,14 @@ def health(
     """
     from edgemnist.console import show
     from edgemnist.errors import EXIT_GATE_MISSED
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import PNG, check_output
     from edgemnist.health.places import places_here, places_on
     from edgemnist.health.run import assess
     from edgemnist.health.screen import health_page
 
     options.check_png(sheet)
     named = samples or ["samples"]
-    check_output("--sheet", sheet, inputs=[Path(one) for one in named])
+    check_output("--sheet", sheet, PNG, inputs=[Path(one) for one in named])
     if on or inventory is not None:
         from edgemnist.deploy.run import read_inventory
         from edgemnist.deploy.target import BoardAddress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,14 +48,12 @@ def places_on(targets: Sequence[BoardAddress], place: str) -> tuple[list[Place],
     def ask(target: BoardAddress) -> Place | Exception:
         name = target.host.name
         try:
-            record = health_on(target, place)
+            record, samples = health_on(target, place), []
+            # A file of counts has no samples beside it.
+            with contextlib.suppress(DeployError):
+                samples = [one.sample() for one in samples_on(target, place)]
         except Exception as error:  # noqa: BLE001 - one board must not cost the report of the others
             return error
-        try:
-            samples = [one.sample() for one in samples_on(target, place)]
-        except DeployError:
-            # A file of counts has no samples beside it.
-            samples = []
         return Place(name=name, host=name, record=record, samples=samples)
 
     answers = in_parallel(min(PARALLEL, len(targets)), ask, targets)

@@ -54,7 +54,7 @@ def _quantities(result: HealthReport) -> RenderableType:
     page = table(*QUANTITIES)
     for one, (*cells, evidence) in zip(result.quantities, quantities(result), strict=True):
         loud = one.evidence is not None and one.evidence >= LOUD
-        page.add_row(*cells, f"[bold red]{evidence}[/]" if loud else evidence)
+        page.add_row(*cells, Text(evidence, "bold red" if loud else ""))
     return page
 
 

@@ -58,10 +58,10 @@ def predict(
     from edgemnist.predict.screen import predict_page
 
     if sheet is not None:
-        from edgemnist.exports.outputs import check_output
+        from edgemnist.exports.outputs import PNG, check_output
 
         options.check_png(sheet)
-        check_output("--sheet", sheet, inputs=sources or [])
+        check_output("--sheet", sheet, PNG, inputs=sources or [])
     shown = show or sheet is not None
     if on:
         from edgemnist.deploy.target import BoardAddress
@@ -93,11 +93,14 @@ def predict(
                 collect=config,
                 reporter=reporter,
             )
+    host = on[0] if on else ""
     if sheet is not None:
+        from edgemnist.console import drawn
         from edgemnist.images.sheet import strip_png
         from edgemnist.storage import write_file
 
-        write_file(sheet, strip_png([prediction.image or [] for prediction in result.predictions]))
-    show_result(result, lambda: predict_page(result), json=json)
+        rows = [prediction.image or [] for prediction in result.predictions]
+        write_file(sheet, drawn(host, lambda: strip_png(rows)))
+    show_result(result, lambda: predict_page(result), json=json, host=host)
     if result.unread:
         raise typer.Exit(EXIT_BAD_INPUT)

@@ -84,6 +84,6 @@ def picture_rows(image: list[list[int]]) -> list[str]:
 
 def bar(share: float) -> str:
     """Return a bar of `BAR_CELLS` cells, drawn to an eighth of a cell; any share above 0 shows."""
-    eighths = max(round(share * BAR_CELLS * 8), 1 if share > 0 else 0)
+    eighths = max(round(min(share, 1.0) * BAR_CELLS * 8), 1 if share > 0 else 0)
     full, rest = divmod(eighths, 8)
     return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(BAR_CELLS)

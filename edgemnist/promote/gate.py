@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.run import MOST_WAIT_S
 from edgemnist.errors import check_range
+from edgemnist.formatting import count, percent
 from edgemnist.verify.statistics import mcnemar_p
 
 if TYPE_CHECKING:
@@ -43,20 +44,21 @@ def gate(evidence: Evidence, config: PromoteConfig) -> list[str]:
     reasons = []
     if compared < config.least:
         reasons.append(
-            f"It has answered {compared:,} images in the shadow, and {config.least:,} are asked for. Wait, or lower "
-            "--least."
+            f"It has answered {count(compared, 'image')} in the shadow, and --least asks for {config.least:,}. "
+            "Wait, or lower --least."
         )
     if evidence.broken > evidence.fixed:
         reasons.append(
-            f"It is not better on {evidence.images:,} samples with a label: {evidence.fixed} fixed, "
-            f"{evidence.broken} broken."
+            f"It is not better on {count(evidence.images, 'sample')} with a label: {evidence.fixed:,} fixed, "
+            f"{evidence.broken:,} broken."
         )
         return reasons
     p_value = mcnemar_p(evidence.broken, evidence.fixed)
     better = p_value is not None and p_value < SIGNIFICANT
     if not better and differing > config.max_differing * compared:
         reasons.append(
-            f"{differing:,} of its {compared:,} answers differ, {config.max_differing:.3g} of them may, and the labels "
-            "are too few to tell which release is right: label these samples with `edgemnist review --on`."
+            f"{differing:,} of its {count(compared, 'answer')} {'differs' if differing == 1 else 'differ'}, "
+            f"{percent(config.max_differing)} may, and the labels are too few to tell which release is right: label "
+            "these samples with `edgemnist review --on`."
         )
     return reasons

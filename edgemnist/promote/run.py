@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from edgemnist.agent.apply import no_shadow
-from edgemnist.deploy.answers import decode
-from edgemnist.deploy.remote import EXPORTS, ask_module, switch_on
+from edgemnist.deploy.answers import convert, decode
+from edgemnist.deploy.remote import ANSWER_S, EXPORTS, ask_module, switch_on
 from edgemnist.deploy.run import MOST_WORK_S
 from edgemnist.errors import DeployError
 from edgemnist.promote.gate import gate
@@ -40,7 +40,9 @@ def promote_on(
         return PromoteResult(host=name, passed=True, dropped=True, release=answer.release, previous=answer.previous)
     on_step("evidence")
     words = ["edgemnist.shadow", EXPORTS, SHADOW, config.samples]
-    found = decode(name, ask_module(target, words, {}), Evidence)
+    # The models answer every sample with a label.
+    said = ask_module(target, words, {}, limit_s=ANSWER_S)
+    found = convert(name, decode(name, said, dict[str, Any]), Evidence)
     if found.release is None:
         missing = no_shadow("")
         raise DeployError(f"{name}: {missing.message}", hint=missing.hint)

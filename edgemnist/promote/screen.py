@@ -26,7 +26,8 @@ def promote_page(result: PromoteResult) -> RenderableType:
     page.add_row("answers that differ", f"{result.differing:,}", share)
     if result.labelled:
         p_value = "" if result.p_value is None else f", p = {result.p_value:.2g}"
-        found = f"{result.before:,} right before, {result.after:,} after: {result.fixed} fixed, {result.broken} broken"
+        found = f"{result.before:,} right before, {result.after:,} after: "
+        found += f"{result.fixed:,} fixed, {result.broken:,} broken"
         page.add_row("samples with a label", f"{result.labelled:,}", found + p_value)
     if not result.passed:
         reasons = [Text(f"Gate missed. {reason}") for reason in result.reasons]

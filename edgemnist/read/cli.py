@@ -58,13 +58,13 @@ def read(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.exports.directory import open_for_answers
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import CSV, PICTURE, check_output
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.read.run import read_file
     from edgemnist.read.screen import read_page_view
 
-    for option, output in (("--boxes", boxes), ("--csv", csv)):
-        check_output(option, output, inputs=[page])
+    for option, output, kind in (("--boxes", boxes, PICTURE), ("--csv", csv, CSV)):
+        check_output(option, output, kind, inputs=[page])
     reporter = TerminalReporter()
     config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
     samples = None

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgemnist.results.pictures import ReadTable
-from edgemnist.storage import write_file
+from edgemnist.storage import is_stream, write_file
 
 
 def write_csv(path: Path, tables: Sequence[ReadTable]) -> list[Path]:
     """Write one table to `path`, or several to files with a number before the suffix; return the files.
 
-    Raises StorageError if one cannot be written.
+    A pipe or a device takes all of them, with an empty line between two. Raises StorageError if one cannot be written.
     """
+    if is_stream(path):
+        write_file(path, "\n".join(map(to_csv, tables)).encode())
+        return [path]
     if len(tables) == 1:
         paths = [path]
     else:

@@ -48,7 +48,7 @@ def recommend_page(result: RecommendResult, step: str = "") -> RenderableType:
     for one in result.candidates:
         chosen = one.name == result.recommended
         page.add_row(
-            f"[bold green]{one.name}[/]" if chosen else one.name,
+            Text(one.name, "bold green" if chosen else ""),
             microseconds(one.p50_us),
             percent(one.accuracy),
             kilobytes(one.bytes),

@@ -45,12 +45,12 @@ def releases_page(result: ReleasesResult) -> RenderableType:
     for row in result.releases:
         page.add_row(
             row.release,
-            "[green]serves[/]" if row.current else "shadow" if row.shadow else "",
+            Text("serves", "green") if row.current else "shadow" if row.shadow else "",
             row.edgemnist or "",
             ", ".join(row.artifacts),
             "yes" if row.signed else "no",
             (row.deployed_at or "").replace("T", " "),
-            "[bold red]damaged[/]" if row.problems else "intact",
+            Text("damaged", "bold red") if row.problems else "intact",
         )
     notes = [
         Text.assemble((f"{row.release}: ", "bold red"), problem) for row in result.releases for problem in row.problems

@@ -42,10 +42,10 @@ def report(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import HTML, MARKDOWN, check_output
     from edgemnist.report.page import write_report
 
-    check_output("--output", output)
+    check_output("--output", output, MARKDOWN if markdown else HTML)
     result = write_report(Exports.open(exports, TerminalReporter()), output, markdown=markdown, samples=samples or ())
     show(result, lambda: report_page(result), json=json)
 

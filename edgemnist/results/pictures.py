@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -13,6 +13,10 @@ DIGITS: Final = tuple("0123456789")
 DIGIT: Final = "digit"
 NO_DIGIT: Final = "no-digit"
 SEVERAL: Final = "several"
+
+
+Row = Annotated[list[Annotated[int, msgspec.Meta(ge=0, le=255)]], msgspec.Meta(min_length=28, max_length=28)]
+Rows = Annotated[list[Row], msgspec.Meta(min_length=28, max_length=28)]
 
 
 class Prediction(Part, frozen=True, kw_only=True):
@@ -28,7 +32,7 @@ class Prediction(Part, frozen=True, kw_only=True):
     """True where a dark digit on a light ground was turned round for the model."""
     label: int | str | None = None
     """The true label, where the image is one of the evaluation images."""
-    image: list[list[int]] | None = None
+    image: Rows | None = None
     """28 rows of 28 pixels, 0 to 255: what the model was given; only with `--show`."""
     verdict: str | None = None
     """`digit`; `no-digit`, where the picture does not look like the digit; `several`, where it shows more than one.

@@ -29,8 +29,8 @@ def runtimes_page(result: RuntimesResult) -> RenderableType:
         )
         for artifact in result.artifacts:
             whole = artifact.status in {"current", "outdated"}
-            status = artifact.status if artifact.status == "current" else f"[red]{artifact.status}[/]"
-            usable = "yes" if artifact.installed and whole else "[red]no[/]"
+            status = artifact.status if artifact.status == "current" else Text(artifact.status, "red")
+            usable = "yes" if artifact.installed and whole else Text("no", "red")
             artifacts.add_row(artifact.name, artifact.runtime, status, usable)
         parts.append(artifacts)
         parts += [
@@ -49,7 +49,7 @@ def runtimes_page(result: RuntimesResult) -> RenderableType:
     return Group(*parts)
 
 
-def _state(versions: dict[str, str], install: str | None) -> str:
+def _state(versions: dict[str, str], install: str | None) -> str | Text:
     if install is not None:
-        return f"[red]no[/]: {install.replace('[', chr(92) + '[')}"
+        return Text.assemble(("no", "red"), f": {install}")
     return ", ".join(f"{name} {version}" for name, version in versions.items()) or "yes"

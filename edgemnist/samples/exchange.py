@@ -27,7 +27,7 @@ class LabelRow(msgspec.Struct, frozen=True, array_like=True):
 class Sent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sample with all its rows of labels, the oldest first."""
 
-    id: int
+    id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     image: bytes
     at: _Text
     source: _Text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,12 +63,12 @@ def scenario(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import JSON, check_output
     from edgemnist.exports.questions import question
     from edgemnist.scenario.run import ScenarioConfig, run_scenario
 
     played = ScenarioConfig(name=name, rate=rate, p99_limit_ms=p99_limit)
-    check_output("--save", save)
+    check_output("--save", save, JSON)
     if on:
         options.refuse_with_on(context, "exports")
         from edgemnist.deploy.remote import scenario_on
@@ -76,7 +77,8 @@ def scenario(
 
         words = options.given_words(context, without=options.HERE)
         fleet = scenario_on([BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in on], words)
-        if save is not None:
+        # A file that holds figures is not replaced by one of failures.
+        if save is not None and any(board.result is not None for board in fleet.boards):
             write_file(save, fleet.to_json().encode())
         show(fleet, lambda: fleet_scenario_page(fleet), json=json)
         if codes := [board.fault.exit_code for board in fleet.boards if board.fault is not None]:
@@ -118,13 +120,20 @@ def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
+    from edgemnist.console import drawn
     from edgemnist.console.tables import fault_line, throttle_note
+    from edgemnist.errors import DeployError
 
     parts: list[RenderableType] = []
     for board in result.boards:
         if board.fault is not None:
             parts.append(fault_line(board.host, board.host, board.fault))
         if board.result is not None:
-            parts += [Text(board.host, style="bold"), scenario_page(board.result)]
+            parts.append(Text(board.host, style="bold"))
+            try:
+                parts.append(drawn(board.host, partial(scenario_page, board.result)))
+            except DeployError as error:
+                # One board must not cost the results of the others.
+                parts.append(Text(f"{error.message}. {error.hint}"))
         parts += [throttle_note(board.host, board.throttled)] if board.throttled else []
     return Group(*parts)

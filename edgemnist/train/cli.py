@@ -94,18 +94,20 @@ def train(
 def train_page(result: TrainResult, exports: Path) -> RenderableType:
     """Draw what was trained, on what, and how well it does."""
     from rich.console import Group
+    from rich.text import Text
 
     from edgemnist.console.tables import closing, table
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import percent
+    from edgemnist.formatting import count, percent
 
     page = table("", " ", prose=[" "])
     page.show_header = False
+    epochs = count(result.epochs, "epoch")
     stopped = " (interrupted)" if result.interrupted else ""
     page.add_row("network", f"{result.short_network}, {result.parameters:,} parameters")
-    page.add_row("recipe", f"{result.recipe}, {result.epochs} epochs{stopped}, seed {result.seed}")
+    page.add_row("recipe", f"{result.recipe}, {epochs}{stopped}, seed {result.seed}")
     page.add_row("data", f"{result.data.source}: {result.data.train:,} to train, {result.data.test:,} to test")
-    page.add_row("test accuracy", f"[bold]{percent(result.test_accuracy)}[/]")
+    page.add_row("test accuracy", Text(percent(result.test_accuracy), "bold"))
     page.add_row("train accuracy", percent(result.train_accuracy))
     for condition, accuracy in result.robustness.items():
         page.add_row(f"  {condition}", percent(accuracy))
@@ -116,7 +118,7 @@ def train_page(result: TrainResult, exports: Path) -> RenderableType:
     for what, file in result.pictures.items():
         page.add_row(what, str(exports / file))
     if result.interrupted:
-        last = closing(f"Stopped after {result.epochs} epochs.", "", passed=False)
+        last = closing(f"Stopped after {epochs}.", "", passed=False)
     else:
         last = closing(f"{percent(result.test_accuracy)} of the test images are right.", command("export", exports))
     return Group(page, last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from edgemnist.console.tables import table
 from edgemnist.formatting import percent
@@ -17,7 +18,7 @@ def train_likeness_page(result: TrainLikenessResult) -> RenderableType:
     page.add_row("network", f"seed {network.recipe.seed}, {network.recipe.epochs} epochs, {network.fit_seconds:.0f} s")
     page.add_row("learned from", f"{network.digits:,} digits and {network.others:,} other drawings")
     page.add_row("calibrated for", calibration.artifact)
-    page.add_row("threshold", f"[bold]{calibration.min_confidence:.2f}[/]")
+    page.add_row("threshold", Text(f"{calibration.min_confidence:.2f}", "bold"))
     page.add_row("  digits answered", percent(calibration.answered))
     page.add_row("  answered right", percent(calibration.right_of_answered))
     page.add_row("  letters refused", percent(calibration.letters_refused))

@@ -90,7 +90,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.errors import UsageError
-    from edgemnist.exports.outputs import check_output
+    from edgemnist.exports.outputs import PNG, XML, check_output
     from edgemnist.results.verify import GateResult
     from edgemnist.storage import write_file
     from edgemnist.verify.gate import LimitOverrides, gate_for
@@ -99,8 +99,8 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     from edgemnist.verify.screen import gate_page, verify_page
 
     options.check_png(sheet)
-    check_output("--sheet", sheet)
-    check_output("--junit", junit)
+    check_output("--sheet", sheet, PNG)
+    check_output("--junit", junit, XML)
     gates = read_gates(gate) if gate is not None else GateTable()
     if show_gate:
         show(GateResult(gate=gates.document()), lambda: gate_page(gates), json=json)
@@ -154,6 +154,6 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
                 result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:
         write_file(junit, junit_xml(result))
-    show(result, lambda: verify_page(result, flips=flips, step=step), json=json)
+    show(result, lambda: verify_page(result, flips=flips, step=step), json=json, host=on[0] if on else "")
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -39,7 +38,7 @@ def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") ->
     page = table(*columns, "gate", left=["gate"], prose=[] if result.reference == KERAS_MODEL else ["artifact"])
     for parity in result.artifacts:
         page.add_row(
-            escape(parity.name),
+            parity.name,
             percent(parity.accuracy),
             f"{parity.accuracy_drop_points:+.2f}",
             str(parity.flips),
@@ -85,7 +84,8 @@ def _closing(result: VerifyResult, step: str) -> Text:
         return closing(
             f"{len(missed)} of {count(total, 'model')} missed the gate: {', '.join(missed)}.", "", passed=False
         )
-    return closing(f"{'It passes' if total == 1 else f'All {total} models pass'} the gate.", step)
+    passing = {1: "It passes", 2: "Both models pass"}.get(total, f"All {total} models pass")
+    return closing(f"{passing} the gate.", step)
 
 
 def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
@@ -138,7 +138,7 @@ def _differ(rule: RoundingRule) -> str:
 
 def gate_page(gates: GateTable) -> RenderableType:
     """Draw the limits as the file that `--gate` reads."""
-    # Text wraps nothing away and takes [int8] for what it is, not for markup.
+    # Text wraps nothing away.
     return Text(gate_toml(gates).rstrip())
 
 
@@ -148,11 +148,11 @@ def _balance(parity: ArtifactParity) -> str:
     return f"+{count_kind(parity.flipped, FIXED)} −{count_kind(parity.flipped, BROKEN)}"
 
 
-def _p_value(value: float | None) -> str:
+def _p_value(value: float | None) -> Text:
     if value is None:
-        return "–"
+        return Text("–")
     text = f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"  # noqa: PLR2004 - two digits show nothing below
-    return f"[bold]{text}[/]" if value < SIGNIFICANT else text
+    return Text(text, "bold" if value < SIGNIFICANT else "")
 
 
 def _statistics(result: VerifyResult) -> Iterator[Text]:
@@ -218,7 +218,7 @@ def _layer_table(layers: ArtifactLayers) -> Table:
         style = "bold red" if one.layer == layers.hurt else ""
         page.add_row(
             f"{one.layer} {one.operator}",
-            escape(_last(one.tensor)),
+            _last(one.tensor),
             _decibels(one.sqnr_db),
             f"{one.cosine:.5f}",
             _decibels(one.range_sqnr_db),
@@ -250,6 +250,6 @@ def _decibels(value: float | None) -> str:
 def _last(name: str) -> str:
     """Return what is telling in the name of a tensor, such as `dense_1/MatMul`."""
     # What TensorFlow calls the output of a whole model.
-    if name.startswith("StatefulPartitionedCall"):
+    if "PartitionedCall" in name:
         return "output"
     return "/".join(name.split(";", 1)[0].split("/")[-2:])
