@@ -14,6 +14,9 @@
 # make wheels a wheel for every system, cross-compiled here
 # make setup  only the virtual environment
 
+# Where Python keeps no bytecode, every process compiles the package anew: half a second, hundreds of times in the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.edgemnist-installed
@@ -59,7 +62,7 @@ demo: $(DEMO_STAMP)
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not pi and not full_data and not native"

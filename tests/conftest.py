@@ -26,8 +26,10 @@ REPOSITORY = Path(__file__).parents[1]
 MNIST = Path(DATA or "not-given").resolve()
 """The full MNIST; a test that reads it is marked with `needs("EDGEMNIST_DATA")`."""
 
-LONGEST = ("test_blocks.py", "test_kills.py")
-"""Files that take minutes."""
+LONGEST = ("test_frontier.py", "test_checkpoint.py", "test_kills.py", "test_blocks.py")
+"""Files that take minutes. The first two train on their own, while one worker makes the artifacts for all others."""
+DIVIDED = {"test_kills.py", "test_blocks.py"}
+"""Those of which every test takes long, and nothing is made for the file alone: the workers share them."""
 
 SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh", "odd_models", "keras_model", "edgemnist"}
 """What trains, converts, opens a browser, deploys over ssh, installs or starts the command line: a test that uses one
@@ -59,12 +61,17 @@ def run_edgemnist(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, and begin with what takes longest, so that no worker is left alone with it at the end."""
+    """Mark what is slow, and begin with what takes longest, so that no worker is left alone with it at the end.
+
+    With `--dist loadgroup` the tests of a file stay together, but for those of a divided one.
+    """
     for item in items:
+        if item.path.name not in DIVIDED:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(REPOSITORY))))
         imported = vars(getattr(item, "module", item))
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())) or SLOW_MODULES & imported.keys():
             item.add_marker("slow")
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import shutil
+import stat
 import sys
 import time
 from pathlib import Path
@@ -62,7 +63,7 @@ TREE_FILE = ".files.json"
 
 def record_tree(directory: Path) -> None:
     """Write down what the files below a directory are, but for what Python compiles; `find_change` compares."""
-    files = {name: [*_stamp(path), hash_file(path)] for name, path in _tree(directory)}
+    files = {name: [*stamp, hash_file(directory / name)] for name, stamp in _tree(directory)}
     write_synced(directory / TREE_FILE, json.dumps(files).encode())
 
 
@@ -78,32 +79,31 @@ def find_change(directory: Path) -> str:
         return ""
     except OSError as error:
         return f"{TREE_FILE} cannot be read ({error.strerror})"
-    present = dict(_tree(directory))
     try:
+        present = dict(_tree(directory))
         for name, (size, inode, ctime, sha256) in json.loads(written).items():
-            path = present.pop(name, None)
-            if path is None:
+            stamp = present.pop(name, None)
+            if stamp is None:
                 return f"{name} is missing"
-            if _stamp(path) != [size, inode, ctime] and hash_file(path) != sha256:
+            if stamp != [size, inode, ctime] and hash_file(directory / name) != sha256:
                 return f"{name} was changed"
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         return f"{TREE_FILE} is damaged ({error})"
     return f"{min(present)} was added" if present else ""
 
 
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_ino, status.st_ctime_ns]
-
-
-def _tree(directory: Path) -> Iterator[tuple[str, Path]]:
+def _tree(directory: Path) -> Iterator[tuple[str, list[int]]]:
+    """Yield the name of every file below a directory, with its size, inode and ctime."""
+    # Thousands of files: they are named by strings, as a `Path` for each would take longer than reading the disk.
+    above = len(f"{directory}/")
     for parent, directories, files in os.walk(directory):
         directories[:] = sorted(name for name in directories if name != "__pycache__")
         for name in sorted(files):
-            path = Path(parent, name)
+            path = f"{parent}/{name}"
+            status = os.lstat(path)
             # A link that leads nowhere is no file; the Python that it leads to is the system's.
-            if name not in (TREE_FILE, ".complete") and not path.is_symlink():
-                yield str(path.relative_to(directory)), path
+            if name not in (TREE_FILE, ".complete") and not stat.S_ISLNK(status.st_mode):
+                yield path[above:], [status.st_size, status.st_ino, status.st_ctime_ns]
 
 
 def replace_file(path: Path, data: bytes) -> None:

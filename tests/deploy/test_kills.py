@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from edgemnist.agent.apply import apply
-from edgemnist.agent.durable import hash_file
+from edgemnist.agent.durable import TREE_FILE, find_change, hash_file
 from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
 from edgemnist.deploy.run import LocalBundle
@@ -120,6 +120,16 @@ def deploy(root: Path, bundle: LocalBundle) -> None:
     put_bundle(root, bundle)
     wanted = Apply(sha256=bundle.sha256, identity=bundle.record.identity(), limits=SelfTestLimits())
     apply(Store(root), wanted, Responder(io.StringIO()))
+
+
+@pytest.fixture(autouse=True)
+def packages(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Look at the thousands of files of the packages once, at the end; the program itself does in every run."""
+    monkeypatch.setattr("edgemnist.agent.store.find_change", lambda _: "")
+    yield
+    for venv in installed.iterdir():
+        assert (venv / TREE_FILE).is_file()
+        assert find_change(venv) == ""
 
 
 def state_of(root: Path) -> frozenset[tuple[str, str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import REPOSITORY
 
@@ -26,10 +28,14 @@ class Block:
     """From `<!-- exit: … -->`, or 0."""
 
 
+@functools.cache
+def _hooks() -> dict[str, Any]:
+    return runpy.run_path(str(REPOSITORY / "docs" / "generate.py"))
+
+
 def read_page(path: Path) -> str:
     """Return a page with its generated parts in their places."""
-    generate = runpy.run_path(str(REPOSITORY / "docs" / "generate.py"))
-    page: str = generate["on_page_markdown"](path.read_text(encoding="utf-8"))
+    page: str = _hooks()["on_page_markdown"](path.read_text(encoding="utf-8"))
     return page
 
 
