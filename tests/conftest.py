@@ -79,6 +79,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if config.option.collectonly and "MUTANT_UNDER_TEST" in os.environ:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import tensorflow as tf  # noqa: F401 - here it takes its seconds once
+        from hypothesis import Phase, settings
+
+        # That a fault is noticed is enough: nobody reads the smallest example.
+        settings.register_profile("mutants", database=None, phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("mutants")
 
         # Garbage collection in a child would copy all that it shares with the others.
         gc.collect()

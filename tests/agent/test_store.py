@@ -224,7 +224,7 @@ def test_of_two_silent_senders_the_first_is_taken_over_and_the_other_left(store:
 def test_what_was_deployed_under_a_signature_is_remembered_in_order_and_once_in_a_row(store: Store) -> None:
     assert store.history() == []
     first, second = "1" * 64, "2" * 64
-    for identity in (first, first, second, first):
+    for identity in (first, first, second, second, first):
         store.remember(identity)
     assert store.history() == ["1" * 12, "2" * 12, "1" * 12]
 

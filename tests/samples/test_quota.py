@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import numpy as np
@@ -41,6 +42,26 @@ def test_every_place_of_a_stream_is_drawn_equally_often_also_after_a_restart(res
     assert chisquare(counts).pvalue > 0.001
 
 
+def test_after_a_restart_with_all_places_taken_the_next_item_is_kept_as_often_as_it_should() -> None:
+    rng = random.Random(2)
+    for seen in (1, 2):
+        kept = sum(Reservoir(1, seen, rng).take() for _ in range(RUNS))
+        assert abs(kept / RUNS - 1 / (seen + 1)) < 4 * math.sqrt(0.25 / RUNS)
+
+
+class Highest(random.Random):
+    """Draws the largest number below 1."""
+
+    def random(self) -> float:
+        """Return it."""
+        return math.nextafter(1, 0)
+
+
+def test_the_largest_number_that_can_be_drawn_keeps_the_item() -> None:
+    reservoir = Reservoir(500, rng=Highest())
+    assert all(reservoir.take() for _ in range(600))
+
+
 def test_a_day_and_a_class_leave_room_for_the_others() -> None:
     quota = Quota(500)
     assert (quota.uniform, quota.chosen, quota.day, quota.day_and_class, quota.writer) == (100, 400, 40, 12, 100)
@@ -52,6 +73,7 @@ def test_a_day_and_a_class_leave_room_for_the_others() -> None:
     assert filled.has_room("2026-11-26", "2")
     assert filled.has_room("2026-11-27", "1")
     for number in range(28):
+        assert filled.has_room("2026-11-26", "9")
         filled.add(sample_of(number % 4 + 2, at="2026-11-26T11:00:00.000Z"))
     assert not filled.has_room("2026-11-26", "9")
 
@@ -59,7 +81,8 @@ def test_a_day_and_a_class_leave_room_for_the_others() -> None:
 def test_corrections_of_one_writer_leave_room_for_the_others_and_take_none_of_the_day() -> None:
     quota = Quota(40)
     label = Label("7", "ann", "2026-11-26T10:00:00.000Z", settles=False)
-    theirs = [sample_of(1, reason=CORRECTION, labels=(label,)) for _ in range(quota.writer)]
+    second = Label("1", "bob", "2026-11-26T11:00:00.000Z", settles=False)
+    theirs = [sample_of(1, reason=CORRECTION, labels=(label, second)) for _ in range(quota.writer)]
     filled = Filled(quota, [*theirs, sample_of(1, reason=UNIFORM)])
     assert not filled.has_room_for("ann")
     assert filled.has_room_for("bob")

@@ -127,6 +127,11 @@ def test_the_reasons_are_sentences_with_both_numbers() -> None:
         "a probability is off by 0.5, 0.2 allowed",
     ]
     assert missed(GATES["float32"], dataclasses.replace(PERFECT, flips=1)) == ["1 label changed (0.01 %), none allowed"]
+    lenient = dataclasses.replace(GATES["int8"], flips=Share(0.5), drop=Share(0.5))
+    assert missed(lenient, dataclasses.replace(PERFECT, flips=6_000, lost=6_000)) == [
+        "6,000 labels changed (60.00 %), 5,000 allowed (50.00 %)",
+        "accuracy fell by 60 points, 50 allowed",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def test_options_take_the_place_of_the_file(made_exports: Path, tmp_path: Path) 
     [
         ("[int8", UsageError, "not a gate file"),
         ("[int9]\n", UnknownNameError, "'int8'"),
-        ("[int8]\nmax_flips = 1\n", UnknownNameError, "max_flips_percent"),
-        ("[int8]\nmax_flips_percent = -1\n", UsageError, "max_flips_percent"),
+        ("[int8]\nmax_flips = 1\n", UnknownNameError, r"\[int8\].*max_flips_percent"),
+        ("[int8]\nmax_flips_percent = -1\n", UsageError, r"max_flips_percent of \[int8\]"),
         ("[int8]\nmax_flips_percent = 101\n", UsageError, "max_flips_percent"),
         ("[int8]\nmax_abs_diff = nan\n", UsageError, "max_abs_diff"),
         ("[int8]\nmax_abs_diff = true\n", UsageError, "max_abs_diff"),

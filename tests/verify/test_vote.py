@@ -12,7 +12,11 @@ import pytest
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.native.amalgamation import Origin, c_source
+from edgemnist.native.classifier import read_network_file
+from edgemnist.native.webassembly import About
 from edgemnist.runtimes import load
+from edgemnist.storage import sha256
 from edgemnist.verify.gate import GATES, missed
 from edgemnist.verify.parity import compare
 from edgemnist.verify.run import verify
@@ -52,8 +56,8 @@ def test_who_disagrees_with_others_that_disagree_stands_not_alone() -> None:
 
 
 def test_the_check_against_the_integer_reference_counts_values_and_labels() -> None:
-    reference = np.array([[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]], np.float32)
-    answers = np.array([[0.25, 0.5], [0.25, 0.75], [0.75, 0.25]], np.float32)
+    reference = np.array([[0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [0.75, 0.25]], np.float32)
+    answers = np.array([[0.25, 0.5], [0.25, 0.75], [0.75, 0.25], [0.75, 0.25]], np.float32)
     check = check_integer(answers, reference)
     assert (check.differing, check.max_abs_diff, check.flips) == (3, 0.25, 1)
 
@@ -95,6 +99,46 @@ def test_the_integer_reference_answers_for_the_shipped_artifact_and_for_no_other
     other = dataclasses.replace(model, path=tmp_path / "other.onnx")
     assert integer_answers(other, few, notices) is None
     assert notices.messages == []
+
+
+def test_the_integer_reference_reads_the_tflite_file_that_a_c_file_or_a_page_was_made_with(tmp_path: Path) -> None:
+    model, tflite = Exports.open(REFERENCE).model("tflite-int8"), REFERENCE / "tflite-int8.tflite"
+    labels = [str(label) for label in range(10)]
+    origin = Origin(version="1", model_sha256="0" * 64, tflite_sha256=sha256(tflite.read_bytes()), labels=labels)
+    about = About(**vars(origin), name="web-int8", scale=1 / 256, zero_point=0, logits=False)
+    page = b'<script type="application/json" id="carried-about">' + msgspec.json.encode(vars(about)) + b"</script>"
+    files = {"c-int8.c": c_source(read_network_file(tflite), origin).encode(), "web-int8.html": page}
+    pack = read_golden(REFERENCE, read_manifest(REFERENCE))
+    few = dataclasses.replace(pack, images=pack.images[:20])
+    for name, data in files.items():
+        made = dataclasses.replace(model, path=tmp_path / name)
+        made.path.write_bytes(data)
+        (tmp_path / "another.tflite").write_bytes(b"another")
+        twin = tmp_path / "twin.tflite"
+        twin.unlink(missing_ok=True)
+        notices = Notices()
+        assert tflite_of(made) is None
+        assert integer_answers(made, few, notices) is None
+        (message,) = notices.messages
+        assert message.startswith(f"{made.path} was made with a TFLite file that is not beside it, so ")
+        assert message.endswith("the integer reference does not check it.")
+        twin.write_bytes(tflite.read_bytes())
+        assert tflite_of(made) == twin
+        answers = integer_answers(made, few)
+        assert answers is not None
+        assert np.array_equal(answers, load(tflite, runtime="integer").predict_proba(few.images))
+        made.path.write_bytes(b"of somebody else")
+        assert tflite_of(made) is None
+
+
+def test_a_file_that_the_integer_reference_cannot_compute_is_told(tmp_path: Path) -> None:
+    model, notices = Exports.open(REFERENCE).model("tflite-int8"), Notices()
+    broken = dataclasses.replace(model, path=tmp_path / "broken.tflite")
+    broken.path.write_bytes(b"no model")
+    assert integer_answers(broken, read_golden(REFERENCE, read_manifest(REFERENCE)), notices) is None
+    (message,) = notices.messages
+    assert str(broken.path) in message
+    assert message.endswith(", so the integer reference does not check it.")
 
 
 def test_a_replay_says_by_how_much_and_on_how_many_images_the_answers_differ() -> None:
