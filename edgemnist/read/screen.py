@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.formatting import percent
+from edgemnist.formatting import count, percent
 from edgemnist.read.sheets import rows_of
 from edgemnist.results.pictures import ReadResult, ReadTable
 
@@ -24,7 +24,8 @@ def read_page_view(result: ReadResult, *, tables: bool = False) -> RenderableTyp
     times = result.milliseconds
     total = times.find + times.normalize + times.classify + times.arrange
     summary = (
-        f"{len(result.digits)} digits, {refused} refused below {percent(result.min_confidence, 0)}, {total:.0f} ms"
+        f"{count(len(result.digits), 'digit')}, {refused:,} refused below {percent(result.min_confidence, 0)}, "
+        f"{total:,.0f} ms"
     )
     return Group(*lines, Text(f"{summary} · {result.artifact}, {result.runtime}", style="dim"))
 
