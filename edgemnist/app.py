@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UsageError
+from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UsageError, explained
 
 _GROUPS = {
     "Pipeline": "all data train train-likeness export verify bench compare scenario recommend search frontier report",
@@ -52,6 +53,13 @@ class Commands(TyperGroup):
         command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
         return command
 
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]
+        """Return the command that was asked for, and its words. Raises UsageError for what is given twice."""
+        name, command, words = super().resolve_command(ctx, args)
+        if command is not None:
+            require_once(command.params, words)
+        return name, command, words
+
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it
         """Run the command that was asked for."""
         debug = bool(ctx.params.get("debug"))
@@ -74,16 +82,29 @@ class Commands(TyperGroup):
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-def _failure(error: EdgemnistError | OSError) -> EdgemnistError | None:
-    """Return what to tell the user, or None where it is a defect of ours.
+def require_once(params: Sequence[Any], words: Sequence[str]) -> None:
+    """Raise UsageError if an option that takes one value is given two: the first would be dropped without a word."""
+    single = {opt: one.opts[0] for one in params if takes_one(one) for opt in one.opts}
+    given: dict[str, str] = {}
+    for place, word in enumerate(words):
+        if word == "--":
+            break
+        opt, equals, value = word.partition("=")
+        if (name := single.get(opt)) is None:
+            continue
+        value = value if equals else "".join(words[place + 1 : place + 2])
+        if given.setdefault(name, value) != value:
+            raise UsageError(f"{name} is given twice: {given[name]} and {value}", hint="Give it once.")
 
-    A path may be one that cannot even be looked at: too long a name, a loop of links, a directory of somebody else's.
-    """
-    if isinstance(error, EdgemnistError):
-        return error
-    if error.filename is None:
-        return None
-    return UsageError(f"{error.filename} cannot be used: {error.strerror}")
+
+def takes_one(param: Any) -> bool:  # noqa: ANN401 - Typer's own click has no public types
+    """Return whether a parameter is an option with one value: no flag, and not repeatable."""
+    return param.param_type_name == "option" and not (param.is_flag or param.multiple or param.count)
+
+
+def _failure(error: EdgemnistError | OSError) -> EdgemnistError | None:
+    """Return what to tell the user, or None where it is a defect of ours."""
+    return error if isinstance(error, EdgemnistError) else explained(error)
 
 
 app = typer.Typer(

@@ -6,6 +6,7 @@ The message is one sentence that says what is wrong and where; the hint, printed
 from __future__ import annotations
 
 import difflib
+import errno
 import math
 from typing import TYPE_CHECKING, ClassVar
 
@@ -121,12 +122,25 @@ class MissingDependencyError(EdgemnistError):
 
 def temporary_files_failed(error: OSError) -> StorageError:
     """Return the error for a temporary directory that is full or cannot be written."""
-    import tempfile
+    import os
 
     return StorageError(
         f"Temporary files cannot be written: {error.strerror or error}",
-        hint=f"Free some space in {tempfile.gettempdir()}, or name another directory with $TMPDIR.",
+        hint=f"Free some space in {os.environ.get('TMPDIR') or '/tmp'}, or name another directory with $TMPDIR.",  # noqa: S108
     )
+
+
+def explained(error: OSError) -> EdgemnistError | None:
+    """Return what the operating system refused as a sentence, or None where that is a defect of ours.
+
+    A path may be one that cannot even be looked at: too long a name, a loop of links, a directory of somebody else's.
+    What fails without a path is a file without a name: a temporary one.
+    """
+    if error.filename is not None:
+        return UsageError(f"{error.filename} cannot be used: {error.strerror}")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS} or "temporary directory" in str(error):
+        return temporary_files_failed(error)
+    return None
 
 
 def check_range(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from edgemnist.app import COMMANDS, folder_of
+from edgemnist.deploy.run import as_fault
 from tests.conftest import REPOSITORY, Run, run_edgemnist
 from tests.serve.service import seven
 
@@ -68,6 +70,9 @@ def test_an_unknown_command_or_option_is_wrong_usage(edgemnist: Run) -> None:
         (["train", "--epochs", "0"], "--epochs"),
         (["train", "--batch-size", "0"], "--batch-size"),
         (["export", "--format", "tflight"], "'tflite'"),
+        (["export", "--format", "tflite", "--format", "onnx"], "--format is given twice: tflite and onnx."),
+        (["bench", "--rounds=3", "--rounds", "4"], "--rounds is given twice: 3 and 4."),
+        (["bundle", "-o", "a.zip", "--output", "b.zip"], "--output is given twice: a.zip and b.zip."),
         (["export", "--format", "onnx", "--quantize", "int4"], "int4"),
         (["export", "--calibration", "0"], "--calibration"),
         (["verify", "tflite-int9"], "tflite-int8"),
@@ -584,3 +589,49 @@ def test_data_tells_whether_a_directory_was_made_from_these_images(
     manifest["data"] |= {"sha256": "0" * 64, "source": "MY DIGITS"}
     (tmp_path / "exports" / "manifest.json").write_text(json.dumps(manifest))
     assert "was trained with other images: MY DIGITS" in edgemnist("data", "--offline").stdout.replace("\n", " ")
+
+
+def test_what_may_be_repeated_may_be_repeated(edgemnist: Run) -> None:
+    again = ["--index", "0", "--index", "1", "--threads", "1", "--threads=1", "--", "--threads", "2"]
+    done = edgemnist("predict", *again[:-3], "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["predictions"]) == 2
+    # What follows `--` are pictures.
+    assert "does not exist" in edgemnist("predict", *again).stderr
+
+
+@pytest.mark.parametrize("words", [["predict", "--index", "0"], ["runtimes"], ["--help"]], ids=lambda words: words[0])
+def test_a_terminal_of_no_known_width_shows_everything(words: list[str], edgemnist: Run) -> None:
+    assert len(edgemnist(*words, env={"COLUMNS": "0"}).stdout) > 100
+
+
+@pytest.fixture
+def no_room(tmp_path: Path) -> dict[str, str]:
+    """Variables for a process that finds no directory for temporary files, as in a container that is read only."""
+    (tmp_path / "sitecustomize.py").write_text("import tempfile\ntempfile._candidate_tempdir_list = lambda: []\n")
+    return {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}", "TMPDIR": "/full"}
+
+
+@pytest.mark.parametrize("words", ["export --format onnx", "bench tflite-int8", "releases --to board.invalid"])
+def test_no_room_for_temporary_files_ends_in_one_sentence(
+    words: str, no_room: dict[str, str], old_exports: Path, edgemnist: Run
+) -> None:
+    where = [] if "board" in words else ["--exports", str(old_exports)]
+    done = edgemnist(*words.split(), *where, env={"EDGEMNIST_OFFLINE": "1", **no_room})
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "error: Temporary files cannot be written: " in said
+    assert "Free some space in /full, or name another directory with $TMPDIR." in said
+    assert "Traceback" not in said
+
+
+def test_an_answer_needs_no_room_for_temporary_files(no_room: dict[str, str], edgemnist: Run) -> None:
+    assert edgemnist("predict", "--index", "0", env=no_room).returncode == 0
+
+
+def test_a_fleet_is_told_of_no_room_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = as_fault(FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"))
+    assert fault.message == "Temporary files cannot be written: No usable temporary directory found in ['/tmp']"
+    assert "Please report this." in as_fault(OSError(errno.EIO, "Input/output error")).hint
+    monkeypatch.delenv("TMPDIR", raising=False)
+    assert "/tmp" in as_fault(OSError(errno.ENOSPC, "No space left on device")).hint

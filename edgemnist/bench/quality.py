@@ -147,7 +147,7 @@ def quality_warnings(samples: int, blocks: Sequence[Block]) -> list[str]:
     if len(tainted) > MAX_TAINTED * len(blocks):
         # The same reason comes with other figures each time: one of them will do.
         reasons = {re.sub(r"\d+", "", reason): reason for block in tainted for reason in block.taints}
-        found.append(f"{len(tainted)} of {len(blocks)} rounds tainted: {'; '.join(reasons.values())}")
+        found.append(f"{len(tainted)} of {count(len(blocks), 'round')} tainted: {'; '.join(reasons.values())}")
     return found
 
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -108,6 +108,9 @@ def prepare_streams() -> None:
     The number of a closed stream would go to the first file that is opened. Typer writes help to `sys.stdout`, with
     an exit code of its own if that fails. Raises StorageError where stdout is closed.
     """
+    # Some shells and containers say 0 where they do not know the width, and nothing would be printed.
+    if not os.environ.get("COLUMNS", "").strip("0"):
+        os.environ.pop("COLUMNS", None)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if stream is None:
             # The lowest free number, which is that of the stream. A process that is started inherits it.
@@ -130,13 +133,20 @@ def quiet_libraries() -> Iterator[None]:
     out(), err()
     sys.stdout.flush()
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as stack:
+    with _log() as log, contextlib.ExitStack() as stack:
         for descriptor in (1, 2):
             saved = os.dup(descriptor)
             stack.callback(os.close, saved)
             stack.callback(os.dup2, saved, descriptor)
             os.dup2(log.fileno(), descriptor)
         yield
+
+
+def _log() -> IO[bytes]:
+    """Return a file that nobody else sees: in memory where the system has that, so that a full disk stops no answer."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("edgemnist"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 class TerminalReporter(Reporter):

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.errors import DataError
+from edgemnist.formatting import count
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -237,7 +238,8 @@ def _images_and_values(
     values = decode_labels(packed_labels.data, packed_labels.name)
     if len(values) != len(images):
         raise DataError(
-            f"{packed_images.name} holds {len(images):,} images, and {packed_labels.name} {len(values):,} labels",
+            f"{packed_images.name} holds {count(len(images), 'image')}, and {packed_labels.name} "
+            f"{count(len(values), 'label')}",
             hint="The files come from different sets, or one of them is incomplete.",
         )
     return np.ascontiguousarray(images.transpose(0, 2, 1)) if transposed else images, values

@@ -40,7 +40,15 @@ from edgemnist.doctor.checks import (
     check_board,
     small_board_fix,
 )
-from edgemnist.errors import EXIT_BAD_INPUT, BundleError, DeployError, EdgemnistError, UsageError, check_range
+from edgemnist.errors import (
+    EXIT_BAD_INPUT,
+    BundleError,
+    DeployError,
+    EdgemnistError,
+    UsageError,
+    check_range,
+    explained,
+)
 from edgemnist.results.boards import FAILED, SKIPPED, BoardResult, Check, DeployResult, Fault, Level, Step, labels
 
 
@@ -215,6 +223,7 @@ def left_alone(host: str) -> StoppedError:
 
 def as_fault(error: Exception) -> Fault:
     """Return an error as a part of a result; one that is no user's is told with its kind."""
+    error = (explained(error) if isinstance(error, OSError) else None) or error
     if isinstance(error, EdgemnistError):
         return Fault(type=type(error).__name__, message=error.message, hint=error.hint, exit_code=error.exit_code)
     said = message(f"edgemnist failed on this board: {type(error).__name__}: {error}")

@@ -75,4 +75,4 @@ def _selftest(board: BoardResult) -> str:
     if test is None:
         return ""
     verdicts = sorted({parity.replay.verdict for parity in test.artifacts if parity.replay is not None})
-    return f"{test.images:,} images" + (f", {', '.join(verdicts)}" if verdicts else "")
+    return count(test.images, "image") + (f", {', '.join(verdicts)}" if verdicts else "")

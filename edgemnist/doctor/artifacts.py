@@ -24,6 +24,7 @@ from edgemnist.exports.directory import OUTDATED, Exports
 from edgemnist.exports.golden import ask_one_at_a_time, read_answers
 from edgemnist.exports.manifest import Artifact
 from edgemnist.formats import arithmetic_of
+from edgemnist.formatting import count
 from edgemnist.results.base import UNREADABLE
 from edgemnist.results.boards import Check
 from edgemnist.verify.rounding import explaining_rescaling
@@ -97,18 +98,20 @@ def examine_artifact(exports: Path, name: str, repair: RepairCommands = HERE) ->
             quantization=artifact.record.quantization,
             output_scale=artifact.record.output.scale,
         )
-        value = f"{found.verdict} on {found.images} images"
+        value = f"{found.verdict} on {count(found.images, 'image')}"
         wrong = found.verdict in (FLIPS, DRIFT)
         if wrong and arithmetic_of(artifact.record.format, artifact.record.quantization) == "int8":
             # Both may be what the integer reference gives, each under a rounding rule of its own.
             shown = replace(golden, images=golden.images[chosen])
             wrong = not all(explaining_rescaling(model, answers, shown) for answers in (here, there[chosen]))
             value = (
-                value if wrong else f"right on {found.images} images, rounded in another way than where it was exported"
+                value
+                if wrong
+                else f"right on {count(found.images, 'image')}, rounded in another way than where it was exported"
             )
     else:
         flips = int(np.count_nonzero(here.argmax(axis=1) != golden.probabilities[chosen].argmax(axis=1)))
-        value = f"{flips} of {len(chosen)} labels differ from the Keras model's"
+        value = f"{flips} of {count(len(chosen), 'label')} differ{'s' if flips == 1 else ''} from the Keras model's"
         wrong = flips > _MOST_FLIPS
     if wrong:
         meaning = "It answers differently here than on the machine that exported it."

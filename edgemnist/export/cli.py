@@ -163,7 +163,7 @@ def export_page(result: ExportResult, exports: Path) -> RenderableType:
         for one in result.artifacts
         if one.flash_bytes is not None and one.ram_bytes is not None
     ]
-    lines.append(Text(f"Golden pack of {result.golden_images:,} images: {result.golden}"))
+    lines.append(Text(f"Golden pack of {count(result.golden_images, 'image')}: {result.golden}"))
     impossible = f", {len(result.refused)} not possible" if result.refused else ""
     written = count(len(result.artifacts), "artifact")
     lines.append(closing(f"Wrote {written}{impossible}.", command("verify", exports)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edgemnist.formatting import count
+
 if TYPE_CHECKING:
     from edgemnist.results.samples import Paired
 
@@ -27,5 +29,7 @@ def gate(held_out: Paired, golden: Paired) -> list[str]:
         )
     lost, allowed = golden.before - golden.after, max(1, int(MOST_LOST * golden.images))
     if lost > allowed:
-        reasons.append(f"It is worse on the golden pack: {lost} of {golden.images:,} images lost, {allowed} allowed.")
+        reasons.append(
+            f"It is worse on the golden pack: {lost:,} of {count(golden.images, 'image')} lost, {allowed:,} allowed."
+        )
     return reasons

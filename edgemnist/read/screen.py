@@ -24,7 +24,7 @@ def read_page_view(result: ReadResult, *, tables: bool = False) -> RenderableTyp
     times = result.milliseconds
     total = times.find + times.normalize + times.classify + times.arrange
     found = count(len(result.digits), "digit")
-    summary = f"{found}, {refused} refused below {percent(result.min_confidence, 0)}, {total:.0f} ms"
+    summary = f"{found}, {refused:,} refused below {percent(result.min_confidence, 0)}, {total:,.0f} ms"
     return Group(*lines, Text(f"{summary} · {answered_by(result.artifact, result.runtime)}", style="dim"))
 
 

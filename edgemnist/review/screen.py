@@ -9,6 +9,7 @@ from rich.text import Text
 
 from edgemnist.console.tables import table
 from edgemnist.console.terminal import err, out
+from edgemnist.formatting import count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def show_started(result: ReviewResult, *, json: bool, token: str | None) -> None
         out().print(result.to_json(), markup=False, soft_wrap=True)
         return
     where = result.address or result.url
-    words = f"{result.to_review:,} of {result.samples:,} samples to review, as {result.writer}, at {where}. "
+    words = f"{result.to_review:,} of {count(result.samples, 'sample')} to review, as {result.writer}, at {where}. "
     err().print(Text(f"{words}Stop it with Ctrl-C."), soft_wrap=True)
     if result.address is not None and err().is_terminal:
         link = f"{result.address}#token={quote(token)}" if token else result.address

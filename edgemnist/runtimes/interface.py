@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
 from edgemnist.errors import ArtifactError
+from edgemnist.formatting import count
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Labels
@@ -240,7 +241,9 @@ class ChunkedClassifier(Classifier):
         self._has_logits = not are_probabilities(told)
         classes = scores.shape[1]
         if labels is not None and len(labels) != classes:
-            raise ArtifactError(f"{path} answers with {classes} scores, and there are {len(labels)} labels")
+            raise ArtifactError(
+                f"{path} answers with {count(classes, 'score')}, and there are {count(len(labels), 'label')}"
+            )
         self.classes_ = np.arange(classes, dtype=np.int64)
         self.labels = tuple(labels) if labels is not None else tuple(str(index) for index in range(classes))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
+from edgemnist.formatting import count
 from edgemnist.runtimes.files import ONNX, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.onnxruntime import LABELS_KEY, RANGE_KEY, decode_labels, stored_range
@@ -40,7 +41,9 @@ class OpenVINOClassifier(ChunkedClassifier):
         self._lock = threading.Lock()
         network, compiled = _compile(model, path, threads)
         if len(compiled.inputs) != 1 or len(compiled.outputs) != 1:
-            raise not_a_classifier(path, f"it has {len(compiled.inputs)} inputs and {len(compiled.outputs)} outputs")
+            raise not_a_classifier(
+                path, f"it has {count(len(compiled.inputs), 'input')} and {count(len(compiled.outputs), 'output')}"
+            )
         source = compiled.inputs[0]
         batch, *shape = (None if size.is_dynamic else size.get_length() for size in source.partial_shape)
         if tuple(shape) not in INPUT_SHAPES:

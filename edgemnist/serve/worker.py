@@ -26,6 +26,7 @@ from PIL import Image
 
 from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
 from edgemnist.errors import EdgemnistError, ImageError
+from edgemnist.formatting import count
 from edgemnist.images import normalize_digit
 from edgemnist.images.decode import FORMATS, declared_pixels, decode_image, webp_pixels
 from edgemnist.predict.refusal import Assessment, assess
@@ -312,7 +313,9 @@ def _batch(body: bytes, limit: int) -> list[bytes]:
     if not images:
         raise bad_request("The batch has no images", "Send at least one.")
     if len(images) > limit:
-        raise too_large(f"The batch has {len(images):,} images, and the limit is {limit}", "Send fewer at once.")
+        raise too_large(
+            f"The batch has {count(len(images), 'image')}, and the limit is {limit:,}", "Send fewer at once."
+        )
     return images
 
 

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from edgemnist.console.tables import table
-from edgemnist.formatting import percent
+from edgemnist.formatting import count, percent
 from edgemnist.train_likeness.result import TrainLikenessResult
 
 
@@ -15,7 +15,9 @@ def train_likeness_page(result: TrainLikenessResult) -> RenderableType:
     page = table("", " ", prose=[" "])
     page.show_header = False
     network, calibration = result.network, result.calibration
-    page.add_row("network", f"seed {network.recipe.seed}, {network.recipe.epochs} epochs, {network.fit_seconds:.0f} s")
+    page.add_row(
+        "network", f"seed {network.recipe.seed}, {count(network.recipe.epochs, 'epoch')}, {network.fit_seconds:.0f} s"
+    )
     page.add_row("learned from", f"{network.digits:,} digits and {network.others:,} other drawings")
     page.add_row("calibrated for", calibration.artifact)
     page.add_row("threshold", Text(f"{calibration.min_confidence:.2f}", "bold"))

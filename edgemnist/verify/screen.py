@@ -205,14 +205,14 @@ def vote_sentence(vote: Vote, images: int) -> str:
     alone = ", ".join(f"{voter.runtime} {voter.alone:,}" for voter in vote.voters)
     odd = "none is the odd one out" if vote.odd_one_out is None else f"the odd one out is {vote.odd_one_out}"
     return (
-        f"The {voters} runtimes of {artifact} agree on {vote.agreed:,} of {images:,} labels; {odd}. "
+        f"The {voters} runtimes of {artifact} agree on {vote.agreed:,} of {count(images, 'label')}; {odd}. "
         f"Alone against the others: {alone}."
     )
 
 
 def _layer_table(layers: ArtifactLayers) -> Table:
     hurt = f"; layer {layers.hurt} is hurt by its calibration" if layers.hurt else ""
-    title = f"{layers.name} against {layers.reference}, {layers.images:,} images{hurt}"
+    title = f"{layers.name} against {layers.reference}, {count(layers.images, 'image')}{hurt}"
     page = table("layer", "output", "SQNR", "cosine", "range", "clipped", "weights", title=title, prose=["output"])
     for one in layers.layers:
         style = "bold red" if one.layer == layers.hurt else ""

@@ -44,7 +44,7 @@ class _Changes:
         self._before = reading.source, rows
         time = datetime.fromisoformat(reading.timestamp).astimezone().strftime("%H:%M:%S")
         certain = "" if reading.confidence is None else f"  {percent(reading.confidence, 1)}"
-        remark = f"{certain}  {reading.milliseconds.total:.0f} ms{f'  {reading.source}' if new_source else ''}"
+        remark = f"{certain}  {reading.milliseconds.total:,.0f} ms{f'  {reading.source}' if new_source else ''}"
         out().print(
             Text.assemble(f"{time}  ", (rows[0] if rows else "nothing", "bold" if rows else "dim"), (remark, "dim"))
         )
