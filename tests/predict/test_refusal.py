@@ -102,3 +102,11 @@ def test_a_picture_is_assessed_by_its_box_and_the_likeness_network() -> None:
     assert alone.likeness == shipped_network().digit_likeness(found(None).image[None])[0].tolist()
     assert assess(found(None, (3, 4, 30, 0))).aspect == 30
     assert assess(found(None, several=True)).several
+
+
+def test_a_stroke_with_nothing_beside_it_is_a_single_one() -> None:
+    stroke = np.full((60, 120), 255, np.uint8)
+    stroke[28:34, 10:110] = 0
+    assert assess(found(stroke, (10, 28, 100, 6))).single
+    stroke[50:54, 60:64] = 0
+    assert not assess(found(stroke, (10, 28, 100, 26))).single

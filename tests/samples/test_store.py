@@ -81,6 +81,8 @@ def test_forgetting_a_writer_leaves_nothing_of_theirs_in_the_file(tmp_path: Path
         assert store.forget("bob-the-writer") == 2
         (left,) = store.samples()
         assert (left.id, left.label) == (kept, "9")
+        (sent,) = store.sent()
+        assert [label.at for label in left.labels] == [label.at for label in sent.labels]
         # While it is open, too: neither the file nor its log.
         for path in tmp_path.iterdir():
             assert b"bob-the-writer" not in path.read_bytes()
@@ -106,6 +108,17 @@ def test_what_has_a_label_is_never_replaced(tmp_path: Path) -> None:
         assert store.add(sample_of(8), most=2) is None
         assert store.add(sample_of(8, reason=UNIFORM), most=1) is None
         assert left() == [first[1], first[2], even]
+
+
+def test_of_the_even_draw_any_sample_goes_and_elsewhere_the_oldest_of_the_answer_that_has_most(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path, create=True) as store:
+        first = [store.add(sample_of(1, answer="1")) for _ in range(12)]
+        second = [store.add(sample_of(2, answer="2"), most=12) for _ in range(4)]
+        assert [one.id for one in store.samples()] == [*first[4:], *second]
+        drawn = [store.add(sample_of(3, answer="3", reason=UNIFORM), most=10) for _ in range(60)]
+        left = [one.id for one in store.samples() if one.reason == UNIFORM]
+        assert len(left) == 10
+        assert left != drawn[-10:]
 
 
 def test_a_replacement_is_one_transaction(tmp_path: Path) -> None:

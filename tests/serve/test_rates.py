@@ -243,6 +243,14 @@ def test_a_body_has_one_open_file_as_long_as_somebody_refers_to_it() -> None:
         os.fstat(descriptor)
 
 
+def test_a_body_is_whole_though_the_system_writes_a_part_of_it_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    body = MemoryFile()
+    body.append(b"abcdefgh")
+    assert (body.size, body.read()) == (8, b"abcdefgh")
+
+
 def test_without_room_or_files_the_client_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(_name: str) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
