@@ -34,6 +34,9 @@ def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -
         png(picture),
         picture,
         np.asarray(picture.convert("L")),
+        np.asarray(picture.convert("L")).tolist(),
+        np.asarray(picture) / 255,
+        np.asarray(picture.convert("RGBA")),
     ]
     prepared = [edgemnist.prepare(form) for form in forms]
     assert all(np.array_equal(one, prepared[0]) for one in prepared)
@@ -41,6 +44,25 @@ def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -
     assert classifier.labels[classifier.predict(prepared[0])[0]] == "7"
     with pytest.raises(ImageError):
         edgemnist.prepare(Image.new("L", (100, 100), 255))
+
+
+@pytest.mark.parametrize(
+    ("picture", "says"),
+    [
+        (5, "not int"),
+        (None, "not NoneType"),
+        (np.zeros((2, 28, 28, 3), np.uint8), r"not \[2, 28, 28, 3\]"),
+        (np.zeros((28, 28, 2), np.uint8), r"not \[28, 28, 2\]"),
+        (np.zeros((0, 28), np.uint8), r"not \[0, 28\]"),
+        ([[1, 2], [3]], "of one length"),
+        (np.full((40, 40), 300), "between 0 and 255"),
+        (np.full((40, 40), np.nan), "between 0 and 255"),
+        (np.full((40, 40), "x"), "must be numbers"),
+    ],
+)
+def test_what_is_no_picture_is_told(picture: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        edgemnist.prepare(picture)
 
 
 def test_names_stand_beside_labels_for_one_image_for_a_list_and_for_fractions(old_exports: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.arrays import IMAGE_SIDE, WHITE, as_pixels
 from edgemnist.errors import ImageError
 from edgemnist.images.decode import decode_image, open_image, picture_name
 from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
@@ -29,7 +30,9 @@ INK_AT_EDGE: Final = 0.4
 less is shade."""
 COVERED: Final = 0.75
 """Share of an edge that shadows and the edges of sheets cover, and the strokes of a digit do not."""
-BLACK, WHITE = 0, 255
+BLACK: Final = 0
+SHAPES: Final = ((2,), (3, 3), (3, 4))
+"""How many dimensions the pixels of a picture have, and how many channels."""
 
 
 @dataclass(frozen=True)
@@ -133,14 +136,28 @@ def to_mnist(image: Image.Image) -> tuple[Grey, bool]:
     return normalized.image, normalized.inverted
 
 
-def prepare(picture: str | Path | bytes | Image.Image | Grey) -> Grey:
+def prepare(picture: str | Path | bytes | Image.Image | npt.ArrayLike) -> Grey:
     """Return the digit of a picture as classifiers take it, uint8 [28, 28], white on black.
 
-    `picture` is a file's path or contents, a Pillow image, or the pixels of one, uint8 [H, W] or [H, W, 3]. Raises
-    ImageError where it cannot be read as one digit.
+    `picture` is a file's path or contents, a Pillow image, or the pixels of one, [H, W], [H, W, 3] in RGB or
+    [H, W, 4] with transparency, in numbers as `as_pixels` takes them. Raises ImageError where it cannot be read as one
+    digit, and ValueError where it is no picture.
     """
     if isinstance(picture, str | Path):
         return read_digit(Path(picture)).image
     if isinstance(picture, bytes):
         picture = decode_image(io.BytesIO(picture), "the picture")
-    return normalize_digit(picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).image
+    return normalize_digit(picture if isinstance(picture, Image.Image) else _picture_of(picture)).image
+
+
+def _picture_of(values: npt.ArrayLike) -> Image.Image:
+    try:
+        found = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"the rows of a picture must be of one length: {error}") from None
+    if not found.size or (found.ndim, *found.shape[2:]) not in SHAPES:
+        given = list(found.shape) if found.ndim else type(values).__name__
+        raise ValueError(
+            f"a picture must be a path, bytes, a Pillow image, or pixels [H, W], [H, W, 3] or [H, W, 4], not {given}"
+        )
+    return Image.fromarray(np.ascontiguousarray(as_pixels(found)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
+from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities, as_pixels
 from edgemnist.errors import ArtifactError
 from edgemnist.formatting import count
 
@@ -168,7 +168,6 @@ INPUT_SHAPES: Final = (
 """Of one image, as models take it: all of them are the same pixels in the same order."""
 _SHAPES: Final = frozenset({(IMAGE_SIDE, IMAGE_SIDE), (IMAGE_SIDE, IMAGE_SIDE, 1), (IMAGE_SIDE * IMAGE_SIDE,)})
 """Of one of several images, as users have them."""
-WHITE: Final = 255
 UINT8: Final = np.dtype(np.uint8)
 _ARRAY: Final = np.ndarray
 
@@ -264,10 +263,9 @@ def as_images(images: npt.ArrayLike) -> Images:
     """Return images as the runtimes take them, uint8 [N, 28, 28], white on black.
 
     It takes an array or nested lists, of one image [28, 28], of several [N, 28, 28] or [N, 28, 28, 1], or of their
-    pixels in a row [N, 784], and lists of images. Whole numbers are pixels of 0 to 255. Fractions are shares of white,
-    0 to 1, if none in the call is larger than 1, and pixels of 0 to 255 otherwise; they are rounded.
+    pixels in a row [N, 784], and lists of images. What the numbers mean, `as_pixels` says for all of a call.
 
-    Raises ValueError for another shape, for values that are not numbers, and for numbers out of their range.
+    Raises ValueError for another shape, and as `as_pixels` does.
     """
     try:
         found = np.asarray(images)
@@ -280,19 +278,7 @@ def as_images(images: npt.ArrayLike) -> Images:
         return np.empty(SINGLE, np.uint8)[:0]
     else:
         raise ValueError(f"images must be [28, 28], [N, 28, 28], [N, 28, 28, 1] or [N, 784], not {list(shape)}")
-    if found.dtype == UINT8:
-        return found
-    if found.dtype == np.bool_ or found.dtype.kind not in "iuf":
-        raise ValueError(f"images must be of numbers, not of {found.dtype}")
-    if not found.size:
-        return found.astype(np.uint8)
-    low, high = float(found.min()), float(found.max())
-    if not 0 <= low <= high <= WHITE:
-        raise ValueError(f"pixels must be between 0 and {WHITE}, or between 0 and 1 (got {low:g} to {high:g})")
-    if found.dtype.kind == "f" and high <= 1:
-        found = found * WHITE
-    rounded: Images = np.rint(found).astype(np.uint8)
-    return rounded
+    return as_pixels(found)
 
 
 def not_a_classifier(path: Path, reason: str) -> ArtifactError:
