@@ -50,9 +50,7 @@ def find_structure(grey: Grey, *, dark: bool) -> list[Grid]:
     """Return the tables on a page, uint8 [h, w], from top to bottom; `dark` tells whether ink is darker than paper."""
     contrast = _contrast(grey, dark=dark)
     lines = _Lines(contrast.mask)
-    if len(lines.level) < 2:  # noqa: PLR2004 - a frame has two
-        return []
-    if are_pattern(lines.level, lines.upright):
+    if len(lines.level) < 2 or are_pattern(lines.level, lines.upright):  # noqa: PLR2004 - a frame has two
         return []
     lattices = find_lattices(lines.mask, lines.level, lines.upright)
     if not lattices or any(_goes_on(lattice, lines) for lattice in lattices):
