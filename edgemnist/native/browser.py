@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ _OPTIONS: Final = (
 )
 _SECONDS: Final = 120
 """That a browser may take for an answer: 10,000 images take it a few."""
+_LINGER_S: Final = 3.0
 _OPEN: Final = """
 (async () => {
   while (!globalThis.edgemnist) {
@@ -128,6 +130,15 @@ class BrowserClassifier(ChunkedClassifier):
         )
 
 
+def remove_in_use(directory: Path) -> None:
+    """Remove a directory into which the helpers of a browser that has ended write for a moment more."""
+    until = time.monotonic() + _LINGER_S
+    shutil.rmtree(directory, ignore_errors=True)
+    while directory.exists() and time.monotonic() < until:
+        time.sleep(_LINGER_S / 100)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 class _Browser:
     """A browser without a window, told what to do by messages of the Chrome DevTools Protocol through two pipes."""
 
@@ -157,6 +168,7 @@ class _Browser:
             os.waitpid(self._process, 0)
         os.close(self._commands)
         os.close(self._answers)
+        remove_in_use(Path(self._directory.name))
         self._directory.cleanup()
 
     def open(self, page: bytes) -> None:
