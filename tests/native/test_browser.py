@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import shutil
 from pathlib import Path
 
-from edgemnist.native.browser import remove_in_use
+import pytest
+
+from edgemnist.native import browser
 
 
-def test_a_directory_that_is_still_written_into_is_removed(tmp_path: Path) -> None:
+def test_a_directory_into_which_a_helper_still_writes_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     profile = tmp_path / "profile"
     profile.mkdir()
+    real, tries = shutil.rmtree, 0
 
-    def write() -> None:
-        until = time.monotonic() + 0.3
-        number = 0
-        while time.monotonic() < until and profile.exists():
-            number += 1
-            try:
-                (profile / f"state-{number}").write_bytes(b"")
-            except FileNotFoundError:
-                return
+    def written_into(path: Path, *, ignore_errors: bool) -> None:
+        nonlocal tries
+        tries += 1
+        real(path, ignore_errors=ignore_errors)
+        if tries <= 3:
+            (path / "Default").mkdir(parents=True)
+            (path / "Default" / "Network Persistent State").write_bytes(b"{}")
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    remove_in_use(profile)
-    writer.join()
+    monkeypatch.setattr(browser.shutil, "rmtree", written_into)
+    browser.remove_in_use(profile)
     assert not profile.exists()
