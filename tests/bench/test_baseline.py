@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from edgemnist.bench.baseline import (
     DEFAULT_MAX_SLOWDOWN,
     ROUNDS,
+    _medians,
     check_in_common,
     compare_rounds,
     compare_with_baseline,
@@ -103,11 +105,13 @@ def test_the_interval_holds_the_ratio_in_about_19_of_20_runs() -> None:
     assert held >= 50
 
 
-def test_the_median_of_a_resample_is_drawn_as_the_bootstrap_draws_it() -> None:
-    samples = list(np.random.default_rng(5).exponential(size=101))
-    found = compare_rounds([samples], [[1.0]], limit=1)
-    by_hand = np.median(np.random.default_rng(6).choice(samples, size=(4_000, 101)), axis=1)
-    assert (found.low, found.high) == pytest.approx(np.quantile(by_hand, [0.025, 0.975]), rel=0.06)
+def test_the_median_of_a_resample_is_drawn_as_often_as_the_bootstrap_draws_it() -> None:
+    samples = (1.0, 2.0, 3.0, 4.0, 5.0)
+    # All resamples there are.
+    exact = np.median(list(itertools.product(samples, repeat=len(samples))), axis=1)
+    drawn = _medians(np.random.default_rng(3), [samples], np.zeros(100_000, dtype=np.int64))
+    for value in samples:
+        assert (drawn == value).mean() == pytest.approx((exact == value).mean(), abs=0.006)
 
 
 def test_pairs_see_through_a_drift_that_hits_both_sides() -> None:
