@@ -293,8 +293,9 @@ def _running(command: list[str], **streams: object) -> Iterator[subprocess.Popen
             raise
         finally:
             if process.stdin is not None:
-                # Popen closes it, too, and fails if the program ended before it had read everything.
-                with contextlib.suppress(OSError):
+                # Popen closes it, too, and fails if the program ended before it had read everything; Python does so in
+                # its own way where a thread is still writing.
+                with contextlib.suppress(OSError, ValueError):
                     process.stdin.close()
 
 
