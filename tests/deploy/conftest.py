@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from edgemnist.agent.store import Store
 from edgemnist.deploy.run import LocalBundle
 from tests.deploy.bundles import bundled, of_another_model, request_for, small_exports
 from tests.deploy.loopback import LoopbackBoard, Sshd, run_agent
@@ -54,8 +53,6 @@ def installed(shared_directory: Path, old_bundle: LocalBundle) -> Path:
             put_bundle(seed, old_bundle)
             answer = run_agent(seed, "apply", request_for(old_bundle, timeout_s=600.0))
             assert answer["status"] == "deployed", answer
-            # The next deployment would remove what the installation left.
-            Store(seed).sweep()
     return seed / "venvs"
 
 
@@ -80,12 +77,12 @@ def new_board(sshd: Sshd, installed: Path, tmp_path: Path) -> Callable[[str], Lo
 
 
 @pytest.fixture
-def board(new_board: Callable[[str], LoopbackBoard], installed: Path, old_bundle: LocalBundle) -> LoopbackBoard:
-    """A board that serves the old bundle: a copy of the one that it was deployed to."""
+def board(new_board: Callable[[str], LoopbackBoard], old_bundle: LocalBundle) -> LoopbackBoard:
+    """A board that serves the old bundle."""
     made = new_board("board")
-    ignored = shutil.ignore_patterns(installed.name)
-    shutil.copytree(installed.parent, made.root, symlinks=True, ignore=ignored, dirs_exist_ok=True)
-    assert made.serves() == old_bundle.record.identity()[:12]
+    put_bundle(made.root, old_bundle)
+    answer = run_agent(made.root, "apply", request_for(old_bundle))
+    assert answer["status"] == "deployed", answer
     return made
 
 
