@@ -29,7 +29,7 @@ def show(result: Result, page: Callable[[], RenderableType], *, json: bool, host
     reader has gone, or the disk is full.
     """
     if json:
-        out().print(result.to_json(), markup=False, soft_wrap=True)
+        out().print(result.to_json(), soft_wrap=True)
     else:
         # A table may be wider than the terminal, which then breaks its lines and loses nothing.
         out().print(drawn(host, page), crop=False)

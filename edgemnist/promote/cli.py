@@ -51,9 +51,7 @@ def promote(
 
     config = PromoteConfig(samples=samples, least=least, max_differing=max_differing, wait_s=wait)
     target = BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config)
-    result = promote_on(
-        target, config, drop=drop, on_step=lambda step: err().print(f"{target.host.name}: {step}", markup=False)
-    )
+    result = promote_on(target, config, drop=drop, on_step=lambda step: err().print(f"{target.host.name}: {step}"))
     show(result, lambda: promote_page(result), json=json)
     if result.interrupted:
         show_interrupted()

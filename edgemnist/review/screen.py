@@ -38,7 +38,7 @@ def summary_page(result: ReviewResult, out_directory: Path | None) -> Renderable
 def show_started(result: ReviewResult, *, json: bool, token: str | None) -> None:
     """Say where the page is; on a terminal, with a link that brings its token along for a phone."""
     if json:
-        out().print(result.to_json(), markup=False, soft_wrap=True)
+        out().print(result.to_json(), soft_wrap=True)
         return
     where = result.address or result.url
     words = f"{result.to_review:,} of {count(result.samples, 'sample')} to review, as {result.writer}, at {where}. "

@@ -39,7 +39,7 @@ def rollback(
 
     check_range("--wait", wait, least=0, most=MOST_WAIT_S)
     target = BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config)
-    result = rollback_on(target, release, wait, lambda step: err().print(f"{target.host.name}: {step}", markup=False))
+    result = rollback_on(target, release, wait, lambda step: err().print(f"{target.host.name}: {step}"))
     before = result.previous or "nothing"
     show(result, lambda: f"{result.host} is serving {result.release} again (previously: {before}).", json=json)
     if result.interrupted:

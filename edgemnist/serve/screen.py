@@ -28,7 +28,7 @@ class UnitResult(Result, frozen=True, kw_only=True):
 def show_started(result: ServeResult, *, json: bool, token: str | None = None) -> None:
     """Say where the service answers; on a terminal, with a link that brings its token along for a phone."""
     if json:
-        out().print(result.to_json(), markup=False, soft_wrap=True)
+        out().print(result.to_json(), soft_wrap=True)
         return
     release = f", release {result.release}" if result.release else ""
     secured = ", with your token" if result.token else ""
@@ -46,7 +46,7 @@ def show_unit(service: Unit, *, socket: bool, json: bool) -> None:
     file = f"{service.name}.{'socket' if socket else 'service'}"
     if json:
         text = UnitResult(file=file, text=text).to_json()
-    out().print(text, markup=False, soft_wrap=True, end="" if not json else "\n")
+    out().print(text, soft_wrap=True, end="" if not json else "\n")
 
 
 def log_to_stderr() -> None:
@@ -54,7 +54,7 @@ def log_to_stderr() -> None:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            err().print(self.format(record), markup=False, soft_wrap=True)
+            err().print(self.format(record), soft_wrap=True)
 
     handler = Handler(logging.WARNING)
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))

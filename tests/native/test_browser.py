@@ -25,6 +25,6 @@ def test_a_directory_into_which_a_helper_still_writes_is_removed(
             (path / "Default").mkdir(parents=True)
             (path / "Default" / "Network Persistent State").write_bytes(b"{}")
 
-    monkeypatch.setattr(browser.shutil, "rmtree", written_into)
+    monkeypatch.setattr(shutil, "rmtree", written_into)
     browser.remove_in_use(profile)
     assert not profile.exists()
