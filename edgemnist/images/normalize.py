@@ -140,8 +140,8 @@ def prepare(picture: str | Path | bytes | Image.Image | npt.ArrayLike) -> Grey:
     """Return the digit of a picture as classifiers take it, uint8 [28, 28], white on black.
 
     `picture` is a file's path or contents, a Pillow image, or the pixels of one, [H, W], [H, W, 3] in RGB or
-    [H, W, 4] with transparency, in numbers as `as_pixels` takes them. Raises ImageError where it cannot be read as one
-    digit, and ValueError where it is no picture.
+    [H, W, 4] with transparency, in numbers as `as_pixels` takes them. Raises ImageError if it cannot be read as one
+    digit, and ValueError for anything that is not a picture.
     """
     if isinstance(picture, str | Path):
         return read_digit(Path(picture)).image
