@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,7 @@ SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh", "odd_mod
 of these is slow."""
 SLOW_MODULES = {"tf", "keras", "subprocess", "run_edgemnist", "serving"}
 """What a test module imports whose tests are slow: TensorFlow, or what starts processes."""
+IMPORTS_TENSORFLOW = re.compile(r'^(import (keras|tensorflow)\b|pytest\.importorskip\("tensorflow"\))', re.MULTILINE)
 
 # A shell that runs something in the background lets it ignore Ctrl-C, and so everything that is started from there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -72,6 +74,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())) or SLOW_MODULES & imported.keys():
             item.add_marker("slow")
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import what `make test-fast` leaves out for importing TensorFlow, which takes seconds."""
+    if "not slow" not in config.option.markexpr or collection_path.suffix != ".py":
+        return None
+    return bool(IMPORTS_TENSORFLOW.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
