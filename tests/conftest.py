@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from filelock import FileLock
 
 from tests.browser import browser
 from tests.needs import pytest_itemcollected, pytest_runtest_setup, pytest_terminal_summary
+from tests.processes import command_line, end_forking
 from tests.programs import DATA
 
 __all__ = ["browser", "pytest_itemcollected", "pytest_runtest_setup", "pytest_terminal_summary"]
@@ -49,9 +49,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run_edgemnist(
     *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, as a user would."""
+    """Run the command line in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "edgemnist", *arguments],
+        [*command_line(env), *arguments],
         cwd=cwd,
         env={**os.environ, "COLUMNS": "100", **(env or {})},
         check=False,
@@ -84,7 +84,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Make ready what mutmut forks for every mutant, once it has collected the tests."""
+    """End what was started, and make ready what mutmut forks for every mutant, once it has collected the tests."""
+    end_forking()
     if config.option.collectonly and "MUTANT_UNDER_TEST" in os.environ:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import tensorflow as tf  # noqa: F401 - here it takes its seconds once
