@@ -16,6 +16,13 @@ from tests import forking
 _OWN = [sys.executable, "-m", "edgemnist"]
 
 
+def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+
+
+_AT_START = _of_python(os.environ)
+
+
 def command_line(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return what starts `edgemnist` in this environment: mostly forked, which saves seconds for every run.
 
@@ -23,7 +30,7 @@ def command_line(environment: Mapping[str, str] | None = None) -> list[str]:
     """
     if sys.platform != "linux" or "MUTANT_UNDER_TEST" in os.environ:
         return _OWN
-    if any(name.startswith("PYTHON") for name in environment or ()):
+    if _of_python({**os.environ, **(environment or {})}) != _AT_START:
         return _OWN
     started = Path(os.environ["EDGEMNIST_CACHE"]).with_name("started")
     return [sys.executable, "-I", "-S", forking.__file__, str(_server().place), str(started)]
