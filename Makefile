@@ -1,6 +1,6 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
 # make test   the whole test-suite; what it leaves out for want of a program is named at the end
-# make test-fast   what needs no training, browser, ssh or emulation: a minute
+# make test-fast   what needs no TensorFlow, browser, ssh or emulation: a minute
 # make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
 # make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
 #                that no test notices; `.venv/bin/mutmut show NAME` shows one
