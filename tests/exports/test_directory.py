@@ -408,18 +408,20 @@ def test_questionable_figures_are_told_to_whoever_opens_or_peeks(here: Path, mon
         reporter.notice("?")
 
     monkeypatch.setattr(module, "question", question)
-    shutil.copytree(OLD_EXPORTS, here / "exports")
+    for name in ("exports", "others"):
+        shutil.copytree(OLD_EXPORTS, here / name)
     notices = Notices()
     assert peek(None, notices) is not None
+    assert peek("others", notices) is not None
     assert open_for_answers(None, None, notices) is not None
-    assert open_for_answers("exports", INT8, notices) is not None
-    assert open_for_answers("exports", f"{INT8}@integer", notices) is not None
-    assert asked == [Path("exports")] * 4
-    assert notices.messages == ["?"] * 4
+    assert open_for_answers("others", INT8, notices) is not None
+    assert open_for_answers("others", f"{INT8}@integer", notices) is not None
+    assert asked == [Path(name) for name in ("exports", "others", "exports", "others", "others")]
+    assert notices.messages == ["?"] * 5
     # A file answers by itself.
     for name in ("mine.tflite", "mine.tflite@integer"):
         assert open_for_answers("exports", name, notices) is None
-    assert len(asked) == 4
+    assert len(asked) == 5
 
 
 def test_a_model_comes_with_the_names_of_its_classes(old_exports: Path) -> None:

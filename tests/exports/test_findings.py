@@ -504,25 +504,36 @@ def scenario(**changes: Any) -> ScenarioResult:
     return replaced(result, **changes)
 
 
+def both() -> ScenarioResult:
+    """Return the scenario as if two models had played it."""
+    row = scenario().results[0]
+    other = replaced(row, name=FLOAT, sha256=opened(OLD_EXPORTS).manifest.artifact(FLOAT).sha256)
+    return scenario(results=[other, row])
+
+
 def test_a_scenario_replaces_the_same_with_the_same_setting(old_exports: Path) -> None:
-    first = scenario()
-    rows = {(one.name, one.threads): one for one in first.results}
-    name, threads = next(iter(rows))
-    point = replaced(rows[name, threads].points[0], samples_us=[1.0, 2.0], p50_us=77.0)
-    again = replaced(rows[name, threads], points=[point])
-    new = replaced(again, threads=9)
+    other, row = both().results
+    point = replaced(row.points[0], samples_us=[1.0, 2.0], p50_us=77.0)
+    again = replaced(row, points=[point])
     findings = opened(old_exports).findings
-    assert findings.scenarios == [first]
-    assert findings.save_scenario(replaced(first, results=[again, new]))
+    assert findings.scenarios == [scenario()]
+    assert findings.save_scenario(both())
+    threads, runtime = replaced(again, threads=9), replaced(again, runtime="integer")
+    assert findings.save_scenario(scenario(results=[again, threads, runtime]))
     (found,) = findings.scenarios
-    assert names(found.results) == [*(one.name for one in first.results if one is not rows[name, threads]), name, name]
-    assert [one.threads for one in found.results][-2:] == [threads, 9]
-    assert found.results[-2].points[0].p50_us == 77.0
+    assert [(one.name, one.threads) for one in found.results] == [
+        (FLOAT, 1),
+        (INT8, 1),
+        (INT8, 9),
+        (f"{INT8}@integer", 1),
+    ]
+    assert found.results[0] == other
+    assert found.results[1].points[0].p50_us == 77.0
     # There may be millions of samples.
-    assert found.results[-2].points[0].samples_us is None
-    assert without_samples(replaced(first, results=[again])).results[0] == replaced(
-        again, points=[replaced(point, samples_us=None)]
-    )
+    assert found.results[1] == without_samples(scenario(results=[again])).results[0]
+    assert found.results[1].points == [replaced(point, samples_us=None)]
+    assert findings.save_scenario(scenario(results=[other]))
+    assert sorted(names(findings.scenarios[0].results)) == [FLOAT, INT8, INT8, f"{INT8}@integer"]
 
 
 def test_each_limit_and_rate_is_a_scenario_of_its_own(old_exports: Path) -> None:
@@ -543,10 +554,11 @@ def test_each_limit_and_rate_is_a_scenario_of_its_own(old_exports: Path) -> None
 
 
 def test_a_scenario_on_another_host_keeps_nothing(old_exports: Path) -> None:
-    first = scenario()
-    opened(old_exports).findings.save_scenario(replaced(first, host={"cpu": "other"}, results=first.results[:1]))
-    (found,) = opened(old_exports).findings.scenarios
-    assert names(found.results) == names(first.results[:1])
+    findings = opened(old_exports).findings
+    findings.save_scenario(both())
+    findings.save_scenario(scenario(host={"cpu": "other"}))
+    (found,) = findings.scenarios
+    assert names(found.results) == [INT8]
 
 
 def test_a_scenario_of_a_file_that_is_damaged_is_kept_and_not_shown(old_exports: Path) -> None:

@@ -57,9 +57,9 @@ def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_lines_are_appended_and_read_back(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    journal.append_logs([{"a": 1}, {"b": "é"}])
+    journal.append_logs([{"a": 1, "z": 2}, {"b": "é"}])
     Journal(tmp_path).append_logs([{"c": 3}])
-    assert (tmp_path / JOURNAL_FILE).read_bytes() == b'{"a":1}\n{"b":"\\u00e9"}\n{"c":3}\n'
+    assert (tmp_path / JOURNAL_FILE).read_bytes() == b'{"a":1,"z":2}\n{"b":"\\u00e9"}\n{"c":3}\n'
     assert list(Journal(tmp_path).read_logs(1)) == [{"b": "é"}, {"c": 3}]
 
 
@@ -72,7 +72,9 @@ def test_lines_are_appended_and_read_back(tmp_path: Path) -> None:
         (b'{"a":1}\n', b'{"a":1}\n'),
         (b'{"a":1}\n{"b":2}', b'{"a":1}\n'),
         (b'{"a":1}\n{"b":2}\n{"c', b'{"a":1}\n{"b":2}\n'),
+        (b'{"a":1}\n1', b'{"a":1}\n'),
         (b'{"a":1}\n\0\0\0\n', b'{"a":1}\n'),
+        (b'{"a":1}\n{"b":2}\n{"c":3}\n\0\n', b'{"a":1}\n{"b":2}\n{"c":3}\n'),
         (b'{"a":1}\n\0\0\n{"b\n\xff', b'{"a":1}\n'),
         (b"\0\0\n\0\n", b""),
         (b'{"a":1}\n\n', b'{"a":1}\n'),

@@ -20,6 +20,7 @@ def test_units_are_those_that_people_write() -> None:
     assert Limits.of(max_bytes="0.5M", max_p50="2us").bytes == 500_000
     assert Limits.of(max_bytes="123", max_p50="2µs").p50_us == 2.0
     assert Limits.of(accuracy="99%").accuracy == 0.99
+    assert Limits.of(accuracy="1.5").accuracy == 0.015
 
 
 @pytest.mark.parametrize(
