@@ -24,7 +24,7 @@ from edgemnist.exports.findings import (
 )
 from edgemnist.exports.manifest import MANIFEST_FILE, Manifest
 from edgemnist.results.base import ResultT
-from edgemnist.results.bench import BenchResult, Latency, ScenarioResult, ScenariosResult
+from edgemnist.results.bench import BaselineComparison, BenchResult, Latency, ScenarioResult, ScenariosResult
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import ArtifactParity, Unusable, VerifyResult, Vote, Voter
 from tests.conftest import OLD_EXPORTS
@@ -386,7 +386,10 @@ def test_figures_are_saved_without_their_samples_and_keep_those_of_other_models(
     samples = {INT8: [[1.0]]}
     row = replaced(latencies()[INT8], p50_us=1.5, samples=60)
     notices = Notices()
-    result = replaced(measurement(), results=[row], samples_us=samples, warmup_us=samples, harness_us=0.5)
+    baseline = BaselineComparison(file="before.json", max_slowdown=1.05, passed=True, changes=[])
+    result = replaced(
+        measurement(), results=[row], samples_us=samples, warmup_us=samples, harness_us=0.5, baseline=baseline
+    )
     findings = opened(old_exports).findings
     assert findings.bench is not None
     assert findings.save_bench(result, notices)
@@ -497,6 +500,24 @@ def test_figures_of_keras_are_kept_as_long_as_the_recorded_model_is_theirs(old_e
     edit_manifest(old_exports, model=None)
     opened(old_exports).findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]))
     assert names(measurement(old_exports).results) == [INT8]
+
+
+def test_figures_of_a_file_that_is_damaged_are_kept_until_it_is_made_again(old_exports: Path) -> None:
+    (old_exports / f"{FLOAT}.tflite").write_bytes(b"damaged")
+    findings = opened(old_exports).findings
+    assert findings.latency(FLOAT) is None
+    findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]))
+    assert names(measurement(old_exports).results) == NAMES
+
+
+def test_figures_that_cannot_be_put_aside_are_told(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notices = Notices()
+    findings = opened(old_exports).findings
+    monkeypatch.setattr(os, "open", refuse)
+    assert not findings.save_bench(replaced(measurement(), host={}), notices)
+    assert [one.partition(":")[0] for one in notices.messages] == [
+        f"{name} was not saved" for name in (BENCH_BEFORE_FILE, BENCH_FILE)
+    ]
 
 
 def scenario(**changes: Any) -> ScenarioResult:
