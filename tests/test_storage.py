@@ -550,6 +550,17 @@ def test_the_name_of_a_stream_is_one_wherever_it_leads(name: str, monkeypatch: p
     assert is_stream(Path(name))
 
 
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()), daemon=True)
+    reader.start()
+    write_file(tmp_path / "pipe", b"data\n")
+    reader.join(60)
+    assert read == [b"data\n"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_pipe_or_a_device_is_a_stream_and_a_file_or_a_directory_is_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()

@@ -326,8 +326,9 @@ def test_a_switch_is_written_down_until_the_service_has_been_seen(
 
 
 def test_a_shadow_answers_beside_the_release_that_serves(board: Board) -> None:
-    with pytest.raises(DeployError, match="There is no release on this board yet to answer beside"):
+    with pytest.raises(DeployError, match="There is no release on this board yet to answer beside") as failure:
         board.apply(A, shadow=True)
+    assert failure.value.hint == "Deploy without --shadow first."
     board.apply(A)
     result = board.apply(B, shadow=True)
     assert (result["status"], result["release"], result["previous"]) == ("shadow", named(2, B), named(1, A))
@@ -372,6 +373,29 @@ def test_what_is_promoted_is_checked_tested_and_serves(board: Board) -> None:
         "previous": None,
     }
     assert same_steps(board, "check, self-test, switch, service")
+
+
+def test_what_is_promoted_or_returned_to_gives_way_where_it_does_not_come_up(board: Board) -> None:
+    for record, shadow in ((A, False), (B, False), (C, True)):
+        board.apply(record, shadow=shadow)
+    board.ill = {name: GateMissedError("It is ill") for name in (named(1, A), named(3, C))}
+    for action in (
+        lambda: promote(board.store, named(3, C), LIMITS, 0.0, board.responder),
+        lambda: rollback(board.store, None, 0.0, board.responder),
+    ):
+        with pytest.raises(GateMissedError) as failure:
+            action()
+        assert failure.value.message == f"It is ill; release {named(2, B)} serves again"
+        assert board.serves() == named(2, B)
+    shadow = board.store.shadow()
+    assert shadow is not None
+    # Where nothing serves, it comes to serve all the same.
+    board.ill.clear()
+    board.store.switch(None)
+    assert promote(board.store, named(3, C), LIMITS, 0.0, board.responder) == {
+        "release": named(3, C),
+        "previous": None,
+    }
 
 
 def test_only_the_release_in_the_shadow_is_promoted_and_only_whole(board: Board) -> None:

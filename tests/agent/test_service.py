@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,7 +66,8 @@ def failure_of(service: BoardService) -> str:
 @pytest.fixture
 def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the restart take no time, so that a service with a timeout of 0 is asked once, and may take its time."""
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    done = SimpleNamespace(returncode=0, stdout=b"", stderr=b"")
+    monkeypatch.setattr("edgemnist.agent.service.subprocess.run", lambda *_, **__: done)
     monkeypatch.setattr(module, "_POLL_S", 60.0)
 
 

@@ -147,6 +147,8 @@ def test_a_partial_runtime_is_left_out_where_it_does_not_take_the_file(
         names = [(one.artifact, one.runtime) for one in Exports.open(old_exports).select()]
         assert ((INT8, "native") in names) == (takes and not RUNTIMES["native"].missing())
         assert (INT8, "litert") in names
+        # Whether it could load it or not: that engine executes full-int8 files only.
+        assert (FLOAT, "native") not in names
 
 
 def test_models_are_selected_by_name_and_runtime_each_once(old_exports: Path) -> None:
@@ -158,8 +160,10 @@ def test_models_are_selected_by_name_and_runtime_each_once(old_exports: Path) ->
     assert exports.select([INT8])[0].record == exports.manifest.artifact(INT8)
     with pytest.raises(UnknownNameError):
         exports.select(["nonsense"])
-    with pytest.raises(UsageError, match="onnxruntime"):
-        exports.select([f"{INT8}@onnxruntime"])
+    for name, runtime in ((INT8, "onnxruntime"), (FLOAT, "integer")):
+        with pytest.raises(UsageError, match=runtime) as failure:
+            exports.select([f"{name}@{runtime}"])
+        assert name in failure.value.message
 
 
 def test_a_named_file_that_is_damaged_is_refused_and_others_are_left_out(old_exports: Path) -> None:
@@ -187,9 +191,9 @@ def test_an_artifact_without_a_runtime_is_left_out_with_the_line_that_brings_it(
     assert notices.messages == [f"{ONNX} is left out: it needs a-package, another ({line})."]
     with pytest.raises(MissingDependencyError):
         exports.select([ONNX])
-    # Where nothing is left, the runtime is the reason, not the file that is damaged as well.
-    without_runtimes(monkeypatch, "litert", "native", "onnxruntime", "openvino")
-    (old_exports / f"{INT8}.tflite").write_bytes(b"changed")
+    # Where nothing is left, the runtime is the reason, not the files that are damaged as well.
+    for name in (INT8, FLOAT):
+        (old_exports / f"{name}.tflite").write_bytes(b"changed")
     with pytest.raises(MissingDependencyError):
         Exports.open(old_exports).select()
 
@@ -251,6 +255,23 @@ def test_the_fastest_that_is_verified_answers(old_exports: Path) -> None:
     assert notices.messages == []
     rewrite_verify(old_exports, INT8, FLOAT)
     assert Exports.open(old_exports).best().model.name == FLOAT
+
+
+def test_what_cannot_be_run_here_is_not_the_fastest(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_runtimes(monkeypatch, "onnxruntime", "openvino")
+    rewrite_bench(old_exports, tflite_int8=3.0, tflite_float32=2.0, onnx_float32=1.0)
+    choice = Exports.open(old_exports).best()
+    assert choice.model.name == FLOAT
+    assert choice.reason.startswith(f"{FLOAT} is the fastest")
+
+
+def test_where_none_of_the_verified_was_measured_no_reason_is_given(old_exports: Path) -> None:
+    saved = read_saved(OLD_EXPORTS / BENCH_FILE, BenchResult, hint="")
+    assert saved is not None
+    (old_exports / BENCH_FILE).write_text(replaced(saved, results=saved.results[2:]).to_json())
+    rewrite_verify(old_exports, FLOAT)
+    choice = Exports.open(old_exports).best()
+    assert (choice.model.name, choice.reason, choice.verified) == (FLOAT, "", True)
 
 
 def test_where_nothing_was_measured_the_first_that_is_verified_answers(old_exports: Path) -> None:

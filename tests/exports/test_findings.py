@@ -207,6 +207,11 @@ def test_a_vote_is_of_one_file_that_is_there(voters: tuple[str, ...], *, counts:
     findings = opened(old_exports).findings
     assert findings.verify is not None
     assert findings.verify.result.vote == (vote if counts else None)
+    alone = replaced(verification(), artifacts=[parities()[INT8]], layers=[], vote=vote)
+    write(old_exports, VERIFY_FILE, alone)
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert findings.verify.result.vote == (vote if counts else None)
 
 
 def test_artifacts_come_in_the_order_of_the_manifest(old_exports: Path) -> None:
