@@ -376,19 +376,18 @@ def test_what_is_promoted_is_checked_tested_and_serves(board: Board) -> None:
 
 
 def test_what_is_promoted_or_returned_to_gives_way_where_it_does_not_come_up(board: Board) -> None:
-    for record, shadow in ((A, False), (B, False), (C, True)):
-        board.apply(record, shadow=shadow)
+    for record, beside in ((A, False), (B, False), (C, True)):
+        board.apply(record, shadow=beside)
     board.ill = {name: GateMissedError("It is ill") for name in (named(1, A), named(3, C))}
-    for action in (
-        lambda: promote(board.store, named(3, C), LIMITS, 0.0, board.responder),
-        lambda: rollback(board.store, None, 0.0, board.responder),
-    ):
+    for promoted in (True, False):
         with pytest.raises(GateMissedError) as failure:
-            action()
+            if promoted:
+                promote(board.store, named(3, C), LIMITS, 0.0, board.responder)
+            else:
+                rollback(board.store, None, 0.0, board.responder)
         assert failure.value.message == f"It is ill; release {named(2, B)} serves again"
         assert board.serves() == named(2, B)
-    shadow = board.store.shadow()
-    assert shadow is not None
+        assert board.store.shadow() is not None
     # Where nothing serves, it comes to serve all the same.
     board.ill.clear()
     board.store.switch(None)

@@ -68,7 +68,7 @@ def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the restart take no time, so that a service with a timeout of 0 is asked once, and may take its time."""
     done = SimpleNamespace(returncode=0, stdout=b"", stderr=b"")
     monkeypatch.setattr("edgemnist.agent.service.subprocess.run", lambda *_, **__: done)
-    monkeypatch.setattr(module, "_POLL_S", 60.0)
+    monkeypatch.setattr(module, "_POLL_S", 5.0)
 
 
 def healthy(release: str = RELEASE) -> tuple[int, bytes]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgemnist.arrays import Images, Labels
 from edgemnist.errors import (
     ArtifactError,
     ManifestError,
@@ -457,3 +458,19 @@ def test_a_model_comes_with_the_names_of_its_classes(old_exports: Path) -> None:
     assert (model.record, labels) == (None, None)
     with pytest.raises(ArtifactError):
         model_for(None, None)
+
+
+def test_the_range_of_a_file_is_looked_for_with_the_images_of_the_reference(
+    old_exports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def in_its_range(model: Model, images: Images, labels: Labels, reporter: Notices) -> Model:
+        asked.append((model.artifact, images.shape[1:], labels.shape == images.shape[:1], reporter))
+        return model
+
+    monkeypatch.setattr(module, "in_its_range", in_its_range)
+    file, notices = str(old_exports / f"{INT8}.tflite"), Notices()
+    assert model_for(None, file, notices)[0].path == Path(file)
+    assert Exports.open(old_exports).model(file, notices).path == Path(file)
+    assert asked == [(file, (28, 28), True, notices)] * 2
