@@ -7,8 +7,10 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +153,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
 
 def bundle_of(name: str, *, version: str = "1.2", extras: tuple[str, ...] = ("tflite",), **fields: Any) -> BundleRecord:
     """Return the record of a bundle; every file of it holds its own path."""
-    paths = ["wheels/edgemnist-1.whl", f"exports/{name}.tflite", "exports/below/manifest.json"]
+    paths = ["wheels/edgemnist-1.whl", f"exports/{name}.tflite", "exports/golden.npz", "exports/below/manifest.json"]
     files = [BundledFile(path, len(path), hashlib.sha256(path.encode()).hexdigest()) for path in paths]
     values = {"machine": "any", "pythons": [], "artifacts": [name], "labels": ["0"], "constraints": [], **fields}
     return BundleRecord(
@@ -199,6 +201,16 @@ def test_the_first_bundle_is_unpacked_installed_tested_and_serves(board: Board) 
     assert [stoppable for _, stoppable in board.responder.steps] == [True] * 4 + [False] * 3
 
 
+def test_the_time_of_a_deployment_is_in_utc(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-9")
+    time.tzset()
+    board.apply(A)
+    monkeypatch.undo()
+    time.tzset()
+    deployed_at = datetime.fromisoformat(board.store.releases()[0].deployed()["deployed_at"])
+    assert abs((datetime.now(UTC) - deployed_at).total_seconds()) < 3_600
+
+
 def test_the_release_that_serves_is_tested_again_and_nothing_is_switched(board: Board) -> None:
     board.apply(A)
     result = board.apply(A)
@@ -208,6 +220,19 @@ def test_the_release_that_serves_is_tested_again_and_nothing_is_switched(board: 
     assert list(board.store.incoming.iterdir()) == []
     assert same_steps(board, "self-test, tidy")
     assert board.responder.stoppable
+
+
+def test_what_has_passed_its_self_test_is_not_stopped_half_way(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    stoppable = []
+    adopt = Store.adopt
+
+    def adopting(store: Store, path: Path, name: str) -> Release:
+        stoppable.append(board.responder.stoppable)
+        return adopt(store, path, name)
+
+    monkeypatch.setattr(Store, "adopt", adopting)
+    board.apply(A)
+    assert stoppable == [False]
 
 
 def test_a_second_bundle_takes_the_first_ones_place_and_its_environment(board: Board) -> None:
@@ -326,8 +351,9 @@ def test_a_switch_is_written_down_until_the_service_has_been_seen(
 
 
 def test_a_shadow_answers_beside_the_release_that_serves(board: Board) -> None:
-    with pytest.raises(DeployError, match="There is no release on this board yet to answer beside") as failure:
+    with pytest.raises(DeployError) as failure:
         board.apply(A, shadow=True)
+    assert failure.value.message == "There is no release on this board yet to answer beside"
     assert failure.value.hint == "Deploy without --shadow first."
     board.apply(A)
     result = board.apply(B, shadow=True)
@@ -379,12 +405,13 @@ def test_what_is_promoted_or_returned_to_gives_way_where_it_does_not_come_up(boa
     for record, beside in ((A, False), (B, False), (C, True)):
         board.apply(record, shadow=beside)
     board.ill = {name: GateMissedError("It is ill") for name in (named(1, A), named(3, C))}
-    for promoted in (True, False):
+    actions: list[Callable[[], object]] = [
+        lambda: promote(board.store, named(3, C), LIMITS, 0.0, board.responder),
+        lambda: rollback(board.store, None, 0.0, board.responder),
+    ]
+    for action in actions:
         with pytest.raises(GateMissedError) as failure:
-            if promoted:
-                promote(board.store, named(3, C), LIMITS, 0.0, board.responder)
-            else:
-                rollback(board.store, None, 0.0, board.responder)
+            action()
         assert failure.value.message == f"It is ill; release {named(2, B)} serves again"
         assert board.serves() == named(2, B)
         assert board.store.shadow() is not None
@@ -495,8 +522,10 @@ def test_a_switch_that_had_not_begun_is_forgotten_though_the_old_service_is_ill(
         board.apply(record)
     board.ill[named(2, B)] = GateMissedError("It is ill")
     board.store.begin_switch(named(2, B), named(1, A))
+    board.activated.clear()
     result = rollback(board.store, None, 0.0, board.responder)
     # It is the old release that is ill: there is nothing to undo.
+    assert board.activated == [named(2, B), named(1, A)]
     assert result == {"release": named(1, A), "previous": named(2, B)}
     assert board.store.pending() is None
 
@@ -643,6 +672,19 @@ def test_a_bundle_that_was_replaced_here_needs_to_be_allowed(board: Board, key: 
     assert board.apply(A, key=key, allow_downgrade=True)["status"] == "deployed"
     # The one that serves is no step back.
     assert board.apply(A, key=key)["status"] == "unchanged"
+
+
+def test_the_release_that_serves_after_a_rollback_is_no_step_back(board: Board, key: Path) -> None:
+    board.trust(key)
+    for record in (A, B):
+        board.apply(record, key=key)
+    rollback(board.store, None, 0.0, board.responder)
+    assert board.apply(A, key=key)["status"] == "unchanged"
+    # Where none serves, the last that was deployed may serve again, and none before it.
+    board.store.switch(None)
+    with pytest.raises(BundleError, match="older than the last one"):
+        board.apply(B, key=key)
+    assert board.apply(A, key=key)["status"] == "deployed"
 
 
 @pytest.mark.parametrize(
