@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgemnist.deploy.answers import Line, Ran, clean, cleaned, convert, decode, message
+from edgemnist.deploy.answers import Line, Ran, clean, clean_result, cleaned, convert, decode, message
 from edgemnist.errors import DeployError
 
 
@@ -57,3 +57,18 @@ def test_an_answer_of_another_kind_is_told_in_a_sentence(data: bytes, reason: st
 def test_a_document_of_another_kind_is_told_too() -> None:
     with pytest.raises(DeployError, match=r"pi sent an answer that this version cannot read: .*exit_code"):
         convert("pi", {**RAN, "exit_code": "none"}, Ran)
+
+
+def test_a_result_that_was_made_of_what_a_board_said_is_cleaned_and_of_its_kind() -> None:
+    said = Ran(exit_code=0, release="1-a", stdout="\x1b[2J", stderr="")
+    found = clean_result("pi", said)
+    assert isinstance(found, Ran)
+    assert (found.stdout, found.release) == ("\ufffd[2J", "1-a")
+    odd = Ran(exit_code="none", release="1-a", stdout="", stderr="")  # type: ignore[arg-type]
+    with pytest.raises(DeployError, match=r"^pi sent an answer that this version cannot read"):
+        clean_result("pi", odd)
+
+
+def test_a_number_that_no_machine_has_is_told_with_its_size() -> None:
+    with pytest.raises(ValueError, match=r"^a number of 100,001 bits$"):
+        cleaned([1 << 100_000])
