@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgemnist.deploy.answers import Line, Ran, clean, clean_result, cleaned, convert, decode, message
+from edgemnist.deploy.answers import _MOST_BITS, Line, Ran, clean, clean_result, cleaned, convert, decode, message
 from edgemnist.errors import DeployError
 
 
@@ -72,3 +72,7 @@ def test_a_result_that_was_made_of_what_a_board_said_is_cleaned_and_of_its_kind(
 def test_a_number_that_no_machine_has_is_told_with_its_size() -> None:
     with pytest.raises(ValueError, match=r"^a number of 100,001 bits$"):
         cleaned([1 << 100_000])
+    largest = (1 << _MOST_BITS) - 1
+    assert cleaned([largest]) == [largest]
+    with pytest.raises(ValueError, match=f"{_MOST_BITS + 1:,} bits"):
+        cleaned([largest + 1])
