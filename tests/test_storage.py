@@ -21,6 +21,7 @@ from edgemnist.storage import (
     TEMPORARY_PREFIX,
     check_writable,
     commit_files,
+    is_stream,
     recover,
     sha256,
     write_file,
@@ -541,3 +542,29 @@ def test_two_writers_of_the_same_bytes_use_a_temporary_file_each(
             write_file(tmp_path / ".file", b"same")
     assert len(set(seen)) == 2
     assert all(name.startswith(f"{TEMPORARY_PREFIX}file-{os.getpid()}-") for name in seen)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/stderr", "/dev/fd/7", "/proc/self/fd/7"])
+def test_the_name_of_a_stream_is_one_wherever_it_leads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert is_stream(Path(name))
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()), daemon=True)
+    reader.start()
+    write_file(tmp_path / "pipe", b"data\n")
+    reader.join(60)
+    assert read == [b"data\n"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_pipe_or_a_device_is_a_stream_and_a_file_or_a_directory_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    assert is_stream(tmp_path / "pipe")
+    assert is_stream(Path("/dev/null"))
+    for name in ("file", "missing", "."):
+        assert not is_stream(tmp_path / name)

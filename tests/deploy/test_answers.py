@@ -7,7 +7,18 @@ import tracemalloc
 
 import pytest
 
-from edgemnist.deploy.answers import MOST_VALUES, Line, Ran, clean, cleaned, convert, decode, message
+from edgemnist.deploy.answers import (
+    _MOST_BITS,
+    MOST_VALUES,
+    Line,
+    Ran,
+    clean,
+    clean_result,
+    cleaned,
+    convert,
+    decode,
+    message,
+)
 from edgemnist.errors import DeployError
 
 
@@ -70,3 +81,22 @@ def test_a_small_answer_of_more_values_than_any_takes_no_memory(value: str) -> N
 def test_a_document_of_another_kind_is_told_too() -> None:
     with pytest.raises(DeployError, match=r"pi sent an answer that this version cannot read: .*exit_code"):
         convert("pi", {**RAN, "exit_code": "none"}, Ran)
+
+
+def test_a_result_that_was_made_of_what_a_board_said_is_cleaned_and_of_its_kind() -> None:
+    said = Ran(exit_code=0, release="1-a", stdout="\x1b[2J", stderr="")
+    found = clean_result("pi", said)
+    assert isinstance(found, Ran)
+    assert (found.stdout, found.release) == ("\ufffd[2J", "1-a")
+    odd = Ran(exit_code="none", release="1-a", stdout="", stderr="")  # type: ignore[arg-type]
+    with pytest.raises(DeployError, match=r"^pi sent an answer that this version cannot read"):
+        clean_result("pi", odd)
+
+
+def test_a_number_that_no_machine_has_is_told_with_its_size() -> None:
+    with pytest.raises(ValueError, match=r"^a number of 100,001 bits$"):
+        cleaned([1 << 100_000])
+    largest = (1 << _MOST_BITS) - 1
+    assert cleaned([largest]) == [largest]
+    with pytest.raises(ValueError, match=f"{_MOST_BITS + 1:,} bits"):
+        cleaned([largest + 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -25,6 +26,13 @@ def compared(images: int, fixed: int, broken: int) -> Paired:
     before[:fixed] = 1
     after[fixed : fixed + broken] = 1
     return paired(before, after, truth)
+
+
+def test_without_a_test_of_chance_any_difference_may_be_chance() -> None:
+    """SciPy is not installed everywhere."""
+    unknown = msgspec.structs.replace(compared(100, 12, 2), p_value=None)
+    (reason,) = gate(unknown, compared(1000, 0, 0))
+    assert "of 100 may be chance (p = 1.00)." in reason
 
 
 def test_two_models_are_compared_image_by_image() -> None:

@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 
 from edgemnist.data.sources import read_directory
-from edgemnist.review.order import classes_of, to_review
 from edgemnist.samples.sample import (
-    CORRECTION,
-    DISAGREEMENT,
-    DOUBTFUL,
     IMPORTED,
     NOT_A_DIGIT,
-    REFUSED,
-    UNIFORM,
-    Label,
     Sample,
-    now,
 )
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist
@@ -104,29 +96,3 @@ def test_nothing_is_left_of_an_export_that_fails(labelled: Path, tmp_path: Path)
     assert done.returncode == 2
     assert "IDX files hold numbers" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["samples"]
-
-
-def test_the_most_suspicious_comes_first_and_what_is_settled_not_at_all() -> None:
-    def given(label: str, writer: str) -> Label:
-        return Label(label, writer, now(), settles=False)
-
-    samples = [
-        sample_of(0, id=1, reason=UNIFORM, confidence=0.2),
-        sample_of(0, id=2, reason=DOUBTFUL, confidence=0.8),
-        sample_of(0, id=3, reason=DOUBTFUL, confidence=0.4),
-        sample_of(0, id=4, reason=REFUSED, answer=None),
-        sample_of(0, id=5, reason=CORRECTION, labels=(given("1", "client"),)),
-        sample_of(0, id=6, reason=DISAGREEMENT),
-        sample_of(0, id=7, reason=UNIFORM, labels=(given("1", "ann"), given("2", "bob"))),
-        sample_of(0, id=8, reason=DOUBTFUL, labels=(given("1", "bob"),)),
-        sample_of(0, id=9, reason=CORRECTION, labels=(given("1", "client"), given("1", "bob"))),
-    ]
-    assert [one.id for one in to_review(samples, "ann")] == [7, 5, 6, 4, 3, 2, 1]
-    # Nobody confirms what they have said themselves.
-    assert 5 not in {one.id for one in to_review(samples, "client")}
-
-
-def test_labels_of_other_classes_have_keys_too() -> None:
-    assert classes_of([sample_of(3)]) == tuple("0123456789")
-    letters = [sample_of(3, answer="b"), sample_of(3, answer=None, labels=(Label("a", "ann", now(), settles=False),))]
-    assert classes_of(letters) == ["a", "b"]

@@ -116,3 +116,16 @@ def test_multipliers_at_the_ends_of_their_range() -> None:
     assert fixedpoint.quantized_multiplier(2.0**30) == (2**31 - 1, 30)
     assert fixedpoint.quantized_multiplier(2.0**-32) == (2**30, -31)
     assert fixedpoint.quantized_multiplier(2.0**-33) == (0, 0)
+
+
+@given(INT32, st.integers(0, 8))
+def test_a_shift_to_the_left_stays_within_32_bits(value: int, bits: int) -> None:
+    assert fixedpoint.saturating_shift_left(array(value), bits)[0] == max(-(2**31), min(value * 2**bits, 2**31 - 1))
+
+
+def test_a_shift_to_the_left_ends_at_the_least_and_the_greatest_number() -> None:
+    assert fixedpoint.saturating_shift_left(array(2**30, -(2**30), -(2**30) - 1), 1).tolist() == [
+        2**31 - 1,
+        -(2**31),
+        -(2**31),
+    ]

@@ -17,11 +17,9 @@ from edgemnist.errors import DataError, UsageError
 from edgemnist.exports.directory import Exports
 from edgemnist.results.base import read_result
 from edgemnist.results.search import SearchResult
-from edgemnist.search.choice import best_so_far, choose
-from edgemnist.search.limits import Costs, Limits
+from edgemnist.search.limits import Limits
 from edgemnist.search.run import PICTURE_FILE, RESULT_FILE, SearchConfig, search
 from edgemnist.search.screen import search_page
-from edgemnist.search.study import Tried
 from edgemnist.search.trials import Job, Trainer, TrialData, rungs_of, split_for_selection
 from tests.conftest import Run
 from tests.search.conftest import Counting, Made, quick
@@ -150,28 +148,6 @@ def test_a_training_below_its_bar_is_stopped_at_the_rung(dataset: Dataset) -> No
 def test_a_short_training_has_fewer_rungs() -> None:
     assert rungs_of(90) == (10, 30, 90)
     assert rungs_of(1) == (1,)
-
-
-def tried(name: str, size: int, accuracy: float, p50: float | None = None, *, stopped: bool = False) -> Tried:
-    costs = Costs(bytes=size, ram_bytes=10_000 - size, multiplications=size, p50_us=p50)
-    return Tried(network=name, costs=costs, accuracies=(accuracy,), stopped=stopped, seconds=1.0)
-
-
-TRIED = [tried("a", 100, 0.90), tried("b", 200, 0.95), tried("c", 900, 0.99), tried("d", 901, 0.999, stopped=True)]
-
-
-def test_chosen_are_the_most_accurate_the_smallest_and_the_leanest_of_those_that_fit() -> None:
-    assert choose(TRIED, Limits(accuracy=0.93)) == {"c": ["accuracy", "RAM"], "b": ["bytes"]}
-    assert choose(TRIED, Limits(accuracy=0.995)) == {"c": ["accuracy"]}
-    assert choose(TRIED, Limits(bytes=500)) == {"b": ["accuracy"], "a": ["1/2 of the bytes"]}
-    timed = [tried("slow", 100, 0.99, 9.0), tried("fast", 200, 0.99, 1.0)]
-    assert choose(timed, Limits(accuracy=0.9)) == {"slow": ["accuracy", "bytes"], "fast": ["p50"]}
-    assert choose([TRIED[3]], Limits(accuracy=0.9)) == {}
-
-
-def test_the_best_so_far_is_the_smallest_that_is_accurate_enough() -> None:
-    found = [best_so_far(TRIED, limits) for limits in (Limits(), Limits(accuracy=0.94), Limits(accuracy=0.999))]
-    assert [one.network for one in found if one is not None] == ["c", "b", "c"]
 
 
 def test_progress_tells_trials_and_the_best_so_far(dataset: Dataset, made: Made) -> None:

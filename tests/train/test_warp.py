@@ -10,7 +10,6 @@ import pytest
 
 from edgemnist.train.augment import (
     AFFINE_FIELDS,
-    BATCH_SIZE,
     GAIN,
     PIVOT,
     Coefficients,
@@ -120,19 +119,21 @@ def test_each_amount_is_of_its_own_image() -> None:
     np.testing.assert_allclose(together[2], images[2] * 0.75 + extremes[2].min(axis=(2, 3)) * 0.25, atol=1e-6)
 
 
-def test_a_stream_of_images_is_distorted_in_batches_each_with_its_own_draw() -> None:
+def test_a_stream_of_images_is_distorted_in_batches_each_with_its_own_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one image more than two batches, so that the last is another size; drawn once more by hand."""
-    images = np.random.default_rng(2).integers(0, 256, (2 * BATCH_SIZE + 1, 28, 28), dtype=np.uint8)
+    size = 3
+    monkeypatch.setattr("edgemnist.train.augment.BATCH_SIZE", size)
+    images = np.random.default_rng(2).integers(0, 256, (2 * size + 1, 28, 28), dtype=np.uint8)
     distortion = Distortion(shift=2, stroke=0.5, elastic=0.5, grid=2)
     found = distorted(images, distortion, np.random.default_rng(3))
     assert found.dtype == np.uint8
     rng = np.random.default_rng(3)
-    for start in range(0, len(images), BATCH_SIZE):
-        batch = images[start : start + BATCH_SIZE]
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
         drawn, strokes = distortion.draw(len(batch), rng), distortion.draw_strokes(len(batch), rng)
         values = np.asarray(restroke(warp(batch.astype(np.float32) / 255, drawn, PLAIN), strokes))
         expected = np.clip(values, 0, 1) * 255
-        assert np.abs(found[start : start + BATCH_SIZE] - expected).max() <= 0.51
+        assert np.abs(found[start : start + size] - expected).max() <= 0.51
 
 
 def test_sharp_images_stay_sharp_in_a_stream() -> None:

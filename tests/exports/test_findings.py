@@ -1,0 +1,622 @@
+"""A saved result counts for the very files that it was found out about, and a later one replaces no better one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from edgemnist.errors import ManifestError
+from edgemnist.exports.choice import choose
+from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import (
+    BENCH_BEFORE_FILE,
+    BENCH_FILE,
+    SCENARIOS_FILE,
+    TRAINING_FILE,
+    VERIFY_FILE,
+    Finding,
+    read_saved,
+    without_samples,
+)
+from edgemnist.exports.manifest import MANIFEST_FILE, Manifest
+from edgemnist.results.base import ResultT
+from edgemnist.results.bench import BaselineComparison, BenchResult, Latency, ScenarioResult, ScenariosResult
+from edgemnist.results.train import TrainResult
+from edgemnist.results.verify import ArtifactParity, Unusable, VerifyResult, Vote, Voter
+from tests.conftest import OLD_EXPORTS
+from tests.notices import Notices
+
+INT8, FLOAT, ONNX = "tflite-int8", "tflite-float32", "onnx-float32"
+NAMES = [INT8, FLOAT, ONNX]
+replaced = msgspec.structs.replace
+
+
+def opened(directory: Path) -> Exports:
+    return Exports.open(directory)
+
+
+def saved(directory: Path, name: str, kind: type[ResultT]) -> ResultT:
+    found = read_saved(directory / name, kind, hint="")
+    assert found is not None
+    return found
+
+
+def verification(directory: Path = OLD_EXPORTS) -> VerifyResult:
+    return saved(directory, VERIFY_FILE, VerifyResult)
+
+
+def measurement(directory: Path = OLD_EXPORTS) -> BenchResult:
+    return saved(directory, BENCH_FILE, BenchResult)
+
+
+def parities() -> dict[str, ArtifactParity]:
+    return {row.name: row for row in verification().artifacts}
+
+
+def latencies() -> dict[str, Latency]:
+    return {row.name: row for row in measurement().results}
+
+
+def write(directory: Path, name: str, result: Any) -> None:
+    (directory / name).write_text(result.to_json())
+
+
+def edit_manifest(directory: Path, **changes: Any) -> Manifest:
+    manifest = replaced(opened(directory).manifest, **changes)
+    (directory / MANIFEST_FILE).write_bytes(manifest.encode())
+    return manifest
+
+
+def recorded_anew(directory: Path, name: str, sha256: str = "0" * 64) -> None:
+    """Let the manifest have another hash of an artifact."""
+    artifacts = opened(directory).manifest.artifacts
+    edit_manifest(directory, artifacts=[replaced(one, sha256=sha256) if one.name == name else one for one in artifacts])
+
+
+def names(rows: list[Any]) -> list[str]:
+    return [row.name for row in rows]
+
+
+def test_everything_is_none_where_no_command_was_run(old_exports: Path) -> None:
+    for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE, TRAINING_FILE):
+        (old_exports / name).unlink()
+    findings = opened(old_exports).findings
+    assert (findings.verify, findings.bench, findings.scenarios, findings.training) == (None, None, [], None)
+    assert findings.parity(INT8) is None
+    assert findings.latency(INT8) is None
+    assert not findings.is_verified(INT8)
+    assert findings.fastest() == (None, "No artifact passed its gate.")
+
+
+def test_what_was_found_out_about_these_files_counts(old_exports: Path) -> None:
+    findings = opened(old_exports).findings
+    verify, bench = findings.verify, findings.bench
+    assert verify is not None
+    assert bench is not None
+    assert (verify.current, verify.reason, bench.current, bench.reason) == (True, "", True, "")
+    assert names(verify.result.artifacts) == NAMES
+    assert names(verify.result.layers) == [INT8]
+    assert names(bench.result.results) == NAMES
+    for name in NAMES:
+        assert findings.parity(name) == parities()[name]
+        assert findings.latency(name) == latencies()[name]
+        assert findings.is_verified(name)
+    assert findings.parity("nonsense") is None
+    assert findings.latency("nonsense") is None
+    assert Finding(verify.result).reason == ""
+    assert findings.fastest() == choose(parities().values(), latencies().values())
+    assert findings.fastest()[0] is not None
+    assert findings.fastest([FLOAT])[0] == FLOAT
+    assert findings.fastest([]) == (None, "No artifact passed its gate.")
+
+
+def test_rows_about_other_bytes_do_not_count(old_exports: Path) -> None:
+    recorded_anew(old_exports, FLOAT)
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert findings.bench is not None
+    assert findings.verify.current
+    assert names(findings.verify.result.artifacts) == names(findings.bench.result.results) == [INT8, ONNX]
+    # The layers were compared with a file that is not there any more.
+    assert findings.verify.result.layers == []
+    assert findings.parity(FLOAT) is None
+    assert findings.latency(FLOAT) is None
+    assert names(findings.scenarios[0].results) == [
+        one.name
+        for one in saved(OLD_EXPORTS, SCENARIOS_FILE, ScenariosResult).scenarios[0].results
+        if one.name != FLOAT
+    ]
+
+
+def test_rows_about_a_file_that_was_damaged_since_do_not_count(old_exports: Path) -> None:
+    (old_exports / f"{INT8}.tflite").write_bytes(b"damaged")
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert names(findings.verify.result.artifacts) == [FLOAT, ONNX]
+    assert findings.verify.result.layers == []
+    assert findings.latency(INT8) is None
+    # Made again, it is the file that they are about: they are kept.
+    result = replaced(verification(), artifacts=[parities()[FLOAT]], layers=[])
+    assert opened(old_exports).findings.save_verification(result)
+    assert names(verification(old_exports).artifacts) == NAMES
+
+
+def test_where_nothing_is_left_that_was_verified_or_measured_the_reason_is_told(old_exports: Path) -> None:
+    for name in NAMES:
+        recorded_anew(old_exports, name)
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert findings.bench is not None
+    assert findings.verify.reason == f"{old_exports} has not been verified since the export"
+    assert findings.bench.reason == f"{old_exports} has not been measured since the export"
+    assert not findings.verify.current
+    assert not findings.bench.current
+    assert findings.scenarios == []
+
+
+def test_a_verification_against_another_golden_pack_does_not_count(old_exports: Path) -> None:
+    golden = opened(old_exports).manifest.golden
+    assert golden is not None
+    write(old_exports, VERIFY_FILE, replaced(verification(), model_sha256="0" * 64))
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert findings.verify.reason == f"{old_exports} has not been verified since the export"
+    assert names(findings.verify.result.artifacts) == NAMES
+    assert findings.parity(INT8) is None
+    assert not findings.is_verified(INT8)
+    write(old_exports, VERIFY_FILE, verification())
+    edit_manifest(old_exports, golden=None)
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert not findings.verify.current
+    edit_manifest(old_exports, golden=golden)
+    # Nor if the Keras model beside it was trained anew.
+    (old_exports / "model.keras").write_bytes(b"another")
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert not findings.verify.current
+
+
+def test_a_gate_that_was_missed_is_no_verification(old_exports: Path) -> None:
+    rows = [replaced(row, passed=row.name != INT8) for row in verification().artifacts]
+    write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=rows))
+    findings = opened(old_exports).findings
+    assert not findings.is_verified(INT8)
+    assert findings.is_verified(FLOAT)
+
+
+def vote_of(*voters: str) -> Vote:
+    return Vote(
+        voters=[Voter(artifact=name, runtime="litert", alone=0) for name in voters],
+        agreed=1,
+        undecided=0,
+        odd_one_out=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("voters", "counts"), [((INT8, INT8), True), ((INT8, FLOAT), False), (("gone", "gone"), False)]
+)
+def test_a_vote_is_of_one_file_that_is_there(voters: tuple[str, ...], *, counts: bool, old_exports: Path) -> None:
+    vote = vote_of(*voters)
+    write(old_exports, VERIFY_FILE, replaced(verification(), vote=vote))
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert findings.verify.result.vote == (vote if counts else None)
+    alone = replaced(verification(), artifacts=[parities()[INT8]], layers=[], vote=vote)
+    write(old_exports, VERIFY_FILE, alone)
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert findings.verify.result.vote == (vote if counts else None)
+
+
+def test_artifacts_come_in_the_order_of_the_manifest(old_exports: Path) -> None:
+    write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=verification().artifacts[::-1]))
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert names(findings.verify.result.artifacts) == NAMES
+
+
+def test_a_row_has_the_name_that_its_runtime_has_here(old_exports: Path) -> None:
+    rows = [replaced(parities()[INT8], name=f"{INT8}@litert"), replaced(parities()[INT8], runtime="integer")]
+    write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=rows))
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    assert names(findings.verify.result.artifacts) == [INT8, f"{INT8}@integer"]
+
+
+def test_only_the_fewest_threads_are_held_against_one_another(old_exports: Path) -> None:
+    rows = latencies()
+    write(
+        old_exports,
+        BENCH_FILE,
+        replaced(measurement(), results=[replaced(rows[INT8], threads=4), replaced(rows[FLOAT], threads=2)]),
+    )
+    findings = opened(old_exports).findings
+    assert findings.bench is not None
+    assert names(findings.bench.result.results) == [FLOAT]
+    assert findings.latency(INT8) is None
+
+
+def keras_row(sha256: str, threads: int = 1) -> Latency:
+    return replaced(latencies()[INT8], name="keras", runtime="keras", sha256=sha256, p50_us=400.0, threads=threads)
+
+
+def test_figures_of_keras_are_of_the_model_that_is_there(old_exports: Path) -> None:
+    sha256 = opened(old_exports).model_sha256
+    assert sha256 is not None
+    write(old_exports, BENCH_FILE, replaced(measurement(), results=[keras_row(sha256)]))
+    assert opened(old_exports).findings.latency("keras") is not None
+    write(old_exports, BENCH_FILE, replaced(measurement(), results=[keras_row("0" * 64)]))
+    assert opened(old_exports).findings.latency("keras") is None
+    # A figure without a hash is of no file, not of a model that is gone.
+    (old_exports / "model.keras").unlink()
+    edit_manifest(old_exports, model=None)
+    write(old_exports, BENCH_FILE, replaced(measurement(), results=[keras_row("0" * 64)]))
+    assert opened(old_exports).findings.latency("keras") is None
+
+
+def test_a_training_is_of_the_model_that_is_there(old_exports: Path) -> None:
+    findings = opened(old_exports).findings
+    assert findings.training is not None
+    assert (findings.training.current, findings.training.reason) == (True, "")
+    training = saved(old_exports, TRAINING_FILE, TrainResult)
+    write(old_exports, TRAINING_FILE, replaced(training, sha256="0" * 64))
+    findings = opened(old_exports).findings
+    assert findings.training is not None
+    assert findings.training.reason == "training.json belongs to another model"
+    assert findings.training.result.sha256 == "0" * 64
+    # Where no model is known, as on a board, nothing speaks against it.
+    (old_exports / "model.keras").unlink()
+    edit_manifest(old_exports, model=None)
+    findings = opened(old_exports).findings
+    assert findings.training is not None
+    assert findings.training.current
+
+
+def test_a_verification_of_some_keeps_what_was_found_out_about_the_others(old_exports: Path) -> None:
+    findings = opened(old_exports).findings
+    assert findings.verify is not None
+    row = replaced(parities()[FLOAT], accuracy=0.5, passed=False)
+    notices = Notices()
+    result = replaced(verification(), artifacts=[row], layers=[], passed=False, vote=None)
+    write(old_exports, VERIFY_FILE, replaced(verification(), vote=vote_of(INT8)))
+    assert findings.save_verification(result, notices)
+    kept = verification(old_exports)
+    assert names(kept.artifacts) == NAMES
+    assert [one.accuracy for one in kept.artifacts if one.name == FLOAT] == [0.5]
+    assert kept.artifacts[0] == parities()[INT8]
+    assert kept.layers == verification().layers
+    assert kept.vote == vote_of(INT8)
+    assert not kept.passed
+    assert notices.messages == []
+    # What was asked before is not answered from memory.
+    assert not findings.is_verified(FLOAT)
+    # All passed is said of all that are kept.
+    findings.save_verification(replaced(result, artifacts=[parities()[INT8]], passed=True))
+    assert not verification(old_exports).passed
+    findings.save_verification(replaced(result, artifacts=[parities()[FLOAT]], passed=False))
+    assert verification(old_exports).passed
+    findings.save_verification(
+        replaced(result, unusable=[Unusable(name="c-int8", status="missing", reason="c-int8.c is missing")])
+    )
+    assert not verification(old_exports).passed
+
+
+def test_new_layers_and_votes_replace_the_earlier_ones(old_exports: Path) -> None:
+    layers = [replaced(verification().layers[0], hurt=1)]
+    vote = replaced(vote_of(INT8), agreed=7)
+    write(old_exports, VERIFY_FILE, replaced(verification(), vote=vote_of(INT8)))
+    opened(old_exports).findings.save_verification(
+        replaced(verification(), artifacts=[parities()[INT8]], layers=layers, vote=vote)
+    )
+    kept = verification(old_exports)
+    assert (kept.layers, kept.vote) == (layers, vote)
+    assert names(kept.artifacts) == NAMES
+
+
+@pytest.mark.parametrize("change", ["model", "data"])
+def test_nothing_is_kept_that_was_held_against_another_pack(change: str, old_exports: Path) -> None:
+    earlier = verification()
+    if change == "model":
+        earlier = replaced(earlier, model_sha256="0" * 64)
+    else:
+        earlier = replaced(earlier, data=replaced(earlier.data, sha256="0" * 64))
+    write(old_exports, VERIFY_FILE, earlier)
+    opened(old_exports).findings.save_verification(
+        replaced(verification(), artifacts=[parities()[INT8]], layers=[], passed=False)
+    )
+    kept = verification(old_exports)
+    assert names(kept.artifacts) == [INT8]
+    assert not kept.passed, "what came in is saved as it is"
+
+
+def test_a_verification_of_what_is_not_recorded_any_more_is_not_kept(old_exports: Path) -> None:
+    recorded_anew(old_exports, FLOAT)
+    opened(old_exports).findings.save_verification(replaced(verification(), artifacts=[parities()[INT8]]))
+    kept = verification(old_exports)
+    assert names(kept.artifacts) == [INT8, ONNX]
+    assert kept.layers == []
+
+
+def test_a_broken_earlier_result_is_replaced_with_a_notice(old_exports: Path) -> None:
+    for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE):
+        (old_exports / name).write_text("{")
+        notices = Notices()
+        findings = opened(old_exports).findings
+        if name == VERIFY_FILE:
+            assert findings.save_verification(replaced(verification(), artifacts=[parities()[INT8]]), notices)
+            assert names(verification(old_exports).artifacts) == [INT8]
+        elif name == BENCH_FILE:
+            assert findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]), notices)
+            assert names(measurement(old_exports).results) == [INT8]
+        else:
+            assert findings.save_scenario(scenario(), notices)
+        (notice,) = notices.messages
+        assert notice.startswith(f"{old_exports / name} is broken")
+        assert notice.endswith(": it will be replaced.")
+
+
+@pytest.mark.parametrize(
+    ("file", "command", "ask"),
+    [
+        (VERIFY_FILE, "verify", lambda one: one.verify),
+        (BENCH_FILE, "bench", lambda one: one.bench),
+        (SCENARIOS_FILE, "scenario NAME", lambda one: one.scenarios),
+        (TRAINING_FILE, "train", lambda one: one.training),
+    ],
+)
+def test_a_broken_result_is_told_with_the_command_that_makes_it_again(
+    file: str, command: str, ask: Any, old_exports: Path
+) -> None:
+    (old_exports / file).write_text("{")
+    with pytest.raises(ManifestError) as failure:
+        ask(opened(old_exports).findings)
+    assert f"{old_exports / file} is broken" in failure.value.message
+    assert failure.value.hint == f"Make it again with: edgemnist {command} --exports {old_exports}"
+    (old_exports / file).unlink()
+    (old_exports / file).mkdir()
+    with pytest.raises(ManifestError) as failure:
+        ask(opened(old_exports).findings)
+    assert failure.value.message == f"{old_exports / file} cannot be read: Is a directory"
+    assert failure.value.hint == f"Make it again with: edgemnist {command} --exports {old_exports}"
+    assert read_saved(old_exports / "manifest.json" / file, VerifyResult, hint="") is None
+
+
+def test_figures_are_saved_without_their_samples_and_keep_those_of_other_models(old_exports: Path) -> None:
+    samples = {INT8: [[1.0]]}
+    row = replaced(latencies()[INT8], p50_us=1.5, samples=60)
+    notices = Notices()
+    baseline = BaselineComparison(file="before.json", max_slowdown=1.05, passed=True, changes=[])
+    result = replaced(
+        measurement(), results=[row], samples_us=samples, warmup_us=samples, harness_us=0.5, baseline=baseline
+    )
+    findings = opened(old_exports).findings
+    assert findings.bench is not None
+    assert findings.save_bench(result, notices)
+    kept = measurement(old_exports)
+    assert (kept.samples_us, kept.warmup_us, kept.baseline, kept.harness_us) == (None, None, None, 0.5)
+    assert names(kept.results) == NAMES
+    assert kept.results[0] == row
+    assert kept.results[1:] == measurement().results[1:]
+    assert notices.messages == []
+    assert findings.latency(INT8) == row
+    assert not (old_exports / BENCH_BEFORE_FILE).exists()
+
+
+@pytest.mark.parametrize(("samples", "kept"), [(25, True), (26, False), (24, True)])
+def test_figures_of_twice_as_many_calls_are_kept(samples: int, *, kept: bool, old_exports: Path) -> None:
+    notices = Notices()
+    row = replaced(latencies()[INT8], p50_us=99.0, samples=samples)
+    last = replaced(latencies()[ONNX], p50_us=98.0, samples=1_000)
+    opened(old_exports).findings.save_bench(replaced(measurement(), results=[row, last]), notices)
+    found = {one.name: one for one in measurement(old_exports).results}
+    assert (found[INT8].p50_us == latencies()[INT8].p50_us) == kept
+    assert found[ONNX].p50_us == 98.0, "what follows is measured all the same"
+    assert notices.messages == (
+        [f"{INT8} keeps its earlier figures, from 50 calls: this run had only {samples:,}."] if kept else []
+    )
+
+
+def test_calls_are_counted_with_commas(old_exports: Path) -> None:
+    notices = Notices()
+    rows = [replaced(latencies()[INT8], samples=5_000)]
+    write(old_exports, BENCH_FILE, replaced(measurement(), results=rows))
+    opened(old_exports).findings.save_bench(
+        replaced(measurement(), results=[replaced(latencies()[INT8], samples=2_000)]), notices
+    )
+    assert notices.messages == [f"{INT8} keeps its earlier figures, from 5,000 calls: this run had only 2,000."]
+
+
+def test_each_number_of_threads_and_each_runtime_is_a_figure_of_its_own(old_exports: Path) -> None:
+    rows = [
+        replaced(latencies()[INT8], threads=2, samples=1),
+        replaced(latencies()[INT8], runtime="integer", samples=1),
+    ]
+    opened(old_exports).findings.save_bench(replaced(measurement(), results=rows))
+    found = measurement(old_exports).results
+    assert [(one.name, one.runtime, one.threads, one.samples) for one in found if one.sha256 == rows[0].sha256] == [
+        (INT8, "litert", 1, 50),
+        (INT8, "litert", 2, 1),
+        (INT8, "integer", 1, 1),
+    ]
+
+
+def test_the_speed_up_is_over_keras_with_as_many_threads_whenever_that_was_measured(old_exports: Path) -> None:
+    sha256 = opened(old_exports).model_sha256
+    assert sha256 is not None
+    findings = opened(old_exports).findings
+    assert all(one.speedup is None for one in measurement().results)
+    findings.save_bench(replaced(measurement(), results=[keras_row(sha256), keras_row(sha256, threads=2)]))
+    for row in measurement(old_exports).results:
+        if row.name != "keras":
+            assert row.speedup == 400.0 / row.p50_us
+    # A figure that has one keeps it.
+    own = replaced(latencies()[INT8], speedup=3.0)
+    findings.save_bench(replaced(measurement(), results=[own, replaced(latencies()[FLOAT], threads=4)]))
+    found = {(one.name, one.threads): one.speedup for one in measurement(old_exports).results}
+    assert found[INT8, 1] == 3.0
+    assert found[FLOAT, 4] is None
+    assert found[FLOAT, 1] == 400.0 / latencies()[FLOAT].p50_us
+
+
+@pytest.mark.parametrize("fact", ["machine", "cpu", "architecture", "governor", "python", "versions"])
+def test_figures_of_another_machine_are_kept_apart(fact: str, old_exports: Path) -> None:
+    notices = Notices()
+    recorded_anew(old_exports, FLOAT)
+    result = replaced(measurement(), host={**measurement().host, fact: "other"}, results=[latencies()[INT8]])
+    assert opened(old_exports).findings.save_bench(result, notices)
+    assert names(measurement(old_exports).results) == [INT8]
+    before = saved(old_exports, BENCH_BEFORE_FILE, BenchResult)
+    assert before.host == measurement().host
+    assert names(before.results) == [INT8, ONNX]
+    assert notices.messages == [
+        "bench.json was measured on another machine, or with other versions: it is now bench-before.json."
+    ]
+
+
+def test_what_does_not_matter_to_a_figure_makes_no_other_machine(old_exports: Path) -> None:
+    notices = Notices()
+    result = replaced(measurement(), host={**measurement().host, "memory_mb": 1}, results=[latencies()[INT8]])
+    opened(old_exports).findings.save_bench(result, notices)
+    assert names(measurement(old_exports).results) == NAMES
+    assert notices.messages == []
+    # Nor do figures of files that are gone need a place of their own.
+    for name in NAMES:
+        recorded_anew(old_exports, name)
+    result = replaced(result, host={}, results=[])
+    opened(old_exports).findings.save_bench(result, notices)
+    assert not (old_exports / BENCH_BEFORE_FILE).exists()
+    assert measurement(old_exports).results == []
+
+
+def test_figures_of_keras_are_kept_as_long_as_the_recorded_model_is_theirs(old_exports: Path) -> None:
+    model = opened(old_exports).manifest.model
+    assert model is not None
+    write(old_exports, BENCH_FILE, replaced(measurement(), results=[keras_row(model.sha256)]))
+    # A training may have replaced the file; the export is still of the recorded one.
+    (old_exports / "model.keras").write_bytes(b"another")
+    opened(old_exports).findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]))
+    assert sorted(names(measurement(old_exports).results)) == ["keras", INT8]
+    edit_manifest(old_exports, model=None)
+    opened(old_exports).findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]))
+    assert names(measurement(old_exports).results) == [INT8]
+
+
+def test_figures_of_a_file_that_is_damaged_are_kept_until_it_is_made_again(old_exports: Path) -> None:
+    (old_exports / f"{FLOAT}.tflite").write_bytes(b"damaged")
+    findings = opened(old_exports).findings
+    assert findings.latency(FLOAT) is None
+    findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]))
+    assert names(measurement(old_exports).results) == NAMES
+
+
+def test_figures_that_cannot_be_put_aside_are_told(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notices = Notices()
+    findings = opened(old_exports).findings
+    monkeypatch.setattr(os, "open", refuse)
+    assert not findings.save_bench(replaced(measurement(), host={}), notices)
+    assert [one.partition(":")[0] for one in notices.messages] == [
+        f"{name} was not saved" for name in (BENCH_BEFORE_FILE, BENCH_FILE)
+    ]
+
+
+def scenario(**changes: Any) -> ScenarioResult:
+    result = saved(OLD_EXPORTS, SCENARIOS_FILE, ScenariosResult).scenarios[0]
+    return replaced(result, **changes)
+
+
+def both() -> ScenarioResult:
+    """Return the scenario as if two models had played it."""
+    row = scenario().results[0]
+    other = replaced(row, name=FLOAT, sha256=opened(OLD_EXPORTS).manifest.artifact(FLOAT).sha256)
+    return scenario(results=[other, row])
+
+
+def test_a_scenario_replaces_the_same_with_the_same_setting(old_exports: Path) -> None:
+    other, row = both().results
+    point = replaced(row.points[0], samples_us=[1.0, 2.0], p50_us=77.0)
+    again = replaced(row, points=[point])
+    findings = opened(old_exports).findings
+    assert findings.scenarios == [scenario()]
+    assert findings.save_scenario(both())
+    threads, runtime = replaced(again, threads=9), replaced(again, runtime="integer")
+    assert findings.save_scenario(scenario(results=[again, threads, runtime]))
+    (found,) = findings.scenarios
+    assert [(one.name, one.threads) for one in found.results] == [
+        (FLOAT, 1),
+        (INT8, 1),
+        (INT8, 9),
+        (f"{INT8}@integer", 1),
+    ]
+    assert found.results[0] == other
+    assert found.results[1].points[0].p50_us == 77.0
+    # There may be millions of samples.
+    assert found.results[1] == without_samples(scenario(results=[again])).results[0]
+    assert found.results[1].points == [replaced(point, samples_us=None)]
+    assert findings.save_scenario(scenario(results=[other]))
+    assert sorted(names(findings.scenarios[0].results)) == [FLOAT, INT8, INT8, f"{INT8}@integer"]
+
+
+def test_each_limit_and_rate_is_a_scenario_of_its_own(old_exports: Path) -> None:
+    findings = opened(old_exports).findings
+    server = scenario(scenario="server", p99_limit_us=100.0)
+    for one in (server, replaced(server, p99_limit_us=200.0), scenario(scenario="duty-cycle", rate=100.0)):
+        assert findings.save_scenario(one)
+    assert findings.save_scenario(replaced(server, rate=5.0, warnings=["again"]))
+    assert findings.save_scenario(scenario(scenario="duty-cycle", rate=7.0))
+    found = [(one.scenario, one.p99_limit_us, one.rate, one.warnings == ["again"]) for one in findings.scenarios]
+    assert found == [
+        ("single-stream", None, None, False),
+        ("server", 100.0, 5.0, True),
+        ("server", 200.0, None, False),
+        ("duty-cycle", None, 100.0, False),
+        ("duty-cycle", None, 7.0, False),
+    ]
+
+
+def test_a_scenario_on_another_host_keeps_nothing(old_exports: Path) -> None:
+    findings = opened(old_exports).findings
+    findings.save_scenario(both())
+    findings.save_scenario(scenario(host={"cpu": "other"}))
+    (found,) = findings.scenarios
+    assert names(found.results) == [INT8]
+
+
+def test_a_scenario_of_a_file_that_is_damaged_is_kept_and_not_shown(old_exports: Path) -> None:
+    row = scenario().results[0]
+    (old_exports / opened(old_exports).manifest.artifact(row.name.partition("@")[0]).file).write_bytes(b"damaged")
+    findings = opened(old_exports).findings
+    assert row.name not in [one.name for played in findings.scenarios for one in played.results]
+    findings.save_scenario(scenario(scenario="offline"))
+    kept = saved(old_exports, SCENARIOS_FILE, ScenariosResult)
+    assert kept.scenarios[0] == scenario()
+
+
+def test_the_reference_keeps_nothing() -> None:
+    findings = Exports.open("reference").findings
+    notices = Notices()
+    assert not findings.save_verification(verification(), notices)
+    assert not findings.save_bench(measurement(), notices)
+    assert not findings.save_scenario(scenario(), notices)
+
+
+def test_a_directory_that_cannot_be_written_is_told(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notices = Notices()
+    monkeypatch.setattr(os, "open", refuse)
+    findings = opened(old_exports).findings
+    assert not findings.save_verification(verification(), notices)
+    assert not findings.save_bench(measurement(), notices)
+    assert not findings.save_scenario(scenario(), notices)
+    assert [one.partition(":")[0] for one in notices.messages] == [
+        f"{name} was not saved" for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE)
+    ]
+    assert all(one.endswith(".") and "Read-only" in one for one in notices.messages)
+
+
+def refuse(*_: object, **__: object) -> int:
+    raise OSError(30, "Read-only file system")

@@ -1,0 +1,174 @@
+"""The journal of a search holds whole lines, and one search writes it at a time."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from edgemnist.errors import StorageError, UsageError
+from edgemnist.search.journal import JOURNAL_FILE, LOCK_FILE, Journal, locked
+
+HINT = "Free some space there, or choose another place with --to; run it again and the search goes on."
+
+
+def lines_of(directory: Path) -> list[Any]:
+    return [json.loads(line) for line in (directory / JOURNAL_FILE).read_bytes().splitlines()]
+
+
+def test_one_search_at_a_time_works_in_a_directory(tmp_path: Path) -> None:
+    directory = tmp_path / "below" / "search"
+    with locked(directory):
+        assert (directory / LOCK_FILE).is_file()
+        with pytest.raises(UsageError) as failure, locked(directory):
+            pass
+        assert failure.value.message == f"Another search is running in {directory}"
+        assert failure.value.hint == "Wait for it, or choose another place with --to."
+    with locked(directory):
+        pass
+
+
+def test_a_file_system_without_locks_is_no_reason_not_to_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with locked(tmp_path):
+        pass
+
+
+def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError) as failure, locked(tmp_path / "file" / "search"):
+        pass
+    assert failure.value.message == f"{tmp_path / 'file' / 'search'} cannot be written: Not a directory"
+    assert failure.value.hint == HINT
+    with pytest.raises(StorageError) as failure:
+        Journal(tmp_path / "nowhere")
+    assert failure.value.message == f"{tmp_path / 'nowhere'} cannot be written: No such file or directory"
+    assert failure.value.hint == HINT
+
+
+def test_lines_are_appended_and_read_back(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append_logs([{"a": 1, "z": 2}, {"b": "é"}])
+    Journal(tmp_path).append_logs([{"c": 3}])
+    assert (tmp_path / JOURNAL_FILE).read_bytes() == b'{"a":1,"z":2}\n{"b":"\\u00e9"}\n{"c":3}\n'
+    assert list(Journal(tmp_path).read_logs(1)) == [{"b": "é"}, {"c": 3}]
+
+
+@pytest.mark.parametrize(
+    ("torn", "whole"),
+    [
+        (b"", b""),
+        (b"{", b""),
+        (b'{"a":1}', b""),
+        (b'{"a":1}\n', b'{"a":1}\n'),
+        (b'{"a":1}\n{"b":2}', b'{"a":1}\n'),
+        (b'{"a":1}\n{"b":2}\n{"c', b'{"a":1}\n{"b":2}\n'),
+        (b'{"a":1}\n1', b'{"a":1}\n'),
+        (b'{"a":1}\n\0\0\0\n', b'{"a":1}\n'),
+        (b'{"a":1}\n{"b":2}\n{"c":3}\n\0\n', b'{"a":1}\n{"b":2}\n{"c":3}\n'),
+        (b'{"a":1}\n\0\0\n{"b\n\xff', b'{"a":1}\n'),
+        (b"\0\0\n\0\n", b""),
+        (b'{"a":1}\n\n', b'{"a":1}\n'),
+    ],
+)
+def test_what_a_power_cut_left_unfinished_is_cut_off(torn: bytes, whole: bytes, tmp_path: Path) -> None:
+    (tmp_path / JOURNAL_FILE).write_bytes(torn)
+    journal = Journal(tmp_path)
+    assert (tmp_path / JOURNAL_FILE).read_bytes() == whole
+    journal.append_logs([{"z": 9}])
+    assert lines_of(tmp_path)[-1] == {"z": 9}
+
+
+def test_a_whole_journal_is_not_written_to_when_it_is_opened(tmp_path: Path) -> None:
+    Journal(tmp_path).append_logs([{"a": 1}])
+    before = (tmp_path / JOURNAL_FILE).stat().st_mtime_ns
+    Journal(tmp_path)
+    assert (tmp_path / JOURNAL_FILE).stat().st_mtime_ns == before
+
+
+class Full:
+    """A file of a disk that takes some bytes at a time, and then no more."""
+
+    def __init__(self, file: Any, takes: list[int]) -> None:
+        self._file = file
+        self._takes = takes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: bytes) -> int:
+        """Take as many bytes as are left for this write."""
+        if not self._takes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return int(self._file.write(data[: self._takes.pop(0)]))
+
+
+@pytest.fixture
+def takes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each write takes from now on."""
+    allowed: list[int] = []
+    opened = Path.open
+
+    def opening(path: Path, mode: str = "r", buffering: int = -1, **options: Any) -> Any:
+        file = opened(path, mode, buffering, **options)
+        if mode != "ab":
+            return file
+        assert buffering == 0, "what is buffered is written later, when nobody sees it fail"
+        return Full(file, allowed)
+
+    monkeypatch.setattr(Path, "open", opening)
+    return allowed
+
+
+def test_a_disk_that_takes_little_at_a_time_gets_all_of_it(tmp_path: Path, takes: list[int]) -> None:
+    takes += [3, 1, 2, 99]
+    Journal(tmp_path).append_logs([{"a": 1}, {"b": 2}])
+    assert lines_of(tmp_path) == [{"a": 1}, {"b": 2}]
+    assert takes == []
+
+
+def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path, takes: list[int]) -> None:
+    journal = Journal(tmp_path)
+    takes.append(99)
+    journal.append_logs([{"a": 1}])
+    takes += [10, 3]
+    with pytest.raises(StorageError) as failure:
+        journal.append_logs([{"b": 2}, {"c": 3}])
+    assert failure.value.message == f"{tmp_path} cannot be written: No space left on device"
+    assert lines_of(tmp_path) == [{"a": 1}]
+
+
+def test_what_was_written_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    Journal(tmp_path).append_logs([{"a": 1}])
+    assert synced == [8]
+
+
+def test_an_error_without_a_word_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError("odd")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(StorageError, match="cannot be written: odd"):
+        Journal(tmp_path).append_logs([{"a": 1}])
+    assert lines_of(tmp_path) == []
