@@ -65,7 +65,7 @@ demo: $(DEMO_STAMP)
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not pi and not full_data and not native"

@@ -61,19 +61,25 @@ def run_edgemnist(
     )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, and begin with what takes longest, so that no worker is left alone with it at the end.
-
-    With `--dist loadgroup` the tests of a file stay together, but for those of a divided one.
-    """
+    """Mark what is slow, and begin with what takes longest, so that no worker is left alone with it at the end."""
     for item in items:
-        if item.path.name not in DIVIDED:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(REPOSITORY))))
         imported = vars(getattr(item, "module", item))
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())) or SLOW_MODULES & imported.keys():
             item.add_marker("slow")
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile` the tests of a file stay with one worker, but for those of a divided one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    scheduling = LoadFileScheduling(config, log)
+    file_of = scheduling._split_scope
+    scheduling._split_scope = lambda nodeid: nodeid if Path(file_of(nodeid)).name in DIVIDED else file_of(nodeid)
+    return scheduling
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
