@@ -87,7 +87,7 @@ def families() -> Mapping[str, Callable[[], list[Any]]]:
         ],
         "MelSpectrogram": lambda: [
             k.Flatten(),
-            k.MelSpectrogram(8, fft_length=64, sequence_stride=32, sequence_length=64, sampling_rate=1000),
+            k.MelSpectrogram(num_mel_bins=8, fft_length=64, sequence_stride=32, sequence_length=64, sampling_rate=1000),
             k.Flatten(),
         ],
         "Lambda": lambda: units(k.Lambda(_twice)),
