@@ -1,6 +1,6 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
 # make test   the whole test-suite; what it leaves out for want of a program is named at the end
-# make test-fast   what needs no training, browser, ssh or emulation: a minute
+# make test-fast   what needs no TensorFlow, browser, ssh or emulation: a minute
 # make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
 # make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
 #                that no test notices; `.venv/bin/mutmut show NAME` shows one
@@ -31,6 +31,8 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 
 setup: $(STAMP)
 
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PACKAGE = --editable '.[$(EXTRA)]'
 # The demo, and every command of the README, needs nothing of what the tests and the book are made with.
 $(STAMP): EXTRA := all
 $(DEMO_STAMP): EXTRA := train,pi
@@ -42,14 +44,15 @@ $(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt
 	@# Packages of another Python are of no use to this one.
 	@if [ -d $(VENV) ] && [ "$$($(BIN)/python -V 2>&1)" != "$$("$(PYTHON)" -V 2>&1)" ]; then rm -rf $(VENV); fi
 	@if command -v uv >/dev/null; then \
-		uv venv --quiet --seed --allow-existing --python "$(PYTHON)" $(VENV) && \
-		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRA)]'; \
+		uv venv --quiet --seed --allow-existing --python "$(PYTHON)" $(VENV); \
 	else \
 		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 			echo "The venv module of $(PYTHON) is missing. Install it with: sudo apt install python3-venv" >&2; exit 2; }; \
-		"$(PYTHON)" -m venv $(VENV) && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRA)]'; \
+		"$(PYTHON)" -m venv $(VENV) && { $(PIP) uv || true; }; \
 	fi
+	@# uv takes a third of pip's time, but does not know of an index or a proxy in pip.conf.
+	@PATH="$$PATH:$(BIN)" uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(PACKAGE) \
+		2>/dev/null || $(PIP) $(PACKAGE)
 	@touch $@ $(DEMO_STAMP)
 
 demo: $(DEMO_STAMP)
@@ -82,9 +85,9 @@ fuzz: $(STAMP)
 
 test-pi: $(STAMP)
 	@$(NATIVE)
-	$(BIN)/python -m pytest -m pi tests/pi
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m pi tests/pi
 
-NATIVE = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[native]'
+NATIVE = $(PIP) --editable '.[native]'
 
 test-native: $(STAMP)
 	@$(NATIVE)

@@ -104,7 +104,7 @@ def exit_codes() -> str:
         errors.EXIT_GATE_MISSED: "a gate was missed: the work was done, and the answer is no",
         errors.EXIT_BAD_INPUT: "wrong usage or input; the message says what is wrong, where, and what to do",
         errors.EXIT_MISSING_DEPENDENCY: "a dependency is missing; the message has the pip line",
-        errors.EXIT_INTERRUPTED: "interrupted (Ctrl-C)",
+        errors.EXIT_INTERRUPTED: "interrupted (Ctrl-C, SIGTERM or SIGHUP)",
     }
     return "\n".join(_table(["Exit code", "Meaning"], [[str(code), meaning] for code, meaning in meanings.items()]))
 

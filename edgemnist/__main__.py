@@ -1,11 +1,22 @@
 """`python -m edgemnist`, and the program `edgemnist`."""
 
+import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C ends it without a traceback, also while the command line is imported."""
+    """Run the command line. Ctrl-C ends it without a traceback, also while the command line is imported.
+
+    SIGTERM and SIGHUP do what Ctrl-C does: by themselves they would end Python at once, say nothing, leave temporary
+    directories and let the processes go on that it has started.
+    """
     try:
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # What `nohup` told this process to ignore stays ignored.
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _interrupt)
         from edgemnist.app import main as run
 
         run()
@@ -14,6 +25,16 @@ def main() -> None:
 
         sys.stderr.write("interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # The second one ends the process at once.
+    signal.signal(number, signal.SIG_DFL)
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    # In the background of a script, Ctrl-C is ignored, and these are not.
+    if not callable(ctrl_c):
+        raise KeyboardInterrupt
+    ctrl_c(signal.SIGINT, frame)
 
 
 if __name__ == "__main__":

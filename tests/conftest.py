@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from tests.browser import browser
 from tests.needs import pytest_itemcollected, pytest_runtest_setup, pytest_terminal_summary
+from tests.processes import command_line, end_forking
 from tests.programs import DATA
 
 __all__ = ["browser", "pytest_itemcollected", "pytest_runtest_setup", "pytest_terminal_summary"]
@@ -36,6 +37,7 @@ SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh", "odd_mod
 of these is slow."""
 SLOW_MODULES = {"tf", "keras", "subprocess", "run_edgemnist", "serving"}
 """What a test module imports whose tests are slow: TensorFlow, or what starts processes."""
+IMPORTS_TENSORFLOW = re.compile(r'^(import (keras|tensorflow)\b|pytest\.importorskip\("tensorflow"\))', re.MULTILINE)
 
 # A shell that runs something in the background lets it ignore Ctrl-C, and so everything that is started from there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -47,9 +49,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run_edgemnist(
     *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, as a user would."""
+    """Run the command line in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "edgemnist", *arguments],
+        [*command_line(env), *arguments],
         cwd=cwd,
         env={**os.environ, "COLUMNS": "100", **(env or {})},
         check=False,
@@ -74,8 +76,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import what `make test-fast` leaves out for importing TensorFlow, which takes seconds."""
+    if "not slow" not in config.option.markexpr or collection_path.suffix != ".py":
+        return None
+    return bool(IMPORTS_TENSORFLOW.search(collection_path.read_text(encoding="utf-8"))) or None
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Make ready what mutmut forks for every mutant, once it has collected the tests."""
+    """End what was started, and make ready what mutmut forks for every mutant, once it has collected the tests."""
+    end_forking()
     if config.option.collectonly and "MUTANT_UNDER_TEST" in os.environ:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import tensorflow as tf  # noqa: F401 - here it takes its seconds once

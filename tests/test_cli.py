@@ -23,6 +23,7 @@ import pytest
 
 from edgemnist.app import COMMANDS, folder_of
 from edgemnist.deploy.run import as_fault
+from edgemnist.exports.directory import reference_directory
 from tests.conftest import REPOSITORY, Run, run_edgemnist
 from tests.serve.service import seven
 
@@ -246,16 +247,19 @@ def test_a_manifest_of_a_newer_version_asks_for_a_newer_edgemnist(exports: Path)
     assert "--upgrade edgemnist" in done.stderr
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("module", ["edgemnist.runtimes", "edgemnist.app", "edgemnist.predict.run", "numpy"])
 @pytest.mark.parametrize("program", ["module", "script"])
-def test_ctrl_c_during_the_imports_is_exit_130_without_a_traceback(module: str, program: str, tmp_path: Path) -> None:
+def test_a_signal_during_the_imports_is_exit_130_without_a_traceback(
+    module: str, program: str, number: str, tmp_path: Path
+) -> None:
     # A finder that finds nothing, and is interrupted where the module is looked for.
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
         "class Interrupting:\n"
         "    def find_spec(self, name, *rest):\n"
         f"        if name == {module!r}:\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        f"            os.kill(os.getpid(), signal.{number})\n"
         "sys.meta_path.insert(0, Interrupting())\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     )
@@ -273,30 +277,48 @@ def test_ctrl_c_during_the_imports_is_exit_130_without_a_traceback(module: str, 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def children(pid: int) -> list[str]:
+    """Return the processes that a process has started."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     ("command", "sign"),
     [(["bench", "--seconds", "30"], b"Measuring"), (["train", "--offline", "--epochs", "2000"], b"loss")],
     ids=["bench", "train"],
 )
-def test_ctrl_c_is_exit_130_and_leaves_the_artifacts(command: list[str], sign: bytes, exports: Path) -> None:
+def test_a_signal_is_exit_130_and_leaves_the_artifacts_and_nothing_else(
+    command: list[str], sign: bytes, number: signal.Signals, exports: Path, tmp_path: Path
+) -> None:
     finished = ("tflite-int8.tflite", "model.keras", "training.json", "manifest.json")
     before = {name: (exports / name).read_bytes() for name in finished}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     reader, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgemnist", *command], cwd=exports.parent, stdout=subprocess.DEVNULL, stderr=terminal
+        [sys.executable, "-m", "edgemnist", *command],
+        cwd=exports.parent,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
     )
     os.close(terminal)
     seen = b""
     try:
         while sign not in seen:
             seen += os.read(reader, 1000)
-        process.send_signal(signal.SIGINT)
+        started = children(process.pid)
+        process.send_signal(number)
         assert process.wait(timeout=120) == 130
     finally:
         process.kill()
     while chunk := read_or_nothing(reader):
         seen += chunk
     assert b"Traceback" not in seen
+    assert b"interrupted" in seen
+    assert not [one for one in started if Path(f"/proc/{one}").exists()]
+    assert not list(temporary.iterdir())
     assert {name: (exports / name).read_bytes() for name in finished} == before
     if command[0] == "train":
         # The finished model stays, and what was learned so far can be continued.
@@ -450,17 +472,33 @@ def test_no_output_replaces_what_the_command_reads(edgemnist: Run, tmp_path: Pat
         assert picture.read_bytes() == before
 
 
+OTHERS = {
+    ".csv": b"name,town\nAda,London\n",
+    ".html": b"<!doctype html>\n<title>Ada</title>\n",
+    ".json": b'{"name": "ada"}\n',
+    ".md": b"# Ada\n",
+    ".xml": b"<?xml version='1.0'?>\n<settings/>\n",
+}
+"""What users have in files of the kinds that are written."""
+
+
 @pytest.mark.parametrize(
     ("command", "file", "kind"),
     [
         ("predict --index 0 --exports old --sheet", "model-as.png", "a PNG"),
         ("read page.png --exports old --boxes", "model-as.png", "a PNG or JPEG"),
-        ("read page.png --exports old --csv", "code.py", "a CSV file"),
-        ("verify --exports old --junit", "train-labels-idx1-ubyte", "an XML document"),
-        ("report --exports old --output", "code.py", "an HTML page"),
-        ("report --exports old --markdown --output", "page.html", "a Markdown file"),
+        ("read page.png --exports old --csv", "code.py", "a table of read digits"),
+        ("read page.png --exports old --csv", "Makefile", "a table of read digits"),
+        ("read page.png --exports old --csv", "addresses.csv", "a table of read digits"),
+        ("verify --exports old --junit", "train-labels-idx1-ubyte", "a result in XML"),
+        ("verify --exports old --junit", "settings.xml", "a result in XML"),
+        ("report --exports old --output", "code.py", "a report in HTML"),
+        ("report --exports old --output", "index.html", "a report in HTML"),
+        ("report --exports old --markdown --output", "page.html", "a report in Markdown"),
+        ("report --exports old --markdown --output", "README.md", "a report in Markdown"),
         ("bundle tflite-int8 --exports old --output", "code.py", "a bundle"),
-        ("bench tflite-int8 --exports old --save", "code.py", "a JSON document"),
+        ("bench tflite-int8 --exports old --save", "code.py", "a result in JSON"),
+        ("bench tflite-int8 --exports old --save", "package.json", "a result in JSON"),
         ("verify --exports old --junit", "old/data-source.json", ""),
     ],
 )
@@ -469,13 +507,35 @@ def test_an_output_replaces_nothing_but_an_earlier_output(
 ) -> None:
     del old_exports
     place = tmp_path / file
-    place.write_bytes(b"anything else")
+    contents = OTHERS.get(place.suffix, b"anything else")
+    place.write_bytes(contents)
     seven().save(tmp_path / "page.png")
     done = edgemnist(*command.split(), file)
     assert done.returncode == 2
     what = f"which is not {kind}" if kind else "a file of an export directory"
     assert f"{command.rsplit(maxsplit=1)[-1]} would overwrite {file}, {what}." in " ".join(done.stderr.split())
-    assert place.read_bytes() == b"anything else"
+    assert place.read_bytes() == contents
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "verify tflite-int8 --junit",
+        "report --output",
+        "report --markdown --output",
+        "bench tflite-int8 --rounds 1 --samples 10 --seconds 0 --save",
+        "bundle tflite-int8 --output",
+        "read form.jpg --csv",
+    ],
+)
+def test_an_output_replaces_an_earlier_output_whatever_its_name(command: str, edgemnist: Run, tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / "docs" / "images" / "form.jpg", tmp_path)
+    shutil.copytree(reference_directory(), tmp_path / "exports")
+    for _ in range(2):
+        done = edgemnist(*command.split(), "out.data")
+        assert done.returncode == 0, done.stderr
+    assert all(file.stat().st_size > 0 for file in tmp_path.glob("out*.data"))
+    assert list(tmp_path.glob("out*.data"))
 
 
 def test_an_output_may_be_an_empty_file_or_a_pipe(old_exports: Path, edgemnist: Run, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from edgemnist.all.run import run_pipeline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.sources import find_dataset
@@ -11,6 +13,8 @@ from edgemnist.export.interface import ExportConfig
 from edgemnist.exports.directory import Exports
 from edgemnist.report.data import read_report_data
 from edgemnist.train.recipes import TrainConfig
+
+pytestmark = pytest.mark.slow
 
 
 def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:

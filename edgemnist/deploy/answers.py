@@ -19,6 +19,8 @@ MOST_LINE_BYTES = 1 << 25
 """Of one line on stdout: 32 MB. A benchmark with its raw samples is the longest answer, and takes a tenth of it."""
 MOST_BYTES = 1 << 26
 """Of all that one command writes to stdout."""
+MOST_VALUES = 1 << 21
+"""Of one line: in Python, the smallest value takes fifty times the bytes that it has in JSON."""
 MOST_ERROR_BYTES = 1 << 16
 """Of stderr; the first of it is kept, the rest is read and dropped."""
 _MOST_BITS = 64
@@ -85,7 +87,11 @@ class Line(msgspec.Struct, frozen=True):
 
 def decode(host: str, data: str | bytes, kind: type[AnswerT]) -> AnswerT:
     """Read a JSON document. Raises DeployError if it is not one of this kind."""
+    data = data.encode() if isinstance(data, str) else data
     with _readable(host):
+        # What stands in a text, as the result of a command does, counts once more when that is read.
+        if sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise ValueError(f"more than {MOST_VALUES:,} values")
         return msgspec.json.decode(data, type=kind)
 
 

@@ -165,23 +165,27 @@ BRIGHT: Final = 1.5
 def find_input_range(source: KerasSource, images: Images, labels: Labels) -> str:
     """Return how a model takes pixels: as its first layer says, else with the best accuracy on training images.
 
-    `images` are uint8 [N, 28, 28], `labels` int64 [N].
+    `images` are uint8 [N, 28, 28], `labels` int64 [N]. Raises ModelError for a model that answers in no range.
     """
     found = _range_of_layers(source.original)
     if found is not None:
         return found
     chosen = stratified_indices(labels, min(RANGE_IMAGES, len(labels)), 0)
     shown, truth = images[chosen], labels[chosen]
-    accuracies = {}
+    accuracies: dict[str, float] = {}
+    refused: dict[str, ArtifactError] = {}
     for name in INPUT_RANGES:
         try:
             answers = KerasClassifier(source.original, source.path, input_range=name).predict_proba(shown)
-        except ArtifactError:
+        except ArtifactError as error:
             # Some layers refuse negative values, and some refuse large ones.
+            refused[name] = error
             continue
         accuracies[name] = float(np.mean(answers.argmax(axis=1) == truth))
+    if not accuracies:
+        raise ModelError(refused[UNIT].message, hint="Its layers do not fit each other outside of a training.")
     if UNIT not in accuracies:
-        return max(accuracies, key=lambda name: accuracies[name], default=UNIT)
+        return max(accuracies, key=lambda name: accuracies[name])
     best = max(accuracies, key=lambda name: accuracies[name])
     # A model that guesses in every range says nothing about its own.
     guesses = near_chance(accuracies[best], source.classes, len(chosen))

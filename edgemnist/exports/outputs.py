@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -17,25 +18,26 @@ PAGE: Final = Path(file_name("web", "int8"))
 
 PNG: Final = "a PNG"
 PICTURE: Final = "a PNG or JPEG"
-CSV: Final = "a CSV file"
-MARKDOWN: Final = "a Markdown file"
-HTML: Final = "an HTML page"
-JSON: Final = "a JSON document"
-XML: Final = "an XML document"
+CSV: Final = "a table of read digits"
+MARKDOWN: Final = "a report in Markdown"
+HTML: Final = "a report in HTML"
+JSON: Final = "a result in JSON"
+XML: Final = "a result in XML"
 ZIP: Final = "a bundle"
 
 _BEGINNINGS: Final = {
-    PNG: (b"\x89PNG",),
-    PICTURE: (b"\x89PNG", b"\xff\xd8\xff"),
-    HTML: (b"<!doctype html",),
-    JSON: (b"{",),
-    XML: (b"<?xml",),
-    ZIP: (b"PK\x03\x04",),
+    PNG: rb"\x89PNG",
+    PICTURE: rb"\x89PNG|\xff\xd8\xff",
+    # In a cell stands nothing but what was read, and a mark where that was refused.
+    CSV: rb"[0-9? ,\"\n]*\Z",
+    MARKDOWN: rb"## edgemnist: ",
+    HTML: rb"<!doctype html>.*<title>edgemnist: ",
+    JSON: rb"\{\s*\"schema_version\":",
+    XML: rb"<\?xml [^>]*>\s*<testsuites name=\"edgemnist verify\"",
+    ZIP: rb"PK\x03\x04",
 }
-"""What files of each kind begin with, as far as they begin with anything."""
-_SUFFIXES: Final = {CSV: {"", ".csv", ".tsv", ".txt"}, MARKDOWN: {"", ".md", ".markdown", ".txt"}}
-"""What files without a beginning of their own are known by."""
-_MOST_BEGINNING: Final = 16
+"""What files of each kind begin with where they were written here; a picture, where it is one."""
+_MOST_BEGINNING: Final = 4096
 
 
 def check_output(option: str, path: Path | None, kind: str, inputs: Sequence[Path] = ()) -> None:
@@ -62,11 +64,9 @@ def check_output(option: str, path: Path | None, kind: str, inputs: Sequence[Pat
 
 def _is(kind: str, path: Path) -> bool:
     """Return whether a file could be one that an option has written before. Raises UsageError if it cannot be read."""
-    if kind in _SUFFIXES:
-        return path.suffix.lower() in _SUFFIXES[kind]
     with path.open("rb") as file:
         beginning = file.read(_MOST_BEGINNING)
-    return not beginning or beginning.lower().startswith(tuple(one.lower() for one in _BEGINNINGS[kind]))
+    return not beginning or re.match(_BEGINNINGS[kind], beginning, re.DOTALL) is not None
 
 
 def _holds(source: Path, path: Path) -> bool:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgemnist.exports.outputs import CSV, check_output
 from edgemnist.results.pictures import ReadTable
 from edgemnist.storage import is_stream, write_file
 
@@ -14,7 +15,8 @@ from edgemnist.storage import is_stream, write_file
 def write_csv(path: Path, tables: Sequence[ReadTable]) -> list[Path]:
     """Write one table to `path`, or several to files with a number before the suffix; return the files.
 
-    A pipe or a device takes all of them, with an empty line between two. Raises StorageError if one cannot be written.
+    A pipe or a device takes all of them, with an empty line between two. Raises UsageError where a file is
+    there that is no earlier table, and StorageError where one cannot be written.
     """
     if is_stream(path):
         write_file(path, "\n".join(map(to_csv, tables)).encode())
@@ -23,6 +25,8 @@ def write_csv(path: Path, tables: Sequence[ReadTable]) -> list[Path]:
         paths = [path]
     else:
         paths = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(tables) + 1)]
+    for file in paths:
+        check_output("--csv", file, CSV)
     for file, table in zip(paths, tables, strict=True):
         write_file(file, to_csv(table).encode())
     return paths

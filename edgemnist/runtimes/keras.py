@@ -23,6 +23,10 @@ from edgemnist.runtimes.pixels import Numbers, encoder
 from edgemnist.runtimes.untrusted import check_contents
 
 _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'|Unknown layer: '?(?P<old>[^'.]+)")
+_CONFIG_REFUSED = re.compile(
+    r"Error when deserializing class '(\w+)' using config=[^\n]*\s+Exception encountered: ([^\n]+)"
+)
+_STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
 def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras has no types
@@ -94,6 +98,13 @@ def _unloadable(path: Path, reason: str) -> ModelError:
             f"{path} has a Lambda layer, whose code is not run",
             hint="Rebuild the model with layers of Keras in its place.",
         )
+    if refused := _CONFIG_REFUSED.findall(reason):
+        # The innermost one comes last.
+        name, why = refused[-1]
+        return ModelError(
+            f"{path} has a layer of the class {name!r} that Keras saved and does not load: {why.rstrip('.')}",
+            hint="Leave that layer out: copy the weights into a model without it.",
+        )
     first = reason.strip().split("\n", 1)[0]
     return ModelError(
         f"{path} is damaged or not a Keras model: {first}", hint="Make a new one with: edgemnist train, or model.save()"
@@ -161,8 +172,9 @@ class KerasClassifier(ChunkedClassifier):
         try:
             return self._infer(pixels.reshape(len(images), *self._shape))
         except Exception as error:
-            # Layers refuse values with exceptions of every kind; the first line of Keras's has the layer's name.
-            reason = str(error).strip().split("\n", 1)[0].rstrip(".")
+            # Layers refuse values with exceptions of every kind; the first line of Keras's says who, the next one why.
+            lines = [line.strip() for line in _STYLE.sub("", str(error)).splitlines() if line.strip()]
+            reason = ": ".join(line.rstrip(".") for line in lines[:2])
             raise ArtifactError(f"{self._path} cannot be executed by Keras: {reason}") from error
 
     def _infer(self, pixels: Probabilities) -> Probabilities:

@@ -7,8 +7,10 @@ another, with the same outcome.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -91,11 +93,15 @@ class RayWorkers(Workers):
             _check_reachable(where)
         elif named := os.environ.get("RAY_ADDRESS"):
             _check_reachable(named)
+        heard = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise UsageError(f"The Ray cluster {where} cannot be used: {reason.rstrip('.')}", hint=_HEAD) from error
+        if threading.current_thread() is threading.main_thread():
+            # Ray would end the command in its own way, without a word and before its processes are stopped.
+            signal.signal(signal.SIGTERM, heard)
         try:
             self._check_versions()
         except BaseException:

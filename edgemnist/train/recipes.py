@@ -349,7 +349,8 @@ def plan_for(config: TrainConfig, *, images: int, parameters: int) -> Plan:
         recipe=recipe,
         distortion=recipe.distortion_for(parameters),
         epochs=config.epochs or recipe.epochs_for(images),
-        batch_size=config.batch_size or recipe.batch_size,
+        # A recipe's steps are of many images; with fewer than one step's, there are a few smaller steps.
+        batch_size=config.batch_size or (recipe.batch_size if images >= recipe.batch_size else max(1, images // 8)),
         seed=config.seed,
     )
 

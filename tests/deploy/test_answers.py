@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 
-from edgemnist.deploy.answers import _MOST_BITS, Line, Ran, clean, clean_result, cleaned, convert, decode, message
+from edgemnist.deploy.answers import (
+    _MOST_BITS,
+    MOST_VALUES,
+    Line,
+    Ran,
+    clean,
+    clean_result,
+    cleaned,
+    convert,
+    decode,
+    message,
+)
 from edgemnist.errors import DeployError
 
 
@@ -52,6 +64,18 @@ def test_an_answer_of_another_kind_is_told_in_a_sentence(data: bytes, reason: st
     assert caught.value.message.startswith("pi sent an answer that this version cannot read: ")
     assert reason in caught.value.message
     assert caught.value.hint == "Deploy a bundle of this version: edgemnist deploy BUNDLE --to pi"
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "0", '""', "[[]]"])
+def test_a_small_answer_of_more_values_than_any_takes_no_memory(value: str) -> None:
+    few = '{"result": {"a": [' + ",".join([value] * 1000) + "]}}"
+    assert decode("pi", few, Line).result is not None
+    many = b'{"result": {"a": [' + b",".join([value.encode()] * (MOST_VALUES + 1)) + b"]}}"
+    tracemalloc.start()
+    with pytest.raises(DeployError, match="cannot read: more than 2,097,152 values"):
+        decode("pi", many, Line)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
 
 
 def test_a_document_of_another_kind_is_told_too() -> None:

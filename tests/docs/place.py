@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
+from tests.processes import command_line
 
 PAGE = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
 FORM = REPOSITORY / "tests" / "read" / "pages" / "form.jpg"
@@ -24,7 +26,7 @@ EDGEMNIST = """case "$1 $*" in
 "bench "*--seconds*) ;;
 "bench "*) set -- "$@" --samples 100 --seconds 0.1 --rounds 5 ;;
 esac
-exec {python} -m edgemnist "$@\""""
+exec {edgemnist} "$@\""""
 """Runs the command line as it is; a benchmark times less, since no figure is looked at."""
 PARSE = """exec {python} - "$@" <<'END'
 import sys, typer, typer.main
@@ -112,7 +114,13 @@ class Place:
 
     def program(self, name: str, script: str, **values: object) -> Path:
         """Put a stand-in on the path, or at one; a shell runs it."""
-        known = {"python": sys.executable, "repository": REPOSITORY, "place": self.directory, **values}
+        known = {
+            "python": sys.executable,
+            "edgemnist": shlex.join(command_line()),
+            "repository": REPOSITORY,
+            "place": self.directory,
+            **values,
+        }
         path = self._bin / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\nset -e\n{script.format(**known)}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from edgemnist.exports.models import file_model
 from edgemnist.exports.questions import near_chance
 from edgemnist.results.pipeline import ExportResult
 from edgemnist.runtimes.keras import KerasClassifier
-from tests.conftest import Run
+from tests.conftest import REPOSITORY, Run
 from tests.export.test_origin import Listener
 
 QUICK = {"quantizations": ["float32", "int8"]}
@@ -168,6 +169,26 @@ def test_a_layer_that_refuses_values_is_named_and_has_the_range_that_it_takes(
         KerasClassifier(source.original, path, input_range="-1..1")
 
 
+def test_a_model_that_keras_itself_cannot_execute_is_no_fault_of_a_layer_behind(
+    dataset: Dataset, save_model: Callable[..., Path]
+) -> None:
+    from keras import layers
+
+    # It crops in a training, and nowhere else.
+    crop = layers.RandomCrop(24, 24, name="cropped")
+    path = save_model(layers.Input((28, 28, 1)), crop, layers.Flatten(), layers.Dense(10, name="scores"))
+    with pytest.raises(ModelError, match=r"foreign\.keras cannot be executed by Keras: .*: .*576.*\[?[^\n]*$"):
+        find_input_range(read_source(path), dataset.train.images, dataset.train.labels)
+
+
+def test_a_layer_that_keras_saves_and_does_not_load_is_named(save_model: Callable[..., Path]) -> None:
+    from keras import layers
+
+    path = save_model(layers.Input((28, 28, 1)), layers.RandomShear(0.1, 0.1), layers.Flatten(), layers.Dense(10))
+    with pytest.raises(ModelError, match=r"'RandomShear' that Keras saved and does not load: The `factor` argument"):
+        read_source(path)
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 def test_weights_that_are_no_numbers_are_refused_before_a_conversion_is_blamed(
     wrong: float, save_model: Callable[..., Path]
@@ -220,6 +241,8 @@ def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_question
         (0.1, 10, 10_000, True),
         (0.27, 10, 10_000, True),
         (0.35, 10, 10_000, False),
+        # Of few images, a guess may be right more often.
+        (0.31, 10, 100, True),
         (0.55, 2, 1000, True),
         (0.9, 2, 1000, False),
     ],
@@ -314,3 +337,18 @@ def test_calibration_follows_the_training_images_there_are(
     calibration = Exports.open(tmp_path / "exports").manifest.artifact("tflite-int8").calibration
     assert calibration is not None
     assert calibration.images == 100
+
+
+BARE = {"InputLayer", "InputSpec", "Layer", "Wrapper"}
+"""What Keras has among its layers that is none by itself."""
+
+
+def test_the_book_says_of_every_layer_that_keras_ships_what_becomes_of_it() -> None:
+    from keras import layers
+
+    names: dict[type, set[str]] = {}
+    for name in dir(layers):
+        if isinstance(layer := getattr(layers, name), type) and name not in BARE:
+            names.setdefault(layer, set()).add(name)
+    told = set(re.findall(r"\w+", (REPOSITORY / "docs" / "reference" / "layers.md").read_text()))
+    assert [sorted(aliases) for aliases in names.values() if not aliases & told] == []

@@ -18,13 +18,14 @@ from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.directory import Exports
 from edgemnist.learn.present import read_present
 from edgemnist.runtimes.tflite import read_graph
-from edgemnist.train.families import student_of
 from edgemnist.train.network import Network
 from edgemnist.verify.run import verify
 
 
 def saved(spec: str, dataset: Dataset, directory: Path) -> Path:
     """Return the file of a network with random weights of as few levels as it says, normalized for digits."""
+    from edgemnist.train.families import student_of
+
     student = student_of(Network.parse(spec), len(dataset.labels), seed=3)
     student.model.set_weights(student.finished(student.weights, dataset.train.images[:500]))
     student.model.save(directory / "few.keras")

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.data.dataset import Dataset, Split
-from edgemnist.errors import TrainingError, UsageError
+from edgemnist.data.dataset import Dataset
+from edgemnist.errors import UsageError
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, _compared, frontier
 from edgemnist.results.base import read_result
@@ -25,7 +25,7 @@ from edgemnist.results.pipeline import FrontierResult, FrontierRow
 from edgemnist.results.train import TrainResult
 from edgemnist.search.networks import undominated
 from edgemnist.train.run import CHECKPOINT_FILE, TRAINING_FILE
-from tests.train.conftest import Listener, of, small_dataset
+from tests.train.conftest import Listener, small_dataset
 
 CONFIG = FrontierConfig(
     sizes=((8,), (32, 16), (64,)),
@@ -139,14 +139,6 @@ def test_a_model_of_an_older_version_of_the_recipe_is_trained_again(
     record.write_text(msgspec.structs.replace(now, recipe_version="older").to_json())
     frontier(dataset, replace(CONFIG, sizes=((8,),)), tmp_path)
     assert read_result(TrainResult, record.read_bytes()).recipe_version == now.recipe_version
-
-
-def test_too_few_images_are_told_with_a_command_that_has_the_option(dataset: Dataset, tmp_path: Path) -> None:
-    train = dataset.train
-    few = of(Split(train.images[::20], train.labels[::20]), dataset.test)
-    with pytest.raises(TrainingError, match="fewer than one batch") as failure:
-        frontier(few, CONFIG, tmp_path)
-    assert "edgemnist train --batch-size 12" in failure.value.hint
 
 
 def test_other_options_train_anew(dataset: Dataset, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import MNIST
 from tests.needs import require
@@ -41,46 +42,53 @@ def run(command: Sequence[str | Path], *, cwd: Path, env: dict[str, str] | None 
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exports(shared_directory: Path) -> Path:
     """All eight artifacts of the classic network, made on this machine."""
-    directory = tmp_path_factory.mktemp("board")
+    exports = shared_directory / "exports"
     data = ["--data", str(MNIST)] if MNIST.is_dir() else []
-    for command in (["train", "--recipe", "baseline"], ["export"]):
-        run([sys.executable, "-m", "edgemnist", *command, *data, "--exports", "exports"], cwd=directory)
-    return directory / "exports"
+    with FileLock(shared_directory / "exports.lock"):
+        if not (exports / "golden.npz").exists():
+            for command in (["train", "--recipe", "baseline"], ["export"]):
+                run([sys.executable, "-m", "edgemnist", *command, *data], cwd=shared_directory)
+    return exports
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(shared_directory: Path) -> Path:
     """The product as it would be installed, without the engine that is compiled for this machine."""
-    directory = tmp_path_factory.mktemp("wheel")
+    directory = shared_directory / "wheel"
     command: list[str | Path] = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", directory, "."]
-    run(command, cwd=REPOSITORY, env={**os.environ, "EDGEMNIST_WHEEL_TARGET": "any"})
+    with FileLock(shared_directory / "wheel.lock"):
+        if not directory.exists():
+            run(command, cwd=REPOSITORY, env={**os.environ, "EDGEMNIST_WHEEL_TARGET": "any"})
     return next(directory.glob("*.whl"))
 
 
 @pytest.fixture(scope="session")
-def sysroot(wheel: Path) -> Path:
+def sysroot(wheel: Path, shared_directory: Path) -> Path:
     """An arm64 user space with `edgemnist[pi]`; what it stands on is kept for the next run, the product is not."""
     require("qemu")
     recipe = [HERE / "make-sysroot.sh", REPOSITORY / "constraints-light.txt", REPOSITORY / "pyproject.toml"]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:12]
     directory = CACHE / (SUITE or "host")
     root = directory / f"sysroot-{key}"
-    finished = root / ".finished"
-    if not finished.exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        run(
-            [HERE / "make-sysroot.sh", root, REPOSITORY / "constraints-light.txt", f"{wheel}[pi]"],
-            cwd=REPOSITORY,
-            env={**os.environ, "PYTHON": sys.executable, "DEBS": SERVER},
-        )
-        finished.touch()
-    packages = next(root.glob("usr/local/lib/python3.*/dist-packages"))
-    for old in packages.glob("edgemnist*"):
-        shutil.rmtree(old)
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(packages)
+    finished, installed = root / ".finished", shared_directory / "installed"
+    with FileLock(shared_directory / "sysroot.lock"):
+        if not finished.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            run(
+                [HERE / "make-sysroot.sh", root, REPOSITORY / "constraints-light.txt", f"{wheel}[pi]"],
+                cwd=REPOSITORY,
+                env={**os.environ, "PYTHON": sys.executable, "DEBS": SERVER},
+            )
+            finished.touch()
+        if not installed.exists():
+            packages = next(root.glob("usr/local/lib/python3.*/dist-packages"))
+            for old in packages.glob("edgemnist*"):
+                shutil.rmtree(old)
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(packages)
+            installed.touch()
     return root
 
 

@@ -394,6 +394,13 @@ def test_several_tables_become_files_with_a_number(edgemnist: Run, tmp_path: Pat
     assert (tmp_path / "out-1.csv").read_text() == ",,\n" * 4
     assert (tmp_path / "out-2.csv").read_text() == ",,,\n" * 4
     assert "out-1.csv" in done.stderr
+    (tmp_path / "out-2.csv").write_text("name,town\n")
+    (tmp_path / "out-1.csv").unlink()
+    done = edgemnist("read", "two.png", "--artifact", MODEL, "--csv", "out.csv")
+    assert done.returncode == 2
+    assert "--csv would overwrite out-2.csv, which is not a table of read digits." in " ".join(done.stderr.split())
+    assert (tmp_path / "out-2.csv").read_text() == "name,town\n"
+    assert not (tmp_path / "out-1.csv").exists()
 
 
 def test_a_page_without_a_table_is_told_of(edgemnist: Run, tmp_path: Path) -> None:

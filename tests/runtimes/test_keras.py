@@ -14,6 +14,8 @@ from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import load
 from edgemnist.runtimes.interface import softmax
 
+pytestmark = pytest.mark.slow
+
 
 def classifier(*layers: Any, shape: tuple[int, ...] = (28, 28), batch: int | None = None) -> Any:
     import keras

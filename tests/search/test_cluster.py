@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +57,16 @@ class Watch:
         if self.broken:
             raise MeasurementError("pi@board went away", hint="Is it on?")
         return float(os.getpid())
+
+
+def test_ray_leaves_it_to_the_command_what_sigterm_does(cluster: Any) -> None:
+    del cluster
+    before = signal.getsignal(signal.SIGTERM)
+    workers = RayWorkers("auto")
+    try:
+        assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        workers.close()
 
 
 def test_a_board_is_asked_by_the_machine_that_reaches_it(cluster: Any) -> None:

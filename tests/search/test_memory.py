@@ -11,7 +11,6 @@ from edgemnist.export.c import CExporter
 from edgemnist.export.model import read_source
 from edgemnist.native.layout import lay_out
 from edgemnist.search.memory import c_ram_bytes, native_network
-from edgemnist.train.families import student_of
 from edgemnist.train.network import Network
 
 
@@ -25,6 +24,8 @@ from edgemnist.train.network import Network
     ],
 )
 def test_the_ram_of_a_network_is_that_of_its_c_file(spec: str, dataset: Dataset, tmp_path: Path) -> None:
+    from edgemnist.train.families import student_of
+
     network = Network.parse(spec)
     student = student_of(network, len(dataset.labels), seed=3)
     student.model.set_weights(student.finished(student.weights, dataset.train.images[:500]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from edgemnist.errors import UsageError
-from edgemnist.train.families import build_network
 from edgemnist.train.network import Network
 from edgemnist.train.recipes import TrainConfig, plan_for
 
@@ -59,8 +58,11 @@ def test_what_is_no_network_is_refused_with_the_reason(spec: str, reason: str) -
     assert failure.value.hint is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", SPECS)
 def test_parameters_and_shapes_are_those_of_the_keras_model(spec: str) -> None:
+    from edgemnist.train.families import build_network
+
     network = Network.parse(spec)
     model = build_network(network, 7)
     assert network.parameters(7) == model.count_params()

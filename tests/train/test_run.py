@@ -222,10 +222,6 @@ def black_test(dataset: Dataset) -> Dataset:
         (lambda data: cut(data, test=[0, 1, 2, 3, 5, 6, 8, 9]), "The test images lack classes .*: 4, 7"),
         (lambda data: cut(data, train=slice(0, 0)), "has no training images"),
         (lambda data: cut(data, test=slice(0, 0)), "has no test images"),
-        (
-            lambda data: cut(data, train=slice(None, None, 20)),
-            "The training images are fewer than one batch: 100 of 128",
-        ),
         (all_black, "All 2,000 training images are the same"),
         (black_test, "All 500 test images are the same"),
     ],
@@ -238,6 +234,21 @@ def test_data_that_cannot_be_learned_from_is_refused_and_the_old_model_stays(
         train(broken(dataset), SMALL, tmp_path)
     assert failure.value.hint
     assert contents(tmp_path) == {"model.keras": b"the old one"}
+
+
+def test_batches_of_more_images_than_there_are_were_asked_for(dataset: Dataset, tmp_path: Path) -> None:
+    few = cut(dataset, train=slice(None, None, 20))
+    with pytest.raises(TrainingError, match="fewer than one batch: 100 of 128") as failure:
+        train(few, replace(SMALL, batch_size=128), tmp_path)
+    assert "edgemnist train --batch-size 12" in failure.value.hint
+
+
+@pytest.mark.parametrize("recipe", ["baseline", "standard"])
+def test_a_hundred_images_are_trained_in_batches_of_a_dozen(recipe: str, dataset: Dataset, tmp_path: Path) -> None:
+    few = cut(dataset, train=slice(None, None, 20))
+    result = train(few, replace(SMALL, recipe=recipe, epochs=20), tmp_path)
+    assert result.batch_size == 12
+    assert result.test_accuracy > 0.5
 
 
 def test_two_classes_and_smaller_batches_work(dataset: Dataset, tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""How the tests start the command line."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests import forking
+
+_OWN = [sys.executable, "-m", "edgemnist"]
+
+
+def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+
+
+_AT_START = _of_python(os.environ)
+
+
+def command_line(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return what starts `edgemnist` in this environment: mostly forked, which saves seconds for every run.
+
+    What changes how Python itself starts has a process that starts with Python, and so has what a mutant is in.
+    """
+    if sys.platform != "linux" or "MUTANT_UNDER_TEST" in os.environ:
+        return _OWN
+    if _of_python({**os.environ, **(environment or {})}) != _AT_START:
+        return _OWN
+    started = Path(os.environ["EDGEMNIST_CACHE"]).with_name("started")
+    return [sys.executable, "-I", "-S", forking.__file__, str(_server().place), str(started)]
+
+
+class _Server:
+    """What forks; it ends with this process, or with `end`."""
+
+    def __init__(self) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="edgemnist-"))
+        self._process = subprocess.Popen(
+            [sys.executable, forking.__file__, self.place],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not (self.place / forking.SOCKET).exists():
+            assert self._process.poll() is None, "what forks does not start"
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+@functools.cache
+def _server() -> _Server:
+    return _Server()
+
+
+def end_forking() -> None:
+    """End what forks, if it was started."""
+    if _server.cache_info().currsize:
+        _server().end()
+        _server.cache_clear()
