@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -177,6 +178,31 @@ def test_each_question_may_take_five_seconds_and_no_more_than_is_left(monkeypatc
 )
 def test_a_service_that_cannot_be_restarted_says_why(command: list[str], reason: str) -> None:
     assert failure_of(BoardService(command)) == f"The service cannot be restarted: {reason}"
+
+
+def test_a_restart_is_not_given_what_is_meant_for_the_agent() -> None:
+    """The agent reads its request from stdin."""
+    reading, writing = os.pipe()
+    os.write(writing, b"request\n")
+    os.close(writing)
+    before = os.dup(0)
+    try:
+        os.dup2(reading, 0)
+        said = failure_of(BoardService(["sh", "-c", "read line && exit 1; echo nothing; exit 1"]))
+        assert os.read(0, 99) == b"request\n"
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reading)
+    assert said == "The service cannot be restarted: nothing"
+
+
+@pytest.mark.usefixtures("asked_once")
+def test_a_file_may_say_that_the_service_is_healthy(tmp_path: Path) -> None:
+    (tmp_path / "health").write_bytes(healthy()[1])
+    BoardService(["restart"], f"file://{tmp_path}/health", 0.0).activate(RELEASE)
+    (tmp_path / "health").write_bytes(healthy("1-0123456789ab")[1])
+    assert "still answers from release 1-" in failure_of(BoardService(["restart"], f"file://{tmp_path}/health", 0.0))
 
 
 def test_a_restart_that_hangs_is_ended_in_time() -> None:
