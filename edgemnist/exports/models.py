@@ -11,7 +11,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, Labels
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, StorageError, UsageError
-from edgemnist.exports.manifest import Artifact, read_manifest
+from edgemnist.exports.manifest import Artifact, Manifest, ModelRecord, read_manifest
 from edgemnist.exports.questions import near_chance
 from edgemnist.formats import INPUT_RANGES
 from edgemnist.progress import SILENT, Reporter
@@ -123,15 +123,15 @@ def file_model(name: str) -> Model:
         raise cannot_execute(chosen, text)
     data = read_file(path)
     found = sha256(data)
-    labels, input_range = _recorded_beside(path, found)
+    beside = recorded_beside(path, found)
     return Model(
         artifact=text,
         runtime=chosen,
         path=path,
         bytes=len(data),
         sha256=found,
-        labels=labels,
-        input_range=input_range,
+        labels=None if beside is None else tuple(beside[0].labels),
+        input_range=None if beside is None else beside[1].input_range,
     )
 
 
@@ -174,16 +174,14 @@ def in_its_range(model: Model, images: Images, labels: Labels, reporter: Reporte
     return replace(model, input_range=best)
 
 
-def _recorded_beside(path: Path, found: str) -> tuple[tuple[str, ...] | None, str | None]:
-    """Return class names and input range from the manifest beside a file, if it records this very file."""
+def recorded_beside(path: Path, found: str) -> tuple[Manifest, ModelRecord | Artifact] | None:
+    """Return the manifest beside a file, and its record of the file, if it records this very one, by its SHA-256."""
     try:
         manifest = read_manifest(path.parent)
     except (ManifestError, StorageError):
-        return None, None
-    for record in (manifest.model, *manifest.artifacts):
-        if record is not None and record.sha256 == found:
-            return tuple(manifest.labels), record.input_range
-    return None, None
+        return None
+    records = (one for one in (manifest.model, *manifest.artifacts) if one is not None and one.sha256 == found)
+    return next(((manifest, record) for record in records), None)
 
 
 def cannot_execute(runtime: str, name: str) -> UsageError:

@@ -14,9 +14,10 @@ from edgemnist.data.sources import find_dataset
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import GoldenPack
-from edgemnist.exports.manifest import MANIFEST_FILE
-from edgemnist.exports.models import Model, file_model
+from edgemnist.exports.manifest import MANIFEST_FILE, Artifact
+from edgemnist.exports.models import Model, file_model, recorded_beside
 from edgemnist.exports.questions import chance_question
+from edgemnist.exports.training import check_unseen
 from edgemnist.formats import FORMATS
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.data import DataIdentity
@@ -82,13 +83,15 @@ def verify_files(
     `quantization` says whose gate applies; by default each file tells, see `guess_quantization`. Any file will do that
     some runtime takes and that maps 28×28 images to as many classes as the evaluation has.
 
-    Raises ArtifactError where a file cannot be used, and MissingDependencyError where its runtime is not installed.
+    Raises ArtifactError where a file cannot be used, DataError where the manifest beside one says that it was trained
+    on the images, and MissingDependencyError where its runtime is not installed.
     """
     yardstick_model, *models = (file_model(file) for file in (reference, *files))
     names = [quantization or guess_quantization(model.path) for model in models]
     table, overrides = gates or GateTable(), limits or LimitOverrides()
     limited = [overrides.apply(table.of(model.path.stem, name)) for model, name in zip(models, names, strict=True)]
     for model in (yardstick_model, *models):
+        _check_unseen(model, evaluation.images)
         model.entry.load()
     load_statistics()
     started = time.perf_counter()
@@ -122,6 +125,18 @@ def verify_files(
         ),
         seconds=time.perf_counter() - started,
     )
+
+
+def _check_unseen(model: Model, images: Images) -> None:
+    """Raise DataError if the manifest beside a file says that it was trained on the images, uint8 [N, 28, 28]."""
+    beside = recorded_beside(model.path, model.sha256)
+    if beside is None:
+        return
+    manifest, record = beside
+    made_from = record.model_sha256 if isinstance(record, Artifact) else record.sha256
+    # What an artifact of an earlier model was trained on is not known any more.
+    if manifest.model is not None and manifest.model.sha256 == made_from:
+        check_unseen(model.path.parent, manifest, images)
 
 
 def guess_quantization(file: Path) -> str:

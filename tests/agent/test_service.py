@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import BadStatusLine, LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,6 +138,21 @@ def test_one_that_sends_a_byte_at_a_time_is_not_waited_for(monkeypatch: pytest.M
     finally:
         ended.set()
     assert said == "The service did not come up within 0 s: http://x did not answer within 0.2 s"
+
+
+@pytest.mark.parametrize(
+    "error", [BadStatusLine("HELLO"), LineTooLong("header line"), ValueError("no chunk")], ids=repr
+)
+@pytest.mark.usefixtures("asked_once")
+def test_an_answer_that_is_no_http_is_not_healthy_and_says_why(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    said = failure_of(BoardService(["restart"], "http://x", 0.0))
+    assert said == f"The service did not come up within 0 s: http://x: {error}"
 
 
 @pytest.mark.usefixtures("asked_once")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from edgemnist.errors import ArtifactError
+from edgemnist.data.sources import find_dataset
+from edgemnist.errors import ArtifactError, DataError
 from edgemnist.exports.golden import GoldenPack, read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.formats import FORMATS
@@ -60,6 +63,30 @@ def test_a_file_is_the_same_as_itself(made_exports: Path, pack: GoldenPack) -> N
     file = made_exports / "tflite-int8.tflite"
     (parity,) = compared(pack, file, file).artifacts
     assert (parity.flips, parity.mcnemar_p) == (0, 1.0)
+
+
+@pytest.mark.parametrize("at", ["reference", "file"])
+def test_images_that_a_model_was_trained_on_are_refused_by_the_manifest_beside_it(
+    at: str, made_exports: Path, tmp_path: Path, pack: GoldenPack
+) -> None:
+    stranger, ours = tmp_path / "stranger.onnx", made_exports / "tflite-int8.tflite"
+    shutil.copy(made_exports / "onnx-float32.onnx", stranger)
+    pair = (ours, stranger) if at == "reference" else (stranger, ours)
+    train = find_dataset(download=False).train
+    seen = dataclasses.replace(pack, images=train.images[:100], labels=train.labels[:100])
+    with pytest.raises(DataError, match="was trained on 100 of the 100 evaluation images"):
+        compared(seen, *pair)
+    # Of a file whose origin nobody knows nothing can be said.
+    assert compared(seen, stranger, stranger).passed
+
+
+def test_what_an_earlier_model_was_trained_on_is_not_what_the_manifest_says(exports: Path, pack: GoldenPack) -> None:
+    manifest = read_manifest(exports)
+    earlier = [msgspec.structs.replace(one, model_sha256="0" * 64) for one in manifest.artifacts]
+    (exports / "manifest.json").write_bytes(msgspec.structs.replace(manifest, artifacts=earlier).encode())
+    train = find_dataset(download=False).train
+    seen = dataclasses.replace(pack, images=train.images[:100], labels=train.labels[:100])
+    assert compared(seen, exports / "onnx-float32.onnx", exports / "onnx-float32.onnx").passed
 
 
 def test_the_limits_of_another_quantization_can_be_asked_for(made_exports: Path, pack: GoldenPack) -> None:
