@@ -39,9 +39,12 @@ SLOW_MODULES = {"tf", "keras", "subprocess", "run_edgemnist", "serving"}
 """What a test module imports whose tests are slow: TensorFlow, or what starts processes."""
 IMPORTS_TENSORFLOW = re.compile(r'^(import (keras|tensorflow)\b|pytest\.importorskip\("tensorflow"\))', re.MULTILINE)
 
-# A shell that runs something in the background lets it ignore Ctrl-C, and so everything that is started from there.
+# A shell that runs something in the background lets it ignore Ctrl-C, and nohup a terminal that closes, and so
+# everything that is started from there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if os.name == "posix" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
