@@ -165,7 +165,8 @@ BRIGHT: Final = 1.5
 def find_input_range(source: KerasSource, images: Images, labels: Labels) -> str:
     """Return how a model takes pixels: as its first layer says, else with the best accuracy on training images.
 
-    `images` are uint8 [N, 28, 28], `labels` int64 [N]. Raises ModelError for a model that answers in no range.
+    `images` are uint8 [N, 28, 28], `labels` int64 [N]. A model that answers in no range is said to take 0..1; see
+    `check_executable`.
     """
     found = _range_of_layers(source.original)
     if found is not None:
@@ -173,23 +174,29 @@ def find_input_range(source: KerasSource, images: Images, labels: Labels) -> str
     chosen = stratified_indices(labels, min(RANGE_IMAGES, len(labels)), 0)
     shown, truth = images[chosen], labels[chosen]
     accuracies: dict[str, float] = {}
-    refused: dict[str, ArtifactError] = {}
     for name in INPUT_RANGES:
         try:
             answers = KerasClassifier(source.original, source.path, input_range=name).predict_proba(shown)
-        except ArtifactError as error:
+        except ArtifactError:
             # Some layers refuse negative values, and some refuse large ones.
-            refused[name] = error
             continue
         accuracies[name] = float(np.mean(answers.argmax(axis=1) == truth))
-    if not accuracies:
-        raise ModelError(refused[UNIT].message, hint="Its layers do not fit each other outside of a training.")
     if UNIT not in accuracies:
-        return max(accuracies, key=lambda name: accuracies[name])
+        return max(accuracies, key=lambda name: accuracies[name], default=UNIT)
     best = max(accuracies, key=lambda name: accuracies[name])
     # A model that guesses in every range says nothing about its own.
     guesses = near_chance(accuracies[best], source.classes, len(chosen))
     return best if not guesses and accuracies[best] > accuracies[UNIT] + CLEARLY_BETTER else UNIT
+
+
+def check_executable(source: KerasSource, images: Images) -> None:
+    """Raise ModelError if Keras itself cannot answer for images, uint8 [N, 28, 28]: no layer behind is to blame."""
+    try:
+        source.answers(images)
+    except ArtifactError as error:
+        raise ModelError(
+            error.message, hint="Its layers do not fit each other outside of a training, or refuse the pixels."
+        ) from error
 
 
 def _range_of_layers(model: Any) -> str | None:  # noqa: ANN401 - Keras has no types

@@ -16,7 +16,7 @@ from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
 from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
 from edgemnist.export.lowbit import trained_quantization
-from edgemnist.export.model import KerasSource, Origin, find_input_range, find_origin
+from edgemnist.export.model import KerasSource, Origin, check_executable, find_input_range, find_origin
 from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answers_of_export
 from edgemnist.exports.manifest import (
     GOLDEN_FILE,
@@ -148,7 +148,9 @@ def _with_input_range(source: KerasSource, config: ExportConfig, dataset: Datase
         reporter.notice(
             f"{source.path} takes pixels in {found}, so it is given those. --input-range names another range."
         )
-    return dataclasses.replace(source, input_range=found)
+    source = dataclasses.replace(source, input_range=found)
+    check_executable(source, dataset.train.images[:1])
+    return source
 
 
 def _golden(source: KerasSource, dataset: Dataset, count: int | None) -> GoldenPack:

@@ -169,16 +169,20 @@ def test_a_layer_that_refuses_values_is_named_and_has_the_range_that_it_takes(
         KerasClassifier(source.original, path, input_range="-1..1")
 
 
+@pytest.mark.parametrize("told", ["by nobody", "by the user", "by a layer"])
 def test_a_model_that_keras_itself_cannot_execute_is_no_fault_of_a_layer_behind(
-    dataset: Dataset, save_model: Callable[..., Path]
+    told: str, dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     from keras import layers
 
     # It crops in a training, and nowhere else.
     crop = layers.RandomCrop(24, 24, name="cropped")
-    path = save_model(layers.Input((28, 28, 1)), crop, layers.Flatten(), layers.Dense(10, name="scores"))
+    head = [layers.Rescaling(1 / 255)] if told == "by a layer" else []
+    path = save_model(layers.Input((28, 28, 1)), *head, crop, layers.Flatten(), layers.Dense(10, name="scores"))
+    config = ExportConfig.of(model=path, calibration=10, input_range="0..1" if told == "by the user" else None)
     with pytest.raises(ModelError, match=r"foreign\.keras cannot be executed by Keras: .*: .*576.*\[?[^\n]*$"):
-        find_input_range(read_source(path), dataset.train.images, dataset.train.labels)
+        export_model(config, dataset, tmp_path / "exports")
+    assert not (tmp_path / "exports" / "manifest.json").exists()
 
 
 def test_a_layer_that_keras_saves_and_does_not_load_is_named(save_model: Callable[..., Path]) -> None:
