@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
@@ -48,6 +49,8 @@ WEBP_BYTES: Final = 16
 """Of memory, for each pixel of a WebP: two canvases of the decoder, what it hands over, and the picture."""
 SLACK_BYTES: Final = 12 * 2**20
 """Of memory, beside the decoded picture: what the normalization of 512×512 pixels takes, and long metadata."""
+PLUGINS: Final = ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP")
+"""Of Pillow, for the formats that are read."""
 NICENESS: Final = 10
 """The event loop goes before: it has little to do, and everybody waits for it."""
 LARGE_BYTES: Final = 2**22
@@ -143,6 +146,9 @@ def work(connection: Connection, limits: PictureLimits) -> None:
         import cv2
 
         cv2.setNumThreads(1)
+    # As the first picture of a rarer format would have Pillow import them, all plugins at once, out of its own memory.
+    for name in PLUGINS:
+        import_module(f"PIL.{name}ImagePlugin")
     memory = _Memory(limits)
     with contextlib.suppress(EOFError, OSError, MemoryError):
         while True:

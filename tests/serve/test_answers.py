@@ -233,3 +233,16 @@ def test_without_opencv_drawings_are_answered_and_pages_refused_with_the_pip_lin
     assert refused.status == 501
     assert refused.document["error"] == "missing-dependency"
     assert 'pip install "edgemnist[vision]"' in refused.document["hint"]
+
+
+@pytest.mark.parametrize("format_", ["BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP"])
+def test_what_follows_a_picture_is_told_as_what_it_is(service: Service, format_: str) -> None:
+    # The process that decodes has what it keeps of the first one, and room for another.
+    for _ in range(3):
+        assert service.ask("/v1/predict", png(seven())).status == 200
+        refused = service.ask("/v1/predict", b"junk")
+        assert (refused.status, refused.document["error"]) == (422, "unreadable-picture")
+        stream = io.BytesIO()
+        seven(mode="RGB").save(stream, format=format_)
+        answer = service.ask("/v1/predict", stream.getvalue())
+        assert (answer.status, answer.document["predictions"][0]["digit"]) == (200, 7)
