@@ -146,7 +146,7 @@ def work(connection: Connection, limits: PictureLimits) -> None:
         import cv2
 
         cv2.setNumThreads(1)
-    # As the first picture of a rarer format would have Pillow import them, all plugins at once, out of its own memory.
+    # Pillow would import them with the first body that is no PNG or JPEG, out of the memory of that picture.
     for name in PLUGINS:
         import_module(f"PIL.{name}ImagePlugin")
     memory = _Memory(limits)

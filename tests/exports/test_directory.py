@@ -117,7 +117,7 @@ def test_a_golden_pack_of_another_model_is_told(old_exports: Path) -> None:
     assert exports.mismatch == reason
     assert exports.outdated_reason(exports.manifest.artifact(INT8)) == reason
     assert statuses(old_exports) == dict.fromkeys(NAMES, ("outdated", True))
-    # Of one artifact that was made anew the pack is not, whatever the others are of.
+    # The pack is not of an artifact that was exported again, whatever the others are of.
     artifacts = exports.manifest.artifacts
     edit(old_exports, golden=golden, artifacts=[replaced(artifacts[0], model_sha256="0" * 64), *artifacts[1:]])
     assert statuses(old_exports) == {INT8: ("outdated", True), FLOAT: ("current", True), ONNX: ("current", True)}

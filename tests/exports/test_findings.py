@@ -174,7 +174,7 @@ def test_a_verification_against_another_golden_pack_does_not_count(old_exports: 
     assert findings.verify is not None
     assert not findings.verify.current
     edit_manifest(old_exports, golden=golden)
-    # Nor if the Keras model beside it was trained anew.
+    # Nor if the Keras model beside it was trained again.
     (old_exports / "model.keras").write_bytes(b"another")
     findings = opened(old_exports).findings
     assert findings.verify is not None
