@@ -71,7 +71,7 @@ def edit_manifest(directory: Path, **changes: Any) -> Manifest:
     return manifest
 
 
-def recorded_anew(directory: Path, name: str, sha256: str = "0" * 64) -> None:
+def recorded_again(directory: Path, name: str, sha256: str = "0" * 64) -> None:
     """Let the manifest have another hash of an artifact."""
     artifacts = opened(directory).manifest.artifacts
     edit_manifest(directory, artifacts=[replaced(one, sha256=sha256) if one.name == name else one for one in artifacts])
@@ -115,7 +115,7 @@ def test_what_was_found_out_about_these_files_counts(old_exports: Path) -> None:
 
 
 def test_rows_about_other_bytes_do_not_count(old_exports: Path) -> None:
-    recorded_anew(old_exports, FLOAT)
+    recorded_again(old_exports, FLOAT)
     findings = opened(old_exports).findings
     assert findings.verify is not None
     assert findings.bench is not None
@@ -147,7 +147,7 @@ def test_rows_about_a_file_that_was_damaged_since_do_not_count(old_exports: Path
 
 def test_where_nothing_is_left_that_was_verified_or_measured_the_reason_is_told(old_exports: Path) -> None:
     for name in NAMES:
-        recorded_anew(old_exports, name)
+        recorded_again(old_exports, name)
     findings = opened(old_exports).findings
     assert findings.verify is not None
     assert findings.bench is not None
@@ -336,7 +336,7 @@ def test_nothing_is_kept_that_was_held_against_another_pack(change: str, old_exp
 
 
 def test_a_verification_of_what_is_not_recorded_any_more_is_not_kept(old_exports: Path) -> None:
-    recorded_anew(old_exports, FLOAT)
+    recorded_again(old_exports, FLOAT)
     opened(old_exports).findings.save_verification(replaced(verification(), artifacts=[parities()[INT8]]))
     kept = verification(old_exports)
     assert names(kept.artifacts) == [INT8, ONNX]
@@ -467,7 +467,7 @@ def test_the_speed_up_is_over_keras_with_as_many_threads_whenever_that_was_measu
 @pytest.mark.parametrize("fact", ["machine", "cpu", "architecture", "governor", "python", "versions"])
 def test_figures_of_another_machine_are_kept_apart(fact: str, old_exports: Path) -> None:
     notices = Notices()
-    recorded_anew(old_exports, FLOAT)
+    recorded_again(old_exports, FLOAT)
     result = replaced(measurement(), host={**measurement().host, fact: "other"}, results=[latencies()[INT8]])
     assert opened(old_exports).findings.save_bench(result, notices)
     assert names(measurement(old_exports).results) == [INT8]
@@ -487,7 +487,7 @@ def test_what_does_not_matter_to_a_figure_makes_no_other_machine(old_exports: Pa
     assert notices.messages == []
     # Nor do figures of files that are gone need a place of their own.
     for name in NAMES:
-        recorded_anew(old_exports, name)
+        recorded_again(old_exports, name)
     result = replaced(result, host={}, results=[])
     opened(old_exports).findings.save_bench(result, notices)
     assert not (old_exports / BENCH_BEFORE_FILE).exists()
