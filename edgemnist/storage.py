@@ -17,6 +17,7 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -183,7 +184,7 @@ def _complete(directory: Path) -> None:
             raise StorageError(
                 f"{directory} has lost the new {name}: the machine stopped while a command wrote it",
                 hint=f"Delete {directory / JOURNAL_FILE}, and write the files again with: "
-                f"edgemnist export --exports {directory}",
+                f"edgemnist export --exports {shlex.quote(str(directory))}",
             )
     for temporary, name in pending.items():
         (directory / temporary).replace(directory / name)
@@ -225,7 +226,7 @@ def _read_journal(directory: Path) -> dict[str, str] | None:
     ):
         raise StorageError(
             f"{path} is damaged",
-            hint=f"Delete it, and write the files again with: edgemnist export --exports {directory}",
+            hint=f"Delete it, and write the files again with: edgemnist export --exports {shlex.quote(str(directory))}",
         )
     return renames
 

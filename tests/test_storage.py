@@ -157,6 +157,15 @@ def test_a_journal_of_noise_is_a_clear_error(tmp_path: Path) -> None:
         recover(tmp_path)
 
 
+def test_a_damaged_journal_is_told_with_a_command_that_a_shell_takes(tmp_path: Path) -> None:
+    directory = tmp_path / "my exports"
+    directory.mkdir()
+    (directory / JOURNAL_FILE).write_bytes(b"{")
+    with pytest.raises(StorageError) as caught:
+        recover(directory)
+    assert caught.value.hint.endswith(f"edgemnist export --exports '{directory}'")
+
+
 @pytest.mark.parametrize("name", ["../model.keras", "a/b", "", ".", "a\\b"])
 def test_only_plain_names_are_committed(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="plain"):

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgemnist.agent.apply import StoppedError, apply, drop_shadow, find_release, promote, rollback, sweep_if_idle
+from edgemnist.agent.apply import StoppedError, apply, drop_shadow, find_release, promote, rollback
 from edgemnist.agent.durable import holder
 from edgemnist.agent.facts import collect_facts, probe_all
 from edgemnist.agent.install import end_with_the_line, finish, start
@@ -25,7 +25,7 @@ from edgemnist.errors import EXIT_INTERRUPTED, DeployError, EdgemnistError
 def prepare(store: Store, request: dict[str, Any], _: Responder) -> dict[str, Any]:
     """Return the facts about the board, and how much of a bundle it has already."""
     # What a power cut left of an installation may be all that keeps the disk full.
-    sweep_if_idle(store)
+    store.sweep_if_idle()
     facts = asdict(collect_facts(store.root))
     known = bool(request["identity"]) and find_release(store, request["identity"]) is not None
     offset = 0

@@ -27,7 +27,7 @@ from edgemnist.agent.bundle import (
     read_signature,
     verify,
 )
-from edgemnist.agent.durable import exclusive, hash_file, sync_directory, sync_tree, write_synced
+from edgemnist.agent.durable import discard_bytecode, exclusive, hash_file, sync_directory, sync_tree, write_synced
 from edgemnist.agent.facts import POINTER_BITS, program_machine
 from edgemnist.agent.install import find_venv, make_venv, run_selftest
 from edgemnist.agent.service import BoardService, find_service
@@ -182,6 +182,7 @@ def rollback(store: Store, name: str | None, wait_s: float, responder: Responder
         if problems := target.problems():
             raise DeployError(f"Release {target.name} is damaged: {problems[0]}", hint="Deploy its bundle again.")
         _check_release(store, target)
+        discard_bytecode(target.path / "venv")
         switch(store, service, current, target, responder)
         return {"release": target.name, "previous": current.name if current else None}
 
@@ -326,12 +327,6 @@ def find_release(store: Store, identity: str) -> Release | None:
     return store.find(identity, lambda release: _is_trusted(store, release))
 
 
-def sweep_if_idle(store: Store) -> None:
-    """Remove what an interrupted deployment left behind, unless another one is at work."""
-    with contextlib.suppress(DeployError, OSError), exclusive(store.lock, wait_s=0, waiting=lambda _: None):
-        store.sweep()
-
-
 def _is_trusted(store: Store, release: Release) -> bool:
     try:
         _check_release(store, release)
@@ -375,7 +370,7 @@ def _check_order(store: Store, record: BundleRecord | None, identity: str) -> No
         )
     *replaced, last = store.history() or [one.name.partition("-")[2] for one in trusted] or [""]
     if _version(record.edgemnist) == newest and identity[:12] in set(replaced) - {last}:
-        raise BundleError("The bundle is older than the last one deployed on this board", hint=hint)
+        raise BundleError("Another bundle has replaced this one on this board", hint=hint)
 
 
 def _version(text: str) -> tuple[int, ...]:

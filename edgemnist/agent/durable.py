@@ -12,7 +12,7 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from edgemnist.errors import DeployError
 
@@ -59,18 +59,24 @@ def sync_tree(directory: Path) -> None:
 
 TREE_FILE = ".files.json"
 """Kept in a directory: what every file in it was when it was finished."""
+BYTECODE = "__pycache__"
 
 
 def record_tree(directory: Path) -> None:
-    """Write down what the files below a directory are, but for what Python compiles; `find_change` compares."""
-    files = {name: [*stamp, hash_file(directory / name)] for name, stamp in _tree(directory)}
-    write_synced(directory / TREE_FILE, json.dumps(files).encode())
+    """Write down what the files and links below a directory are, but for what Python compiles.
+
+    `find_change` compares.
+    """
+    files, links = _tree(directory)
+    hashed = {name: [*stamp, hash_file(directory / name)] for name, stamp in files.items()}
+    write_synced(directory / TREE_FILE, json.dumps({"files": hashed, "links": links}).encode())
 
 
 def find_change(directory: Path) -> str:
-    """Return the first file that is not as `record_tree` found it, in words; empty if all are, or nothing is recorded.
+    """Return the first file or link that is not as `record_tree` found it, in words; empty if all are.
 
-    A file is read only if its stamp differs. Whoever writes to a file changes its ctime, which nobody can set back.
+    It is empty, too, if nothing is recorded. A file is read only if its stamp differs. Whoever writes to a file changes
+    its ctime, which nobody can set back.
     """
     try:
         written = (directory / TREE_FILE).read_bytes()
@@ -80,30 +86,61 @@ def find_change(directory: Path) -> str:
     except OSError as error:
         return f"{TREE_FILE} cannot be read ({error.strerror})"
     try:
-        present = dict(_tree(directory))
-        for name, (size, inode, ctime, sha256) in json.loads(written).items():
-            stamp = present.pop(name, None)
-            if stamp is None:
-                return f"{name} is missing"
-            if stamp != [size, inode, ctime] and hash_file(directory / name) != sha256:
-                return f"{name} was changed"
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        return _first_change(directory, json.loads(written))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         return f"{TREE_FILE} is damaged ({error})"
-    return f"{min(present)} was added" if present else ""
 
 
-def _tree(directory: Path) -> Iterator[tuple[str, list[int]]]:
-    """Yield the name of every file below a directory, with its size, inode and ctime."""
+def _first_change(directory: Path, recorded: dict[str, Any]) -> str:
+    files, links = _tree(directory)
+    if not isinstance(recorded.get("links"), dict):
+        # Recorded by a version that did not look at links.
+        recorded = {"files": recorded, "links": dict(links)}
+    for name, (size, inode, ctime, sha256) in recorded["files"].items():
+        stamp = files.pop(name, None)
+        if stamp is None:
+            return f"{name} is missing"
+        if stamp != [size, inode, ctime] and hash_file(directory / name) != sha256:
+            return f"{name} was changed"
+    for name, target in recorded["links"].items():
+        leads = links.pop(name, None)
+        if leads != target:
+            return f"{name} is missing" if leads is None else f"{name} was changed"
+    added = {*files, *links}
+    return f"{min(added)} was added" if added else ""
+
+
+def _tree(directory: Path) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Return size, inode and ctime of every file below a directory, and where every link leads, both by name."""
     # Thousands of files: they are named by strings, as a `Path` for each would take longer than reading the disk.
     above = len(f"{directory}/")
+    found: dict[str, list[int]] = {}
+    links: dict[str, str] = {}
     for parent, directories, files in os.walk(directory):
-        directories[:] = sorted(name for name in directories if name != "__pycache__")
-        for name in sorted(files):
+        directories[:] = sorted(name for name in directories if name != BYTECODE)
+        # A link to a directory is among the directories, and is not followed.
+        for name in sorted(directories + files):
             path = f"{parent}/{name}"
             status = os.lstat(path)
-            # A link that leads nowhere is no file; the Python that it leads to is the system's.
-            if name not in (TREE_FILE, ".complete") and not stat.S_ISLNK(status.st_mode):
-                yield path[above:], [status.st_size, status.st_ino, status.st_ctime_ns]
+            if stat.S_ISLNK(status.st_mode):
+                links[path[above:]] = os.readlink(path)  # noqa: PTH115 - see above
+            elif not stat.S_ISDIR(status.st_mode) and name not in (TREE_FILE, ".complete"):
+                found[path[above:]] = [status.st_size, status.st_ino, status.st_ctime_ns]
+    return found, links
+
+
+def discard_bytecode(directory: Path) -> None:
+    """Remove what Python compiled below a directory: it would run instead of the files that `find_change` compares."""
+    for parent, directories, _ in os.walk(directory):
+        if BYTECODE in directories:
+            directories.remove(BYTECODE)
+            _remove(Path(parent, BYTECODE))
+
+
+def _remove(path: Path) -> None:
+    # A link is not followed, and somebody may be compiling at this moment.
+    with contextlib.suppress(OSError):
+        path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
 def replace_file(path: Path, data: bytes) -> None:

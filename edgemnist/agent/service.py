@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import subprocess
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 UNIT = "edgemnist.service"
 HEALTH = "http://127.0.0.1:8000/healthz"
 TIMEOUT_S = 30.0
+_MOST_TIMEOUT_S = 86_400.0
+"""A day: with much more the system's own clocks overflow, and that is noticed after the switch."""
 _POLL_S = 0.1
 _REQUEST_S = 5.0
 _MOST_BYTES = 1 << 16
@@ -138,7 +140,12 @@ def _checked(table: dict[str, Any]) -> BoardService:
         raise ValueError("restart must be a list of words")
     if not isinstance(health, str) or not health.startswith(_SCHEMES) or not health.isprintable() or " " in health:
         raise ValueError(f"health must be an address that begins with http:// (got {str(health)[:_MOST_CHARACTERS]!r})")
+    # Raises ValueError for an address or a port that is none.
+    _ = urllib.parse.urlsplit(health).port
     number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if not number or not math.isfinite(timeout) or timeout <= 0:
-        raise ValueError(f"timeout must be a number of seconds above 0 (got {str(timeout)[:_MOST_CHARACTERS]})")
+    if not number or not 0 < timeout <= _MOST_TIMEOUT_S:
+        raise ValueError(
+            f"timeout must be a number of seconds above 0, {_MOST_TIMEOUT_S:,.0f} at most "
+            f"(got {str(timeout)[:_MOST_CHARACTERS]})"
+        )
     return BoardService(restart, health, float(timeout))

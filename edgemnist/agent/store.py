@@ -13,15 +13,23 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgemnist.agent.bundle import RECORD_FILE, SIGNATURE_FILE, WHEELS, BundleRecord, decode_record
-from edgemnist.agent.durable import discard, find_change, replace_file, replace_link, sync_directory
-from edgemnist.errors import BundleError
+from edgemnist.agent.durable import (
+    TREE_FILE,
+    discard,
+    exclusive,
+    find_change,
+    replace_file,
+    replace_link,
+    sync_directory,
+)
+from edgemnist.errors import BundleError, DeployError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 _NAME = re.compile(r"(\d+)-([0-9a-f]{12})")
@@ -39,6 +47,15 @@ _ABANDONED_S = 86_400
 def is_release_name(name: str) -> bool:
     """Return whether a directory of `releases/` could have this name."""
     return _NAME.fullmatch(name) is not None
+
+
+def find_venv_change(venv: Path) -> str:
+    """Return what was changed in a virtual environment since it was installed, in words; empty if nothing was."""
+    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+        # Every version that wrote down the wheels recorded the files, too.
+        if "wheels" in json.loads((venv / COMPLETE_FILE).read_bytes()) and not os.path.lexists(venv / TREE_FILE):
+            return f"{TREE_FILE} is missing"
+    return find_change(venv)
 
 
 @dataclass(frozen=True)
@@ -91,10 +108,12 @@ class Release:
                 continue
             if hashlib.sha256(data).hexdigest() != file.sha256:
                 found.append(f"{file.path} is damaged")
-        venv = self.path / "venv"
+        venv, own = self.path / "venv", self.path.parents[1] / "venvs"
         if not (venv / COMPLETE_FILE).is_file():
             found.append("its virtual environment is missing")
-        elif changed := find_change(venv):
+        elif venv.is_symlink() and Path(os.path.realpath(venv)).parent != Path(os.path.realpath(own)):
+            found.append("its virtual environment is not one of the board's")
+        elif changed := find_venv_change(venv):
             found.append(f"its virtual environment was changed after it was installed: {changed}")
         return found
 
@@ -246,6 +265,11 @@ class Store:
                 discard(leftover, self.staging)
             else:
                 leftover.unlink()
+
+    def sweep_if_idle(self) -> None:
+        """Remove what an interrupted deployment left behind, unless another one is at work."""
+        with contextlib.suppress(DeployError, OSError), exclusive(self.lock, wait_s=0, waiting=lambda _: None):
+            self.sweep()
 
     def prune(self, keep: int, part: Path) -> list[str]:
         """Remove all but the newest `keep` releases, those that answer, and what nobody needs. Return their names.

@@ -62,7 +62,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     if manifest.golden is None:
         raise ArtifactError(
             f"{exports.directory} has no golden pack, without which a board cannot test itself",
-            hint="Write one with: edgemnist export",
+            hint=f"Write one with: {exports.command('export')}",
         )
     refused = _give_notice(exports, manifest, reporter, selected=models is not None)
     directory = exports.directory

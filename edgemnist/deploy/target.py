@@ -77,6 +77,12 @@ class BoardAddress:
         """Return the board that `[user@]host[:port]` names. Raises UsageError for what names none."""
         if root is not None and (not root.isprintable() or not root.strip()):
             raise UsageError(f"--root must be a path without line breaks (got {root!r})")
+        if root is not None and root.startswith("~") and not root.startswith("~/"):
+            # The board's shell and its Python would not mean the same by it.
+            raise UsageError(
+                f"--root must not begin with ~, except for ~/ (got {root!r})",
+                hint="Write the whole path, or one that starts at the home directory, such as edgemnist.",
+            )
         return cls(host=parse_host(text), root=root or DEFAULT_ROOT, ssh_config=ssh_config)
 
     def repair(self, *, installed: bool) -> RepairCommands:

@@ -17,6 +17,7 @@ from edgemnist.exports.manifest import (
     MODEL_FILE,
     Manifest,
     NewerManifestError,
+    command,
     read_manifest,
     read_recorded,
 )
@@ -270,7 +271,8 @@ def _own_source(exports: Path, manifest: Manifest | None) -> KerasSource:
     path = exports / MODEL_FILE
     if not path.exists():
         raise ModelError(
-            f"{exports} has no {MODEL_FILE}", hint="Make one with: edgemnist train, or name another with --model FILE"
+            f"{exports} has no {MODEL_FILE}",
+            hint=f"Make one with: {command('train', exports)}, or name another with --model FILE",
         )
     if manifest is None or manifest.model is None:
         return read_source(path)
@@ -278,7 +280,8 @@ def _own_source(exports: Path, manifest: Manifest | None) -> KerasSource:
         data = read_recorded(exports, manifest.model)
     except ArtifactError as error:
         raise ModelError(
-            error.message, hint=f"Train it again with: edgemnist train, or take it as it is with: --model {path}"
+            error.message,
+            hint=f"Train it again with: {command('train', exports)}, or take it as it is with: --model {path}",
         ) from error
     return decode_source(data, path)
 

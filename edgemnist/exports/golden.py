@@ -92,10 +92,12 @@ class GoldenFile(Golden):
     """With the images in an open file."""
 
     archive: zipfile.ZipFile
+    again: str
+    """How to write it again."""
 
     def batches(self, size: int) -> Iterator[Images]:
         """Yield the images, uint8 [size, 28, 28], the last ones fewer. Raises ArtifactError where they are damaged."""
-        with _damage_told(), self.archive.open(_IMAGES) as member:
+        with _damage_told(self.again), self.archive.open(_IMAGES) as member:
             _header(member)
             for start in range(0, len(self.labels), size):
                 shape = min(size, len(self.labels) - start), IMAGE_SIDE, IMAGE_SIDE
@@ -103,13 +105,14 @@ class GoldenFile(Golden):
 
 
 _AGAIN = "Write it again with: edgemnist export"
+"""Where the directory is not known."""
 _IMAGES = "images.npy"
 _DECODED_AT_A_TIME = 1000
 
 
-def decode_golden(data: bytes) -> GoldenPack:
-    """Read the contents of a golden pack. Raises ArtifactError where they are none."""
-    with _decoded(io.BytesIO(data)) as golden:
+def decode_golden(data: bytes, again: str = _AGAIN) -> GoldenPack:
+    """Read the contents of a golden pack. Raises ArtifactError, with how to write it `again`, where they are none."""
+    with _decoded(io.BytesIO(data), again) as golden:
         images = np.empty((len(golden.labels), IMAGE_SIDE, IMAGE_SIDE), np.uint8)
         done = 0
         for batch in golden.batches(_DECODED_AT_A_TIME):
@@ -118,11 +121,11 @@ def decode_golden(data: bytes) -> GoldenPack:
 
 
 @contextmanager
-def _decoded(stream: BinaryIO) -> Iterator[GoldenFile]:
-    with _damage_told():
+def _decoded(stream: BinaryIO, again: str) -> Iterator[GoldenFile]:
+    with _damage_told(again):
         arrays, archive = np.load(stream, allow_pickle=False), zipfile.ZipFile(stream)
     with arrays, archive:
-        with _damage_told():
+        with _damage_told(again):
             golden = GoldenFile(
                 labels=arrays["labels"].astype(np.int64),
                 probabilities=arrays["probabilities"],
@@ -130,21 +133,22 @@ def _decoded(stream: BinaryIO) -> Iterator[GoldenFile]:
                 data=msgspec.json.decode(arrays["data"].tobytes(), type=DataIdentity),
                 model_sha256=str(arrays["model_sha256"]),
                 archive=archive,
+                again=again,
             )
             with archive.open(_IMAGES) as member:
                 reason = _inconsistency(golden, _header(member))
         if reason:
-            raise ArtifactError(f"The golden pack is damaged: {reason}", hint=_AGAIN)
+            raise ArtifactError(f"The golden pack is damaged: {reason}", hint=again)
         yield golden
 
 
 @contextmanager
-def _damage_told(what: str = "The golden pack") -> Iterator[None]:
+def _damage_told(again: str, what: str = "The golden pack") -> Iterator[None]:
     try:
         yield
     except Exception as error:
         # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong.
-        raise ArtifactError(f"{what} is damaged: {error}", hint=_AGAIN) from error
+        raise ArtifactError(f"{what} is damaged: {error}", hint=again) from error
 
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
@@ -174,14 +178,18 @@ def _inconsistency(golden: Golden, images: _Header) -> str:
 
 def read_golden(directory: Path, manifest: Manifest) -> GoldenPack:
     """Return the golden pack of an export directory, hash checked. Raises ArtifactError if there is none."""
-    return decode_golden(read_recorded(directory, _recorded(directory, manifest)))
+    return decode_golden(read_recorded(directory, _recorded(directory, manifest)), _again(directory))
 
 
 @contextmanager
 def open_golden(directory: Path, manifest: Manifest) -> Iterator[GoldenFile]:
     """Open the golden pack of an export directory, hash checked. Raises ArtifactError if there is none."""
-    with open_recorded(directory, _recorded(directory, manifest)) as file, _decoded(file) as golden:
+    with open_recorded(directory, _recorded(directory, manifest)) as file, _decoded(file, _again(directory)) as golden:
         yield golden
+
+
+def _again(directory: Path) -> str:
+    return f"Write it again with: {command('export', directory)}"
 
 
 def _recorded(directory: Path, manifest: Manifest) -> GoldenRecord:
@@ -202,10 +210,13 @@ def encode_answers(answers: AnswersBySha256) -> bytes:
     return stream.getvalue()
 
 
-def decode_answers(file: BinaryIO, artifacts: Iterable[Artifact] | None = None) -> AnswersBySha256:
-    """Read the answers of all artifacts, or of some. Raises ArtifactError where `file` holds none."""
+def decode_answers(file: BinaryIO, artifacts: Iterable[Artifact] | None = None, again: str = _AGAIN) -> AnswersBySha256:
+    """Read the answers of all artifacts, or of some.
+
+    Raises ArtifactError, with how to write them `again`, where `file` holds none.
+    """
     wanted = None if artifacts is None else {artifact.sha256 for artifact in artifacts}
-    with _damage_told(ANSWERS_FILE), np.load(file, allow_pickle=False) as arrays:
+    with _damage_told(again, ANSWERS_FILE), np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays if wanted is None or name in wanted}
 
 
@@ -217,7 +228,7 @@ def read_answers(directory: Path, manifest: Manifest, artifacts: Iterable[Artifa
     if manifest.answers is None:
         return {}
     with open_recorded(directory, manifest.answers) as file:
-        return decode_answers(file, artifacts)
+        return decode_answers(file, artifacts, _again(directory))
 
 
 def answer_all(directory: Path, artifacts: Iterable[Artifact], images: Images) -> AnswersBySha256:

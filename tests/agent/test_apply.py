@@ -26,7 +26,6 @@ from edgemnist.agent.apply import (
     promote,
     rollback,
     settle,
-    sweep_if_idle,
 )
 from edgemnist.agent.bundle import (
     RECORD_FILE,
@@ -37,7 +36,7 @@ from edgemnist.agent.bundle import (
     encode_archive,
     sign,
 )
-from edgemnist.agent.durable import exclusive
+from edgemnist.agent.durable import exclusive, record_tree
 from edgemnist.agent.install import needs, venv_key
 from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.service import BoardService
@@ -93,6 +92,7 @@ class Board:
             name = venv_key(record)
             self.installed.append(name)
             (store.venvs / name).mkdir()
+            record_tree(store.venvs / name)
             (store.venvs / name / COMPLETE_FILE).write_text(json.dumps(needs(record)))
             return name
 
@@ -665,7 +665,7 @@ def test_a_bundle_that_was_replaced_here_needs_to_be_allowed(board: Board, key: 
                     board.store.remove(release)
         with pytest.raises(BundleError) as failure:
             board.apply(A, key=key)
-        assert failure.value.message == "The bundle is older than the last one deployed on this board"
+        assert failure.value.message == "Another bundle has replaced this one on this board"
         assert failure.value.hint == HINT
         assert board.serves() is not None
         assert str(board.serves()).endswith(B.identity()[:12])
@@ -682,7 +682,7 @@ def test_the_release_that_serves_after_a_rollback_is_no_step_back(board: Board, 
     assert board.apply(A, key=key)["status"] == "unchanged"
     # Where none serves, the last that was deployed may serve again, and none before it.
     board.store.switch(None)
-    with pytest.raises(BundleError, match="older than the last one"):
+    with pytest.raises(BundleError, match="Another bundle has replaced this one"):
         board.apply(B, key=key)
     assert board.apply(A, key=key)["status"] == "deployed"
 
@@ -734,7 +734,7 @@ def test_without_a_history_the_names_of_the_signed_releases_stand_for_it(board: 
     for record in (A, B):
         board.apply(record, key=key)
     (board.store.root / "history.json").unlink()
-    with pytest.raises(BundleError, match="older than the last one"):
+    with pytest.raises(BundleError, match="Another bundle has replaced this one"):
         board.apply(A, key=key)
     assert board.apply(B, key=key)["status"] == "unchanged"
 
@@ -756,11 +756,11 @@ def test_one_at_a_time_changes_a_board(board: Board) -> None:
         for action in actions:
             with pytest.raises(DeployError, match="Another deployment is running on this board"):
                 action()
-        sweep_if_idle(board.store)
+        board.store.sweep_if_idle()
         assert (board.store.staging / "half").exists()
-    sweep_if_idle(board.store)
+    board.store.sweep_if_idle()
     assert not (board.store.staging / "half").exists()
-    sweep_if_idle(Store(board.store.root / "nowhere"))
+    Store(board.store.root / "nowhere").sweep_if_idle()
 
 
 def test_somebody_who_waits_is_told_so(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from edgemnist.agent.durable import (
     TREE_FILE,
     discard,
+    discard_bytecode,
     exclusive,
     find_change,
     hash_file,
@@ -118,11 +119,12 @@ def tree(tmp_path: Path) -> Path:
 
 def test_a_tree_that_nobody_touched_has_no_change_and_its_files_are_recorded_by_hash(tree: Path) -> None:
     recorded = json.loads((tree / TREE_FILE).read_bytes())
-    assert {name: entry[-1] for name, entry in recorded.items()} == {
+    assert {name: entry[-1] for name, entry in recorded["files"].items()} == {
         "bin/tool": hashlib.sha256(b"tool").hexdigest(),
         "settings": hashlib.sha256(b"settings").hexdigest(),
     }
-    assert list(recorded) == ["settings", "bin/tool"]
+    assert list(recorded["files"]) == ["settings", "bin/tool"]
+    assert recorded["links"] == {"python": "/usr/bin/nowhere"}
     assert find_change(tree) == ""
 
 
@@ -134,6 +136,40 @@ def test_a_changed_a_missing_and_an_added_file_are_named(tree: Path) -> None:
     assert find_change(tree) == "settings was changed"
     (tree / "settings").unlink()
     assert find_change(tree) == "settings is missing"
+
+
+def test_a_changed_a_missing_and_an_added_link_are_named(tree: Path) -> None:
+    (tree / "b").symlink_to(tree / "bin")
+    (tree / "bin" / "a").symlink_to("tool")
+    assert find_change(tree) == "b was added"
+    (tree / "b").unlink()
+    assert find_change(tree) == "bin/a was added"
+    replace_link(tree / "python", "/usr/bin/elsewhere")
+    assert find_change(tree) == "python was changed"
+    (tree / "python").unlink()
+    assert find_change(tree) == "python is missing"
+    (tree / "python").write_bytes(b"no link")
+    assert find_change(tree) == "python is missing"
+
+
+def test_a_record_of_files_only_says_nothing_about_links(tree: Path) -> None:
+    recorded = json.loads((tree / TREE_FILE).read_bytes())
+    (tree / TREE_FILE).write_text(json.dumps(recorded["files"]))
+    assert find_change(tree) == ""
+    (tree / "bin" / "a").touch()
+    assert find_change(tree) == "bin/a was added"
+
+
+def test_bytecode_is_discarded_wherever_it_lies(tree: Path) -> None:
+    away = tree.parent / "away"
+    away.mkdir()
+    (away / "kept").touch()
+    (tree / "__pycache__").symlink_to(away)
+    discard_bytecode(tree)
+    assert not (tree / "bin" / "__pycache__").exists()
+    assert not (tree / "__pycache__").is_symlink()
+    assert (away / "kept").exists()
+    assert find_change(tree) == ""
 
 
 def test_a_file_that_was_replaced_by_its_equal_is_no_change(tree: Path) -> None:

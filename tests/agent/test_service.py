@@ -243,7 +243,8 @@ def test_settings_are_those_of_the_table_and_else_the_usual_ones(tmp_path: Path)
     for scheme in ("http", "https", "file"):
         health = f"{scheme}://here"
         assert find_service(written(tmp_path, f"service.health = '{health}'")).health == health
-    assert find_service(written(tmp_path, "service.timeout = 0.5")).timeout_s == 0.5
+    for timeout_s in (0.5, 86_400):
+        assert find_service(written(tmp_path, f"service.timeout = {timeout_s}")).timeout_s == timeout_s
 
 
 @pytest.mark.parametrize(
@@ -258,13 +259,19 @@ def test_settings_are_those_of_the_table_and_else_the_usual_ones(tmp_path: Path)
         ("health = 'http://a b'", "health must be an address that begins with http:// (got 'http://a b')"),
         ('health = "http://a\\n"', "health must be an address that begins with http:// (got 'http://a\\n')"),
         (f"health = '{'x' * 300}'", f"health must be an address that begins with http:// (got '{'x' * 200}')"),
-        ("timeout = 0", "timeout must be a number of seconds above 0 (got 0)"),
-        ("timeout = -1", "timeout must be a number of seconds above 0 (got -1)"),
-        ("timeout = nan", "timeout must be a number of seconds above 0 (got nan)"),
-        ("timeout = inf", "timeout must be a number of seconds above 0 (got inf)"),
-        ("timeout = true", "timeout must be a number of seconds above 0 (got True)"),
-        ("timeout = '5'", "timeout must be a number of seconds above 0 (got 5)"),
-        (f"timeout = '{'x' * 300}'", f"timeout must be a number of seconds above 0 (got {'x' * 200})"),
+        ("health = 'http://a:99999'", "Port out of range 0-65535"),
+        ("health = 'http://[::1'", "Invalid IPv6 URL"),
+        ("timeout = 86401", "timeout must be a number of seconds above 0, 86,400 at most (got 86401)"),
+        # More than `poll` and the clock can count, which was noticed after the switch.
+        ("timeout = 3e6", "timeout must be a number of seconds above 0, 86,400 at most (got 3000000.0)"),
+        ("timeout = 1e300", "timeout must be a number of seconds above 0, 86,400 at most (got 1e+300)"),
+        ("timeout = 0", "timeout must be a number of seconds above 0, 86,400 at most (got 0)"),
+        ("timeout = -1", "timeout must be a number of seconds above 0, 86,400 at most (got -1)"),
+        ("timeout = nan", "timeout must be a number of seconds above 0, 86,400 at most (got nan)"),
+        ("timeout = inf", "timeout must be a number of seconds above 0, 86,400 at most (got inf)"),
+        ("timeout = true", "timeout must be a number of seconds above 0, 86,400 at most (got True)"),
+        ("timeout = '5'", "timeout must be a number of seconds above 0, 86,400 at most (got 5)"),
+        (f"timeout = '{'x' * 300}'", f"timeout must be a number of seconds above 0, 86,400 at most (got {'x' * 200})"),
     ],
 )
 def test_settings_that_could_not_work_are_refused_before_anything_is_switched(

@@ -235,6 +235,10 @@ def test_a_root_may_have_any_name_but_none_with_a_line_break(board: LoopbackBoar
     for name in ("a\nb", "a\x1b[2J", " "):
         with pytest.raises(UsageError, match="--root must be a path"):
             BoardAddress.of("board", root=name)
+    # A shell takes it for a name, once it is quoted, and Python for a home directory.
+    for name in ("~", "~root/boards"):
+        with pytest.raises(UsageError, match="except for ~/"):
+            BoardAddress.of("board", root=name)
 
 
 def test_who_does_not_want_to_wait_is_told_who_is_at_work(

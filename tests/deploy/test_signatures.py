@@ -11,6 +11,7 @@ import pytest
 
 from edgemnist.agent.apply import _check_order
 from edgemnist.agent.bundle import RECORD_FILE, SIGNATURE_FILE, decode_record, sign
+from edgemnist.agent.durable import TREE_FILE, replace_link
 from edgemnist.agent.install import find_venv
 from edgemnist.agent.store import Store
 from edgemnist.deploy.remote import releases_on, rollback_on
@@ -34,6 +35,15 @@ def trust(board: LoopbackBoard, key: Path) -> None:
 def apply(board: LoopbackBoard, bundle: LocalBundle) -> dict[str, object]:
     put_bundle(board.root, bundle)
     return run_agent(board.root, "apply", request_for(bundle))
+
+
+def own_environment(board: LoopbackBoard) -> Path:
+    """Give a board a copy of the environment that the boards of these tests share, to break."""
+    current = board.store.current()
+    assert current is not None
+    shared = (current.path / "venv").resolve()
+    board.store.venvs.unlink()
+    return Path(shutil.copytree(shared, board.store.venvs / shared.name, symlinks=True))
 
 
 def test_a_board_that_requires_signatures_refuses_all_else(
@@ -123,7 +133,7 @@ def test_an_older_signed_bundle_needs_to_be_allowed(
             # It is remembered when its release is long gone.
             board.store.remove(board.store.releases()[-2])
         answer = apply(board, older)
-        assert "older than the last one deployed" in str(answer["error"])
+        assert "Another bundle has replaced this one" in str(answer["error"])
         assert "--allow-downgrade" in str(answer["error"])
         assert board.serves() == newer.record.identity()[:12]
     put_bundle(board.root, older)
@@ -159,13 +169,8 @@ def test_a_bundle_of_an_older_edgemnist_is_a_downgrade(
 def test_what_was_changed_in_an_environment_is_found_and_installed_again(
     board: LoopbackBoard, old_bundle: LocalBundle, installed: Path
 ) -> None:
-    current = board.store.current()
+    current, own = board.store.current(), own_environment(board)
     assert current is not None
-    # Its own copy: the other boards of these tests share the environment.
-    own = board.root / "own"
-    shutil.copytree((current.path / "venv").resolve(), own, symlinks=True)
-    (current.path / "venv").unlink()
-    (current.path / "venv").symlink_to(own)
     assert current.problems() == [], "a copy has other stamps, and the same contents"
     module = next(own.glob("lib/python3.*/site-packages/edgemnist/errors.py"))
     before = module.read_bytes()
@@ -178,6 +183,20 @@ def test_what_was_changed_in_an_environment_is_found_and_installed_again(
     (module.parent / "sitecustomize.py").touch()
     assert [problem for problem in current.problems() if "sitecustomize.py was added" in problem]
     (module.parent / "sitecustomize.py").unlink()
+    # A link is as good as the file it leads to: Python runs this one whenever it starts.
+    (module.parents[1] / "sitecustomize.py").symlink_to(module)
+    assert [problem for problem in current.problems() if "sitecustomize.py was added" in problem]
+    (module.parents[1] / "sitecustomize.py").unlink()
+    (module.parents[1] / "usercustomize").symlink_to(module.parent)
+    assert [problem for problem in current.problems() if "usercustomize was added" in problem]
+    (module.parents[1] / "usercustomize").unlink()
+    replace_link(own / "bin" / "python", "/usr/bin/true")
+    assert [problem for problem in current.problems() if "bin/python was changed" in problem]
+    replace_link(own / "bin" / "python", "python3")
+    assert current.problems() == []
+    (own / TREE_FILE).rename(board.root / "away")
+    assert [problem for problem in current.problems() if f"{TREE_FILE} is missing" in problem]
+    (board.root / "away").rename(own / TREE_FILE)
     module.unlink()
     assert [problem for problem in current.problems() if "errors.py is missing" in problem]
     store = Store(board.root / "other")
@@ -186,6 +205,50 @@ def test_what_was_changed_in_an_environment_is_found_and_installed_again(
     assert find_venv(store, old_bundle.record) is None
     (store.venvs / "whole").symlink_to(next(installed.iterdir()))
     assert find_venv(store, old_bundle.record) == "whole"
+
+
+def test_what_python_compiled_is_not_trusted(board: LoopbackBoard, old_bundle: LocalBundle) -> None:
+    own = own_environment(board)
+    (compiled,) = own.glob("lib/python3.*/site-packages/edgemnist/__pycache__/errors.*.pyc")
+    # Python compares what its header says about the source, and no more.
+    compiled.write_bytes(compiled.read_bytes()[:16] + b"\xff" * 100)
+    result = deploy_to(board.target, old_bundle, DeployConfig(retries=0), lambda _: None)
+    assert (result.fault, result.status) == (None, "unchanged")
+
+
+def test_no_way_back_leads_to_what_python_compiled(board: LoopbackBoard, new_bundle: LocalBundle, old: str) -> None:
+    own = own_environment(board)
+    current = board.store.current()
+    assert current is not None
+    assert apply(board, new_bundle)["status"] == "deployed"
+    (compiled,) = own.glob("lib/python3.*/site-packages/edgemnist/__pycache__/errors.*.pyc")
+    compiled.write_bytes(compiled.read_bytes()[:16] + b"\xff" * 100)
+    assert rollback_on(board.target, None, 10.0).release == f"1-{old}"
+    assert not compiled.exists()
+
+
+def test_a_release_runs_in_an_environment_of_its_board_only(board: LoopbackBoard, tmp_path: Path) -> None:
+    current = board.store.current()
+    assert current is not None
+    foreign = shutil.copytree((current.path / "venv").resolve(), tmp_path / "foreign", symlinks=True)
+    replace_link(current.path / "venv", str(foreign))
+    assert current.problems() == ["its virtual environment is not one of the board's"]
+
+
+def test_an_environment_with_more_in_it_does_for_a_board_that_trusts_everybody_only(
+    installed: Path, old_bundle: LocalBundle, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "board")
+    store.create()
+    (store.venvs / "more").symlink_to(next(installed.iterdir()))
+    record = old_bundle.record
+    assert find_venv(store, record) == "more"
+    fewer = replace(record, constraints=record.constraints[:-1])
+    assert find_venv(store, fewer) == "more"
+    store.allowed_signers.touch()
+    # An unsigned bundle may have brought the rest, before the board asked for signatures.
+    assert find_venv(store, fewer) is None
+    assert find_venv(store, record) == "more"
 
 
 def test_a_list_of_signers_that_is_gone_trusts_nobody(

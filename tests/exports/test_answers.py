@@ -22,6 +22,7 @@ from edgemnist.exports.golden import (
 )
 from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_manifest, record_of
 from edgemnist.results.verify import Replay
+from edgemnist.storage import sha256
 from edgemnist.verify.gate import gate_for
 from edgemnist.verify.run import verify
 from edgemnist.verify.vote import missed_replay, replay
@@ -164,3 +165,17 @@ def test_the_same_answers_give_the_same_bytes_and_damaged_ones_are_refused(expor
         decode_answers(io.BytesIO(encode_answers(answers)[:-30]))
     with pytest.raises(ArtifactError, match="damaged"):
         decode_answers(io.BytesIO(b"nonsense"))
+
+
+@pytest.mark.parametrize("name", ["golden", "answers"])
+def test_damage_is_told_with_the_command_for_its_directory(name: str, exports: Path, tmp_path: Path) -> None:
+    directory = exports.rename(tmp_path / "my exports")
+    manifest = read_manifest(directory)
+    record = getattr(manifest, name)
+    data = b"PK nonsense"
+    (directory / record.file).write_bytes(data)
+    changed = msgspec.structs.replace(record, bytes=len(data), sha256=sha256(data))
+    manifest = msgspec.structs.replace(manifest, **{name: changed})
+    with pytest.raises(ArtifactError, match="is damaged") as caught:
+        (read_golden if name == "golden" else read_answers)(directory, manifest)
+    assert caught.value.hint == f"Write it again with: edgemnist export --exports '{directory}'"
