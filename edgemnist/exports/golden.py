@@ -147,8 +147,10 @@ def _damage_told(again: str, what: str = "The golden pack") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong.
-        raise ArtifactError(f"{what} is damaged: {error}", hint=again) from error
+        # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong. What is no archive at all NumPy takes
+        # for a pickle, and says how to load it unsafely.
+        reason = "it holds no arrays of numbers" if "pickle" in str(error) else error
+        raise ArtifactError(f"{what} is damaged: {reason}", hint=again) from error
 
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]

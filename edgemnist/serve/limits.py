@@ -177,8 +177,8 @@ class Body:
 
     async def read(self) -> MemoryFile:
         """Return the body, until the context ends. Raises RefusedError where it is too large or too slow."""
-        announced = self._request.headers.get("content-length", "")
-        # A length of thousands of digits is none that Python takes for a number.
+        announced = self._request.headers.get("content-length", "").lstrip("0")
+        # Python does not take thousands of digits for a number.
         if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > self._limits.max_bytes):
             raise self._too_large()
         try:

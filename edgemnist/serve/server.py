@@ -155,6 +155,9 @@ MAX_HEADER: Final = 16 * 1024
 """Bytes of a request's header: browsers send less than 1 KB here."""
 
 
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+
+
 LAST_REQUEST_S: Final = 1.0
 """How long a new connection may take to ask when the service stops."""
 
@@ -172,6 +175,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._framing_bytes = 0
         self._is_last = False
         self._is_overfull = False
+        self._is_upgrade = False
         self.network = ""
         self._reading_timer: TimerHandle | None = None
         super().connection_made(transport)
@@ -238,6 +242,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= self.limits.max_pipelined:
             self._is_overfull = True
             raise ValueError("too many pipelined requests")
+        framed = [value.strip(b"0") for name, value in self.headers if name in _FRAMING]
+        if self.parser.should_upgrade() and any(framed):
+            # The parser takes the body for the other protocol, and hands on none.
+            self._is_upgrade = True
+            raise ValueError("a body after an upgrade")
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
@@ -275,7 +284,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self.pipeline.clear()
             self.transport.abort()
             return
-        self._refuse(bad_request(msg, "Send HTTP/1.1."))
+        if self._is_upgrade:
+            msg, hint = "The request has a body and asks for another protocol", "Send it without the header Upgrade."
+        else:
+            hint = "Send HTTP/1.1."
+        self._refuse(bad_request(msg, hint))
 
     @property
     def _answered(self) -> bool:

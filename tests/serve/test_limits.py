@@ -95,13 +95,43 @@ def test_a_part_of_the_token_is_not_the_token(prefix: str, small: Service) -> No
     time.sleep(0.3)
 
 
-@pytest.mark.parametrize("digits", ["9" * 4300, "9" * 25, "0" * 4300 + "5"])
+@pytest.mark.parametrize("digits", ["9" * 4300, "9" * 25, "0" * 4300 + "20001"])
 def test_a_length_of_many_digits_is_refused(digits: str, small: Service) -> None:
     with small.connect() as connection:
         head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: image/png\r\n"
         connection.sendall(f"{head}Content-Length: {digits}\r\n\r\n".encode())
         received = everything(connection)
     assert received.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 413 "))
+
+
+def test_a_length_counts_by_its_value_however_many_zeros_it_begins_with(small: Service) -> None:
+    with small.connect() as connection:
+        head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: image/png\r\n"
+        connection.sendall(f"{head}Connection: close\r\nContent-Length: {'0' * 4300}1\r\n\r\nx".encode())
+        received = everything(connection)
+    assert received.startswith(b"HTTP/1.1 422 ")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"] == "unreadable-picture"
+
+
+@pytest.mark.parametrize(
+    "body", ["Content-Length: 1\r\n\r\nx", "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"]
+)
+def test_a_body_behind_an_upgrade_is_not_taken_for_an_empty_one(body: str, small: Service) -> None:
+    with small.connect() as connection:
+        head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: image/png\r\n"
+        # As Java's own client asks by default.
+        connection.sendall(f"{head}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n{body}".encode())
+        received = everything(connection)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert b"has a body and asks for another protocol" in received
+
+
+def test_an_upgrade_without_a_body_is_ignored(small: Service) -> None:
+    with small.connect() as connection:
+        connection.sendall(
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(small: Service) -> None:
