@@ -230,7 +230,17 @@ def read_answers(directory: Path, manifest: Manifest, artifacts: Iterable[Artifa
     if manifest.answers is None:
         return {}
     with open_recorded(directory, manifest.answers) as file:
-        return decode_answers(file, artifacts, _again(directory))
+        answers = decode_answers(file, artifacts, _again(directory))
+    if manifest.golden is not None:
+        wanted = manifest.golden.images, len(manifest.labels)
+        for found in answers.values():
+            if found.shape != wanted or found.dtype != np.float32:
+                raise ArtifactError(
+                    f"{ANSWERS_FILE} is damaged: it has {found.dtype} {list(found.shape)} "
+                    f"for {wanted[0]:,} images and {wanted[1]} classes",
+                    hint=_again(directory),
+                )
+    return answers
 
 
 def answer_all(directory: Path, artifacts: Iterable[Artifact], images: Images) -> AnswersBySha256:

@@ -183,3 +183,13 @@ def test_damage_is_told_with_the_command_for_its_directory(name: str, exports: P
     with pytest.raises(ArtifactError, match="is damaged") as caught:
         (read_golden if name == "golden" else read_answers)(directory, manifest)
     assert caught.value.hint == f"Write it again with: edgemnist export --exports '{directory}'"
+
+
+@pytest.mark.parametrize("spoilt", [np.zeros((3, 10), np.float32), np.zeros((1000, 10), np.float64), np.array(["x"])])
+def test_answers_that_are_not_those_to_the_golden_pack_are_damage(spoilt: np.ndarray, exports: Path) -> None:
+    manifest = read_manifest(exports)
+    data = encode_answers({manifest.artifact("tflite-int8").sha256: spoilt})
+    (exports / ANSWERS_FILE).write_bytes(data)
+    manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data))
+    with pytest.raises(ArtifactError, match=r"answers\.npz is damaged: it has .* for 1,000 images and 10 classes"):
+        read_answers(exports, manifest)
