@@ -246,6 +246,8 @@ def read_record(archive: Archive) -> BundleRecord:
     unknown = set(archive.names()) - {file.path for file in record.files} - {RECORD_FILE, SIGNATURE_FILE}
     if unknown:
         raise BundleError(f"{archive.path} contains {min(unknown)}, which its record does not list")
+    if not record.package.startswith(WHEELS) or record.package not in {file.path for file in record.files}:
+        raise BundleError(f"{RECORD_FILE} names a package that the bundle does not have: {record.package!r}")
     for file in record.files:
         if hashlib.sha256(archive.read(file.path)).hexdigest() != file.sha256:
             raise BundleError(f"{file.path} in {archive.path} is not the file that the record describes")

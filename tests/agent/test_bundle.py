@@ -194,6 +194,14 @@ def test_files_are_held_against_the_record(
     assert caught.value.message == said
 
 
+@pytest.mark.parametrize("package", ["wheels/none.whl", "", "exports/manifest.json"])
+def test_a_record_whose_package_is_no_wheel_of_the_bundle_is_refused(package: str, tmp_path: Path) -> None:
+    record = replace(RECORD, package=package).encode()
+    with pytest.raises(BundleError) as caught:
+        read(written(tmp_path / "a.zip", record=record))
+    assert caught.value.message == f"bundle.json names a package that the bundle does not have: {package!r}"
+
+
 NOT_A_RECORD = "bundle.json is not the record of a bundle: "
 FIELDS = (
     "its fields are not schema_version, edgemnist, package, extras, constraints, machine, pythons, artifacts, labels, "
