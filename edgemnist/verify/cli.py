@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -96,7 +97,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     from edgemnist.verify.gate import LimitOverrides, gate_for
     from edgemnist.verify.gatefile import GateTable, read_gates
     from edgemnist.verify.junit import junit_xml
-    from edgemnist.verify.screen import gate_page, verify_page
+    from edgemnist.verify.screen import gate_page, next_words, verify_page
 
     options.check_png(sheet)
     check_output("--sheet", sheet, PNG)
@@ -117,6 +118,9 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         result = verify_on(
             BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
         )
+        # A board has no report.
+        said = next_words(result, flips=flips).replace("report", "doctor")
+        step = f"edgemnist {said} --on {on[0]}"
     elif reference is not None:
         options.refuse(context, "layers", "rounding", reason="--reference compares model files")
         if not artifacts:
@@ -139,6 +143,9 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
             )  # fmt: skip
             if sheet is not None:
                 result = write_flips(result, evaluation.images, sheet)
+            # Files have neither a bench nor a report.
+            if (said := next_words(result, flips=flips)).startswith("verify "):
+                step = f"edgemnist {said} --reference {shlex.quote(reference)}"
     else:
         options.refuse(context, "quantization", "data", reason="Artifacts are held against the golden pack")
         with quiet_libraries():
@@ -149,7 +156,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
             opened = Exports.open(exports, reporter)
             result = run(opened, artifacts, limits, reporter, gates=gates, layers=layers, rounding=rounding)
             keep_verdict(opened, result, reporter)
-            step = opened.command("bench")
+            step = opened.command(next_words(result, flips=flips))
             if sheet is not None:
                 result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:
