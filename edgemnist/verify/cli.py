@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -97,7 +96,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     from edgemnist.verify.gate import LimitOverrides, gate_for
     from edgemnist.verify.gatefile import GateTable, read_gates
     from edgemnist.verify.junit import junit_xml
-    from edgemnist.verify.screen import gate_page, next_words, verify_page
+    from edgemnist.verify.screen import board_step, files_step, gate_page, next_words, verify_page
 
     options.check_png(sheet)
     check_output("--sheet", sheet, PNG)
@@ -118,9 +117,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         result = verify_on(
             BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
         )
-        # A board has no report.
-        said = next_words(result, flips=flips).replace("report", "doctor")
-        step = f"edgemnist {said} --on {on[0]}"
+        step = board_step(result, on[0], flips=flips)
     elif reference is not None:
         options.refuse(context, "layers", "rounding", reason="--reference compares model files")
         if not artifacts:
@@ -143,9 +140,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
             )  # fmt: skip
             if sheet is not None:
                 result = write_flips(result, evaluation.images, sheet)
-            # Files have neither a bench nor a report.
-            if (said := next_words(result, flips=flips)).startswith("verify "):
-                step = f"edgemnist {said} --reference {shlex.quote(reference)}"
+            step = files_step(result, reference, flips=flips)
     else:
         options.refuse(context, "quantization", "data", reason="Artifacts are held against the golden pack")
         with quiet_libraries():

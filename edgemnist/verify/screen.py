@@ -37,6 +37,17 @@ def next_words(result: VerifyResult, *, flips: bool) -> str:
     return f"verify {shlex.join(changed)} --flips" if changed and not flips else "report"
 
 
+def board_step(result: VerifyResult, host: str, *, flips: bool) -> str:
+    """Return the command that comes next on a board, which has no report."""
+    return f"edgemnist {next_words(result, flips=flips).replace('report', 'doctor')} --on {shlex.quote(host)}"
+
+
+def files_step(result: VerifyResult, reference: str, *, flips: bool) -> str:
+    """Return the command that comes next for model files, which have no bench and no report; or nothing."""
+    words = next_words(result, flips=flips)
+    return f"edgemnist {words} --reference {shlex.quote(reference)}" if words.startswith("verify ") else ""
+
+
 def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") -> RenderableType:
     """Draw the parity table, and below it why gates were missed, and which are the user's own.
 
