@@ -80,11 +80,16 @@ def test_a_report_asks_for_the_directory_as_it_was_named_and_for_no_training_of_
 def test_a_file_in_the_place_of_a_directory_is_told_as_one(tmp_path: Path) -> None:
     file = tmp_path / "mine"
     file.touch()
+
+    def lock() -> None:
+        with locked(file):
+            pass
+
     for write in (
         lambda: commit_files(file, {"a": b""}),
         lambda: check_writable(file, 1),
         lambda: write_file(file / "a.png", b""),
-        lambda: locked(file).__enter__(),
+        lock,
     ):
         with pytest.raises(StorageError, match=r"mine(/\S*)? is a file, not a directory") as caught:
             write()
