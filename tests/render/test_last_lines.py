@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from edgemnist.errors import StorageError, UsageError, explained
 from edgemnist.exports.directory import Exports
 from edgemnist.report.page import write_report
 from edgemnist.results.boards import BoardResult, DeployResult, DoctorResult, Fault
+from edgemnist.runtimes.interface import as_images
 from edgemnist.search.journal import locked
 from edgemnist.storage import check_writable, commit_files, write_file
 from tests.conftest import Run
@@ -85,12 +87,13 @@ def test_a_file_in_the_place_of_a_directory_is_told_as_one(tmp_path: Path) -> No
         with locked(file):
             pass
 
-    for write in (
+    writes: list[Callable[[], None]] = [
         lambda: commit_files(file, {"a": b""}),
         lambda: check_writable(file, 1),
         lambda: write_file(file / "a.png", b""),
         lock,
-    ):
+    ]
+    for write in writes:
         with pytest.raises(StorageError, match=r"mine(/\S*)? is a file, not a directory") as caught:
             write()
         assert "Free some space" not in caught.value.hint
@@ -122,3 +125,9 @@ def test_every_percent_sign_has_its_space() -> None:
         for match in re.finditer(r"\{[^{}\"]*:[,.\d]*%\}", path.read_text())
     ]
     assert tight == []
+
+
+@pytest.mark.parametrize("given", ["digit.png", None, Path("digit.png")])
+def test_a_path_in_the_place_of_pixels_is_told_as_one(given: object) -> None:
+    with pytest.raises(ValueError, match=rf"pixels must be numbers, not {type(given).__name__}; edgemnist\.prepare"):
+        as_images(given)  # type: ignore[arg-type]
