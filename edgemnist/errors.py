@@ -130,12 +130,26 @@ def temporary_files_failed(error: OSError) -> StorageError:
     )
 
 
+def reason_of(error: OSError) -> str:
+    """Return why the operating system refused something, where its own words would lead astray.
+
+    A directory that is to be made "exists" where a file of its name does.
+    """
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
+        return f"{error.filename} is a file, not a directory"
+    if isinstance(error, IsADirectoryError) and error.filename is not None:
+        return f"{error.filename} is a directory"
+    return error.strerror or str(error)
+
+
 def explained(error: OSError) -> EdgemnistError | None:
     """Return what the operating system refused as a sentence, or None where that is a defect of ours.
 
     A path may be one that cannot even be looked at: too long a name, a loop of links, a directory of somebody else's.
     What fails without a path is a file without a name: a temporary one.
     """
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return UsageError(reason_of(error), hint="Name another place.")
     if error.filename is not None:
         return UsageError(f"{error.filename} cannot be used: {error.strerror}")
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS} or "temporary directory" in str(error):

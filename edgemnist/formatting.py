@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+_UNITS = {"memory_mb": ("memory", "MB"), "max_mhz": ("clock", "MHz")}
+
+
+def host_fact(name: str, value: object) -> tuple[str, str]:
+    """Return a fact about a host as it is shown, `memory_mb` as `memory` of `25,276 MB`."""
+    shown, unit = _UNITS.get(name, (name, ""))
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key} {one}" for key, one in value.items())
+    elif isinstance(value, list):
+        text = ", ".join(map(str, value))
+    else:
+        text = f"{value:,}" if isinstance(value, int | float) else str(value)
+    return shown, f"{text} {unit}".rstrip()
+
 
 def count(number: int, singular: str, plural: str = "") -> str:
     """Return a number with its noun: `1 label`, `1,024 labels`."""

@@ -26,7 +26,7 @@ from typing import IO, Final
 
 import msgspec
 
-from edgemnist.errors import StorageError
+from edgemnist.errors import StorageError, reason_of
 from edgemnist.results.base import UNREADABLE
 
 # As the standard library's own `random` does: what hashlib prefers is OpenSSL, which takes 4 MB of memory, a tenth of
@@ -289,8 +289,5 @@ def _explained(directory: Path, elsewhere: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno == errno.EISDIR:
-            reason = f"{error.filename} is a directory"
         hint = _ADVICE.get(error.errno or 0, "") + elsewhere
-        raise StorageError(f"{directory} cannot be written: {reason}", hint=hint) from error
+        raise StorageError(f"{directory} cannot be written: {reason_of(error)}", hint=hint) from error

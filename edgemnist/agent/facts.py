@@ -166,8 +166,8 @@ def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path
 
 
 def nearest(path: Path) -> Path:
-    """Return the path itself, or the nearest directory above it that exists."""
-    while not path.exists() and path != path.parent:
+    """Return the path itself, or the nearest directory above it that exists; of a file, that of the file."""
+    while not path.is_dir() and path != path.parent:
         path = path.parent
     return path
 

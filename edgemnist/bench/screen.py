@@ -60,7 +60,7 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
         slower = ", ".join(one.name for one in result.baseline.changes if one.ratio.verdict == "slower")
         last = closing(f"Nothing is slower than in {result.baseline.file}.", step)
         if not result.baseline.passed:
-            last = closing(f"Slower than in {result.baseline.file}: {slower}.", "", passed=False)
+            last = closing(f"Slower than in {result.baseline.file}: {slower}.", step, passed=False)
     return Group(*parts, last)
 
 

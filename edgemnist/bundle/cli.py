@@ -63,12 +63,13 @@ def bundle(
     reporter = TerminalReporter()
     boards = WheelsConfig(machine=machine or RASPBERRY_PI_MACHINE, pythons=tuple(python or RASPBERRY_PI_PYTHONS))
     config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=boards if wheels else None, key=sign, serve=serve)
-    result = make_bundle(Exports.open(exports, reporter), output, config, reporter)
-    show(result, lambda: bundle_page(result), json=json)
+    opened = Exports.open(exports, reporter)
+    result = make_bundle(opened, output, config, reporter)
+    show(result, lambda: bundle_page(result, opened.command("recommend")), json=json)
 
 
-def bundle_page(result: BundleResult) -> RenderableType:
-    """Draw what is in the bundle."""
+def bundle_page(result: BundleResult, instead: str = "") -> RenderableType:
+    """Draw what is in the bundle. `instead` is the command that comes next if boards will refuse it."""
     import shlex
 
     from rich.console import Group
@@ -89,7 +90,7 @@ def bundle_page(result: BundleResult) -> RenderableType:
     for name, value in rows.items():
         page.add_row(name, value)
     if result.refused:
-        last = closing(f"A board will refuse it: {', '.join(result.refused)} missed the gate.", "", passed=False)
+        last = closing(f"A board will refuse it: {', '.join(result.refused)} missed the gate.", instead, passed=False)
     else:
         packed = count(len(result.artifacts), "artifact")
         last = closing(f"Packed {packed}.", f"edgemnist deploy {shlex.quote(result.bundle)} --to USER@BOARD")

@@ -56,13 +56,13 @@ def compare(
     reporter = TerminalReporter()
     opened = open_for(exports, (first, second), reporter)
     result = run(opened, first, second, config, max_slowdown=max_slowdown, save=save, reporter=reporter)
-    show(result, lambda: compare_page(result), json=json)
+    show(result, lambda: compare_page(result, opened.command("recommend")), json=json)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
 
 
-def compare_page(result: PairResult) -> RenderableType:
-    """Draw both sides of a pair, and what they say about each other."""
+def compare_page(result: PairResult, step: str = "") -> RenderableType:
+    """Draw both sides of a pair, and what they say about each other. `step` is the command that comes next."""
     from rich.console import Group
     from rich.text import Text
 
@@ -87,5 +87,5 @@ def compare_page(result: PairResult) -> RenderableType:
         page,
         tables.host_line(result.host),
         *tables.quality(warnings),
-        tables.closing(sentence, "", passed=result.passed),
+        tables.closing(sentence, step, passed=result.passed),
     )

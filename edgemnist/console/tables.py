@@ -11,6 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from edgemnist.formatting import host_fact
+
 if TYPE_CHECKING:
     from edgemnist.results.bench import Ratio
     from edgemnist.results.boards import Fault
@@ -103,7 +105,7 @@ def closing(verdict: str, step: str, *, passed: bool = True) -> Text:
 
 def host_line(host: Mapping[str, Any]) -> Text:
     """Return the facts about a host that are a word or a number, on one line."""
-    facts = [f"{name} {value}" for name, value in host.items() if isinstance(value, str | int) and value]
+    facts = [" ".join(host_fact(*one)) for one in host.items() if isinstance(one[1], str | int | float) and one[1]]
     return Text("Host: " + ", ".join(facts), style="dim")
 
 

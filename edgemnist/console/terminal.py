@@ -23,6 +23,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from edgemnist.errors import EdgemnistError, ReaderGoneError, StorageError
+from edgemnist.formatting import percent
 from edgemnist.progress import Reporter, Task
 
 
@@ -201,7 +202,7 @@ class _Lines(Task):
         self._total = total
 
     def update(self, completed: float, detail: str = "") -> None:
-        share = f" {completed / self._total:.0%}" if self._total else ""
+        share = f" {percent(completed / self._total, 0)}" if self._total else ""
         err().print(f"{self._description}{share}: {detail}" if detail else f"{self._description}{share}")
 
 

@@ -35,6 +35,7 @@ def data(
     from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports.directory import peek
+    from edgemnist.exports.manifest import DEFAULT_EXPORTS, command
     from edgemnist.exports.outputs import PNG, check_output
     from edgemnist.exports.training import count_seen
     from edgemnist.images.sheet import class_sheet_png, terminal_rows
@@ -57,15 +58,19 @@ def data(
     if sheet is not None:
         write_file(sheet, class_sheet_png(dataset.train.images, dataset.train.labels, dataset.labels))
         result = msgspec.structs.replace(result, sheet=str(sheet))
-    show(result, lambda: data_page(result, terminal_rows(dataset.test.images[:8])), json=json)
+    step = command("train", exports or DEFAULT_EXPORTS)
+    if opened is not None and result.exported and result.exported.sha256 == result.data.sha256:
+        step = opened.command("verify")
+    show(result, lambda: data_page(result, terminal_rows(dataset.test.images[:8]), step), json=json)
 
 
-def data_page(result: DataResult, digits: Sequence[str]) -> RenderableType:
-    """Draw counts, ranges and checksums, and a few digits above them."""
+def data_page(result: DataResult, digits: Sequence[str], step: str) -> RenderableType:
+    """Draw counts, ranges and checksums, and a few digits above them. `step` is the command that comes next."""
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import table
+    from edgemnist.console.tables import closing, table
+    from edgemnist.formatting import count
 
     counts = table("class", "train", "test")
     for label in result.labels:
@@ -84,8 +89,11 @@ def data_page(result: DataResult, digits: Sequence[str]) -> RenderableType:
         same = result.exported.sha256 == result.data.sha256
         done = "exported" if result.seen is None else "trained"
         made = "with these images" if same else f"with other images: {result.exported.source}"
-        lines.append(Text(f"The model in {result.exports} was {done} {made}."))
+        verdict = f"The model in {result.exports} was {done} {made}."
+    else:
+        verdict = f"{count(result.train.images, 'image')} to train, {result.test.images:,} to test."
     if result.seen:
         seen = f"{result.seen:,} of the {result.test.images:,} evaluation images"
-        lines.append(Text(f"It was trained on {seen}: they say nothing about its accuracy.", style="bold red"))
-    return Group(*lines)
+        lines.append(Text(verdict))
+        verdict, step = f"It was trained on {seen}: they say nothing about its accuracy.", ""
+    return Group(*lines, closing(verdict, step, passed=not result.seen))

@@ -66,7 +66,9 @@ def deploy_page(result: DeployResult) -> RenderableType:
             for finding in board.findings
         ]
     having = sum(board.status not in {FAILED, SKIPPED} for board in result.boards)
-    last = closing(f"The release is on {having} of {count(len(result.boards), 'board')}.", "", passed=result.passed)
+    without = [board.host for board in result.boards if board.fault is not None]
+    step = f"edgemnist doctor --on {without[0]}" if without else f"edgemnist bench --on {result.boards[0].host}"
+    last = closing(f"The release is on {having} of {count(len(result.boards), 'board')}.", step, passed=result.passed)
     return Group(page, *faults, *warnings, last)
 
 

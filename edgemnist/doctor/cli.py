@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -36,25 +37,32 @@ def doctor(
     from edgemnist.deploy.remote import doctor_on
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.doctor.checks import doctor as run
-    from edgemnist.exports.directory import find_exports
+    from edgemnist.exports.directory import REFERENCE, find_exports, reference_directory
+    from edgemnist.exports.manifest import command
 
     reporter = TerminalReporter()
     if on:
         options.refuse_with_on(context, "exports")
         result = doctor_on(BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config))
+        step = f"edgemnist deploy bundle.zip --to {on[0]}"
     else:
-        result = run(find_exports(exports, reporter), reporter)
-    show(result, lambda: doctor_page(result), json=json)
+        place = find_exports(exports, reporter)
+        result = run(place, reporter)
+        step = command("bench", Path(REFERENCE) if place == reference_directory() else place)
+    show(result, lambda: doctor_page(result, step), json=json)
     if not result.healthy:
         raise typer.Exit(EXIT_GATE_MISSED)
 
 
-def doctor_page(result: DoctorResult) -> RenderableType:
-    """Draw a line for each check, and below them how to fix what is not as it should be."""
+def doctor_page(result: DoctorResult, step: str = "") -> RenderableType:
+    """Draw a line for each check, and below them how to fix what is not as it should be.
+
+    `step` is the command that comes next where nothing has to be fixed.
+    """
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import table
+    from edgemnist.console.tables import closing, table
     from edgemnist.results.boards import Level
 
     marks = {
@@ -71,4 +79,5 @@ def doctor_page(result: DoctorResult) -> RenderableType:
         if check.level is not Level.OK and check.fix
     ]
     verdict = "fit" if result.healthy else "not fit"
-    return Group(page, *fixes, Text(f"{result.host} is {verdict} for edgemnist."))
+    last = closing(f"{result.host} is {verdict} for edgemnist.", step if result.healthy else "", passed=result.healthy)
+    return Group(page, *fixes, last)

@@ -205,8 +205,8 @@ def read_record(path: Path) -> Record:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(
-            f"There is no {path}",
-            hint="Have answers counted by `edgemnist serve` or `watch`, with --collect DIR or --health FILE.",
+            f"{path} does not exist",
+            hint="Count answers with `edgemnist serve` or `watch`, with --collect DIR or --health FILE.",
         ) from None
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error

@@ -270,9 +270,12 @@ def _manifest(exports: Path, reporter: Reporter) -> Manifest | None:
 def _own_source(exports: Path, manifest: Manifest | None) -> KerasSource:
     path = exports / MODEL_FILE
     if not path.exists():
+        is_file = exports.exists() and not exports.is_dir()
         raise ModelError(
-            f"{exports} has no {MODEL_FILE}",
-            hint=f"Make one with: {command('train', exports)}, or name another with --model FILE",
+            f"{exports} is a file, not an export directory" if is_file else f"{exports} has no {MODEL_FILE}",
+            hint="Name a directory with --exports DIR."
+            if is_file
+            else f"Make one with: {command('train', exports)}, or name another with --model FILE",
         )
     if manifest is None or manifest.model is None:
         return read_source(path)

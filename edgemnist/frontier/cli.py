@@ -95,7 +95,9 @@ def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
     )
     worthy = [row for row in result.rows if row.smallest]
     if not worthy:
-        last = closing("No network passed its gate.", "", passed=False)
+        larger = 2 * max(row.hidden[0] for row in result.rows)
+        step = f"edgemnist frontier --recipe best --size {larger}"
+        last = closing("No network passed its gate.", step, passed=False)
     else:
         step = f"edgemnist recommend --exports {directory / worthy[0].directory}"
         last = closing(f"Worth their bytes: {len(worthy)} of {count(len(result.rows), 'artifact')}.", step)

@@ -7,6 +7,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
+from edgemnist.formatting import percent
 from edgemnist.images.grey import to_grey
 from edgemnist.results.pictures import ReadDigit, ReadResult
 
@@ -53,7 +54,7 @@ def _draw_digit(draw: ImageDraw.ImageDraw, digit: ReadDigit, scale: float) -> No
     middle = left + width / 2
     answer = "?" if digit.digit is None else str(digit.digit)
     _write(draw, (middle, top - 4), answer, colour=colour, size=height / 2.4, anchor="ms")
-    _write(draw, (middle, top + height + 3), f"{digit.confidence:.0%}", colour=colour, size=height / 5, anchor="mt")
+    _write(draw, (middle, top + height + 3), percent(digit.confidence, 0), colour=colour, size=height / 5, anchor="mt")
 
 
 def _write(

@@ -46,12 +46,13 @@ def report(
     from edgemnist.report.page import write_report
 
     check_output("--output", output, MARKDOWN if markdown else HTML)
-    result = write_report(Exports.open(exports, TerminalReporter()), output, markdown=markdown, samples=samples or ())
-    show(result, lambda: report_page(result), json=json)
+    opened = Exports.open(exports, TerminalReporter())
+    result = write_report(opened, output, markdown=markdown, samples=samples or ())
+    show(result, lambda: report_page(result, opened.command("recommend")), json=json)
 
 
-def report_page(result: ReportResult) -> RenderableType:
-    """Say what was written, and what is not in it."""
+def report_page(result: ReportResult, step: str = "") -> RenderableType:
+    """Say what was written, and what is not in it. `step` is the command that comes next if it is complete."""
     from rich.console import Group
     from rich.text import Text
 
@@ -59,7 +60,8 @@ def report_page(result: ReportResult) -> RenderableType:
     from edgemnist.formatting import kilobytes
 
     lines = [Text(warning, style="bold red") for warning in result.warnings]
-    if result.missing:
+    # A single one is the next step.
+    if len(result.missing) > 1:
         lines.append(Text(f"Still missing; to complete it, run: {', '.join(result.missing)}."))
-    lines.append(closing(f"Wrote {result.file} ({kilobytes(result.bytes)}).", next(iter(result.missing), "")))
+    lines.append(closing(f"Wrote {result.file} ({kilobytes(result.bytes)}).", next(iter(result.missing), step)))
     return Group(*lines)

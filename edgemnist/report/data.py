@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
-from edgemnist.exports.manifest import Artifact, Manifest, command
+from edgemnist.exports.manifest import Artifact, Manifest
 from edgemnist.exports.models import split_name
 from edgemnist.exports.questions import questions
 from edgemnist.formatting import kilobytes, microseconds, percent, ratio
@@ -28,7 +27,7 @@ from edgemnist.verify.layers import FLOAT_TWIN
 class ReportData:
     """What a report is made of; None for what no command has found out yet."""
 
-    exports: Path
+    exports: Exports
     manifest: Manifest
     training: TrainResult | None
     golden: GoldenPack | None
@@ -86,12 +85,13 @@ class ReportData:
         # Where `verify --layers` has something to compare.
         verified, layered = self.verified, FLOAT_TWIN in tflite and len(tflite) > 1
         absent = {
-            "train": self.training is None,
+            # A model that was not trained here is not to be replaced by one that is.
+            "train": self.training is None and self.manifest.model is None,
             "export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
             f"verify{' --layers' if layered else ''}": verified is None or (layered and not verified.layers),
             "bench": self.benched is None,
         }
-        return [command(words, self.exports) for words, missing in absent.items() if missing]
+        return [self.exports.command(words) for words, missing in absent.items() if missing]
 
     def gates(self) -> list[str]:
         """Return a sentence for each gate that is not the built-in one, unless the advice has it already."""
@@ -118,7 +118,7 @@ def read_report_data(exports: Exports, field: HealthReport | None = None) -> Rep
     training = findings.training.result if findings.training is not None and findings.training.current else None
     has_golden = exports.manifest.golden is not None and not exports.mismatch
     return ReportData(
-        exports=exports.directory,
+        exports=exports,
         manifest=exports.manifest,
         training=training,
         golden=exports.read_golden() if has_golden else None,

@@ -145,6 +145,9 @@ def _draw_trade_off(axes: Axes, candidates: Sequence[Candidate], recommended: st
     _microsecond_axis(axes)
     axes.ticklabel_format(axis="y", useOffset=False)
     low, high = axes.get_ylim()
+    # Nothing is more than 100 % accurate; a dot at the top keeps its upper half.
+    high = min(high, 100 + 0.05 * (100 - low))
+    axes.set_ylim(low, high)
     heights = apart([(value - low) / (high - low) for value in accuracies], LABEL_GAP)
     for one, latency, accuracy, height in zip(candidates, latencies, accuracies, heights, strict=True):
         chosen = one.name == recommended

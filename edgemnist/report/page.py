@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from edgemnist.errors import MissingDependencyError
 from edgemnist.exports.directory import Exports
+from edgemnist.formatting import host_fact, microseconds
 from edgemnist.health import cells
 from edgemnist.registry import Package
 from edgemnist.report import field
@@ -41,6 +42,7 @@ def html_page(facts: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"host_fact": host_fact, "microseconds": microseconds}
     return environment.get_template("report.html").render(view(facts))
 
 

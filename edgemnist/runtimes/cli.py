@@ -24,8 +24,9 @@ def runtimes(*, exports: options.Exports = None, json: options.Json = False) -> 
     from edgemnist.exports.directory import peek
     from edgemnist.runtimes.screen import runtimes_page
 
-    result = availability(peek(exports, TerminalReporter()))
-    show(result, lambda: runtimes_page(result), json=json)
+    opened = peek(exports, TerminalReporter())
+    result = availability(opened)
+    show(result, lambda: runtimes_page(result, opened.command) if opened else runtimes_page(result), json=json)
 
 
 def availability(exports: Exports | None = None) -> RuntimesResult:

@@ -271,6 +271,8 @@ def as_images(images: npt.ArrayLike) -> Images:
         found = np.asarray(images)
     except ValueError as error:
         raise ValueError(f"the images must all be of one shape: {error}") from None
+    if found.dtype.kind in "OSU":
+        raise ValueError(f"pixels must be numbers, not {type(images).__name__}; edgemnist.prepare() takes a picture")
     shape = found.shape
     if shape in _SHAPES or found.shape[1:] in _SHAPES:
         found = found.reshape(-1, *SINGLE[1:]) if found.size else np.empty(SINGLE, found.dtype)[:0]

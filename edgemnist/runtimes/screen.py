@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -12,8 +14,11 @@ from edgemnist.results.data import RuntimesResult
 _WORDS = ("quantizations, the default first", "what it is", "files", "installed")
 
 
-def runtimes_page(result: RuntimesResult) -> RenderableType:
-    """Draw the formats and the runtimes, and how to get what is missing."""
+def runtimes_page(result: RuntimesResult, command: Callable[[str], str] = "edgemnist {}".format) -> RenderableType:
+    """Draw the formats and the runtimes, and how to get what is missing.
+
+    `command` completes the command that comes next, as `Exports.command` does.
+    """
     formats = table("format", "quantizations, the default first", "installed", prose=_WORDS)
     for one in result.formats:
         formats.add_row(one.name, ", ".join(one.quantizations), _state(one.versions, one.install))
@@ -41,9 +46,11 @@ def runtimes_page(result: RuntimesResult) -> RenderableType:
     runnable = sum(one.installed and one.status in {"current", "outdated"} for one in result.artifacts)
     if result.artifacts:
         all_of_them = runnable == len(result.artifacts)
-        parts.append(
-            closing(f"{runnable} of {count(len(result.artifacts), 'model')} can run here.", "", passed=all_of_them)
-        )
+        lacking = {one.runtime for one in result.artifacts if not one.installed}
+        install = next((one.install for one in result.runtimes if one.install and one.name in lacking), None)
+        step = command("export") if any(one.status != "current" for one in result.artifacts) else install
+        verdict = f"{runnable} of {count(len(result.artifacts), 'model')} can run here."
+        parts.append(closing(verdict, step or command("bench"), passed=all_of_them))
     else:
         parts.append(closing("There are no artifacts yet.", "edgemnist all"))
     return Group(*parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from optuna.storages.journal import JournalFileBackend
 
-from edgemnist.errors import StorageError, UsageError
+from edgemnist.errors import StorageError, UsageError, reason_of
 
 JOURNAL_FILE: Final = "search.journal"
 LOCK_FILE: Final = "search.lock"
@@ -102,7 +103,8 @@ def _is_json(line: bytes) -> bool:
 
 
 def _unwritable(directory: Path, error: OSError) -> StorageError:
+    full = "Free some space there, or choose" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "Choose"
     return StorageError(
-        f"{directory} cannot be written: {error.strerror or error}",
-        hint="Free some space there, or choose another place with --to; run it again and the search goes on.",
+        f"{directory} cannot be written: {reason_of(error)}",
+        hint=f"{full} another place with --to; run it again and the search goes on.",
     )

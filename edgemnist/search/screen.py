@@ -43,5 +43,7 @@ def search_page(result: SearchResult, directory: Path) -> RenderableType:
         last = closing(f"Within the limits: {len(fitting)} of {count(len(result.rows), 'network')}.", step)
     else:
         nearest = result.rows[0]
-        last = closing(f"Nothing fits. The nearest is {nearest.network}.", "", passed=False)
+        last = closing(
+            f"Nothing fits. The nearest is {nearest.network}.", "wider limits, or more --minutes.", passed=False
+        )
     return Group(page, *quality(result.warnings), legend, *missed, last)

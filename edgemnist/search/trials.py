@@ -12,6 +12,7 @@ import numpy as np
 
 from edgemnist.data.dataset import Dataset, Split, stratified_indices
 from edgemnist.errors import DataError, TrainingError
+from edgemnist.formatting import percent
 from edgemnist.train.network import Network
 from edgemnist.train.recipes import TrainConfig, plan_for
 
@@ -87,7 +88,7 @@ def split_for_selection(dataset: Dataset) -> tuple[Split, Split]:
     if count < len(dataset.labels):
         raise DataError(
             f"{len(train):,} training images are too few to search with",
-            hint=f"{SELECTION_SHARE:.0%} of them choose the network, and that needs at least one of each class.",
+            hint=f"{percent(SELECTION_SHARE, 0)} of them choose the network, which takes at least one of each class.",
         )
     chosen = np.arange(len(train) - count, len(train))
     if set(train.labels[chosen].tolist()) != set(train.labels.tolist()):

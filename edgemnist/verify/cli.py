@@ -96,7 +96,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     from edgemnist.verify.gate import LimitOverrides, gate_for
     from edgemnist.verify.gatefile import GateTable, read_gates
     from edgemnist.verify.junit import junit_xml
-    from edgemnist.verify.screen import gate_page, verify_page
+    from edgemnist.verify.screen import board_step, files_step, gate_page, next_words, verify_page
 
     options.check_png(sheet)
     check_output("--sheet", sheet, PNG)
@@ -117,6 +117,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         result = verify_on(
             BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
         )
+        step = board_step(result, on[0], flips=flips)
     elif reference is not None:
         options.refuse(context, "layers", "rounding", reason="--reference compares model files")
         if not artifacts:
@@ -139,6 +140,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
             )  # fmt: skip
             if sheet is not None:
                 result = write_flips(result, evaluation.images, sheet)
+            step = files_step(result, reference, flips=flips)
     else:
         options.refuse(context, "quantization", "data", reason="Artifacts are held against the golden pack")
         with quiet_libraries():
@@ -149,7 +151,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
             opened = Exports.open(exports, reporter)
             result = run(opened, artifacts, limits, reporter, gates=gates, layers=layers, rounding=rounding)
             keep_verdict(opened, result, reporter)
-            step = opened.command("bench")
+            step = opened.command(next_words(result, flips=flips))
             if sheet is not None:
                 result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:

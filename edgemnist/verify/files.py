@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import find_dataset
 from edgemnist.errors import ArtifactError
@@ -19,6 +21,7 @@ from edgemnist.exports.models import Model, file_model, recorded_beside
 from edgemnist.exports.questions import chance_question
 from edgemnist.exports.training import check_unseen
 from edgemnist.formats import FORMATS
+from edgemnist.formatting import count
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.data import DataIdentity
 from edgemnist.results.verify import ArtifactParity, VerifyResult
@@ -83,8 +86,9 @@ def verify_files(
     `quantization` says whose gate applies; by default each file tells, see `guess_quantization`. Any file will do that
     some runtime takes and that maps 28×28 images to as many classes as the evaluation has.
 
-    Raises ArtifactError where a file cannot be used, DataError where the manifest beside one says that it was trained
-    on the images, and MissingDependencyError where its runtime is not installed.
+    Raises ArtifactError where a file cannot be used or the reference answers with numbers that are not finite,
+    DataError where the manifest beside a file says that it was trained on the images, and MissingDependencyError where
+    its runtime is not installed.
     """
     yardstick_model, *models = (file_model(file) for file in (reference, *files))
     names = [quantization or guess_quantization(model.path) for model in models]
@@ -100,10 +104,17 @@ def verify_files(
         raise ArtifactError(
             f"{reference} knows {len(yardstick.classes_)} classes, and the images have {len(evaluation.class_labels)}"
         )
+    answers = yardstick.predict_proba(evaluation.images)
+    if odd := int(np.count_nonzero(~np.isfinite(answers).all(axis=1))):
+        raise ArtifactError(
+            f"{reference} answers {odd:,} of {count(len(answers), 'image')} with numbers that are not finite, "
+            "so nothing can be compared with it",
+            hint="Name another reference, or train and convert this one again.",
+        )
     pack = GoldenPack(
         images=evaluation.images,
         labels=evaluation.labels,
-        probabilities=yardstick.predict_proba(evaluation.images),
+        probabilities=answers,
         class_labels=tuple(evaluation.class_labels),
         data=evaluation.identity,
         model_sha256=yardstick_model.sha256,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
@@ -28,6 +29,25 @@ SIGNIFICANT = 0.05
 """A p-value below this is printed in bold: chance alone would do it once in 20 times."""
 
 
+def next_words(result: VerifyResult, *, flips: bool) -> str:
+    """Return the words of the command that comes next; `flips` says that the changed labels are listed already."""
+    if result.passed:
+        return "bench"
+    changed = [one.name for one in result.artifacts if not one.passed and one.flipped]
+    return f"verify {shlex.join(changed)} --flips" if changed and not flips else "report"
+
+
+def board_step(result: VerifyResult, host: str, *, flips: bool) -> str:
+    """Return the command that comes next on a board, which has no report."""
+    return f"edgemnist {next_words(result, flips=flips).replace('report', 'doctor')} --on {shlex.quote(host)}"
+
+
+def files_step(result: VerifyResult, reference: str, *, flips: bool) -> str:
+    """Return the command that comes next for model files, which have no bench and no report; or nothing."""
+    words = next_words(result, flips=flips)
+    return f"edgemnist {words} --reference {shlex.quote(reference)}" if words.startswith("verify ") else ""
+
+
 def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") -> RenderableType:
     """Draw the parity table, and below it why gates were missed, and which are the user's own.
 
@@ -41,7 +61,7 @@ def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") ->
             parity.name,
             percent(parity.accuracy),
             f"{parity.accuracy_drop_points:+.2f}",
-            str(parity.flips),
+            f"{parity.flips:,}",
             _balance(parity),
             _p_value(parity.mcnemar_p),
             f"{parity.max_abs_diff:.1e}",
@@ -82,7 +102,7 @@ def _closing(result: VerifyResult, step: str) -> Text:
     total = len(result.artifacts) + len(result.unusable)
     if missed:
         return closing(
-            f"{len(missed)} of {count(total, 'model')} missed the gate: {', '.join(missed)}.", "", passed=False
+            f"{len(missed)} of {count(total, 'model')} missed the gate: {', '.join(missed)}.", step, passed=False
         )
     passing = {1: "It passes", 2: "Both models pass"}.get(total, f"All {total} models pass")
     return closing(f"{passing} the gate.", step)
@@ -145,7 +165,7 @@ def gate_page(gates: GateTable) -> RenderableType:
 def _balance(parity: ArtifactParity) -> str:
     if not parity.flipped:
         return ""
-    return f"+{count_kind(parity.flipped, FIXED)} −{count_kind(parity.flipped, BROKEN)}"
+    return f"+{count_kind(parity.flipped, FIXED):,} −{count_kind(parity.flipped, BROKEN):,}"
 
 
 def _p_value(value: float | None) -> Text:
@@ -233,7 +253,7 @@ def _flip_table(parity: ArtifactParity) -> Table:
     page = table("image", "label", "reference", "artifact", "margins", "", title=parity.name, left=[""])
     for flip in parity.flipped:
         page.add_row(
-            str(flip.index),
+            f"{flip.index:,}",
             str(flip.label),
             str(flip.reference),
             "none" if flip.artifact is None else str(flip.artifact),

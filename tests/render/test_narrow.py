@@ -102,7 +102,7 @@ def test_a_deployment_names_board_state_and_releases_in_full() -> None:
     for host, status in zip(hosts, ("unchanged", "deployed"), strict=True):
         row = next(line for line in lines if line.startswith(f"{host} "))
         assert row.split()[:5] == [host, status, RELEASES[1], RELEASES[0], "12.3"]
-    assert lines[-1] == "The release is on 2 of 2 boards."
+    assert unfolded(lines).endswith(f"The release is on 2 of 2 boards. Next: edgemnist bench --on {hosts[0]}")
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])

@@ -91,6 +91,24 @@ def test_the_answer_and_its_bars_are_on_the_first_screen_of_a_phone(known: Servi
             assert button.size["height"] >= 44, button.get_attribute("id")
 
 
+@pytest.mark.parametrize("size", [(320, 640), (568, 320), (640, 320), (667, 375), (844, 390)])
+def test_nothing_covers_the_answer_on_a_small_phone_upright_or_on_its_side(
+    size: tuple[int, int], service: Service, browser: Chrome
+) -> None:
+    width, height = size
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(service.url)
+    WebDriverWait(browser, 10, 0.05).until(lambda _: find(browser, "artifact").is_enabled())
+    assert find(browser, "compare-label").is_displayed()
+    parts = [find(browser, name).rect for name in ("pad", "undo", "clear", "compare-label", "bars", "digit")]
+    for one, other in itertools.combinations(parts, 2):
+        beside = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+        below = one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
+        assert beside or below, (one, other)
+    assert browser.execute_script("return document.documentElement.scrollWidth") == width
+
+
 def test_a_finger_draws_and_does_not_scroll(known: Service, browser: Chrome) -> None:
     open_page(browser, known, "phone")
     pad = find(browser, "pad")

@@ -1,0 +1,133 @@
+"""The last line of a command is its verdict and the next step, and figures are written in one way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgemnist.agent.facts import collect_facts
+from edgemnist.console.tables import host_line
+from edgemnist.deploy.screen import deploy_page
+from edgemnist.doctor.cli import doctor_page
+from edgemnist.errors import StorageError, UsageError, explained
+from edgemnist.exports.directory import Exports
+from edgemnist.report.page import write_report
+from edgemnist.results.boards import BoardResult, DeployResult, DoctorResult, Fault
+from edgemnist.runtimes.interface import as_images
+from edgemnist.search.journal import locked
+from edgemnist.storage import check_writable, commit_files, write_file
+from tests.conftest import Run
+from tests.render.test_narrow import lines_of, unfolded
+from tests.verify import damage
+from tests.verify.damage import damage_artifact
+
+SOURCES = Path(__file__).parents[2] / "edgemnist"
+
+
+def test_a_missed_gate_leads_to_the_labels_that_changed_and_these_to_the_report(exports: Path, edgemnist: Run) -> None:
+    damage_artifact(exports, "onnx-float32", damage.swap_onnx_outputs)
+    words = ("verify", "onnx-float32", "--exports", exports)
+    first, second = (edgemnist(*words, *more).stdout.rstrip().splitlines()[-1] for more in ((), ("--flips",)))
+    missed = "1 of 2 models missed the gate" if "of 2" in first else "1 of 1 model missed the gate"
+    assert first == f"{missed}: onnx-float32. Next: edgemnist verify onnx-float32 --flips --exports {exports}"
+    assert second.endswith(f"Next: edgemnist report --exports {exports}")
+
+
+def test_a_reference_that_answers_with_no_numbers_is_refused_before_a_model_is_blamed(
+    made_exports: Path, exports: Path, edgemnist: Run
+) -> None:
+    damage_artifact(exports, "onnx-float32", damage.answer_not_a_number)
+    reference = exports / "onnx-float32.onnx"
+    done = edgemnist("verify", "--reference", reference, made_exports / "onnx-float32.onnx", "--exports", made_exports)
+    assert done.returncode == 2, done.stdout
+    assert "with numbers that are not finite, so nothing can be compared with it" in unfolded([done.stderr])
+    assert done.stdout == ""
+
+
+def test_runtimes_leads_to_bench_or_to_the_command_that_writes_a_damaged_file_again(
+    exports: Path, edgemnist: Run
+) -> None:
+    (exports / "onnx-float32.onnx").write_bytes(b"damaged")
+    done = edgemnist("runtimes", "--exports", exports)
+    assert done.stdout.rstrip().endswith(f"can run here. Next: edgemnist export --exports {exports}")
+
+
+def test_the_doctor_and_a_deployment_end_in_what_comes_next() -> None:
+    healthy = DoctorResult(host="pi", healthy=True, findings=[], facts={})
+    assert lines_of(doctor_page(healthy, "edgemnist bench"), 80)[-1] == "pi is fit for edgemnist. Next: edgemnist bench"
+    board = BoardResult(
+        host="pi@door",
+        root="x",
+        status="failed",
+        fault=Fault(type="DeployError", message="It is off", hint="", exit_code=2),
+    )
+    result = DeployResult(bundle="b.zip", identity="i", passed=False, boards=[board])
+    last = lines_of(deploy_page(result), 100)[-1]
+    assert last == "The release is on 0 of 1 board. Next: edgemnist doctor --on pi@door"
+
+
+def test_a_report_asks_for_the_directory_as_it_was_named_and_for_no_training_of_a_foreign_model(
+    exports: Path, tmp_path: Path
+) -> None:
+    of_reference = write_report(Exports.open("reference"), tmp_path / "r.html")
+    assert of_reference.missing
+    assert all(command.endswith(" --exports reference") for command in of_reference.missing)
+    (exports / "training.json").unlink(missing_ok=True)
+    assert not any(" train " in command for command in write_report(Exports.open(exports)).missing)
+
+
+def test_a_file_in_the_place_of_a_directory_is_told_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "mine"
+    file.touch()
+
+    def lock() -> None:
+        with locked(file):
+            pass
+
+    writes: list[Callable[[], None]] = [
+        lambda: commit_files(file, {"a": b""}),
+        lambda: check_writable(file, 1),
+        lambda: write_file(file / "a.png", b""),
+        lock,
+    ]
+    for write in writes:
+        with pytest.raises(StorageError, match=r"mine(/\S*)? is a file, not a directory") as caught:
+            write()
+        assert "Free some space" not in caught.value.hint
+    with pytest.raises(OSError, match="File exists") as refused:
+        file.mkdir()
+    told = explained(refused.value)
+    assert isinstance(told, UsageError)
+    assert told.message == f"{file} is a file, not a directory"
+    # It is no SD card that turned read-only.
+    assert collect_facts(file).writable
+
+
+def test_export_names_the_directory_as_it_was_given(tmp_path: Path, edgemnist: Run) -> None:
+    (tmp_path / "file").touch()
+    told = {place: edgemnist("export", "--offline", "--exports", place).stderr for place in ("mine", "file")}
+    assert "Make one with: edgemnist train --exports mine" in unfolded([told["mine"]])
+    assert "file is a file, not an export directory" in unfolded([told["file"]])
+
+
+def test_a_host_is_told_with_units_and_thousands() -> None:
+    facts = {"cpu": "Cortex-A76", "max_mhz": 2400, "memory_mb": 25276, "versions": {"numpy": "2"}}
+    assert host_line(facts).plain == "Host: cpu Cortex-A76, clock 2,400 MHz, memory 25,276 MB"
+
+
+def test_every_percent_sign_has_its_space() -> None:
+    tight = [
+        f"{path.relative_to(SOURCES)}: {match[0]}"
+        for path in sorted(SOURCES.rglob("*.py"))
+        for match in re.finditer(r"\{[^{}\"]*:[,.\d]*%\}", path.read_text())
+    ]
+    assert tight == []
+
+
+@pytest.mark.parametrize("given", ["digit.png", None, Path("digit.png")])
+def test_a_path_in_the_place_of_pixels_is_told_as_one(given: object) -> None:
+    with pytest.raises(ValueError, match=rf"pixels must be numbers, not {type(given).__name__}; edgemnist\.prepare"):
+        as_images(given)  # type: ignore[arg-type]
