@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef EDGEMNIST_MOST_COLUMNS
 #define EDGEMNIST_MOST_COLUMNS 1024U
+#endif
 
 /* 2^24 / count as Pillow has it, which divides 32-bit floating point numbers: rounded to 24 bits, then cut off. */
 static uint32_t edgemnist_reciprocal_of(uint32_t count)
