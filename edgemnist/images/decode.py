@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Final
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edgemnist.errors import ImageError
+from edgemnist.images.memory import in_one_piece
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -112,9 +113,10 @@ def _decode(file: IO[bytes], name: str) -> Image.Image:
         raise ImageError(f"{name} is longer than {MAX_SIDE:,} pixels, which is the limit", hint="Crop it.")
     if _has_frames(image):
         raise ImageError(f"{name} is animated or has several pages", hint="Save one of them as PNG.")
-    image.load()
-    # In place, since a copy would double the memory that a photograph takes.
-    ImageOps.exif_transpose(image, in_place=True)
+    with in_one_piece():
+        image.load()
+        # In place, since a copy would double the memory that a photograph takes.
+        ImageOps.exif_transpose(image, in_place=True)
     return image
 
 

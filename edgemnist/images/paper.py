@@ -69,7 +69,7 @@ def plain_ground(grey: Grey) -> int | None:
         level = 255 - level
         if 2 * np.count_nonzero(grey == level) <= grey.size:
             return None
-    small = rescale(grey, GROUND_SIDE) if max(grey.shape) > GROUND_SIDE else grey
+    small = _copy(grey, GROUND_SIDE)
     near = _dilate((small == level).astype(np.uint8), STROKE_REACH)
     return level if near.all() else None
 
@@ -90,14 +90,15 @@ def _engine(grey: Grey) -> Fitter | None:
 
 def light_by_numpy(grey: Grey) -> Light:
     """Return what the engine does; see `Light`."""
-    fine, coarse = _copies(grey)
+    fine = _copy(grey, FINE_SIDE)
+    coarse = _copy(fine, GROUND_SIDE)
     return Light(_moments(fine, FINE_REACH), _moments(coarse, GROUND_REACH), float(np.median(coarse)))
 
 
 def extract_ink_by_numpy(grey: Grey, *, dark: bool) -> Ink:
     """Return what the engine does: the same bytes."""
     light = grey if dark else 255 - grey
-    _, small = _copies(grey)
+    small = _copy(grey, GROUND_SIDE)
     ground = _erode(_dilate(small if dark else 255 - small, STROKE_REACH), STROKE_REACH)
     ground = _enlarge(_soften(ground), grey.shape)
     # In place, since fresh memory costs more than the arithmetic.
@@ -108,9 +109,8 @@ def extract_ink_by_numpy(grey: Grey, *, dark: bool) -> Ink:
     return np.asarray(ink.astype(np.uint8))
 
 
-def _copies(grey: Grey) -> tuple[Grey, Grey]:
-    fine = rescale(grey, FINE_SIDE) if max(grey.shape) > FINE_SIDE else grey
-    return fine, rescale(fine, GROUND_SIDE) if max(fine.shape) > GROUND_SIDE else fine
+def _copy(grey: Grey, side: int) -> Grey:
+    return rescale(grey, side) if max(grey.shape) > side else grey
 
 
 def _moments(grey: Grey, reach: int) -> Moments:

@@ -75,7 +75,7 @@ class Fitter:
         self._picture = function("fit_picture", pointer, pointer, pointer)
         self._ink = function("fit_inked", pointer, pointer, pointer)
         self._digit = function("fit_one", pointer, pointer)
-        self._reduce = function("reduce_picture", side, side, pointer, pointer)
+        self._reduce = function("reduce_picture", side, side, pointer)
         self._light = function("paper_light", pointer, pointer)
         self._extract_ink = function("paper_ink", side, pointer, pointer)
         self._of_thread = threading.local()
@@ -102,7 +102,7 @@ class Fitter:
         `pixels` is the address of a picture of this width and height, in rows without gaps: grey levels with a `step`
         of 1 byte, and red, green, blue and one more with 4. The bytes are those of Pillow's `convert` and `reduce`.
         """
-        self._reduce(pixels, *size, step, factor, to.ctypes.data, self._scratch().ctypes.data)
+        self._reduce(pixels, *size, step, factor, to.ctypes.data)
 
     def light(self, grey: npt.NDArray[np.uint8]) -> Light:
         """Return what tells ink from ground on a picture of grey levels, uint8 [h, w], sides up to MAX_PAPER_SIDE."""

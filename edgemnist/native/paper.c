@@ -261,9 +261,8 @@ static void widen(const uint8_t *row, uint32_t count, const uint16_t *places, ui
 EXPORT void edgemnist_paper_ink(const uint8_t *grey, uint32_t width, uint32_t height, uint32_t dark, uint8_t *ink,
                                 uint8_t *scratch)
 {
-    uint8_t *const ground = scratch + FINE_SIDE * FINE_SIDE, *const room = ground + GROUND_SIDE * GROUND_SIDE;
-    const plane fine = copy_of((plane){(uint8_t *)grey, width, height}, FINE_SIDE, scratch);
-    const plane small = copy_of(fine, GROUND_SIDE, ground);
+    uint8_t *const ground = scratch, *const room = ground + GROUND_SIDE * GROUND_SIDE;
+    const plane small = copy_of((plane){(uint8_t *)grey, width, height}, GROUND_SIDE, ground);
     const uint32_t count = small.width * small.height;
     uint32_t shares[256]; /* 255 times what one level is of a ground, in 65536ths */
     uint16_t places[EDGEMNIST_MOST_COLUMNS];
