@@ -44,14 +44,14 @@ def in_one_piece() -> Iterator[None]:
 
     Of two threads that do this at once, one may end it early for the other, or not end it: pictures are the same.
     """
-    try:
-        before = Image.core.get_use_block_allocator()
-        Image.core.set_use_block_allocator(1)
-    except AttributeError:
+    core: Any = vars(Image)["core"]
+    if not hasattr(core, "set_use_block_allocator"):
         # Pillow before 11.3.
         yield
         return
+    before = core.get_use_block_allocator()
+    core.set_use_block_allocator(1)
     try:
         yield
     finally:
-        Image.core.set_use_block_allocator(before)
+        core.set_use_block_allocator(before)

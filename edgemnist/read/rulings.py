@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -244,11 +244,11 @@ def _runs(mask: Mask, *, upright: bool = False) -> Mask:
     return np.asarray(cv2.min(runs, closed), dtype=np.uint8)
 
 
-def _medians(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _medians(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the median of each row. To sort is several times as fast as NumPy's median."""
     values = np.sort(values, axis=1)
     middle = values.shape[1] // 2
-    return (values[:, middle] + values[:, ~middle]) / 2
+    return np.asarray((values[:, middle] + values[:, ~middle]) / 2)
 
 
 def _divide_away(ink: npt.NDArray[np.float32], line: _Line) -> None:
