@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.arrays import median
 from edgemnist.images.grey import Grey
 from edgemnist.images.scale import rescale
 from edgemnist.native.fitting import MAX_PAPER_SIDE, Fitter, Light, Moments, fitter
@@ -92,7 +93,7 @@ def light_by_numpy(grey: Grey) -> Light:
     """Return what the engine does; see `Light`."""
     fine = _copy(grey, FINE_SIDE)
     coarse = _copy(fine, GROUND_SIDE)
-    return Light(_moments(fine, FINE_REACH), _moments(coarse, GROUND_REACH), float(np.median(coarse)))
+    return Light(_moments(fine, FINE_REACH), _moments(coarse, GROUND_REACH), median(coarse))
 
 
 def extract_ink_by_numpy(grey: Grey, *, dark: bool) -> Ink:
