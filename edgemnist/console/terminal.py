@@ -15,16 +15,18 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from typing import IO, Any, Final, TextIO
+from typing import IO, TYPE_CHECKING, Any, Final, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.text import Text
 
 from edgemnist.errors import EdgemnistError, ReaderGoneError, StorageError
 from edgemnist.formatting import percent
 from edgemnist.progress import Reporter, Task
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 @cache
@@ -164,23 +166,20 @@ class TerminalReporter(Reporter):
     @contextlib.contextmanager
     def task(self, description: str, total: float | None = None) -> Iterator[Task]:
         """Draw a bar with the time left."""
+        if not err().is_terminal:
+            yield _Lines(description, total) if description in self._lines else Task()
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
         )
-        if description in self._lines and not err().is_terminal:
-            yield _Lines(description, total)
-            return
         # Redirected streams would carry what libraries print past `quiet_libraries`, to the terminal.
         with Progress(
-            *columns,
-            console=err(),
-            transient=True,
-            disable=not err().is_terminal,
-            redirect_stdout=False,
-            redirect_stderr=False,
+            *columns, console=err(), transient=True, redirect_stdout=False, redirect_stderr=False
         ) as progress:
             yield _Bar(progress, progress.add_task(description, total=total, detail=""))
 

@@ -53,4 +53,8 @@ def crowd(grey: Grey, *, dark: bool) -> Crowd:
 def _crossings(mask: Mask) -> float:
     """Return how many strokes nine of ten rows of a mask cross at most."""
     starts = np.diff(np.pad(mask, ((0, 0), (1, 0))).astype(np.int8), axis=1) == 1
-    return float(np.percentile(np.count_nonzero(starts, axis=1), 90))
+    counts = np.sort(np.count_nonzero(starts, axis=1))
+    # The 90th percentile, between two neighbours in their order. NumPy's imports its masked arrays: 8 MB.
+    place, rest = divmod(9 * (counts.size - 1), 10)
+    following = int(counts[min(place + 1, counts.size - 1)])
+    return (int(counts[place]) * (10 - rest) + following * rest) / 10

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.arrays import median
 from edgemnist.images.components import Mask, bounds, label_components
 from edgemnist.images.paper import Ink
 
@@ -68,7 +69,7 @@ def find_digit(ink: Ink) -> Found | None:
 def strong_ink(ink: Ink) -> int | None:
     """Return how strong the ink of a picture is where it is strongest, or None if there is only paper."""
     maxima = block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
-    floor = np.clip(np.median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
+    floor = np.clip(median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
     inked = np.sort(maxima[maxima > floor])
     if not inked.size:
         return None

@@ -21,8 +21,8 @@ _MID_GREY: Final = 128
 STRIP_PIXELS: Final = 2**19
 """Of a large picture, so many are converted at a time: whatever the colours are made of on the way takes a few MB."""
 
-CACHED_PIXELS: Final = 2**17
-"""Half a megabyte of colours."""
+CACHED_PIXELS: Final = 2**18
+"""A megabyte of colours."""
 
 
 def to_grey(image: Image.Image, max_side: int, *, whole: bool = False) -> Grey:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from PIL import Image
@@ -34,3 +36,22 @@ def pixels_of(image: Image.Image) -> tuple[int, object] | None:
     if array.n_children:
         array = _Array.from_address(array.children[0])
     return int(array.buffers[1]), capsules
+
+
+@contextmanager
+def in_one_piece() -> Iterator[None]:
+    """Let Pillow hold each picture that it makes meanwhile in one piece, whatever its size.
+
+    Of two threads that do this at once, one may end it early for the other, or not end it: pictures are the same.
+    """
+    core: Any = vars(Image)["core"]
+    if not hasattr(core, "set_use_block_allocator"):
+        # Pillow before 11.3.
+        yield
+        return
+    before = core.get_use_block_allocator()
+    core.set_use_block_allocator(1)
+    try:
+        yield
+    finally:
+        core.set_use_block_allocator(before)

@@ -6,10 +6,11 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
 
+from edgemnist.arrays import median
 from edgemnist.images.grey import Grey
 from edgemnist.images.scale import rescale
+from edgemnist.native.fitting import MAX_PAPER_SIDE, Fitter, Light, Moments, fitter
 
 Ink: TypeAlias = npt.NDArray[np.uint8]
 """uint8 [h, w]: how much of the light of the ground the ink takes, 0 for bare ground and 255 for all of it."""
@@ -18,8 +19,10 @@ GROUND_SIDE: Final = 96
 """Longer side of the copy on which the ground is estimated: light changes slowly, and grain averages out."""
 DARKEST_GROUND: Final = 64
 """In deeper shade the quotient would show the sensor's noise as ink."""
-SKEW_SCALES: Final = ((384, 8), (GROUND_SIDE, 16))
-"""Longer side of a copy, and how far the local mean reaches in it: fine for pages, coarse for bold digits."""
+FINE_SIDE: Final = 384
+FINE_REACH: Final = 8
+GROUND_REACH: Final = 16
+"""Longer side of another copy, and how far the local mean reaches in both: fine for pages, coarse for bold digits."""
 BETWEEN: Final = 100.0
 """Grey level of a ground that is as likely paper as a board."""
 PER_SKEWNESS: Final = 28.0
@@ -30,6 +33,16 @@ DIM: Final = -1.0
 print in dim light, at a level of 42."""
 STROKE_REACH: Final = 14
 """Half the window, in pixels of that copy, that no stroke may fill: strokes up to a sixth of the picture are ink."""
+SOFT_REACH: Final = 3
+"""Half the window of each of the three means, in each direction, that smooth the ground."""
+
+_PART_BITS: Final = 7
+_PART: Final = 1 << _PART_BITS
+"""Places between two pixels are told in such parts."""
+_SHARE_BITS: Final = 16
+_DIVISORS: Final = np.maximum(np.arange(256), DARKEST_GROUND)
+_SHARES: Final = (((255 << _SHARE_BITS + 1) + _DIVISORS) // (2 * _DIVISORS)).astype(np.int32)
+"""255 times what one level is of a ground, in 65536ths: the index is the ground's level."""
 
 
 def is_dark_on_light(grey: Grey) -> bool:
@@ -40,10 +53,10 @@ def is_dark_on_light(grey: Grey) -> bool:
     there is hardly any ink, or the edges of sheets and shadows are all there is, what is bright is paper and what is
     dark is a board.
     """
-    copies = {side: _small(grey, side) for side, _ in SKEW_SCALES}
-    skewness = max((_local_skewness(copies[side], reach) for side, reach in SKEW_SCALES), key=abs)
-    brightness = float(np.median(copies[GROUND_SIDE]))
-    return skewness <= max(DIM, (brightness - BETWEEN) / PER_SKEWNESS)
+    engine = _engine(grey)
+    light = light_by_numpy(grey) if engine is None else engine.light(grey)
+    skewness = max((_skewness(*light.fine), _skewness(*light.coarse)), key=abs)
+    return skewness <= max(DIM, (light.brightness - BETWEEN) / PER_SKEWNESS)
 
 
 def plain_ground(grey: Grey) -> int | None:
@@ -57,48 +70,96 @@ def plain_ground(grey: Grey) -> int | None:
         level = 255 - level
         if 2 * np.count_nonzero(grey == level) <= grey.size:
             return None
-    small = rescale(grey, GROUND_SIDE) if max(grey.shape) > GROUND_SIDE else grey
+    small = _copy(grey, GROUND_SIDE)
     near = _dilate((small == level).astype(np.uint8), STROKE_REACH)
     return level if near.all() else None
-
-
-def _local_skewness(grey: Grey, reach: int) -> float:
-    deviation = grey.astype(np.float32).ravel()
-    deviation -= np.asarray(Image.fromarray(grey).filter(ImageFilter.BoxBlur(reach))).ravel()
-    square = deviation * deviation
-    variance = float(square.mean())
-    return float(square @ deviation) / len(square) / variance**1.5 if variance > 0 else 0.0
 
 
 def extract_ink(grey: Grey, *, dark: bool) -> Ink:
     """Return the ink of a picture of grey levels; `dark` tells whether it is darker than its ground.
 
     The ground is estimated as a morphological closing of the picture, which fills every stroke with what surrounds it.
+    Ink takes a share of the light that falls on it, so the shade cancels in the quotient.
     """
+    engine = _engine(grey)
+    return extract_ink_by_numpy(grey, dark=dark) if engine is None else engine.extract_ink(grey, dark=dark)
+
+
+def _engine(grey: Grey) -> Fitter | None:
+    return fitter() if max(grey.shape) <= MAX_PAPER_SIDE else None
+
+
+def light_by_numpy(grey: Grey) -> Light:
+    """Return what the engine does; see `Light`."""
+    fine = _copy(grey, FINE_SIDE)
+    coarse = _copy(fine, GROUND_SIDE)
+    return Light(_moments(fine, FINE_REACH), _moments(coarse, GROUND_REACH), median(coarse))
+
+
+def extract_ink_by_numpy(grey: Grey, *, dark: bool) -> Ink:
+    """Return what the engine does: the same bytes."""
     light = grey if dark else 255 - grey
-    ground = _ground(light)
-    # Ink takes a share of the light that falls on it, so the shade cancels in the quotient. In place, since fresh
-    # memory costs more than the arithmetic.
-    share = ground - light
-    np.maximum(ground, DARKEST_GROUND, out=ground)
-    share /= ground
-    share *= 255
-    share += 0.5
-    return np.asarray(np.clip(share, 0, 255, out=share).astype(np.uint8))
+    small = _copy(grey, GROUND_SIDE)
+    ground = _erode(_dilate(small if dark else 255 - small, STROKE_REACH), STROKE_REACH)
+    ground = _enlarge(_soften(ground), grey.shape)
+    # In place, since fresh memory costs more than the arithmetic.
+    ink = _SHARES[ground]
+    ink *= ground - np.minimum(ground, light)
+    ink += 1 << _SHARE_BITS - 1
+    ink >>= _SHARE_BITS
+    return np.asarray(ink.astype(np.uint8))
 
 
-def _ground(light: Grey) -> npt.NDArray[np.float32]:
-    closed = _erode(_dilate(_small(light, GROUND_SIDE), STROKE_REACH), STROKE_REACH)
-    smooth = Image.fromarray(closed).filter(ImageFilter.GaussianBlur(STROKE_REACH / 4))
-    height, width = light.shape
-    return np.array(smooth.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
+def _copy(grey: Grey, side: int) -> Grey:
+    return rescale(grey, side) if max(grey.shape) > side else grey
 
 
-def _small(grey: Grey, side: int) -> Grey:
-    height, width = grey.shape
-    scale = min(1, side / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+def _moments(grey: Grey, reach: int) -> Moments:
+    """Return how many pixels there are, and sums of squares and cubes of their deviations from the local mean."""
+    window = 2 * reach + 1
+    sums = np.pad(grey, reach, mode="edge").astype(np.int64)
+    for _ in range(2):
+        cumulated = np.pad(sums.cumsum(axis=0), ((1, 0), (0, 0)))
+        sums = (cumulated[window:] - cumulated[:-window]).T
+    count = window * window
+    deviation = grey - (2 * sums + count) // (2 * count)
+    square = deviation * deviation
+    return grey.size, int(square.sum()), int((square * deviation).sum())
+
+
+def _skewness(pixels: int, squares: int, cubes: int) -> float:
+    variance = squares / pixels
+    return float(cubes / pixels / variance**1.5) if variance > 0 else 0.0
+
+
+def _soften(ground: Grey) -> Grey:
+    """Return nearly a Gaussian blur of 3.5 pixels: the mean of seven, three times in each direction."""
+    window = 2 * SOFT_REACH + 1
+    sums = np.pad(ground, 3 * SOFT_REACH, mode="edge").astype(np.int64)
+    for _ in range(2):
+        for _ in range(3):
+            cumulated = np.pad(sums.cumsum(axis=0), ((1, 0), (0, 0)))
+            sums = cumulated[window:] - cumulated[:-window]
+        sums = sums.T
+    weight = window**6
+    return np.asarray(((sums + weight // 2) // weight).astype(np.uint8))
+
+
+def _enlarge(small: Grey, shape: tuple[int, ...]) -> Grey:
+    """Return a picture of this height and width, each pixel between four of the small one, by parts of 128."""
+    for axis in (1, 0):
+        length, count = shape[axis], small.shape[axis]
+        place = (2 * np.arange(length) + 1) * count * (_PART // 2) // length
+        place = np.clip(place - _PART // 2, 0, (count - 1) * _PART)
+        at, part = (place >> _PART_BITS).astype(np.intp), (place % _PART).astype(np.int32)
+        after = np.minimum(at + 1, count - 1)
+        if axis:
+            small = small[:, at] * (_PART - part) + small[:, after] * part
+        else:
+            small = small[at] * (_PART - part[:, None]) + small[after] * part[:, None]
+    small += _PART * _PART // 2
+    small >>= 2 * _PART_BITS
+    return np.asarray(small.astype(np.uint8))
 
 
 def _dilate(values: Grey, reach: int) -> Grey:

@@ -34,7 +34,7 @@ _DENSE_ONLY: Final = "#define EDGEMNIST_DENSE_ONLY"
 _PACKED: Final = "#define EDGEMNIST_PACKED"
 
 _SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
-_FITTING: Final = ("reduce.h", "scale.h", "mnist.h", "find.h", "fit.c")
+_FITTING: Final = ("reduce.h", "box.h", "scale.h", "mnist.h", "find.h", "fit.c")
 _PROGRAM: Final = ("inflate.h", "picture.h", "program.c")
 _LINE: Final = 116
 _C_TYPES: Final = {

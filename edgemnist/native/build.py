@@ -52,7 +52,7 @@ def compiler_name() -> str | None:
 def engine_sources() -> list[Path]:
     """Return the C files of the shared library."""
     return [
-        *(SOURCES / name for name in ("engine.c", "library.c", "fit.c", "reduce.c")),
+        *(SOURCES / name for name in ("engine.c", "library.c", "fit.c", "reduce.c", "paper.c")),
         *sorted(SOURCES.glob("kernel_*.c")),
     ]
 

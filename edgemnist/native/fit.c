@@ -2,6 +2,7 @@
 #include "fit.h"
 
 #include "find.h"
+#include "reduce.h"
 
 #define GROUND_SIDE 96U /* of the copy on which the ground is looked at */
 #define REACH 14U       /* pixels of that copy, to each side, that no stroke fills */

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import threading
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,24 @@ UNEVEN: Final = 2
 MAX_SIDE: Final = 1023
 """Of the pictures that it is given here."""
 
+MAX_PAPER_SIDE: Final = 4096
+"""`EDGEMNIST_MOST_COLUMNS` of `paper.c`."""
+
 _SCRATCH: Final = 2_500_000
-"""Bytes, at least `EDGEMNIST_FIT_BYTES(1023, 1023)`."""
+"""Bytes, at least `EDGEMNIST_FIT_BYTES(1023, 1023)`, and what `paper.c` needs."""
+
+Moments: TypeAlias = tuple[int, int, int]
+"""How many pixels, and the sums of the squares and of the cubes of their deviations."""
+
+
+class Light(NamedTuple):
+    """What tells whether the ink of a picture is darker than its ground."""
+
+    fine: Moments
+    coarse: Moments
+    """Of the deviations from the local mean, on both scales."""
+    brightness: float
+    """The median grey level."""
 
 
 class _Found(ctypes.Structure):
@@ -48,8 +64,20 @@ class Fitted:
 class Fitter:
     """The engine, ready to be called from any thread."""
 
-    def __init__(self, picture: Any, ink: Any, digit: Any, reduce: Any) -> None:  # noqa: ANN401 - functions of ctypes
-        self._picture, self._ink, self._digit, self._reduce = picture, ink, digit, reduce
+    def __init__(self, library: Any) -> None:  # noqa: ANN401 - what ctypes loads
+        pointer, side = ctypes.c_void_p, ctypes.c_uint32
+
+        def function(name: str, *arguments: Any) -> Any:  # noqa: ANN401 - of ctypes
+            found = getattr(library, f"edgemnist_{name}")
+            found.argtypes = [pointer, side, side, *arguments]
+            return found
+
+        self._picture = function("fit_picture", pointer, pointer, pointer)
+        self._ink = function("fit_inked", pointer, pointer, pointer)
+        self._digit = function("fit_one", pointer, pointer)
+        self._reduce = function("reduce_picture", side, side, pointer)
+        self._light = function("paper_light", pointer, pointer)
+        self._extract_ink = function("paper_ink", side, pointer, pointer)
         self._of_thread = threading.local()
 
     def picture(self, grey: npt.NDArray[np.uint8]) -> Fitted | int:
@@ -74,7 +102,22 @@ class Fitter:
         `pixels` is the address of a picture of this width and height, in rows without gaps: grey levels with a `step`
         of 1 byte, and red, green, blue and one more with 4. The bytes are those of Pillow's `convert` and `reduce`.
         """
-        self._reduce(pixels, *size, step, factor, to.ctypes.data, self._scratch().ctypes.data)
+        self._reduce(pixels, *size, step, factor, to.ctypes.data)
+
+    def light(self, grey: npt.NDArray[np.uint8]) -> Light:
+        """Return what tells ink from ground on a picture of grey levels, uint8 [h, w], sides up to MAX_PAPER_SIDE."""
+        grey, found = np.ascontiguousarray(grey), (ctypes.c_int64 * 7)()
+        height, width = grey.shape
+        self._light(grey.ctypes.data, width, height, ctypes.addressof(found), self._scratch().ctypes.data)
+        return Light((found[0], found[1], found[2]), (found[3], found[4], found[5]), found[6] / 2)
+
+    def extract_ink(self, grey: npt.NDArray[np.uint8], *, dark: bool) -> npt.NDArray[np.uint8]:
+        """Return the ink of a picture of grey levels, both uint8 [h, w], sides up to MAX_PAPER_SIDE."""
+        grey = np.ascontiguousarray(grey)
+        ink = np.empty_like(grey)
+        height, width = grey.shape
+        self._extract_ink(grey.ctypes.data, width, height, dark, ink.ctypes.data, self._scratch().ctypes.data)
+        return ink
 
     def _call(self, function: Any, pixels: npt.NDArray[np.uint8]) -> Fitted | int:  # noqa: ANN401
         pixels = np.ascontiguousarray(pixels)
@@ -106,15 +149,4 @@ def fitter() -> Fitter | None:
         library = open_library().kept[0]
     except ArtifactError:
         return None
-    pointer, side = ctypes.c_void_p, ctypes.c_uint32
-    functions = []
-    for name, arguments in (
-        ("edgemnist_fit_picture", [pointer] * 3),
-        ("edgemnist_fit_inked", [pointer] * 3),
-        ("edgemnist_fit_one", [pointer] * 2),
-        ("edgemnist_reduce_picture", [side, side, pointer, pointer]),
-    ):
-        function = getattr(library, name)
-        function.argtypes = [pointer, side, side, *arguments]
-        functions.append(function)
-    return Fitter(*functions)
+    return Fitter(library)

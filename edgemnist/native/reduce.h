@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef EDGEMNIST_MOST_COLUMNS
 #define EDGEMNIST_MOST_COLUMNS 1024U
+#endif
 
 /* 2^24 / count as Pillow has it, which divides 32-bit floating point numbers: rounded to 24 bits, then cut off. */
 static uint32_t edgemnist_reciprocal_of(uint32_t count)
@@ -37,13 +39,34 @@ static inline void edgemnist_means(const uint16_t *sums, uint32_t count, uint32_
     }
 }
 
+/* What `rows` rows of at most EDGEMNIST_MOST_COLUMNS columns become, of which `sums` are the sums; returns how many
+ * pixels that is. Those at the right may be of fewer columns. */
+static uint32_t edgemnist_reduced(const uint16_t *sums, uint32_t width, uint32_t rows, uint32_t factor, uint8_t *to)
+{
+    const uint32_t full = width / factor, half = rows * factor / 2U, rest = width % factor;
+    const uint32_t whole = edgemnist_reciprocal_of(rows * factor);
+    /* With a number that the compiler knows for those that pictures have. */
+    switch (factor) {
+    case 2: edgemnist_means(sums, full, 2, half, whole, to); break;
+    case 3: edgemnist_means(sums, full, 3, half, whole, to); break;
+    case 4: edgemnist_means(sums, full, 4, half, whole, to); break;
+    case 6: edgemnist_means(sums, full, 6, half, whole, to); break;
+    case 7: edgemnist_means(sums, full, 7, half, whole, to); break;
+    default: edgemnist_means(sums, full, factor, half, whole, to); break;
+    }
+    if (rest == 0U) {
+        return full;
+    }
+    edgemnist_means(sums + full * factor, 1, rest, rows * rest / 2U, edgemnist_reciprocal_of(rows * rest), to + full);
+    return full + 1U;
+}
+
 /* Means of squares of up to 128 pixels, as Pillow's Image.reduce: those at the right and below may be smaller. */
 static void edgemnist_reduce(const uint8_t *from, uint32_t width, uint32_t height, uint32_t factor, uint8_t *to)
 {
     const uint32_t tile = EDGEMNIST_MOST_COLUMNS / factor * factor;
     for (uint32_t top = 0; top < height; top += factor) {
         const uint32_t rows = height - top < factor ? height - top : factor;
-        const uint32_t whole = edgemnist_reciprocal_of(rows * factor);
         for (uint32_t begin = 0; begin < width; begin += tile) {
             const uint32_t wide = width - begin < tile ? width - begin : tile;
             uint16_t sums[EDGEMNIST_MOST_COLUMNS] = {0};
@@ -53,21 +76,7 @@ static void edgemnist_reduce(const uint8_t *from, uint32_t width, uint32_t heigh
                     sums[x] = (uint16_t)(sums[x] + row[x]);
                 }
             }
-            const uint32_t full = wide / factor, half = rows * factor / 2U;
-            /* With a number that the compiler knows for those that pictures have. */
-            switch (factor) {
-            case 2: edgemnist_means(sums, full, 2, half, whole, to); break;
-            case 3: edgemnist_means(sums, full, 3, half, whole, to); break;
-            case 4: edgemnist_means(sums, full, 4, half, whole, to); break;
-            case 6: edgemnist_means(sums, full, 6, half, whole, to); break;
-            case 7: edgemnist_means(sums, full, 7, half, whole, to); break;
-            default: edgemnist_means(sums, full, factor, half, whole, to); break;
-            }
-            to += full;
-            if (wide % factor != 0U) {
-                const uint32_t count = rows * (wide % factor);
-                edgemnist_means(sums + full * factor, 1, wide % factor, count / 2U, edgemnist_reciprocal_of(count), to++);
-            }
+            to += edgemnist_reduced(sums, wide, rows, factor, to);
         }
     }
 }

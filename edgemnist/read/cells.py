@@ -78,9 +78,11 @@ def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
 def is_lattice(piece: Piece) -> bool:
     """Tell lines that cross, of a table that was not found, from digits, which have two holes one below another."""
     ground = (piece.ink <= piece.ink.max() // 2).astype(np.uint8)
-    padded = np.pad(ground, 1, constant_values=1)
-    _, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(padded, 4, cv2.CV_32S, cv2.CCL_GRANA)
+    padded = np.asarray(cv2.copyMakeBorder(ground, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1))
+    count, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(padded, 4, cv2.CV_32S, cv2.CCL_GRANA)
     # The first is the ink, and what has the width of all is around it.
+    if count < 2 + LATTICE:
+        return False
     left, _, width, _, area = stats[1:].T
     holes = (area >= HOLE * ground.size) & (width < padded.shape[1])
     left, width = left[holes], width[holes]

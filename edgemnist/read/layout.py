@@ -57,10 +57,9 @@ def page_slope(x: Floats, y: Floats, height: float) -> float:
     if len(x) < 3 or height == 0:  # noqa: PLR2004 - two boxes make any slope
         return 0.0
     candidates = np.linspace(-STEEPEST, STEEPEST, SLOPES)
-    scores = [_peaks((y - slope * x) / height) for slope in candidates]
-    best = max(scores)
+    scores = _peaks((y - candidates[:, None] * x) / height)
     # Among slopes that are as good, the one that is nearest to level.
-    return float(min(candidates[np.array(scores) >= best], key=abs))
+    return float(min(candidates[scores == scores.max()], key=abs))
 
 
 def numbers_in(line: Sequence[int], boxes: Sequence[Box], join_gap: float) -> list[list[int]]:
@@ -101,8 +100,14 @@ def overlap(one: tuple[float, float, float, float], other: tuple[float, float, f
     return width * height / (one[2] * one[3] + other[2] * other[3] - width * height)
 
 
-def _peaks(levels: Floats) -> float:
-    bins = np.floor((levels - levels.min()) * 4).astype(np.int64)
-    counts = np.bincount(bins)
+def _peaks(levels: Floats) -> Floats:
+    """Return how high the peaks of each histogram are, [slopes], of levels [slopes, N]."""
+    bins = np.floor((levels - levels.min(axis=1, keepdims=True)) * 4).astype(np.int64)
+    most = int(bins.max()) + 3
+    rows = np.arange(len(bins))[:, None] * most
+    counts = np.bincount((rows + bins + 1).ravel(), minlength=len(bins) * most).reshape(-1, most)
     # Neighbouring bins count together, so that a row on the border of two is not torn.
-    return float((np.convolve(counts, [0.5, 1, 0.5]) ** 2).sum())
+    wide = counts.astype(np.float64)
+    wide[:, 1:] += counts[:, :-1] / 2
+    wide[:, :-1] += counts[:, 1:] / 2
+    return np.asarray((wide**2).sum(axis=1))

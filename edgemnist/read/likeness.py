@@ -7,7 +7,6 @@ comes with the package; `edgemnist train-likeness` made it, and `likeness.json` 
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Sequence
 from functools import cache
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from edgemnist.arrays import Images
 from edgemnist.errors import ArtifactError
 from edgemnist.read.provenance import RECORD_FILE, REINSTALL, WEIGHTS_FILE, LikenessRecord, read_record
+from edgemnist.storage import sha256
 
 KERNELS: Final = (5, 3)
 """Sides of the kernels of the convolutions; two dense layers follow."""
@@ -84,7 +84,7 @@ def shipped_network(weights: Path = WEIGHTS_FILE, record: Path = RECORD_FILE) ->
         data = weights.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{weights} cannot be read: {error.strerror}", hint=REINSTALL) from error
-    if hashlib.sha256(data).hexdigest() != recorded.sha256:
+    if sha256(data) != recorded.sha256:
         raise ArtifactError(f"{weights} is damaged: its SHA-256 is not the recorded one", hint=REINSTALL)
     return LikenessNetwork(data)
 

@@ -213,8 +213,11 @@ def _fit(group: list[_Run], run: int) -> np.polynomial.Polynomial:
     columns = np.concatenate([part.columns for part in group])
     rows = np.concatenate([part.rows for part in group])
     degree = _degree(float(np.ptp(columns)), run)
-    if degree > 1:
-        return np.polynomial.Polynomial.fit(columns, rows, degree)
+    return np.polynomial.Polynomial.fit(columns, rows, degree) if degree > 1 else straight_line(columns, rows)
+
+
+def straight_line(columns: Floats, rows: Floats) -> np.polynomial.Polynomial:
+    """Return the straight line of least squares through points, of one column at least."""
     ends = columns.min(), columns.max()
     offset, slope = _straight_through(columns, rows)
     return np.polynomial.Polynomial([offset, slope], domain=ends, window=ends)

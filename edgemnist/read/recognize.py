@@ -223,16 +223,18 @@ def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
     places = _places(readings)
     pairs: list[tuple[int, int]] = []
     for one, (box, confidence) in enumerate(zip(boxes, confidences, strict=True)):
-        others = boxes[:one]
+        doubtful = np.flatnonzero(np.minimum(confidence, confidences[:one]) < DOUBTFUL)
+        if not doubtful.size:
+            continue
+        others = boxes[doubtful]
         both = _around(box, others)
         near = (
-            (np.minimum(confidence, confidences[:one]) < DOUBTFUL)
-            & (_gaps(box, others) <= JOIN_GAP * height)
+            (_gaps(box, others) <= JOIN_GAP * height)
             & _fits(both, height)
             & ~_side_by_side(np.minimum(box[3], others[:, 3]), both, height)
-            & (places[:one] == places[one]).all(axis=1)
+            & (places[doubtful] == places[one]).all(axis=1)
         )
-        pairs += [(one, other) for other in np.flatnonzero(near).tolist()]
+        pairs += [(one, other) for other in doubtful[near].tolist()]
     return pairs
 
 

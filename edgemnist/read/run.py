@@ -10,7 +10,7 @@ import msgspec
 
 from edgemnist.errors import ImageError, UsageError
 from edgemnist.exports.directory import Exports, model_for
-from edgemnist.images.decode import open_image, picture_name
+from edgemnist.images.decode import decode_image, picture_file, picture_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.boxes import draw_boxes
 from edgemnist.read.config import ReadConfig
@@ -53,7 +53,10 @@ def read_file(
     if boxes is not None and boxes.suffix.lower() not in KINDS:
         raise UsageError(f"--boxes {boxes} is no name of a PNG or JPEG", hint="Let it end in .png or .jpg.")
     FINDER.load()
-    picture, name = open_image(page), picture_name(page)
+    name = picture_name(page)
+    with picture_file(page) as file:
+        picture = decode_image(file, name)
+        coloured = picture if boxes is None else decode_image(file, name, colours=True)
     model, labels = model_for(exports, artifact, reporter)
     classifier = model.load(threads=threads, labels=labels)
     try:
@@ -78,5 +81,5 @@ def read_file(
         if len(files) > 1:
             reporter.notice(f"{name} shows {len(files)} tables: {', '.join(str(file) for file in files)}")
     if boxes is not None:
-        write_file(boxes, draw_boxes(picture, result, KINDS[boxes.suffix.lower()]))
+        write_file(boxes, draw_boxes(coloured, result, KINDS[boxes.suffix.lower()]))
     return msgspec.structs.replace(result, source=name, artifact=model.name, runtime=model.runtime)

@@ -70,7 +70,7 @@ class _Lines:
 
     @cached_property
     def upright(self) -> list[Line]:
-        return find_lines(np.ascontiguousarray(self.mask.T))
+        return find_lines(np.asarray(cv2.transpose(self.mask), dtype=np.uint8))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
@@ -32,7 +31,7 @@ from edgemnist.images import normalize_digit
 from edgemnist.images.decode import FORMATS, declared_pixels, decode_image, webp_pixels
 from edgemnist.predict.refusal import Assessment, assess
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.page import read_page
+from edgemnist.read.page import LARGER, SMALLEST, read_page
 from edgemnist.results.base import UNREADABLE
 from edgemnist.results.pictures import ReadResult
 from edgemnist.results.serve import PredictBody
@@ -49,8 +48,6 @@ WEBP_BYTES: Final = 16
 """Of memory, for each pixel of a WebP: two canvases of the decoder, what it hands over, and the picture."""
 SLACK_BYTES: Final = 12 * 2**20
 """Of memory, beside the decoded picture: what the normalization of 512×512 pixels takes, and long metadata."""
-PLUGINS: Final = ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP")
-"""Of Pillow, for the formats that are read."""
 NICENESS: Final = 10
 """The event loop goes before: it has little to do, and everybody waits for it."""
 LARGE_BYTES: Final = 2**22
@@ -146,9 +143,6 @@ def work(connection: Connection, limits: PictureLimits) -> None:
         import cv2
 
         cv2.setNumThreads(1)
-    # Pillow would import them with the first body that is no PNG or JPEG, out of the memory of that picture.
-    for name in PLUGINS:
-        import_module(f"PIL.{name}ImagePlugin")
     memory = _Memory(limits)
     with contextlib.suppress(EOFError, OSError, MemoryError):
         while True:
@@ -263,7 +257,9 @@ def _normalized(
 def _read(job: ReadJob, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory) -> Page:
     config = ReadConfig(min_confidence=job.min_confidence)
     needs = _needs([body], limits)
-    reading = READING_BYTES * min(needs.pixels, config.max_side**2)
+    # Small pages are enlarged first.
+    enlarged = max(needs.pixels, min(LARGER**2 * needs.pixels, SMALLEST**2))
+    reading = READING_BYTES * min(enlarged, config.max_side**2)
     _ask(connection, Needs(pixels=needs.pixels, bytes=max(needs.bytes, reading)), memory)
     started = perf_counter()
     image = decode_image(body, PICTURE)

@@ -330,8 +330,7 @@ def _fork_server() -> multiprocessing.context.ForkServerContext:
     # The buffers of more threads would count against the memory of the pictures.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
-    # `read.pieces` imports OpenCV, if it is installed; `app` is what the program's main module imports in each child.
-    context.set_forkserver_preload(["edgemnist.serve.worker", "edgemnist.read.pieces", "edgemnist.app"])
+    context.set_forkserver_preload(["edgemnist.serve.preload"])
     return context
 
 

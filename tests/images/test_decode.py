@@ -18,6 +18,7 @@ from PIL import Image
 from edgemnist.errors import ImageError
 from edgemnist.images import open_image, read_digit, to_mnist
 from edgemnist.images.decode import MAX_PIXELS, decode_image, webp_pixels
+from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_digit
 from tests.images.drawing import digit, read, same
 
@@ -40,6 +41,21 @@ def test_a_picture_comes_through_a_pipe(tmp_path: Path) -> None:
     writer.start()
     assert open_image(pipe).size == (1, 1)
     writer.join()
+
+
+@pytest.mark.parametrize("kind", ["as usual", "in RGB", "CMYK", "grey"])
+def test_grey_levels_of_a_jpeg_are_those_of_its_colours(kind: str) -> None:
+    rows, columns = np.mgrid[0:200, 0:300]
+    colours = np.stack([columns * 255 // 299, rows * 255 // 199, 255 - columns * 255 // 299], axis=2).astype(np.uint8)
+    picture = Image.fromarray(colours).convert({"CMYK": "CMYK", "grey": "L"}.get(kind, "RGB"))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=95, keep_rgb=kind == "in RGB")
+    grey, coloured = (decode_image(file, "the picture", colours=colours) for colours in (False, True))
+    assert coloured.mode == picture.mode
+    assert grey.mode == (picture.mode if kind == "CMYK" else "L")
+    difference = np.abs(to_grey(grey, 300).astype(int) - to_grey(coloured, 300))
+    assert difference.max() <= 2
+    assert difference.mean() < 0.5
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

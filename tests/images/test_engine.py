@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -14,7 +16,9 @@ from edgemnist.errors import ImageError
 from edgemnist.images import normalize
 from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_by_numpy, fit_digit
-from edgemnist.native.fitting import BLANK, FITTED, MAX_SIDE, UNEVEN, Fitter, _Found, fitter
+from edgemnist.images.paper import extract_ink, extract_ink_by_numpy, is_dark_on_light, light_by_numpy
+from edgemnist.native.build import SOURCES, WARNINGS
+from edgemnist.native.fitting import BLANK, FITTED, MAX_PAPER_SIDE, MAX_SIDE, UNEVEN, Fitter, _Found, fitter
 from tests.images.drawings import random_drawing
 from tests.needs import require
 
@@ -98,3 +102,42 @@ def test_grey_levels_are_those_of_pillow(
     assert reduce.called
     monkeypatch.setattr("edgemnist.images.grey.fitter", lambda: None)
     assert np.array_equal(mine, to_grey(picture, 512, whole=True))
+
+
+def test_light_and_ink_are_the_same_in_c_and_in_numpy(engine: Fitter) -> None:
+    for seed in range(60):
+        grey = np.asarray(random_drawing(seed, largest=1_500).convert("L"))
+        assert engine.light(grey) == light_by_numpy(grey), seed
+        for dark in (False, True):
+            assert np.array_equal(engine.extract_ink(grey, dark=dark), extract_ink_by_numpy(grey, dark=dark)), seed
+
+
+def test_a_page_that_is_too_long_for_the_engine_goes_to_numpy(engine: Fitter, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Mock(wraps=engine.extract_ink)
+    monkeypatch.setattr(engine, "extract_ink", asked)
+    grey = np.random.default_rng(1).integers(0, 256, (MAX_PAPER_SIDE + 1, 30), dtype=np.uint8)
+    assert np.array_equal(extract_ink(grey, dark=True), extract_ink_by_numpy(grey, dark=True))
+    assert isinstance(is_dark_on_light(grey), bool)
+    assert not asked.called
+    assert np.array_equal(extract_ink(grey[1:], dark=True), extract_ink_by_numpy(grey[1:], dark=True))
+    assert asked.called
+
+
+def test_light_and_ink_stay_within_their_memory(tmp_path: Path) -> None:
+    """Of every size at which something changes, under the sanitizers, and equal to NumPy."""
+    require("gcc")
+    program = tmp_path / "paper"
+    driver = Path(__file__).parent / "paper_driver.c"
+    options = ("-std=c99", "-g", "-O1", *WARNINGS, "-Werror", "-fsanitize=address,undefined")
+    command = ("gcc", *options, "-fno-sanitize-recover=all", f"-I{SOURCES}", str(driver), "-o", str(program))
+    subprocess.run(command, check=True)
+    sides = [(1, 1), (1, 4096), (4096, 1), (2, 3), (95, 96), (97, 97), (96, 385), (384, 384), (385, 384), (4096, 300)]
+    for seed, (width, height) in enumerate([*sides, (300, 4096), (768, 767), (1023, 1), (11, 700)]):
+        told = subprocess.run((str(program), f"{width}", f"{height}", f"{seed}"), check=True, capture_output=True)
+        size = width * height
+        grey, *inks = np.frombuffer(told.stdout[:size] + told.stdout[size + 56 :], np.uint8).reshape(3, height, width)
+        light = np.frombuffer(told.stdout[size : size + 56], np.int64)
+        expected = light_by_numpy(grey)
+        assert [*expected.fine, *expected.coarse, 2 * expected.brightness] == light.tolist(), (width, height)
+        for dark, ink in enumerate(inks):
+            assert np.array_equal(ink, extract_ink_by_numpy(grey, dark=bool(dark))), (width, height)

@@ -58,6 +58,18 @@ def test_boxes_are_a_jpeg_where_the_name_says_so(edgemnist: Run, tmp_path: Path)
         assert drawn.format == "JPEG"
 
 
+def test_what_is_read_does_not_depend_on_what_is_drawn_and_colours_stay(edgemnist: Run, tmp_path: Path) -> None:
+    page = PAGES / "everything.jpg"
+    read = [
+        json.loads(edgemnist("read", page, "--artifact", MODEL, "--json", *drawn).stdout)
+        for drawn in ((), ("--boxes", "boxes.png"))
+    ]
+    assert read[0]["digits"] == read[1]["digits"]
+    with Image.open(tmp_path / "boxes.png") as drawn, Image.open(page) as given:
+        # The table around the sheet is brown.
+        assert np.abs(np.asarray(drawn.convert("RGB"))[:5, 200:].astype(int) - np.asarray(given)[:5, 200:]).max() <= 2
+
+
 def test_the_book_shows_what_is_read_on_its_page(edgemnist: Run, tmp_path: Path) -> None:
     """After a change of the model or of reading, this brings the book up to date, together with what it prints.
 

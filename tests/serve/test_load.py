@@ -96,7 +96,7 @@ def test_where_all_places_are_taken_the_next_large_picture_is_refused_and_drawin
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_as_many_processes_work_on_large_pictures_as_were_asked_for(concurrency: int) -> None:
     with serving(reference_directory(), "--concurrency", str(concurrency)) as service:
-        page = noise(300, 200)
+        page = noise(200, 130)
         assert service.ask("/v1/read", page).status == 200
         before = len(service.processes())
         assert {answer.status for answer in service.ask_all("/v1/read", [page] * 6)} == {200}

@@ -1,0 +1,26 @@
+"""What each worker needs, there once: in the process that they are forked from, whose memory they share."""
+
+from __future__ import annotations
+
+import gc
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final
+
+from edgemnist.native.fitting import fitter
+from edgemnist.read.likeness import shipped_network
+
+PLUGINS: Final = ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP")
+"""Of Pillow, for the formats that are read. It would import them with the first body that is no PNG or JPEG, out of the
+memory of that picture."""
+
+for name in PLUGINS:
+    import_module(f"PIL.{name}ImagePlugin")
+# What the program's main module imports in each child, and how pages are read, where OpenCV is installed.
+for module in ("edgemnist.app", "edgemnist.serve.worker", *(("edgemnist.read.pieces",) if find_spec("cv2") else ())):
+    import_module(module)
+shipped_network()
+fitter()
+# Shared is what nobody writes to, and garbage collection writes to all that it looks at.
+gc.collect()
+gc.freeze()
