@@ -85,14 +85,19 @@ class BoardAddress:
             )
         return cls(host=parse_host(text), root=root or DEFAULT_ROOT, ssh_config=ssh_config)
 
-    def repair(self, *, installed: bool) -> RepairCommands:
-        """Return the commands that fix the software there, as a user would type them."""
+    @property
+    def words(self) -> str:
+        """What follows `--to` or `--on` to name it, quoted for a shell."""
         words = ["--root", self.root] if self.root != DEFAULT_ROOT else []
         words += ["--ssh-config", str(self.ssh_config)] if self.ssh_config is not None else []
+        return shlex.join([self.host.name, *words])
+
+    def repair(self, *, installed: bool) -> RepairCommands:
+        """Return the commands that fix the software there, as a user would type them."""
         # Whoever logs in to type it may have gone to another directory.
         home = "" if self.root.startswith("/") else "~/"
         pip = home + remote_path(self.root, "current", "venv", "bin", "pip")
-        return RepairCommands(pip=pip if installed else None, board=shlex.join([self.host.name, *words]))
+        return RepairCommands(pip=pip if installed else None, board=self.words)
 
 
 class Board:

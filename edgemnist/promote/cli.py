@@ -52,7 +52,7 @@ def promote(
     config = PromoteConfig(samples=samples, least=least, max_differing=max_differing, wait_s=wait)
     target = BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config)
     result = promote_on(target, config, drop=drop, on_step=lambda step: err().print(f"{target.host.name}: {step}"))
-    show(result, lambda: promote_page(result), json=json)
+    show(result, lambda: promote_page(result, target.words), json=json)
     if result.interrupted:
         show_interrupted()
         raise typer.Exit(EXIT_INTERRUPTED)

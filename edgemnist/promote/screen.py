@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from edgemnist.console.tables import table
+from edgemnist.console.tables import closing, table
 from edgemnist.formatting import percent
 
 if TYPE_CHECKING:
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from edgemnist.results.boards import PromoteResult
 
 
-def promote_page(result: PromoteResult) -> RenderableType:
-    """Draw the evidence, and what became of it."""
+def promote_page(result: PromoteResult, to: str) -> RenderableType:
+    """Draw the evidence, and what became of it; `to` is what names the board behind `--to`."""
+    releases = f"edgemnist releases --to {to}"
     if result.dropped:
-        return Text(f"{result.release} no longer answers beside {result.previous or 'nothing'} on {result.host}.")
+        served = result.previous or "nothing"
+        return closing(f"{result.release} no longer answers beside {served} on {result.host}.", releases)
     page = table("", "images", "", prose=[""])
     page.add_row("answered in the shadow", f"{result.compared:,}", "")
     share = percent(result.differing / result.compared) if result.compared else ""
@@ -31,6 +33,7 @@ def promote_page(result: PromoteResult) -> RenderableType:
         page.add_row("samples with a label", f"{result.labelled:,}", found + p_value)
     if not result.passed:
         reasons = [Text(f"Gate missed. {reason}") for reason in result.reasons]
-        return Group(page, *reasons, Text(f"{result.host} serves what it served before."))
+        drop = f"edgemnist promote --to {to} --drop"
+        return Group(page, *reasons, closing(f"{result.host} serves what it served before.", drop, passed=False))
     before = result.previous or "it serves already"
-    return Group(page, Text(f"{result.host} is serving {result.release} (previously: {before})."))
+    return Group(page, closing(f"{result.host} is serving {result.release} (previously: {before}).", releases))

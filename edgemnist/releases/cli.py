@@ -27,19 +27,22 @@ def releases(
     from edgemnist.deploy.remote import releases_on
     from edgemnist.deploy.target import BoardAddress
 
-    result = releases_on(BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config))
-    show(result, lambda: releases_page(result), json=json)
+    target = BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config)
+    result = releases_on(target)
+    show(result, lambda: releases_page(result, target.words), json=json)
 
 
-def releases_page(result: ReleasesResult) -> RenderableType:
-    """Draw the releases, the newest last, and what is unfinished."""
+def releases_page(result: ReleasesResult, to: str) -> RenderableType:
+    """Draw the releases, the newest last, and what is unfinished; `to` is what names the board behind `--to`."""
     from rich.console import Group
     from rich.text import Text
 
-    from edgemnist.console.tables import table
+    from edgemnist.console.tables import closing, table
+    from edgemnist.formatting import count
 
+    deploy = f"edgemnist deploy bundle.zip --to {to}"
     if not result.releases:
-        return Text(f"{result.host} has no releases.")
+        return closing(f"{result.host} has no releases.", deploy, passed=False)
     page = table("release", "", "edgemnist", "artifacts", "signed", "deployed", "files",
                  left=["", "edgemnist", "signed"], prose=["artifacts", "deployed", "files"])  # fmt: skip
     for row in result.releases:
@@ -59,4 +62,8 @@ def releases_page(result: ReleasesResult) -> RenderableType:
         notes.append(Text(f"The switch to {result.pending} was cut short; the next deployment completes or undoes it."))
     if result.busy:
         notes.append(Text(f"A deployment is running there (process {result.busy})."))
-    return Group(page, *notes)
+    serving = next((row.release for row in result.releases if row.current), "none of them")
+    damaged = sum(bool(row.problems) for row in result.releases)
+    verdict = f"{result.host} has {count(len(result.releases), 'release')} and serves {serving}."
+    step = deploy if damaged or len(result.releases) == 1 else f"edgemnist rollback --to {to}"
+    return Group(page, *notes, closing(verdict, step, passed=not damaged))

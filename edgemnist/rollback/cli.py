@@ -32,6 +32,7 @@ def rollback(
     Ctrl-C stops it unless the switch has begun, which then comes to its end.
     """
     from edgemnist.console import show
+    from edgemnist.console.tables import closing
     from edgemnist.console.terminal import err, show_interrupted
     from edgemnist.deploy.remote import rollback_on
     from edgemnist.deploy.run import MOST_WAIT_S
@@ -41,7 +42,8 @@ def rollback(
     target = BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config)
     result = rollback_on(target, release, wait, lambda step: err().print(f"{target.host.name}: {step}"))
     before = result.previous or "nothing"
-    show(result, lambda: f"{result.host} is serving {result.release} again (previously: {before}).", json=json)
+    verdict = f"{result.host} is serving {result.release} again (previously: {before})."
+    show(result, lambda: closing(verdict, f"edgemnist releases --to {target.words}"), json=json)
     if result.interrupted:
         show_interrupted()
         raise typer.Exit(EXIT_INTERRUPTED)

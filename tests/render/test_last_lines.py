@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from edgemnist.agent.facts import collect_facts
@@ -14,8 +16,18 @@ from edgemnist.deploy.screen import deploy_page
 from edgemnist.doctor.cli import doctor_page
 from edgemnist.errors import StorageError, UsageError, explained
 from edgemnist.exports.directory import Exports
+from edgemnist.promote.screen import promote_page
+from edgemnist.releases.cli import releases_page
 from edgemnist.report.page import write_report
-from edgemnist.results.boards import BoardResult, DeployResult, DoctorResult, Fault
+from edgemnist.results.boards import (
+    BoardResult,
+    DeployResult,
+    DoctorResult,
+    Fault,
+    PromoteResult,
+    ReleaseRow,
+    ReleasesResult,
+)
 from edgemnist.runtimes.interface import as_images
 from edgemnist.search.journal import locked
 from edgemnist.storage import check_writable, commit_files, write_file
@@ -131,3 +143,23 @@ def test_every_percent_sign_has_its_space() -> None:
 def test_a_path_in_the_place_of_pixels_is_told_as_one(given: object) -> None:
     with pytest.raises(ValueError, match=rf"pixels must be numbers, not {type(given).__name__}; edgemnist\.prepare"):
         as_images(given)  # type: ignore[arg-type]
+
+
+def test_the_releases_of_a_board_lead_to_one_another() -> None:
+    def last(**result: Any) -> str:
+        return lines_of(promote_page(PromoteResult(host="pi", release="r2", **result), "me@pi --root here"), 120)[-1]
+
+    assert last(passed=True, previous="r1").endswith("Next: edgemnist releases --to me@pi --root here")
+    assert last(passed=True, dropped=True).endswith("Next: edgemnist releases --to me@pi --root here")
+    assert last(passed=False, reasons=["Too few."]).endswith("Next: edgemnist promote --to me@pi --root here --drop")
+    rows = [
+        ReleaseRow(release=f"r{number}", current=number == 2, problems=[], edgemnist=None, artifacts=[], signed=False,
+                   deployed_at=None)
+        for number in (1, 2)
+    ]  # fmt: skip
+    for count, step in ((0, "deploy bundle.zip"), (1, "deploy bundle.zip"), (2, "rollback")):
+        shown = releases_page(ReleasesResult(host="pi", releases=rows[2 - count :], pending=None, busy=None), "pi")
+        assert lines_of(shown, 120)[-1].endswith(f"Next: edgemnist {step} --to pi")
+    damaged = [msgspec.structs.replace(rows[0], problems=["a is damaged"]), rows[1]]
+    shown = releases_page(ReleasesResult(host="pi", releases=damaged, pending=None, busy=None), "pi")
+    assert lines_of(shown, 120)[-1] == "pi has 2 releases and serves r2. Next: edgemnist deploy bundle.zip --to pi"

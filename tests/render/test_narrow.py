@@ -75,7 +75,7 @@ def test_releases_prints_the_names_that_rollback_takes() -> None:
         )
         for release in RELEASES
     ]
-    lines = lines_of(releases_page(ReleasesResult(host="pi", releases=rows, pending=None, busy=None)), 80)
+    lines = lines_of(releases_page(ReleasesResult(host="pi", releases=rows, pending=None, busy=None), "pi"), 80)
     assert max(map(len, lines)) <= 80
     assert any(re.match(rf"{RELEASES[0]} +0\.1\.0 ", line) for line in lines), lines
     assert any(re.match(rf"{RELEASES[1]} +serves +0\.1\.0 ", line) for line in lines), lines
