@@ -20,7 +20,7 @@ import numpy as np
 from edgemnist.drift.counts import Record, Window, count, read_record
 from edgemnist.drift.evidence import Detector
 from edgemnist.drift.ink import bins_of, ink_of
-from edgemnist.errors import EdgemnistError, StorageError, UsageError
+from edgemnist.errors import EdgemnistError, StorageError, UsageError, reason_of
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.samples.sample import DOUBT_BELOW, now
 from edgemnist.storage import write_file
@@ -241,7 +241,7 @@ class Monitor:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{self._path.parent} cannot be made: {error.strerror}") from error
+            raise StorageError(f"{self._path.parent} cannot be made: {reason_of(error)}") from error
         answering = self._answering()
         try:
             record = read_record(self._path)

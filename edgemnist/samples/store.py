@@ -19,7 +19,7 @@ from typing import Final, Self
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.errors import StorageError, UsageError
+from edgemnist.errors import StorageError, UsageError, reason_of
 from edgemnist.samples.exchange import LabelRow, Sent
 from edgemnist.samples.sample import CORRECTION, PIXELS, REASONS, UNIFORM, Label, Sample, now
 
@@ -85,7 +85,7 @@ class SampleStore:
                 directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StorageError(
-                    f"{directory} cannot be made: {error.strerror}", hint="Choose another directory for the samples."
+                    f"{directory} cannot be made: {reason_of(error)}", hint="Choose another directory for the samples."
                 ) from error
         elif not path.exists():
             raise UsageError(

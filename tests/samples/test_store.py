@@ -231,7 +231,9 @@ def test_what_cannot_be_done_is_told_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError) as refused:
         SampleStore.open(tmp_path / "file", create=True)
-    assert refused.value.message == f"{tmp_path / 'file'} cannot be made: File exists"
+    assert (
+        refused.value.message == f"{tmp_path / 'file'} cannot be made: {tmp_path / 'file'} is a file, not a directory"
+    )
     assert refused.value.hint == "Choose another directory for the samples."
     path = tmp_path / FILE
     with SampleStore.open(tmp_path, create=True) as store:
