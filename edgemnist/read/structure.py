@@ -133,6 +133,9 @@ def _goes_on(lattice: Grid, lines: _Lines) -> bool:
 
 def _with_faint_lines(lattices: list[Grid], lines: _Lines) -> list[Grid]:
     """Return tables, with those of fainter lines in the place of what has fewer cells there."""
+    # Ruled paper has many level lines, which take long to be found, and no upright ones.
+    if len(lines.upright) < 2 or len(lines.level) < 2:  # noqa: PLR2004 - as a table has
+        return lattices
     for larger in find_lattices(lines.mask, lines.level, lines.upright):
         parts = [one for one in lattices if _overlap(larger, one)]
         if len(larger.cells) > LARGER * sum(len(part.cells) for part in parts):
