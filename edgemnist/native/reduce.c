@@ -9,6 +9,7 @@
 /* Long runs of memory: three times as fast as 1024. */
 #define EDGEMNIST_MOST_COLUMNS 4096U
 #include "reduce.h"
+#include "engine.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -87,10 +88,29 @@ TARGET static void add_greys_by_avx2(const uint8_t *colours, uint32_t count, uin
 }
 #endif
 
+#if defined(HAS_AVX2)
+extern const edgemnist_kernel edgemnist_avx2;
+
+/* Asked once: a virtual machine takes microseconds to answer. Two threads that ask at once find the same. */
+static int has_avx2(void)
+{
+    static volatile int known = -1;
+    if (known < 0) {
+        const edgemnist_kernel *kernel;
+        int found = 0;
+        for (size_t i = 0; (kernel = edgemnist_kernel_at(i)) != NULL; ++i) {
+            found |= kernel == &edgemnist_avx2;
+        }
+        known = found;
+    }
+    return known;
+}
+#endif
+
 static add_greys *best_adder(void)
 {
 #if defined(HAS_AVX2)
-    if (__builtin_cpu_supports("avx2")) {
+    if (has_avx2()) {
         return add_greys_by_avx2;
     }
 #endif
