@@ -43,8 +43,9 @@ def doctor(
     reporter = TerminalReporter()
     if on:
         options.refuse_with_on(context, "exports")
-        result = doctor_on(BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config))
-        step = f"edgemnist deploy bundle.zip --to {on[0]}"
+        target = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config)
+        result = doctor_on(target)
+        step = f"edgemnist deploy bundle.zip --to {target.words}"
     else:
         place = find_exports(exports, reporter)
         result = run(place, reporter)

@@ -114,10 +114,9 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
 
         options.refuse_with_on(context, "reference", "quantization", "sheet", "exports")
         words = options.given_words(context, without=options.HERE | {"gate", "junit", "data", "offline", "flips"})
-        result = verify_on(
-            BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config), words, gate=gate
-        )
-        step = board_step(result, on[0], flips=flips)
+        target = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config)
+        result = verify_on(target, words, gate=gate)
+        step = board_step(result, target.words, flips=flips)
     elif reference is not None:
         options.refuse(context, "layers", "rounding", reason="--reference compares model files")
         if not artifacts:

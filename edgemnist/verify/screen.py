@@ -37,9 +37,9 @@ def next_words(result: VerifyResult, *, flips: bool) -> str:
     return f"verify {shlex.join(changed)} --flips" if changed and not flips else "report"
 
 
-def board_step(result: VerifyResult, host: str, *, flips: bool) -> str:
-    """Return the command that comes next on a board, which has no report."""
-    return f"edgemnist {next_words(result, flips=flips).replace('report', 'doctor')} --on {shlex.quote(host)}"
+def board_step(result: VerifyResult, on: str, *, flips: bool) -> str:
+    """Return the command that comes next on a board, which has no report; `on` is what names it behind `--on`."""
+    return f"edgemnist {next_words(result, flips=flips).replace('report', 'doctor')} --on {on}"
 
 
 def files_step(result: VerifyResult, reference: str, *, flips: bool) -> str:
