@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 import errno
 import math
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -136,7 +138,9 @@ def reason_of(error: OSError) -> str:
     A directory that is to be made "exists" where a file of its name does.
     """
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
-        return f"{error.filename} is a file, not a directory"
+        path = Path(os.fsdecode(error.filename))
+        # Or a part of the way to it.
+        return f"{next((one for one in (path, *path.parents) if one.is_file()), path)} is a file, not a directory"
     if isinstance(error, IsADirectoryError) and error.filename is not None:
         return f"{error.filename} is a directory"
     return error.strerror or str(error)

@@ -29,6 +29,9 @@ def run(program: str, asked: dict[str, Any], report: int) -> None:
         # What Python reads of itself is no step; a process that is started, a lock or a request always is.
         if event.startswith(("open", "os.", "shutil.")) and root not in str(arguments):
             return
+        # Nor is what it compiled: how much of that lies about depends on what ran before.
+        if "__pycache__" in str(arguments):
+            return
         steps.append(f"{event} {arguments}")
         if len(steps) == limit:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from edgemnist.agent.bundle import BundledFile, BundleRecord
+from edgemnist.agent.durable import record_tree
 from edgemnist.agent.install import find_venv, needs
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.agent.store import COMPLETE_FILE, Store
@@ -92,6 +93,7 @@ def test_an_environment_that_lacks_something_is_not_taken(tmp_path: Path) -> Non
     store.create()
     there = store.venvs / "there"
     there.mkdir()
+    record_tree(there)
     other = {"package": "1" * 64}, {"python": [3, 9, "armv7l"]}, {"extras": ["onnx"]}, {"constraints": ["numpy==1"]}
     for change in other:
         (there / COMPLETE_FILE).write_text(json.dumps({**needs(record), **change}))

@@ -102,7 +102,7 @@ def test_a_release_of_the_old_version_is_updated_and_rolled_back_by_the_new_one(
         done = run_edgemnist(*words, "--on", "board", "--json", cwd=tmp_path, env=environment)
         assert done.returncode == 0, done.stderr
     for venv in installed.iterdir():
-        (board.store.venvs / venv.name).symlink_to(venv)
+        shutil.copytree(venv, board.store.venvs / venv.name, symlinks=True, copy_function=os.link)
     new = bundled(Path(shutil.copytree(old_exports, tmp_path / "exports")), serve=False)
     result = deploy_to(board.target, new, DeployConfig(retries=0), lambda _: None)
     assert result.fault is None

@@ -47,8 +47,11 @@ def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError) as failure, locked(tmp_path / "file" / "search"):
         pass
-    assert failure.value.message == f"{tmp_path / 'file' / 'search'} cannot be written: Not a directory"
-    assert failure.value.hint == HINT
+    assert (
+        failure.value.message
+        == f"{tmp_path / 'file' / 'search'} cannot be written: {tmp_path / 'file'} is a file, not a directory"
+    )
+    assert failure.value.hint == HINT.replace("Free some space there, or choose", "Choose")
     with pytest.raises(StorageError) as failure:
         Journal(tmp_path / "nowhere")
     assert failure.value.message == f"{tmp_path / 'nowhere'} cannot be written: No such file or directory"

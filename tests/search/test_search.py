@@ -177,6 +177,6 @@ def test_the_command_answers_in_json_and_with_its_exit_code(
     missed = edgemnist(*options, "--accuracy", "99.9")
     assert missed.returncode == 1
     assert "Nothing fits. The nearest is" in missed.stdout
-    assert "Search 100%: 1 network" in missed.stderr
+    assert "Search 100 %: 1 network" in missed.stderr
     for wrong in (["--max-bytes", "9"], ["--max-ram", "2us"], ["--workers", "many"], ["--on", "a", "--on", "b"]):
         assert edgemnist(*options, *wrong).returncode == 2
