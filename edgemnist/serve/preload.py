@@ -17,8 +17,10 @@ memory of that picture."""
 for name in PLUGINS:
     import_module(f"PIL.{name}ImagePlugin")
 # What the program's main module imports in each child, and how pages are read, where OpenCV is installed.
-for module in ("edgemnist.app", "edgemnist.serve.worker", *(("edgemnist.read.pieces",) if find_spec("cv2") else ())):
+for module in ("edgemnist.app", "edgemnist.serve.worker", "edgemnist.serve.workers"):
     import_module(module)
+if find_spec("cv2") is not None:
+    import_module("edgemnist.read.pieces")
 shipped_network()
 fitter()
 # Shared is what nobody writes to, and garbage collection writes to all that it looks at.

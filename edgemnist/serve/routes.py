@@ -31,11 +31,11 @@ from edgemnist.results.serve import (
     PredictTimes,
 )
 from edgemnist.samples.sample import DISAGREEMENT, NOT_A_DIGIT
+from edgemnist.serve.jobs import Normalized, Page, PredictJob, ReadJob, images_of
 from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, MemoryFile, content_type, network_of
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
 from edgemnist.serve.refusals import RefusedError, bad_request, busy, unsupported
-from edgemnist.serve.worker import Normalized, Page, PredictJob, ReadJob, images_of
 from edgemnist.serve.workers import SMALL_PIXELS, Lane, NotSmallError, Threads
 from edgemnist.storage import sha256
 

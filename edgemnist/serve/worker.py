@@ -2,8 +2,7 @@
 
 A decoder's time and memory cannot be limited in a thread. So the service hands the bytes of a request to a process,
 which it kills when the time is up or the client has left; the kernel limits its memory. A worker has no model: it asks
-for the answers to 28×28 pixels through its pipe. Messages are MessagePack, so that a broken worker cannot make the
-service run anything.
+for the answers to 28×28 pixels through its pipe, in the messages of `edgemnist.serve.jobs`.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
-from typing import IO, Final, TypeAlias
+from typing import IO, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities
+from edgemnist.arrays import Probabilities
 from edgemnist.errors import EdgemnistError, ImageError
 from edgemnist.formatting import count
 from edgemnist.images import normalize_digit
@@ -33,9 +32,20 @@ from edgemnist.predict.refusal import Assessment, assess
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import LARGER, SMALLEST, read_page
 from edgemnist.results.base import UNREADABLE
-from edgemnist.results.pictures import ReadResult
 from edgemnist.results.serve import PredictBody
 from edgemnist.runtimes.interface import Classifier, as_images
+from edgemnist.serve.jobs import (
+    Classify,
+    Job,
+    Needs,
+    Normalized,
+    Page,
+    PictureLimits,
+    PredictJob,
+    ReadJob,
+    Refusal,
+    Reply,
+)
 from edgemnist.serve.refusals import RefusedError, bad_request, refusal_of, too_large
 
 PICTURE: Final = "body"
@@ -50,86 +60,6 @@ SLACK_BYTES: Final = 12 * 2**20
 """Of memory, beside the decoded picture: what the normalization of 512×512 pixels takes, and long metadata."""
 NICENESS: Final = 10
 """The event loop goes before: it has little to do, and everybody waits for it."""
-LARGE_BYTES: Final = 2**22
-"""After a picture of so many bytes the process ends, which gives its memory back at once."""
-
-
-class PictureLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pictures of one request may take."""
-
-    max_pixels: int
-    """Of all of them."""
-    decoded_bytes: int
-    """Of memory, to decode the largest."""
-    max_images: int
-    """Of a batch."""
-    cpu_s: float
-    """Of the processor: a busy machine is not the picture's fault."""
-
-
-class PredictJob(msgspec.Struct, frozen=True, kw_only=True, tag="predict"):
-    """A request for `predict`; its body follows as a message of its own."""
-
-    batch: bool
-    """Whether the body is JSON with several pictures, instead of a picture."""
-    digits: bool
-    """Whether the model knows the ten digits, so that what is none can be told apart."""
-
-
-class ReadJob(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
-    """A request for `read`; its body follows as a message of its own."""
-
-    min_confidence: float
-    labels: tuple[str, ...]
-    """Of the model that answers."""
-
-
-class Needs(msgspec.Struct, frozen=True, kw_only=True, tag="needs"):
-    """Asks for leave to decode."""
-
-    pixels: int
-    """Of all pictures."""
-    bytes: int
-    """Of memory, for the largest."""
-
-
-class Classify(msgspec.Struct, frozen=True, kw_only=True, tag="classify"):
-    """Asks what the model answers: float32 [N, C] as bytes."""
-
-    images: bytes
-    """uint8 [N, 28, 28]."""
-
-
-class Normalized(msgspec.Struct, frozen=True, kw_only=True, tag="normalized"):
-    """The end of a `PredictJob`."""
-
-    names: list[str]
-    images: bytes
-    """uint8 [N, 28, 28]."""
-    inverted: list[bool]
-    assessments: list[Assessment]
-    decode_s: float
-    normalize_s: float
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
-    """The end of a `ReadJob`."""
-
-    result: ReadResult
-    decode_s: float
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
-    """The end of a job that cannot be done."""
-
-    status: int
-    error: str
-    message: str
-    hint: str
-
-
-Job: TypeAlias = PredictJob | ReadJob
-Reply: TypeAlias = Needs | Classify | Normalized | Page | Refusal
 
 
 def work(connection: Connection, limits: PictureLimits) -> None:
@@ -170,12 +100,6 @@ class _Memory:
         if self._before:
             most = self._before + body + min(picture, self._most) + SLACK_BYTES
             resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-
-
-def send_file(connection: Connection, descriptor: int) -> None:
-    """Give a process at the other end of a connection, which is a UNIX socket, an open file."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as own:
-        socket.send_fds(own, [b"\0"], [descriptor])
 
 
 def receive_file(connection: Connection) -> IO[bytes]:
@@ -288,11 +212,6 @@ class _Remote(Classifier):
         self._connection.send_bytes(msgspec.msgpack.encode(Classify(images=images.tobytes())))
         answers = np.frombuffer(self._connection.recv_bytes(), dtype=np.float32)
         return answers.reshape(len(images), len(self.labels)).copy()
-
-
-def images_of(data: bytes) -> Images:
-    """Return uint8 [N, 28, 28] from its bytes."""
-    return np.frombuffer(data, dtype=np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
 
 
 def _ask(connection: Connection, needs: Needs, memory: _Memory, *, body: int = 0) -> None:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import msgspec
 
 from edgemnist.results.base import UNREADABLE
-from edgemnist.serve import worker
+from edgemnist.serve import jobs
+from edgemnist.serve.jobs import Classify, Job, Needs, Normalized, Page, PictureLimits, Refusal, Reply
 from edgemnist.serve.limits import Memory, MemoryFile
 from edgemnist.serve.refusals import RefusedError, busy, stopping
-from edgemnist.serve.worker import Classify, Job, Needs, Normalized, Page, PictureLimits, Refusal, Reply
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -139,7 +139,7 @@ class Worker:
             for attempt in range(1, STARTS + 1):
                 pipe, theirs = multiprocessing.Pipe()
                 # Forked from a process that has imported all of it: that takes milliseconds, and shares the memory.
-                process = _fork_server().Process(target=worker.work, args=(theirs, self._limits), daemon=True)
+                process = _fork_server().Process(target=_work, args=(theirs, self._limits), daemon=True)
                 try:
                     process.start()
                 except OSError as error:
@@ -192,11 +192,11 @@ class Worker:
         try:
             with call.on(process), contextlib.ExitStack() as reserved:
                 pipe.send_bytes(msgspec.msgpack.encode(job))
-                worker.send_file(pipe, body.descriptor)
+                jobs.send_file(pipe, body.descriptor)
                 deadline = monotonic() + PATIENCE * self._limits.cpu_s
                 while isinstance(reply := self._reply(pipe, deadline), Needs | Classify):
                     if isinstance(reply, Classify):
-                        pipe.send_bytes(classifier.predict_proba(worker.images_of(reply.images)).tobytes())
+                        pipe.send_bytes(classifier.predict_proba(jobs.images_of(reply.images)).tobytes())
                         continue
                     if most_pixels is not None and reply.pixels > most_pixels:
                         elsewhere = True
@@ -206,7 +206,7 @@ class Worker:
                     waiting = monotonic()
                     reserved.enter_context(memory.reserve(reply.bytes))
                     deadline += monotonic() - waiting
-                    large = reply.bytes >= worker.LARGE_BYTES
+                    large = reply.bytes >= jobs.LARGE_BYTES
                     pipe.send_bytes(b"go")
                 done = True
                 # The process of a large picture ends with it: its memory is free before the next one gets it.
@@ -323,6 +323,13 @@ class Lane:
         for one in list(self._workers):
             one.stop(for_good=True)
         return ended
+
+
+def _work(connection: Connection, limits: PictureLimits) -> None:
+    # Late: the service itself never looks at a picture, and has 10 MB less without what can.
+    from edgemnist.serve.worker import work
+
+    work(connection, limits)
 
 
 @functools.cache

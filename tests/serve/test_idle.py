@@ -16,9 +16,9 @@ from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.serve import workers
 from edgemnist.serve.config import Limits
+from edgemnist.serve.jobs import Normalized, PictureLimits, PredictJob
 from edgemnist.serve.limits import Memory, MemoryFile
 from edgemnist.serve.refusals import RefusedError
-from edgemnist.serve.worker import Normalized, PictureLimits, PredictJob
 from edgemnist.serve.workers import Lane
 from tests.serve.service import png, serving, seven
 
