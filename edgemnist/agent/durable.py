@@ -59,6 +59,8 @@ def sync_tree(directory: Path) -> None:
 
 TREE_FILE = ".files.json"
 """Kept in a directory: what every file in it was when it was finished."""
+COMPILED_FILE = ".compiled.json"
+"""Kept in a directory: what Python had compiled there when it was seen to work."""
 BYTECODE = "__pycache__"
 
 
@@ -124,23 +126,59 @@ def _tree(directory: Path) -> tuple[dict[str, list[int]], dict[str, str]]:
             status = os.lstat(path)
             if stat.S_ISLNK(status.st_mode):
                 links[path[above:]] = os.readlink(path)  # noqa: PTH115 - see above
-            elif not stat.S_ISDIR(status.st_mode) and name not in (TREE_FILE, ".complete"):
+            elif not stat.S_ISDIR(status.st_mode) and name not in (TREE_FILE, COMPILED_FILE, ".complete"):
                 found[path[above:]] = [status.st_size, status.st_ino, status.st_ctime_ns]
     return found, links
 
 
 def discard_bytecode(directory: Path) -> None:
-    """Remove what Python compiled below a directory: it would run instead of the files that `find_change` compares."""
-    for parent, directories, _ in os.walk(directory):
-        if BYTECODE in directories:
-            directories.remove(BYTECODE)
-            _remove(Path(parent, BYTECODE))
+    """Remove what Python compiled below a directory, but for what is as `record_bytecode` found it.
+
+    It would run instead of the files that `find_change` compares.
+    """
+    known: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        known = json.loads((directory / COMPILED_FILE).read_bytes())
+    kept = known if isinstance(known, dict) else {}
+    for path, name, stamp in _compiled(directory):
+        with contextlib.suppress(OSError):
+            if stamp is None or not _is_same(path, stamp, kept.get(name)):
+                path.unlink()
 
 
-def _remove(path: Path) -> None:
-    # A link is not followed, and somebody may be compiling at this moment.
+def record_bytecode(directory: Path) -> None:
+    """Write down what Python compiled below a directory, for `discard_bytecode`: after it was seen to work."""
+    found = {}
     with contextlib.suppress(OSError):
-        path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+        for path, name, stamp in _compiled(directory):
+            if stamp is not None:
+                found[name] = [*stamp, hash_file(path)]
+    data = json.dumps(found).encode()
+    with contextlib.suppress(OSError):
+        if data == (directory / COMPILED_FILE).read_bytes():
+            return
+    write_synced(directory / COMPILED_FILE, data)
+
+
+def _is_same(path: Path, stamp: list[int], recorded: object) -> bool:
+    if not isinstance(recorded, list) or len(recorded) != len(stamp) + 1:
+        return False
+    return recorded[:-1] == stamp or (recorded[0] == stamp[0] and recorded[-1] == hash_file(path))
+
+
+def _compiled(directory: Path) -> Iterator[tuple[Path, str, list[int] | None]]:
+    """Yield what lies where Python keeps bytecode, its name, and size, inode and ctime, or None for what is no file."""
+    above = len(f"{directory}/")
+    for parent, directories, files in os.walk(directory):
+        if BYTECODE in directories and os.path.islink(f"{parent}/{BYTECODE}"):  # noqa: PTH114 - thousands of files
+            yield Path(parent, BYTECODE), f"{parent}/{BYTECODE}"[above:], None
+        if not parent.endswith(f"/{BYTECODE}"):
+            continue
+        for name in sorted(directories + files):
+            path = f"{parent}/{name}"
+            status = os.lstat(path)
+            stamp = [status.st_size, status.st_ino, status.st_ctime_ns] if stat.S_ISREG(status.st_mode) else None
+            yield Path(path), path[above:], stamp
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -20,7 +20,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from edgemnist.agent.bundle import ANY_MACHINE, WHEELS, BundleRecord
-from edgemnist.agent.durable import discard_bytecode, record_tree, sync_directory, write_synced
+from edgemnist.agent.durable import discard_bytecode, record_bytecode, record_tree, sync_directory, write_synced
 from edgemnist.agent.store import COMPLETE_FILE, find_venv_change
 from edgemnist.errors import DeployError, GateMissedError
 
@@ -211,4 +211,6 @@ def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:
         )
     if not report["passed"]:
         raise GateMissedError(f"The self-test failed on the board: {'; '.join(report['reasons'])}")
+    # To compile it again takes a small board half a minute.
+    record_bytecode(release / "venv")
     return report

@@ -18,6 +18,7 @@ from edgemnist.agent.durable import (
     find_change,
     hash_file,
     holder,
+    record_bytecode,
     record_tree,
     replace_file,
     replace_link,
@@ -166,10 +167,39 @@ def test_bytecode_is_discarded_wherever_it_lies(tree: Path) -> None:
     (away / "kept").touch()
     (tree / "__pycache__").symlink_to(away)
     discard_bytecode(tree)
-    assert not (tree / "bin" / "__pycache__").exists()
+    assert list((tree / "bin" / "__pycache__").iterdir()) == []
     assert not (tree / "__pycache__").is_symlink()
     assert (away / "kept").exists()
     assert find_change(tree) == ""
+
+
+def test_bytecode_that_was_seen_to_work_is_kept_and_no_other(tree: Path) -> None:
+    compiled = tree / "bin" / "__pycache__"
+    for name in ("same", "copied", "changed", "exchanged"):
+        (compiled / name).write_bytes(b"bytecode")
+    record_bytecode(tree)
+    replace_file(compiled / "copied", b"bytecode")
+    (compiled / "changed").write_bytes(b"bytec0de")
+    (compiled / "exchanged").unlink()
+    (compiled / "exchanged").symlink_to("same")
+    (compiled / "added").write_bytes(b"bytecode")
+    (tree / "__pycache__").mkdir()
+    (tree / "__pycache__" / "same").write_bytes(b"bytecode")
+    discard_bytecode(tree)
+    assert {path.name for path in compiled.iterdir()} == {"same", "copied", "tool.pyc"}
+    assert list((tree / "__pycache__").iterdir()) == []
+    assert find_change(tree) == ""
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"bin/__pycache__/x": [1, 2]}', b"\xff", None])
+def test_without_a_sound_record_no_bytecode_is_trusted(tree: Path, damage: bytes | None) -> None:
+    compiled = tree / "bin" / "__pycache__" / "x"
+    compiled.write_bytes(b"bytecode")
+    record_bytecode(tree)
+    record = next(path for path in tree.iterdir() if "compiled" in path.name)
+    record.unlink() if damage is None else record.write_bytes(damage)
+    discard_bytecode(tree)
+    assert not compiled.exists()
 
 
 def test_a_file_that_was_replaced_by_its_equal_is_no_change(tree: Path) -> None:
