@@ -59,9 +59,10 @@ def sync_tree(directory: Path) -> None:
 
 TREE_FILE = ".files.json"
 """Kept in a directory: what every file in it was when it was finished."""
-COMPILED_FILE = ".compiled.json"
-"""Kept in a directory: what Python had compiled there when it was seen to work."""
 BYTECODE = "__pycache__"
+COMPILED_FILE = f"{BYTECODE}/compiled.json"
+"""Kept in a directory: what Python had compiled there when it was seen to work. Older versions do not look there, and
+would take a file in another place for a change."""
 
 
 def record_tree(directory: Path) -> None:
@@ -126,7 +127,7 @@ def _tree(directory: Path) -> tuple[dict[str, list[int]], dict[str, str]]:
             status = os.lstat(path)
             if stat.S_ISLNK(status.st_mode):
                 links[path[above:]] = os.readlink(path)  # noqa: PTH115 - see above
-            elif not stat.S_ISDIR(status.st_mode) and name not in (TREE_FILE, COMPILED_FILE, ".complete"):
+            elif not stat.S_ISDIR(status.st_mode) and name not in (TREE_FILE, ".complete"):
                 found[path[above:]] = [status.st_size, status.st_ino, status.st_ctime_ns]
     return found, links
 
@@ -157,6 +158,7 @@ def record_bytecode(directory: Path) -> None:
     with contextlib.suppress(OSError):
         if data == (directory / COMPILED_FILE).read_bytes():
             return
+    (directory / BYTECODE).mkdir(exist_ok=True)
     write_synced(directory / COMPILED_FILE, data)
 
 
@@ -176,6 +178,8 @@ def _compiled(directory: Path) -> Iterator[tuple[Path, str, list[int] | None]]:
             continue
         for name in sorted(directories + files):
             path = f"{parent}/{name}"
+            if path[above:] == COMPILED_FILE:
+                continue
             status = os.lstat(path)
             stamp = [status.st_size, status.st_ino, status.st_ctime_ns] if stat.S_ISREG(status.st_mode) else None
             yield Path(path), path[above:], stamp
