@@ -158,8 +158,10 @@ def record_bytecode(directory: Path) -> None:
     with contextlib.suppress(OSError):
         if data == (directory / COMPILED_FILE).read_bytes():
             return
-    (directory / BYTECODE).mkdir(exist_ok=True)
-    write_synced(directory / COMPILED_FILE, data)
+    # Without it, Python compiles again: no reason for a deployment to fail.
+    with contextlib.suppress(OSError):
+        (directory / BYTECODE).mkdir(exist_ok=True)
+        write_synced(directory / COMPILED_FILE, data)
 
 
 def _is_same(path: Path, stamp: list[int], recorded: object) -> bool:
