@@ -23,13 +23,6 @@ def as_digit(label: str) -> int | str:
     return int(label) if label.isdecimal() else label
 
 
-def median(values: npt.NDArray[Any]) -> float:
-    """Return the median of numbers, at least one. NumPy's imports its masked arrays: 8 MB, and 20 ms of a process."""
-    lower, upper = (values.size - 1) // 2, values.size // 2
-    ordered = np.partition(values, (lower, upper), axis=None)
-    return (float(ordered[lower]) + float(ordered[upper])) / 2
-
-
 def as_pixels(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Return pixels of any shape as uint8.
 

@@ -7,7 +7,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from edgemnist.images.components import Mask, bounds, label_components
-from edgemnist.images.find import FINDING_SIDE, INK_SHARE, block_maxima, choose_pieces, strong_ink
+from edgemnist.images.find import (
+    FINDING_SIDE,
+    INK_SHARE,
+    block_maxima,
+    choose_pieces,
+    strong_ink,
+    ten_times_90th_percentile,
+)
 from edgemnist.images.grey import Grey
 from edgemnist.images.paper import extract_ink
 
@@ -53,8 +60,4 @@ def crowd(grey: Grey, *, dark: bool) -> Crowd:
 def _crossings(mask: Mask) -> float:
     """Return how many strokes nine of ten rows of a mask cross at most."""
     starts = np.diff(np.pad(mask, ((0, 0), (1, 0))).astype(np.int8), axis=1) == 1
-    counts = np.sort(np.count_nonzero(starts, axis=1))
-    # The 90th percentile, between two neighbours in their order. NumPy's imports its masked arrays: 8 MB.
-    place, rest = divmod(9 * (counts.size - 1), 10)
-    following = int(counts[min(place + 1, counts.size - 1)])
-    return (int(counts[place]) * (10 - rest) + following * rest) / 10
+    return ten_times_90th_percentile(np.count_nonzero(starts, axis=1)) / 10

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import median
 from edgemnist.images.components import Mask, bounds, label_components
 from edgemnist.images.paper import Ink
 
@@ -69,14 +68,20 @@ def find_digit(ink: Ink) -> Found | None:
 def strong_ink(ink: Ink) -> int | None:
     """Return how strong the ink of a picture is where it is strongest, or None if there is only paper."""
     maxima = block_maxima(ink, min(BLOCK, max(1, max(ink.shape) // 64)))
-    floor = np.clip(median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
-    inked = np.sort(maxima[maxima > floor])
-    if not inked.size:
-        return None
-    # The 90th percentile, between two neighbours in their order, in integers.
-    place, rest = divmod(9 * (inked.size - 1), 10)
-    following = int(inked[min(place + 1, inked.size - 1)])
-    return (int(inked[place]) * (10 - rest) + following * rest) // 10
+    floor = np.clip(np.median(maxima) * NOISE_MARGIN, MIN_CONTRAST, MAX_NOISE)
+    inked = maxima[maxima > floor]
+    return ten_times_90th_percentile(inked) // 10 if inked.size else None
+
+
+def ten_times_90th_percentile(values: npt.NDArray[Any]) -> int:
+    """Return that of integers, at least one: the percentile lies between two neighbours in their order.
+
+    NumPy's own gives a fraction, and imports its masked arrays: 8 MB.
+    """
+    values = np.sort(values)
+    place, rest = divmod(9 * (values.size - 1), 10)
+    following = int(values[min(place + 1, values.size - 1)])
+    return int(values[place]) * (10 - rest) + following * rest
 
 
 def choose_pieces(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:

@@ -44,7 +44,7 @@ def in_one_piece() -> Iterator[None]:
 
     Of two threads that do this at once, one may end it early for the other, or not end it: pictures are the same.
     """
-    core: Any = vars(Image)["core"]
+    core: Any = Image.core  # type: ignore[attr-defined]  # documented for this purpose, and not in the stubs
     if not hasattr(core, "set_use_block_allocator"):
         # Pillow before 11.3.
         yield

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from edgemnist.arrays import IMAGE_SIDE, median
+from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.images.components import bounds
 from edgemnist.images.paper import Ink
 from edgemnist.images.scale import rescale
@@ -108,7 +108,7 @@ def _sharpen(ink: Ink) -> Ink:
 def stroke_contrast(ink: Ink) -> float:
     """Return the intensity inside the strokes: the median of what is darker than half of the darkest."""
     strong = ink[ink > ink.max() / 2]
-    return median(strong) if strong.size else 0.0
+    return float(np.median(strong)) if strong.size else 0.0
 
 
 def _crop(strokes: Ink, level: int) -> Ink:

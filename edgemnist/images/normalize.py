@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgemnist.arrays import IMAGE_SIDE, WHITE, as_pixels, median
+from edgemnist.arrays import IMAGE_SIDE, WHITE, as_pixels
 from edgemnist.errors import ImageError
 from edgemnist.images.decode import decode_image, open_image, picture_name
 from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
@@ -80,7 +80,7 @@ def _fit(engine: Fitter, grey: Grey) -> Fitted | None:
 
 def _fit_by_numpy(grey: Grey) -> Fitted | None:
     """Return what `_fit` does without an engine: the same bytes."""
-    if grey.shape == (IMAGE_SIDE, IMAGE_SIDE) and (edge := median(border(grey))) in {BLACK, WHITE}:
+    if grey.shape == (IMAGE_SIDE, IMAGE_SIDE) and (edge := float(np.median(border(grey)))) in {BLACK, WHITE}:
         # As faint as `find_digit` takes for paper: the model would make a digit of it all the same.
         if int(np.ptp(grey)) <= MIN_CONTRAST:
             return None
@@ -101,7 +101,7 @@ def _uneven_ink(grey: Grey) -> tuple[Ink, bool]:
     covers none of the four as shadows and the edges of sheets do. Such a picture gets a rim first: ground where there
     is ink, and the edge again elsewhere, since the light may fall off there.
     """
-    usual = median(border(grey))
+    usual = float(np.median(border(grey)))
     least = INK_AT_EDGE * max(usual, WHITE - usual)
     shares = [(np.abs(edge - usual) > least).mean() for edge in (grey[0], grey[-1], grey[:, 0], grey[:, -1])]
     if min(shares[:2]) == 0 or max(shares) >= COVERED:

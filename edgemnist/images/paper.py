@@ -7,7 +7,6 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import median
 from edgemnist.images.grey import Grey
 from edgemnist.images.scale import rescale
 from edgemnist.native.fitting import MAX_PAPER_SIDE, Fitter, Light, Moments, fitter
@@ -93,7 +92,7 @@ def light_by_numpy(grey: Grey) -> Light:
     """Return what the engine does; see `Light`."""
     fine = _copy(grey, FINE_SIDE)
     coarse = _copy(fine, GROUND_SIDE)
-    return Light(_moments(fine, FINE_REACH), _moments(coarse, GROUND_REACH), median(coarse))
+    return Light(_moments(fine, FINE_REACH), _moments(coarse, GROUND_REACH), float(np.median(coarse)))
 
 
 def extract_ink_by_numpy(grey: Grey, *, dark: bool) -> Ink:
@@ -119,12 +118,17 @@ def _moments(grey: Grey, reach: int) -> Moments:
     window = 2 * reach + 1
     sums = np.pad(grey, reach, mode="edge").astype(np.int64)
     for _ in range(2):
-        cumulated = np.pad(sums.cumsum(axis=0), ((1, 0), (0, 0)))
-        sums = (cumulated[window:] - cumulated[:-window]).T
+        sums = _sums(sums, window).T
     count = window * window
     deviation = grey - (2 * sums + count) // (2 * count)
     square = deviation * deviation
     return grey.size, int(square.sum()), int((square * deviation).sum())
+
+
+def _sums(values: npt.NDArray[np.int64], window: int) -> npt.NDArray[np.int64]:
+    """Return the sums of so many rows at a time, of which there are fewer by `window - 1`."""
+    cumulated = np.pad(values.cumsum(axis=0), ((1, 0), (0, 0)))
+    return np.asarray(cumulated[window:] - cumulated[:-window])
 
 
 def _skewness(pixels: int, squares: int, cubes: int) -> float:
@@ -138,8 +142,7 @@ def _soften(ground: Grey) -> Grey:
     sums = np.pad(ground, 3 * SOFT_REACH, mode="edge").astype(np.int64)
     for _ in range(2):
         for _ in range(3):
-            cumulated = np.pad(sums.cumsum(axis=0), ((1, 0), (0, 0)))
-            sums = cumulated[window:] - cumulated[:-window]
+            sums = _sums(sums, window)
         sums = sums.T
     weight = window**6
     return np.asarray(((sums + weight // 2) // weight).astype(np.uint8))

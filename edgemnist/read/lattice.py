@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edgemnist.read.grid import CROWDED, MAX_CELLS, Bools, Curve, Floats, Grid, edges, make_grid, snapped, vertices_of
-from edgemnist.read.lines import Line, Mask
+from edgemnist.read.lines import Line, Mask, transposed
 
 OVERRUN: Final = 0.1
 """A line may end before the one that it meets, by this share of its length and no more than `MAX_OVERRUN` pixels."""
@@ -29,7 +29,7 @@ SMALLEST: Final = 10
 def find_lattices(mask: Mask, level: Sequence[Line], upright: Sequence[Line]) -> list[Grid]:
     """Return the tables that crossing lines make; `mask`, uint8 [h, w], is 1 for ink."""
     grids: list[Grid] = []
-    turned = np.asarray(cv2.transpose(mask), dtype=np.uint8)
+    turned = transposed(mask)
     for rows, columns in _components(_crossings(level, upright)):
         downs, acrosses = [level[index] for index in rows], [upright[index] for index in columns]
         downs, acrosses = _consistent(mask, downs, acrosses), _consistent(turned, acrosses, downs)
@@ -199,7 +199,7 @@ def _without_strays(edge: Bools, own: Bools) -> list[int]:
 def _made(mask: Mask, level: Sequence[Curve], upright: Sequence[Curve]) -> Iterator[Grid]:
     vertices = vertices_of(level, upright)
     (left, top), (right, bottom) = vertices.min(axis=(0, 1)), vertices.max(axis=(0, 1))
-    turned = np.asarray(cv2.transpose(mask), dtype=np.uint8)
+    turned = transposed(mask)
     level = [(snapped(mask, curve, left, right), curve[1]) for curve in level]
     upright = [(snapped(turned, curve, top, bottom), curve[1]) for curve in upright]
     grid = make_grid(mask, level, upright)

@@ -93,6 +93,11 @@ def thickest_line(shape: tuple[int, ...]) -> int:
     return max(MIN_THICKEST, round(max(shape) * THICKEST))
 
 
+def transposed(mask: Mask) -> Mask:
+    """Return a mask with rows for columns, in one piece; NumPy's copy takes several times as long."""
+    return np.asarray(cv2.transpose(mask), dtype=np.uint8)
+
+
 def find_lines(mask: Mask) -> list[Line]:
     """Return the level lines of a page, from top to bottom."""
     run = max(MIN_RUN, round(max(mask.shape) * RUN))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.images.paper import Ink
-from edgemnist.read.lines import straight_line
+from edgemnist.read.lines import straight_line, transposed
 
 Mask = npt.NDArray[np.uint8]
 """uint8 [h, w]: 1 for ink."""
@@ -146,10 +146,7 @@ def find_rulings(ink: Ink, level: float) -> Rulings:
         return Rulings([], [])
     mask = np.asarray(cv2.subtract(ink, _fat(ink)) >= max(1, level), dtype=np.uint8)
     return Rulings(
-        *(
-            _lines(one) if ruled else []
-            for one, ruled in zip((mask, np.asarray(cv2.transpose(mask), dtype=np.uint8)), directions, strict=True)
-        )
+        *(_lines(one) if ruled else [] for one, ruled in zip((mask, transposed(mask)), directions, strict=True))
     )
 
 

@@ -14,7 +14,7 @@ from edgemnist.images.grey import Grey
 from edgemnist.read.grid import Grid
 from edgemnist.read.grids import find_grids
 from edgemnist.read.lattice import are_pattern, find_lattices
-from edgemnist.read.lines import Line, Mask, find_lines, thickest_line
+from edgemnist.read.lines import Line, Mask, find_lines, thickest_line, transposed
 
 FAINTEST: Final = 16
 """Of 255: what takes less of the light than this is no line, however even the paper is."""
@@ -70,7 +70,7 @@ class _Lines:
 
     @cached_property
     def upright(self) -> list[Line]:
-        return find_lines(np.asarray(cv2.transpose(self.mask), dtype=np.uint8))
+        return find_lines(transposed(self.mask))
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
 
+from edgemnist.errors import EdgemnistError
 from edgemnist.native.fitting import fitter
 from edgemnist.read.likeness import shipped_network
 
@@ -21,7 +23,9 @@ for module in ("edgemnist.app", "edgemnist.serve.worker", "edgemnist.serve.worke
     import_module(module)
 if find_spec("cv2") is not None:
     import_module("edgemnist.read.pieces")
-shipped_network()
+# A damaged one is told by the job that needs it.
+with contextlib.suppress(EdgemnistError):
+    shipped_network()
 fitter()
 # Shared is what nobody writes to, and garbage collection writes to all that it looks at.
 gc.collect()

@@ -205,7 +205,7 @@ def missed_replay(gate: Gate, found: Replay) -> list[str]:
             f"{found.flips:,} of {found.images:,} labels differ from the exporting machine's, {allowed:,} allowed"
         )
     if not np.isfinite(found.max_abs_diff):
-        reasons.append("some probabilities are no numbers, here or on the exporting machine")
+        reasons.append("some probabilities are not numbers, here or on the exporting machine")
     elif found.max_abs_diff > gate.batch_diff:
         words = "a probability differs by {} from the exporting machine's, {} allowed"
         reasons.append(exceeded(words, found.max_abs_diff, gate.batch_diff))

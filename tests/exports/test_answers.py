@@ -104,7 +104,7 @@ def test_an_answer_that_is_no_number_is_no_rounding() -> None:
     here = probabilities()
     here[0, 0] = np.nan
     assert replay_int8(here, probabilities()).verdict in {"drift", "flips"}
-    assert "are no numbers" in missed_replay(gate_for("int8"), replay_int8(here, probabilities()))[-1]
+    assert "are not numbers" in missed_replay(gate_for("int8"), replay_int8(here, probabilities()))[-1]
 
 
 def test_the_gate_lets_rounding_pass_and_no_more() -> None:
