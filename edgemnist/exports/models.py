@@ -146,20 +146,24 @@ def in_its_range(model: Model, images: Images, labels: Labels, reporter: Reporte
         return model
     shown, truth = images[:RANGE_IMAGES], labels[:RANGE_IMAGES]
 
-    def accuracy(input_range: str | None) -> float:
+    def accuracy(input_range: str | None) -> float | None:
         try:
             classifier = replace(model, input_range=input_range).load()
         except ArtifactError:
-            # A quantized input that cannot express it.
-            return 0.0
+            # A quantized input that cannot express it, or no classifier of images at all.
+            return None
         if tuple(classifier.labels) != DIGITS:
             return 1.0
         return float(np.mean(classifier.predict_proba(shown).argmax(axis=1) == truth))
 
-    as_it_is = accuracy(None)
-    if not near_chance(as_it_is, len(DIGITS), len(truth)):
+    usual = accuracy(None)
+    if usual is not None and not near_chance(usual, len(DIGITS), len(truth)):
         return model
-    found = {name: accuracy(name) for name in INPUT_RANGES}
+    answers = {name: accuracy(name) for name in INPUT_RANGES}
+    if usual is None and set(answers.values()) == {None}:
+        # Whoever loads it is told why it cannot be.
+        return model
+    as_it_is, found = usual or 0.0, {name: right or 0.0 for name, right in answers.items()}
     best = max(found, key=lambda name: found[name])
     if near_chance(found[best], len(DIGITS), len(truth)):
         reporter.notice(

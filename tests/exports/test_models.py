@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgemnist.errors import ArtifactError
 from edgemnist.exports.directory import Exports, model_for, reference_directory
 from tests.notices import Notices
 
@@ -72,3 +73,14 @@ def test_a_file_that_reads_no_digits_in_any_range_is_questioned(kernel: np.ndarr
     model, _ = model_for(None, str(path), notices)
     assert model.input_range is None
     assert "hardly more than guessing does" in notices.messages[0]
+
+
+def test_a_file_that_is_no_classifier_of_images_is_refused_and_not_said_to_guess() -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    notices = Notices()
+    other = Path(onnxruntime.__file__).parent / "datasets" / "sigmoid.onnx"
+    model, _ = model_for(None, str(other), notices)
+    assert notices.messages == []
+    with pytest.raises(ArtifactError, match=r"its input is an array of \[3, 4, 5\]"):
+        model.load()
