@@ -150,10 +150,11 @@ def discard_bytecode(directory: Path) -> None:
 def record_bytecode(directory: Path) -> None:
     """Write down what Python compiled below a directory, for `discard_bytecode`: after it was seen to work."""
     found = {}
-    with contextlib.suppress(OSError):
-        for path, name, stamp in _compiled(directory):
-            if stamp is not None:
-                found[name] = [*stamp, hash_file(path)]
+    for path, name, stamp in _compiled(directory):
+        if stamp is None:
+            continue
+        with contextlib.suppress(OSError):
+            found[name] = [*stamp, hash_file(path)]
     data = json.dumps(found).encode()
     with contextlib.suppress(OSError):
         if data == (directory / COMPILED_FILE).read_bytes():
@@ -182,7 +183,11 @@ def _compiled(directory: Path) -> Iterator[tuple[Path, str, list[int] | None]]:
             path = f"{parent}/{name}"
             if path[above:] == COMPILED_FILE:
                 continue
-            status = os.lstat(path)
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                # The file in which a running service was compiling.
+                continue
             stamp = [status.st_size, status.st_ino, status.st_ctime_ns] if stat.S_ISREG(status.st_mode) else None
             yield Path(path), path[above:], stamp
 

@@ -190,6 +190,24 @@ def test_bytecode_that_was_seen_to_work_is_kept_and_no_other(tree: Path) -> None
     assert find_change(tree) == ""
 
 
+def test_what_a_running_service_compiles_meanwhile_is_no_reason_to_stop(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = tree / "__pycache__"
+    compiled.mkdir(exist_ok=True)
+    lstat = os.lstat
+
+    def after_it_was_renamed(path: str) -> os.stat_result:
+        if path.endswith(".tmp"):
+            os.replace(path, path.removesuffix(".tmp"))
+        return lstat(path)
+
+    monkeypatch.setattr("os.lstat", after_it_was_renamed)
+    for work in (record_bytecode, discard_bytecode):
+        (compiled / "a.pyc.tmp").write_bytes(b"bytecode")
+        work(tree)
+
+
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"bin/__pycache__/x": [1, 2]}', b"\xff", None])
 def test_without_a_sound_record_no_bytecode_is_trusted(tree: Path, damage: bytes | None) -> None:
     compiled = tree / "bin" / "__pycache__" / "x"
