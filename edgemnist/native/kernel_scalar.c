@@ -165,6 +165,6 @@ static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_
 
 #ifndef EDGEMNIST_AMALGAMATION
 const edgemnist_kernel edgemnist_scalar = {
-    "scalar", GROUP, 0, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "scalar", GROUP, EDGEMNIST_SIGNED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #endif /* EDGEMNIST_AMALGAMATION */
