@@ -80,11 +80,15 @@ typedef struct {
 } edgemnist_model;
 
 #ifndef EDGEMNIST_AMALGAMATION
-/* Where a kernel wants its weights: [block of outputs][group of inputs][output in the block][input in the group]. */
+/* How a kernel wants its weights: [block of outputs][group of inputs][output in the block][input in the group] as int8;
+ * the same as uint8, w + 128; or [...][pair of outputs][input in the group][output in the pair], of each pair the first
+ * as w + 128. */
+enum { EDGEMNIST_SIGNED, EDGEMNIST_UNSIGNED, EDGEMNIST_PAIRED };
+
 typedef struct {
     const char *name;
     uint8_t group;
-    uint8_t unsigned_weights;    /* 1 for w + 128 as uint8 */
+    uint8_t weights;
     uint8_t squares;             /* 1 if the groups of a dense layer of pixels are squares of 2 x 2 of them */
     uint16_t small_block;        /* for layers of no more outputs than this, ... */
     uint16_t block;              /* ... and for all others */

@@ -214,7 +214,7 @@ INLINE void KERNEL(rescale)(const edgemnist_layer *layer, size_t first, size_t c
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avx512vnni = {
-    "avx512vnni", GROUP, 0, 1, LANES, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run_batch),
+    "avx512vnni", GROUP, EDGEMNIST_SIGNED, 1, LANES, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run_batch),
 };
 #else
 typedef int edgemnist_avx512vnni_is_for_x86;

@@ -75,7 +75,7 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avxvnni = {
-    "avxvnni", GROUP, 0, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "avxvnni", GROUP, EDGEMNIST_SIGNED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_avxvnni_is_for_x86;

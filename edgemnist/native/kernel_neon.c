@@ -81,7 +81,7 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_neon = {
-    "neon", GROUP, 1, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "neon", GROUP, EDGEMNIST_UNSIGNED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_neon_is_for_arm;

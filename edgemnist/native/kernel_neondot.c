@@ -76,7 +76,7 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_neondot = {
-    "neondot", GROUP, 1, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "neondot", GROUP, EDGEMNIST_UNSIGNED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_neondot_is_for_arm64;

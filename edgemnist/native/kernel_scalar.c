@@ -7,7 +7,6 @@
 
 #define KERNEL(name) edgemnist_scalar_##name
 #define TARGET
-#define GROUP 1U
 #define AT_ONCE 1U
 #define ALIGNMENT 4U
 
@@ -18,6 +17,8 @@
 #endif /* EDGEMNIST_AMALGAMATION */
 #ifndef BLOCK
 
+#define GROUP 1U
+#define FORM EDGEMNIST_SIGNED
 #ifndef EDGEMNIST_SCALAR_BLOCK
 #define EDGEMNIST_SCALAR_BLOCK 16U
 #endif
@@ -165,6 +166,6 @@ static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_
 
 #ifndef EDGEMNIST_AMALGAMATION
 const edgemnist_kernel edgemnist_scalar = {
-    "scalar", GROUP, 0, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "scalar", GROUP, FORM, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #endif /* EDGEMNIST_AMALGAMATION */

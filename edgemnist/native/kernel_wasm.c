@@ -85,7 +85,7 @@ static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_wasm = {
-    "wasm", GROUP, 0, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "wasm", GROUP, EDGEMNIST_SIGNED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_wasm_is_for_webassembly;

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.native.layers import Convolution, Dense, Depthwise, Layer, Pool, window_of_layer
-from edgemnist.native.network import Network, pack
+from edgemnist.native.network import Network, WeightForm, pack
 
 if TYPE_CHECKING:
     from edgemnist.runtimes.windows import Window
@@ -56,7 +56,7 @@ def lay_out(
     group: int,
     block: int,
     small_block: int | None = None,
-    unsigned: bool = False,
+    form: WeightForm = WeightForm.SIGNED,
     squares: bool = False,
     packed: bool = False,
     alignment: int,
@@ -70,7 +70,7 @@ def lay_out(
     small_block = small_block or block
     first, *others = network.layers
     layers = [
-        _layer(layer, group=group, block=small_block if layer.outputs <= small_block else block, unsigned=unsigned)
+        _layer(layer, group=group, block=small_block if layer.outputs <= small_block else block, form=form)
         for layer in (_of_squares(first) if squares else first, *others)
     ]
     if packed:
@@ -116,7 +116,7 @@ def _is_convolution(layer: Layer) -> bool:
     return isinstance(layer, Convolution)
 
 
-def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
+def _layer(layer: Layer, *, group: int, block: int, form: WeightForm) -> Layout:
     outputs = layer.outputs
     blocks = -(-outputs // block)
 
@@ -135,7 +135,7 @@ def _layer(layer: Layer, *, group: int, block: int, unsigned: bool) -> Layout:
             "shift": padded(layer.shift, fill=33),
         }
     if isinstance(layer, Dense):
-        tables["weights"] = pack(layer.weights, group=group, block=block, unsigned=unsigned)
+        tables["weights"] = pack(layer.weights, group=group, block=block, form=form)
     elif isinstance(layer, Depthwise):
         tables["weights"] = None if layer.weights is None else layer.weights.reshape(-1)
     return Layout(

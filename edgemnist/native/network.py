@@ -6,6 +6,7 @@ left to the engine are sums of products, one rescaling each, table look-ups and 
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypedDict
@@ -92,18 +93,35 @@ def read_network(graph: Graph, input_range: str | None = None) -> Network:
     return Network(pixel_map=_or_none(building.pixel_map), layers=tuple(building.layers), output=output)
 
 
-def pack(matrix: npt.NDArray[np.int8], *, group: int, block: int, unsigned: bool = False) -> npt.NDArray[np.int8]:
+class WeightForm(enum.IntEnum):
+    """How a kernel wants the weights of a block of outputs and a group of inputs, see `engine.h`."""
+
+    SIGNED = 0
+    """[output in the block][input in the group]"""
+    UNSIGNED = 1
+    """The same as uint8, w + 128."""
+    PAIRED = 2
+    """[pair of outputs][input in the group][output in the pair], of each pair the first as w + 128."""
+
+
+def pack(
+    matrix: npt.NDArray[np.int8], *, group: int, block: int, form: WeightForm = WeightForm.SIGNED
+) -> npt.NDArray[np.int8]:
     """Return weights, int8 [outputs, inputs], in a kernel's order, flat.
 
-    That is [block of outputs][group of inputs][output in the block][input in the group]. Both sides are padded to whole
-    blocks and groups with weights of 0. `unsigned` gives w + 128 as uint8, viewed as int8.
+    That is [block of outputs][group of inputs], and `form` within. Both sides are padded to whole blocks and groups
+    with weights of 0. Numbers of uint8 are viewed as int8.
     """
     outputs, inputs = matrix.shape
     blocks, groups = -(-outputs // block), -(-inputs // group)
     padded = np.zeros((blocks * block, groups * group), dtype=np.int8)
     padded[:outputs, :inputs] = matrix
-    if unsigned:
+    if form is WeightForm.UNSIGNED:
         padded ^= np.int8(-128)
+    if form is WeightForm.PAIRED:
+        padded[::2] ^= np.int8(-128)
+        pairs = padded.reshape(blocks, block // 2, 2, groups, group).transpose(0, 3, 1, 4, 2)
+        return np.ascontiguousarray(pairs).reshape(-1)
     return np.ascontiguousarray(padded.reshape(blocks, block, groups, group).transpose(0, 2, 1, 3)).reshape(-1)
 
 

@@ -1,96 +1,79 @@
-/* The portable kernel's arithmetic for x86-64 without AVX2, in C that has no intrinsics: included by kernel_scalar.c.
+/* The portable kernel's arithmetic for x86-64 without AVX2: included by kernel_scalar.c.
  *
- * SSE2 multiplies 16 bits at a time, and is slow at extending them. So it adds up the lower 16 bits of the products, and
- * their upper 8 bits: of up to 255 products, both together tell the sum. Written in vectors of GNU C, since not every
- * compiler makes them of such loops.
+ * pmaddwd multiplies 16-bit numbers and adds up pairs of products. Weights of two outputs are taken as one number, as
+ * kernel_avx2.c explains.
  */
+#include <emmintrin.h>
+
 #include "engine.h"
 
-#define BLOCK 32U
-#define SMALL 16U
-#define MOST_PRODUCTS 255U
+#define GROUP 2U
+#define FORM EDGEMNIST_PAIRED
+#define BLOCK 16U /* whose sums fit the registers */
+#define SMALL BLOCK
+#define LANES 8U
 
-typedef int16_t halves __attribute__((vector_size(16)));
-typedef uint16_t unsigned_halves __attribute__((vector_size(16)));
-
-/* The list: where inputs are not 0, and these inputs, each as often as a vector has halves. */
-#define STEPS(inputs) (((inputs) + 7U) / 8U * 8U)
-#define LIST_BYTES(inputs) (STEPS(inputs) * (sizeof(uint16_t) + sizeof(halves)))
+/* The list: where pairs of inputs are not both 0, the sum of all inputs, and these pairs, each as often as a vector has
+ * room for. */
+#define LIST_PART(groups) (((groups) + 1U + 3U) / 4U * 4U)
+#define LIST_BYTES(groups) (LIST_PART(groups) * (sizeof(uint32_t) + sizeof(__m128i)))
 
 static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)
 {
-    uint16_t *const steps = list;
-    halves *const repeated = (halves *)(void *)(steps + STEPS(count));
+    const size_t groups = (count + GROUP - 1U) / GROUP;
+    uint32_t *const numbers = list;
+    __m128i *const repeated = (__m128i *)(void *)(numbers + LIST_PART(groups));
+    uint32_t total = 0;
     size_t found = 0;
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t group = 0; group < count / 2U; ++group) {
         /* Written in any case, kept if it is not zero: cheaper than a branch that nobody can foresee. */
-        steps[found] = (uint16_t)i;
-        found += inputs[i] != 0U;
+        numbers[found] = (uint32_t)group;
+        found += (inputs[2U * group] | inputs[2U * group + 1U]) != 0U;
     }
-    for (size_t i = 0; i < found; ++i) {
-        const uint64_t four = inputs[steps[i]] * UINT64_C(0x0001000100010001);
-        const uint64_t eight[2] = {four, four};
-        __builtin_memcpy(&repeated[i], eight, sizeof eight);
+    if (count % 2U != 0U) {
+        numbers[found] = (uint32_t)(groups - 1U);
+        found += inputs[count - 1U] != 0U;
     }
+    for (size_t k = 0; k < found; ++k) {
+        const size_t at = 2U * (size_t)numbers[k];
+        const uint32_t first = inputs[at], second = at + 1U < count ? inputs[at + 1U] : 0U;
+        total += first + second;
+        _mm_storeu_si128(repeated + k, _mm_set1_epi32((int32_t)(first | second << 16)));
+    }
+    numbers[LIST_PART(groups) - 1U] = total;
     return found;
-}
-
-/* Sums of `vectors` times 16 outputs, a constant where this is inlined. */
-static inline __attribute__((always_inline)) void KERNEL(add)(const int8_t *weights, unsigned vectors,
-                                                              const uint16_t *steps, const halves *inputs,
-                                                              size_t count, const int32_t *bias, int32_t *sums)
-{
-    for (size_t o = 0; o < 16U * vectors; ++o) {
-        sums[o] = bias[o];
-    }
-    while (count > 0U) {
-        const size_t some = count < MOST_PRODUCTS ? count : MOST_PRODUCTS;
-        unsigned_halves lower[4] = {{0}}; /* of even outputs, and of odd ones, in turn */
-        halves upper[4] = {{0}};
-        for (size_t i = 0; i < some; ++i) {
-            const int8_t *const row = weights + (size_t)steps[i] * 16U * vectors;
-            const halves input = inputs[i];
-#pragma GCC unroll 2
-            for (unsigned v = 0; v < vectors; ++v) {
-                unsigned_halves two;
-                __builtin_memcpy(&two, row + 16U * v, sizeof two);
-                const halves even = ((halves)(two << 8) >> 8) * input;
-                const halves odd = ((halves)two >> 8) * input;
-                lower[2U * v] += (unsigned_halves)even;
-                upper[2U * v] += even >> 8;
-                lower[2U * v + 1U] += (unsigned_halves)odd;
-                upper[2U * v + 1U] += odd >> 8;
-            }
-        }
-        for (unsigned v = 0; v < 2U * vectors; ++v) {
-            uint16_t low[8];
-            int16_t high[8];
-            __builtin_memcpy(low, &lower[v], sizeof low);
-            __builtin_memcpy(high, &upper[v], sizeof high);
-            for (size_t i = 0; i < 8U; ++i) {
-                /* The sum of the lower 8 bits is 0 to 255 * 255. */
-                const int32_t whole = 256 * high[i];
-                sums[16U * (v / 2U) + 2U * i + v % 2U] += whole + (uint16_t)(low[i] - (uint16_t)whole);
-            }
-        }
-        steps += some;
-        inputs += some;
-        count -= some;
-    }
 }
 
 static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t blocks, const uint8_t *inputs,
                          const void *list, size_t count, int32_t *sums)
 {
-    const int8_t *const weights = layer->weights + block * layer->inputs * layer->block;
-    const int32_t *const bias = layer->bias + block * layer->block;
-    const uint16_t *const steps = list;
-    const halves *const repeated = (const halves *)(const void *)(steps + STEPS(layer->inputs));
+    const size_t groups = ((size_t)layer->inputs + GROUP - 1U) / GROUP;
+    const int8_t *const weights = layer->weights + block * groups * BLOCK * GROUP;
+    const int32_t *const bias = layer->bias + block * BLOCK;
+    const uint32_t *const numbers = list;
+    const __m128i *const repeated = (const __m128i *)(const void *)(numbers + LIST_PART(groups));
+    __m128i both[BLOCK / LANES] = {_mm_setzero_si128(), _mm_setzero_si128()};
+    __m128i odd[BLOCK / LANES] = {_mm_setzero_si128(), _mm_setzero_si128()};
     (void)inputs;
     (void)blocks;
-    if (layer->block == SMALL) {
-        KERNEL(add)(weights, SMALL / 16U, steps, repeated, count, bias, sums);
-    } else {
-        KERNEL(add)(weights, BLOCK / 16U, steps, repeated, count, bias, sums);
+#pragma GCC unroll 2
+    for (size_t k = 0; k < count; ++k) {
+        const __m128i *const row = (const __m128i *)(const void *)(weights + (size_t)numbers[k] * BLOCK * GROUP);
+        const __m128i two = _mm_loadu_si128(repeated + k);
+#pragma GCC unroll 2
+        for (unsigned v = 0; v < BLOCK / LANES; ++v) {
+            const __m128i weight = _mm_loadu_si128(row + v);
+            both[v] = _mm_add_epi32(both[v], _mm_madd_epi16(two, weight));
+            odd[v] = _mm_add_epi32(odd[v], _mm_madd_epi16(two, _mm_srai_epi16(weight, 8)));
+        }
+    }
+    const __m128i excess = _mm_set1_epi32((int32_t)(128U * numbers[LIST_PART(groups) - 1U]));
+#pragma GCC unroll 2
+    for (unsigned v = 0; v < BLOCK / LANES; ++v) {
+        const __m128i even = _mm_sub_epi32(_mm_sub_epi32(both[v], _mm_slli_epi32(odd[v], 8)), excess);
+        const __m128i *const from = (const __m128i *)(const void *)(bias + v * LANES);
+        __m128i *const to = (__m128i *)(void *)(sums + v * LANES);
+        _mm_storeu_si128(to, _mm_add_epi32(_mm_unpacklo_epi32(even, odd[v]), _mm_loadu_si128(from)));
+        _mm_storeu_si128(to + 1, _mm_add_epi32(_mm_unpackhi_epi32(even, odd[v]), _mm_loadu_si128(from + 1)));
     }
 }

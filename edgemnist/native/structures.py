@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.native.layout import lay_out
-from edgemnist.native.network import Network
+from edgemnist.native.network import Network, WeightForm
 
 ALIGNMENT: Final = 64
 """Bytes, a cache line: of weights and of scratch memory."""
@@ -21,7 +21,7 @@ class Kernel(ctypes.Structure):
     _fields_: ClassVar = [
         ("name", ctypes.c_char_p),
         ("group", ctypes.c_uint8),
-        ("unsigned_weights", ctypes.c_uint8),
+        ("weights", ctypes.c_uint8),
         ("squares", ctypes.c_uint8),
         ("small_block", ctypes.c_uint16),
         ("block", ctypes.c_uint16),
@@ -105,7 +105,7 @@ class PreparedModel:
             group=kernel.group,
             block=kernel.block,
             small_block=kernel.small_block,
-            unsigned=bool(kernel.unsigned_weights),
+            form=WeightForm(kernel.weights),
             squares=bool(kernel.squares),
             alignment=ALIGNMENT,
         )

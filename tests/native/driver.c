@@ -73,11 +73,15 @@ static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, 
             const size_t row = 2U * (square / 14U) + corner / 2U, column = 2U * (square % 14U) + corner % 2U;
             const size_t input = squares ? row * 28U + column : i;
             int value = o < plain->outputs && input < plain->inputs ? plain->weights[o * plain->inputs + input] : 0;
-            if (kernel->unsigned_weights) {
+            const size_t group = o / block * groups + i / kernel->group;
+            size_t place = (group * block + o % block) * kernel->group + i % kernel->group;
+            if (kernel->weights == EDGEMNIST_PAIRED) {
+                place = ((group * (block / 2U) + o % block / 2U) * kernel->group + i % kernel->group) * 2U + o % 2U;
+            }
+            if (kernel->weights == EDGEMNIST_UNSIGNED || (kernel->weights == EDGEMNIST_PAIRED && o % 2U == 0U)) {
                 value = value + 128 > 127 ? value + 128 - 256 : value + 128;
             }
-            weights[((o / block * groups + i / kernel->group) * block + o % block) * kernel->group +
-                    i % kernel->group] = (int8_t)value;
+            weights[place] = (int8_t)value;
         }
     }
     return weights;
