@@ -208,7 +208,48 @@ def test_what_a_running_service_compiles_meanwhile_is_no_reason_to_stop(
         work(tree)
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"bin/__pycache__/x": [1, 2]}', b"\xff", None])
+def test_no_link_is_taken_for_bytecode_and_what_lies_behind_it_is_recorded(tree: Path) -> None:
+    compiled = tree / "bin" / "__pycache__"
+    (compiled / "a").symlink_to("tool.pyc")
+    (compiled / "b").mkdir()
+    record_bytecode(tree)
+    discard_bytecode(tree)
+    assert {path.name for path in compiled.iterdir()} == {"b", "tool.pyc"}
+
+
+def test_a_record_of_bytecode_is_written_only_where_it_says_something_new(tree: Path) -> None:
+    compiled, record = tree / "bin" / "__pycache__", tree / "__pycache__" / "compiled.json"
+    record_bytecode(tree)
+    before = record.stat()
+    record_bytecode(tree)
+    assert record.stat().st_mtime_ns == before.st_mtime_ns
+    (compiled / "new").write_bytes(b"bytecode")
+    record_bytecode(tree)
+    assert "bin/__pycache__/new" in json.loads(record.read_bytes())
+
+
+def test_bytecode_that_is_gone_before_it_is_read_is_not_recorded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = tree / "bin" / "__pycache__"
+    (compiled / "a").write_bytes(b"bytecode")
+
+    def gone(path: Path) -> str:
+        if path.name == "a":
+            raise FileNotFoundError(path)
+        return hash_file(path)
+
+    monkeypatch.setattr("edgemnist.agent.durable.hash_file", gone)
+    record_bytecode(tree)
+    assert list(json.loads((tree / "__pycache__" / "compiled.json").read_bytes())) == ["bin/__pycache__/tool.pyc"]
+
+
+def test_where_no_record_of_bytecode_can_be_written_none_is_kept(tree: Path) -> None:
+    (tree / "__pycache__").touch()
+    record_bytecode(tree)
+    discard_bytecode(tree)
+    assert list((tree / "bin" / "__pycache__").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"[" * 100_000, b'{"bin/__pycache__/x": [1, 2]}', b"\xff", None])
 def test_without_a_sound_record_no_bytecode_is_trusted(tree: Path, damage: bytes | None) -> None:
     compiled = tree / "bin" / "__pycache__" / "x"
     compiled.write_bytes(b"bytecode")

@@ -119,6 +119,13 @@ def test_a_release_is_whole_only_with_every_file_as_recorded(tmp_path: Path) -> 
     assert release.problems() == []
     assert store.find(record.identity(), lambda _: True) == release
     assert store.find(record.identity(), lambda _: False) is None
+    for damaged in (b"1", b"[" * 100_000, b"\xff"):
+        (store.venvs / "venv" / ".complete").write_bytes(damaged)
+        assert release.problems() == []
+    (store.venvs / "venv").rename(tmp_path / "elsewhere")
+    (release.path / "venv").unlink()
+    (release.path / "venv").symlink_to(tmp_path / "elsewhere")
+    assert release.problems() == ["its virtual environment is not one of the board's"]
     artifact.write_bytes(b"artifacT")
     assert "exports/a.tflite is damaged" in release.problems()
     artifact.unlink()

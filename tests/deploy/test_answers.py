@@ -78,6 +78,14 @@ def test_a_small_answer_of_more_values_than_any_takes_no_memory(value: str) -> N
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("sign", [b",", b"[", b"{"])
+def test_values_are_counted_by_each_sign_that_begins_one(sign: bytes) -> None:
+    with pytest.raises(DeployError, match="truncated"):
+        decode("pi", b'"' + sign * MOST_VALUES, Line)
+    with pytest.raises(DeployError, match="more than 2,097,152 values"):
+        decode("pi", b'"' + sign * (MOST_VALUES + 1), Line)
+
+
 def test_a_document_of_another_kind_is_told_too() -> None:
     with pytest.raises(DeployError, match=r"pi sent an answer that this version cannot read: .*exit_code"):
         convert("pi", {**RAN, "exit_code": "none"}, Ran)

@@ -58,6 +58,19 @@ def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert failure.value.hint == HINT
 
 
+def test_a_full_disk_is_to_be_made_room_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError) as failure:
+        journal.append_logs([{"a": 1}])
+    assert failure.value.hint == HINT.replace("Choose", "Free some space there, or choose")
+    assert (tmp_path / JOURNAL_FILE).read_bytes() == b""
+
+
 def test_lines_are_appended_and_read_back(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.append_logs([{"a": 1, "z": 2}, {"b": "é"}])
