@@ -203,9 +203,11 @@ def test_what_a_running_service_compiles_meanwhile_is_no_reason_to_stop(
         return lstat(path)
 
     monkeypatch.setattr("os.lstat", after_it_was_renamed)
+    (compiled / "b.pyc").write_bytes(b"bytecode")
     for work in (record_bytecode, discard_bytecode):
         (compiled / "a.pyc.tmp").write_bytes(b"bytecode")
         work(tree)
+    assert (compiled / "b.pyc").exists()
 
 
 def test_no_link_is_taken_for_bytecode_and_what_lies_behind_it_is_recorded(tree: Path) -> None:

@@ -152,6 +152,11 @@ def test_a_venv_that_was_changed_is_told_with_the_file(tmp_path: Path) -> None:
     assert release.problems() == []
     (venv / "added").touch()
     assert release.problems() == ["its virtual environment was changed after it was installed: added was added"]
+    # Versions that wrote down no wheels wrote down no files either.
+    (venv / ".files.json").unlink()
+    assert release.problems() == []
+    (venv / ".complete").write_text('{"wheels": []}')
+    assert release.problems() == ["its virtual environment was changed after it was installed: .files.json is missing"]
 
 
 def test_every_damaged_file_of_a_release_is_told(tmp_path: Path) -> None:
@@ -226,6 +231,12 @@ def test_of_two_silent_senders_the_first_is_taken_over_and_the_other_left(store:
         os.utime(path, (0, 0))
     assert store.part("hash", "mine").read_text() == "one"
     assert sorted(path.name for path in store.incoming.iterdir()) == ["hash.mine", "hash.two"]
+
+
+def test_what_a_sender_ends_meanwhile_is_not_taken_over(store: Store) -> None:
+    # As what is renamed between the listing and the look: the name is there, and nothing behind it.
+    (store.incoming / "hash.gone").symlink_to("nowhere")
+    assert store.part("hash", "mine") == store.incoming / "hash.mine"
 
 
 def test_what_was_deployed_under_a_signature_is_remembered_in_order_and_once_in_a_row(store: Store) -> None:
