@@ -199,7 +199,7 @@ def test_what_a_running_service_compiles_meanwhile_is_no_reason_to_stop(
 
     def after_it_was_renamed(path: str) -> os.stat_result:
         if path.endswith(".tmp"):
-            os.replace(path, path.removesuffix(".tmp"))
+            Path(path).replace(path.removesuffix(".tmp"))
         return lstat(path)
 
     monkeypatch.setattr("os.lstat", after_it_was_renamed)
