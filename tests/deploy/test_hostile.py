@@ -166,6 +166,7 @@ HOSTILE = {
     "an empty result": answering({"result": {}}),
     "a result of another type": answering({"result": "yes"}),
     "an error without a message": answering({"error": {"type": "GateMissedError"}}),
+    "an error without a word": answering({"error": {"type": "x", "message": " ", "hint": ""}}),
     "an error of another type": answering({"error": {"type": 5, "message": [], "hint": {}}}),
     "escapes in an error": answering({"error": {"type": "x", "message": ESCAPES, "hint": ESCAPES}}),
     "escapes in a step": answering({"step": ESCAPES}),
@@ -197,6 +198,7 @@ def test_a_hostile_board_costs_its_own_row_of_a_fleet(
     assert fault is not None
     assert "edgemnist failed" not in fault.message
     assert len(fault.message) < 5000
+    assert not fault.message.rstrip(". ").endswith(":")
     assert all(map(is_plain, [fault.message, fault.hint, *steps]))
     for ask in (
         releases_on,
@@ -232,6 +234,14 @@ def test_a_board_cannot_have_a_command_run_here(
     bad = hostile(new_board("board1"), prepared(tmp_path, incoming=f'x"\n!touch {there}\n'))
     deploy_to(bad.target, new_bundle, ONCE, lambda _: None)
     assert not there.exists()
+
+
+def test_steps_without_an_end_do_not_fill_the_screen(new_board: Callable[[str], LoopbackBoard]) -> None:
+    bad = hostile(new_board("board1"), """while True: print(M + '{"step": "x"}')""")
+    steps: list[str] = []
+    with pytest.raises(DeployError, match="announces more than 1,000 steps of rollback"):
+        rollback_on(bad.target, None, 1.0, steps.append)
+    assert len(steps) == 1000
 
 
 def test_a_board_that_never_answers_is_given_up(new_board: Callable[[str], LoopbackBoard]) -> None:
