@@ -48,8 +48,8 @@ def test_a_text_that_would_fill_the_screen_is_cut_unless_it_is_what_a_command_pr
     assert len(convert("pi", {**RAN, "stdout": "x" * 5000}, Ran).stdout) == 5000
 
 
-SELFTEST = {"passed": True, "reasons": [], "images": 1, "artifacts": [], "latencies": []}
-APPLIED = {"status": "deployed", "release": "2-a", "previous": None, "removed": [], "selftest": SELFTEST}
+SELFTEST: dict[str, object] = {"passed": True, "reasons": [], "images": 1, "artifacts": [], "latencies": []}
+APPLIED: dict[str, object] = {"status": "deployed", "release": "2-a", "previous": None, "removed": [], "selftest": SELFTEST}
 
 
 @pytest.mark.parametrize(
