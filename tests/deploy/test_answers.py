@@ -49,7 +49,13 @@ def test_a_text_that_would_fill_the_screen_is_cut_unless_it_is_what_a_command_pr
 
 
 SELFTEST: dict[str, object] = {"passed": True, "reasons": [], "images": 1, "artifacts": [], "latencies": []}
-APPLIED: dict[str, object] = {"status": "deployed", "release": "2-a", "previous": None, "removed": [], "selftest": SELFTEST}
+APPLIED: dict[str, object] = {
+    "status": "deployed",
+    "release": "2-a",
+    "previous": None,
+    "removed": [],
+    "selftest": SELFTEST,
+}
 
 
 @pytest.mark.parametrize(
