@@ -76,6 +76,8 @@ BROKEN: dict[str, Callable[[socket.socket], object]] = {
     "no status": lambda client: client.sendall(b"HTTP/1.1 abc OK\r\n\r\n"),
     "nothing": lambda _: None,
     "incomplete read": lambda client: client.sendall(OK + b"Content-Length: 100\r\n\r\n{}"),
+    "negative length": lambda client: client.sendall(OK + b"Content-Length: -5\r\n\r\n{}"),
+    "endless length": lambda client: client.sendall(OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}"),
     "bad chunk": lambda client: client.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"),
     "huge header": lambda client: client.sendall(OK + b"X: " + b"y" * 100_000 + b"\r\n\r\n{}"),
     "many headers": lambda client: client.sendall(OK + b"X: y\r\n" * 200 + b"\r\n{}"),
