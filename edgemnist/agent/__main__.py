@@ -15,7 +15,7 @@ from typing import Any
 
 from edgemnist.agent.apply import StoppedError, apply, drop_shadow, find_release, promote, rollback
 from edgemnist.agent.durable import holder
-from edgemnist.agent.facts import collect_facts, probe_all
+from edgemnist.agent.facts import collect_facts, exposed, probe_all
 from edgemnist.agent.install import end_with_the_line, finish, start
 from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
@@ -77,7 +77,8 @@ def releases(store: Store, _: dict[str, Any], __: Responder) -> dict[str, Any]:
             "deployed_at": release.deployed().get("deployed_at"),
         })  # fmt: skip
     pending = store.pending()
-    return {"releases": rows, "pending": pending["to"] if pending else None, "busy": holder(store.lock)}
+    return {"releases": rows, "pending": pending["to"] if pending else None, "busy": holder(store.lock),
+            "exposed": exposed(store.root)}  # fmt: skip
 
 
 def doctor(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import struct
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, TypeVar, cast
@@ -147,6 +148,8 @@ MOST_RECORD_BYTES = 1 << 22
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*")
 """Nothing absolute, nothing hidden, no `..`: a bundle cannot write outside its own directory."""
 
+_PIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?==[A-Za-z0-9.+!_-]+")
+
 
 @dataclass(frozen=True)
 class BundledFile:
@@ -223,6 +226,10 @@ def decode_record(data: bytes) -> BundleRecord:
     for file in record.files:
         if not _SAFE_PATH.fullmatch(file.path):
             raise BundleError(f"The bundle names a file {file.path!r}, which could be written outside its directory")
+    for pin in record.constraints:
+        # A line of another form could be an option of pip's, or an address.
+        if not _PIN.fullmatch(pin):
+            raise BundleError(f"{RECORD_FILE} has a constraint that is not NAME==VERSION: {pin[:100]!r}")
     return record
 
 
@@ -251,7 +258,22 @@ def read_record(archive: Archive) -> BundleRecord:
     for file in record.files:
         if hashlib.sha256(archive.read(file.path)).hexdigest() != file.sha256:
             raise BundleError(f"{file.path} in {archive.path} is not the file that the record describes")
+    known = _extras_of(archive.read(record.package))
+    if unknown := set(record.extras) - known:
+        raise BundleError(f"{RECORD_FILE} names an extra that its package does not have: {min(unknown)!r}")
     return record
+
+
+def _extras_of(wheel: bytes) -> set[str]:
+    """Return the extras that a package has. Raises BundleError if it is no wheel."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(wheel)) as files:
+            (name,) = [name for name in files.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
+            with files.open(name) as file:
+                lines = file.read(MOST_RECORD_BYTES).decode().splitlines()
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise BundleError(f"The package in the bundle is not a wheel: {error}") from error
+    return {line.partition(":")[2].strip() for line in lines if line.startswith("Provides-Extra:")}
 
 
 StructT = TypeVar("StructT")

@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -127,6 +128,8 @@ class BoardFacts:
     clock: float
     """Seconds since 1970."""
     clock_synchronized: Optional[bool]
+    exposed: Optional[str] = None
+    """The directory that edgemnist uses there, if others than its owner can write to it."""
 
 
 def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path("/sys")) -> BoardFacts:
@@ -162,7 +165,16 @@ def collect_facts(directory: Path, proc: Path = Path("/proc"), sys_: Path = Path
         throttled=read_throttled(sys_),
         clock=time.time(),
         clock_synchronized={"yes": True, "no": False}.get(synchronized or ""),
+        exposed=exposed(directory),
     )
+
+
+def exposed(directory: Path) -> str | None:
+    """Return a directory, if its group or everybody can write to it: they can put anything in the place of a file."""
+    with contextlib.suppress(OSError):
+        if directory.is_dir() and directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return str(directory)
+    return None
 
 
 def nearest(path: Path) -> Path:

@@ -170,7 +170,9 @@ def _run(command: list[str], failure: str, hint: str) -> None:
         reasons = [line for line in said if line.startswith(("ERROR", "Error"))] or said or ["it gave no reason"]
         if any("No space left" in line for line in said):
             raise DeployError(f"{failure}: the disk of the board is full", hint="Free some space there: sudo apt clean")
-        raise DeployError(f"{failure}: {reasons[0]}", hint=hint)
+        # Of a defect of its own, pip says so first; the reason is the last line.
+        reason = said[-1] if reasons[0].startswith("ERROR: Exception") else reasons[0]
+        raise DeployError(f"{failure}: {reason.strip()}", hint=hint)
 
 
 def run_selftest(release: Path, limits: SelfTestLimits) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import threading
 import time
@@ -83,6 +84,8 @@ class BoardService:
                 body = response.read(_MOST_BYTES + 1)
                 # What is missing raises nothing where only a part was asked for.
                 missing = len(body) <= _MOST_BYTES and getattr(response, "length", None)
+                # One that is no number is to the library as if there were none.
+                missing = missing or not re.fullmatch("[0-9]{1,18}", response.headers.get("Content-Length", "0"))
             document = None
             # A service may answer what is not JSON, too.
             with contextlib.suppress(ValueError):

@@ -7,7 +7,16 @@ from operator import attrgetter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console.tables import closing, fault_line, host_line, quality, table, throttle_note, with_interval
+from edgemnist.console.tables import (
+    closing,
+    closing_of_boards,
+    fault_line,
+    host_line,
+    quality,
+    table,
+    throttle_note,
+    with_interval,
+)
 from edgemnist.formatting import count, kilobytes, microseconds, percent, ratio
 from edgemnist.results.bench import BaselineComparison, BenchResult, Latency, subject_key
 from edgemnist.results.boards import FleetBenchResult
@@ -68,9 +77,12 @@ def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
     """Draw the boards side by side: p50 and p99 of each artifact, a column a board."""
     measured = [(board.host, board.result) for board in result.boards if board.result is not None]
     faults = [fault_line(board.host, board.host, board.fault) for board in result.boards if board.fault is not None]
+    hosts = [host for host, _ in measured]
+    failed = [board.host for board in result.boards if board.fault is not None]
+    last = closing_of_boards(hosts, failed, f"edgemnist verify --on {(hosts or failed)[0]}")
     if not measured:
-        return Group(*faults)
-    page = table("artifact", "", *(host for host, _ in measured), left=[""])
+        return Group(*faults, last)
+    page = table("artifact", "", *hosts, left=[""])
     figures = [{_name(one): one for one in found.results} for _, found in measured]
     for name in dict.fromkeys(name for found in figures for name in found):
         for label, value in (("p50", attrgetter("p50_us")), ("p99", attrgetter("p99_us"))):
@@ -79,7 +91,9 @@ def fleet_bench_page(result: FleetBenchResult) -> RenderableType:
     notes = [throttle_note(board.host, board.throttled) for board in result.boards if board.throttled]
     warnings = [f"{host}: {warning}" for host, found in measured for warning in _warnings(found)]
     hosts_facts = [Text.assemble(f"{host}: ", host_line(found.host)) for host, found in measured]
-    return Group(Text("One image, each board on its own."), page, *faults, *notes, *hosts_facts, *quality(warnings))
+    return Group(
+        Text("One image, each board on its own."), page, *faults, *notes, *hosts_facts, *quality(warnings), last
+    )
 
 
 def _baseline(comparison: BaselineComparison) -> RenderableType:

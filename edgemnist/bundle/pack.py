@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from edgemnist.agent.bundle import (
     ANY_MACHINE,
@@ -25,7 +26,7 @@ from edgemnist.bundle.engines import board_engines, can_build
 from edgemnist.bundle.package import WheelsConfig, fetch_wheels, package_wheel, pinned, read_metadata
 from edgemnist.errors import ArtifactError, MissingDependencyError
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers
+from edgemnist.exports.golden import ANSWERS_FILE, AnswersBySha256, encode_answers, read_answers
 from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, record_of
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.boards import BundleResult
@@ -70,7 +71,9 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
     }
     if manifest.answers is not None:
-        answers = encode_answers(read_answers(directory, manifest, manifest.artifacts))
+        recorded = read_answers(directory, manifest, manifest.artifacts)
+        _check_finite(exports, manifest, recorded)
+        answers = encode_answers(recorded)
         manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, answers))
         files[f"{EXPORTS}{ANSWERS_FILE}"] = answers
     files[f"{EXPORTS}{MANIFEST_FILE}"] = manifest.encode()
@@ -121,6 +124,16 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         signed=config.key is not None,
         refused=refused,
     )
+
+
+def _check_finite(exports: Exports, manifest: Manifest, answers: AnswersBySha256) -> None:
+    """Raise ArtifactError for recorded answers that are not finite: a board would hold its own against them."""
+    for artifact in manifest.artifacts:
+        if artifact.sha256 in answers and not np.isfinite(answers[artifact.sha256]).all():
+            raise ArtifactError(
+                f"The answers recorded for {artifact.name} are not all finite, so no board could be compared with them",
+                hint=f"See what it answers here with: {exports.command(f'verify {artifact.name}')}",
+            )
 
 
 def _engines(runtimes: Sequence[str], config: BundleConfig, reporter: Reporter) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.formatting import host_fact
+from edgemnist.formatting import count, host_fact
 
 if TYPE_CHECKING:
     from edgemnist.results.bench import Ratio
@@ -101,6 +101,12 @@ def quality(warnings: Iterable[str]) -> list[Text]:
 def closing(verdict: str, step: str, *, passed: bool = True) -> Text:
     """Return the last line of a page: the verdict in one sentence, and the command that comes next."""
     return Text.assemble((verdict, "bold green" if passed else "bold red"), f" Next: {step}" if step else "")
+
+
+def closing_of_boards(done: Sequence[str], failed: Sequence[str], step: str) -> Text:
+    """Return the last line of a page about boards: how many were measured, and where to look if one was not."""
+    verdict = f"{len(done)} of {count(len(done) + len(failed), 'board')} measured."
+    return closing(verdict, f"edgemnist doctor --on {failed[0]}" if failed else step, passed=not failed)
 
 
 def host_line(host: Mapping[str, Any]) -> Text:

@@ -26,9 +26,13 @@ MOST_ERROR_BYTES = 1 << 16
 _MOST_BITS = 64
 _MOST_MESSAGE = 2000
 """Characters of a text that the user is shown."""
+MOST_STEPS = 1000
+"""That one command announces: a deployment has ten."""
 
 AnswerT = TypeVar("AnswerT")
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+_Name = Annotated[str, msgspec.Meta(max_length=64)]
+"""Of a release. Those of a board itself have 20 characters; a longer one would push the other boards off the page."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -45,10 +49,15 @@ class Applied(msgspec.Struct, frozen=True):
     """The answer to `apply`."""
 
     status: Literal["deployed", "shadow", "unchanged"]
-    release: str
-    previous: str | None
-    removed: list[str]
+    release: _Name
+    previous: _Name | None
+    removed: list[_Name]
     selftest: SelfTestResult
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a release that serves although its self-test failed."""
+        if not self.selftest.passed:
+            raise ValueError(f"{self.status}, with a self-test that failed")
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -96,9 +105,10 @@ def decode(host: str, data: str | bytes, kind: type[AnswerT]) -> AnswerT:
 
 
 def convert(host: str, document: object, kind: type[AnswerT]) -> AnswerT:
-    """Read a decoded document, its texts cleaned. Raises DeployError if it is not one of this kind."""
+    """Read a decoded document, its texts cleaned and cut. Raises DeployError if it is not one of this kind."""
     with _readable(host):
-        return msgspec.convert(cleaned(document), kind)
+        # What a command printed is read on its own.
+        return msgspec.convert(cleaned(document, MOST_LINE_BYTES if kind is Ran else _MOST_MESSAGE), kind)
 
 
 def clean_result(host: str, result: AnswerT) -> AnswerT:
@@ -129,19 +139,19 @@ def clean(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)
 
 
-def cleaned(value: object) -> object:
-    """Return a JSON document with every text in it cleaned.
+def cleaned(value: object, most: int = _MOST_MESSAGE) -> object:
+    """Return a JSON document with every text in it cleaned, and cut after `most` characters.
 
     Raises RecursionError for one that is nested too deeply, and ValueError for a number that nothing here has.
     """
     if isinstance(value, str):
-        return clean(value)
+        return clean(value[:most])
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:
         raise ValueError(f"a number of {value.bit_length():,} bits")
     if isinstance(value, dict):
-        return {clean(str(key)): cleaned(item) for key, item in value.items()}
+        return {clean(str(key)[:most]): cleaned(item, most) for key, item in value.items()}
     if isinstance(value, list):
-        return [cleaned(item) for item in value]
+        return [cleaned(item, most) for item in value]
     return value
 
 

@@ -16,7 +16,7 @@ import edgemnist
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
 from edgemnist.agent.bundle import encode_archive
 from edgemnist.agent.request import MARK
-from edgemnist.deploy.answers import AnswerT, Line, convert, decode, message
+from edgemnist.deploy.answers import MOST_STEPS, AnswerT, Line, convert, decode, message
 from edgemnist.deploy.stop import Stop
 from edgemnist.deploy.transport import (
     QUICK_S,
@@ -135,7 +135,9 @@ class Board:
         if answer.error is not None:
             # What it was there, or else a board that refused.
             error = _REPORTED.get(answer.error.type, DeployError)
-            raise error(f"{name}: {message(answer.error.message)}", hint=message(answer.error.hint))
+            raise error(
+                f"{name}: {message(answer.error.message) or 'it gave no reason'}", hint=message(answer.error.hint)
+            )
         if code == _PYTHON_MISSING:
             raise DeployError(f"{name} has no python3", hint="Install it there with: sudo apt install python3-venv")
         # Nothing but a kill, or a defect of ours, ends it without an answer.
@@ -159,10 +161,10 @@ class Board:
     def _call(
         self, command: str, data: bytes, on_step: Callable[[str], None] | None, limit_s: float
     ) -> tuple[int, Line, str]:
-        answer = Line()
+        answer, steps = Line(), 0
 
         def on_line(text: str) -> None:
-            nonlocal answer
+            nonlocal answer, steps
             if not text.startswith(MARK):
                 return
             line = decode(self._target.host.name, text[len(MARK) :], Line)
@@ -170,6 +172,12 @@ class Board:
                 self._process = line.process
                 if self._interrupted.is_set():
                     self.interrupt()
+            steps += line.step is not None
+            if steps > MOST_STEPS:
+                raise DeployError(
+                    f"{self._target.host.name} announces more than {MOST_STEPS:,} steps of {command}",
+                    hint=f"Look at the board with: edgemnist doctor --on {self._target.host.name}",
+                )
             if line.step is not None and on_step is not None:
                 on_step(message(line.step))
             if line.result is not None or line.error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -89,7 +90,7 @@ CREDIBLE_CLOCK = 1_735_689_600.0
 def check_board(facts: BoardFacts, probes: Sequence[Probe], repair: RepairCommands = HERE) -> list[Check]:
     """Return every check of a board and of what is installed on it, each with the command that fixes it."""
     checks = (
-        _board, _system, _cpu, _memory, _python, _disk, _governor, _temperature, _throttling, _clock,
+        _board, _system, _cpu, _memory, _python, _disk, _owner, _governor, _temperature, _throttling, _clock,
     )  # fmt: skip
     # What has no wheels for a board is nothing that it lacks, and what a strange one names otherwise was not asked for.
     wanted = TESTED.keys() - (RUNTIME_PACKAGES.keys() if facts.bits == SMALL else ())
@@ -183,6 +184,20 @@ def _disk(facts: BoardFacts) -> Check:
             "disk", value, f"A first installation needs up to {INSTALL_BYTES / 1e6:.0f} MB.", "sudo apt clean",
         )  # fmt: skip
     return Check.ok("disk", value)
+
+
+def _owner(facts: BoardFacts) -> Check:
+    if facts.exposed is None:
+        return Check.ok("owner", "this user alone", "Nobody else can write where edgemnist keeps its files.")
+    return Check.warning(
+        "owner", "not this user alone", "Other users of the machine can change what edgemnist runs.",
+        f"chmod go-w {shlex.quote(facts.exposed)}",
+    )  # fmt: skip
+
+
+def exposed_note(directory: str) -> str:
+    """Return what it means that others can write to a directory of releases, and how to change it."""
+    return f"Other users of the board can change what serves there. Run there: chmod go-w {shlex.quote(directory)}"
 
 
 def _governor(facts: BoardFacts) -> Check:

@@ -72,6 +72,7 @@ def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
     from rich.text import Text
 
     from edgemnist.console.tables import closing, quality, table, verdict
+    from edgemnist.exports.manifest import command
     from edgemnist.formatting import count, kilobytes, microseconds, percent
 
     columns = ("units", "artifact", "size", "accuracy", "flips", "p50", "best", "gate")
@@ -99,6 +100,6 @@ def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
         step = f"edgemnist frontier --recipe best --size {larger}"
         last = closing("No network passed its gate.", step, passed=False)
     else:
-        step = f"edgemnist recommend --exports {directory / worthy[0].directory}"
+        step = command("recommend", directory / worthy[0].directory)
         last = closing(f"Worth their bytes: {len(worthy)} of {count(len(result.rows), 'artifact')}.", step)
     return Group(page, *quality(result.warnings), legend, last)

@@ -38,6 +38,7 @@ def releases_page(result: ReleasesResult, to: str) -> RenderableType:
     from rich.text import Text
 
     from edgemnist.console.tables import closing, table
+    from edgemnist.doctor.checks import exposed_note
     from edgemnist.formatting import count
 
     deploy = f"edgemnist deploy bundle.zip --to {to}"
@@ -62,6 +63,8 @@ def releases_page(result: ReleasesResult, to: str) -> RenderableType:
         notes.append(Text(f"The switch to {result.pending} was cut short; the next deployment completes or undoes it."))
     if result.busy:
         notes.append(Text(f"A deployment is running there (process {result.busy})."))
+    if result.exposed is not None:
+        notes.append(Text.assemble(("notice: ", "yellow"), exposed_note(result.exposed)))
     serving = next((row.release for row in result.releases if row.current), "none of them")
     damaged = sum(bool(row.problems) for row in result.releases)
     verdict = f"{result.host} has {count(len(result.releases), 'release')} and serves {serving}."

@@ -236,6 +236,8 @@ class ReleasesResult(Result, frozen=True, kw_only=True):
     """A release that was switched to and whose service has not been seen healthy: a deployment was cut off there."""
     busy: str | None
     """The process of a deployment that is at work."""
+    exposed: str | None = None
+    """The directory of the releases, if others than its owner can write to it."""
 
 
 class BoardRow(Part, frozen=True, kw_only=True):

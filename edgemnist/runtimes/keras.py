@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import re
 import tempfile
+import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +22,14 @@ from edgemnist.formatting import count
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
 from edgemnist.runtimes.interface import BOUNDED_SCORES, INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
-from edgemnist.runtimes.untrusted import check_contents
+from edgemnist.runtimes.untrusted import MAX_BYTES, check_contents
 
 _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'|Unknown layer: '?(?P<old>[^'.]+)")
 _CONFIG_REFUSED = re.compile(
     r"Error when deserializing class '(\w+)' using config=[^\n]*\s+Exception encountered: ([^\n]+)"
 )
+MAX_REASON: Final = 300
+"""Characters of Keras's words: some of its messages quote the whole configuration."""
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -48,7 +52,8 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
         if wrong := check_contents(copy):
             raise _unloadable(path, wrong.replace(str(copy), path.name))
         try:
-            model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+            with _weights_up_to(_contents_size(data)):
+                model = keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:
             # Whatever a damaged file makes of the zip, HDF5 and JSON readers.
             raise _unloadable(path, str(error).replace(str(copy), path.name)) from error
@@ -57,6 +62,46 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
         # The only answer of a dictionary or list, by itself.
         return keras.Model(model.inputs[0], model.outputs[0])
     return model
+
+
+_LOADING: Final = threading.Lock()
+
+
+def _contents_size(data: bytes) -> int:
+    """Return how many bytes a model file, which has been checked, unpacks to."""
+    if not data.startswith(b"PK"):
+        return len(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return sum(member.file_size for member in archive.infolist())
+
+
+@contextlib.contextmanager
+def _weights_up_to(size: int) -> Iterator[None]:
+    """Let Keras make no more weights than a file of `size` bytes can hold, at a byte or more each.
+
+    Keras makes the weights that the configuration asks for before it looks for their values: a number in a file of
+    kilobytes could ask for terabytes. Raises ValueError within Keras.
+    """
+    import keras
+
+    left = min(size, MAX_BYTES // 4)
+    original = keras.Layer.add_weight
+
+    def add_weight(layer: Any, shape: Any = None, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Keras has no types
+        nonlocal left
+        with contextlib.suppress(TypeError):
+            # A shape that is none is refused by Keras.
+            left -= math.prod(shape or ())
+        if left < 0:
+            raise ValueError(f"its layers, up to {layer.name!r}, have more weights than the file can hold")
+        return original(layer, shape, *args, **options)
+
+    with _LOADING:
+        keras.Layer.add_weight = add_weight
+        try:
+            yield
+        finally:
+            keras.Layer.add_weight = original
 
 
 def check_model(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
@@ -101,11 +146,12 @@ def _unloadable(path: Path, reason: str) -> ModelError:
     if refused := _CONFIG_REFUSED.findall(reason):
         # The innermost one comes last.
         name, why = refused[-1]
+        why = why[:MAX_REASON].rstrip(".")
         return ModelError(
-            f"{path} has a layer of the class {name!r} that Keras saved and does not load: {why.rstrip('.')}",
+            f"{path} has a layer of the class {name!r} that Keras saved and does not load: {why}",
             hint="Leave that layer out: copy the weights into a model without it.",
         )
-    first = reason.strip().split("\n", 1)[0]
+    first = reason.strip().split("\n", 1)[0][:MAX_REASON].rstrip(".")
     return ModelError(
         f"{path} is damaged or not a Keras model: {first}", hint="Make a new one with: edgemnist train, or model.save()"
     )

@@ -8,6 +8,7 @@ TensorFlow, which takes four.
 from __future__ import annotations
 
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -24,7 +25,14 @@ BYTES_A_SECOND: Final = 10 << 20
 """A larger file gets a second more for each of these."""
 MAX_BYTES: Final = 1 << 30
 """That the contents of a file may take in memory: two thousand times those of 784-512-10."""
+MAX_CONFIG: Final = 4 << 20
+"""Bytes of a model's configuration, and of any other JSON: a network of 300 layers has 0.2 MB."""
+MAX_LAYERS: Final = 2000
+"""Of a network of functions, which Keras builds in 10 s."""
+SEQUENTIAL: Final = 200
+"""Layers of a Sequential that take as long: Keras builds it from the start for each of them."""
 ADDRESS_SPACE: Final = 4 << 30
+LONG_CONFIG: Final = f"its configuration takes more than {MAX_CONFIG >> 20} MB"
 TOO_LARGE: Final = f"its contents take more than {MAX_BYTES >> 30} GB"
 
 
@@ -43,7 +51,7 @@ def check_contents(path: Path, *, timeout: float = TIMEOUT_S) -> str:
     if done.returncode == 0:
         return ""
     if done.returncode == -getattr(signal, "SIGPROF", 0):
-        return "it is damaged: its contents cannot be read in any time"
+        return "reading its contents does not come to an end"
     # Killed by a signal, as by a fault of the HDF5 library, it leaves no words.
     lines = done.stdout.decode(errors="replace").strip().split("\n")
     return lines[-1][:200] or "its contents cannot be read"
@@ -59,9 +67,30 @@ def _read(path: Path) -> None:
         if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
             raise ValueError(TOO_LARGE)
         for member in archive.infolist():
+            if member.filename.endswith(".json") and member.file_size > MAX_CONFIG:
+                raise ValueError(LONG_CONFIG)
             contents = archive.read(member)
             if member.filename.endswith(".h5"):
                 _read_hdf5(io.BytesIO(contents))
+            elif member.filename.endswith(".json"):
+                _read_config(contents)
+
+
+def _read_config(text: bytes | str) -> None:
+    """Parse a configuration. Raises ValueError for one that is too large: Keras makes 30 times as much of it."""
+    if len(text) > MAX_CONFIG:
+        raise ValueError(LONG_CONFIG)
+    nodes, layers = [json.loads(text)], 0
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            found = len(listed) if isinstance(listed := node.get("layers"), list) else 0
+            layers += found if "output_layers" in node else found * found * MAX_LAYERS // SEQUENTIAL**2
+            nodes += node.values()
+        elif isinstance(node, list):
+            nodes += node
+    if layers > MAX_LAYERS:
+        raise ValueError(f"it has more than {MAX_LAYERS:,} layers, or {SEQUENTIAL} in a Sequential")
 
 
 def _read_hdf5(stream: io.BytesIO) -> None:
@@ -80,7 +109,9 @@ def _read_hdf5(stream: io.BytesIO) -> None:
             _ = node[()]
 
     with h5py.File(stream, "r") as file:
-        dict(file.attrs)
+        for name, value in file.attrs.items():
+            if name == "model_config" and isinstance(value, bytes | str):
+                _read_config(value)
         file.visititems(visit)
 
 

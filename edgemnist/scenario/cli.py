@@ -121,7 +121,7 @@ def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:
     from rich.text import Text
 
     from edgemnist.console import drawn
-    from edgemnist.console.tables import fault_line, throttle_note
+    from edgemnist.console.tables import closing_of_boards, fault_line, throttle_note
     from edgemnist.errors import DeployError
 
     parts: list[RenderableType] = []
@@ -136,4 +136,6 @@ def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:
                 # One board must not cost the results of the others.
                 parts.append(Text(f"{error.message}. {error.hint}"))
         parts += [throttle_note(board.host, board.throttled)] if board.throttled else []
-    return Group(*parts)
+    done = [board.host for board in result.boards if board.fault is None]
+    failed = [board.host for board in result.boards if board.fault is not None]
+    return Group(*parts, closing_of_boards(done, failed, f"edgemnist releases --to {(done or failed)[0]}"))

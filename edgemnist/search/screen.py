@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from edgemnist.console.tables import closing, quality, table, verdict
+from edgemnist.exports.manifest import command
 from edgemnist.formatting import count, microseconds, percent
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def search_page(result: SearchResult, directory: Path) -> RenderableType:
     missed = [Text(f"{row.network}: {'; '.join(row.misses)}.") for row in result.rows if row.misses]
     fitting = [row for row in result.rows if not row.misses]
     if fitting:
-        step = f"edgemnist recommend --exports {directory / fitting[0].directory}"
+        step = command("recommend", directory / fitting[0].directory)
         last = closing(f"Within the limits: {len(fitting)} of {count(len(result.rows), 'network')}.", step)
     else:
         nearest = result.rows[0]

@@ -218,7 +218,17 @@ class Body:
 
 
 def content_type(request: Request, *, batches: bool) -> str:
-    """Return the media type of a body, without parameters. Raises RefusedError for neither a picture nor JSON."""
+    """Return the media type of a body, without parameters.
+
+    Raises RefusedError for neither a picture nor JSON, and for a body that was compressed on its way: a megabyte of
+    gzip would be a gigabyte here.
+    """
+    encodings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    if encoded := [name.strip() for name in encodings if name.strip() not in {"", "identity"}]:
+        raise unsupported(
+            f"A body with Content-Encoding: {', '.join(encoded)[:40]} is not read",
+            "Send the bytes as they are, without the header Content-Encoding.",
+        )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == ANY_BYTES or (batches and kind == JSON):
         return kind

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from edgemnist.errors import EdgemnistError
 from edgemnist.serve.limits import GoneError, RateLimiter
 from edgemnist.serve.metrics import OTHER, Metrics
-from edgemnist.serve.refusals import RefusedError, refusal_of, stopping
+from edgemnist.serve.refusals import RefusedError, bad_request, refusal_of, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -122,6 +122,9 @@ class RequestMiddleware:
     def _check(self, scope: Scope) -> None:
         path = scope["path"]
         headers = dict(scope["headers"])
+        if sum(key == b"host" for key, _ in scope["headers"]) > 1:
+            # A proxy may go by the first of them, and the last counts here.
+            raise bad_request("The request has more than one Host header", "Send one.")
         if self._hosts is not None and (name := _host_name(headers.get(b"host", b""))) not in self._hosts:
             raise RefusedError(
                 HTTPStatus.MISDIRECTED_REQUEST,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import select
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -20,6 +22,7 @@ from edgemnist.images.grey import Grey
 from edgemnist.progress import Reporter
 from edgemnist.watch.sources import (
     CREDENTIALS,
+    LOOK_S,
     PICAMERA,
     URL,
     DirectorySource,
@@ -74,13 +77,17 @@ class VideoSource(Source):
 
     connected = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, give_up_s: float) -> None:
         self._path = path
+        self._give_up_s = give_up_s
 
     def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
-        """Give every frame. Raises SourceError if the file is not a video."""
-        # FFmpeg alone: the other backends guess that a file name is a pattern of numbered pictures.
-        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        """Give every frame. Raises SourceError if the file is not a video, or a pipe into which nobody writes one."""
+        with _with_writer(self._path, stop, self._give_up_s):
+            if stop.is_set():
+                return
+            # FFmpeg alone: the other backends guess that a file name is a pattern of numbered pictures.
+            capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
         index = 0
         try:
             promised = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
@@ -107,6 +114,29 @@ class VideoSource(Source):
             )
         if index < COMPLETE * promised:
             reporter.notice(f"{self._path} ended after {index} of {promised:.0f} frames: it is damaged or cut short.")
+
+
+@contextmanager
+def _with_writer(path: Path, stop: Event, give_up_s: float) -> Iterator[None]:
+    """Of a named pipe, wait until somebody writes into it, or `stop` is set: whoever opens one waits without an end.
+
+    Until the body has opened it, too, the writer keeps a reader.
+    """
+    if not path.is_fifo():
+        yield
+        return
+    deadline = time.monotonic() + give_up_s
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while not (stop.is_set() or select.select([descriptor], [], [], LOOK_S)[0]):
+            if time.monotonic() >= deadline:
+                raise SourceError(
+                    f"Nothing was written into the pipe {path} for {give_up_s:g} s",
+                    hint="Start the program that writes a video into it.",
+                )
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_grey(capture: cv2.VideoCapture) -> Grey | None:
@@ -191,4 +221,4 @@ def open_source(source: str, config: WatchConfig) -> Source:
             f"{source} does not exist",
             hint="Give a camera's number, picamera, an RTSP or HTTP URL, a video file or a directory.",
         )
-    return VideoSource(path)
+    return VideoSource(path, give_up_s=config.give_up_s)

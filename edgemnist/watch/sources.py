@@ -218,12 +218,15 @@ class LiveSource(Source):
         closing = Event()
         thread = Thread(target=self._pump, args=(slot, stop, closing, reporter), daemon=True, name="grabber")
         thread.start()
+        silent_since = time.monotonic()
         try:
             while not stop.is_set():
                 frame = slot.take(LOOK_S)
                 if frame is not None:
                     yield frame
-                elif not thread.is_alive():
+                    silent_since = time.monotonic()
+                # A driver that hangs comes to no end by itself.
+                elif not thread.is_alive() or time.monotonic() - silent_since >= self._give_up_s:
                     raise SourceError(
                         f"{self._name} has given no picture for {self._give_up_s:g} s",
                         hint="Check that it is plugged in, switched on and not in use by another program.",

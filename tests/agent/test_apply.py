@@ -113,7 +113,7 @@ class Board:
 
     def send(self, record: BundleRecord, *, key: Path | None = None, **options: Any) -> Apply:
         """Put a bundle where a transfer leaves it, and return what asks for it."""
-        files = {file.path: file.path.encode() for file in record.files} | {RECORD_FILE: record.encode()}
+        files = {file.path: contents(file.path) for file in record.files} | {RECORD_FILE: record.encode()}
         if key is not None:
             files[SIGNATURE_FILE] = sign(record.encode(), key)
         data = encode_archive(files)
@@ -151,10 +151,16 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     return Board(tmp_path / "board", monkeypatch)
 
 
+def contents(path: str) -> bytes:
+    """Return what a bundle has at a path."""
+    metadata = {"edgemnist-1.dist-info/METADATA": b"Provides-Extra: tflite\nProvides-Extra: onnx\n"}
+    return encode_archive(metadata) if path.endswith(".whl") else path.encode()
+
+
 def bundle_of(name: str, *, version: str = "1.2", extras: tuple[str, ...] = ("tflite",), **fields: Any) -> BundleRecord:
-    """Return the record of a bundle; every file of it holds its own path."""
+    """Return the record of a bundle; every file of it but the package holds its own path."""
     paths = ["wheels/edgemnist-1.whl", f"exports/{name}.tflite", "exports/golden.npz", "exports/below/manifest.json"]
-    files = [BundledFile(path, len(path), hashlib.sha256(path.encode()).hexdigest()) for path in paths]
+    files = [BundledFile(path, len(contents(path)), hashlib.sha256(contents(path)).hexdigest()) for path in paths]
     values = {"machine": "any", "pythons": [], "artifacts": [name], "labels": ["0"], "constraints": [], **fields}
     return BundleRecord(
         schema_version=1, edgemnist=version, package=paths[0], extras=list(extras), files=files, **values

@@ -32,7 +32,8 @@ from edgemnist.agent.bundle import (
 from edgemnist.errors import BundleError, MissingDependencyError
 from tests.deploy.loopback import make_key
 
-FILES = {"wheels/a-1.0+b.whl": b"wheel", "exports/manifest.json": b"{}"}
+WHEEL = encode_archive({"a-1.0+b.dist-info/METADATA": b"Name: a\nProvides-Extra: tflite\n"})
+FILES = {"wheels/a-1.0+b.whl": WHEEL, "exports/manifest.json": b"{}"}
 RECORD = BundleRecord(
     schema_version=1,
     edgemnist="1.0",
@@ -200,6 +201,28 @@ def test_a_record_whose_package_is_no_wheel_of_the_bundle_is_refused(package: st
     with pytest.raises(BundleError) as caught:
         read(written(tmp_path / "a.zip", record=record))
     assert caught.value.message == f"bundle.json names a package that the bundle does not have: {package!r}"
+
+
+def test_extras_that_the_package_does_not_have_are_refused_before_pip_sees_them(tmp_path: Path) -> None:
+    record = replace(RECORD, extras=["tflite", "np4"]).encode()
+    with pytest.raises(BundleError) as caught:
+        read(written(tmp_path / "a.zip", record=record))
+    assert caught.value.message == "bundle.json names an extra that its package does not have: 'np4'"
+
+
+@pytest.mark.parametrize("wheel", [b"wheel", encode_archive({"a/METADATA": b"Provides-Extra: tflite"})])
+def test_a_package_that_is_no_wheel_is_refused(wheel: bytes, tmp_path: Path) -> None:
+    (first, *others) = RECORD.files
+    files = [replace(first, bytes=len(wheel), sha256=hashlib.sha256(wheel).hexdigest()), *others]
+    with pytest.raises(BundleError, match="The package in the bundle is not a wheel"):
+        read(written(tmp_path / "a.zip", record=replace(RECORD, files=files).encode(), wheel=wheel))
+
+
+@pytest.mark.parametrize("pin", ["np6", "--index-url http://x", "numpy @ http://x", "numpy>=2", "numpy==2\n-r x", ""])
+def test_a_constraint_is_the_version_of_a_package_and_nothing_else(pin: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        decode_record(replace(RECORD, constraints=["numpy==2", pin]).encode())
+    assert caught.value.message == f"bundle.json has a constraint that is not NAME==VERSION: {pin!r}"
 
 
 NOT_A_RECORD = "bundle.json is not the record of a bundle: "

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
@@ -33,9 +34,10 @@ from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.bundle.package import WheelsConfig, package_wheel, read_metadata
 from edgemnist.deploy.run import LocalBundle, open_bundle
 from edgemnist.deploy.target import make_agent
-from edgemnist.errors import BundleError, UsageError
+from edgemnist.errors import ArtifactError, BundleError, UsageError
 from edgemnist.exports.directory import Exports
-from edgemnist.exports.manifest import MODEL_FILE, read_manifest
+from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers
+from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, record_of
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import bundled, small_exports
 from tests.notices import Notices
@@ -51,6 +53,22 @@ def test_the_same_exports_give_the_same_bytes(made_exports: Path, tmp_path: Path
         shutil.copytree(made_exports, tmp_path / name)
         make_bundle(Exports.open(tmp_path / name), tmp_path / f"{name}.zip", BundleConfig())
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+def test_answers_that_are_not_finite_are_not_packed(made_exports: Path, tmp_path: Path) -> None:
+    exports = small_exports(made_exports, tmp_path / "exports", ["tflite-int8", "tflite-int4"])
+    manifest = read_manifest(exports)
+    answers = {name: rows.copy() for name, rows in read_answers(exports, manifest).items()}
+    answers[manifest.artifact("tflite-int4").sha256][3, 4] = np.nan
+    data = encode_answers(answers)
+    (exports / ANSWERS_FILE).write_bytes(data)
+    (exports / MANIFEST_FILE).write_bytes(
+        msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data)).encode()
+    )
+    with pytest.raises(ArtifactError, match="The answers recorded for tflite-int4 are not all finite"):
+        make_bundle(Exports.open(exports), tmp_path / "bundle.zip", BundleConfig())
+    assert not (tmp_path / "bundle.zip").exists()
+    make_bundle(Exports.open(exports), tmp_path / "bundle.zip", BundleConfig(artifacts=("tflite-int8",)))
 
 
 @pytest.mark.parametrize("python", ["python3.11", "python3.13"])

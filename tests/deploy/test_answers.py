@@ -10,6 +10,7 @@ import pytest
 from edgemnist.deploy.answers import (
     _MOST_BITS,
     MOST_VALUES,
+    Applied,
     Line,
     Ran,
     clean,
@@ -40,6 +41,37 @@ def test_a_message_is_one_line_of_bounded_length() -> None:
 
 
 RAN = {"exit_code": 0, "release": "1-a", "stdout": "\x1b[2J", "stderr": ""}
+
+
+def test_a_text_that_would_fill_the_screen_is_cut_unless_it_is_what_a_command_printed() -> None:
+    assert cleaned({"a" * 5000: ["b" * 5000]}) == {"a" * 2000: ["b" * 2000]}
+    assert len(convert("pi", {**RAN, "stdout": "x" * 5000}, Ran).stdout) == 5000
+
+
+SELFTEST: dict[str, object] = {"passed": True, "reasons": [], "images": 1, "artifacts": [], "latencies": []}
+APPLIED: dict[str, object] = {
+    "status": "deployed",
+    "release": "2-a",
+    "previous": None,
+    "removed": [],
+    "selftest": SELFTEST,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"release": "x" * 100}, "`str` of length <= 64 - at `$.release`"),
+        ({"previous": "x" * 100}, "`str` of length <= 64 - at `$.previous`"),
+        ({"removed": ["x" * 100]}, "`str` of length <= 64 - at `$.removed"),
+        ({"selftest": {**SELFTEST, "passed": False}}, "deployed, with a self-test that failed"),
+    ],
+)
+def test_a_deployment_that_cannot_have_been_is_not_told_as_one(change: dict[str, object], reason: str) -> None:
+    assert convert("pi", APPLIED, Applied).release == "2-a"
+    with pytest.raises(DeployError) as caught:
+        convert("pi", {**APPLIED, **change}, Applied)
+    assert reason in caught.value.message
 
 
 def test_an_answer_has_the_fields_of_its_kind() -> None:

@@ -25,6 +25,7 @@ from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
 from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import DeployError, UsageError
 from edgemnist.predict.run import predict_on
+from edgemnist.releases.cli import releases_page
 from edgemnist.results.boards import BoardResult, FleetBenchResult, Level
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import bundled, small_exports
@@ -137,6 +138,19 @@ def test_releases_tells_what_serves_and_what_is_damaged(
     # A damaged release is no way back.
     with pytest.raises(DeployError, match="no older release"):
         rollback_on(board.target, None, 10.0)
+
+
+def test_a_root_that_others_can_write_to_is_told_and_not_refused(board: LoopbackBoard, new_bundle: LocalBundle) -> None:
+    board.root.chmod(0o777)
+    result = deploy(board, new_bundle)
+    assert (result.status, [one.value for one in result.findings if one.name == "owner"]) == (
+        "deployed",
+        ["not this user alone"],
+    )
+    page = " ".join(drawn(releases_page(releases_on(board.target), "board")).split())
+    assert "notice: Other users of the board can change what serves there. Run there: chmod go-w" in page
+    board.root.chmod(0o755)
+    assert "notice" not in drawn(releases_page(releases_on(board.target), "board"))
 
 
 def test_a_release_that_was_damaged_is_deployed_anew(board: LoopbackBoard, old_bundle: LocalBundle, old: str) -> None:

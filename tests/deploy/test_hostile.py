@@ -76,6 +76,8 @@ BROKEN: dict[str, Callable[[socket.socket], object]] = {
     "no status": lambda client: client.sendall(b"HTTP/1.1 abc OK\r\n\r\n"),
     "nothing": lambda _: None,
     "incomplete read": lambda client: client.sendall(OK + b"Content-Length: 100\r\n\r\n{}"),
+    "negative length": lambda client: client.sendall(OK + b"Content-Length: -5\r\n\r\n{}"),
+    "endless length": lambda client: client.sendall(OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}"),
     "bad chunk": lambda client: client.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"),
     "huge header": lambda client: client.sendall(OK + b"X: " + b"y" * 100_000 + b"\r\n\r\n{}"),
     "many headers": lambda client: client.sendall(OK + b"X: y\r\n" * 200 + b"\r\n{}"),
@@ -166,6 +168,7 @@ HOSTILE = {
     "an empty result": answering({"result": {}}),
     "a result of another type": answering({"result": "yes"}),
     "an error without a message": answering({"error": {"type": "GateMissedError"}}),
+    "an error without a word": answering({"error": {"type": "x", "message": " ", "hint": ""}}),
     "an error of another type": answering({"error": {"type": 5, "message": [], "hint": {}}}),
     "escapes in an error": answering({"error": {"type": "x", "message": ESCAPES, "hint": ESCAPES}}),
     "escapes in a step": answering({"step": ESCAPES}),
@@ -197,6 +200,7 @@ def test_a_hostile_board_costs_its_own_row_of_a_fleet(
     assert fault is not None
     assert "edgemnist failed" not in fault.message
     assert len(fault.message) < 5000
+    assert not fault.message.rstrip(". ").endswith(":")
     assert all(map(is_plain, [fault.message, fault.hint, *steps]))
     for ask in (
         releases_on,
@@ -232,6 +236,14 @@ def test_a_board_cannot_have_a_command_run_here(
     bad = hostile(new_board("board1"), prepared(tmp_path, incoming=f'x"\n!touch {there}\n'))
     deploy_to(bad.target, new_bundle, ONCE, lambda _: None)
     assert not there.exists()
+
+
+def test_steps_without_an_end_do_not_fill_the_screen(new_board: Callable[[str], LoopbackBoard]) -> None:
+    bad = hostile(new_board("board1"), """while True: print(M + '{"step": "x"}')""")
+    steps: list[str] = []
+    with pytest.raises(DeployError, match="announces more than 1,000 steps of rollback"):
+        rollback_on(bad.target, None, 1.0, steps.append)
+    assert len(steps) == 1000
 
 
 def test_a_board_that_never_answers_is_given_up(new_board: Callable[[str], LoopbackBoard]) -> None:

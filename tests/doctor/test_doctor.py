@@ -118,6 +118,19 @@ def test_a_machine_that_tells_nothing_is_no_reason_to_fail(tmp_path: Path) -> No
     assert worst(check_board(facts, [])) is Level.OK
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o757])
+def test_a_directory_that_others_can_write_to_is_told_with_the_command_that_closes_it(
+    mode: int, tmp_path: Path
+) -> None:
+    root = tmp_path / "a b"
+    root.mkdir(mode=0o755)
+    assert collect_facts(root).exposed is None
+    root.chmod(mode)
+    (finding,) = (one for one in check_board(collect_facts(root), []) if one.name == "owner")
+    assert finding.level is Level.WARNING
+    assert finding.fix == f"chmod go-w '{root}'"
+
+
 def crashing(directory: Path, name: str, code: str) -> Path:
     """Make a Python in which a package of this name ends badly when it is imported."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)

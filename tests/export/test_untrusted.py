@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -64,6 +67,49 @@ def test_an_array_that_says_it_has_gigabytes_is_refused(whole: Path) -> None:
     assert "more than 1 GB" in check_contents(whole / "bomb.keras")
 
 
+def _with_config(whole: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Return the whole `.keras` file with another configuration."""
+    changed = whole / "changed.keras"
+    with zipfile.ZipFile(whole / "whole.keras") as source, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as out:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == "config.json":
+                config = json.loads(data)
+                change(config)
+                data = json.dumps(config).encode()
+            out.writestr(name, data)
+    return changed
+
+
+def test_a_configuration_of_megabytes_is_refused_before_keras_makes_gigabytes_of_it(whole: Path) -> None:
+    with pytest.raises(ModelError, match="its configuration takes more than 4 MB"):
+        read_source(_with_config(whole, lambda config: config.update(more=[[]] * 1_500_000)))
+    with h5py.File(whole / "whole.h5", "a") as file:
+        file.attrs["model_config"] = file.attrs["model_config"] + " " * (5 << 20)
+    with pytest.raises(ModelError, match="its configuration takes more than 4 MB"):
+        read_source(whole / "whole.h5")
+
+
+def test_layers_that_keras_builds_for_minutes_are_refused(whole: Path) -> None:
+    layer = {"module": "keras.layers", "class_name": "ReLU", "registered_name": None}
+
+    def longer(config: dict[str, Any]) -> None:
+        layers = config["config"]["layers"]
+        layers[2:2] = [layer | {"config": {"name": f"more{index}"}} for index in range(300)]
+
+    with pytest.raises(ModelError, match="it has more than 2,000 layers, or 200 in a Sequential"):
+        read_source(_with_config(whole, longer))
+
+
+@pytest.mark.parametrize("units", [100_000, 10**15])
+def test_a_layer_that_says_it_has_gigabytes_of_weights_takes_no_memory(whole: Path, units: int) -> None:
+    def larger(config: dict[str, Any]) -> None:
+        config["config"]["layers"][-1]["config"]["units"] = units
+
+    with pytest.raises(ModelError, match="'scores', have more weights than the file can hold"):
+        read_source(_with_config(whole, larger))
+
+
 def test_no_damage_of_two_bytes_hangs_or_is_a_traceback(whole: Path) -> None:
     data, rng = (whole / "whole.h5").read_bytes(), random.Random(11)
     for _ in range(12):
@@ -84,4 +130,4 @@ def test_two_bytes_that_make_the_hdf5_library_turn_for_ever_are_found_out_by_the
         rng = random.Random(f"1 h5, two bytes {index}")
         (tmp_path / "endless.h5").write_bytes(parser.mutate(rng.choice([whole]), rng))
         said = check_contents(tmp_path / "endless.h5", timeout=600)
-        assert said == "it is damaged: its contents cannot be read in any time"
+        assert said == "reading its contents does not come to an end"

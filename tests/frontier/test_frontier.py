@@ -19,12 +19,14 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import UsageError
 from edgemnist.exports.manifest import read_manifest
+from edgemnist.frontier.cli import frontier_page
 from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, _compared, frontier
 from edgemnist.results.base import read_result
 from edgemnist.results.pipeline import FrontierResult, FrontierRow
 from edgemnist.results.train import TrainResult
 from edgemnist.search.networks import undominated
 from edgemnist.train.run import CHECKPOINT_FILE, TRAINING_FILE
+from tests.render.test_narrow import lines_of
 from tests.train.conftest import Listener, small_dataset
 
 CONFIG = FrontierConfig(
@@ -87,6 +89,20 @@ def test_what_missed_its_gate_is_never_the_best_and_hides_nothing_that_passed() 
     found = _compared([passed, failed])
     assert [(row.bytes, row.smallest, row.fastest) for row in found] == [(10, False, False), (20, True, True)]
     assert not any(row.smallest or row.fastest for row in _compared([failed]))
+
+
+def test_the_page_ends_with_what_is_worth_its_bytes_and_what_comes_next(made: Made) -> None:
+    result = made[1]
+    worthy = [row for row in result.rows if row.smallest]
+    last = lines_of(frontier_page(result, Path("a b")), 200)[-1]
+    assert last == (
+        f"Worth their bytes: {len(worthy)} of {len(result.rows)} artifacts. "
+        f"Next: edgemnist recommend --exports 'a b/{worthy[0].directory}'"
+    )
+    missed = [msgspec.structs.replace(row, smallest=False, passed=False) for row in result.rows]
+    last = lines_of(frontier_page(msgspec.structs.replace(result, rows=missed), Path("a")), 200)[-1]
+    larger = 2 * max(row.hidden[0] for row in result.rows)
+    assert last == f"No network passed its gate. Next: edgemnist frontier --recipe best --size {larger}"
 
 
 def test_table_and_picture_are_written(made: Made) -> None:

@@ -11,26 +11,36 @@ import msgspec
 import pytest
 
 from edgemnist.agent.facts import collect_facts
+from edgemnist.bench.screen import bench_page, fleet_bench_page
 from edgemnist.console.tables import host_line
 from edgemnist.deploy.screen import deploy_page
 from edgemnist.doctor.cli import doctor_page
 from edgemnist.errors import StorageError, UsageError, explained
 from edgemnist.exports.directory import Exports
 from edgemnist.promote.screen import promote_page
+from edgemnist.recommend.cli import recommend_page
 from edgemnist.releases.cli import releases_page
 from edgemnist.report.page import write_report
+from edgemnist.results.bench import BaselineComparison, Change, Ratio
 from edgemnist.results.boards import (
+    BenchOnBoard,
     BoardResult,
     DeployResult,
     DoctorResult,
     Fault,
+    FleetBenchResult,
+    FleetScenarioResult,
     PromoteResult,
     ReleaseRow,
     ReleasesResult,
+    ScenarioOnBoard,
 )
+from edgemnist.results.pipeline import RecommendResult
 from edgemnist.runtimes.interface import as_images
+from edgemnist.scenario.cli import fleet_scenario_page
 from edgemnist.search.journal import locked
 from edgemnist.storage import check_writable, commit_files, write_file
+from tests.bench import machine
 from tests.conftest import Run
 from tests.render.test_narrow import lines_of, unfolded
 from tests.verify import damage
@@ -79,6 +89,49 @@ def test_the_doctor_and_a_deployment_end_in_what_comes_next() -> None:
     result = DeployResult(bundle="b.zip", identity="i", passed=False, boards=[board])
     last = lines_of(deploy_page(result), 100)[-1]
     assert last == "The release is on 0 of 1 board. Next: edgemnist doctor --on pi@door"
+
+
+def test_a_comparison_ends_in_what_is_slower_and_what_comes_next() -> None:
+    now = machine.run("tflite-int8", [[5.0]])
+    changes = [
+        Change(name=name, runtime="litert", p50_us=9, baseline_p50_us=5, noise=0,
+               ratio=Ratio(ratio=1.8, low=1.7, high=1.9, verdict=verdict))
+        for name, verdict in (("tflite-int8", "same"), ("tflite-int4", "slower"))
+    ]  # fmt: skip
+    for passed, verdict in (
+        (True, "Nothing is slower than in b.json."),
+        (False, "Slower than in b.json: tflite-int4."),
+    ):
+        compared = BaselineComparison(file="b.json", max_slowdown=1.1, passed=passed, changes=changes)
+        page = bench_page(msgspec.structs.replace(now, baseline=compared), "edgemnist recommend")
+        assert lines_of(page, 200)[-1] == f"{verdict} Next: edgemnist recommend"
+
+
+def test_what_boards_measured_ends_in_how_many_did_and_what_comes_next() -> None:
+    off = Fault(type="DeployError", message="It is off", hint="", exit_code=2)
+    result = machine.run("tflite-int8", [[5.0]])
+    loads: list[ScenarioOnBoard] = [ScenarioOnBoard(host="a"), ScenarioOnBoard(host="b")]
+    boards = [BenchOnBoard(host="a", result=result), BenchOnBoard(host="b", result=result)]
+    assert lines_of(fleet_bench_page(FleetBenchResult(boards=boards)), 200)[-1] == (
+        "2 of 2 boards measured. Next: edgemnist verify --on a"
+    )
+    assert lines_of(fleet_scenario_page(FleetScenarioResult(boards=loads)), 200)[-1] == (
+        "2 of 2 boards measured. Next: edgemnist releases --to a"
+    )
+    for failed in (1, 2):
+        rows = [*boards[failed:], *(BenchOnBoard(host=f"c{number}", fault=off) for number in range(failed))]
+        last = lines_of(fleet_bench_page(FleetBenchResult(boards=rows)), 200)[-1]
+        assert last == f"{2 - failed} of 2 boards measured. Next: edgemnist doctor --on c0"
+    loads[1] = ScenarioOnBoard(host="b", fault=off)
+    last = lines_of(fleet_scenario_page(FleetScenarioResult(boards=loads)), 200)[-1]
+    assert last == "1 of 2 boards measured. Next: edgemnist doctor --on b"
+
+
+@pytest.mark.parametrize("name", ["tflite-int8", None])
+def test_a_recommendation_ends_in_what_to_ship_and_what_comes_next(name: str | None) -> None:
+    result = RecommendResult(recommended=name, reason="It is small.", facts=[], candidates=[], host={})
+    last = lines_of(recommend_page(result, "edgemnist bundle"), 80)[-1]
+    assert last == f"Ship {name or 'nothing'}. Next: edgemnist bundle"
 
 
 def test_a_report_asks_for_the_directory_as_it_was_named_and_for_no_training_of_a_foreign_model(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ from PIL import Image
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import DataError, UsageError
 from edgemnist.exports.directory import Exports
+from edgemnist.formatting import count
 from edgemnist.results.base import read_result
 from edgemnist.results.search import SearchResult
 from edgemnist.search.limits import Limits
@@ -22,6 +24,7 @@ from edgemnist.search.run import PICTURE_FILE, RESULT_FILE, SearchConfig, search
 from edgemnist.search.screen import search_page
 from edgemnist.search.trials import Job, Trainer, TrialData, rungs_of, split_for_selection
 from tests.conftest import Run
+from tests.render.test_narrow import lines_of
 from tests.search.conftest import Counting, Made, quick
 from tests.train.conftest import Listener, of
 
@@ -165,6 +168,20 @@ def test_the_page_says_what_fits_and_what_comes_next(made: Made) -> None:
     text = console.export_text()
     for word in (made[1].rows[0].network.split(":")[0], "edgemnist recommend --exports", "400"):
         assert word in text
+
+
+def test_the_page_ends_with_what_fits_and_what_comes_next(made: Made) -> None:
+    result = made[1]
+    fitting = [msgspec.structs.replace(row, misses=[]) for row in result.rows]
+    last = lines_of(search_page(msgspec.structs.replace(result, rows=fitting), Path("a b")), 200)[-1]
+    assert last == (
+        f"Within the limits: {len(fitting)} of {count(len(fitting), 'network')}. "
+        f"Next: edgemnist recommend --exports 'a b/{fitting[0].directory}'"
+    )
+    missing = [msgspec.structs.replace(row, misses=["too large"]) for row in result.rows]
+    last = lines_of(search_page(msgspec.structs.replace(result, rows=missing), Path("a")), 200)[-1]
+    nearest = result.rows[0].network
+    assert last == f"Nothing fits. The nearest is {nearest}. Next: wider limits, or more --minutes."
 
 
 def test_the_command_answers_in_json_and_with_its_exit_code(

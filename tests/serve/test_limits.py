@@ -126,6 +126,26 @@ def test_a_body_behind_an_upgrade_is_not_taken_for_an_empty_one(body: str, small
     assert b"has a body and asks for another protocol" in received
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity, br", "GZIP"])
+def test_a_body_that_was_compressed_on_its_way_is_refused_with_what_to_send(encoding: str, small: Service) -> None:
+    refused = small.ask("/v1/predict", png(seven()), authorization=f"Bearer {TOKEN}", content_encoding=encoding)
+    assert (refused.status, refused.document["error"]) == (415, "unsupported-type")
+    assert refused.document["hint"] == "Send the bytes as they are, without the header Content-Encoding."
+    taken = small.ask("/v1/predict", png(seven()), authorization=f"Bearer {TOKEN}", content_encoding="identity")
+    assert taken.status == 200
+
+
+@pytest.mark.parametrize(
+    "twice", ["Host: x\r\nHost: localhost", "Host: x\r\nHost: x", "Host: x\r\nContent-Length: 1\r\nContent-Length: 2"]
+)
+def test_a_header_that_counts_once_is_not_taken_twice(twice: str, small: Service) -> None:
+    with small.connect() as connection:
+        connection.sendall(f"GET /healthz HTTP/1.1\r\n{twice}\r\nConnection: close\r\n\r\n".encode())
+        received = everything(connection)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"] == "malformed"
+
+
 def test_an_upgrade_without_a_body_is_ignored(small: Service) -> None:
     with small.connect() as connection:
         connection.sendall(

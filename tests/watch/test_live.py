@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from pathlib import Path
 from threading import Event
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,6 +55,37 @@ def test_frames_that_come_too_fast_are_dropped_and_counted_and_the_latest_is_rea
     assert indices[-1] + 1 == len(indices) + dropped
     assert dropped > 3 * len(indices)
     assert max(lags) <= 2
+
+
+def test_a_driver_that_hangs_is_given_up() -> None:
+    class Hanging(Fast):
+        def read(self) -> Grey:
+            time.sleep(20)
+            return super().read()
+
+    started = time.monotonic()
+    with pytest.raises(SourceError, match="Hanging has given no picture for 1 s"):
+        list(LiveSource("Hanging", Hanging, give_up_s=1).frames(Event(), SILENT))
+    assert time.monotonic() - started < 15
+
+
+def test_a_pipe_that_nobody_writes_into_is_given_up_and_one_that_a_video_is_written_into_is_read(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = str(tmp_path / "video.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 5, (320, 240))
+    for _ in range(40):
+        writer.write(np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8))
+    writer.release()
+    # More than the pipe holds.
+    assert Path(path).stat().st_size > 1 << 20
+    with pytest.raises(SourceError, match=r"Nothing was written into the pipe .*pipe for 1 s"):
+        list(open_source(str(tmp_path / "pipe"), WatchConfig(give_up_s=1)).frames(Event(), SILENT))
+    late = threading.Timer(1, lambda: (tmp_path / "pipe").write_bytes(Path(path).read_bytes()))
+    late.start()
+    assert len(list(open_source(str(tmp_path / "pipe"), WatchConfig(give_up_s=60)).frames(Event(), SILENT))) == 40
+    late.join()
 
 
 def test_a_stream_that_goes_away_is_told_of_and_opened_again(classifier: Classifier, show: Show) -> None:
