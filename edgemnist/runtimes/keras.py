@@ -65,6 +65,8 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
 
 
 _LOADING: Final = threading.Lock()
+MOST_WEIGHTS: Final = 1 << 24
+"""That any file may have, 64 MB: HDF5 can compress them to a few bytes."""
 
 
 def _contents_size(data: bytes) -> int:
@@ -77,14 +79,14 @@ def _contents_size(data: bytes) -> int:
 
 @contextlib.contextmanager
 def _weights_up_to(size: int) -> Iterator[None]:
-    """Let Keras make no more weights than a file of `size` bytes can hold, at a byte or more each.
+    """Let Keras make no more weights than a file of `size` bytes can hold, at a byte or more each, or `MOST_WEIGHTS`.
 
     Keras makes the weights that the configuration asks for before it looks for their values: a number in a file of
     kilobytes could ask for terabytes. Raises ValueError within Keras.
     """
     import keras
 
-    left = min(size, MAX_BYTES // 4)
+    left = min(max(size, MOST_WEIGHTS), MAX_BYTES // 4)
     original = keras.Layer.add_weight
 
     def add_weight(layer: Any, shape: Any = None, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Keras has no types

@@ -101,7 +101,26 @@ def test_layers_that_keras_builds_for_minutes_are_refused(whole: Path) -> None:
         read_source(_with_config(whole, longer))
 
 
-@pytest.mark.parametrize("units", [100_000, 10**15])
+def test_weights_that_are_compressed_to_less_than_a_byte_are_read(tmp_path: Path) -> None:
+    import keras
+
+    blank = keras.layers.Dense(400, kernel_initializer="zeros")
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), blank, keras.layers.Dense(10)])
+    model.save(tmp_path / "blank.h5")
+    names: list[str] = []
+    with h5py.File(tmp_path / "blank.h5", "a") as file, h5py.File(tmp_path / "small.h5", "w") as small:
+        file.visititems(lambda name, node: names.append(name) if getattr(node, "shape", None) == (784, 400) else None)
+        for name in names:
+            del file[name]
+            file.create_dataset(name, (784, 400), np.float32, compression="gzip")
+        small.attrs.update(file.attrs)
+        for name in file:
+            file.copy(name, small)
+    assert (tmp_path / "small.h5").stat().st_size < 784 * 400
+    assert read_source(tmp_path / "small.h5").classes == 10
+
+
+@pytest.mark.parametrize("units", [2_000_000, 10**15])
 def test_a_layer_that_says_it_has_gigabytes_of_weights_takes_no_memory(whole: Path, units: int) -> None:
     def larger(config: dict[str, Any]) -> None:
         config["config"]["layers"][-1]["config"]["units"] = units
