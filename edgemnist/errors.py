@@ -128,7 +128,7 @@ def temporary_files_failed(error: OSError) -> StorageError:
 
     return StorageError(
         f"Temporary files cannot be written: {error.strerror or error}",
-        hint=f"Free some space in {os.environ.get('TMPDIR') or '/tmp'}, or name another directory with $TMPDIR.",  # noqa: S108
+        hint=f"Free some space in {os.environ.get('TMPDIR') or '/tmp'}, or name another directory with $TMPDIR.",  # noqa: S108 - named, not used
     )
 
 

@@ -32,13 +32,13 @@ from edgemnist.results.base import UNREADABLE
 # As the standard library's own `random` does: what hashlib prefers is OpenSSL, which takes 4 MB of memory, a tenth of
 # what `edgemnist predict` takes.
 try:
-    from _sha2 import sha256 as _sha256  # type: ignore[import-not-found, unused-ignore]
+    from _sha2 import sha256 as _sha256  # type: ignore[import-not-found, unused-ignore]  # private
 except ImportError:
     try:
         # Until Python 3.11.
-        from _sha256 import sha256 as _sha256  # type: ignore[import-not-found, no-redef, unused-ignore]
+        from _sha256 import sha256 as _sha256  # type: ignore[import-not-found, no-redef, unused-ignore]  # private
     except ImportError:
-        from hashlib import sha256 as _sha256  # type: ignore[no-redef, unused-ignore]
+        from hashlib import sha256 as _sha256  # type: ignore[no-redef, unused-ignore]  # the same function
 
 JOURNAL_FILE = ".commit.json"
 TEMPORARY_PREFIX = ".tmp-"

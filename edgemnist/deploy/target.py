@@ -175,7 +175,7 @@ class Board:
             steps += line.step is not None
             if steps > MOST_STEPS:
                 raise DeployError(
-                    f"{self._target.host.name} announces more than {MOST_STEPS:,} steps of {command}",
+                    f"{self._target.host.name} announced more than {MOST_STEPS:,} steps of {command}",
                     hint=f"Look at the board with: edgemnist doctor --on {self._target.host.name}",
                 )
             if line.step is not None and on_step is not None:

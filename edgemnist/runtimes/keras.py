@@ -87,10 +87,13 @@ def _weights_up_to(size: int) -> Iterator[None]:
     import keras
 
     left = min(max(size, MOST_WEIGHTS), MAX_BYTES // 4)
-    original = keras.Layer.add_weight
+    original, loading = keras.Layer.add_weight, threading.get_ident()
 
     def add_weight(layer: Any, shape: Any = None, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Keras has no types
         nonlocal left
+        if threading.get_ident() != loading:
+            # A model that somebody makes meanwhile is none of this file's.
+            return original(layer, shape, *args, **options)
         with contextlib.suppress(TypeError):
             # A shape that is none is refused by Keras.
             left -= math.prod(shape or ())

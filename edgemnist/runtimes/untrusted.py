@@ -51,7 +51,7 @@ def check_contents(path: Path, *, timeout: float = TIMEOUT_S) -> str:
     if done.returncode == 0:
         return ""
     if done.returncode == -getattr(signal, "SIGPROF", 0):
-        return "reading its contents does not come to an end"
+        return "reading its contents never ends"
     # Killed by a signal, as by a fault of the HDF5 library, it leaves no words.
     lines = done.stdout.decode(errors="replace").strip().split("\n")
     return lines[-1][:200] or "its contents cannot be read"

@@ -227,7 +227,7 @@ def content_type(request: Request, *, batches: bool) -> str:
     if encoded := [name.strip() for name in encodings if name.strip() not in {"", "identity"}]:
         raise unsupported(
             f"A body with Content-Encoding: {', '.join(encoded)[:40]} is not read",
-            "Send the bytes as they are, without the header Content-Encoding.",
+            "Send it uncompressed, without a Content-Encoding header.",
         )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == ANY_BYTES or (batches and kind == JSON):

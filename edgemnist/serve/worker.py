@@ -203,7 +203,7 @@ class _Remote(Classifier):
     def load(
         cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
     ) -> Classifier:
-        """Not from a file."""
+        """Not from a file: it answers for a classifier of the service."""
         raise NotImplementedError
 
     def predict_proba(self, images: npt.ArrayLike) -> Probabilities:

@@ -241,7 +241,7 @@ def test_a_board_cannot_have_a_command_run_here(
 def test_steps_without_an_end_do_not_fill_the_screen(new_board: Callable[[str], LoopbackBoard]) -> None:
     bad = hostile(new_board("board1"), """while True: print(M + '{"step": "x"}')""")
     steps: list[str] = []
-    with pytest.raises(DeployError, match="announces more than 1,000 steps of rollback"):
+    with pytest.raises(DeployError, match="announced more than 1,000 steps of rollback"):
         rollback_on(bad.target, None, 1.0, steps.append)
     assert len(steps) == 1000
 

@@ -130,7 +130,7 @@ def test_a_body_behind_an_upgrade_is_not_taken_for_an_empty_one(body: str, small
 def test_a_body_that_was_compressed_on_its_way_is_refused_with_what_to_send(encoding: str, small: Service) -> None:
     refused = small.ask("/v1/predict", png(seven()), authorization=f"Bearer {TOKEN}", content_encoding=encoding)
     assert (refused.status, refused.document["error"]) == (415, "unsupported-type")
-    assert refused.document["hint"] == "Send the bytes as they are, without the header Content-Encoding."
+    assert refused.document["hint"] == "Send it uncompressed, without a Content-Encoding header."
     taken = small.ask("/v1/predict", png(seven()), authorization=f"Bearer {TOKEN}", content_encoding="identity")
     assert taken.status == 200
 
