@@ -86,6 +86,7 @@ def decode_source(data: bytes, path: Path) -> KerasSource:
     model = decode_keras_model(data, path)
     check_model(model, path)
     check_finite(model, path)
+    check_steps(model, path)
     if not str(model.inputs[0].dtype).startswith(("float", "bfloat")):
         raise ModelError(
             f"{path} takes pixels as {model.inputs[0].dtype}, which no converter keeps",
@@ -114,6 +115,24 @@ def check_finite(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no
                 f"{path} has weights that are not finite, in its layer {layer.name!r}",
                 hint="Its training diverged: train it again, with a lower learning rate.",
             )
+
+
+MAX_STEPS: Final = 1000
+"""That a recurrent layer is unrolled to: a picture has 784 pixels."""
+
+
+def check_steps(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
+    """Raise ModelError for a recurrent layer with more steps than can be unrolled."""
+    import keras
+
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - there is no public way
+        if isinstance(layer, keras.layers.RNN):
+            _, steps, *_ = (layer.get_build_config() or {}).get("input_shape") or (None, None)
+            if steps is not None and steps > MAX_STEPS:
+                raise ModelError(
+                    f"{path} has a layer {layer.name!r} of {steps:,} steps, and converters take {MAX_STEPS:,} at most",
+                    hint="Give it the rows or columns of the image, or its 784 pixels.",
+                )
 
 
 def prepared(model: Any) -> Any:  # noqa: ANN401 - Keras has no types

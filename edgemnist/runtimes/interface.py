@@ -181,6 +181,8 @@ class ChunkedClassifier(Classifier):
 
     _batch: int | None = None
     """The number of images that the model takes at once; None where that is free."""
+    _most = CHUNK
+    """Images that the model gets at once, where their number is free."""
     _one: Callable[[Images], Probabilities] | None = None
     """Answers one proper image as `_scores` does, where the runtime has a faster way for that."""
     _has_logits = False
@@ -196,7 +198,7 @@ class ChunkedClassifier(Classifier):
                 return one(images)
         images = as_images(images)
         answers = np.empty((len(images), len(self.classes_)), dtype=np.float32)
-        size = self._batch or CHUNK
+        size = self._batch or self._most
         for start in range(0, len(images), size):
             chunk = images[start : start + size]
             answers[start : start + size] = self._answer(chunk)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import re
 import tempfile
-import threading
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +17,11 @@ import numpy as np
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, ModelError, temporary_files_failed
 from edgemnist.formatting import count
+from edgemnist.runtimes import untrusted
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
-from edgemnist.runtimes.interface import BOUNDED_SCORES, INPUT_SHAPES, ChunkedClassifier
+from edgemnist.runtimes.interface import BOUNDED_SCORES, CHUNK, INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
-from edgemnist.runtimes.untrusted import MAX_BYTES, check_contents
+from edgemnist.storage import sha256
 
 _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'|Unknown layer: '?(?P<old>[^'.]+)")
 _CONFIG_REFUSED = re.compile(
@@ -30,6 +29,10 @@ _CONFIG_REFUSED = re.compile(
 )
 MAX_REASON: Final = 300
 """Characters of Keras's words: some of its messages quote the whole configuration."""
+_TRIED: Final[dict[str, untrusted.Trial]] = {}
+"""Files that a child has tried, by their SHA-256."""
+_AT_ONCE: Final = "edgemnist_at_once"
+"""Attribute of a model: how many images at once it answers within the limits."""
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -39,6 +42,7 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
     Code in the file, such as that of a Lambda layer, is not run. Raises ModelError for a damaged file, and for layers
     that Keras does not know.
     """
+    untrusted.start_child()
     import keras
 
     suffix = ".h5" if identify(data[:64]) == KERAS_H5 else ".keras"
@@ -49,64 +53,26 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
             copy.write_bytes(data)
         except OSError as error:
             raise temporary_files_failed(error) from error
-        if wrong := check_contents(copy):
-            raise _unloadable(path, wrong.replace(str(copy), path.name))
+        trial = _TRIED.get(digest := sha256(data)) or untrusted.try_model(copy)
+        if trial.unbounded:
+            raise ModelError(
+                f"{path} is not opened: {trial.wrong}",
+                hint="A classifier of digits takes megabytes and milliseconds: leave out the layer that does not.",
+            )
+        if trial.wrong:
+            raise _unloadable(path, trial.wrong.replace(str(copy), path.name))
+        _TRIED[digest] = trial
         try:
-            with _weights_up_to(_contents_size(data)):
-                model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+            model = keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:
             # Whatever a damaged file makes of the zip, HDF5 and JSON readers.
             raise _unloadable(path, str(error).replace(str(copy), path.name)) from error
     structure = getattr(model, "_outputs_struct", None)
     if isinstance(structure, dict | list | tuple) and len(model.outputs) == 1:
         # The only answer of a dictionary or list, by itself.
-        return keras.Model(model.inputs[0], model.outputs[0])
+        model = keras.Model(model.inputs[0], model.outputs[0])
+    setattr(model, _AT_ONCE, trial.at_once)
     return model
-
-
-_LOADING: Final = threading.Lock()
-MOST_WEIGHTS: Final = 1 << 24
-"""That any file may have, 64 MB: HDF5 can compress them to a few bytes."""
-
-
-def _contents_size(data: bytes) -> int:
-    """Return how many bytes a model file, which has been checked, unpacks to."""
-    if not data.startswith(b"PK"):
-        return len(data)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return sum(member.file_size for member in archive.infolist())
-
-
-@contextlib.contextmanager
-def _weights_up_to(size: int) -> Iterator[None]:
-    """Let Keras make no more weights than a file of `size` bytes can hold, at a byte or more each, or `MOST_WEIGHTS`.
-
-    Keras makes the weights that the configuration asks for before it looks for their values: a number in a file of
-    kilobytes could ask for terabytes. Raises ValueError within Keras.
-    """
-    import keras
-
-    left = min(max(size, MOST_WEIGHTS), MAX_BYTES // 4)
-    original, loading = keras.Layer.add_weight, threading.get_ident()
-
-    def add_weight(layer: Any, shape: Any = None, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Keras has no types
-        nonlocal left
-        if threading.get_ident() != loading:
-            # A model that somebody makes meanwhile is none of this file's.
-            return original(layer, shape, *args, **options)
-        with contextlib.suppress(TypeError):
-            # A shape that is none is refused by Keras.
-            left -= math.prod(shape or ())
-        if left < 0:
-            raise ValueError(f"its layers, up to {layer.name!r}, have more weights than the file can hold")
-        return original(layer, shape, *args, **options)
-
-    with _LOADING:
-        keras.Layer.add_weight = add_weight
-        try:
-            yield
-        finally:
-            keras.Layer.add_weight = original
 
 
 def check_model(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
@@ -197,6 +163,7 @@ class KerasClassifier(ChunkedClassifier):
         check_model(model, path)
         self._model, self._path = model, path
         self._shape = tuple(model.inputs[0].shape[1:])
+        self._most = getattr(model, _AT_ONCE, CHUNK)
         self._encode = encoder(Numbers(np.dtype(np.float32)), input_range)
         self._set_up(path, labels)
 

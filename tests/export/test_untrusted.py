@@ -6,9 +6,10 @@ import io
 import json
 import os
 import random
+import resource
+import sys
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import pytest
 
 from edgemnist.errors import ModelError
 from edgemnist.export.model import read_source
-from edgemnist.runtimes.keras import _weights_up_to
-from edgemnist.runtimes.untrusted import check_contents
+from edgemnist.runtimes import untrusted
+from edgemnist.runtimes.keras import KerasClassifier
+from edgemnist.runtimes.untrusted import AT_ONCE, SLOW, Trial, end_child, try_model
 from tests.fuzz.parsers import PARSERS
 
 pytestmark = pytest.mark.slow
@@ -37,13 +39,13 @@ def whole(tmp_path: Path) -> Path:
 
 def test_a_whole_file_is_read(whole: Path) -> None:
     for name in ("whole.h5", "whole.keras"):
-        assert check_contents(whole / name) == ""
+        assert try_model(whole / name) == Trial(at_once=AT_ONCE[-1])
         assert read_source(whole / name).classes == 10
 
 
 def test_a_file_that_is_never_read_to_its_end_is_given_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "endless.h5")
-    assert check_contents(tmp_path / "endless.h5", timeout=2) == "its contents cannot be read within 2 s"
+    assert try_model(tmp_path / "endless.h5", timeout=2).wrong == "its contents cannot be read within 2 s"
 
 
 def test_a_small_archive_with_gigabytes_in_it_is_refused_before_it_is_unpacked(whole: Path) -> None:
@@ -66,7 +68,7 @@ def test_an_array_that_says_it_has_gigabytes_is_refused(whole: Path) -> None:
         file.create_dataset("weights", (1 << 40,), np.float32, chunks=(1 << 20,), compression="gzip")
     with zipfile.ZipFile(whole / "bomb.keras", "w") as archive:
         archive.writestr("model.weights.h5", stream.getvalue())
-    assert "more than 1 GB" in check_contents(whole / "bomb.keras")
+    assert "more than 1 GB" in try_model(whole / "bomb.keras").wrong
 
 
 def _with_config(whole: Path, change: Callable[[dict[str, Any]], None]) -> Path:
@@ -127,20 +129,96 @@ def test_a_layer_that_says_it_has_gigabytes_of_weights_takes_no_memory(whole: Pa
     def larger(config: dict[str, Any]) -> None:
         config["config"]["layers"][-1]["config"]["units"] = units
 
-    with pytest.raises(ModelError, match="'scores', have more weights than the file can hold"):
+    with pytest.raises(ModelError, match=r"is not opened: its layers take gigabytes|Keras fails to build it"):
         read_source(_with_config(whole, larger))
 
 
-def test_a_model_that_is_made_meanwhile_in_another_thread_is_none_of_the_files(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def _model(whole: Path, shape: tuple[int, ...], *layers: Any) -> Path:
     import keras
 
-    monkeypatch.setattr("edgemnist.runtimes.keras.MOST_WEIGHTS", 0)
-    with _weights_up_to(0), ThreadPoolExecutor(1) as other:
-        assert other.submit(lambda: keras.layers.Dense(2)(keras.Input((3,))).shape).result() == (None, 2)
-        with pytest.raises(ValueError, match="more weights than the file can hold"):
-            keras.layers.Dense(2)(keras.Input((3,)))
+    images = value = keras.Input((28, 28))
+    for layer in (keras.layers.Reshape(shape), *layers, keras.layers.Dense(10)):
+        value = layer(value)
+    keras.Model(images, value).save(whole / "built.keras")
+    return whole / "built.keras"
+
+
+def _hostile_layers(name: str) -> tuple[tuple[int, ...], list[Any]]:
+    from keras import layers
+
+    def attention(value: Any) -> Any:
+        return layers.Attention()([value, value])
+
+    long = [layers.Flatten(), layers.RepeatVector(60_000), layers.Conv1D(1, 1)]
+    hidden = [layers.UpSampling1D(10**7), layers.GlobalAveragePooling1D()]
+    return {
+        "padding": ((28, 28, 1), [layers.ZeroPadding2D(30_000), layers.GlobalAveragePooling2D()]),
+        "repetition": ((784,), [layers.RepeatVector(10**7), layers.GlobalAveragePooling1D()]),
+        "attention": ((784,), [*long, attention, layers.GlobalAveragePooling1D()]),
+        "within a layer": ((28, 28, 1), [layers.TimeDistributed(_sequential((28, 1), hidden)), layers.Flatten()]),
+    }[name]
+
+
+def _sequential(shape: tuple[int, ...], layers: list[Any]) -> Any:
+    import keras
+
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+@pytest.mark.parametrize("name", ["padding", "repetition", "attention", "within a layer"])
+def test_a_layer_that_makes_gigabytes_of_an_image_is_found_out_in_the_child(whole: Path, name: str) -> None:
+    shape, layers = _hostile_layers(name)
+    path = _model(whole, shape, *layers)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match="is not opened: its layers take gigabytes for an image"):
+        read_source(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_an_image_that_takes_seconds_is_found_out(whole: Path) -> None:
+    from keras import layers
+
+    wide = [layers.Conv2D(16, 31, padding="same") for _ in range(6)]
+    path = _model(whole, (28, 28, 1), layers.UpSampling2D(36), *wide, layers.GlobalAveragePooling2D())
+    with pytest.raises(ModelError, match=f"is not opened: {SLOW}"):
+        read_source(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_a_model_that_takes_megabytes_for_an_image_gets_fewer_at_once(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from keras import layers
+
+    path = _model(whole, (28, 28, 1), layers.UpSampling2D(40), layers.GlobalAveragePooling2D())
+    classifier = KerasClassifier.load(path)
+    sizes: list[int] = []
+    infer = classifier._infer
+
+    def counted(pixels: Any) -> Any:
+        sizes.append(len(pixels))
+        return infer(pixels)
+
+    monkeypatch.setattr(classifier, "_infer", counted)
+    classifier.predict_proba(np.zeros((150, 28, 28), np.uint8))
+    assert sizes == [100, 50] or set(sizes) == {10}
+
+
+def test_a_recurrent_layer_of_more_steps_than_can_be_unrolled_is_refused_by_name(whole: Path) -> None:
+    from keras import layers
+
+    path = _model(whole, (784,), layers.RepeatVector(1500), layers.Conv1D(1, 1), layers.LSTM(1, name="long"))
+    with pytest.raises(ModelError, match="'long' of 1,500 steps, and converters take 1,000 at most"):
+        read_source(path)
+
+
+def test_a_child_that_has_ended_is_replaced(whole: Path) -> None:
+    assert not try_model(whole / "whole.keras").wrong
+    untrusted._children[-1].end()
+    assert not try_model(whole / "whole.keras").wrong
+    end_child()
+    assert not untrusted._children
 
 
 def test_no_damage_of_two_bytes_hangs_or_is_a_traceback(whole: Path) -> None:
@@ -150,7 +228,7 @@ def test_no_damage_of_two_bytes_hangs_or_is_a_traceback(whole: Path) -> None:
         for _ in range(2):
             broken[rng.randrange(min(len(data), 8000))] ^= 1 << rng.randrange(8)
         (whole / "broken.h5").write_bytes(broken)
-        assert "Traceback" not in check_contents(whole / "broken.h5")
+        assert "Traceback" not in try_model(whole / "broken.h5").wrong
 
 
 def test_two_bytes_that_make_the_hdf5_library_turn_for_ever_are_found_out_by_the_processors_time(
@@ -162,5 +240,5 @@ def test_two_bytes_that_make_the_hdf5_library_turn_for_ever_are_found_out_by_the
     for index in (2191, 2719, 3179):
         rng = random.Random(f"1 h5, two bytes {index}")
         (tmp_path / "endless.h5").write_bytes(parser.mutate(rng.choice([whole]), rng))
-        said = check_contents(tmp_path / "endless.h5", timeout=600)
-        assert said == "reading its contents never ends"
+        said = try_model(tmp_path / "endless.h5", timeout=600)
+        assert said == Trial("reading its contents never ends", unbounded=True)
