@@ -35,6 +35,8 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     """Whether more strokes lie side by side than in any digit."""
     single: bool = False
     """Whether it is a single stroke, with nothing beside it."""
+    dotted: bool = False
+    """Whether a dot stands above or below it, as in `!` and `;`."""
     aspect: float = 1.0
     """Width of the ink by its height."""
 
@@ -47,9 +49,15 @@ def assess(found: Normalized) -> Assessment:
     likeness = [float(value) for value in shipped_network().digit_likeness(found.image[None])[0]]
     _, _, width, height = found.box
     aspect = width / max(1, height)
-    crowded, pieces, single = NOBODY if found.grey is None else crowd(found.grey, dark=found.inverted)
-    several = found.several or (crowded and pieces >= MANY)
-    return Assessment(likeness=likeness, several=several, crowded=crowded, single=single, aspect=aspect)
+    ink = NOBODY if found.grey is None else crowd(found.grey, dark=found.inverted)
+    return Assessment(
+        likeness=likeness,
+        several=found.several or (ink.crowded and ink.pieces >= MANY),
+        crowded=ink.crowded,
+        single=ink.single,
+        dotted=ink.dotted,
+        aspect=aspect,
+    )
 
 
 def verdict(assessment: Assessment | None, probabilities: Sequence[float]) -> str | None:
@@ -63,6 +71,8 @@ def verdict(assessment: Assessment | None, probabilities: Sequence[float]) -> st
     # A dash is wider than any digit, but no row of digits.
     if assessment.several or assessment.aspect > TOO_WIDE:
         return NO_DIGIT if assessment.single else SEVERAL
+    if assessment.dotted:
+        return NO_DIGIT
     if not assessment.crowded and agreement(probabilities, assessment.likeness) >= MIN_AGREEMENT:
         return DIGIT
     column = assessment.crowded and assessment.aspect < 1 / TOO_WIDE

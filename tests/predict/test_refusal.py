@@ -110,3 +110,29 @@ def test_a_stroke_with_nothing_beside_it_is_a_single_one() -> None:
     assert assess(found(stroke, (10, 28, 100, 6))).single
     stroke[50:54, 60:64] = 0
     assert not assess(found(stroke, (10, 28, 100, 26))).single
+
+
+def mark(dot: tuple[int, int, int, int], stroke: tuple[int, int, int, int] = (20, 55, 100, 65)) -> Grey:
+    """Return a stroke and a dot, each from top and left to bottom and right, dark on light, uint8 [160, 120]."""
+    grey = np.full((160, 120), 255, np.uint8)
+    for top, left, bottom, right in (stroke, dot):
+        grey[top:bottom, left:right] = 0
+    return grey
+
+
+@pytest.mark.parametrize(
+    ("grey", "dotted"),
+    [
+        (mark((112, 55, 122, 65)), True),  # an exclamation mark
+        (mark((130, 55, 140, 65)), True),
+        (mark((60, 50, 75, 65), stroke=(106, 50, 130, 62)), True),  # a semicolon is mostly gap
+        (mark((112, 80, 122, 90)), False),  # a one and a full stop
+        (mark((130, 58, 132, 60)), False),  # a speck
+        (mark((112, 40, 118, 80)), False),  # underlined
+        (mark((150, 55, 160, 65)), False),  # of what stands below the picture
+    ],
+)
+def test_a_dot_above_or_below_is_that_of_a_mark(grey: Grey, dotted: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert assess(found(grey)).dotted == dotted
+    sure = [0.0, 1.0] + [0.0] * 8
+    assert verdict(Assessment(likeness=sure, dotted=dotted), sure) == ("no-digit" if dotted else "digit")
