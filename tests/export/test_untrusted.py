@@ -6,6 +6,8 @@ import io
 import json
 import os
 import random
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,8 @@ import pytest
 from edgemnist.errors import ModelError
 from edgemnist.export.model import read_source
 from edgemnist.runtimes.keras import _weights_up_to
-from edgemnist.runtimes.untrusted import check_contents
+from edgemnist.runtimes.untrusted import ADDRESS_SPACE, check_contents
+from tests.conftest import REPOSITORY
 from tests.fuzz.parsers import PARSERS
 
 pytestmark = pytest.mark.slow
@@ -44,6 +47,18 @@ def test_a_whole_file_is_read(whole: Path) -> None:
 def test_a_file_that_is_never_read_to_its_end_is_given_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "endless.h5")
     assert check_contents(tmp_path / "endless.h5", timeout=2) == "its contents cannot be read within 2 s"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limit does not bind")
+def test_the_child_has_a_limit_of_memory(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "small.h5", "w") as file:
+        file["x"] = 1
+    code = "import resource; from edgemnist.runtimes import untrusted; print(untrusted._main())"
+    code += "; print(*resource.getrlimit(resource.RLIMIT_AS))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "small.h5"], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["0", *[str(ADDRESS_SPACE)] * 2]
 
 
 def test_a_small_archive_with_gigabytes_in_it_is_refused_before_it_is_unpacked(whole: Path) -> None:
