@@ -151,8 +151,9 @@ def test_a_journal_cannot_reach_beyond_its_directory(tmp_path: Path, journal: ob
     assert recorded_word(directory) == "old"
 
 
-def test_a_journal_of_noise_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / JOURNAL_FILE).write_bytes(b"\x00\xff{")
+@pytest.mark.parametrize("noise", [b"\x00\xff{", b'{"\xff": "a"}'])
+def test_a_journal_of_noise_is_a_clear_error(noise: bytes, tmp_path: Path) -> None:
+    (tmp_path / JOURNAL_FILE).write_bytes(noise)
     with pytest.raises(StorageError, match="damaged"):
         recover(tmp_path)
 

@@ -86,6 +86,10 @@ class BoardService:
                 missing = len(body) <= _MOST_BYTES and getattr(response, "length", None)
                 # One that is no number is to the library as if there were none.
                 missing = missing or not re.fullmatch("[0-9]{1,18}", response.headers.get("Content-Length", "0"))
+                # In a body that was encoded, which nobody asked for, no release can be read.
+                encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+                broken = any("\0" in value for value in response.headers.values())
+                wrong = "the answer is encoded" if encoded else "a header has a NUL" if broken else ""
             document = None
             # A service may answer what is not JSON, too.
             with contextlib.suppress(ValueError):
@@ -94,8 +98,8 @@ class BoardService:
             return f"{self.health} answers {error.code}"
         except Exception as error:  # noqa: BLE001 - whatever a broken answer makes of the library, the service is not healthy
             return f"{self.health}: {str(error)[:_MOST_CHARACTERS] or type(error).__name__}"
-        if missing:
-            return f"{self.health}: the answer is cut short"
+        if missing or wrong:
+            return f"{self.health}: {wrong or 'the answer is cut short'}"
         if len(body) > _MOST_BYTES:
             return f"{self.health} answers with more than {_MOST_BYTES:,} bytes"
         if isinstance(document, dict) and document.get("release", release) != release:

@@ -26,8 +26,18 @@ MOST_ERROR_BYTES = 1 << 16
 _MOST_BITS = 64
 _MOST_MESSAGE = 2000
 """Characters of a text that the user is shown."""
-MOST_STEPS = 1000
+MOST_ANSWER = 1 << 16
+"""Bytes of a line that does not hold the output of a command: 200 releases fit in it."""
+_MOST_TEXT = 1 << 16
+"""Characters in a document that a command printed, in all its texts: what is measured is numbers."""
+_MOST_OBJECTS = 2000
+"""In such a document: `verify --layers` of 24 artifacts has 400."""
+_MOST_OF_A_FILE = 20
+"""Objects, and as many times 50 characters, that a document may have more for each file that it is about."""
+MOST_STEPS = 100
 """That one command announces: a deployment has ten."""
+_MOST_STEP = 100
+"""Characters of a step."""
 
 AnswerT = TypeVar("AnswerT")
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
@@ -94,10 +104,12 @@ class Line(msgspec.Struct, frozen=True):
     error: Reported | None = None
 
 
-def decode(host: str, data: str | bytes, kind: type[AnswerT]) -> AnswerT:
-    """Read a JSON document. Raises DeployError if it is not one of this kind."""
+def decode(host: str, data: str | bytes, kind: type[AnswerT], *, most: int | None = None) -> AnswerT:
+    """Read a JSON document. Raises DeployError if it is not one of this kind, or longer than `most` bytes."""
     data = data.encode() if isinstance(data, str) else data
     with _readable(host):
+        if most is not None and len(data) > most:
+            raise ValueError(f"more than {most >> 10} KB")
         # What stands in a text, as the result of a command does, counts once more when that is read.
         if sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
             raise ValueError(f"more than {MOST_VALUES:,} values")
@@ -109,6 +121,25 @@ def convert(host: str, document: object, kind: type[AnswerT]) -> AnswerT:
     with _readable(host):
         # What a command printed is read on its own.
         return msgspec.convert(cleaned(document, MOST_LINE_BYTES if kind is Ran else _MOST_MESSAGE), kind)
+
+
+def bounded(host: str, document: AnswerT, files: int) -> AnswerT:
+    """Return what a command printed there about so many files. Raises DeployError if no page has so much on it."""
+    values: list[object] = [document]
+    objects = characters = 0
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            objects += 1
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+        elif isinstance(value, str):
+            characters += len(value)
+    with _readable(host):
+        if objects > _MOST_OBJECTS + files * _MOST_OF_A_FILE or characters > _MOST_TEXT + files * _MOST_OF_A_FILE * 50:
+            raise ValueError(f"{objects:,} objects and {characters:,} characters")
+    return document
 
 
 def clean_result(host: str, result: AnswerT) -> AnswerT:
@@ -153,6 +184,11 @@ def cleaned(value: object, most: int = _MOST_MESSAGE) -> object:
     if isinstance(value, list):
         return [cleaned(item, most) for item in value]
     return value
+
+
+def step_name(text: str) -> str:
+    """Return the name of a step that the user is shown while it runs."""
+    return message(text[:_MOST_STEP])
 
 
 def message(text: str) -> str:

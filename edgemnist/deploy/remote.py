@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from edgemnist.agent.facts import throttle_names
-from edgemnist.deploy.answers import Examined, Ran, clean_result, cleaned, convert, message
+from edgemnist.deploy.answers import Examined, Ran, bounded, clean_result, cleaned, convert, message
 from edgemnist.deploy.run import MOST_WORK_S, as_fault, left_alone
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
@@ -85,7 +85,8 @@ def run_on(
             f"{target.host.name}: edgemnist {words[0]} crashed there: {said[-1].rstrip('.')}",
             hint=f"See what loads there: edgemnist doctor --on {target.host.name}",
         ) from None
-    return RemoteRun(release=answer.release, exit_code=answer.exit_code, document=cast("dict[str, Any]", document))
+    document = bounded(target.host.name, cast("dict[str, Any]", document), len(files or {}))
+    return RemoteRun(release=answer.release, exit_code=answer.exit_code, document=document)
 
 
 def ask_module(

@@ -16,7 +16,16 @@ import edgemnist
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
 from edgemnist.agent.bundle import encode_archive
 from edgemnist.agent.request import MARK
-from edgemnist.deploy.answers import MOST_STEPS, AnswerT, Line, convert, decode, message
+from edgemnist.deploy.answers import (
+    MOST_ANSWER,
+    MOST_STEPS,
+    AnswerT,
+    Line,
+    convert,
+    decode,
+    message,
+    step_name,
+)
 from edgemnist.deploy.stop import Stop
 from edgemnist.deploy.transport import (
     QUICK_S,
@@ -167,7 +176,9 @@ class Board:
             nonlocal answer, steps
             if not text.startswith(MARK):
                 return
-            line = decode(self._target.host.name, text[len(MARK) :], Line)
+            line = decode(
+                self._target.host.name, text[len(MARK) :], Line, most=None if command == "run" else MOST_ANSWER
+            )
             if line.process is not None:
                 self._process = line.process
                 if self._interrupted.is_set():
@@ -179,7 +190,7 @@ class Board:
                     hint=f"Look at the board with: edgemnist doctor --on {self._target.host.name}",
                 )
             if line.step is not None and on_step is not None:
-                on_step(message(line.step))
+                on_step(step_name(line.step))
             if line.result is not None or line.error is not None:
                 answer = line
 

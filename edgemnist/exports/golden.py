@@ -108,6 +108,8 @@ _AGAIN = "Write it again with: edgemnist export"
 """Where the directory is not known."""
 _IMAGES = "images.npy"
 _DECODED_AT_A_TIME = 1000
+_MOST_BYTES = 1 << 28
+"""Of the arrays of a file: 300,000 images. Compressed, gigabytes of zeros are a file of a few megabytes."""
 
 
 def decode_golden(data: bytes, again: str = _AGAIN) -> GoldenPack:
@@ -124,6 +126,7 @@ def decode_golden(data: bytes, again: str = _AGAIN) -> GoldenPack:
 def _decoded(stream: BinaryIO, again: str) -> Iterator[GoldenFile]:
     with _damage_told(again):
         arrays, archive = np.load(stream, allow_pickle=False), zipfile.ZipFile(stream)
+        _check_size(archive)
     with arrays, archive:
         with _damage_told(again):
             golden = GoldenFile(
@@ -151,6 +154,12 @@ def _damage_told(again: str, what: str = "The golden pack") -> Iterator[None]:
         # for a pickle, and says how to load it unsafely.
         reason = "it holds no arrays of numbers" if "pickle" in str(error) else error
         raise ArtifactError(f"{what} is damaged: {reason}", hint=again) from error
+
+
+def _check_size(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError where arrays take more memory than those of any export."""
+    if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+        raise ValueError(f"its arrays take more than {_MOST_BYTES >> 20} MB")
 
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
@@ -219,6 +228,7 @@ def decode_answers(file: BinaryIO, artifacts: Iterable[Artifact] | None = None, 
     """
     wanted = None if artifacts is None else {artifact.sha256 for artifact in artifacts}
     with _damage_told(again, ANSWERS_FILE), np.load(file, allow_pickle=False) as arrays:
+        _check_size(arrays.zip)
         return {name: arrays[name] for name in arrays if wanted is None or name in wanted}
 
 

@@ -79,6 +79,10 @@ _TAKES = (
     "The integer runtime takes full-int8 TFLite files of dense layers, convolutions and pooling, such as tflite-int8."
 )
 
+_MOST_OPERATORS: Final = 2000
+"""Of a chain, as of the layers of a Keras model."""
+_MOST_WEIGHTS: Final = 1 << 24
+"""Bytes of all constants of a chain. Operators may share them, so that a small file would be gigabytes here."""
 _ACCUMULATION_BITS = 12
 """The softmax adds up exponentials in Q12.19."""
 _DIFFERENCE_BITS = 5
@@ -156,7 +160,7 @@ class IntegerClassifier(ChunkedClassifier):
 def chain(graph: Graph) -> list[Operator]:
     """Return the operators that compute, from the input to the output.
 
-    Raises ValueError where the graph is no chain, or has an operator that is not known here.
+    Raises ValueError where the graph is no chain, has an operator that is not known here, or is too large.
     """
     operators: list[Operator] = []
     current = graph.inputs[0]
@@ -172,6 +176,9 @@ def chain(graph: Graph) -> list[Operator]:
             operators.append(operator)
     if current != graph.outputs[0]:
         raise ValueError("its last operator does not lead to the output")
+    constants = (graph.tensors[index].content.size for one in operators for index in one.inputs[1:] if index >= 0)
+    if len(operators) > _MOST_OPERATORS or sum(constants) > _MOST_WEIGHTS:
+        raise ValueError(f"it has more than {_MOST_OPERATORS:,} operators, or {_MOST_WEIGHTS >> 20} MB of weights")
     return operators
 
 

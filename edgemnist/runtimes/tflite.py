@@ -10,6 +10,7 @@ distance forward. Everything is little-endian.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy.typing as npt
 
 _VTABLE_HEAD = 4
 """Bytes of a vtable before the first field: its own size and the table's, two uint16."""
+_MOST_TABLES = 1 << 16
+"""Of one vector: a network of 300 layers has 1,000 tensors."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,10 @@ class Table:
         return None if where is None else Table(self.data, where + _unpack("<I", self.data, where))
 
     def tables(self, field: int) -> list[Table]:
-        """Return a vector of tables, empty where the field is not set."""
+        """Return a vector of tables, empty where the field is not set. Raises ValueError for more than any file has."""
         start, count = self._vector(field)
+        if count > _MOST_TABLES:
+            raise ValueError(f"a vector has {count:,} tables")
         places = range(start, start + 4 * count, 4)
         return [Table(self.data, place + _unpack("<I", self.data, place)) for place in places]
 
@@ -62,6 +67,10 @@ class Table:
         """Return a string, empty where it is not set."""
         start, count = self._vector(field)
         return self.data[start : start + count].decode()
+
+    def length(self, field: int) -> int:
+        """Return the number of elements of a vector, or of bytes of a string; 0 where the field is not set."""
+        return self._vector(field)[1]
 
     def _vector(self, field: int) -> tuple[int, int]:
         """Return where the elements of a vector start, and how many there are."""
@@ -222,18 +231,28 @@ def read_graph(data: bytes) -> Graph:
     try:
         model = Table.root(data, IDENTIFIER)
         # model: version, operator_codes, subgraphs, description, buffers
-        codes = [_operator_name(code) for code in model.tables(1)]
-        buffers = model.tables(4)
-        subgraph = model.tables(2)[0]
+        named, buffers, subgraph = model.tables(1), model.tables(4), model.tables(2)[0]
         # subgraph: tensors, inputs, outputs, operators
+        tensors, operators = subgraph.tables(0), subgraph.tables(3)
+        scales = [found for tensor in tensors if (found := tensor.table(4)) is not None]
+        # Vectors may lie in one another, or be those of many tables: a megabyte of file would be gigabytes here.
+        copied = (_copied(named, 1), _copied(tensors, 0, 3), _copied(scales, 2, 3), _copied(operators, 1, 2))
+        if sum(map(sum, copied)) > len(data):
+            raise ValueError("its tables share what they name")
+        codes = [_operator_name(code) for code in named]
         return Graph(
-            tensors=tuple(_tensor(tensor, buffers) for tensor in subgraph.tables(0)),
-            operators=tuple(_operator(operator, codes) for operator in subgraph.tables(3)),
+            tensors=tuple(_tensor(tensor, buffers) for tensor in tensors),
+            operators=tuple(_operator(operator, codes) for operator in operators),
             inputs=_indices(subgraph, 1),
             outputs=_indices(subgraph, 2),
         )
     except (IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"the flatbuffer is damaged ({error})") from error
+
+
+def _copied(tables: list[Table], *fields: int) -> Iterator[int]:
+    """Yield how much is copied of each table: the lengths of its strings and vectors."""
+    return (table.length(field) for table in tables for field in fields)
 
 
 def _tensor(table: Table, buffers: list[Table]) -> Tensor:

@@ -7,10 +7,10 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any, Final
 
 import cv2
@@ -39,6 +39,8 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 COMPLETE: Final = 0.95
 """A video that ends before this share of the frames that its header promises is damaged."""
+PIPE_BYTES: Final = 1 << 16
+"""As many as a pipe of Linux holds."""
 
 
 class CaptureGrabber:
@@ -82,12 +84,10 @@ class VideoSource(Source):
         self._give_up_s = give_up_s
 
     def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
-        """Give every frame. Raises SourceError if the file is not a video, or a pipe into which nobody writes one."""
-        with _with_writer(self._path, stop, self._give_up_s):
-            if stop.is_set():
-                return
+        """Give every frame. Raises SourceError if the file is not a video, or a pipe into which nobody writes."""
+        with _with_an_end(self._path, stop, self._give_up_s) as (name, given_up):
             # FFmpeg alone: the other backends guess that a file name is a pattern of numbered pictures.
-            capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         index = 0
         try:
             promised = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
@@ -107,6 +107,11 @@ class VideoSource(Source):
             capture.release()
         if stop.is_set():
             return
+        if given_up.is_set():
+            raise SourceError(
+                f"Nothing was written into the pipe {self._path} for {self._give_up_s:g} s",
+                hint="Start the program that writes a video into it.",
+            )
         if index == 0:
             raise SourceError(
                 f"{self._path} is not a video that can be read: it is damaged, or in an unknown format",
@@ -117,26 +122,38 @@ class VideoSource(Source):
 
 
 @contextmanager
-def _with_writer(path: Path, stop: Event, give_up_s: float) -> Iterator[None]:
-    """Of a named pipe, wait until somebody writes into it, or `stop` is set: whoever opens one waits without an end.
+def _with_an_end(path: Path, stop: Event, give_up_s: float) -> Iterator[tuple[str, Event]]:
+    """Give what to open for a file, and whether it was given up: whoever reads a named pipe waits without an end.
 
-    Until the body has opened it, too, the writer keeps a reader.
+    It is read here instead, and handed on until nothing is written into it for `give_up_s` seconds, or `stop` is set.
     """
+    given_up = Event()
     if not path.is_fifo():
-        yield
+        yield str(path), given_up
         return
-    deadline = time.monotonic() + give_up_s
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    source = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    end, target = os.pipe()
+    Thread(target=_hand_on, args=(source, target, stop, given_up, give_up_s), daemon=True).start()
     try:
-        while not (stop.is_set() or select.select([descriptor], [], [], LOOK_S)[0]):
-            if time.monotonic() >= deadline:
-                raise SourceError(
-                    f"Nothing was written into the pipe {path} for {give_up_s:g} s",
-                    hint="Start the program that writes a video into it.",
-                )
-        yield
+        yield f"/dev/fd/{end}", given_up
     finally:
-        os.close(descriptor)
+        os.close(end)
+
+
+def _hand_on(source: int, target: int, stop: Event, given_up: Event, give_up_s: float) -> None:
+    # Whoever reads may be gone.
+    with open(source, "rb", 0) as pipe, open(target, "wb", 0) as handed_on, suppress(BrokenPipeError):
+        deadline = time.monotonic() + give_up_s
+        while not stop.is_set():
+            if select.select([pipe], [], [], LOOK_S)[0]:
+                if not (data := pipe.read(PIPE_BYTES)):
+                    return
+                handed_on.write(data)
+                # To wait for the reader is not the writer's fault.
+                deadline = time.monotonic() + give_up_s
+            elif time.monotonic() >= deadline:
+                given_up.set()
+                return
 
 
 def read_grey(capture: cv2.VideoCapture) -> Grey | None:

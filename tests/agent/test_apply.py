@@ -619,6 +619,18 @@ def test_a_board_that_trusts_a_key_takes_what_it_signed_and_remembers_it(board: 
     assert board.store.history() == [A.identity()[:12], B.identity()[:12]]
 
 
+def test_of_a_bundle_that_nobody_signed_no_file_is_read(
+    board: Board, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: Archive) -> BundleRecord:
+        raise AssertionError("its files were read")
+
+    monkeypatch.setattr(applying, "read_record", read)
+    board.trust(key)
+    with pytest.raises(BundleError, match="not signed"):
+        board.apply(A)
+
+
 def test_a_release_that_nobody_signed_neither_serves_again_nor_is_promoted(board: Board, key: Path) -> None:
     board.apply(A)
     board.apply(B, shadow=True)

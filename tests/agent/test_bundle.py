@@ -112,6 +112,16 @@ def test_a_changed_header_of_a_member_is_damage(place: int, tmp_path: Path) -> N
         archive.check_encoding()
 
 
+@pytest.mark.parametrize("place", [4, 6], ids=["made by", "needs"])
+def test_a_member_of_another_version_of_zip_is_damage(place: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + place] = 210
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match=f"^{path} is damaged, or not a bundle$"):
+        read(path)
+
+
 @pytest.mark.parametrize("data", [b"", b"PK", b"PK\5\6" + bytes(17), bytes(22), b"PK\5\6" + bytes(18) + b"\0"])
 def test_what_is_no_archive_is_told(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"

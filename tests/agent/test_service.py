@@ -23,10 +23,15 @@ RELEASE = "2-0123456789ab"
 
 
 @contextmanager
-def answering(*answers: tuple[int, bytes], length: int | None = None, held: bool = False) -> Iterator[str]:
+def answering(
+    *answers: tuple[int, bytes],
+    length: int | None = None,
+    held: bool = False,
+    header: tuple[str, str] = ("X-Of", "a test"),
+) -> Iterator[str]:
     """Answer with each of these in turn, the last one for ever; `length` is what the header claims.
 
-    What is `held` is not answered before the end.
+    What is `held` is not answered before the end. `header` is one more of each answer.
     """
     asked: list[str] = []
     ended = threading.Event()
@@ -39,6 +44,7 @@ def answering(*answers: tuple[int, bytes], length: int | None = None, held: bool
             status, body = answers[min(len(asked), len(answers)) - 1]
             self.send_response(status)
             self.send_header("Content-Length", str(len(body) if length is None else length))
+            self.send_header(*header)
             self.end_headers()
             self.wfile.write(body)
 
@@ -110,6 +116,25 @@ def test_it_is_asked_again_until_it_is_healthy(monkeypatch: pytest.MonkeyPatch) 
 def test_a_service_that_answers_otherwise_is_not(answer: tuple[int, bytes], length: int | None, reason: str) -> None:
     with answering(answer, length=length) as address:
         said = failure_of(BoardService(["restart"], address, 0.0))
+    assert said == f"The service did not come up within 0 s: {reason.format(address)}"
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (("Content-Encoding", "gzip"), "{}: the answer is encoded"),
+        (("Content-Encoding", "Identity"), ""),
+        (("X-Of", "a\0test"), "{}: a header has a NUL"),
+    ],
+)
+@pytest.mark.usefixtures("asked_once")
+def test_an_answer_that_hides_its_release_or_breaks_http_is_not(header: tuple[str, str], reason: str) -> None:
+    with answering(healthy(), header=header) as address:
+        service = BoardService(["restart"], address, 0.0)
+        if not reason:
+            service.activate(RELEASE)
+            return
+        said = failure_of(service)
     assert said == f"The service did not come up within 0 s: {reason.format(address)}"
 
 

@@ -13,6 +13,7 @@ from edgemnist.deploy.answers import (
     Applied,
     Line,
     Ran,
+    bounded,
     clean,
     clean_result,
     cleaned,
@@ -140,3 +141,24 @@ def test_a_number_that_no_machine_has_is_told_with_its_size() -> None:
     assert cleaned([largest]) == [largest]
     with pytest.raises(ValueError, match=f"{_MOST_BITS + 1:,} bits"):
         cleaned([largest + 1])
+
+
+@pytest.mark.parametrize(
+    ("document", "files", "said"),
+    [
+        ({"rows": [{}] * 1999}, 0, ""),
+        ({"rows": [{}] * 2000}, 0, "2,001 objects and 0 characters"),
+        ({"rows": [{}] * 2019}, 1, ""),
+        ({"rows": [[{}], {"a": {}}] * 1000}, 0, "3,001 objects and 0 characters"),
+        ({"rows": ["x"] * 65_536}, 0, ""),
+        ({"rows": ["x"] * 65_536, "a": {"b": "x"}}, 0, "2 objects and 65,537 characters"),
+        ({"rows": ["x" * 1000] * 66}, 1, ""),
+        ({"rows": list(range(100_000))}, 0, ""),
+    ],
+)
+def test_a_document_has_no_more_than_a_page(document: dict[str, object], files: int, said: str) -> None:
+    if not said:
+        assert bounded("pi", document, files) is document
+        return
+    with pytest.raises(DeployError, match=f"^pi sent an answer that this version cannot read: {said}$"):
+        bounded("pi", document, files)

@@ -172,13 +172,15 @@ HOSTILE = {
     "an error of another type": answering({"error": {"type": 5, "message": [], "hint": {}}}),
     "escapes in an error": answering({"error": {"type": "x", "message": ESCAPES, "hint": ESCAPES}}),
     "escapes in a step": answering({"step": ESCAPES}),
-    "escapes on stderr": f"sys.stderr.write({ESCAPES!r})",
+    "escapes on stderr": f"sys.stderr.write({ESCAPES + ESCAPES.partition(chr(10))[0]!r})",
     "a long line": "print(M + 'x' * 50_000_000, flush=True)",
     "no end": "while True: print('x' * 1_000_000)",
     "no end of errors": "sys.stderr.write('x' * 100_000_000)",
     "no UTF-8": "sys.stdout.buffer.write(M.encode() + bytes(range(128, 256)) + b'\\n')",
     "nothing": "",
 }
+TOLD = {"a long line": "more than 32 MB", "no end": "more than 64 MB"}
+"""What is said where the size is the only fault."""
 
 
 def is_plain(text: str) -> bool:
@@ -199,18 +201,19 @@ def test_a_hostile_board_costs_its_own_row_of_a_fleet(
     fault = result.boards[0].fault
     assert fault is not None
     assert "edgemnist failed" not in fault.message
+    assert TOLD.get(name, "") in fault.message
     assert len(fault.message) < 5000
     assert not fault.message.rstrip(". ").endswith(":")
-    assert all(map(is_plain, [fault.message, fault.hint, *steps]))
     for ask in (
         releases_on,
-        doctor_on,
-        lambda target: rollback_on(target, None, 1.0),
+        lambda target: doctor_on(target, steps.append),
+        lambda target: rollback_on(target, None, 1.0, steps.append),
         lambda target: run_on(target, []),
     ):
         with pytest.raises(EdgemnistError) as caught:
             ask(bad.target)
         assert is_plain(caught.value.message)
+    assert all(map(is_plain, [fault.message, fault.hint, *steps]))
 
 
 @pytest.mark.parametrize(
@@ -239,11 +242,28 @@ def test_a_board_cannot_have_a_command_run_here(
 
 
 def test_steps_without_an_end_do_not_fill_the_screen(new_board: Callable[[str], LoopbackBoard]) -> None:
-    bad = hostile(new_board("board1"), """while True: print(M + '{"step": "x"}')""")
+    bad = hostile(new_board("board1"), """while True: print(M + '{"step": "' + 'x' * 5000 + '"}')""")
     steps: list[str] = []
-    with pytest.raises(DeployError, match="announced more than 1,000 steps of rollback"):
+    with pytest.raises(DeployError, match="announced more than 100 steps of rollback"):
         rollback_on(bad.target, None, 1.0, steps.append)
-    assert len(steps) == 1000
+    assert len(steps) == 100
+    assert sum(map(len, steps)) <= 10_000
+
+
+def test_releases_without_an_end_do_not_fill_the_screen(new_board: Callable[[str], LoopbackBoard]) -> None:
+    row = {"release": "1-x", "current": True, "problems": ["x" * 1000], "edgemnist": None, "artifacts": [],
+           "signed": False, "deployed_at": None}  # fmt: skip
+    code = f"rows = {{'releases': [{row!r}] * 3000, 'pending': None, 'busy': None}}"
+    bad = hostile(new_board("board1"), f"{code}\nprint(M + json.dumps({{'result': rows}}), flush=True)")
+    with pytest.raises(DeployError, match="cannot read: more than 64 KB"):
+        releases_on(bad.target)
+
+
+def test_a_document_without_an_end_does_not_fill_the_screen(new_board: Callable[[str], LoopbackBoard]) -> None:
+    said = {"exit_code": 0, "release": "1-x", "stdout": json.dumps({"artifacts": ["x" * 1000] * 100}), "stderr": ""}
+    bad = hostile(new_board("board1"), answering({"result": said}))
+    with pytest.raises(DeployError, match="cannot read: 1 objects and 100,000 characters"):
+        run_on(bad.target, ["verify"])
 
 
 def test_a_board_that_never_answers_is_given_up(new_board: Callable[[str], LoopbackBoard]) -> None:

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.golden import GoldenPack, decode_golden, open_golden, read_golden
+from edgemnist.exports.golden import GoldenPack, decode_answers, decode_golden, open_golden, read_golden
 from edgemnist.exports.manifest import GOLDEN_FILE, GoldenRecord, Manifest
 from edgemnist.results.data import DataIdentity
 from edgemnist.storage import sha256, write_file
@@ -158,6 +159,25 @@ def changed(**arrays: Any) -> bytes:
 def test_a_pack_that_does_not_fit_together_is_refused(arrays: dict[str, Any]) -> None:
     with pytest.raises(ArtifactError, match="damaged"):
         decode_golden(changed(**arrays))
+
+
+@pytest.mark.parametrize("name", ["labels", "answers"])
+def test_a_small_archive_with_gigabytes_in_it_is_refused_unread(name: str) -> None:
+    stream = io.BytesIO(changed(labels=None) if name == "labels" else b"")
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive, archive.open(f"{name}.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, {"descr": "<i8", "fortran_order": False, "shape": (1 << 25,)})
+        for _ in range(256):
+            member.write(bytes(1 << 20))
+    data = stream.getvalue()
+    assert len(data) < 1 << 20
+    tracemalloc.start()
+    try:
+        read = partial(decode_golden, data) if name == "labels" else partial(decode_answers, io.BytesIO(data))
+        with pytest.raises(ArtifactError, match="damaged: its arrays take more than 256 MB"):
+            read()
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_pack_is_read_only_if_it_is_the_recorded_one(tmp_path: Path) -> None:

@@ -106,13 +106,15 @@ def test_fields_that_a_later_edgemnist_adds_do_not_disturb(tmp_path: Path) -> No
         '{"schema_version": "1", "labels": []}',
         '{"schema_version": 1}',
         '{"schema_version": 1, "labels": [1]}',
+        '{"schema_version": 1, "labels": ["\xff"]}',
         '{"schema_version": 1, "labels": [], "artifacts": [{}]}',
         '{"schema_version": 1, "labels": [], "model": {"file": "../x", "bytes": 1, "sha256": "", "parameters": 1}}',
         '{"schema_version": 1, "labels": [], "model": {"file": "a\\\\b", "bytes": 1, "sha256": "", "parameters": 1}}',
     ],
 )
 def test_a_broken_manifest_is_a_clear_error(tmp_path: Path, text: str) -> None:
-    (tmp_path / MANIFEST_FILE).write_text(text)
+    # What is not ASCII here is not UTF-8 either.
+    (tmp_path / MANIFEST_FILE).write_bytes(text.encode("latin-1"))
     with pytest.raises(ManifestError, match="is not a manifest"):
         read_manifest(tmp_path)
 

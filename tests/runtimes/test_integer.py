@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +172,55 @@ def test_any_changed_byte_of_the_structure_gives_a_graph_or_a_value_error() -> N
         except ValueError:
             refused += 1
     assert 0 < refused < 400
+
+
+@dataclass
+class FlatBuffer:
+    """A file of half a megabyte of zeros, into which tables and vectors are written wherever they are wanted."""
+
+    data: bytearray = field(default_factory=lambda: bytearray(b"\0\0\0\0TFL3" + bytes(1 << 19)))
+
+    def number(self, place: int, value: int) -> None:
+        """Write a signed number."""
+        struct.pack_into("<i", self.data, place, value)
+
+    def table(self, place: int, vtable: int, *fields: int) -> None:
+        """Write a table, with the places of its fields within it by their number."""
+        struct.pack_into(f"<{2 + len(fields)}H", self.data, vtable, 4 + 2 * len(fields), 40, *fields)
+        self.number(place, place - vtable)
+
+    def vector(self, pointer: int, place: int, *elements: int, count: int | None = None) -> None:
+        """Write a vector of tables at these places, or the count alone, and where it is."""
+        self.number(pointer, place - pointer)
+        self.number(place, len(elements) if count is None else count)
+        for index, element in enumerate(elements):
+            self.number(place + 4 + 4 * index, element - (place + 4 + 4 * index))
+
+
+@pytest.mark.parametrize(("vector", "tensors"), [(4, 2000), (8, 2000), (8, 70_000)], ids=["shape", "name", "tables"])
+def test_a_small_flatbuffer_takes_little_memory(vector: int, tensors: int) -> None:
+    """Its tensors are one table, whose shape or name is half the file: copied for each, it would be gigabytes."""
+    file, last = FlatBuffer(), 300_000
+    file.number(0, 200)
+    # Of the model: operator codes, subgraphs, and buffers.
+    file.table(200, 100, 0, 8, 12, 0, 16)
+    file.vector(208, 240)
+    file.vector(212, 250, 300)
+    file.vector(216, 270, 280)
+    file.table(280, 150)
+    # Of the subgraph: tensors. Of a tensor: shape, type, buffer, name.
+    file.table(300, 120, 4)
+    file.vector(304, 400, *(last,) * tensors)
+    file.table(last, 160, 4, 0, 0, 8)
+    file.vector(last + 12 - vector, last + 20)
+    file.vector(last + vector, last + 40, count=200_000 // (4 if vector == 4 else 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"its tables share what they name|a vector has 70,000 tables"):
+            read_graph(bytes(file.data))
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_predict_reads_a_digit_without_any_runtime(edgemnist: Run, tmp_path: Path) -> None:

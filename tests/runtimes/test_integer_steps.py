@@ -284,6 +284,21 @@ def test_what_is_no_chain_is_refused_with_where_it_breaks() -> None:
         chain(replace(graph, operators=graph.operators[:2]))
 
 
+def test_a_chain_that_shares_its_weights_is_no_small_one() -> None:
+    """A file of a megabyte can have a matrix of half of it, and a thousand operators that use it."""
+    too_large = r"^it has more than 2,000 operators, or 16 MB of weights$"
+    layer = Operator(kind="FULLY_CONNECTED", inputs=(0, 1, -1), outputs=(0,), options=None)
+    weights = tensor(values=np.zeros((1024, 1024), np.int8))
+    graph = Graph(tensors=(tensor(), weights), operators=(layer,) * 16, inputs=(0,), outputs=(0,))
+    assert len(chain(graph)) == 16
+    with pytest.raises(ValueError, match=too_large):
+        chain(replace(graph, operators=(layer,) * 17))
+    small = replace(graph, tensors=(tensor(), tensor(values=np.zeros((1, 1), np.int8))))
+    assert len(chain(replace(small, operators=(layer,) * 2000))) == 2000
+    with pytest.raises(ValueError, match=too_large):
+        chain(replace(small, operators=(layer,) * 2001))
+
+
 def digits(count: int) -> Images:
     """Return pictures of two digits, one over the other, of which a network is not sure."""
     exports = reference_directory()

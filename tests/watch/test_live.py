@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 
@@ -69,23 +70,57 @@ def test_a_driver_that_hangs_is_given_up() -> None:
     assert time.monotonic() - started < 15
 
 
+def video_of(frames: int, path: Path) -> Path:
+    """Write a video that is larger than what a pipe holds."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (320, 240))
+    for _ in range(frames):
+        writer.write(np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8))
+    writer.release()
+    assert path.stat().st_size > 1 << 20
+    return path
+
+
 def test_a_pipe_that_nobody_writes_into_is_given_up_and_one_that_a_video_is_written_into_is_read(
     tmp_path: Path,
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
-    path = str(tmp_path / "video.avi")
-    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 5, (320, 240))
-    for _ in range(40):
-        writer.write(np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8))
-    writer.release()
-    # More than the pipe holds.
-    assert Path(path).stat().st_size > 1 << 20
+    path = video_of(40, tmp_path / "video.avi")
     with pytest.raises(SourceError, match=r"Nothing was written into the pipe .*pipe for 1 s"):
         list(open_source(str(tmp_path / "pipe"), WatchConfig(give_up_s=1)).frames(Event(), SILENT))
-    late = threading.Timer(1, lambda: (tmp_path / "pipe").write_bytes(Path(path).read_bytes()))
+    late = threading.Timer(1, lambda: (tmp_path / "pipe").write_bytes(path.read_bytes()))
     late.start()
     assert len(list(open_source(str(tmp_path / "pipe"), WatchConfig(give_up_s=60)).frames(Event(), SILENT))) == 40
     late.join()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_pipe_whose_writer_stalls_in_the_middle_is_given_up(tmp_path: Path, *, stopped: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = video_of(40, tmp_path / "video.avi")
+    stalling, stop = threading.Event(), Event()
+
+    def write() -> None:
+        with (tmp_path / "pipe").open("wb", 0) as pipe:
+            pipe.write(path.read_bytes()[: path.stat().st_size // 2])
+            stalling.wait()
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    started, frames = time.monotonic(), 0
+    told = threading.Timer(2, stop.set) if stopped else None
+    if told is not None:
+        told.start()
+    try:
+        # A video that is stopped has no fault.
+        with nullcontext() if stopped else pytest.raises(SourceError, match="Nothing was written into the pipe"):
+            source = open_source(str(tmp_path / "pipe"), WatchConfig(give_up_s=600 if stopped else 1))
+            for _ in source.frames(stop, SILENT):
+                frames += 1
+        assert time.monotonic() - started < 15
+        assert 15 <= frames <= 25
+    finally:
+        stalling.set()
+        writer.join()
 
 
 def test_a_stream_that_goes_away_is_told_of_and_opened_again(classifier: Classifier, show: Show) -> None:
