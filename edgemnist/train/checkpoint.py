@@ -96,8 +96,8 @@ class Checkpoint:
         epochs, before = (self._epochs(path) for path in (self.path, self.previous))
         if before > epochs and self.path.exists():
             return (
-                f"The checkpoint of an interrupted training, of {count(epochs, 'epoch')}, is replaced: {self.previous}, "
-                f"of {before:,}, is kept instead."
+                f"The checkpoint of an interrupted training, of {count(epochs, 'epoch')}, is replaced: "
+                f"{self.previous}, of {before:,}, is kept instead."
             )
         try:
             self.path.replace(self.previous)
@@ -201,8 +201,7 @@ def fit_resumably(
     """Train, or continue from a checkpoint, with a notice. `name` stands in the progress, the rest is as for `fit`.
 
     On KeyboardInterrupt the result holds the last full epoch; before the end of the first one there is nothing to keep,
-    and the interruption is passed on. Without `resume` an earlier checkpoint is set aside when this one replaces it; see
-    `Checkpoint.set_aside`.
+    and the interruption is passed on. Without `resume` an earlier checkpoint is set aside when this one replaces it.
     Raises TrainingError if the loss is not a number, or if the checkpoint is damaged or belongs to another training.
     """
     resumed = checkpoint.load() if resume else None
