@@ -23,6 +23,7 @@ from edgemnist.doctor.cli import doctor_page
 from edgemnist.errors import BundleError, StorageError, UsageError, explained
 from edgemnist.exports.directory import Exports
 from edgemnist.formats import FORMATS
+from edgemnist.formatting import percent
 from edgemnist.promote.screen import promote_page
 from edgemnist.recommend.cli import recommend_page
 from edgemnist.releases.cli import releases_page
@@ -241,6 +242,7 @@ def test_extras_are_brought_for_the_edgemnist_that_is_installed_without_asking_a
 
 
 def test_every_percent_sign_has_its_space() -> None:
+    assert (percent(0.9791), percent(0.5, 0)) == ("97.91 %", "50 %")
     tight = [
         f"{path.relative_to(SOURCES)}: {match[0]}"
         for path in sorted(SOURCES.rglob("*.py"))
