@@ -122,6 +122,29 @@ class MissingDependencyError(EdgemnistError):
         )
 
 
+def upgrade_line() -> str:
+    """Return the command that installs a newer edgemnist from where this one came from.
+
+    pip records that, unless it was a package index.
+    """
+    import json
+    import shlex
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        source = json.loads(distribution("edgemnist").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        source = {}
+    if "dir_info" in source:
+        place = shlex.quote(url2pathname(urlsplit(source["url"]).path))
+        return f"git -C {place} pull && pip install {place}"
+    if "vcs_info" in source:
+        return f'pip install --upgrade "edgemnist @ {source["vcs_info"]["vcs"]}+{source["url"]}"'
+    return "pip install --upgrade edgemnist"
+
+
 def temporary_files_failed(error: OSError) -> StorageError:
     """Return the error for a temporary directory that is full or cannot be written."""
     import os

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, TypeVar, cast
 
 from edgemnist.agent.durable import hash_file
-from edgemnist.errors import BundleError, MissingDependencyError
+from edgemnist.errors import BundleError, MissingDependencyError, upgrade_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -215,7 +215,7 @@ def decode_record(data: bytes) -> BundleRecord:
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise BundleError(
                 f"The bundle has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",
-                hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+                hint=f"Install a newer edgemnist with: {upgrade_line()}",
             )
         files = [_typed(BundledFile, file) for file in document.pop("files")]
         record = _typed(BundleRecord, {**document, "files": files})

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images
 from edgemnist.drift.ink import BINS, FEATURES, bins_of, ink_of
-from edgemnist.errors import StorageError, UsageError
+from edgemnist.errors import StorageError, UsageError, upgrade_line
 from edgemnist.results.base import UNREADABLE
 from edgemnist.samples.sample import DOUBT_BELOW
 from edgemnist.storage import sha256
@@ -185,7 +185,7 @@ def decode_record(data: bytes, name: str) -> Record:
     if kind.version > VERSION:
         raise StorageError(
             f"{name} has version {kind.version}, and this edgemnist reads up to {VERSION}",
-            hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+            hint=f"Install a newer edgemnist with: {upgrade_line()}",
         )
     try:
         record = msgspec.json.decode(data, type=Record)

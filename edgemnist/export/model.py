@@ -26,7 +26,7 @@ from edgemnist.formats import INPUT_RANGES, UNIT
 from edgemnist.progress import Reporter
 from edgemnist.results.data import DataIdentity
 from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
-from edgemnist.runtimes.keras import KerasClassifier, check_model, decode_keras_model, model_bytes
+from edgemnist.runtimes.keras import KerasClassifier, check_model, decode_keras_model, in_float32, model_bytes
 from edgemnist.storage import sha256
 
 
@@ -41,7 +41,7 @@ class KerasSource:
     sha256: str
     """Of `data`."""
     original: Any
-    """The model as it was loaded."""
+    """The model as it was loaded, in float32."""
     model: Any
     """The model to convert: the same weights and layers, prepared for the converters."""
     classes: int
@@ -98,10 +98,10 @@ def decode_source(data: bytes, path: Path) -> KerasSource:
         path=path,
         data=data,
         sha256=sha256(data),
-        original=model,
+        original=in_float32(model),
         # Loaded a second time and not cloned: a clone loses what a layer keeps outside of its weights and its
         # configuration, such as the statistics of an adapted Normalization.
-        model=prepared(decode_keras_model(data, path)),
+        model=prepared(in_float32(decode_keras_model(data, path))),
         classes=int(model.outputs[0].shape[1]),
         parameters=int(model.count_params()),
     )
@@ -141,7 +141,6 @@ def prepared(model: Any) -> Any:  # noqa: ANN401 - Keras has no types
     - Flatten and Reshape get constant shapes. Keras computes them while the model runs, from the batch size; LiteRT
       would have to plan its memory again in every call.
     - Recurrent layers are unrolled: no converter takes their loop.
-    - Layers of mixed precision compute in float32, as their weights are.
     - Tensors that a layer keeps beside its weights, such as the statistics of an adapted Normalization, become
       constants: tf2onnx would make inputs of them.
     """
@@ -149,8 +148,6 @@ def prepared(model: Any) -> Any:  # noqa: ANN401 - Keras has no types
     import tensorflow as tf
 
     for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - there is no public way
-        if getattr(layer, "compute_dtype", "float32") != "float32":
-            layer.dtype_policy = keras.DTypePolicy("float32")
         for name, value in list(vars(layer).items()):
             if tf.is_tensor(value) and not isinstance(value, tf.Variable):
                 setattr(layer, name, value.numpy())

@@ -15,7 +15,7 @@ from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 
-from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
+from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError, upgrade_line
 from edgemnist.results.base import SCHEMA_VERSION, UNREADABLE
 from edgemnist.results.data import DataIdentity
 from edgemnist.storage import recover, sha256, sha256_of
@@ -214,7 +214,7 @@ def decode_versioned(kind: type[T], path: Path, data: bytes, *, problem: str, hi
         raise ManifestError(f"{path} is {problem}: {error}", hint=hint) from error
     raise NewerManifestError(
         f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",
-        hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+        hint=f"Install a newer edgemnist with: {upgrade_line()}",
     )
 
 

@@ -103,6 +103,20 @@ def _last_function(tensor: Any) -> str:  # noqa: ANN401 - Keras has no types
     return str(getattr(function, "__name__", type(function).__name__)).lower().replace("_", "")
 
 
+def in_float32(model: Any) -> Any:  # noqa: ANN401 - Keras has no types
+    """Have a Keras model of mixed precision compute in float32, as its weights are, and return it.
+
+    Half precision makes its training fast. Every converter takes the weights, so what is held against the artifacts
+    computes as they do, too.
+    """
+    import keras
+
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - there is no public way
+        if getattr(layer, "compute_dtype", "float32") != "float32":
+            layer.dtype_policy = keras.DTypePolicy("float32")
+    return model
+
+
 def _unloadable(path: Path, reason: str) -> ModelError:
     if match := _CLASS_NOT_FOUND.search(reason):
         return ModelError(
@@ -180,7 +194,7 @@ class KerasClassifier(ChunkedClassifier):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         try:
-            return cls(decode_keras_model(data, path), path, labels=labels, input_range=input_range)
+            return cls(in_float32(decode_keras_model(data, path)), path, labels=labels, input_range=input_range)
         except ModelError as error:
             raise ArtifactError(error.message, hint=error.hint) from error
 

@@ -124,20 +124,54 @@ OPERATORS = {
     19: "RELU",
     21: "RELU6",
     22: "RESHAPE",
+    23: "RESIZE_BILINEAR",
     25: "SOFTMAX",
     28: "TANH",
     34: "PAD",
+    36: "GATHER",
+    39: "TRANSPOSE",
     40: "MEAN",
+    41: "SUB",
+    42: "DIV",
     43: "SQUEEZE",
+    44: "UNIDIRECTIONAL_SEQUENCE_LSTM",
     45: "STRIDED_SLICE",
+    47: "EXP",
+    49: "SPLIT",
+    50: "LOG_SOFTMAX",
+    53: "CAST",
+    54: "PRELU",
+    55: "MAXIMUM",
+    57: "MINIMUM",
+    59: "NEG",
+    60: "PADV2",
+    65: "SLICE",
+    67: "TRANSPOSE_CONV",
     70: "EXPAND_DIMS",
+    73: "LOG",
+    74: "SUM",
+    75: "SQRT",
+    76: "RSQRT",
     77: "SHAPE",
+    78: "POW",
+    82: "REDUCE_MAX",
     83: "PACK",
+    88: "UNPACK",
+    92: "SQUARE",
+    97: "RESIZE_NEAREST_NEIGHBOR",
+    98: "LEAKY_RELU",
+    99: "SQUARED_DIFFERENCE",
+    100: "MIRROR_PAD",
+    101: "ABS",
+    111: "ELU",
     114: "QUANTIZE",
     117: "HARD_SWISH",
+    119: "WHILE",
+    123: "SELECT_V2",
     126: "BATCH_MATMUL",
+    150: "GELU",
 }
-"""BuiltinOperator, as far as they have a name here."""
+"""BuiltinOperator, as far as Keras's layers become them."""
 
 ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 """ActivationFunctionType: what an operator does to its own output."""
@@ -202,7 +236,7 @@ class Operator:
     """One step of the graph."""
 
     kind: str
-    """Name in capitals, as in the schema, or `operator <n>`, or a custom operator's own name."""
+    """Name in capitals, as in the schema, or `#<n>`, or a custom operator's own name."""
     inputs: tuple[int, ...]
     """Indices of tensors, -1 for one that is left out."""
     outputs: tuple[int, ...]
@@ -274,7 +308,7 @@ def _tensor(table: Table, buffers: list[Table]) -> Tensor:
 def _operator_name(table: Table) -> str:
     # operator_code: deprecated_builtin_code, custom_code, version, builtin_code; the first was outgrown at 127
     code = max(table.integer(0, "b"), table.integer(3, "i"))
-    return table.text(1) or OPERATORS.get(code, f"operator {code}")
+    return table.text(1) or OPERATORS.get(code, f"#{code}")
 
 
 def _operator(table: Table, codes: list[str]) -> Operator:

@@ -19,7 +19,7 @@ from typing import Final, Self
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.errors import StorageError, UsageError, reason_of
+from edgemnist.errors import StorageError, UsageError, reason_of, upgrade_line
 from edgemnist.samples.exchange import LabelRow, Sent
 from edgemnist.samples.sample import CORRECTION, PIXELS, REASONS, UNIFORM, Label, Sample, now
 
@@ -247,7 +247,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> Non
     if version > VERSION:
         raise StorageError(
             f"{path} has version {version}, and this edgemnist reads up to {VERSION}",
-            hint="Install a newer edgemnist with: pip install --upgrade edgemnist",
+            hint=f"Install a newer edgemnist with: {upgrade_line()}",
         )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from edgemnist.data.dataset import Split
 from edgemnist.errors import TrainingError
-from edgemnist.formatting import percent
+from edgemnist.formatting import count, percent
 from edgemnist.progress import Reporter
 from edgemnist.results.train import Epoch
 from edgemnist.storage import write_file
@@ -40,7 +40,7 @@ MAX_BYTES = 1 << 32
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file of a training, and the one that it replaced, which is kept until the next is replaced."""
+    """The file of a training, and the one that it replaced, which is kept until one that went as far is replaced."""
 
     path: Path
     identity: Mapping[str, str]
@@ -88,15 +88,27 @@ class Checkpoint:
                 self.set_aside()
             return False
 
-    def set_aside(self) -> bool:
-        """Keep the file as the previous one, if there is one, and return whether there was."""
+    def set_aside(self) -> str:
+        """Keep the file as the previous one, unless that went further, and return a sentence that says so.
+
+        It is empty without a file. Raises TrainingError if it cannot be kept.
+        """
+        epochs, before = (self._epochs(path) for path in (self.path, self.previous))
+        if before > epochs and self.path.exists():
+            return (
+                f"The checkpoint of an interrupted training, of {count(epochs, 'epoch')}, is replaced: "
+                f"{self.previous}, of {before:,}, is kept instead."
+            )
         try:
             self.path.replace(self.previous)
         except FileNotFoundError:
-            return False
+            return ""
         except OSError as error:
             raise TrainingError(f"{self.path} cannot be kept: {error.strerror}", hint="Move it elsewhere.") from error
-        return True
+        return (
+            f"The checkpoint of an interrupted training was kept as {self.previous}. "
+            "To continue that training, repeat its options with --resume."
+        )
 
     def remove(self) -> None:
         """Delete the files of this training, which is finished; a previous one of another training stays."""
@@ -110,7 +122,14 @@ class Checkpoint:
             return self._read(self.previous)
         return None
 
-    def _read(self, path: Path) -> Fitted | None:
+    def _epochs(self, path: Path) -> int:
+        """Return how many epochs a training has behind it, whichever it is; 0 where its file is of no use."""
+        with contextlib.suppress(TrainingError):
+            found = self._read(path, of_any=True)
+            return len(found.history) if found else 0
+        return 0
+
+    def _read(self, path: Path, *, of_any: bool = False) -> Fitted | None:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -128,7 +147,7 @@ class Checkpoint:
         except Exception as error:
             # NumPy and zipfile raise a dozen kinds, depending on which byte is wrong.
             raise TrainingError(f"{path} is damaged or not a checkpoint", hint=FRESH) from error
-        for what, wanted in self.identity.items():
+        for what, wanted in () if of_any else self.identity.items():
             found = identity.get(what, "unknown")
             if found != wanted:
                 raise TrainingError(
@@ -198,11 +217,8 @@ def fit_resumably(
             epochs = fit(forward, weights, train, plan, schedule=schedule, resumed=resumed)
             for fitted in epochs:
                 last = fitted.history[-1]
-                if resumed is None and last.epoch == 1 and checkpoint.set_aside():
-                    reporter.notice(
-                        f"The checkpoint of an interrupted training was kept as {checkpoint.previous}. "
-                        "To continue that training, repeat its options with --resume."
-                    )
+                if resumed is None and last.epoch == 1 and (kept := checkpoint.set_aside()):
+                    reporter.notice(kept)
                 if time.monotonic() - saved_at >= INTERVAL_S:
                     checkpoint.save(fitted)
                     saved, saved_at = fitted, time.monotonic()

@@ -29,7 +29,7 @@ from edgemnist.agent.bundle import (
     sign,
     verify,
 )
-from edgemnist.errors import BundleError, MissingDependencyError
+from edgemnist.errors import BundleError, MissingDependencyError, upgrade_line
 from tests.deploy.loopback import make_key
 
 WHEEL = encode_archive({"a-1.0+b.dist-info/METADATA": b"Name: a\nProvides-Extra: tflite\n"})
@@ -266,7 +266,7 @@ def test_a_record_of_other_fields_is_refused_by_name(change: Callable[[dict[str,
 def test_a_record_of_a_newer_edgemnist_says_so() -> None:
     with pytest.raises(BundleError, match="has schema version 2, and this edgemnist reads up to 1") as caught:
         decode_record(replace(RECORD, schema_version=2).encode())
-    assert caught.value.hint == "Install a newer edgemnist with: pip install --upgrade edgemnist"
+    assert caught.value.hint == f"Install a newer edgemnist with: {upgrade_line()}"
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../a", "a/../b", "a//b", ".a", "a/.b", "a/", "a\n", "-a", "a b", ""])

@@ -234,6 +234,13 @@ def test_one_slow_round_of_many_is_no_warning_and_rounds_that_differ_are() -> No
     assert "the p50 of the rounds differs by 12 %" in quality_warnings(1000, differing)
 
 
+@pytest.mark.parametrize(("slower", "warned"), [(1.05, False), (1.09, False), (1.12, True)])
+def test_what_rounds_on_a_quiet_machine_differ_by_is_no_warning(slower: float, *, warned: bool) -> None:
+    # Two runs on a quiet machine differ by 5 %.
+    blocks = [Block(samples=1, p50_us=6.0 * (slower if number % 3 == 0 else 1)) for number in range(15)]
+    assert bool(quality_warnings(1000, blocks)) == warned
+
+
 def test_a_governor_that_saves_power_is_told_with_what_to_do() -> None:
     remedy = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
     assert host_warnings({"governor": "powersave"}) == [

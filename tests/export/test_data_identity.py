@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgemnist.data.dataset import Dataset, Split, identified
+from edgemnist.data.idx import encode_idx
 from edgemnist.errors import ArtifactError, DataError
 from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
@@ -44,6 +45,20 @@ def test_the_hashes_of_the_training_images_are_recorded_and_checked(exports: Pat
     (exports / IMAGES_FILE).write_bytes(b"damaged")
     with pytest.raises(ArtifactError):
         count_seen(exports, opened.manifest, dataset.test.images)
+
+
+def test_data_says_how_many_of_the_evaluation_images_the_model_was_trained_on(
+    made_exports: Path, dataset: Dataset, edgemnist: Run, tmp_path: Path
+) -> None:
+    swapped = tmp_path / "swapped"
+    swapped.mkdir()
+    for name, split in (("train", dataset.test), ("t10k", dataset.train.take(np.arange(0, 4000, 8)))):
+        (swapped / f"{name}-images-idx3-ubyte").write_bytes(encode_idx(split.images))
+        (swapped / f"{name}-labels-idx1-ubyte").write_bytes(encode_idx(split.labels.astype(np.uint8)))
+    done = edgemnist("data", "--data", swapped, "--exports", made_exports)
+    assert done.returncode == 0, done.stderr
+    last = " ".join(done.stdout.split())
+    assert last.endswith("It was trained on 500 of the 500 evaluation images: they say nothing about its accuracy.")
 
 
 def test_an_image_is_recognized_by_every_pixel() -> None:

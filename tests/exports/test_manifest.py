@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError
+from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError, upgrade_line
 from edgemnist.exports.manifest import (
     MANIFEST_FILE,
     Artifact,
@@ -87,7 +87,7 @@ def test_a_manifest_of_a_newer_schema_version_asks_for_a_newer_edgemnist(tmp_pat
     (tmp_path / MANIFEST_FILE).write_text(f'{{"schema_version": {SCHEMA_VERSION + 1}, "labels": {{}}}}')
     with pytest.raises(NewerManifestError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
         read_manifest(tmp_path)
-    assert "pip install --upgrade edgemnist" in caught.value.hint
+    assert upgrade_line() in caught.value.hint
 
 
 def test_fields_that_a_later_edgemnist_adds_do_not_disturb(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_newer_manifest_and_an_unknown_artifact_are_told_in_full(tmp_path: Pat
     (tmp_path / "manifest.json").write_bytes(newer.encode())
     with pytest.raises(NewerManifestError) as caught:
         read_manifest(tmp_path)
-    assert caught.value.hint == "Install a newer edgemnist with: pip install --upgrade edgemnist"
+    assert caught.value.hint == f"Install a newer edgemnist with: {upgrade_line()}"
     with pytest.raises(UnknownNameError) as unknown:
         newer.artifact("tflite-int9")
     assert unknown.value.message == "There is no artifact 'tflite-int9'"

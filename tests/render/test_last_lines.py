@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from edgemnist.agent.bundle import decode_record
 from edgemnist.agent.facts import collect_facts
 from edgemnist.bench.screen import bench_page, fleet_bench_page
 from edgemnist.console.tables import host_line
 from edgemnist.deploy.screen import deploy_page
 from edgemnist.doctor.cli import doctor_page
-from edgemnist.errors import StorageError, UsageError, explained
+from edgemnist.errors import BundleError, StorageError, UsageError, explained
 from edgemnist.exports.directory import Exports
+from edgemnist.formats import FORMATS
+from edgemnist.formatting import percent
 from edgemnist.promote.screen import promote_page
 from edgemnist.recommend.cli import recommend_page
 from edgemnist.releases.cli import releases_page
@@ -36,6 +43,7 @@ from edgemnist.results.boards import (
     ScenarioOnBoard,
 )
 from edgemnist.results.pipeline import RecommendResult
+from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.interface import as_images
 from edgemnist.scenario.cli import fleet_scenario_page
 from edgemnist.search.journal import locked
@@ -183,7 +191,58 @@ def test_a_host_is_told_with_units_and_thousands() -> None:
     assert host_line(facts).plain == "Host: cpu Cortex-A76, clock 2,400 MHz, memory 25,276 MB"
 
 
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (None, "pip install --upgrade edgemnist"),
+        (
+            {"url": "file:///home/ada/my%20digits", "dir_info": {"editable": True}},
+            "git -C '/home/ada/my digits' pull && pip install '/home/ada/my digits'",
+        ),
+        (
+            {"url": "https://example.org/edgemnist.git", "vcs_info": {"vcs": "git", "commit_id": "0"}},
+            'pip install --upgrade "edgemnist @ git+https://example.org/edgemnist.git"',
+        ),
+        # From a bundle: a board gets a newer one by the next.
+        (
+            {"url": "file:///tmp/edgemnist-0.1.0-py3-none-any.whl", "archive_info": {}},
+            "pip install --upgrade edgemnist",
+        ),
+    ],
+    ids=["an index", "a checkout", "a repository", "a wheel"],
+)
+def test_a_newer_edgemnist_comes_from_where_this_one_came_from(
+    source: dict[str, Any] | None, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "edgemnist-0.1.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: edgemnist\nVersion: 0.1.0\n")
+    if source is not None:
+        (place / "direct_url.json").write_text(json.dumps(source))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BundleError) as caught:
+        decode_record(b'{"schema_version": 1000}')
+    assert caught.value.hint == f"Install a newer edgemnist with: {line}"
+
+
+PIP_LINE = re.compile(r"pip install ['\"]+([^'\" ]*)\[([a-z,]+)\]")
+
+
+def test_extras_are_brought_for_the_edgemnist_that_is_installed_without_asking_an_index_for_it(tmp_path: Path) -> None:
+    found = {match for path in SOURCES.rglob("*.py") for match in PIP_LINE.findall(path.read_text())}
+    assert {name for name, _ in found} == {"edgemnist"}
+    extras = {extra for _, named in found for extra in named.split(",")}
+    extras |= {entry.extra for registry in (RUNTIMES, FORMATS) for entry in registry.values() if entry.extra}
+    assert extras <= set(metadata("edgemnist").get_all("Provides-Extra") or ())
+    pytest.importorskip("pip")
+    lines = [f"edgemnist[{extra}]" for extra in sorted(extras)]
+    # Without what the extras need, there is nothing left that an index would have to know.
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-deps", *lines]
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+
+
 def test_every_percent_sign_has_its_space() -> None:
+    assert (percent(0.9791), percent(0.5, 0)) == ("97.91 %", "50 %")
     tight = [
         f"{path.relative_to(SOURCES)}: {match[0]}"
         for path in sorted(SOURCES.rglob("*.py"))

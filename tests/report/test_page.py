@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 from edgemnist.exports.directory import Exports
 from edgemnist.report.data import read_report_data
@@ -42,6 +43,28 @@ def test_it_opens_without_a_word_on_the_console_and_fits_the_window(
     for drawing in browser.find_elements(By.CSS_SELECTOR, "figure svg"):
         assert 250 < drawing.size["width"] <= WINDOWS[window][0]
         assert drawing.size["height"] > 100
+
+
+@pytest.mark.parametrize("size", [(320, 640), (640, 320)])
+def test_on_a_small_phone_upright_or_on_its_side_only_tables_scroll_and_say_so(
+    size: tuple[int, int], report: Path, browser: Chrome
+) -> None:
+    look(browser, report)
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    assert browser.execute_script("return document.documentElement.scrollWidth") == size[0]
+    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+
+    def tables() -> list[list[bool]]:
+        found: list[list[bool]] = browser.execute_script(
+            "return [...document.querySelectorAll('.scroll')].map(one => "
+            "[one.scrollWidth > one.clientWidth, getComputedStyle(one, '::before').visibility == 'visible'])"
+        )
+        return found
+
+    assert any(scrolls for scrolls, _ in tables())
+    # What was closed is laid out with the next frame.
+    WebDriverWait(browser, 10, 0.05).until(lambda _: all(scrolls == said for scrolls, said in tables()))
 
 
 def test_the_answer_stands_on_the_first_screen_of_a_phone(report: Path, known_exports: Path, browser: Chrome) -> None:

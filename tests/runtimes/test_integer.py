@@ -25,7 +25,7 @@ from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load
 from edgemnist.runtimes.integer import IntegerClassifier, Rounding, chain, step
-from edgemnist.runtimes.tflite import read_graph
+from edgemnist.runtimes.tflite import OPERATORS, read_graph
 from tests.conftest import MNIST, REPOSITORY, Run
 from tests.fuzz.parsers import PARSERS
 
@@ -247,3 +247,11 @@ def test_a_graph_that_refers_to_what_is_not_there_is_refused(tmp_path: Path) -> 
         rng = random.Random(f"1 tflite, integer reference {index}")
         with pytest.raises(ArtifactError):
             parser.parse(parser.mutate(rng.choice([whole]), rng), tmp_path / "input")
+
+
+def test_operators_have_the_names_that_the_schema_gives_them() -> None:
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    assert {code: getattr(BuiltinOperator, name) for code, name in OPERATORS.items()} == {c: c for c in OPERATORS}
+    # What Normalization, LayerNormalization, GELU and LSTM become.
+    assert {"SUB", "SQUARED_DIFFERENCE", "RSQRT", "GELU", "UNPACK"} <= set(OPERATORS.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgemnist.errors import StorageError, UsageError
+from edgemnist.errors import StorageError, UsageError, upgrade_line
 from edgemnist.samples.sample import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label
 from edgemnist.samples.store import FILE, SampleStore
 from tests.samples.making import image_of, sample_of
@@ -244,7 +244,7 @@ def test_what_cannot_be_done_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as newer_file:
         SampleStore.open(tmp_path)
     assert newer_file.value.message == f"{path} has version 2, and this edgemnist reads up to 1"
-    assert newer_file.value.hint == "Install a newer edgemnist with: pip install --upgrade edgemnist"
+    assert newer_file.value.hint == f"Install a newer edgemnist with: {upgrade_line()}"
     change(path, "PRAGMA application_id = 1")
     with pytest.raises(StorageError) as other_file:
         SampleStore.open(tmp_path)

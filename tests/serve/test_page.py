@@ -82,6 +82,15 @@ def test_what_is_drawn_is_read_at_once(window: str, scheme: str, known: Service,
     assert console(browser) == []
 
 
+def test_a_drawing_that_is_no_digit_is_told(known: Service, browser: Chrome) -> None:
+    open_page(browser, known)
+    draw(browser, [(0, -0.3), (0, 0.3)])
+    draw(browser, [(-0.3, 0), (0.3, 0)])
+    wait_for_status(browser, "but this looks like no digit")
+    assert text(browser, "confidence") == "no digit"
+    assert "doubtful" in str(find(browser, "digit").get_attribute("class"))
+
+
 def test_the_answer_and_its_bars_are_on_the_first_screen_of_a_phone(known: Service, browser: Chrome) -> None:
     open_page(browser, known, "phone")
     bars = find(browser, "bars")

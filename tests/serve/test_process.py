@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -257,7 +258,7 @@ def test_a_terminal_is_shown_an_address_and_a_link_for_a_phone(tmp_path: Path) -
     os.close(theirs)
     try:
         said = b""
-        while b"#token=" not in said or not said.endswith(b"\n"):
+        while (b"#token=" not in said or not said.endswith(b"\n")) and select.select([ours], [], [], 20)[0]:
             said += os.read(ours, 4096)
         (link,) = re.findall(r"open (http://\S+)#token=" + TOKEN, said.decode())
         address = urlsplit(link)

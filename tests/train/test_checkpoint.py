@@ -182,6 +182,20 @@ def test_without_resume_the_checkpoint_of_another_training_is_kept_and_can_still
     assert not previous.exists()
 
 
+def test_of_two_trainings_that_were_interrupted_before_the_one_that_went_further_is_kept(
+    interrupted: Path, dataset: Dataset
+) -> None:
+    for seed in (5, 6):
+        listener = Listener(interrupt_after=1)
+        train(dataset, replace(SMALL, seed=seed), interrupted, listener)
+    previous = interrupted / f"previous-{CHECKPOINT_FILE}"
+    replaced = "The checkpoint of an interrupted training, of 1 epoch, is replaced"
+    assert f"{replaced}: {previous}, of 2, is kept instead." in listener.notices
+    again = Listener()
+    train(dataset, SMALL, interrupted, again, resume=True)
+    assert "Continuing after epoch 2 of 6." in again.notices
+
+
 def test_an_unfinished_model_never_replaces_a_finished_one(dataset: Dataset, tmp_path: Path) -> None:
     finished = train(dataset, SMALL, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
