@@ -27,6 +27,9 @@ _CLASS_NOT_FOUND = re.compile(r"Could not locate (?:class|function) '(?P<name>[^
 _CONFIG_REFUSED = re.compile(
     r"Error when deserializing class '(\w+)' using config=[^\n]*\s+Exception encountered: ([^\n]+)"
 )
+_WEIGHTS_REFUSED = re.compile(
+    r"could not be loaded\. Example error message for object <\w+ name=([^,>]+)[^\n]*\s+([^\n]+)"
+)
 MAX_REASON: Final = 300
 """Characters of Keras's words: some of its messages quote the whole configuration."""
 _TRIED: Final[dict[str, untrusted.Trial]] = {}
@@ -135,6 +138,11 @@ def _unloadable(path: Path, reason: str) -> ModelError:
         return ModelError(
             f"{path} has a layer of the class {name!r} that Keras saved and does not load: {why}",
             hint="Leave that layer out: copy the weights into a model without it.",
+        )
+    if misfit := _WEIGHTS_REFUSED.search(reason):
+        return ModelError(
+            f"{path} is damaged: the weights of its layer {misfit[1]!r} are not those of its configuration",
+            hint="Make a new one with: edgemnist train, or model.save()",
         )
     first = reason.strip().split("\n", 1)[0][:MAX_REASON].rstrip(".")
     return ModelError(

@@ -138,6 +138,9 @@ class _Child:
 
 _TURN: Final = threading.Lock()
 _children: list[_Child] = []
+if hasattr(os, "register_at_fork"):
+    # It is its parent's child, and would end with any of its siblings.
+    os.register_at_fork(after_in_child=_children.clear)
 
 
 def start_child() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import resource
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from edgemnist.export.model import read_source
 from edgemnist.runtimes import untrusted
 from edgemnist.runtimes.keras import KerasClassifier
 from edgemnist.runtimes.untrusted import AT_ONCE, SLOW, Trial, end_child, try_model
+from tests.conftest import REPOSITORY
 from tests.fuzz.parsers import PARSERS
 
 pytestmark = pytest.mark.slow
@@ -211,6 +213,27 @@ def test_a_recurrent_layer_of_more_steps_than_can_be_unrolled_is_refused_by_name
     path = _model(whole, (784,), layers.RepeatVector(1500), layers.Conv1D(1, 1), layers.LSTM(1, name="long"))
     with pytest.raises(ModelError, match="'long' of 1,500 steps, and converters take 1,000 at most"):
         read_source(path)
+
+
+def test_weights_of_another_shape_are_told_by_their_layer(whole: Path) -> None:
+    def larger(config: dict[str, Any]) -> None:
+        config["config"]["layers"][-1]["config"]["units"] = 11
+
+    with pytest.raises(ModelError, match="the weights of its layer 'scores' are not those of its configuration"):
+        read_source(_with_config(whole, larger))
+
+
+def test_a_process_that_is_forked_leaves_the_child_to_its_parent() -> None:
+    code = """
+import os
+from edgemnist.runtimes import untrusted
+untrusted.start_child()
+if not os.fork():
+    raise SystemExit(len(untrusted._children))
+print(os.wait()[1], untrusted._children[-1].alive)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert done.stdout == "0 True\n"
 
 
 def test_a_child_that_has_ended_is_replaced(whole: Path) -> None:
