@@ -59,11 +59,12 @@ def learn(
     from edgemnist.samples.store import SampleStore
 
     check_range("--seed", seed, least=0, most=2**32 - 1)
+    if on:
+        options.refuse_with_on(context, "forget")
     reporter = TerminalReporter()
-    opened = Exports.open(exports, reporter, fall_back=True)
+    opened = Exports.open(exports, reporter)
     with ExitStack() as stack:
         if on:
-            options.refuse_with_on(context, "forget")
             place = Path(stack.enter_context(TemporaryDirectory(prefix="edgemnist-")))
             from edgemnist.learn.fetch import fetch
 

@@ -232,7 +232,7 @@ def test_the_service_says_it_as_the_others_do(state: State, directory: Path, tmp
 
 
 def test_no_command_but_those_that_answer_falls_back_to_the_reference(edgemnist: Run, page: Path) -> None:
-    for command in (["verify"], ["bench"], ["scenario", "offline"], ["recommend"], ["report"], ["bundle"]):
+    for command in (["verify"], ["bench"], ["scenario", "offline"], ["recommend"], ["report"], ["bundle"], ["learn"]):
         done = edgemnist(*command)
         assert done.returncode == 2, command
         assert "The export directory exports does not exist" in words(done.stderr)

@@ -59,7 +59,8 @@ def fill(directory: Path, images: Images, labels: Labels, writers: list[str]) ->
 
 def learn(*words: str | Path, cwd: Path, cache: Path) -> subprocess.CompletedProcess[str]:
     environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
-    return run_edgemnist("learn", *words, "--json", cwd=cwd, env=environment, timeout=900)
+    model = () if "--exports" in words else ("--exports", "reference")
+    return run_edgemnist("learn", *words, *model, "--json", cwd=cwd, env=environment, timeout=900)
 
 
 class Learnt(NamedTuple):

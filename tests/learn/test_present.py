@@ -55,7 +55,7 @@ def test_a_model_of_other_layers_cannot_learn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--samples", "nowhere"], "nowhere has no samples"),
+        (["--samples", "nowhere", "--exports", "reference"], "nowhere has no samples"),
         (["--seed", "-1"], "--seed must be between 0 and 4,294,967,295"),
         (["--exports", "nowhere"], "The export directory nowhere does not exist"),
     ],
