@@ -244,7 +244,7 @@ def test_a_manifest_of_a_newer_version_asks_for_a_newer_edgemnist(exports: Path)
     done = run_edgemnist("verify", cwd=exports.parent)
     assert done.returncode == 2
     assert "99" in done.stderr
-    assert "--upgrade edgemnist" in done.stderr
+    assert "Install a newer edgemnist with: " in done.stderr
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
