@@ -20,6 +20,7 @@ from edgemnist.deploy.answers import (
     convert,
     decode,
     message,
+    step_name,
 )
 from edgemnist.errors import DeployError
 
@@ -47,6 +48,21 @@ RAN = {"exit_code": 0, "release": "1-a", "stdout": "\x1b[2J", "stderr": ""}
 def test_a_text_that_would_fill_the_screen_is_cut_unless_it_is_what_a_command_printed() -> None:
     assert cleaned({"a" * 5000: ["b" * 5000]}) == {"a" * 2000: ["b" * 2000]}
     assert len(convert("pi", {**RAN, "stdout": "x" * 5000}, Ran).stdout) == 5000
+    assert cleaned(["x" * 5000], 10) == ["x" * 10]
+    told = convert("pi", {"error": {"type": "E", "message": "x" * 5000, "hint": ""}}, Line)
+    assert told.error is not None
+    assert len(told.error.message) == 2000
+
+
+def test_a_step_is_one_short_line() -> None:
+    assert step_name("un\npack\x1b " + "x" * 200) == "un pack\ufffd " + "x" * 91
+
+
+def test_an_answer_has_no_more_bytes_than_its_line_may_have() -> None:
+    line = b'{"step": "unpack"}'.ljust(2048)
+    assert decode("pi", line, Line, most=2048).step == "unpack"
+    with pytest.raises(DeployError, match=r"cannot read: more than 2 KB$"):
+        decode("pi", line + b" ", Line, most=2048)
 
 
 SELFTEST: dict[str, object] = {"passed": True, "reasons": [], "images": 1, "artifacts": [], "latencies": []}
