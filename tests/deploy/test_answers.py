@@ -169,6 +169,7 @@ def test_a_number_that_no_machine_has_is_told_with_its_size() -> None:
         ({"rows": ["x"] * 65_536}, 0, ""),
         ({"rows": ["x"] * 65_536, "a": {"b": "x"}}, 0, "2 objects and 65,537 characters"),
         ({"rows": ["x" * 1000] * 66}, 1, ""),
+        ({"rows": ["x"] * 66_537}, 1, "1 objects and 66,537 characters"),
         ({"rows": list(range(100_000))}, 0, ""),
     ],
 )
