@@ -22,7 +22,7 @@ from edgemnist.errors import ModelError
 from edgemnist.export.model import read_source
 from edgemnist.runtimes import untrusted
 from edgemnist.runtimes.keras import KerasClassifier
-from edgemnist.runtimes.untrusted import AT_ONCE, SLOW, Trial, end_child, try_model
+from edgemnist.runtimes.untrusted import AT_ONCE, EXECUTE, NEVER_ENDS, SLOW, Trial, end_child, try_model
 from tests.conftest import REPOSITORY
 from tests.fuzz.parsers import PARSERS
 
@@ -181,9 +181,10 @@ def test_a_layer_that_makes_gigabytes_of_an_image_is_found_out_in_the_child(whol
 def test_an_image_that_takes_seconds_is_found_out(whole: Path) -> None:
     from keras import layers
 
-    wide = [layers.Conv2D(channels, 31, padding="same") for channels in (16, 8)]
+    wide = [layers.Conv2D(channels, 31, padding="same") for channels in (16, 16)]
     path = _model(whole, (28, 28, 1), layers.UpSampling2D(36), *wide, layers.GlobalAveragePooling2D())
-    with pytest.raises(ModelError, match=f"is not opened: {SLOW}"):
+    # A slow machine is past the other limit before the image is answered.
+    with pytest.raises(ModelError, match=f"is not opened: ({SLOW}|{NEVER_ENDS[EXECUTE]})"):
         read_source(path)
 
 
