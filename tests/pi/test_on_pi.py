@@ -123,19 +123,21 @@ def test_a_page_is_read_on_the_board_as_it_is_here(model: str, run_on_pi: RunOnP
     assert numbers == [number["text"] for number in here["numbers"]]
 
 
-def test_the_service_answers_on_the_board(exports: Path, sysroot: Path) -> None:
+def test_the_service_answers_on_the_board(exports: Path, sysroot: Path, tmp_path: Path) -> None:
     words = ("python3", "-m", "edgemnist", "serve", "--exports", "exports", "--port", "0", "--json")
-    process = subprocess.Popen(
-        [HERE / "run-on-pi.sh", sysroot, *words],
-        cwd=exports.parent,
-        env={**os.environ, "PI_MODEL": "4"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [HERE / "run-on-pi.sh", sysroot, *words],
+            cwd=exports.parent,
+            env={**os.environ, "PI_MODEL": "4"},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
     try:
         service = Service(process, first_document(process))
         answer = service.ask("/v1/predict?artifact=tflite-int8", png(seven()))
-        assert answer.status == HTTPStatus.OK, answer.document
+        assert answer.status == HTTPStatus.OK, log.read_text()
         assert answer.document["predictions"][0]["digit"] == 7
     finally:
         # What proot started does not end with it.
