@@ -52,6 +52,10 @@ AT_ONCE: Final = (1, 10, 100, 1000)
 PIXELS: Final = 28 * 28
 IDLE_S: Final = 20
 """A child that has nothing to do for so long ends: it holds 400 MB."""
+ENVIRONMENT: Final = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "OPENBLAS_NUM_THREADS": "1"} | {
+    # The allocator of oneDNN waits ten seconds for memory that never comes.
+    "TF_ENABLE_ONEDNN_OPTS": "0"
+}
 NO_MEMORY: Final = ("OOM when allocating", "bad_alloc", "Unable to allocate", "MemoryError", "ResourceExhausted")
 MAX_WORDS: Final = 20_000
 READ, BUILD, EXECUTE = "read", "build", "execute"
@@ -89,17 +93,13 @@ class _Child:
     """The process that tries files, one after the other."""
 
     def __init__(self) -> None:
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-        # The allocator of oneDNN waits ten seconds for memory that never comes.
-        quiet["TF_ENABLE_ONEDNN_OPTS"] = "0"
-        single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         # Not isolated: what its parent imports from PYTHONPATH or the user's site directory it has to find as well.
         self._process = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, "-P", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | quiet | single,
+            env=os.environ | ENVIRONMENT,
             start_new_session=True,
         )
 
@@ -124,16 +124,11 @@ class _Child:
 
     def end(self) -> None:
         """End it and whatever it has forked."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._process:
             if sys.platform == "win32":
                 self._process.kill()
             else:
                 os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
 
 
 _TURN: Final = threading.Lock()
@@ -327,7 +322,7 @@ def _peak_bytes() -> int:
         return 0
     import resource
 
-    # macOS counts in bytes, and the others in KB.
+    # macOS counts in bytes, others in KB.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
