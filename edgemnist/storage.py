@@ -19,6 +19,7 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,6 +61,28 @@ def sha256_of(file: IO[bytes]) -> str:
     while block := file.read(BLOCK):
         digest.update(block)
     return str(digest.hexdigest())
+
+
+def cache_directory(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+    """Return the user's cache directory for edgemnist, which may not exist yet.
+
+    `$EDGEMNIST_CACHE`, or what the system prescribes: the XDG base directories on Linux, `~/Library/Caches` on macOS,
+    `%LOCALAPPDATA%` on Windows.
+    """
+    if chosen := environ.get("EDGEMNIST_CACHE"):
+        return Path(chosen)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        # A container may run under a user that has no home.
+        return Path(tempfile.gettempdir()) / "edgemnist"
+    if platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "edgemnist" / "Cache"
+    if platform == "darwin":
+        return home / "Library" / "Caches" / "edgemnist"
+    # The XDG specification says to ignore a path that is not absolute.
+    xdg = Path(environ.get("XDG_CACHE_HOME", ""))
+    return (xdg if xdg.is_absolute() else home / ".cache") / "edgemnist"
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from edgemnist.data.dataset import identified
-from edgemnist.data.sources import cache_directory, embedded_dataset, find_dataset
+from edgemnist.data.sources import embedded_dataset, find_dataset
 from edgemnist.machine import host_facts
 from edgemnist.progress import SILENT
+from edgemnist.storage import cache_directory
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 

@@ -31,10 +31,12 @@ from edgemnist.bench.quality import (
 )
 from edgemnist.errors import ArtifactError, UsageError, check_range
 from edgemnist.exports.directory import Exports
+from edgemnist.exports.models import Model
 from edgemnist.exports.questions import questions
 from edgemnist.machine import busy_cpus, choose_cpus, host_facts, usable_cpus
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.bench import KERAS, BenchResult, Block, Latency
+from edgemnist.runtimes.untrusted import try_file
 from edgemnist.storage import write_file
 
 T = TypeVar("T")
@@ -79,6 +81,7 @@ def bench(
     """
     config = config or BenchConfig()
     subjects = choose_subjects(exports, names, config, reporter)
+    try_first([subject.model for subject in subjects])
     images = evaluation_images(exports)
     measured = measure_all([NULL, *subjects], images, config, reporter)
     baselines = {
@@ -148,6 +151,13 @@ def choose_subjects(
         exports, names, keras=config.keras, keras_predict=config.keras_predict, reporter=reporter
     )
     return [replace(subject, threads=count) for subject in selected for count in config.thread_counts]
+
+
+def try_first(models: Sequence[Model]) -> None:
+    """Try each file in a process with limits: those that measure have none. Raises what `try_file` raises."""
+    for model in models:
+        if model.entry.foreign:
+            try_file(model.path, model.runtime)
 
 
 def evaluation_images(exports: Exports) -> Images:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +24,7 @@ from edgemnist.data.idx import (
 from edgemnist.errors import DataError, MissingDependencyError, StorageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Package
-from edgemnist.storage import write_file
+from edgemnist.storage import cache_directory, write_file
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -53,28 +50,6 @@ _FULL_SET: Final = (
     "for all 70,000, run this again with a network, or put the four IDX files into a directory and name it "
     "with --data DIR or $EDGEMNIST_DATA"
 )
-
-
-def cache_directory(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """Return the user's cache directory for edgemnist, which may not exist yet.
-
-    `$EDGEMNIST_CACHE`, or what the system prescribes: the XDG base directories on Linux, `~/Library/Caches` on macOS,
-    `%LOCALAPPDATA%` on Windows.
-    """
-    if chosen := environ.get("EDGEMNIST_CACHE"):
-        return Path(chosen)
-    try:
-        home = Path.home()
-    except RuntimeError:
-        # A container may run under a user that has no home.
-        return Path(tempfile.gettempdir()) / "edgemnist"
-    if platform == "win32":
-        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "edgemnist" / "Cache"
-    if platform == "darwin":
-        return home / "Library" / "Caches" / "edgemnist"
-    # The XDG specification says to ignore a path that is not absolute.
-    xdg = Path(environ.get("XDG_CACHE_HOME", ""))
-    return (xdg if xdg.is_absolute() else home / ".cache") / "edgemnist"
 
 
 def keep(directory: Path, files: Mapping[str, bytes], reporter: Reporter) -> None:

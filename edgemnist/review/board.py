@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgemnist.data.sources import cache_directory
 from edgemnist.deploy.remote import merge_samples_on, samples_on
 from edgemnist.errors import UsageError
 from edgemnist.samples.store import FILE, SampleStore
-from edgemnist.storage import sha256
+from edgemnist.storage import cache_directory, sha256
 
 if TYPE_CHECKING:
     from edgemnist.deploy.target import BoardAddress

@@ -27,6 +27,8 @@ class RuntimeEntry(Entry):
     """Whether it executes a file only where a user asks for it by name: it is no choice for a board."""
     partial: bool = False
     """Whether it executes only some of these files: others are left out where it is not named."""
+    foreign: bool = False
+    """Whether code of others reads and executes the files: a child process with limits tries each first."""
     exact: bool = False
     """Whether it promises every bit of the integer reference."""
     install: str = ""
@@ -49,6 +51,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
         "litert": RuntimeEntry(
             target="edgemnist.runtimes.litert:LiteRTClassifier",
             summary="LiteRT (TensorFlow Lite) interpreter",
+            foreign=True,
             requires=(Package("ai-edge-litert", "ai_edge_litert"),),
             extra="tflite",
             suffixes=(".tflite",),
@@ -66,6 +69,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
         "tflm": RuntimeEntry(
             target="edgemnist.runtimes.tflm:TFLMClassifier",
             summary="TensorFlow Lite for Microcontrollers, one image a call",
+            foreign=True,
             requires=(Package("tflite-micro", "tflite_micro"),),
             extra="tflm",
             suffixes=(".tflite",),
@@ -75,6 +79,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
         "onnxruntime": RuntimeEntry(
             target="edgemnist.runtimes.onnxruntime:ONNXRuntimeClassifier",
             summary="ONNX Runtime, CPU provider",
+            foreign=True,
             requires=(Package("onnxruntime", "onnxruntime"),),
             extra="onnx",
             suffixes=(".onnx",),
@@ -82,6 +87,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
         "openvino": RuntimeEntry(
             target="edgemnist.runtimes.openvino:OpenVINOClassifier",
             summary="OpenVINO, on the CPU, in float32 precision",
+            foreign=True,
             requires=(Package("openvino", "openvino"),),
             extra="openvino",
             suffixes=(".onnx",),
@@ -174,8 +180,18 @@ def load(
     not installed.
     """
     path = Path(path)
-    entry = RUNTIMES[runtime or default_runtime(path)]
-    classifier: Classifier = entry.load().load(
+    runtime = runtime or default_runtime(path)
+    entry = RUNTIMES[runtime]
+    implementation = entry.load()
+    at_once = None
+    if entry.foreign:
+        # A process that answers in our own code can do without.
+        from edgemnist.runtimes.untrusted import try_file
+
+        at_once = try_file(path, runtime)
+    classifier: Classifier = implementation.load(
         path, threads=threads, labels=labels, **({} if input_range is None else {"input_range": input_range})
     )
+    if at_once is not None:
+        classifier.most = at_once
     return classifier

@@ -31,6 +31,10 @@ class Steps:
     """Read the scores from the model's output: dequantization or a copy."""
 
 
+CHUNK: Final = 1000
+"""Images that a runtime gets at once: its memory does not grow with their number, and larger ones are no faster."""
+
+
 class Classifier(ABC):
     """A model that is ready to answer, after scikit-learn's classifiers.
 
@@ -45,6 +49,8 @@ class Classifier(ABC):
     """int64 [C]: 0 to C-1, the meaning of each column of `predict_proba`."""
     labels: tuple[str, ...]
     """The name of each class, such as `0` to `9`."""
+    most: int = CHUNK
+    """Images that the model gets at once, where their number is free."""
 
     @classmethod
     @abstractmethod
@@ -156,8 +162,6 @@ def check_answers(probabilities: Probabilities) -> Probabilities:
     return probabilities
 
 
-CHUNK: Final = 1000
-"""Images that a runtime gets at once: its memory does not grow with their number, and larger ones are no faster."""
 SINGLE: Final = (1, IMAGE_SIDE, IMAGE_SIDE)
 INPUT_SHAPES: Final = (
     (IMAGE_SIDE, IMAGE_SIDE),
@@ -181,8 +185,6 @@ class ChunkedClassifier(Classifier):
 
     _batch: int | None = None
     """The number of images that the model takes at once; None where that is free."""
-    _most = CHUNK
-    """Images that the model gets at once, where their number is free."""
     _one: Callable[[Images], Probabilities] | None = None
     """Answers one proper image as `_scores` does, where the runtime has a faster way for that."""
     _has_logits = False
@@ -198,7 +200,7 @@ class ChunkedClassifier(Classifier):
                 return one(images)
         images = as_images(images)
         answers = np.empty((len(images), len(self.classes_)), dtype=np.float32)
-        size = self._batch or self._most
+        size = self._batch or self.most
         for start in range(0, len(images), size):
             chunk = images[start : start + size]
             answers[start : start + size] = self._answer(chunk)

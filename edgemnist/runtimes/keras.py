@@ -32,8 +32,7 @@ _WEIGHTS_REFUSED = re.compile(
 )
 MAX_REASON: Final = 300
 """Characters of Keras's words: some of its messages quote the whole configuration."""
-_TRIED: Final[dict[str, untrusted.Trial]] = {}
-"""Files that a child has tried, by their SHA-256."""
+_RUNTIME: Final = "keras"
 _AT_ONCE: Final = "edgemnist_at_once"
 """Attribute of a model: how many images at once it answers within the limits."""
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
@@ -45,7 +44,8 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
     Code in the file, such as that of a Lambda layer, is not run. Raises ModelError for a damaged file, and for layers
     that Keras does not know.
     """
-    untrusted.start_child()
+    if not untrusted.passed(_RUNTIME, digest := sha256(data)):
+        untrusted.start_child(_RUNTIME)
     import keras
 
     suffix = ".h5" if identify(data[:64]) == KERAS_H5 else ".keras"
@@ -56,15 +56,11 @@ def decode_keras_model(data: bytes, path: Path) -> Any:  # noqa: ANN401 - Keras 
             copy.write_bytes(data)
         except OSError as error:
             raise temporary_files_failed(error) from error
-        trial = _TRIED.get(digest := sha256(data)) or untrusted.try_model(copy)
+        trial = untrusted.try_model(copy, _RUNTIME, digest)
         if trial.unbounded:
-            raise ModelError(
-                f"{path} is not opened: {trial.wrong}",
-                hint="A classifier of digits takes megabytes and milliseconds: leave out the layer that does not.",
-            )
+            raise ModelError(f"{path} is not opened: {trial.wrong}", hint=untrusted.HINT)
         if trial.wrong:
             raise _unloadable(path, trial.wrong.replace(str(copy), path.name))
-        _TRIED[digest] = trial
         try:
             model = keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:
@@ -185,7 +181,7 @@ class KerasClassifier(ChunkedClassifier):
         check_model(model, path)
         self._model, self._path = model, path
         self._shape = tuple(model.inputs[0].shape[1:])
-        self._most = getattr(model, _AT_ONCE, CHUNK)
+        self.most = getattr(model, _AT_ONCE, CHUNK)
         self._encode = encoder(Numbers(np.dtype(np.float32)), input_range)
         self._set_up(path, labels)
 

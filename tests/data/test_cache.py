@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.data.sources import cache_directory, keep
+from edgemnist.data.sources import keep
+from edgemnist.storage import cache_directory
 from tests.data.conftest import Listener
 
 HOME = Path.home()

@@ -18,15 +18,27 @@ import h5py
 import numpy as np
 import pytest
 
-from edgemnist.errors import ModelError
+from edgemnist.errors import ArtifactError, ModelError
 from edgemnist.export.model import read_source
-from edgemnist.runtimes import untrusted
+from edgemnist.runtimes import RUNTIMES, load, untrusted
 from edgemnist.runtimes.keras import KerasClassifier
-from edgemnist.runtimes.untrusted import AT_ONCE, EXECUTE, NEVER_ENDS, SLOW, Trial, end_child, try_model
+from edgemnist.runtimes.untrusted import Trial, end_child, passed, try_model
+from edgemnist.runtimes.untrusted_child import AT_ONCE, EXECUTE, NEVER_ENDS, SLOW
+from edgemnist.storage import sha256
 from tests.conftest import REPOSITORY
 from tests.fuzz.parsers import PARSERS
 
 pytestmark = pytest.mark.slow
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+
+
+@pytest.fixture(autouse=True)
+def nothing_has_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEMNIST_CACHE", str(tmp_path / "cache"))
+
+
+def _tried(path: Path, timeout: float = untrusted.TIMEOUT_S) -> Trial:
+    return try_model(path, "keras", sha256(path.read_bytes()) if path.is_file() else "endless", timeout=timeout)
 
 
 @pytest.fixture
@@ -41,13 +53,13 @@ def whole(tmp_path: Path) -> Path:
 
 def test_a_whole_file_is_read(whole: Path) -> None:
     for name in ("whole.h5", "whole.keras"):
-        assert try_model(whole / name) == Trial(at_once=AT_ONCE[-1])
+        assert _tried(whole / name) == Trial(at_once=AT_ONCE[-1])
         assert read_source(whole / name).classes == 10
 
 
 def test_a_file_that_is_never_read_to_its_end_is_given_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "endless.h5")
-    assert try_model(tmp_path / "endless.h5", timeout=2).wrong == "its contents cannot be read within 2 s"
+    assert _tried(tmp_path / "endless.h5", timeout=2).wrong == "its contents cannot be read within 2 s"
 
 
 def test_a_small_archive_with_gigabytes_in_it_is_refused_before_it_is_unpacked(whole: Path) -> None:
@@ -70,7 +82,7 @@ def test_an_array_that_says_it_has_gigabytes_is_refused(whole: Path) -> None:
         file.create_dataset("weights", (1 << 40,), np.float32, chunks=(1 << 20,), compression="gzip")
     with zipfile.ZipFile(whole / "bomb.keras", "w") as archive:
         archive.writestr("model.weights.h5", stream.getvalue())
-    assert "more than 1 GB" in try_model(whole / "bomb.keras").wrong
+    assert "more than 1 GB" in _tried(whole / "bomb.keras").wrong
 
 
 def _with_config(whole: Path, change: Callable[[dict[str, Any]], None]) -> Path:
@@ -167,7 +179,7 @@ def _sequential(shape: tuple[int, ...], layers: list[Any]) -> Any:
     return keras.Sequential([keras.Input(shape), *layers])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+@on_linux
 @pytest.mark.parametrize("name", ["padding", "repetition", "attention", "within a layer"])
 def test_a_layer_that_makes_gigabytes_of_an_image_is_found_out_in_the_child(whole: Path, name: str) -> None:
     shape, layers = _hostile_layers(name)
@@ -184,11 +196,11 @@ def test_an_image_that_takes_seconds_is_found_out(whole: Path) -> None:
     wide = [layers.Conv2D(channels, 31, padding="same") for channels in (16, 16)]
     path = _model(whole, (28, 28, 1), layers.UpSampling2D(36), *wide, layers.GlobalAveragePooling2D())
     # A slow machine is past the other limit before the image is answered.
-    with pytest.raises(ModelError, match=f"is not opened: ({SLOW}|{NEVER_ENDS[EXECUTE]})"):
+    with pytest.raises(ModelError, match=f"is not opened: ({SLOW}|{NEVER_ENDS[EXECUTE].format('Keras')})"):
         read_source(path)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+@on_linux
 def test_a_model_that_takes_megabytes_for_an_image_gets_fewer_at_once(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +240,7 @@ def test_a_process_that_is_forked_leaves_the_child_to_its_parent() -> None:
     code = """
 import os
 from edgemnist.runtimes import untrusted
-untrusted.start_child()
+untrusted.start_child("keras")
 if not os.fork():
     raise SystemExit(len(untrusted._children))
 print(os.wait()[1], untrusted._children[-1].alive)
@@ -238,9 +250,9 @@ print(os.wait()[1], untrusted._children[-1].alive)
 
 
 def test_a_child_that_has_ended_is_replaced(whole: Path) -> None:
-    assert not try_model(whole / "whole.keras").wrong
+    assert not _tried(whole / "whole.keras").wrong
     untrusted._children[-1].end()
-    assert not try_model(whole / "whole.keras").wrong
+    assert not _tried(whole / "whole.h5").wrong
     end_child()
     assert not untrusted._children
 
@@ -252,7 +264,7 @@ def test_no_damage_of_two_bytes_hangs_or_is_a_traceback(whole: Path) -> None:
         for _ in range(2):
             broken[rng.randrange(min(len(data), 8000))] ^= 1 << rng.randrange(8)
         (whole / "broken.h5").write_bytes(broken)
-        assert "Traceback" not in try_model(whole / "broken.h5").wrong
+        assert "Traceback" not in _tried(whole / "broken.h5").wrong
 
 
 def test_two_bytes_that_make_the_hdf5_library_turn_for_ever_are_found_out_by_the_processors_time(
@@ -264,5 +276,159 @@ def test_two_bytes_that_make_the_hdf5_library_turn_for_ever_are_found_out_by_the
     for index in (2191, 2719, 3179):
         rng = random.Random(f"1 h5, two bytes {index}")
         (tmp_path / "endless.h5").write_bytes(parser.mutate(rng.choice([whole]), rng))
-        said = try_model(tmp_path / "endless.h5", timeout=600)
+        said = _tried(tmp_path / "endless.h5", timeout=600)
         assert said == Trial("reading its contents never ends", unbounded=True)
+
+
+def _onnx(path: Path, *nodes: Any, **constants: Any) -> Path:
+    """Write an ONNX classifier in which `nodes` make `f2` of the pixels `f`, [N, 784]."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    given: dict[str, Any] = {"W": np.ones((784, 10), np.float32), "shape": np.array([-1, 784])} | constants
+    graph = helper.make_graph(
+        [
+            helper.make_node("Reshape", ["x", "shape"], ["f"]),
+            *nodes,
+            helper.make_node("MatMul", ["f2", "W"], ["l"]),
+            helper.make_node("Softmax", ["l"], ["y"]),
+        ],
+        "classifier",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 28, 28])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 10])],
+        [numpy_helper.from_array(value, name) for name, value in given.items()],
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def _repeated(path: Path, count: int) -> Path:
+    """Write an ONNX classifier that repeats the pixels, and takes the mean."""
+    from onnx.helper import make_node
+
+    tile, mean = make_node("Tile", ["f", "reps"], ["c"]), make_node("ReduceMean", ["c"], ["s"], axes=[1], keepdims=1)
+    return _onnx(path, tile, mean, make_node("Add", ["f", "s"], ["f2"]), reps=np.array([1, count]))
+
+
+def _turning(path: Path) -> Path:
+    """Write an ONNX classifier with a loop of 10^18 turns."""
+    from onnx import TensorProto, helper
+
+    values = [helper.make_tensor_value_info("again", TensorProto.BOOL, [])]
+    pixels = helper.make_tensor_value_info("v", TensorProto.FLOAT, None)
+    after = helper.make_tensor_value_info("w", TensorProto.FLOAT, None)
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["again"], ["more"]), helper.make_node("Sin", ["v"], ["w"])],
+        "body",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []), *values, pixels],
+        [helper.make_tensor_value_info("more", TensorProto.BOOL, []), after],
+    )
+    loop = helper.make_node("Loop", ["turns", "true", "f"], ["f2"], body=body)
+    return _onnx(path, loop, turns=np.array(10**18), true=np.bool_(1))
+
+
+def _filled(path: Path) -> Path:
+    """Write a classifier that makes gigabytes of each picture, ONNX or TFLite."""
+    if path.suffix == ".onnx":
+        from onnx.helper import make_node
+
+        fill, total = make_node("ConstantOfShape", ["size"], ["c"]), make_node("ReduceSum", ["c"], ["s"], keepdims=0)
+        return _onnx(path, fill, total, make_node("Add", ["f", "s"], ["f2"]), size=np.array([4_000_000_000]))
+    import tensorflow as tf
+
+    def answer(images: Any) -> Any:
+        pixels = tf.reshape(images, [-1, 784])
+        more = tf.fill([tf.cast(tf.reduce_sum(images) * 0, tf.int32) + 1_500_000_000], 1.0)
+        return tf.nn.softmax((pixels + tf.reduce_sum(more)) @ tf.ones([784, 10]))
+
+    function = tf.function(answer, input_signature=[tf.TensorSpec([None, 28, 28], tf.float32)])
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert())
+    return path
+
+
+@on_linux
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "litert"])
+def test_gigabytes_of_an_image_are_found_out_in_the_child_whatever_the_runtime(tmp_path: Path, runtime: str) -> None:
+    pytest.importorskip(RUNTIMES[runtime].requires[0].module)
+    path = _filled(tmp_path / ("x.tflite" if runtime == "litert" else "x.onnx"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ArtifactError, match=r"x\.\w+ is not opened: its layers take gigabytes for an image"):
+        load(path, runtime=runtime)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_a_loop_that_never_ends_is_found_out(tmp_path: Path) -> None:
+    path = _turning(tmp_path / "x.onnx")
+    with pytest.raises(ArtifactError, match="onnxruntime does not load it and answer an image within 20 s"):
+        load(path)
+    # Whoever asks again in this process does not wait again.
+    end_child()
+    with pytest.raises(ArtifactError, match="onnxruntime does not load it and answer an image within 20 s"):
+        load(path)
+    assert not untrusted._children
+
+
+@on_linux
+def test_an_onnx_file_that_takes_megabytes_for_an_image_gets_fewer_at_once(tmp_path: Path) -> None:
+    assert load(_repeated(tmp_path / "x.onnx", 10_000)).most == 10
+    assert load(_repeated(tmp_path / "y.onnx", 10)).most == 1000
+
+
+def test_a_damaged_file_that_makes_its_runtime_crash_is_told_by_a_sentence(tmp_path: Path) -> None:
+    data = bytearray((REPOSITORY / "exports/reference/tflite-int8.tflite").read_bytes())
+    data[16], data[1604] = 0, 40
+    (tmp_path / "x.tflite").write_bytes(data)
+    with pytest.raises(ArtifactError, match="is not opened: it makes litert crash") as raised:
+        load(tmp_path / "x.tflite", runtime="litert")
+    assert raised.value.hint == "It may be damaged: convert it again, or get it again."
+
+
+def test_what_a_runtime_refuses_is_said_in_its_own_words(tmp_path: Path) -> None:
+    from onnx.helper import make_node
+
+    path = _onnx(tmp_path / "x.onnx", make_node("NoSuchThing", ["f"], ["f2"]))
+    with pytest.raises(ArtifactError) as own:
+        RUNTIMES["onnxruntime"].load().load(path)
+    with pytest.raises(ArtifactError) as raised:
+        load(path)
+    assert (raised.value.message, raised.value.hint) == (own.value.message, own.value.hint)
+    assert "NoSuchThing" in own.value.message
+
+
+def test_a_file_that_has_passed_is_not_tried_again_by_this_user(tmp_path: Path) -> None:
+    path = _repeated(tmp_path / "x.onnx", 1)
+    digest = sha256(path.read_bytes())
+    assert not passed("onnxruntime", digest)
+    load(path)
+    assert passed("onnxruntime", digest) == 1000
+    assert not passed("openvino", digest)
+    end_child()
+    load(path)
+    assert not untrusted._children
+
+
+def test_without_a_cache_files_are_tried_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGEMNIST_CACHE", str(tmp_path / "file"))
+    path = _repeated(tmp_path / "x.onnx", 1)
+    load(path)
+    end_child()
+    load(path)
+    assert untrusted._children
+
+
+def test_what_has_passed_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untrusted, "MOST_PASSED", 3)
+    for index in range(6):
+        untrusted._remember("litert", f"{index}", 10)
+    assert [passed("litert", f"{index}") for index in range(6)] == [0, 0, 0, 10, 10, 10]
+
+
+def test_bench_times_no_file_that_never_answers(tmp_path: Path) -> None:
+    from edgemnist.bench.run import try_first
+    from edgemnist.exports.models import file_model
+
+    data = bytearray((REPOSITORY / "exports/reference/tflite-int8.tflite").read_bytes())
+    data[16], data[1604] = 0, 40
+    (tmp_path / "x.tflite").write_bytes(data)
+    with pytest.raises(ArtifactError, match="is not opened: it makes litert crash"):
+        try_first([file_model(f"{tmp_path}/x.tflite@litert")])
