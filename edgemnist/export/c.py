@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -97,10 +96,7 @@ class CExporter(NetworkExporter):
         if find_compiler() is not None:
             from edgemnist.native.compiled import CompiledClassifier
 
-            with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
-                path = Path(directory) / f"{self.format}-{quantization}.c"
-                path.write_bytes(data)
-                CompiledClassifier(path, Path(path.name), labels=self.labels)
+            CompiledClassifier(data, Path(f"{self.format}-{quantization}.c"), labels=self.labels)
         described = describe(data)
         if described is None:
             raise self._not_as_asked(quantization, "it is no C file of edgemnist")

@@ -32,10 +32,12 @@ PACKED_BYTES: Final = 384
 
 _DENSE_ONLY: Final = "#define EDGEMNIST_DENSE_ONLY"
 _PACKED: Final = "#define EDGEMNIST_PACKED"
+_SETTINGS: Final = f"#define EDGEMNIST_AMALGAMATION\n#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n"
 
 _SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
 _FITTING: Final = ("reduce.h", "box.h", "scale.h", "mnist.h", "find.h", "fit.c")
 _PROGRAM: Final = ("inflate.h", "picture.h", "program.c")
+_MEANINGS: Final = ("score of each class in steps of its scale", "probability of each class in steps of 1/256")
 _LINE: Final = 116
 _C_TYPES: Final = {
     "int8": "int8_t",
@@ -106,17 +108,18 @@ def describe(source: bytes) -> Description | None:
 def c_header(network: Network, origin: Origin) -> str:
     """Return the declarations, which the C file also has in it."""
     probabilities = network.has_softmax and network.layers[-1].softmax_map is None
-    meaning = (
-        "probability of each class in steps of 1/256" if probabilities else "score of each class in steps of its scale"
-    )
+    return _header(origin.version, network.classes, _MEANINGS[probabilities])
+
+
+def _header(version: str, classes: int, meaning: str) -> str:
     return f"""\
-/* A classifier of images of 28 x 28 pixels, made by edgemnist {origin.version}. */
+/* A classifier of images of 28 x 28 pixels, made by edgemnist {version}. */
 #ifndef EDGEMNIST_CLASSIFIER_H
 #define EDGEMNIST_CLASSIFIER_H
 
 #include <stdint.h>
 
-#define EDGEMNIST_CLASSES {network.classes}
+#define EDGEMNIST_CLASSES {classes}
 
 #ifdef __cplusplus
 extern "C" {{
@@ -188,11 +191,20 @@ static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
         [
             head,
             c_header(network, origin),
-            f"#define EDGEMNIST_AMALGAMATION\n#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n",
+            _SETTINGS,
             *_left_out(laid_out),
             engine_text(),
             *tables.text,
             network_text,
+            _functions(),
+        ]
+    )
+
+
+def _functions() -> str:
+    """Return what follows the network."""
+    return "\n".join(
+        [
             _inlined("classify.c"),
             "#if defined(EDGEMNIST_FIT) || defined(EDGEMNIST_MAIN)",
             *map(_inlined, _FITTING),
@@ -201,6 +213,52 @@ static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
             "#endif /* EDGEMNIST_MAIN */\n",
         ]
     )
+
+
+_POINTER: Final = r"(?:NULL|(?:\(const int8_t \*\))?edgemnist_[a-z]+(?:_[a-z]+)*(?:_\d+)?)"
+_STRING: Final = r'"(?:[ !#->@-\[\]-~]|\\[0-7]{3})*"'
+_ROW: Final = r"(?:-?\d+, )*-?\d+"
+_HEAD: Final = re.compile(r"/\* SPDX(?:(?!\*/)[^\\?])*\*/\n\n/\* A classifier .* made by edgemnist ([\w.+]+)\. \*/\n")
+_NETWORK: Final = re.compile(
+    "|".join(
+        [
+            "",
+            r"static const u?int\d+_t edgemnist_[a-z_]+\d*\[\d+\] = \{",
+            r"(?:-?\d+U?,|INT64_C\(-?\d+\),|INT32_MIN,)+",
+            r"\};",
+            r"const int edgemnist_class_count = EDGEMNIST_CLASSES;",
+            rf"const char \*const edgemnist_labels\[EDGEMNIST_CLASSES\] = \{{(?:{_STRING}(?:, )?)*\}};",
+            r"const float edgemnist_score_scale = [-+.e\d]+F;",
+            r"const int edgemnist_score_zero_point = -?\d+;",
+            r"static const edgemnist_(?:layer edgemnist_layers|window edgemnist_windows)\[\d+\] = \{",
+            rf"    \{{(?:{_POINTER}, )*{_POINTER},",
+            rf"     {_ROW}\}},",
+            rf"    \{{{_ROW}\}},",
+            r"static const edgemnist_model edgemnist_network = \{",
+            rf"    {_POINTER}, edgemnist_layers, {_POINTER},",
+            rf"    {_ROW},",
+            r"#define EDGEMNIST_SCRATCH_BYTES \d+U",
+        ]
+    )
+)
+"""A line of the arrays and of the network."""
+
+
+def is_own(source: bytes) -> bool:
+    """Return whether a C file is a network beside the very code of this version: it does nothing but answer images."""
+    text = source.decode("utf-8", "replace")
+    head, engine, rest = text.partition(f"\n{engine_text()}\n")
+    network, functions, more = rest.partition(f"\n{_functions()}")
+    first = _HEAD.match(head)
+    classes = re.search(r"^#define EDGEMNIST_CLASSES (\d{1,5})$", head, re.MULTILINE)
+    if not (first and classes and engine and functions) or more:
+        return False
+    declared = head[first.end() :]
+    left_out = ("", f"\n{_DENSE_ONLY}\n", f"\n{_PACKED}\n", f"\n{_DENSE_ONLY}\n\n{_PACKED}\n")
+    headers = (_header(first[1], int(classes[1]), meaning).partition("\n")[2] for meaning in _MEANINGS)
+    if declared not in {f"{header}\n{_SETTINGS}{options}" for header in headers for options in left_out}:
+        return False
+    return all(_NETWORK.fullmatch(line) for line in network.split("\n"))
 
 
 def engine_text() -> str:

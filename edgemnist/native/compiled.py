@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edgemnist.errors import ArtifactError
+from edgemnist.errors import ArtifactError, temporary_files_failed
+from edgemnist.native.amalgamation import is_own
 from edgemnist.native.build import CompilerError, compile_c
 from edgemnist.runtimes.files import C_SOURCE, read_model
 from edgemnist.runtimes.interface import ChunkedClassifier
@@ -39,10 +40,18 @@ class CompiledClassifier(ChunkedClassifier):
 
     The file is compiled when it is loaded, without a warning or not at all, so it takes a C compiler. Calls from
     several threads take turns, because the functions of the file keep their memory between calls.
+
+    A C file may be any program. Only the engine's own code is compiled, with whatever network.
     """
 
-    def __init__(self, source: Path, path: Path, *, labels: Sequence[str] | None = None) -> None:
-        """`source` is compiled; `path` names it in messages."""
+    def __init__(self, source: bytes, path: Path, *, labels: Sequence[str] | None = None) -> None:
+        """`source` is the contents of a C file, `path` its name in messages."""
+        if not is_own(source):
+            raise ArtifactError(
+                f"{path} is not compiled: it has other code than this version of edgemnist writes, which might do "
+                "anything",
+                hint="Make it again with: edgemnist export --format c",
+            )
         self._functions = _compiled(source, path)
         self._lock = threading.Lock()
         values = np.arange(256, dtype=np.float32) - np.float32(self._functions.zero_point)
@@ -61,11 +70,10 @@ class CompiledClassifier(ChunkedClassifier):
         """Compile a C file; see `Classifier.load`.
 
         One thread executes it, whatever `threads` is, and what its pixels mean is part of it. Raises ArtifactError,
-        too, where the compiler fails, with its first error.
+        too, where the compiler fails, with its first error, and for a file with other code than edgemnist writes.
         """
         del threads, input_range
-        read_model(path, C_SOURCE)
-        return cls(path, path, labels=labels)
+        return cls(read_model(path, C_SOURCE), path, labels=labels)
 
     def _scores(self, images: Images) -> Probabilities:
         images = np.ascontiguousarray(images)
@@ -79,12 +87,17 @@ class CompiledClassifier(ChunkedClassifier):
         return self._decoded.take(scores)
 
 
-def _compiled(source: Path, path: Path) -> _Functions:
+def _compiled(source: bytes, path: Path) -> _Functions:
     """Compile a C file in a directory of its own, and load what comes out."""
     with tempfile.TemporaryDirectory(prefix="edgemnist-c-", ignore_cleanup_errors=True) as directory:
-        made = Path(directory) / "classifier.so"
+        # What is compiled is what was looked at, whatever happens to the original.
+        copy, made = Path(directory) / "classifier.c", Path(directory) / "classifier.so"
         try:
-            compile_c([source], made, options=_OPTIONS)
+            copy.write_bytes(source)
+        except OSError as error:
+            raise temporary_files_failed(error) from error
+        try:
+            compile_c([copy], made, options=_OPTIONS)
             library = ctypes.CDLL(str(made))
             classify = library.edgemnist_classify
             count = int(ctypes.c_int.in_dll(library, "edgemnist_class_count").value)

@@ -28,7 +28,7 @@ class RuntimeEntry(Entry):
     partial: bool = False
     """Whether it executes only some of these files: others are left out where it is not named."""
     foreign: bool = False
-    """Whether code of others reads and executes the files: a child process with limits tries each first."""
+    """Whether a file might harm the process that executes it: a child process with limits tries each first."""
     exact: bool = False
     """Whether it promises every bit of the integer reference."""
     install: str = ""
@@ -96,6 +96,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             target="edgemnist.native.compiled:CompiledClassifier",
             summary="C file, compiled on this machine",
             requires=(Resource("a C compiler", "edgemnist.native.build:compiler_name"),),
+            foreign=True,
             suffixes=(".c",),
             exact=True,
             install="sudo apt install gcc",

@@ -163,7 +163,7 @@ def try_model(path: Path, runtime: str, digest: str, *, timeout: float = TIMEOUT
             if reports or late.is_set():
                 break
     late_words = f"its contents cannot be read within {timeout:g} s" if late.is_set() else ""
-    trial = _trial(reports, late_words, "Keras" if runtime == "keras" else runtime)
+    trial = _trial(reports, late_words, "Keras" if runtime == "keras" else f"the runtime {runtime}")
     if trial.wrong or trial.refused:
         _FAILED[runtime, digest] = trial
     else:

@@ -358,11 +358,11 @@ def test_gigabytes_of_an_image_are_found_out_in_the_child_whatever_the_runtime(t
 
 def test_a_loop_that_never_ends_is_found_out(tmp_path: Path) -> None:
     path = _turning(tmp_path / "x.onnx")
-    with pytest.raises(ArtifactError, match="onnxruntime does not load it and answer an image within 20 s"):
+    with pytest.raises(ArtifactError, match="the runtime onnxruntime does not load it and answer an image within 20 s"):
         load(path)
     # Whoever asks again in this process does not wait again.
     end_child()
-    with pytest.raises(ArtifactError, match="onnxruntime does not load it and answer an image within 20 s"):
+    with pytest.raises(ArtifactError, match="the runtime onnxruntime does not load it and answer an image within 20 s"):
         load(path)
     assert not untrusted._children
 
@@ -377,7 +377,7 @@ def test_a_damaged_file_that_makes_its_runtime_crash_is_told_by_a_sentence(tmp_p
     data = bytearray((REPOSITORY / "exports/reference/tflite-int8.tflite").read_bytes())
     data[16], data[1604] = 0, 40
     (tmp_path / "x.tflite").write_bytes(data)
-    with pytest.raises(ArtifactError, match="is not opened: it makes litert crash") as raised:
+    with pytest.raises(ArtifactError, match="is not opened: it makes the runtime litert crash") as raised:
         load(tmp_path / "x.tflite", runtime="litert")
     assert raised.value.hint == "It may be damaged: convert it again, or get it again."
 
@@ -430,5 +430,5 @@ def test_bench_times_no_file_that_never_answers(tmp_path: Path) -> None:
     data = bytearray((REPOSITORY / "exports/reference/tflite-int8.tflite").read_bytes())
     data[16], data[1604] = 0, 40
     (tmp_path / "x.tflite").write_bytes(data)
-    with pytest.raises(ArtifactError, match="is not opened: it makes litert crash"):
+    with pytest.raises(ArtifactError, match="is not opened: it makes the runtime litert crash"):
         try_first([file_model(f"{tmp_path}/x.tflite@litert")])

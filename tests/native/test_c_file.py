@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from edgemnist.native.amalgamation import (
     c_header,
     c_source,
     describe,
+    is_own,
 )
 from edgemnist.native.classifier import read_network_file
 from edgemnist.native.layers import Dense, Depthwise
@@ -102,6 +104,42 @@ def test_the_golden_images_get_every_bit_of_the_reference(source: Path, golden: 
     np.testing.assert_array_equal(
         classifier.predict_proba(golden), load(SHIPPED, runtime="integer").predict_proba(golden)
     )
+
+
+RUNS: Final = "__attribute__((constructor)) static void run(void) { *(volatile int *)0 = 0; }"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        # Behind the engine's code, among the numbers, as the name of a class, beside the declarations, behind the head.
+        ("$", f"\n{RUNS}\n"),
+        ("\nconst int edgemnist_class_count", f"\n{RUNS}\nconst int edgemnist_class_count"),
+        ("\nstatic const int32_t edgemnist_bias_0", f"\n{RUNS}static const int32_t edgemnist_bias_0"),
+        ('{"', f'{{0}};{RUNS}static const char *const more[] = {{"'),
+        ("#define EDGEMNIST_CLASSES 10\n", f"#define EDGEMNIST_CLASSES 10\n{RUNS}\n"),
+        ("#include <stdint.h>", '#include "/etc/passwd"'),
+        (" * in the reference kernels.\n", f" * */ {RUNS} /*\n"),
+        (" * in the reference kernels.\n", f" * *\\\n/ {RUNS} /*\n"),
+        ("#define EDGEMNIST_AMALGAMATION\n", f"#define EDGEMNIST_AMALGAMATION {RUNS}\n"),
+    ],
+)
+def test_code_that_is_not_the_engines_is_not_compiled(source: Path, tmp_path: Path, old: str, new: str) -> None:
+    text = source.read_text() + "$"
+    assert old in text
+    (tmp_path / "x.c").write_text(text.replace(old, new, 1).removesuffix("$"))
+    with pytest.raises(ArtifactError, match=r"x\.c is not compiled: it has other code than this version of edgemnist"):
+        load(tmp_path / "x.c")
+
+
+def test_numbers_that_lead_out_of_the_arrays_end_in_a_sentence(source: Path, tmp_path: Path) -> None:
+    # Where the first layer writes: four gigabytes behind its memory.
+    text = source.read_text().replace("255, 0, 8, 16},", "255, 0, 8, 4000000000},")
+    assert text != source.read_text()
+    assert is_own(text.encode())
+    (tmp_path / "x.c").write_text(text)
+    with pytest.raises(ArtifactError, match="is not opened: it makes the runtime compiled crash"):
+        load(tmp_path / "x.c")
 
 
 @pytest.mark.parametrize("seed", range(200, 212))
