@@ -29,6 +29,12 @@ def percent(share: float, digits: int = 2) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def points(value: float) -> str:
+    """Return a difference of two shares, in percentage points, as `+0.02`, `−0.10` or `0.00`."""
+    text = f"{value:+.2f}"
+    return "0.00" if text[1:] == "0.00" else text.replace("-", "−")
+
+
 def answered_by(artifact: str, runtime: str) -> str:
     """Return which model in which runtime answered: `tflite-int8, litert`, or a name that tells both."""
     return artifact if artifact.endswith(f"@{runtime}") else f"{artifact}, {runtime}"

@@ -12,7 +12,7 @@ from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import Artifact, Manifest
 from edgemnist.exports.models import split_name
 from edgemnist.exports.questions import questions
-from edgemnist.formatting import kilobytes, microseconds, percent, ratio
+from edgemnist.formatting import kilobytes, microseconds, percent, points, ratio
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.health import HealthReport
@@ -151,7 +151,7 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
         if (parity := facts.parity(name)) is not None:
             row |= {
                 "accuracy": percent(parity.accuracy),
-                "drop": f"{parity.accuracy_drop_points:+.2f}",
+                "drop": points(parity.accuracy_drop_points),
                 "flips": f"{parity.flips:,}",
                 "gate": "pass" if parity.passed else "fail",
                 "reasons": parity.reasons,

@@ -13,6 +13,7 @@ import sys
 import termios
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
@@ -30,7 +31,9 @@ from edgemnist.results.boards import (
     ReleasesResult,
     SelfTestResult,
 )
-from tests.conftest import run_edgemnist
+from edgemnist.results.verify import VerifyResult
+from edgemnist.verify.screen import verify_page
+from tests.conftest import REPOSITORY, run_edgemnist
 
 RELEASES = [f"{number}-0a7c2a8d0f7{number}" for number in (1, 2)]
 
@@ -114,6 +117,26 @@ def test_verify_on_60_columns_has_every_figure(terminal: bool, exports: Path) ->
     rows = [line.split() for line in wide.splitlines() if re.match(r" *(tflite|onnx)-\w+ ", line)]
     assert len(rows) == 8
     assert [line.split() for line in narrow.splitlines() if re.match(r" *(tflite|onnx)-\w+ ", line)] == rows
+
+
+def test_verify_fits_80_columns_and_names_what_depends_on_the_batch() -> None:
+    recorded = (REPOSITORY / "tests/exports/made_by_0.1.0/verify.json").read_bytes()
+    result = msgspec.json.decode(recorded, type=VerifyResult)
+    names = ["onnx-float32@openvino", "tflite-int8@native"]
+    models = [
+        msgspec.structs.replace(one, name=name, flips=1234, accuracy_drop_points=-0.5, max_batch_diff=batch)
+        for one, name, batch in zip(result.artifacts, names, (0.02, 0), strict=False)
+    ]
+    lines = lines_of(verify_page(msgspec.structs.replace(result, artifacts=models)), 80)
+    row = next(line for line in lines if line.startswith(names[0]))
+    assert "−0.50" in row
+    assert "1,234" in row
+    assert row.endswith("pass")
+    assert max(map(len, lines)) <= 80
+    said = [line for line in unfolded(lines).split(".") if "large batch" in line]
+    assert [line.strip() for line in said] == [
+        f"In a batch of one, answers differ from those in a large batch by up to 2e-02: {names[0]}"
+    ]
 
 
 def on_terminal(columns: int, *arguments: str, cwd: Path) -> str:
