@@ -130,6 +130,10 @@ class Connection:
             try:
                 self._listen(ssh, on_line)
                 ssh.wait()
+            except BaseException:
+                # A board that goes on for ever would keep the pipes open, and whoever closes them waiting.
+                self._end(ssh)
+                raise
             finally:
                 clock.cancel()
             drain.join(_CLOSE_S)

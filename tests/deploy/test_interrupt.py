@@ -205,3 +205,18 @@ def test_a_board_does_not_go_on_measuring_for_nobody(
     code, _ = command.end()
     assert code == (130 if number == signal.SIGINT else -number)
     wait_for(lambda: not processes_with(str(board.root)), seconds=10)
+
+
+def test_a_board_that_takes_no_notice_holds_nobody(board: LoopbackBoard) -> None:
+    command = Command(board, "bench", "tflite-int8", "--on", "board", "--seconds", "600")
+    wait_for(lambda: processes_with("edgemnist.bench.worker", str(board.root)))
+    halted = processes_with(str(board.root))
+    for process in halted:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        command.press()
+        assert command.end()[0] == 130
+    finally:
+        for process in halted:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
