@@ -45,6 +45,7 @@ def test_a_query_that_waits_for_others_has_taken_that_long() -> None:
     assert np.median(taken[-20:]) > 20 * MS
 
 
+@pytest.mark.slow
 def test_the_search_tries_rates_up_to_what_calls_without_a_pause_achieve() -> None:
     # A call of 0.02 ms: 50,000 a second, and a limit that is generous on a busy machine.
     trials = server(

@@ -141,6 +141,7 @@ def test_no_network_is_noticed_at_once() -> None:
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.slow
 def test_a_network_that_swallows_everything_is_noticed_within_five_seconds() -> None:
     with Mirror(silent=True) as one, Mirror(silent=True) as two, Mirror(silent=True) as three:
         started = time.monotonic()

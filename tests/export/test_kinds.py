@@ -139,6 +139,7 @@ def test_sigmoids_are_no_logits(dataset: Dataset, tmp_path: Path) -> None:
     assert exports.read_golden().probabilities.max(axis=1).mean() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     [
@@ -185,6 +186,7 @@ def test_a_model_that_keras_itself_cannot_execute_is_no_fault_of_a_layer_behind(
     assert not (tmp_path / "exports" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_a_layer_that_keras_saves_and_does_not_load_is_named(save_model: Callable[..., Path]) -> None:
     from keras import layers
 
@@ -194,6 +196,7 @@ def test_a_layer_that_keras_saves_and_does_not_load_is_named(save_model: Callabl
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_are_refused_before_a_conversion_is_blamed(
     wrong: float, save_model: Callable[..., Path]
 ) -> None:

@@ -100,6 +100,7 @@ def test_images_that_are_cut_short_are_an_error_and_not_fewer_images(tmp_path: P
         list(golden.batches(7))
 
 
+@pytest.mark.slow
 def test_the_same_pack_gives_the_same_bytes_at_another_time() -> None:
     first = pack().encode()
     time.sleep(2.1)  # The times within a zip file have a step of two seconds.

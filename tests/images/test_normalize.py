@@ -95,6 +95,7 @@ def on_paper(strokes: Grey) -> Grey:
 
 
 @pytest.mark.parametrize("drawn", ["photograph", "thin"])
+@pytest.mark.slow
 def test_photographed_and_thinly_drawn_digits_are_answered_like_the_originals(
     drawn: str, digits: Digits, classifier: Classifier
 ) -> None:

@@ -27,6 +27,7 @@ def stored_weights() -> list[npt.NDArray[np.float32]]:
         return [stored[name].astype(np.float32) for name in sorted(stored.files)]
 
 
+@pytest.mark.slow
 def test_numpy_says_what_the_keras_model_says_of_digits_and_of_everything_else(digits: Digits) -> None:
     """Parity: the Keras model that was trained, with the weights that ship."""
     pytest.importorskip("tensorflow")

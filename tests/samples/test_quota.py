@@ -7,7 +7,6 @@ import random
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
 
 from edgemnist.errors import UsageError
 from edgemnist.samples.quota import Filled, Quota, Reservoir
@@ -34,6 +33,8 @@ def drawn(rng: random.Random, *, restart_at: int | None = None) -> list[int]:
 
 @pytest.mark.parametrize("restart_at", [None, 3, 17, 59])
 def test_every_place_of_a_stream_is_drawn_equally_often_also_after_a_restart(restart_at: int | None) -> None:
+    from scipy.stats import chisquare
+
     rng = random.Random(1)
     runs = [drawn(rng, restart_at=restart_at) for _ in range(RUNS)]
     assert {len(kept) for kept in runs} == {SIZE}

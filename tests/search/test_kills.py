@@ -37,7 +37,8 @@ def killed(directory: Path, seconds: float) -> bool:
     return at_work
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, 30])
+@pytest.mark.slow
 def test_a_killed_search_goes_on_and_loses_nothing_that_was_finished(kills: int, tmp_path: Path) -> None:
     rng = random.Random(kills)
     known: list[str] = []

@@ -58,6 +58,7 @@ def test_frames_that_come_too_fast_are_dropped_and_counted_and_the_latest_is_rea
     assert max(lags) <= 2
 
 
+@pytest.mark.slow
 def test_a_driver_that_hangs_is_given_up() -> None:
     class Hanging(Fast):
         def read(self) -> Grey:
@@ -80,6 +81,7 @@ def video_of(frames: int, path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_pipe_that_nobody_writes_into_is_given_up_and_one_that_a_video_is_written_into_is_read(
     tmp_path: Path,
 ) -> None:
@@ -94,6 +96,7 @@ def test_a_pipe_that_nobody_writes_into_is_given_up_and_one_that_a_video_is_writ
 
 
 @pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.slow
 def test_a_pipe_whose_writer_stalls_in_the_middle_is_given_up(tmp_path: Path, *, stopped: bool) -> None:
     os.mkfifo(tmp_path / "pipe")
     path = video_of(40, tmp_path / "video.avi")
@@ -123,6 +126,7 @@ def test_a_pipe_whose_writer_stalls_in_the_middle_is_given_up(tmp_path: Path, *,
         writer.join()
 
 
+@pytest.mark.slow
 def test_a_stream_that_goes_away_is_told_of_and_opened_again(classifier: Classifier, show: Show) -> None:
     camera = Camera()
     config = WatchConfig(give_up_s=30, stall_s=2)
@@ -137,6 +141,7 @@ def test_a_stream_that_goes_away_is_told_of_and_opened_again(classifier: Classif
         assert f"{camera.url} is back." in watcher.notices.told
 
 
+@pytest.mark.slow
 def test_a_stream_that_hangs_is_opened_again(classifier: Classifier, show: Show) -> None:
     with Camera() as camera:
         camera.frame = show("55")
@@ -174,6 +179,7 @@ def test_a_picture_that_does_not_change_is_read_until_it_is_certain_and_then_ski
             assert any(reading.skipped > 5 for reading in watcher.readings)
 
 
+@pytest.mark.slow
 def test_a_source_that_stays_away_is_given_up_with_its_name_and_without_its_password() -> None:
     with Camera() as camera:
         url = f"http://me:secret@127.0.0.1:{camera.port}/"
