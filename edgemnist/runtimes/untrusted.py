@@ -54,9 +54,14 @@ class Trial(NamedTuple):
     refused: tuple[str, str] | None = None
     """What the runtime says against it, and what to do, where it is no classifier."""
 
+    def named(self, old: Path, new: Path) -> Trial:
+        """Return it with words that name another copy of the file."""
+        told = self.refused and (self.refused[0].replace(str(old), str(new)), self.refused[1])
+        return self._replace(wrong=self.wrong.replace(str(old), str(new)), refused=told)
 
-_FAILED: Final[dict[tuple[str, str], Trial]] = {}
-"""Files that this process has had tried in vain, by runtime and SHA-256."""
+
+_FAILED: Final[dict[tuple[str, str], tuple[Trial, Path]]] = {}
+"""Files that this process has had tried in vain, by runtime and SHA-256, with the path that the words name."""
 
 
 class _Child:
@@ -145,7 +150,7 @@ def try_model(path: Path, runtime: str, digest: str, *, timeout: float = TIMEOUT
     if at_once := passed(runtime, digest):
         return Trial(at_once=at_once)
     if failed := _FAILED.get((runtime, digest)):
-        return failed
+        return failed[0].named(failed[1], path)
     with _TURN:
         reports: dict[str, Any] = {}
         # One that has had nothing to do may end in this very moment.
@@ -165,7 +170,7 @@ def try_model(path: Path, runtime: str, digest: str, *, timeout: float = TIMEOUT
     late_words = f"its contents cannot be read within {timeout:g} s" if late.is_set() else ""
     trial = _trial(reports, late_words, "Keras" if runtime == "keras" else f"the runtime {runtime}")
     if trial.wrong or trial.refused:
-        _FAILED[runtime, digest] = trial
+        _FAILED[runtime, digest] = trial, path
     else:
         _remember(runtime, digest, trial.at_once)
     return trial

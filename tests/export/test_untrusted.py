@@ -392,6 +392,11 @@ def test_what_a_runtime_refuses_is_said_in_its_own_words(tmp_path: Path) -> None
         load(path)
     assert (raised.value.message, raised.value.hint) == (own.value.message, own.value.hint)
     assert "NoSuchThing" in own.value.message
+    # A copy is told by its own name.
+    copy = path.rename(tmp_path / "copy.onnx")
+    with pytest.raises(ArtifactError) as again:
+        load(copy)
+    assert again.value.message == own.value.message.replace("x.onnx", "copy.onnx")
 
 
 def test_a_file_that_has_passed_is_not_tried_again_by_this_user(tmp_path: Path) -> None:
