@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import random
 import resource
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -531,3 +533,40 @@ def test_a_list_of_passed_files_that_is_none_does_no_harm(tmp_path: Path, kind: 
     # What is in the way of a list is replaced by one.
     known = bool(passed("onnxruntime", sha256((tmp_path / "x.onnx").read_bytes())))
     assert known is (kind in {"terabyte", "binary"})
+
+
+@on_linux
+def test_nothing_goes_on_once_its_parent_was_killed(tmp_path: Path) -> None:
+    code = f"""
+import threading
+from edgemnist.runtimes import load, untrusted
+threading.Thread(target=load, args=({str(_turning(tmp_path / "x.onnx"))!r},), daemon=True).start()
+while not untrusted._children:
+    pass
+print(untrusted._children[-1]._process.pid, flush=True)
+threading.Event().wait()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        group = int(parent.stdout.readline())
+        _wait_until(lambda: _running(group) == 2)
+        parent.kill()
+    # Long before the loop has had its 20 s.
+    _wait_until(lambda: _running(group) == 0, seconds=10)
+
+
+def _running(group: int) -> int:
+    """Return how many processes of a group have not ended."""
+    found = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of = file.read_text().rpartition(")")[2].split()[:3]
+            found += int(of) == group and state != "Z"
+    return found
+
+
+def _wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
