@@ -64,6 +64,8 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Total of the timed batches, at the least."""
     slowdown: float = 1.0
     """Every call takes at least this many times the usual: to see that a slowdown is noticed."""
+    most: int | None = None
+    """Images that the model gets at once, as `try_file` says; None for as many as usual."""
     scenario: Scenario | None = None
     """None for the timing of single images and batches."""
     report: str

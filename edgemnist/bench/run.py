@@ -156,8 +156,11 @@ def choose_subjects(
 def try_first(models: Sequence[Model]) -> None:
     """Try each file in a process with limits: those that measure have none. Raises what `try_file` raises."""
     for model in models:
-        if model.entry.foreign:
-            try_file(model.path, model.runtime)
+        _most_at_once(model)
+
+
+def _most_at_once(model: Model) -> int | None:
+    return try_file(model.path, model.runtime) if model.entry.foreign else None
 
 
 def evaluation_images(exports: Exports) -> Images:
@@ -212,8 +215,10 @@ def cold_cache_starts(
     with scratch_directory(images) as scratch, reporter.task("Starting cold", len(subjects)) as task:
         for done, subject in enumerate(subjects):
             task.update(done, subject.key)
+            # Which reads the file.
+            request = request_for(subject, short, scratch)
             evict(files_of(subject.model.path, subject.runtime))
-            one = measure(subject.key, request_for(subject, short, scratch), WorkerReport)
+            one = measure(subject.key, request, WorkerReport)
             found[subject.key] = one.cold_start / 1e6
     return found
 
@@ -229,7 +234,10 @@ def scratch_directory(images: Images) -> Iterator[Path]:
 def request_for(
     subject: Subject, config: BenchConfig, scratch: Path, scenario: Scenario | None = None
 ) -> WorkerRequest:
-    """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`."""
+    """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`.
+
+    Raises what `try_file` raises: no process that measures gets a file that has not been tried.
+    """
     return WorkerRequest(
         runtime=subject.runtime,
         path=str(subject.model.path),
@@ -243,6 +251,7 @@ def request_for(
         batch_nanoseconds=math.ceil(BATCH_SHARE * config.nanoseconds_a_round),
         # The null runtime is the cost of measuring, and nothing to slow down.
         slowdown=1.0 if subject is NULL else config.slowdown,
+        most=_most_at_once(subject.model),
         scenario=scenario,
         report=str(scratch / "report.json"),
     )

@@ -86,6 +86,8 @@ def get_ready(request: WorkerRequest) -> Ready:
             threads=request.threads,
             **({} if request.input_range is None else {"input_range": request.input_range}),
         )
+        if request.most is not None:
+            classifier.most = request.most
         return classifier
 
     classifier = load(Path(request.path))

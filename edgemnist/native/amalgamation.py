@@ -12,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.native.bounds import BLOCK, stays_inside
 from edgemnist.native.layers import total_outputs, window_of_layer
 from edgemnist.native.layout import Layout, ModelLayout, lay_out
 from edgemnist.native.network import Network
-
-BLOCK: Final = 8
-"""Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
 
 _ALIGNMENT: Final = 4
 """As in `kernel_scalar.c`."""
@@ -215,42 +213,19 @@ def _functions() -> str:
     )
 
 
-_POINTER: Final = r"(?:NULL|(?:\(const int8_t \*\))?edgemnist_[a-z]+(?:_[a-z]+)*(?:_\d+)?)"
-_STRING: Final = r'"(?:[ !#->@-\[\]-~]|\\[0-7]{3})*"'
-_ROW: Final = r"(?:-?\d+, )*-?\d+"
 _HEAD: Final = re.compile(r"/\* SPDX(?:(?!\*/)[^\\?])*\*/\n\n/\* A classifier .* made by edgemnist ([\w.+]+)\. \*/\n")
-_NETWORK: Final = re.compile(
-    "|".join(
-        [
-            "",
-            r"static const u?int\d+_t edgemnist_[a-z_]+\d*\[\d+\] = \{",
-            r"(?:-?\d+U?,|INT64_C\(-?\d+\),|INT32_MIN,)+",
-            r"\};",
-            r"const int edgemnist_class_count = EDGEMNIST_CLASSES;",
-            rf"const char \*const edgemnist_labels\[EDGEMNIST_CLASSES\] = \{{(?:{_STRING}(?:, )?)*\}};",
-            r"const float edgemnist_score_scale = [-+.e\d]+F;",
-            r"const int edgemnist_score_zero_point = -?\d+;",
-            r"static const edgemnist_(?:layer edgemnist_layers|window edgemnist_windows)\[\d+\] = \{",
-            rf"    \{{(?:{_POINTER}, )*{_POINTER},",
-            rf"     {_ROW}\}},",
-            rf"    \{{{_ROW}\}},",
-            r"static const edgemnist_model edgemnist_network = \{",
-            rf"    {_POINTER}, edgemnist_layers, {_POINTER},",
-            rf"    {_ROW},",
-            r"#define EDGEMNIST_SCRATCH_BYTES \d+U",
-        ]
-    )
-)
-"""A line of the arrays and of the network."""
 
 
 def is_own(source: bytes) -> bool:
-    """Return whether a C file is a network beside the very code of this version: it does nothing but answer images."""
+    """Return whether a C file is a network beside the very code of this version: it does nothing but answer images.
+
+    Its numbers are such that the code reads and writes its own memory alone.
+    """
     text = source.decode("utf-8", "replace")
     head, engine, rest = text.partition(f"\n{engine_text()}\n")
     network, functions, more = rest.partition(f"\n{_functions()}")
     first = _HEAD.match(head)
-    classes = re.search(r"^#define EDGEMNIST_CLASSES (\d{1,5})$", head, re.MULTILINE)
+    classes = re.search(r"^#define EDGEMNIST_CLASSES ([1-9][0-9]{0,4})$", head, re.MULTILINE)
     if not (first and classes and engine and functions) or more:
         return False
     declared = head[first.end() :]
@@ -258,7 +233,8 @@ def is_own(source: bytes) -> bool:
     headers = (_header(first[1], int(classes[1]), meaning).partition("\n")[2] for meaning in _MEANINGS)
     if declared not in {f"{header}\n{_SETTINGS}{options}" for header in headers for options in left_out}:
         return False
-    return all(_NETWORK.fullmatch(line) for line in network.split("\n"))
+    options = declared.rpartition(_SETTINGS)[2]
+    return stays_inside(network, int(classes[1]), windowed=_DENSE_ONLY not in options, packed=_PACKED in options)
 
 
 def engine_text() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ _MAGIC: Final = {
     KERAS: re.compile(rb"PK\x03\x04"),  # a zip archive
     KERAS_H5: re.compile(rb"\x89HDF\r\n\x1a\n"),
 }
+MAX_BYTES: Final = 1 << 30
 _TOO_SHORT = 32
 """Bytes below which no model of any format fits."""
 
@@ -31,8 +33,19 @@ def identify(head: bytes) -> str | None:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the contents of a file. Raises ArtifactError where it is missing or unreadable."""
+    """Return the contents of a file.
+
+    Raises ArtifactError where it is missing or unreadable, no file, or far larger than a classifier of digits.
+    """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            # It may never end, or never begin.
+            raise ArtifactError(f"{path} is a pipe or a device, not a model file")
+        if status.st_size > MAX_BYTES:
+            raise ArtifactError(
+                f"{path} is larger than {MAX_BYTES >> 30} GB", hint="A classifier of digits takes megabytes."
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist", hint="Make artifacts with: edgemnist export") from None

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from edgemnist.errors import ArtifactError, StorageError
+from edgemnist.runtimes.files import read_file
 from edgemnist.runtimes.untrusted_child import AT_ONCE, FAILED, LACKS_MEMORY, NEVER_ENDS, READ, SLOW
 from edgemnist.storage import cache_directory, sha256, write_file
 
@@ -40,6 +41,10 @@ PASSED_FILE: Final = "models-that-passed.txt"
 MOST_PASSED: Final = 1000
 """Lines; at twice as many the older half is dropped."""
 HINT: Final = "A classifier of digits takes megabytes and milliseconds: leave out the layer that does not."
+
+
+MOST_BYTES: Final = 1 << 20
+"""Of that file: a line has about 80."""
 
 
 class Trial(NamedTuple):
@@ -125,12 +130,7 @@ def try_file(path: Path, runtime: str) -> int:
 
     Raises ArtifactError for a file that goes beyond them, and for one that the runtime refuses or dies of.
     """
-    try:
-        # What cannot be read twice, such as a pipe, is not read here.
-        digest = sha256(path.read_bytes()) if path.is_file() else ""
-    except OSError:
-        digest = ""
-    trial = try_model(path, runtime, digest) if digest else Trial()
+    trial = try_model(path, runtime, sha256(read_file(path)))
     if trial.refused:
         raise ArtifactError(trial.refused[0], hint=trial.refused[1])
     if trial.wrong:
@@ -178,23 +178,34 @@ def try_model(path: Path, runtime: str, digest: str, *, timeout: float = TIMEOUT
 
 def passed(runtime: str, digest: str) -> int:
     """Return how many images at once a file answers that has passed before, or 0."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in (cache_directory() / PASSED_FILE).read_text(encoding="ascii").splitlines():
-            if line.startswith(f"{digest} {runtime} "):
-                return int(line.rpartition(" ")[2])
+    with contextlib.suppress(OSError):
+        lines = _lines(cache_directory() / PASSED_FILE)
+        return next((count for count in AT_ONCE if f"{digest} {runtime} {count}" in lines), 0)
     return 0
+
+
+def _lines(file: Path) -> list[str]:
+    """Return what the file of those that passed holds: nothing where it is no file, or none of ours."""
+    if not file.is_file() or file.stat().st_size > MOST_BYTES:
+        return []
+    return file.read_text(encoding="ascii", errors="replace").splitlines()
 
 
 def _remember(runtime: str, digest: str, at_once: int) -> None:
     # To try a file again costs a moment only.
     with contextlib.suppress(OSError, ValueError, StorageError):
         file = cache_directory() / PASSED_FILE
+        if file.exists() and not file.is_file():
+            return
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="ascii") as lines:
-            lines.write(f"{digest} {runtime} {at_once}\n")
-        kept = file.read_text(encoding="ascii").splitlines(keepends=True)
-        if len(kept) >= 2 * MOST_PASSED:
-            write_file(file, "".join(kept[-MOST_PASSED:]).encode())
+        kept, line = _lines(file), f"{digest} {runtime} {at_once}\n"
+        if kept and len(kept) + 1 < 2 * MOST_PASSED:
+            with file.open("a", encoding="ascii") as lines:
+                lines.write(line)
+        else:
+            write_file(
+                file, "".join([*(f"{one}\n" for one in kept[1 - MOST_PASSED :]), line]).encode("ascii", "replace")
+            )
 
 
 def _child() -> _Child:

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import select
 import signal
 import sys
 import time
@@ -100,13 +101,30 @@ def _serve(requests: IO[bytes], reports: IO[bytes]) -> None:
             trial(Path(request["path"]), report)
             report(ended=0)
             return
+        at_work, held = os.pipe()
         child = os.fork()
         if not child:
             try:
                 trial(Path(request["path"]), report)
             finally:
                 os._exit(0)
+        os.close(held)
+        _wait(at_work, requests.fileno())
+        os.close(at_work)
         report(ended=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def _wait(at_work: int, requests: int) -> None:
+    """Wait for the end of a fork, which held the other end of a pipe, or end with it once nobody waits for its report.
+
+    A parent that was killed ends nothing, and what never ends may take no time of the processor.
+    """
+    ends = select.poll()
+    for end in (at_work, requests):
+        # That the other end is closed is told in any case.
+        ends.register(end, 0)
+    if requests in dict(ends.poll()):
+        os.killpg(0, signal.SIGKILL)
 
 
 def _next(requests: IO[bytes]) -> dict[str, Any]:

@@ -15,7 +15,15 @@ from edgemnist.bench.config import BenchConfig, Subject
 from edgemnist.bench.process import measure
 from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, ScenarioReport, Server, Trial
 from edgemnist.bench.quality import host_warnings, quieter, summarise
-from edgemnist.bench.run import choose_subjects, evaluation_images, latency, measure_all, request_for, scratch_directory
+from edgemnist.bench.run import (
+    choose_subjects,
+    evaluation_images,
+    latency,
+    measure_all,
+    request_for,
+    scratch_directory,
+    try_first,
+)
 from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import without_samples
@@ -127,6 +135,7 @@ def run_scenario(
     `edgemnist.bench.run.bench` and `write_file` raise.
     """
     subjects = choose_subjects(exports, names, replace(config, keras=False), reporter)
+    try_first([subject.model for subject in subjects])
     images = evaluation_images(exports)
     play = _single_stream if scenario.name == SINGLE_STREAM else _under_load
     played = play(subjects, images, config, scenario, reporter)

@@ -170,6 +170,8 @@ def compare_layers(
     MissingDependencyError where LiteRT is not installed.
     """
     require_runtime(RUNTIME)
+    # Loaded first: that has files of unknown origin tried.
+    classifier, other = (load(path, runtime=RUNTIME, input_range=input_range) for path in (quantized, reference))
     probe, twin = _Probe(quantized, input_range), _Probe(reference, input_range)
     kinds, expected = [one.kind for one in probe.layers], [one.kind for one in twin.layers]
     if kinds != expected:
@@ -177,7 +179,7 @@ def compare_layers(
             f"{quantized} has the layers {', '.join(kinds)}, and {reference} has {', '.join(expected)}",
             hint="Layers are compared between files of one model: write both again with: edgemnist export",
         )
-    classifier = load(quantized, runtime=RUNTIME, input_range=input_range)
+    classifier.most = min(classifier.most, other.most)
     with reporter.task(f"Comparing the layers of {name}", total=len(golden.labels)) as task:
         sums = _add_up(probe, twin, golden, task, classifier)
     if sums is None:
@@ -202,7 +204,7 @@ def _add_up(probe: _Probe, twin: _Probe, golden: Golden, task: Task, classifier:
     sums = [_Sums() for _ in probe.layers]
     tensors = [probe.graph.tensors[layer.outputs[0]] for layer in probe.layers]
     done = 0
-    for batch in golden.batches(_BATCH_SIZE):
+    for batch in golden.batches(min(_BATCH_SIZE, classifier.most)):
         found = twin.run(batch), probe.run(batch)
         if not _same(probe.answers(), classifier.predict_proba(batch)):
             return None

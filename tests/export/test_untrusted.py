@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -9,12 +10,14 @@ import random
 import resource
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 
@@ -437,3 +440,138 @@ def test_bench_times_no_file_that_never_answers(tmp_path: Path) -> None:
     (tmp_path / "x.tflite").write_bytes(data)
     with pytest.raises(ArtifactError, match="is not opened: it makes the runtime litert crash"):
         try_first([file_model(f"{tmp_path}/x.tflite@litert")])
+
+
+def _crashing(path: Path) -> Path:
+    """Write a damaged file that makes LiteRT crash."""
+    data = bytearray((REPOSITORY / "exports/reference/tflite-int8.tflite").read_bytes())
+    data[16], data[1604] = 0, 40
+    path.write_bytes(data)
+    return path
+
+
+def test_no_process_that_measures_gets_a_file_that_was_not_tried(tmp_path: Path) -> None:
+    from edgemnist.bench.config import BenchConfig, Subject
+    from edgemnist.bench.run import request_for
+    from edgemnist.exports.models import file_model
+
+    subject = Subject(model=file_model(f"{_crashing(tmp_path / 'x.tflite')}@litert"))
+    with pytest.raises(ArtifactError, match="is not opened: it makes the runtime litert crash"):
+        request_for(subject, BenchConfig(), tmp_path)
+
+
+@on_linux
+def test_a_process_that_measures_gives_a_model_no_more_images_at_once_than_were_answered(tmp_path: Path) -> None:
+    from edgemnist.bench.config import BenchConfig, Subject
+    from edgemnist.bench.run import request_for, scratch_directory
+    from edgemnist.exports.models import file_model
+
+    subject = Subject(model=file_model(str(_repeated(tmp_path / "x.onnx", 10_000))))
+    with scratch_directory(np.zeros((2, 28, 28), np.uint8)) as scratch:
+        request = request_for(subject, BenchConfig(), scratch)
+        done = subprocess.run(
+            [sys.executable, "-c", _MOST], check=True, input=msgspec.json.encode(request), stdout=subprocess.PIPE
+        )
+    assert done.stdout == b"10\n"
+
+
+_MOST = """
+import sys, msgspec
+from edgemnist.bench.protocol import WorkerRequest
+from edgemnist.bench.worker import get_ready
+print(get_ready(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)).classifier.most)
+"""
+
+
+@pytest.mark.parametrize("hostile", ["quantized", "twin"])
+def test_both_files_are_tried_before_their_layers_are_looked_at(tmp_path: Path, hostile: str) -> None:
+    from edgemnist.exports.directory import Exports
+    from edgemnist.verify.layers import compare_layers
+
+    reference = REPOSITORY / "exports/reference"
+    files = dict.fromkeys(("quantized", "twin"), reference / "tflite-int8.tflite")
+    files[hostile] = _crashing(tmp_path / "x.tflite")
+    with pytest.raises(ArtifactError, match="is not opened: it makes the runtime litert crash"):
+        compare_layers("x", files["quantized"], files["twin"], Exports.open(reference).read_golden())
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".c", ".keras"])
+def test_a_pipe_or_a_device_under_the_name_of_a_model_is_not_read(tmp_path: Path, suffix: str) -> None:
+    pipe, device = tmp_path / f"pipe{suffix}", tmp_path / f"device{suffix}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        with pytest.raises(ArtifactError, match="is a pipe or a device"):
+            load(path)
+
+
+def test_a_file_of_many_gigabytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "x.onnx").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ArtifactError, match="is larger than 1 GB"):
+        load(tmp_path / "x.onnx")
+
+
+@pytest.mark.parametrize("count", ["-5", "1000000000"])
+def test_a_number_that_nobody_wrote_lets_nothing_pass(tmp_path: Path, count: str) -> None:
+    path = _repeated(tmp_path / "x.onnx", 1)
+    (tmp_path / "cache").mkdir()
+    file = tmp_path / "cache" / untrusted.PASSED_FILE
+    file.write_text(f"{sha256(path.read_bytes())} onnxruntime {count}\n")
+    assert load(path).most == 1000
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "terabyte", "binary"])
+def test_a_list_of_passed_files_that_is_none_does_no_harm(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "cache").mkdir()
+    file = tmp_path / "cache" / untrusted.PASSED_FILE
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    elif kind == "terabyte":
+        with file.open("wb") as stream:
+            stream.truncate(1 << 40)
+    else:
+        file.write_bytes(b"\xff\0\n" * 10)
+    assert load(_repeated(tmp_path / "x.onnx", 1)).most == 1000
+    # What is in the way of a list is replaced by one.
+    known = bool(passed("onnxruntime", sha256((tmp_path / "x.onnx").read_bytes())))
+    assert known is (kind in {"terabyte", "binary"})
+
+
+@on_linux
+def test_nothing_goes_on_once_its_parent_was_killed(tmp_path: Path) -> None:
+    code = f"""
+import threading
+from edgemnist.runtimes import load, untrusted
+threading.Thread(target=load, args=({str(_turning(tmp_path / "x.onnx"))!r},), daemon=True).start()
+while not untrusted._children:
+    pass
+print(untrusted._children[-1]._process.pid, flush=True)
+threading.Event().wait()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        group = int(parent.stdout.readline())
+        _wait_until(lambda: _running(group) == 2)
+        parent.kill()
+    # Long before the loop has had its 20 s.
+    _wait_until(lambda: _running(group) == 0, seconds=10)
+
+
+def _running(group: int) -> int:
+    """Return how many processes of a group have not ended."""
+    found = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of = file.read_text().rpartition(")")[2].split()[:3]
+            found += int(of) == group and state != "Z"
+    return found
+
+
+def _wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
