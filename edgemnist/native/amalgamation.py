@@ -84,7 +84,7 @@ def describe(source: bytes) -> Description | None:
         r"^/\* A classifier of images .*?^#endif\n(?=\n#define EDGEMNIST_AMALGAMATION)", text, re.DOTALL | re.MULTILINE
     )
     classes = re.search(r"^#define EDGEMNIST_CLASSES (\d+)$", text, re.MULTILINE)
-    scale = re.search(r"^const float edgemnist_score_scale = (.*)F;$", text, re.MULTILINE)
+    scale = re.search(r"^const float edgemnist_score_scale = (-?\d\.\d{9}e[-+]\d\d)F;$", text, re.MULTILINE)
     zero_point = re.search(r"^const int edgemnist_score_zero_point = (\d+);$", text, re.MULTILINE)
     memory = re.search(r"^ \* Read-only data: ([\d,]+) bytes\. Static memory: ([\d,]+) bytes\.$", text, re.MULTILINE)
     if not (twin and header and classes and scale and zero_point and memory):

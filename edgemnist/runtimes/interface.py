@@ -232,6 +232,8 @@ class ChunkedClassifier(Classifier):
         `scores` are its answers to `PROBES`, where they are known, and `model` the contents of a TFLite or ONNX file.
         Raises ArtifactError for scores that are none of these.
         """
+        if self._batch == 0:
+            raise not_a_classifier(path, "it takes 0 images at a time")
         if scores is None:
             scores = np.concatenate([self._answer(PROBES[index : index + 1]) for index in range(len(PROBES))])
         if scores.ndim != 2 or scores.shape[1] < 2 or len(scores) != len(PROBES):  # noqa: PLR2004 - rows and columns

@@ -22,6 +22,9 @@ from edgemnist.runtimes.pixels import Numbers, decoder, encoder
 LABELS_KEY: Final = "labels"
 """The entry of `metadata_props` that names the classes: a JSON list of strings."""
 
+MOST_LABEL: Final = 255
+"""Characters of the name of a class, as of the folder that it comes from."""
+
 RANGE_KEY: Final = "input_range"
 """The entry that says how the model takes pixels."""
 
@@ -164,10 +167,11 @@ def _only(path: Path, role: str, tensors: Sequence[Any]) -> _Tensor:
 def decode_labels(stored: str) -> list[str] | None:
     """Return the names of the classes that a file carries under `LABELS_KEY`, or None."""
     try:
-        return msgspec.json.decode(stored, type=list[str])
+        labels = msgspec.json.decode(stored, type=list[str])
     except UNREADABLE:
         # Other tools may keep something else under this name.
         return None
+    return labels if all(len(label) <= MOST_LABEL and label.isprintable() for label in labels) else None
 
 
 def stored_range(properties: Mapping[str, str]) -> str | None:

@@ -30,7 +30,7 @@ READING_S: Final = 2.0
 """Of the processor, to read a Keras file: 784-512-10 takes 0.005. With two bytes changed, HDF5 may never end."""
 BUILDING_S: Final = 60.0
 """Of the processor, to build the network and to execute it: one of 2,000 layers takes 10."""
-LOADING_S: Final = 20.0
+LOADING_S: Final = 10.0
 """Of the processor, for a runtime to load a file and to answer a few images: 784-512-10 takes 0.01."""
 ENOUGH_S: Final = 5.0
 """Of the processor: a network that takes longer for one image is none for digits, and is not tried on more images."""

@@ -361,11 +361,11 @@ def test_gigabytes_of_an_image_are_found_out_in_the_child_whatever_the_runtime(t
 
 def test_a_loop_that_never_ends_is_found_out(tmp_path: Path) -> None:
     path = _turning(tmp_path / "x.onnx")
-    with pytest.raises(ArtifactError, match="the runtime onnxruntime does not load it and answer an image within 20 s"):
+    with pytest.raises(ArtifactError, match="the runtime onnxruntime does not load it and answer an image within 10 s"):
         load(path)
     # Whoever asks again in this process does not wait again.
     end_child()
-    with pytest.raises(ArtifactError, match="the runtime onnxruntime does not load it and answer an image within 20 s"):
+    with pytest.raises(ArtifactError, match="the runtime onnxruntime does not load it and answer an image within 10 s"):
         load(path)
     assert not untrusted._children
 

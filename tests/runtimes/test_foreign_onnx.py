@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,9 @@ def test_the_file_may_name_its_classes(tmp_path: Path) -> None:
     assert load(path, labels="0123456789").labels == tuple("0123456789")
 
 
-@pytest.mark.parametrize("text", ["", "a,b,c", "{}", "[1, 2]"])
+@pytest.mark.parametrize(
+    "text", ["", "a,b,c", "{}", "[1, 2]", json.dumps(["0" * 256, *"123456789"]), json.dumps(["a\nb", *"123456789"])]
+)
 def test_labels_of_another_kind_are_passed_over(text: str, tmp_path: Path) -> None:
     assert load(write(tmp_path / "other.onnx", properties={"labels": text})).labels == tuple("0123456789")
 
@@ -130,6 +133,7 @@ def test_more_or_fewer_labels_than_classes_are_refused(labels: list[str], tmp_pa
         ({"shape": ("n", "height", "width")}, "height"),
         ({"dtype": "INT32"}, "int32"),
         ({"outputs": 2}, "2 outputs"),
+        ({"shape": (0, 28, 28)}, "0 images at a time"),
     ],
     ids=str,
 )
