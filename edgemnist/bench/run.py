@@ -81,7 +81,6 @@ def bench(
     """
     config = config or BenchConfig()
     subjects = choose_subjects(exports, names, config, reporter)
-    try_first([subject.model for subject in subjects])
     images = evaluation_images(exports)
     measured = measure_all([NULL, *subjects], images, config, reporter)
     baselines = {
@@ -146,17 +145,25 @@ def bench_against(
 def choose_subjects(
     exports: Exports, names: Sequence[str] | None, config: BenchConfig, reporter: Reporter = SILENT
 ) -> list[Subject]:
-    """Return what `bench` measures, with each number of threads. Raises what `select_subjects` raises."""
+    """Return what `bench` measures, with each number of threads.
+
+    What `try_file` refuses is left out with a notice where nothing is named. Raises what `select_subjects` raises, and
+    `try_file` where it refuses what is named, or all.
+    """
     selected = select_subjects(
         exports, names, keras=config.keras, keras_predict=config.keras_predict, reporter=reporter
     )
-    return [replace(subject, threads=count) for subject in selected for count in config.thread_counts]
-
-
-def try_first(models: Sequence[Model]) -> None:
-    """Try each file in a process with limits: those that measure have none. Raises what `try_file` raises."""
-    for model in models:
-        _most_at_once(model)
+    fit: list[Subject] = []
+    for left, subject in enumerate(selected, 1 - len(selected)):
+        try:
+            _most_at_once(subject.model)
+        except ArtifactError as error:
+            if names or not (left or fit):
+                raise
+            reporter.notice(f"{subject.name} is left out: {error.message}.")
+        else:
+            fit.append(subject)
+    return [replace(subject, threads=count) for subject in fit for count in config.thread_counts]
 
 
 def _most_at_once(model: Model) -> int | None:

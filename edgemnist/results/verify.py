@@ -136,7 +136,7 @@ class Unusable(Part, frozen=True, kw_only=True):
 
     name: str
     status: str
-    """`damaged` or `missing`."""
+    """`damaged`, `missing`, or `refused` by its runtime."""
     reason: str
 
 

@@ -22,7 +22,6 @@ from edgemnist.bench.run import (
     measure_all,
     request_for,
     scratch_directory,
-    try_first,
 )
 from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.exports.directory import Exports
@@ -135,7 +134,6 @@ def run_scenario(
     `edgemnist.bench.run.bench` and `write_file` raise.
     """
     subjects = choose_subjects(exports, names, replace(config, keras=False), reporter)
-    try_first([subject.model for subject in subjects])
     images = evaluation_images(exports)
     play = _single_stream if scenario.name == SINGLE_STREAM else _under_load
     played = play(subjects, images, config, scenario, reporter)

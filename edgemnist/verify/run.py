@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -32,6 +33,9 @@ from edgemnist.verify.sheet import flips_png
 from edgemnist.verify.statistics import expected_calibration_error, load_statistics, mcnemar_p, wilson_interval
 from edgemnist.verify.vote import INTEGER, Ballot, check_integer, count_votes, integer_answers, missed_replay, replay
 
+REFUSED: Final = "refused"
+"""Status of a model that its runtime refuses, or dies of."""
+
 
 def verify(
     exports: Exports,
@@ -48,9 +52,10 @@ def verify(
     `gates` take the place of the built-in limits, and `limits` of both. `layers` also compares each TFLite file with
     its float32 twin, layer by layer, and `rounding` finds the rounding rule of each int8 model. A gate that is missed
     raises nothing: the result says so, with the reasons. Where nothing is named, a damaged or missing artifact is a
-    missed gate, too.
+    missed gate, too, and so is one that its runtime refuses.
 
-    Raises what `Exports.select` and `Exports.open_golden` raise, and UsageError where `layers` has no float32 twin.
+    Raises what `Exports.select`, `Exports.open_golden` and, for what is named, `Model.load` raise, and UsageError where
+    `layers` has no float32 twin.
     """
     models = exports.select(names, reporter)
     table, overrides = gates or GateTable(), limits or LimitOverrides()
@@ -77,7 +82,13 @@ def verify(
         ballots: list[Ballot] = []
         roundings: list[ModelRounding] = []
         for model, gate in zip(models, limited, strict=True):
-            parity, cast, answers = _verify_one(exports, golden, model, gate, reporter)
+            try:
+                parity, cast, answers = _verify_one(exports, golden, model, gate, reporter)
+            except ArtifactError as error:
+                if names:
+                    raise
+                unusable.append(Unusable(name=model.name, status=REFUSED, reason=error.message))
+                continue
             found.append(parity)
             ballots += cast
             if rounding and answers is not None:

@@ -431,17 +431,6 @@ def test_what_has_passed_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch)
     assert [passed("litert", f"{index}") for index in range(6)] == [0, 0, 0, 10, 10, 10]
 
 
-def test_bench_times_no_file_that_never_answers(tmp_path: Path) -> None:
-    from edgemnist.bench.run import try_first
-    from edgemnist.exports.models import file_model
-
-    data = bytearray((REPOSITORY / "exports/reference/tflite-int8.tflite").read_bytes())
-    data[16], data[1604] = 0, 40
-    (tmp_path / "x.tflite").write_bytes(data)
-    with pytest.raises(ArtifactError, match="is not opened: it makes the runtime litert crash"):
-        try_first([file_model(f"{tmp_path}/x.tflite@litert")])
-
-
 def _crashing(path: Path) -> Path:
     """Write a damaged file that makes LiteRT crash."""
     data = bytearray((REPOSITORY / "exports/reference/tflite-int8.tflite").read_bytes())

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pytest
 
 from edgemnist.arrays import Probabilities
+from edgemnist.bench.config import BenchConfig
+from edgemnist.bench.run import choose_subjects
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, UnknownNameError
 from edgemnist.export.interface import ExportConfig
 from edgemnist.exports.directory import Exports
@@ -27,6 +29,7 @@ from edgemnist.runtimes.interface import Classifier
 from edgemnist.verify.gate import LimitOverrides
 from edgemnist.verify.parity import BATCH_SIZE, ask
 from edgemnist.verify.run import verify
+from tests.conftest import REPOSITORY
 from tests.notices import Notices
 from tests.verify import damage
 from tests.verify.damage import damage_artifact, edit_manifest, replace_artifact
@@ -332,3 +335,23 @@ def test_a_last_batch_that_is_not_full_is_answered_too(made_exports: Path) -> No
     )
     assert len(answers.single) == len(images)
     assert np.abs(answers.single - answers.batched).max() < 1e-5
+
+
+def test_a_model_that_its_runtime_dies_of_costs_no_other_its_verdict_or_its_latency(exports: Path) -> None:
+    data = bytearray((REPOSITORY / "exports/reference/tflite-int8.tflite").read_bytes())
+    data[16], data[1604] = 0, 40
+    name = "tflite-float32"
+    replace_artifact(exports, name, bytes(data))
+    opened, heard = Exports.open(exports), Notices()
+    reason = f"{exports}/{name}.tflite is not opened: it makes the runtime litert crash"
+    result = verify(opened)
+    assert [(one.name, one.status, one.reason) for one in result.unusable] == [(name, "refused", reason)]
+    assert not result.passed
+    assert len(result.artifacts) > 5
+    measured = [one.name for one in choose_subjects(opened, None, BenchConfig(keras=False), heard)]
+    assert name not in measured
+    assert {one.name for one in result.artifacts} == set(measured)
+    assert f"{name} is left out: {reason}." in heard.messages
+    for alone in (lambda: verify(opened, [name]), lambda: choose_subjects(opened, [name], BenchConfig(), heard)):
+        with pytest.raises(ArtifactError, match="it makes the runtime litert crash"):
+            alone()
