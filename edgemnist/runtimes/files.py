@@ -23,6 +23,7 @@ _MAGIC: Final = {
     KERAS_H5: re.compile(rb"\x89HDF\r\n\x1a\n"),
 }
 MAX_BYTES: Final = 1 << 30
+"""Of a model file: more than any for digits has, and as much as a small machine can read."""
 _TOO_SHORT = 32
 """Bytes below which no model of any format fits."""
 

@@ -38,13 +38,11 @@ main()
 """
 PASSED_FILE: Final = "models-that-passed.txt"
 """In the user's cache: a line for each file and runtime, with the number of images at once."""
+MOST_BYTES: Final = 1 << 20
+"""Of that file: a line has about 80."""
 MOST_PASSED: Final = 1000
 """Lines; at twice as many the older half is dropped."""
 HINT: Final = "A classifier of digits takes megabytes and milliseconds: leave out the layer that does not."
-
-
-MOST_BYTES: Final = 1 << 20
-"""Of that file: a line has about 80."""
 
 
 class Trial(NamedTuple):
