@@ -48,8 +48,8 @@ class CompiledClassifier(ChunkedClassifier):
         """`source` is the contents of a C file, `path` its name in messages."""
         if not is_own(source):
             raise ArtifactError(
-                f"{path} is not compiled: it has other code or other numbers than this version of edgemnist writes, "
-                "which might do anything",
+                f"{path} is not compiled: its code or its numbers are not those that this version of edgemnist writes, "
+                "so it might do anything",
                 hint="Make it again with: edgemnist export --format c",
             )
         self._functions = _compiled(source, path)

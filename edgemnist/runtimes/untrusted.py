@@ -134,7 +134,7 @@ def try_file(path: Path, runtime: str) -> int:
     if trial.wrong:
         raise ArtifactError(
             f"{path} is not opened: {trial.wrong}",
-            hint=HINT if trial.unbounded else "It may be damaged: convert it again, or get it again.",
+            hint=HINT if trial.unbounded else "It may be damaged: convert or download it again.",
         )
     return trial.at_once
 

@@ -382,7 +382,7 @@ def test_a_damaged_file_that_makes_its_runtime_crash_is_told_by_a_sentence(tmp_p
     (tmp_path / "x.tflite").write_bytes(data)
     with pytest.raises(ArtifactError, match="is not opened: it makes the runtime litert crash") as raised:
         load(tmp_path / "x.tflite", runtime="litert")
-    assert raised.value.hint == "It may be damaged: convert it again, or get it again."
+    assert raised.value.hint == "It may be damaged: convert or download it again."
 
 
 def test_what_a_runtime_refuses_is_said_in_its_own_words(tmp_path: Path) -> None:

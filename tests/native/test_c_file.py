@@ -130,7 +130,7 @@ def test_code_that_is_not_the_engines_is_not_compiled(source: Path, tmp_path: Pa
     text = source.read_text() + "$"
     assert old in text
     (tmp_path / "x.c").write_text(text.replace(old, new, 1).removesuffix("$"))
-    with pytest.raises(ArtifactError, match=r"x\.c is not compiled: it has other code or other numbers than"):
+    with pytest.raises(ArtifactError, match=r"x\.c is not compiled: its code or its numbers are not those that"):
         load(tmp_path / "x.c")
 
 
@@ -161,7 +161,7 @@ def test_numbers_that_lead_out_of_the_arrays_are_not_compiled(source: Path, tmp_
     text = source.read_text()
     assert text.count(old) == 1
     (tmp_path / "x.c").write_text(text.replace(old, new))
-    with pytest.raises(ArtifactError, match=r"x\.c is not compiled: it has other code or other numbers than"):
+    with pytest.raises(ArtifactError, match=r"x\.c is not compiled: its code or its numbers are not those that"):
         load(tmp_path / "x.c")
 
 
