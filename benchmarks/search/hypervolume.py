@@ -40,7 +40,9 @@ def accuracy_of(network: Network) -> float:
     weights = network.parameters(10)
     steepness, least = (0.62, 0.004) if network.family == CNN else (0.48, 0.012)
     error: float = least + 1.5 * weights**-steepness
-    error *= {8: 1.0, 4: 1.06, 2: 1.35}[network.bits] * {28: 1.0, 14: 1.02, 7: 1.9}[network.side]
+    error *= {8: 1.0, 4: 1.06, 2: 1.35}[network.bits] * {28: 1.0, 24: 0.98, 14: 1.02, 12: 1.0, 7: 1.9, 6: 2.1}[
+        network.side
+    ]
     error *= 1 + 0.04 * max(0, len(network.layers) - 4)
     noise = int.from_bytes(hashlib.sha256(str(network).encode()).digest()[:4], "big") / 2**32
     return 1 - min(0.9, error * (1 + 0.05 * noise))

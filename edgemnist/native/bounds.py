@@ -59,6 +59,7 @@ _MODEL: Final = (
 )
 _CONVOLUTION: Final = 0
 _DEPTHWISE: Final = 1
+_CROP: Final = 4
 _MAPS: Final = ("map", "softmax_map")
 _WORDS: Final = {8: ("int8_t", BLOCK), 4: ("uint32_t", 1), 2: ("uint16_t", 1)}
 """By bits of a weight: the type of the weights of a block, and how many there are for an input."""
@@ -225,6 +226,8 @@ def _follows(before: _Layer | None, layer: _Layer) -> bool:
             # The window covers something at its first place, and at its last.
             and window[edge] < window[f"kernel_{side}"]
             and (window[f"out_{side}"] - 1) * window[f"stride_{side}"] < window[side] + window[edge]
+            # A crop takes the last row and column of each place, whatever the steps.
+            and (window["kind"] != _CROP or window[f"out_{side}"] + window[f"kernel_{side}"] - 1 <= window[side])
             for side, edge in sides
         )
     )

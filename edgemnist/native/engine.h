@@ -44,7 +44,8 @@ typedef struct {
     uint32_t place;              /* of its outputs in the arena */
 } edgemnist_layer;
 
-enum { EDGEMNIST_CONVOLUTION, EDGEMNIST_DEPTHWISE, EDGEMNIST_MAXIMUM, EDGEMNIST_AVERAGE };
+/* A crop has what the window covers in its last row and column. */
+enum { EDGEMNIST_CONVOLUTION, EDGEMNIST_DEPTHWISE, EDGEMNIST_MAXIMUM, EDGEMNIST_AVERAGE, EDGEMNIST_CROP };
 
 /* How a layer's window slides over an image, [height][width][channels]. */
 typedef struct {

@@ -131,6 +131,14 @@ class Pool(_Layer):
         return self.window.channels
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Crop(Pool):
+    """What a window covers in its last row and column; see `windows.cropping`."""
+
+    average: bool = False
+    zero: int = 0
+
+
 Layer: TypeAlias = Dense | Convolution | Depthwise | Pool
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.native.layers import Convolution, Dense, Depthwise, Layer, Pool, window_of_layer
+from edgemnist.native.layers import Convolution, Crop, Dense, Depthwise, Layer, Pool, window_of_layer
 from edgemnist.native.network import Network, WeightForm, pack
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _CONVOLUTION: Final = 0
 _DEPTHWISE: Final = 1
 _MAXIMUM: Final = 2
 _AVERAGE: Final = 3
+_CROP: Final = 4
 """Kinds of windows, as in `engine.h`."""
 
 
@@ -241,6 +242,8 @@ def _sizes(windows: Sequence[Window]) -> list[tuple[int, int]]:
 
 
 def _kind(layer: Layer) -> int:
+    if isinstance(layer, Crop):
+        return _CROP
     if isinstance(layer, Pool):
         return _AVERAGE if layer.average else _MAXIMUM
     return _CONVOLUTION if isinstance(layer, Convolution) else _DEPTHWISE

@@ -14,7 +14,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.native import BUILD, find_library
 from edgemnist.native.structures import Kernel, Single
 
-ABI: Final = 8
+ABI: Final = 9
 """As in `library.c`."""
 HAS_LOCK: Final = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 """Whether one thread at a time runs Python, on which `Library.single` relies."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.native.layers import Convolution, Dense, Depthwise, Layer, Pool, Table, total_outputs
+from edgemnist.native.layers import Convolution, Crop, Dense, Depthwise, Layer, Pool, Table, total_outputs
 from edgemnist.runtimes.affine import activation_range, affine, bias_of, multipliers, numbers_of, weight_matrix
 from edgemnist.runtimes.integer import WINDOWED, chain, requantize, softmax_exponentials
 from edgemnist.runtimes.pixels import Numbers, covered_range, quantize_pixels
@@ -253,6 +253,9 @@ def _windowed(graph: Graph, operator: Operator, window: Window) -> Convolution |
             rounds_twice=True,
             **_range(target, "none"),
         )
+    if operator.kind == "STRIDED_SLICE":
+        check_same_scale(source, target, operator)
+        return Crop(name=target.name, window=window, **_range(target, "none"))
     found = _range(target, operator.activation)
     if operator.kind in {"MAX_POOL_2D", "AVERAGE_POOL_2D"}:
         check_same_scale(source, target, operator)

@@ -1,4 +1,4 @@
-/* Convolutions and pooling around one kernel's arithmetic: included by forward.h.
+/* Convolutions, pooling and crops around one kernel's arithmetic: included by forward.h.
  *
  * A convolution is a dense layer at each place of its window: what the window covers becomes a patch, and the kernel
  * adds it up as it does any vector. Depthwise ones and pooling have few products, and are portable C with loops over
@@ -149,13 +149,19 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
 {
     const KERNEL(span) down =
         KERNEL(covered)(row, window->stride_height, window->top, window->kernel_height, window->height);
+    if (window->kind == EDGEMNIST_CROP) {
+        const size_t slot = (row + window->kernel_height - 1U) % image->kept;
+        const uint8_t *const from =
+            image->first + slot * image->row_bytes + (window->kernel_width - 1U) * (size_t)window->channels;
+        KERNEL(copy)(from, outputs, (size_t)window->out_width * window->channels, 0U);
+    }
     for (size_t column = 0; column < window->out_width; ++column) {
         const KERNEL(span) across =
             KERNEL(covered)(column, window->stride_width, window->left, window->kernel_width, window->width);
         if (window->kind == EDGEMNIST_CONVOLUTION) {
             KERNEL(gather)(window, image, down, across, patch);
             KERNEL(dense)(layer, patch, list, KERNEL(list)(patch, layer->inputs, list), sums, outputs);
-        } else {
+        } else if (window->kind != EDGEMNIST_CROP) {
             KERNEL(each_channel)(layer, window, image, down, across, sums, outputs);
         }
         KERNEL(finish)(layer, outputs);

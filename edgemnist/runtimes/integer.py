@@ -69,9 +69,10 @@ class Rounding:
 _REFERENCE: Final = Rounding()
 
 _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
-"""They compute the batch size for RESHAPE, which is always the number of images here."""
+"""They compute the batch size for RESHAPE, which is always the number of images here; a STRIDED_SLICE of images crops
+them."""
 _RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
-WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN")
+WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "STRIDED_SLICE")
 """What slides a window over an image; see `runtimes.windows`, which networks of dense layers do without."""
 _KNOWN = ("FULLY_CONNECTED", *WINDOWED, "RELU", "SOFTMAX", "QUANTIZE", *sorted(_RESHAPING))
 
@@ -165,7 +166,7 @@ def chain(graph: Graph) -> list[Operator]:
     operators: list[Operator] = []
     current = graph.inputs[0]
     for operator in graph.operators:
-        if operator.kind in _SHAPE_ARITHMETIC:
+        if operator.kind in _SHAPE_ARITHMETIC and (operator.kind, operator.inputs[0]) != ("STRIDED_SLICE", current):
             continue
         if operator.kind not in _KNOWN:
             raise ValueError(f"it has the operator {operator.kind}, and only {', '.join(_KNOWN)} are known")

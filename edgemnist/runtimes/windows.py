@@ -1,4 +1,4 @@
-"""Convolutions and pooling of the NumPy reference: what a window sees as it slides over an image.
+"""Convolutions, pooling and crops of the NumPy reference: what a window sees as it slides over an image.
 
 Images are [N, height, width, channels]. Whatever a window covers beyond an edge adds nothing to a sum, is no candidate
 for a maximum and is not counted in a mean, as in TFLite's reference kernels
@@ -8,7 +8,7 @@ for a maximum and is not counted in a mean, as in TFLite's reference kernels
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,8 +88,25 @@ class Window:
         return values.reshape(len(values), self.height, self.width, self.channels)
 
 
+def cropping(image: Sequence[int], *, top: int, left: int, below: int, beyond: int) -> Window:
+    """Return the window of a crop of an image, (height, width, channels), by so many rows and columns on each side.
+
+    It reaches back to where the image begins: what a place is in its last row and column, the crop has there.
+    """
+    height, width, channels = image
+    return Window(
+        height=height,
+        width=width,
+        channels=channels,
+        out_height=height - top - below,
+        out_width=width - left - beyond,
+        kernel_height=top + 1,
+        kernel_width=left + 1,
+    )
+
+
 def window_of(graph: Graph, operator: Operator) -> Window:
-    """Return the window of an operator in `WINDOWED`; that of a MEAN is the whole image.
+    """Return the window of an operator in `WINDOWED`; that of a MEAN is the whole image, and see `cropping`.
 
     Raises ValueError where it is dilated, too large, or does not lead to the output's shape, and for a MEAN of anything
     but rows and columns.
@@ -104,6 +121,8 @@ def window_of(graph: Graph, operator: Operator) -> Window:
             raise ValueError(f"its MEAN is over the axes {axes}, and only rows and columns are known")
         whole = {"kernel_height": height, "kernel_width": width, "out_height": 1, "out_width": 1}
         window = Window(height=height, width=width, channels=channels, **whole)
+    elif operator.kind == "STRIDED_SLICE":
+        window = _cropped(graph, operator)
     else:
         window = _sliding(graph, operator)
     places = window.out_height * window.out_width
@@ -119,6 +138,29 @@ def outputs_of(graph: Graph, operator: Operator) -> int:
     if operator.kind == "DEPTHWISE_CONV_2D":
         return int(graph.tensors[operator.inputs[1]].shape[-1])
     return int(graph.tensors[operator.inputs[0]].shape[-1])
+
+
+def _cropped(graph: Graph, operator: Operator) -> Window:
+    """Return the window of a STRIDED_SLICE that takes all images, some of their rows and columns, and all channels."""
+    source, *places = (graph.tensors[index] for index in operator.inputs)
+    if [one.constant and one.content.size // 4 for one in places] != [_IMAGE_DIMENSIONS] * 3:
+        raise ValueError("its STRIDED_SLICE has no constant places")
+    begins, ends, steps = (one.values().reshape(-1).tolist() for one in places)
+    # begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask, offset
+    fields = [0] * 6 if operator.options is None else [operator.options.integer(at, "iiiiib"[at]) for at in range(6)]
+    if any(fields[2:]) or set(steps) != {1}:
+        raise ValueError("its STRIDED_SLICE is more than a crop")
+    sizes = (max(source.shape[0], 1), *source.shape[1:])
+    taken = [
+        range(size)[None if fields[0] >> axis & 1 else begin : None if fields[1] >> axis & 1 else end]
+        for axis, (size, begin, end) in enumerate(zip(sizes, begins, ends, strict=True))
+    ]
+    if not all(taken) or any(len(taken[axis]) != sizes[axis] for axis in (0, 3)):
+        raise ValueError("its STRIDED_SLICE takes other things than rows and columns")
+    (top, below), (left, beyond) = ((taken[axis].start, sizes[axis] - taken[axis].stop) for axis in (1, 2))
+    if max(top, left) >= MAX_SIDE:
+        raise ValueError(f"its STRIDED_SLICE crops {MAX_SIDE} rows or columns, or more")
+    return cropping(sizes[1:], top=top, left=left, below=below, beyond=beyond)
 
 
 def _sliding(graph: Graph, operator: Operator) -> Window:
@@ -175,6 +217,9 @@ def windowed(graph: Graph, operator: Operator, rescale: Rescale) -> Step:
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     if operator.kind == "MEAN":
         return _mean(window, source, target, rescale)
+    if operator.kind == "STRIDED_SLICE":
+        check_same_scale(source, target, operator)
+        return lambda values: window.patches(window.images(values))[..., -1, -1, :]
     low, high = activation_range(target, operator.activation)
     if operator.kind == "MAX_POOL_2D":
         check_same_scale(source, target, operator)

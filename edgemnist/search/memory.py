@@ -9,10 +9,10 @@ import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.native.amalgamation import static_bytes
-from edgemnist.native.layers import Convolution, Dense, Depthwise, Layer, Pool
+from edgemnist.native.layers import Convolution, Crop, Dense, Depthwise, Layer, Pool
 from edgemnist.native.network import Network as NativeNetwork
 from edgemnist.runtimes.pixels import Numbers
-from edgemnist.runtimes.windows import Window
+from edgemnist.runtimes.windows import Window, cropping
 from edgemnist.train.network import DENSE, DEPTHWISE, KERNEL, MAXIMUM, MEAN, POINTWISE, Network, Stage
 
 _RANGE: Final[dict[str, Any]] = {"name": "", "zero_point": 0, "low": 0, "high": 255}
@@ -30,9 +30,14 @@ def native_network(network: Network, classes: int) -> NativeNetwork:
 
 
 def _layers(network: Network, classes: int) -> Iterator[Layer]:
-    if network.side != IMAGE_SIDE:
-        averaged = IMAGE_SIDE // network.side
-        yield Pool(window=_window((IMAGE_SIDE, IMAGE_SIDE, 1), averaged, averaged), average=True, zero=0, **_RANGE)
+    side = IMAGE_SIDE
+    if network.rim:
+        window = cropping((side, side, 1), top=network.rim, left=network.rim, below=network.rim, beyond=network.rim)
+        yield Crop(window=window, **_RANGE)
+        side -= 2 * network.rim
+    if network.averaged > 1:
+        window = _window((side, side, 1), network.averaged, network.averaged)
+        yield Pool(window=window, average=True, zero=0, **_RANGE)
     for stage in network.stages(classes):
         yield _layer(stage)
 

@@ -40,7 +40,7 @@ KNOWN: Final = (
     "cnn:28:c12s2-c20-max-c28-c32:4bit",
     "cnn:28:c8s2-c12-max-c16-c20:4bit",
     "cnn:28:c4s2-c8-max-c10:4bit",
-    "mlp:14:104-24:4bit",
+    "mlp:12:134-26:4bit",
 )
 """Networks that are good for their size (`benchmarks/training/small.json`): those within the limits are tried first."""
 
@@ -59,7 +59,7 @@ class Space:
         """Return the network that a trial's parameters make; None if there is no such network."""
         family = trial.suggest_categorical("family", self.families)
         bits = trial.suggest_categorical("bits", self.bits)
-        side = trial.suggest_categorical(f"{family}_side", self.sides)
+        side = trial.suggest_categorical(f"{family}_input", self.sides)
         layers = self._hidden(trial) if family == MLP else _convolutions(trial)
         try:
             return Network(family=family, side=side, layers=tuple(layers), bits=bits)
@@ -134,7 +134,7 @@ def _convolutions(trial: Trial) -> Iterator[Layer]:
 
 def parameters_of(network: Network) -> dict[str, Any]:
     """Return the parameters of a trial that `Space.propose` makes a network of; it has no depthwise convolutions."""
-    found = {"family": network.family, "bits": network.bits, f"{network.family}_side": network.side}
+    found = {"family": network.family, "bits": network.bits, f"{network.family}_input": network.side}
     if network.family == MLP:
         units = {f"mlp_units_{number}": layer.units for number, layer in enumerate(network.layers, start=1)}
         return {**found, "mlp_layers": len(units), **units}

@@ -118,7 +118,7 @@ class Forward:
 
         With `bits`, weights and activations are rounded as exporters do.
         """
-        values, left = averaged(images, self.network.side), list(weights)
+        values, left = taken_in(images, self.network), list(weights)
         for stage in self.network.stages(self.classes):
             if not stage.kernel:
                 values = pooled(stage, values)
@@ -134,9 +134,11 @@ class Forward:
         raise ValueError("the last layer has weights")
 
 
-def averaged(images: tf.Tensor, side: int) -> tf.Tensor:
-    """Return images, float32 [N, 28, 28] in 0..1, averaged to [N, side, side, 1] and rounded to 8 bits."""
-    each = IMAGE_SIDE // side
+def taken_in(images: tf.Tensor, network: Network) -> tf.Tensor:
+    """Return images, float32 [N, 28, 28] in 0..1, cropped, averaged to [N, side, side, 1] and rounded to 8 bits."""
+    side, each = network.side, network.averaged
+    inner = slice(network.rim, IMAGE_SIDE - network.rim)
+    images = images[:, inner, inner]
     if each == 1:
         return images[..., None]
     means = tf.reduce_mean(tf.reshape(images, [-1, side, each, side, each]), [2, 4])
@@ -185,9 +187,7 @@ def finished(network: Network, weights: Weights, images: Images) -> Weights:
     """
     shown = images[:: max(1, len(images) // MOMENT_IMAGES)]
     starts = range(0, len(shown), BATCH_SIZE)
-    batches = [
-        averaged(tf.constant(shown[at : at + BATCH_SIZE].astype(np.float32) / 255), network.side) for at in starts
-    ]
+    batches = [taken_in(tf.constant(shown[at : at + BATCH_SIZE].astype(np.float32) / 255), network) for at in starts]
     folded: list[npt.NDArray[np.float32]] = []
     left = list(weights)
     for stage in network.stages(int(weights[-1].size)):
@@ -221,7 +221,7 @@ def finished_logits(network: Network, weights: Weights, images: tf.Tensor) -> tf
 
     `weights` are those of the Keras model, `images` float32 [N, 28, 28] in 0..1.
     """
-    values, left = averaged(images, network.side), list(weights)
+    values, left = taken_in(images, network), list(weights)
     for stage in network.stages(int(weights[-1].size)):
         if not stage.kernel:
             values = pooled(stage, values)
@@ -239,8 +239,10 @@ def build_network(network: Network, classes: int) -> keras.Model:
         keras.Input((IMAGE_SIDE, IMAGE_SIDE), name="image"),
         keras.layers.Reshape((IMAGE_SIDE, IMAGE_SIDE, 1), name="channel"),
     ]
-    if (each := IMAGE_SIDE // network.side) > 1:
-        layers.append(keras.layers.AveragePooling2D(each, name="average"))
+    if network.rim:
+        layers.append(keras.layers.Cropping2D(network.rim, name="crop"))
+    if network.averaged > 1:
+        layers.append(keras.layers.AveragePooling2D(network.averaged, name="average"))
     flat = False
     *inner, _ = network.stages(classes)
     for number, stage in enumerate(inner, start=1):

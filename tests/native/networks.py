@@ -164,13 +164,27 @@ class GraphBuilder:
         rng = self.rng
         height, width, channels = shape
         image = self.tensors[source] = replace(self.tensors[source], shape=(1, *shape))
-        kinds = ["CONV_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"]
-        kind = kind or str(rng.choice(kinds, p=[0.25, 0.2, 0.2, 0.15, 0.15, 0.05]))
+        kinds = ["CONV_2D", "STRIDED_SLICE", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN"]
+        kind = kind or str(rng.choice(kinds, p=[0.4, 0.1, 0.2, 0.15, 0.1, 0.05]))
         if kind == "MEAN":
             target = self.activation(channels)
             axes = self.add("int32", (2,), [], 0, np.array([1, 2], dtype="<i4"))
             self.operators.append(Operator(kind=kind, inputs=(source, axes), outputs=(target,), options=None))
             return target, (1, 1, channels)
+        constants: tuple[int, ...]
+        if kind == "STRIDED_SLICE":
+            begins, ends = ([int(rng.integers(0, (size + 1) // 2)) for size in (height, width)] for _ in range(2))
+            cropped = (height - begins[0] - ends[0], width - begins[1] - ends[1], channels)
+            target = self.add(image.dtype, (1, *cropped), image.scales, int(image.zero_points[0]))
+            # From the end where something is cropped there, and with a mask for all images and channels.
+            places = ([0, *begins, 0], [0, *(-end or size for end, size in zip(ends, shape, strict=False)), 0], [1] * 4)
+            constants = tuple(self.add("int32", (4,), [], 0, np.array(place, dtype="<i4")) for place in places)
+            options = Options(9, 9, 0, 0, 0)
+            self.operators.append(
+                Operator(kind=kind, inputs=(source, *constants), outputs=(target,), options=options)  # type: ignore[arg-type]
+            )
+            return target, cropped
+        constants = ()
         same = bool(rng.random() < 0.5)
         sides = [int(rng.integers(1, 6 if same else min(5, size) + 1)) for size in (height, width)]
         strides = [int(rng.choice([1, 1, 2, 3])) for _ in range(2)]
@@ -179,7 +193,6 @@ class GraphBuilder:
             for size, side, stride in zip((height, width), sides, strides, strict=True)
         )
         activation = int(rng.choice([0, 0, 1, 1, 3]))
-        constants: tuple[int, ...] = ()
         first = (0 if same else 1, strides[1], strides[0])
         if kind in {"MAX_POOL_2D", "AVERAGE_POOL_2D"}:
             outputs = channels
@@ -223,6 +236,7 @@ def small_network(seed: int, bits: int = 8) -> Graph:
     current = builder.activation(784, scale=1 / 255, plain=True)
     shape = (28, 28, 1)
     for kind, outputs in (
+        ("STRIDED_SLICE", None),
         ("CONV_2D", 8),
         ("MAX_POOL_2D", None),
         ("DEPTHWISE_CONV_2D", None),
@@ -277,7 +291,7 @@ def stream(network: Network, images: Images, scores: npt.NDArray[np.uint8]) -> b
         parts.append(struct.pack("<HBBBB", layer.outputs, layer.zero_point, layer.low, layer.high, window is not None))
         if window is not None:
             kind = "average" if isinstance(layer, Pool) and layer.average else type(layer).__name__
-            kinds = {"Convolution": 0, "Depthwise": 1, "Pool": 2, "average": 3}
+            kinds = {"Convolution": 0, "Depthwise": 1, "Pool": 2, "average": 3, "Crop": 4}
             sizes = (window.height, window.width, window.channels, window.out_height, window.out_width)
             sides = (window.kernel_height, window.kernel_width, window.stride_height, window.stride_width)
             parts.append(struct.pack("<5H8B", *sizes, *sides, window.top, window.left, kinds[kind], layer.zero))  # type: ignore[union-attr]

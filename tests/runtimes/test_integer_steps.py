@@ -272,8 +272,8 @@ def test_a_chain_is_what_computes_from_the_input_to_the_output() -> None:
 
 def test_what_is_no_chain_is_refused_with_where_it_breaks() -> None:
     known = (
-        "FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D, MAX_POOL_2D, AVERAGE_POOL_2D, MEAN, RELU, SOFTMAX, QUANTIZE, "
-        "EXPAND_DIMS, RESHAPE, SQUEEZE"
+        "FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D, MAX_POOL_2D, AVERAGE_POOL_2D, MEAN, STRIDED_SLICE, RELU, "
+        "SOFTMAX, QUANTIZE, EXPAND_DIMS, RESHAPE, SQUEEZE"
     )
     with pytest.raises(ValueError, match=f"^it has the operator TANH, and only {known} are known$"):
         chain(operators("RELU", "TANH"))

@@ -196,6 +196,31 @@ def test_a_mean_is_that_of_rows_and_columns(axes: list[int]) -> None:
     assert np.abs(found - wanted).max() <= 0.501
 
 
+@pytest.mark.parametrize(
+    ("begins", "ends", "masks"),
+    [
+        ([0, 2, 1, 0], [3, 5, 4, 2], (0, 0)),
+        ([7, 2, 1, 7], [7, -2, -1, 7], (9, 9)),
+        ([7, 2, 1, 7], [7, 5, 7, 7], (9, 13)),
+        ([7, -5, -4, 7], [7, 7, 7, 7], (9, 15)),
+        ([7, 7, 7, 7], [7, 7, 7, 7], (15, 15)),
+    ],
+)
+def test_a_crop_takes_the_rows_and_columns_between_two_places(
+    begins: list[int], ends: list[int], masks: tuple[int, int]
+) -> None:
+    values = images((7, 5), 2)
+    slices = (
+        slice(None if masks[0] >> axis & 1 else begin, None if masks[1] >> axis & 1 else end)
+        for axis, (begin, end) in enumerate(zip(begins, ends, strict=True))
+    )
+    wanted = values[tuple(slices)]
+    constants = tuple(tensor(values=np.array(one, "<i4")) for one in (begins, ends, [1] * 4))
+    height, width, channels = wanted.shape[1:]
+    graph = graph_of("STRIDED_SLICE", (7, 5), 2, (height, width, channels), Options(*masks), constants, same_scale=True)
+    assert np.array_equal(run(with_source(graph, 3, 7, 5, 2), values.reshape(3, -1)), wanted)
+
+
 def test_a_mean_beyond_the_output_is_its_end() -> None:
     constant = tensor(values=np.array([1, 2], np.int32))
     graph = graph_of("MEAN", (4, 4), 1, (1, 1, 1), None, (constant,))
@@ -289,6 +314,19 @@ def mean(axes: list[int]) -> Graph:
     return graph_of("MEAN", (4, 4), 1, (1, 1, 1), None, (tensor(values=np.array(axes, np.int32)),))
 
 
+def crop(
+    begins: list[int],
+    ends: list[int],
+    steps: tuple[int, ...] = (1, 1, 1, 1),
+    *masks: int,
+    target: tuple[int, int, int] = (4, 4, 1),
+    **changes: Any,
+) -> Graph:
+    constants = tuple(tensor(values=np.array(one, "<i4")) for one in (begins, ends, steps))
+    graph = graph_of("STRIDED_SLICE", (6, 5), 1, target, Options(*masks), constants, same_scale=True)
+    return replace(graph, tensors=(graph.tensors[0], replace(graph.tensors[1], **changes), *graph.tensors[2:]))
+
+
 def with_source(graph: Graph, *shape: int) -> Graph:
     return replace(graph, tensors=(replace(graph.tensors[0], shape=shape), *graph.tensors[1:]))
 
@@ -315,6 +353,19 @@ UNEQUAL = r"the output of its {} has another scale than the input"
         (pool(target=(2, 3, 1)), r"its MAX_POOL_2D leads to an array of \[1, 2, 3, 1\]"),
         (pool(scales=np.array([1.0])), UNEQUAL.format("MAX_POOL_2D")),
         (pool("AVERAGE_POOL_2D", zero_points=np.array([0])), UNEQUAL.format("AVERAGE_POOL_2D")),
+        (crop([0, 1, 0, 0], [1, 5, 4, 1], (1, 2, 1, 1)), r"its STRIDED_SLICE is more than a crop"),
+        (crop([0, 1, 0, 0], [1, 5, 4, 1], (1, 1, 1, 1), 0, 0, 0, 0, 2), r"its STRIDED_SLICE is more than a crop"),
+        (crop([0, 1, 0, 0], [1, 4, 4, 1], (1, 1, 1, 1), 0, 0, 0, 0, 0, 1), r"its STRIDED_SLICE is more than a crop"),
+        (crop([0, 4, 0, 0], [1, 4, 4, 1]), r"its STRIDED_SLICE takes other things than rows and columns"),
+        (crop([0, 1, 0, 1], [1, 5, 4, 1]), r"its STRIDED_SLICE takes other things than rows and columns"),
+        (crop([1, 1, 0, 0], [1, 5, 4, 1]), r"its STRIDED_SLICE takes other things than rows and columns"),
+        (crop([0, 1], [1, 5]), r"its STRIDED_SLICE has no constant places"),
+        (crop([0, 1, 0, 0], [1, 5, 4, 1], target=(4, 5, 1)), r"its STRIDED_SLICE leads to an array of \[1, 4, 5, 1\]"),
+        (crop([0, 1, 0, 0], [1, 5, 4, 1], scales=np.array([1.0])), UNEQUAL.format("STRIDED_SLICE")),
+        (
+            with_source(crop([0, 32, 0, 0], [1, 36, 4, 1]), 1, 40, 5, 1),
+            r"its STRIDED_SLICE crops 32 rows or columns, or more",
+        ),
         (mean([1]), r"its MEAN is over the axes \[1\], and only rows and columns are known"),
         (mean([1, 3]), r"its MEAN is over the axes \[1, 3\], and only rows and columns are known"),
     ],

@@ -18,6 +18,8 @@ from edgemnist.train.network import Network
     "spec",
     [
         "mlp:7:12-8:8bit",
+        "mlp:24:12:4bit",
+        "mlp:12:16-8:4bit",
         # Every kind of layer, and rows and columns that no later layer looks at.
         "cnn:28:c4s2-ds2-p6-max:2bit",
         "cnn:14:c6-max-c10-mean:4bit",

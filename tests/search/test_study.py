@@ -152,7 +152,7 @@ def test_other_limits_go_on_with_what_is_known(tmp_path: Path) -> None:
     run(opened(tmp_path), 4)
     wider = opened(tmp_path, Limits(bytes=500_000))
     assert len(wider.tried) == 4
-    run(wider, 12)
+    run(wider, 24)
     assert max(one.costs.bytes for one in wider.tried) > 8_000
 
 

@@ -20,7 +20,13 @@ from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from tests.train.conftest import Listener
 
-SPECS = ("mlp:14:24-12:4bit", "mlp:7::2bit", "cnn:28:c4s2-ds2-p6-max-8:2bit", "cnn:14:c6-d-p8-mean:8bit")
+SPECS = (
+    "mlp:14:24-12:4bit",
+    "mlp:7::2bit",
+    "cnn:28:c4s2-ds2-p6-max-8:2bit",
+    "cnn:14:c6-d-p8-mean:8bit",
+    "mlp:12:16:4bit",
+)
 
 
 def trained_weights(network: Network) -> list[np.ndarray]:

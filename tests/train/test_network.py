@@ -12,6 +12,8 @@ SPECS = (
     "mlp:28:512:8bit",
     "mlp:14:40-20:4bit",
     "mlp:7::2bit",
+    "mlp:12:40:4bit",
+    "cnn:24:c8s2-c8:4bit",
     "cnn:28:c8s2-d-p16:2bit",
     "cnn:14:c8-max-40:8bit",
     "cnn:28:c4-max-c8s2-ds2-p12-mean-20:4bit",
@@ -36,7 +38,7 @@ def test_the_side_and_the_bits_may_be_left_out() -> None:
     [
         ("mlp", "is not FAMILY:SIDE:LAYERS:BITS"),
         ("rnn:3", "is not FAMILY:SIDE:LAYERS:BITS"),
-        ("mlp:16:40", "its side must be one of 28, 14, 7"),
+        ("mlp:16:40", "its side must be one of 28, 24, 14, 12, 7, 6"),
         ("mlp:40:3bit", "its weights must have 8, 4 or 2 bits"),
         ("mlp:0", "between 1 and 16,384 units"),
         ("cnn:c99999", "between 1 and 16,384 units"),
@@ -86,6 +88,17 @@ def test_bytes_ram_and_multiplications_are_counted_by_hand() -> None:
     assert cnn.weight_bytes(10) == 7 + 7 + 4 + 13 + 4 * (3 + 3 + 5 + 10)
     assert cnn.ram_bytes(10) == 784 + 13 * 13 * 3
     assert cnn.multiplications(10) == 13 * 13 * 27 + 11 * 11 * 27 + 11 * 11 * 15 + 50
+
+
+@pytest.mark.parametrize(
+    ("side", "rim", "averaged"), [(28, 0, 1), (24, 2, 1), (14, 0, 2), (12, 2, 2), (7, 0, 4), (6, 2, 4)]
+)
+def test_a_side_says_what_is_cropped_and_what_is_averaged(side: int, rim: int, averaged: int) -> None:
+    network = Network.mlp(8, side=side)
+    assert (network.rim, network.averaged) == (rim, averaged)
+    inner = (28 - 2 * rim) ** 2
+    passes = [784 + inner] * bool(rim) + [inner + side**2] * (averaged > 1) + [side**2 + 8, 8 + 10]
+    assert network.ram_bytes(10) == max(passes)
 
 
 def test_units_are_the_short_way_to_name_an_mlp_and_plan_the_same_training() -> None:
