@@ -143,7 +143,7 @@ def outputs_of(graph: Graph, operator: Operator) -> int:
 def _cropped(graph: Graph, operator: Operator) -> Window:
     """Return the window of a STRIDED_SLICE that takes all images, some of their rows and columns, and all channels."""
     source, *places = (graph.tensors[index] for index in operator.inputs)
-    if [one.constant and one.content.size // 4 for one in places] != [_IMAGE_DIMENSIONS] * 3:
+    if [(one.dtype, one.content.size) for one in places] != [("int32", 4 * _IMAGE_DIMENSIONS)] * 3:
         raise ValueError("its STRIDED_SLICE has no constant places")
     begins, ends, steps = (one.values().reshape(-1).tolist() for one in places)
     # begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask, offset

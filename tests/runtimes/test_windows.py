@@ -315,14 +315,15 @@ def mean(axes: list[int]) -> Graph:
 
 
 def crop(
-    begins: list[int],
+    begins: list[float],
     ends: list[int],
     steps: tuple[int, ...] = (1, 1, 1, 1),
     *masks: int,
     target: tuple[int, int, int] = (4, 4, 1),
     **changes: Any,
 ) -> Graph:
-    constants = tuple(tensor(values=np.array(one, "<i4")) for one in (begins, ends, steps))
+    kinds = {int: "<i4", float: "<f4"}
+    constants = tuple(tensor(values=np.array(one, kinds[type(one[1])])) for one in (begins, ends, steps))
     graph = graph_of("STRIDED_SLICE", (6, 5), 1, target, Options(*masks), constants, same_scale=True)
     return replace(graph, tensors=(graph.tensors[0], replace(graph.tensors[1], **changes), *graph.tensors[2:]))
 
@@ -359,6 +360,7 @@ UNEQUAL = r"the output of its {} has another scale than the input"
         (crop([0, 4, 0, 0], [1, 4, 4, 1]), r"its STRIDED_SLICE takes other things than rows and columns"),
         (crop([0, 1, 0, 1], [1, 5, 4, 1]), r"its STRIDED_SLICE takes other things than rows and columns"),
         (crop([1, 1, 0, 0], [1, 5, 4, 1]), r"its STRIDED_SLICE takes other things than rows and columns"),
+        (crop([0, 1.0, 0, 0], [1, 5, 4, 1]), r"its STRIDED_SLICE has no constant places"),
         (crop([0, 1], [1, 5]), r"its STRIDED_SLICE has no constant places"),
         (crop([0, 1, 0, 0], [1, 5, 4, 1], target=(4, 5, 1)), r"its STRIDED_SLICE leads to an array of \[1, 4, 5, 1\]"),
         (crop([0, 1, 0, 0], [1, 5, 4, 1], scales=np.array([1.0])), UNEQUAL.format("STRIDED_SLICE")),
