@@ -142,8 +142,7 @@ def measure(row: Row, whole: Dataset, work: Path, teachers: Teachers, *, seeds: 
         "seeds": seeds,
         "validation": {str(one): percent([run.test_accuracy for run in ran]) for _, one, ran in tried},
         "runs": [
-            {"seed": run.seed, "fit_seconds": round(run.fit_seconds, 1), **result}
-            for run, result in zip(runs, results, strict=True)
+            {"seed": run.seed, **result} for run, result in zip(runs, results, strict=True)
         ],
     }
 
