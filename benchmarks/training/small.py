@@ -141,9 +141,7 @@ def measure(row: Row, whole: Dataset, work: Path, teachers: Teachers, *, seeds: 
         "epochs": epochs,
         "seeds": seeds,
         "validation": {str(one): percent([run.test_accuracy for run in ran]) for _, one, ran in tried},
-        "runs": [
-            {"seed": run.seed, **result} for run, result in zip(runs, results, strict=True)
-        ],
+        "runs": [{"seed": run.seed, **result} for run, result in zip(runs, results, strict=True)],
     }
 
 

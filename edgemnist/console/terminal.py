@@ -152,6 +152,13 @@ def _log() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
+_BAR: Final = 20
+_WIDE: Final = 120
+"""Columns of a bar, and of a terminal in which it is twice as long."""
+_STEADY_S: Final = 600.0
+"""Seconds whose steps tell how long the rest takes: one may take a minute, such as the training of a network."""
+
+
 class TerminalReporter(Reporter):
     """Draws bars where stderr is a terminal; elsewhere notices are written, and the tasks that are asked for."""
 
@@ -169,19 +176,29 @@ class TerminalReporter(Reporter):
         if not err().is_terminal:
             yield _Lines(description, total) if description in self._lines else Task()
             return
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[detail]}", markup=False),
-            TimeRemainingColumn(),
-        )
         # Redirected streams would carry what libraries print past `quiet_libraries`, to the terminal.
-        with Progress(
-            *columns, console=err(), transient=True, redirect_stdout=False, redirect_stderr=False
-        ) as progress:
+        with _progress(transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
             yield _Bar(progress, progress.add_task(description, total=total, detail=""))
+
+
+def _progress(**options: Any) -> Progress:  # noqa: ANN401 - those of rich
+    """Return what draws a bar in one line: where that is too short, the details are cut, and not the time left."""
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Task as Drawn
+
+    class Detail(ProgressColumn):
+        def render(self, task: Drawn) -> Text:
+            return Text(task.fields["detail"], no_wrap=True, overflow="ellipsis")
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(_BAR if err().width < _WIDE else 2 * _BAR),
+        Detail(),
+        TimeRemainingColumn(),
+        console=err(),
+        speed_estimate_period=_STEADY_S,
+        **options,
+    )
 
 
 class _Bar(Task):

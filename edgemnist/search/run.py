@@ -182,7 +182,7 @@ class _Search:
     def run(self) -> None:
         """Try networks until there are enough, or no time is left, or none is left to try."""
         under_way: deque[tuple[Asked, Any]] = deque()
-        with self._reporter.task("Search", total=self._total()) as task:
+        with self._reporter.task("Search", total=1) as task:
             self._show(task)
             for ordinal in count(self._known):
                 if len(under_way) == WINDOW:
@@ -231,20 +231,22 @@ class _Search:
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
 
-    def _total(self) -> float | None:
-        return self._trials if self._trials is not None else (self._minutes or 0) * 60
+    def _done(self) -> float:
+        """Return how much is done, as a share: whichever ends first, the trials or the minutes."""
+        trials = len(self._study.tried) / self._trials if self._trials is not None else 0
+        minutes = self._elapsed() / (60 * self._minutes) if self._minutes is not None else 0
+        return min(1.0, max(trials, minutes))
 
     def _show(self, task: Task) -> None:
         tried = self._study.tried
-        done = len(tried) if self._trials is not None else min(self._elapsed(), self._total() or 0)
         words = [counted(len(tried), "network")]
+        if (best := best_so_far(tried, self._config.limits)) is not None:
+            words.append(f"best {percent(best.accuracy)} in {best.costs.bytes:,} bytes: {best.network}")
         if stopped := sum(one.stopped for one in tried):
             words.append(f"{stopped:,} stopped early")
         if self._study.rejected:
             words.append(f"{self._study.rejected:,} beyond a limit")
-        if (best := best_so_far(tried, self._config.limits)) is not None:
-            words.append(f"best {percent(best.accuracy)} in {best.costs.bytes:,} bytes: {best.network}")
-        task.update(done, " · ".join(words))
+        task.update(self._done(), " · ".join(words))
 
 
 def artifacts_for(network: Network) -> tuple[ArtifactSpec, ...]:

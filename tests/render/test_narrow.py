@@ -11,12 +11,14 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
+from edgemnist.console import terminal
 from edgemnist.deploy.screen import deploy_page
 from edgemnist.doctor.cli import doctor_page
 from edgemnist.releases.cli import releases_page
@@ -42,6 +44,21 @@ def lines_of(page: RenderableType, width: int) -> list[str]:
     stream = io.StringIO()
     Console(file=stream, width=width).print(page, crop=False)
     return [line.strip() for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_bar_keeps_its_name_and_the_time_left_in_one_line(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=width)
+    monkeypatch.setattr(terminal, "err", lambda: console)
+    with terminal.TerminalReporter().task("Search", total=64) as task:
+        for done in range(3):
+            task.update(done, "16 networks · best 99.20 % in 3,136 bytes: " + "cnn:28:c8s2-c12-max-c16-c20:4bit · " * 3)
+            time.sleep(0.02)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in stream.getvalue().split("\x1b[2K")]
+    last = [line for line in lines if "networks" in line][-1]
+    assert re.fullmatch(r"Search [━╸╺]{20,} 16 networks · best 99\.\S?.*… \d:\d\d:\d\d\s*", last)
+    assert len(last.strip()) <= width
 
 
 def unfolded(lines: list[str]) -> str:
