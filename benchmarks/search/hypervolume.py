@@ -2,12 +2,13 @@
 
     python -m benchmarks.search.hypervolume [--data MNIST]
 
-With --data every network is trained, for one epoch of the standard recipe, and judged by the last 5,000 training images;
-one that several searches try is trained once. Without it nothing is trained. The accuracy of a network is then a
-formula with the shape that trainings have: the error falls with the number of weights by a power law, faster for
-convolutions than for dense layers, levels off, rises with fewer bits, and with more layers than there is data for; 5 %
-of it are noise that depends on the network alone. So five seeds of both take minutes, and say how well the sampler uses
-what it is told, not how accurate networks are. Both searches begin with the same few networks that are known to be good.
+With --data every network is trained, for one epoch of the standard recipe, and judged by the last 5,000 training
+images; one that several searches try is trained once. Without it nothing is trained. The accuracy of a network is
+then a formula with the shape that trainings have: the error falls with the number of weights by a power law, faster
+for convolutions than for dense layers, levels off, rises with fewer bits, and with more layers than there is data
+for; 5 % of it are noise that depends on the network alone. So five seeds of both take minutes, and say how well the
+sampler uses what it is told, not how accurate networks are. Both searches begin with the same few networks that are
+known to be good.
 
 The hypervolume is that of objectives that the search minimizes, the logarithms of error, bytes and RAM, against the
 corner of 50 % error and the limits.

@@ -2,7 +2,8 @@
 
     python -m benchmarks.training.small_picture
 
-Our figures are those of `small.json` and `best_accuracy.json`, on MNIST's 10,000 test images.
+Our figures are those of `small.json` and `best_accuracy.json`, on MNIST's 10,000 test images: means of several seeds,
+whose standard deviation is a vertical line.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Point(NamedTuple):
 
     bytes: int
     accuracy: float
+    deviation: float = 0.0
+    """Of several seeds, in points."""
 
 
 PUBLISHED: Final = {
@@ -60,10 +63,14 @@ def ours() -> dict[str, tuple[Point, ...]]:
     for row in json.loads((HERE / "small.json").read_text())["rows"].values():
         if isinstance(row["reached"], dict):
             family = Network.parse(row["network"]).family.upper()
-            found[family].append(Point(row["weight_bytes"], row["reached"]["mean"]))
+            found[family].append(_point(row["weight_bytes"], row["reached"]))
     for units, one in json.loads((HERE / "best_accuracy.json").read_text())["sizes"].items():
-        found["MLP"].append(Point(Network.mlp(int(units)).weight_bytes(10), one["int8"]["mean"]))
+        found["MLP"].append(_point(Network.mlp(int(units)).weight_bytes(10), one["int8"]))
     return {family: tuple(sorted(points)) for family, points in found.items()}
+
+
+def _point(weight_bytes: int, reached: dict[str, float | None]) -> Point:
+    return Point(weight_bytes, reached["mean"] or 0.0, reached["standard_deviation"] or 0.0)
 
 
 def drawn(of_ours: dict[str, tuple[Point, ...]], of_others: dict[str, tuple[Point, ...]]) -> bytes:
@@ -87,6 +94,10 @@ def drawn(of_ours: dict[str, tuple[Point, ...]], of_others: dict[str, tuple[Poin
                 label=f"{family}, {whose}",
                 zorder=3,
             )
+    for points in of_ours.values():
+        for point in points:
+            ends = (100 - point.accuracy - point.deviation, 100 - point.accuracy + point.deviation)
+            axes.plot([point.bytes / 1000] * 2, ends, color="tab:blue", lw=1)
     every = sorted(point for points in of_ours.values() for point in points)
     best = undominated([point.bytes for point in every], [point.accuracy for point in every])
     line = [point for point, is_best in zip(every, best, strict=True) if is_best]
