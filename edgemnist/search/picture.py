@@ -19,6 +19,10 @@ LEAST_ERROR: Final = 1e-5
 SHORT_LABEL: Final = 8
 """Characters."""
 MICROSECOND: Final = "one image, p50 (µs)"
+HALF: Final = 0.5
+"""Of the width: a long name reaches from its dot towards the middle, where there is room."""
+LINE_POINTS: Final = 10.0
+"""From one name to the next above it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +91,6 @@ def _draw(
             label=name,
             zorder=3 if one.joined else 1,
         )
-        for dot in shown:
-            place = (cost(dot) or 0, _error(dot))
-            # The best stand at the right end, where a long name has no room on their right.
-            side, apart = ("right", (-5, 5)) if len(dot.label) > SHORT_LABEL else ("left", (5, -9))
-            axes.annotate(dot.label, place, xytext=apart, textcoords="offset points", ha=side, fontsize=8, color="0.25")
     # An error of 1 % is as far from 2 % as 0.1 % is from 0.2 %.
     axes.set(xscale="log", yscale="log")
     axes.yaxis.set_inverted(True)
@@ -100,8 +99,21 @@ def _draw(
         axis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_major_formatter(lambda error, _: f"{100 * (1 - error):.6g}")
-    axes.margins(x=0.12, y=0.12)
+    axes.margins(x=0.12, y=0.18)
     axes.grid(alpha=0.3)
+    for one in series.values():
+        _name(axes, sorted((cost(dot) or 0, _error(dot), dot.label) for dot in one.dots if dot.label and cost(dot)))
+
+
+def _name(axes: Axes, named: Sequence[tuple[float, float, str]]) -> None:
+    """Write the names of dots, (cost, error, name), each a line above the one before where they are long."""
+    long = [place for place in named if len(place[2]) > SHORT_LABEL]
+    for cost, error, name in named:
+        side, apart = "left", (5.0, -9.0)
+        if (cost, error, name) in long:
+            side = "right" if axes.transLimits.transform(axes.transScale.transform((cost, error)))[0] > HALF else "left"
+            apart = (0.0, 5.0 + LINE_POINTS * long.index((cost, error, name)))
+        axes.annotate(name, (cost, error), xytext=apart, textcoords="offset points", ha=side, fontsize=8, color="0.25")
 
 
 def _error(dot: Dot) -> float:
