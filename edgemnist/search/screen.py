@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from edgemnist.console.tables import closing, quality, table, verdict
+from edgemnist.console.tables import closing, quality, table
 from edgemnist.exports.manifest import command
 from edgemnist.formatting import count, microseconds, percent
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def search_page(result: SearchResult, directory: Path) -> RenderableType:
     """Draw a line for each of the best networks, and what comes next."""
-    page = table("network", "bytes", "RAM", "accuracy", "p50", "best in", "gate", prose=["network", "best in"])
+    page = table("network", "bytes", "RAM", "accuracy", "p50", "best in", prose=["network", "best in"])
     for row in result.rows:
         page.add_row(
             row.network,
@@ -29,7 +29,6 @@ def search_page(result: SearchResult, directory: Path) -> RenderableType:
             percent(row.accuracy),
             microseconds(row.p50_us),
             ", ".join(row.best),
-            verdict(passed=row.passed),
         )
     legend = Text(
         f"{count(result.trained, 'network')} tried ({result.stopped:,} stopped early, {result.rejected:,} more beyond "
