@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -41,8 +42,7 @@ class Constant:
     name: str
     dtype: str
     """NumPy's name, or `int4`."""
-    size: int
-    """How many values."""
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -170,11 +170,14 @@ def _first_words(error: Exception) -> str:
 
 
 def wrong_weights(constants: Iterable[Constant], expected: str) -> list[str]:
-    """Return a sentence for each constant of `LARGE` values and more that is not of the expected dtype."""
+    """Return a sentence for each constant of `LARGE` values and more that is not of the expected dtype.
+
+    What has one axis is a bias or a scale, however many units there are, and stays as it is.
+    """
     return [
         f"its weights {constant.name!r} are {constant.dtype} instead of {expected}"
         for constant in constants
-        if constant.size >= LARGE and constant.dtype != expected
+        if len(constant.shape) > 1 and prod(constant.shape) >= LARGE and constant.dtype != expected
     ]
 
 

@@ -206,7 +206,7 @@ def _constants(graph: Any) -> list[Constant]:  # noqa: ANN401 - ONNX has no type
         Constant(
             name=constant.name,
             dtype=np.dtype(onnx.helper.tensor_dtype_to_np_dtype(constant.data_type)).name,
-            size=int(np.prod(constant.dims)),
+            shape=tuple(constant.dims),
         )
         for constant in graph.initializer
     ]

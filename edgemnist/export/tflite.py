@@ -112,9 +112,11 @@ def _tensors(data: bytes) -> tuple[list[Constant], list[Constant]]:
     others: list[Constant] = []
     for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
         for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
-            size = int(np.prod(tensor.ShapeAsNumpy())) if tensor.ShapeLength() else 1
-            described = Constant(name=tensor.Name().decode(), dtype=names[tensor.Type()], size=size)
-            (constants if model.Buffers(tensor.Buffer()).DataLength() else others).append(described)
+            shape = tuple(tensor.ShapeAsNumpy().tolist()) if tensor.ShapeLength() else ()
+            described = Constant(name=tensor.Name().decode(), dtype=names[tensor.Type()], shape=shape)
+            buffer = model.Buffers(tensor.Buffer())
+            # The quantizer writes large files with their weights behind the tables, at an offset above 1.
+            (constants if buffer.DataLength() or buffer.Offset() > 1 else others).append(described)
     return constants, others
 
 

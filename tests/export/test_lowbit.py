@@ -10,12 +10,13 @@ import pytest
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ModelError
-from edgemnist.export.interface import ExportConfig
+from edgemnist.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.export.lowbit import few_levels, largest_weight, with_trained_levels
 from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
 from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.exports.directory import Exports
+from edgemnist.formats import FORMATS, UNIT
 from edgemnist.learn.present import read_present
 from edgemnist.runtimes.tflite import read_graph
 from edgemnist.train.network import Network
@@ -125,3 +126,22 @@ def test_few_levels_are_found_whatever_their_step_and_no_others() -> None:
     assert np.abs(found[0]).max(axis=1).tolist() == [7, 7, 7, 0, 1]
     assert few_levels(random.normal(size=(2, 200)), 1e-3) is None
     assert few_levels(np.arange(-8.0, 9.0)[None], 1e-3) is None
+
+
+@pytest.mark.parametrize("format_", ["tflite", "onnx"])
+def test_a_layer_of_a_thousand_biases_becomes_every_file(format_: str, dataset: Dataset, tmp_path: Path) -> None:
+    """Its biases are no weights that were left as they were, and the weights of a large file lie behind its tables."""
+    import keras
+
+    layers = [keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(1100, activation="relu")]
+    model = keras.Sequential([*layers, keras.layers.Dense(len(dataset.labels), activation="softmax")])
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 0.05, weight.shape) for weight in model.get_weights()])
+    model.save(tmp_path / "wide.keras")
+    specs = tuple(ArtifactSpec(format_, one) for one in FORMATS[format_].quantizations)
+    export_model(
+        ExportConfig(specs=specs, model=tmp_path / "wide.keras", input_range=UNIT), dataset, tmp_path / "exports"
+    )
+    exports = Exports.open(tmp_path / "exports")
+    assert {one.name for one in exports.artifacts} == {one.name for one in specs}
+    assert all(exports.load(one.name).predict_proba(dataset.test.images[:5]).shape == (5, 10) for one in specs)
