@@ -246,7 +246,7 @@ class Network:
         stages = list(self.stages(classes))
         sides = [IMAGE_SIDE, IMAGE_SIDE - 2 * self.rim, self.side]
         before = [one**2 + other**2 for one, other in itertools.pairwise(sides) if one != other]
-        return max(*before, *(stage.source.size + stage.target.size for stage in stages))
+        return max([*before, *(stage.source.size + stage.target.size for stage in stages)])
 
     def multiplications(self, classes: int) -> int:
         """Return how many multiplications of a weight one image takes, if none is skipped."""

@@ -83,6 +83,7 @@ def test_bytes_ram_and_multiplications_are_counted_by_hand() -> None:
     assert mlp.weight_bytes(10) == (196 * 40 + 40 * 20 + 20 * 10) // 2 + 4 * (40 + 20 + 10)
     assert mlp.ram_bytes(10) == 784 + 196
     assert mlp.multiplications(10) == 196 * 40 + 40 * 20 + 20 * 10
+    assert Network.mlp().ram_bytes(10) == 784 + 10
     cnn = Network.parse("cnn:28:c3s2-d-p5-mean:2bit")
     # 27 weights of 2 bits are 7 bytes.
     assert cnn.weight_bytes(10) == 7 + 7 + 4 + 13 + 4 * (3 + 3 + 5 + 10)
