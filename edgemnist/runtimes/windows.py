@@ -91,7 +91,7 @@ class Window:
 def cropping(image: Sequence[int], *, top: int, left: int, below: int, beyond: int) -> Window:
     """Return the window of a crop of an image, (height, width, channels), by so many rows and columns on each side.
 
-    It reaches back to where the image begins: what a place is in its last row and column, the crop has there.
+    Each place of the window reaches `top` rows up and `left` columns back: the crop is its bottom right corner.
     """
     height, width, channels = image
     return Window(
@@ -156,7 +156,7 @@ def _cropped(graph: Graph, operator: Operator) -> Window:
         for axis, (size, begin, end) in enumerate(zip(sizes, begins, ends, strict=True))
     ]
     if not all(taken) or any(len(taken[axis]) != sizes[axis] for axis in (0, 3)):
-        raise ValueError("its STRIDED_SLICE takes other things than rows and columns")
+        raise ValueError("its STRIDED_SLICE crops more than rows and columns")
     (top, below), (left, beyond) = ((taken[axis].start, sizes[axis] - taken[axis].stop) for axis in (1, 2))
     if max(top, left) >= MAX_SIDE:
         raise ValueError(f"its STRIDED_SLICE crops {MAX_SIDE} rows or columns, or more")

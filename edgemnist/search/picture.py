@@ -20,7 +20,7 @@ SHORT_LABEL: Final = 8
 """Characters."""
 MICROSECOND: Final = "one image, p50 (µs)"
 HALF: Final = 0.5
-"""Of the width: a long name reaches from its dot towards the middle, where there is room."""
+"""Of the width. A long name points to the middle: it ends at dots on the right, and begins at the others."""
 LINE_POINTS: Final = 10.0
 """From one name to the next above it."""
 
