@@ -37,7 +37,9 @@ BLOCKS: Final = ("separable", "convolution", "maximum")
 ENDS: Final = ("flat", "mean", "dense")
 """What stands between the convolutions and the answer: nothing, the mean of all places, or a dense layer."""
 KNOWN: Final = (
-    "cnn:28:c12s2-c20-max-c28-c32:4bit",
+    "cnn:28:c12s2-c20-c28-max-c40:4bit",
+    "cnn:28:c12s2-c16-c24-max-c32:4bit",
+    "cnn:28:c10s2-c16-max-c22-c24:4bit",
     "cnn:28:c8s2-c12-max-c16-c20:4bit",
     "cnn:28:c4s2-c8-max-c10:4bit",
     "mlp:12:134-26:4bit",
