@@ -60,8 +60,8 @@ class Row(NamedTuple):
     """To choose from."""
     epochs: int = 96
     kind: str = "any"
-    whole: bool = False
-    """Whether the chosen network is trained again on all training images."""
+    again: int | None = None
+    """Epochs for which the chosen network is trained again, on all training images; None if it is not."""
 
     @property
     def name(self) -> str:
@@ -74,11 +74,11 @@ ROWS: Final = (
     Row(3_200, 98.92, 99.0, ("cnn:28:c8s2-c12-max-c16-c20:4bit",), 32),
     Row(5_400, 99.06, 99.2, ("cnn:28:c10s2-c16-max-c22-c24:4bit",)),
     Row(7_300, 99.28, 99.4, ("cnn:28:c12s2-c16-c24-max-c32:4bit",)),
-    Row(11_000, 99.55, 99.6, ("cnn:28:c12s2-c20-c28-max-c40:4bit",)),
+    Row(11_000, 99.55, 99.6, ("cnn:28:c12s2-c20-c28-max-c40:4bit",), again=96),
     Row(12_300, 99.02, 99.1, ("mlp:12:134-26:4bit",), 240, "mlp"),
     Row(BOTH, 98.84, 99.2, ("mlp:12:420-100:4bit",), 160, "mlp"),
-    Row(BOTH, 98.84, 99.65, ("cnn:28:c12s2-c20-c28-max-c96-144:4bit",), 40),
-    Row(430_000, 99.46, 99.55, ("mlp:24:1100-180:4bit",), 320, "mlp"),
+    Row(BOTH, 98.84, 99.65, ("cnn:28:c12s2-c20-c28-max-c96-144:4bit",), 40, again=96),
+    Row(430_000, 99.46, 99.55, ("mlp:24:1100-180:4bit",), 320, "mlp", again=320),
 )
 
 
@@ -128,8 +128,8 @@ def measure(row: Row, whole: Dataset, work: Path, teachers: Teachers, *, seeds: 
         runs = [trained(network, seed, held_out, work, epochs=epochs, teachers=teachers) for seed in seeds]
         tried.append((statistics.mean(run.test_accuracy for run in runs), network, runs))
     _, network, runs = max(tried, key=lambda one: one[0])
-    if row.whole:
-        work, teachers = work / "whole", Teachers(work / "whole")
+    if row.again is not None:
+        epochs, work, teachers = row.again, work / "whole", Teachers(work / "whole")
         runs = [trained(network, seed, whole, work, epochs=epochs, teachers=teachers) for seed in seeds]
     results = [tested(directory(network, run.seed, epochs, work), whole, network) for run in runs]
     return {
@@ -142,6 +142,7 @@ def measure(row: Row, whole: Dataset, work: Path, teachers: Teachers, *, seeds: 
         "weight_bytes": network.weight_bytes(len(whole.labels)),
         "activation_bytes": network.ram_bytes(len(whole.labels)),
         "multiplications": network.multiplications(len(whole.labels)),
+        "epochs_to_choose": row.epochs,
         "epochs": epochs,
         "trained_on": runs[0].data.train,
         "seeds": seeds,
