@@ -1,7 +1,7 @@
 """Take a digit classifier from Keras to a Raspberry Pi, quantized, and prove that nothing was lost.
 
 import edgemnist
-exports = edgemnist.Exports.open("exports")                     # the artifacts, and what of them is still true
+exports = edgemnist.Exports.open("exports")                     # the artifacts, and what still holds for them
 classifier = exports.load("tflite-int8")                        # only if its hash is the recorded one
 classifier = edgemnist.load("mine.onnx", runtime="openvino")    # any model file
 classifier.predict(edgemnist.prepare("digit.png"))              # any picture of one digit → int64 [1]

@@ -8,8 +8,8 @@ from types import FrameType
 def main() -> None:
     """Run the command line. Ctrl-C ends it without a traceback, also while the command line is imported.
 
-    SIGTERM and SIGHUP do what Ctrl-C does: by themselves they would end Python at once, say nothing, leave temporary
-    directories and let the processes go on that it has started.
+    SIGTERM and SIGHUP do what Ctrl-C does. Otherwise they would end Python at once, without a word, leaving temporary
+    directories behind and the processes that it has started running.
     """
     try:
         for name in ("SIGTERM", "SIGHUP"):

@@ -83,7 +83,7 @@ class Commands(TyperGroup):
 
 
 def require_once(params: Sequence[Any], words: Sequence[str]) -> None:
-    """Raise UsageError if an option that takes one value is given two: the first would be dropped without a word."""
+    """Raise UsageError if an option that takes one value is given two: the first would be silently dropped."""
     single = {opt: one.opts[0] for one in params if takes_one(one) for opt in one.opts}
     given: dict[str, str] = {}
     for place, word in enumerate(words):

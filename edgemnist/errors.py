@@ -37,11 +37,11 @@ class EdgemnistError(Exception):
 
 
 class UsageError(EdgemnistError):
-    """An option or an argument that is not valid."""
+    """An invalid option or argument."""
 
 
 class UnknownNameError(UsageError):
-    """A name that is not known: lists the known ones and the nearest match."""
+    """An unknown name. The error lists the known ones and suggests the nearest match."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = list(known)
@@ -84,15 +84,15 @@ class StorageError(EdgemnistError):
 
 
 class ReaderGoneError(StorageError):
-    """Nobody reads the results any more, as after `head`."""
+    """The reader of the results has gone, as after `head`."""
 
 
 class TrainingError(EdgemnistError):
-    """A training that cannot go on: no data to learn from, a loss that is not a number."""
+    """Training that cannot go on: there is no data to learn from, or the loss is not a number."""
 
 
 class MeasurementError(EdgemnistError):
-    """A benchmark whose process could not measure, or died."""
+    """A benchmark whose process died or could not measure."""
 
 
 class BundleError(EdgemnistError):

@@ -49,7 +49,7 @@ def footprint(name: str, flash_bytes: int, ram_bytes: int) -> str:
     """Return what a C artifact takes of a microcontroller, as a sentence."""
     return (
         f"{name} takes at most {flash_bytes:,} bytes of flash and {ram_bytes:,} bytes of RAM on a Cortex-M, "
-        "without the stack."
+        "not counting the stack."
     )
 
 

@@ -1,4 +1,4 @@
-"""What this machine is, which of its CPUs to measure on, and the state it is in meanwhile."""
+"""What this machine is, which of its CPUs to measure on, and the state it is in while measuring."""
 
 from __future__ import annotations
 

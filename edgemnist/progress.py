@@ -1,4 +1,4 @@
-"""How a stage tells what it is doing, without knowing whether anybody looks.
+"""How a stage says what it is doing, without knowing whether anybody is looking.
 
 Stages take a `Reporter` and never print. The command line passes one that draws on stderr; tests and library users may
 leave the silent default.
@@ -21,7 +21,7 @@ class Reporter:
     """Notices and progress; this one keeps silent."""
 
     def notice(self, message: str) -> None:
-        """Tell the user something that they would want to know, in one sentence."""
+        """Tell the user one thing that they would want to know, in one sentence."""
 
     @contextlib.contextmanager
     def task(self, description: str, total: float | None = None) -> Iterator[Task]:

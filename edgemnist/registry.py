@@ -17,7 +17,7 @@ from edgemnist.errors import MissingDependencyError, UnknownNameError
 
 @dataclass(frozen=True)
 class Package:
-    """A Python package that an entry stands on."""
+    """A Python package that an entry depends on."""
 
     distribution: str
     """Name on the package index, such as `ai-edge-litert`."""
@@ -40,7 +40,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Resource(Package):
-    """Something else that an entry stands on: `module` is `module:function`, which returns its version, or None."""
+    """Something else that an entry depends on: `module` is `module:function`, which returns its version, or None."""
 
     def version(self) -> str | None:
         """Return the version, or None where it is missing."""

@@ -68,10 +68,10 @@ def exceeded(latencies: list[Latency], max_p99_us: float | None, max_rss_mb: flo
             if most is None:
                 continue
             if value is None:
-                reasons.append(f"{latency.name}: its {what} could not be measured, and the limit is {most:,.1f} {unit}")
+                reasons.append(f"{latency.name}: its {what} could not be measured, but the limit is {most:,.1f} {unit}")
             elif value > most:
                 reasons.append(
-                    f"{latency.name}: its {what} is {value:,.1f} {unit}, and the limit is {most:,.1f} {unit}"
+                    f"{latency.name}: its {what} is {value:,.1f} {unit}, but the limit is {most:,.1f} {unit}"
                 )
     return reasons
 

@@ -3,7 +3,7 @@
 One file is written to a temporary name in its directory, synced and renamed. Several files that belong together, such
 as artifacts and their manifest, are committed as one: a journal names the finished temporary files, and once the
 journal itself is in place the commit has happened; whoever comes next completes the renames (`recover`). The name of
-each temporary file ends in the hash of its contents, so a file that a power cut took is told from one that is renamed.
+each temporary file ends in the hash of its contents, so a file lost in a power cut is told from a renamed one.
 
 Commands that commit to one directory take turns through a lock on the directory. Windows cannot lock a directory:
 there, one command at a time is up to the user.
@@ -205,7 +205,7 @@ def _complete(directory: Path) -> None:
     for temporary, name in renames.items():
         if temporary not in pending and not _is_renamed(temporary, directory / name):
             raise StorageError(
-                f"{directory} has lost the new {name}: the machine stopped while a command wrote it",
+                f"{directory} has lost the new {name}: the machine stopped while a command was writing it",
                 hint=f"Delete {directory / JOURNAL_FILE}, and write the files again with: "
                 f"edgemnist export --exports {shlex.quote(str(directory))}",
             )

@@ -54,7 +54,7 @@ def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -
         (np.zeros((2, 28, 28, 3), np.uint8), r"not \[2, 28, 28, 3\]"),
         (np.zeros((28, 28, 2), np.uint8), r"not \[28, 28, 2\]"),
         (np.zeros((0, 28), np.uint8), r"not \[0, 28\]"),
-        ([[1, 2], [3]], "of one length"),
+        ([[1, 2], [3]], "have the same length"),
         (np.full((40, 40), 300), "between 0 and 255"),
         (np.full((40, 40), np.nan), "between 0 and 255"),
         (np.full((40, 40), "x"), "must be numbers"),

@@ -185,7 +185,7 @@ def test_a_damaged_artifact_is_no_candidate_and_is_told_of(old_exports: Path) ->
     (old_exports / "tflite-float32.tflite").write_bytes(b"damaged")
     result = recommend(Exports.open(old_exports))
     assert result.recommended == "tflite-int8"
-    assert result.warnings[0].startswith("tflite-float32 is no candidate: ")
+    assert result.warnings[0].startswith("tflite-float32 is not a candidate: ")
     assert any(warning.startswith("tflite-int8: ") for warning in result.warnings[1:])
 
 

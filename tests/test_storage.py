@@ -447,7 +447,7 @@ def test_a_lost_file_and_a_damaged_journal_are_told_with_what_to_do(tmp_path: Pa
         with pytest.raises(StorageError) as caught:
             recover(tmp_path)
         assert caught.value.message == (
-            f"{tmp_path} has lost the new model.keras: the machine stopped while a command wrote it"
+            f"{tmp_path} has lost the new model.keras: the machine stopped while a command was writing it"
         )
         assert caught.value.hint == f"Delete {journal}, {again}"
         # The old model has its name, but not the hash of the new one.

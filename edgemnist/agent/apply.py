@@ -54,14 +54,15 @@ class StoppedError(DeployError):
 def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
     """Deploy a bundle and return what came of it.
 
-    Raises BundleError for a bundle that is not to be taken, DeployError where the board cannot, GateMissedError where
+    Raises BundleError for a bundle that must be refused, DeployError where the board cannot, GateMissedError where
     the self-test or the service says no. The old release then serves as before.
     """
     with _turn(store, request.wait_s, responder) as service:
         old = store.current()
         if request.shadow and old is None:
             raise DeployError(
-                "There is no release on this board yet to answer beside", hint="Deploy without --shadow first."
+                "There is no release on this board yet for a shadow to answer beside",
+                hint="Deploy without --shadow first.",
             )
         release, fresh, report = _fit_release(store, request, old, responder)
         if old is not None and release.name == old.name:

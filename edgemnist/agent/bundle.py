@@ -198,7 +198,7 @@ class BundleRecord:
         ):
             if found not in wanted:
                 raise BundleError(
-                    f"{board} {has}, and the bundle has wheels for {', '.join(wanted)}",
+                    f"{board} {has}, but the bundle has wheels for {', '.join(wanted)}",
                     hint=f"Make one with: edgemnist bundle --wheels {option}",
                 )
 
@@ -208,7 +208,7 @@ class BundleRecord:
 
 
 def decode_record(data: bytes) -> BundleRecord:
-    """Read a record. Raises BundleError where it is none, or of a newer schema version."""
+    """Read a record. Raises BundleError where it is not one, or of a newer schema version."""
     try:
         document = json.loads(data)
         version = document["schema_version"]
@@ -244,7 +244,7 @@ def read_signature(archive: Archive) -> bytes | None:
 
 
 def read_record(archive: Archive) -> BundleRecord:
-    """Return the record of an archive after holding every file against it.
+    """Return the record of an archive after checking every file against it.
 
     Raises BundleError where a file is missing, unknown, or not the recorded one.
     """

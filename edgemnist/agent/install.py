@@ -1,7 +1,7 @@
 """What makes a bundle a release that is fit to serve: its virtual environment, and its self-test.
 
-A virtual environment is made once for the same package, versions and Python, and then shared. One with more in it does
-as well: a bundle without what the service needs installs nothing where one with it was.
+A virtual environment is made once for the same package, versions and Python, and then shared. One with more in it will
+also do: a bundle without what the service needs installs nothing where one with it was installed before.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def finish(child: subprocess.Popen[bytes], timeout_s: float | None = None) -> tu
 def end_with_the_line(child: subprocess.Popen[bytes]) -> None:
     """End a child as soon as nobody listens to this process any more; returns at once.
 
-    Without a terminal, sshd tells a process by nothing else that the other side went away.
+    Without a terminal, sshd gives a process no other sign that the other side went away.
     """
     threading.Thread(target=_watch, args=(child,), daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Two measurements against each other: is the difference larger than the noise?"""
+"""Two measurements compared: is the difference larger than the noise?"""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ def read_baseline(path: Path) -> BenchResult:
 
 
 def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: Path) -> None:
-    """Raise UsageError where an earlier run has no artifact of those that are measured: no such gate could ever fail.
+    """Raise UsageError if an earlier run has none of the artifacts that are measured: such a gate could never fail.
 
-    Keras alone does not count, unless nothing else is measured: it is what the artifacts are held against.
+    Keras alone does not count, unless nothing else is measured: it is what the artifacts are compared with.
     """
     earlier = {_key(one) for one in baseline.results}
     wanted = [key for key in measured if key[0] != KERAS] or measured
@@ -120,14 +120,14 @@ def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: P
         ours, theirs = (", ".join(_words(key) for key in keys) for keys in (wanted, sorted(earlier)))
         raise UsageError(
             f"{file} has nothing to compare {ours} with: it holds {theirs or 'nothing'}",
-            hint="Name what it holds, or write it again with: edgemnist bench --save FILE",
+            hint="Measure what it holds, or write it again with: edgemnist bench --save FILE",
         )
 
 
 def compare_with_baseline(
     result: BenchResult, baseline: BenchResult, *, file: Path, max_slowdown: float
 ) -> BaselineComparison:
-    """Hold a run against an earlier one, artifact by artifact; both with their raw samples (`samples_us`).
+    """Compare a run with an earlier one, artifact by artifact; both with their raw samples (`samples_us`).
 
     An artifact fails where it is slower by more than `max_slowdown` and by more than the noise. What only one of the
     runs has is named in the warnings. Raises UsageError where they have nothing in common, see `check_in_common`.
@@ -144,7 +144,8 @@ def compare_with_baseline(
         if change.machine is not None and abs(math.log(change.machine)) > math.log(1 + MAX_MACHINE_CHANGE):
             warnings.append(
                 f"{latency.name}: the machine took {change.machine:.2f} times as long for the same fixed work; "
-                "the ratio is corrected for that, but not for anything that slows artifacts and that work differently"
+                "the ratio is corrected for that, but not for anything that slows artifacts and that work by "
+                "different amounts"
             )
         changes.append(change)
     if earlier:

@@ -38,7 +38,7 @@ def bench(
         typer.Option(
             "--keras/--no-keras",
             show_default="where it is installed and no artifact is named",
-            help="Measure Keras too, which gives the speed-up over it.",
+            help="Measure Keras too, to show the speed-up over it.",
         ),
     ] = None,
     save: options.Save = None,
@@ -57,7 +57,7 @@ def bench(
             "--max-slowdown",
             metavar="RATIO",
             show_default="1.05",
-            help="Ratio of p50 up to which a slowdown passes; one within the noise always does.",
+            help="Largest ratio of p50 that passes; a slowdown within the noise always does.",
             rich_help_panel="Comparing",
         ),
     ] = None,

@@ -36,7 +36,7 @@ def evict(paths: Iterable[Path]) -> None:
 
 
 def files_of(model: Path, runtime: str) -> Iterator[Path]:
-    """Yield the model file and every file of the packages that its runtime stands on."""
+    """Yield the model file and every file of the packages that its runtime depends on."""
     yield model
     for package in RUNTIMES[runtime].requires:
         spec = importlib.util.find_spec(package.module)

@@ -97,7 +97,7 @@ def _death(subject: str, status: int, last_words: str) -> MeasurementError:
     if status < 0:
         name = signal.Signals(-status).name
         return MeasurementError(
-            f"{subject} could not be measured: its process was ended by {name}", hint=_SIGNALS.get(name, last_words)
+            f"{subject} could not be measured: its process was killed by {name}", hint=_SIGNALS.get(name, last_words)
         )
     # Windows gives the reason of a crash as a number such as 0xC000001D.
     shown = f"{status:#x}" if status > 255 else str(status)  # noqa: PLR2004 - larger than any status that a program gives

@@ -136,7 +136,7 @@ def quieter(reference: Sequence[float], quietest: float | None) -> float:
 def quality_warnings(samples: int, blocks: Sequence[Block]) -> list[str]:
     """Return what is to be said about the quality of one model's figures, in words; nothing for a good measurement."""
     found = [
-        f"{name} is not given: it needs {needed:,} samples, and there are {samples:,}"
+        f"{name} is left out: it needs {needed:,} samples, but there are {samples:,}"
         for name, needed in SAMPLES_FOR.items()
         # Nobody expects the 99.9th percentile of a short run.
         if samples < needed and name != "p99.9"

@@ -113,7 +113,7 @@ def bench_against(
     save: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> BenchResult:
-    """Measure as `bench` does, compare with the run that `baseline` holds, and save what was found out.
+    """Measure as `bench` does, compare with the run that `baseline` holds, and save the result.
 
     `save` gets the raw samples; the result that is returned, and kept in the export directory, has none. Raises
     UsageError for a limit without a baseline, or where the two runs have nothing in common, and StorageError where
@@ -203,7 +203,7 @@ def measure_all(
 
 
 def takes_part(number: int, subject: Subject, rounds: int) -> bool:
-    """Return whether a subject is measured in a round: what the artifacts are held against is, in a few of them."""
+    """Return whether a subject is measured in a round: what the artifacts are compared with is, in only a few."""
     few = rounds
     if subject is NULL or subject.name == KERAS:
         few = ROUNDS_BESIDE if rounds >= ROUNDS_BESIDE else 1

@@ -55,12 +55,14 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
         cost,
     ]
     if steps.row_count:
-        parts += [Text("Where the time of a call goes: each step alone, and what is left."), steps]
+        parts += [Text("Where the time of a call goes: each step by itself, and the rest."), steps]
     cold = [(_name(one), one.cold_cache_start_ms) for one in result.results if one.cold_cache_start_ms is not None]
     if cold:
         parts.append(Text(f"Cold start from the disk: {', '.join(f'{name} {ms:,.0f} ms' for name, ms in cold)}."))
     if result.harness_us is not None:
-        parts.append(Text(f"The measuring itself takes {result.harness_us:.2f} µs of each latency.", style="dim"))
+        parts.append(
+            Text(f"The measurement itself accounts for {result.harness_us:.2f} µs of each latency.", style="dim")
+        )
     parts += [host_line(result.host), *quality(_warnings(result))]
     if result.baseline is None:
         last = closing(f"{_name(ordered[0])} is the fastest: {microseconds(ordered[0].p50_us)} a call (p50).", step)
@@ -109,7 +111,7 @@ def _baseline(comparison: BaselineComparison) -> RenderableType:
             Text(change.ratio.verdict, style=colors[change.ratio.verdict]),
         )
     heading = (
-        f"Against {comparison.file}: slower means by more than {comparison.max_slowdown:g}× and the noise. "
+        f"Against {comparison.file}: slower means by more than both {comparison.max_slowdown:g}× and the noise. "
         "The ratio is that of p50, corrected for the machine: how long the same fixed work took, now over then."
     )
     noise = ", ".join(f"{one.name} ± {percent((one.ratio.high - one.ratio.low) / 2, 1)}" for one in comparison.changes)

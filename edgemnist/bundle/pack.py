@@ -55,7 +55,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     """Write the bundle; the same export directory, options and package give the same bytes.
 
     Raises ManifestError, ArtifactError and UnknownNameError for an export directory or a name that cannot be used,
-    BundleError where wheels or a signature cannot be had, and StorageError where `output` cannot be written.
+    BundleError where wheels or a signature cannot be obtained, and StorageError where `output` cannot be written.
     """
     models = exports.select(config.artifacts, reporter) if config.artifacts else None
     chosen = [model.artifact for model in models] if models is not None else []

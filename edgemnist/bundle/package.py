@@ -1,4 +1,4 @@
-"""The wheel of edgemnist itself, made from the package that is running, and those it stands on.
+"""The wheel of edgemnist itself, made from the package that is running, and those it depends on.
 
 So a board gets exactly the code that was tried here, from a checkout as well as from an installed package, and the same
 code gives the same bytes; no build tool and no network is needed. The other wheels are fetched with pip, for the
@@ -117,7 +117,7 @@ def _url_hash(data: bytes) -> str:
 
 
 def pinned(metadata: Metadata, extras: Iterable[str]) -> list[str]:
-    """Return `name==version` of everything that edgemnist with `extras` stands on, as it is installed here.
+    """Return `name==version` of everything that edgemnist with `extras` depends on, as it is installed here.
 
     What is not installed here is left to pip. A pin that the board does not need does no harm.
     """
@@ -192,9 +192,9 @@ def fetch_wheels(
     extras: Sequence[str],
     constraints: Sequence[str],
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield name and contents of every wheel that edgemnist's own `wheel` with `extras` stands on.
+    """Yield name and contents of every wheel that edgemnist's own `wheel` with `extras` depends on.
 
-    Raises BundleError where pip cannot have them, MissingDependencyError if there is no pip.
+    Raises BundleError where pip cannot get them, MissingDependencyError if there is no pip.
     """
     if importlib.util.find_spec("pip") is None:
         # An environment that uv makes has none unless it is asked for.

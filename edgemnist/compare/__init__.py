@@ -1,1 +1,1 @@
-"""Two models against each other, in turns."""
+"""Two models timed against each other, in turns."""

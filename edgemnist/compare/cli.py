@@ -21,15 +21,15 @@ app = command_app()
     epilog="Example: edgemnist compare tflite-int8 tflite-int8@integer · edgemnist compare mine.onnx tflite-int8"
 )
 def compare(
-    first: Annotated[str, typer.Argument(metavar="MODEL|FILE", help="An artifact or a model file of any origin.")],
-    second: Annotated[str, typer.Argument(metavar="MODEL|FILE", help="What it is compared with.")],
+    first: Annotated[str, typer.Argument(metavar="MODEL|FILE", help="An artifact, or any model file.")],
+    second: Annotated[str, typer.Argument(metavar="MODEL|FILE", help="What to compare it with.")],
     *,
     max_slowdown: Annotated[
         float | None,
         typer.Option(
             "--max-slowdown",
             metavar="RATIO",
-            help="Exit 1 if the first is slower by more than this ratio and the noise.",
+            help="Exit 1 if the first is slower by more than both this ratio and the noise.",
         ),
     ] = None,
     threads: options.Threads = 1,
@@ -83,7 +83,7 @@ def compare_page(result: PairResult, step: str = "") -> RenderableType:
     sentence = f"{result.first.name} takes {tables.with_interval(ratio)} the time of {result.second.name}: {says}."
     warnings = [*result.warnings, *(f"{one.name}: {'; '.join(one.warnings)}" for one in sides if one.warnings)]
     return Group(
-        Text(f"In turns, {count(result.rounds, 'round')}, a fresh process for each."),
+        Text(f"Timed in turns, {count(result.rounds, 'round')}, each model in a fresh process."),
         page,
         tables.host_line(result.host),
         *tables.quality(warnings),

@@ -1,4 +1,4 @@
-"""Two models against each other, in turns, so that whatever drifts hits both alike."""
+"""Two models timed against each other, in turns, so that whatever drifts hits both alike."""
 
 from __future__ import annotations
 

@@ -74,7 +74,11 @@ Collect: TypeAlias = Annotated[
 CollectMax: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--collect-max", metavar="N", show_default="500", help="Most samples to keep.", rich_help_panel=_SAMPLES
+        "--collect-max",
+        metavar="N",
+        show_default="500",
+        help="Maximum number of samples to keep.",
+        rich_help_panel=_SAMPLES,
     ),
 ]
 
@@ -84,7 +88,7 @@ Health: TypeAlias = Annotated[
         "--health",
         metavar="FILE",
         show_default="in DIR of --collect",
-        help="Count answers and ink, no images, for `edgemnist health`.",
+        help="Keep counts of answers and ink, but no images, for `edgemnist health`.",
         rich_help_panel=_SAMPLES,
     ),
 ]
@@ -115,7 +119,7 @@ Repeats: TypeAlias = Annotated[
     int,
     typer.Option(
         "--repeats",
-        help="How often to repeat a disturbed round before marking it.",
+        help="How many times to repeat a disturbed round before marking it.",
         rich_help_panel=ADVANCED,
     ),
 ]
@@ -181,7 +185,7 @@ HERE: Final = frozenset({"on", "root", "ssh_config", "exports", "json", "save"})
 def units(hidden: Sequence[str] | None, option: str = "--hidden") -> tuple[int, ...]:
     """Return the units of the hidden layers that an option names: at once, `128,64`, or one option for each.
 
-    Raises UsageError for what is no whole number.
+    Raises UsageError for anything but whole numbers.
     """
     try:
         return tuple(int(part) for text in hidden or ["512"] for part in text.split(","))

@@ -1,1 +1,1 @@
-"""Images and labels: where they come from, and what is checked about them."""
+"""Images and labels: where they come from, and how they are checked."""

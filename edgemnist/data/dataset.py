@@ -18,7 +18,7 @@ from edgemnist.errors import DataError, UsageError
 from edgemnist.results.data import DataIdentity, DataResult, SplitSummary
 
 MNIST_IDENTITY = "23dd870693787a55a31be9018c77f59e2cf71c091d36e92e19b1f38736629bd0"
-"""`DataIdentity.sha256` of the whole set, by which it is recognized wherever it lies."""
+"""`DataIdentity.sha256` of the whole set, which identifies it wherever it lies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +97,15 @@ def stratified_indices(labels: npt.ArrayLike, count: int, seed: int) -> Labels:
     The same labels, count and seed (0 or more) give the same indices everywhere, and a smaller count gives a subset
     of what a larger one gives.
 
-    Raises UsageError if `count` is below 1, and DataError where it is more than there are.
+    Raises UsageError if `count` is below 1, and DataError if it is more than there are.
     """
     values = np.asarray(labels)
     if count < 1:
         raise UsageError(f"The number of images must be at least 1 (got {count})")
     if count > len(values):
         raise DataError(
-            f"{count:,} images were asked for, and there are {len(values):,}", hint=f"Ask for at most {len(values):,}."
+            f"{count:,} images were asked for, but there are only {len(values):,}",
+            hint=f"Ask for at most {len(values):,}.",
         )
     _, classes, sizes = np.unique(values, return_inverse=True, return_counts=True)
     return np.sort(_draw(classes, _even_quotas(sizes, count), _keys(len(values), seed)))
@@ -120,7 +121,7 @@ def stratified_split(labels: npt.ArrayLike, share: float, seed: int) -> tuple[La
     names, classes, sizes = np.unique(values, return_inverse=True, return_counts=True)
     if (lonely := names[sizes == 1]).size:
         raise DataError(
-            f"Class {lonely[0]} has a single image, which cannot serve both to train and to test",
+            f"Class {lonely[0]} has a single image, which cannot be used for both training and testing",
             hint="Add images of this class.",
         )
     keys = _keys(len(values), seed)

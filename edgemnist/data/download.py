@@ -21,17 +21,17 @@ from edgemnist.errors import DataError
 from edgemnist.progress import Reporter
 
 REACH_TIMEOUT_S: Final = 4.0
-"""For the first answer of any mirror: without a network this is noticed within 5 s, name resolution included."""
+"""Time for the first answer of any mirror: a missing network is noticed within 5 s, name resolution included."""
 READ_TIMEOUT_S: Final = 10.0
-"""For a connection, and for each piece of a file after it."""
+"""Time for a connection, and for each piece of a file after it."""
 FILE_TIMEOUT_S: Final = 600.0
-"""For a whole file, so that a mirror that sends a byte now and then is given up."""
+"""Time for a whole file, so that a mirror that sends a byte now and then is given up."""
 ROUNDS: Final = 2
-"""Over all mirrors for a file: a connection that was cut is often fine the second time."""
+"""Rounds over all mirrors for a file: a connection that was cut often works the second time."""
 MAX_BYTES: Final = 64_000_000
-"""Of a file, packed and unpacked: the largest has 47 MB unpacked."""
+"""Most bytes of a file, packed or unpacked: the largest has 47 MB unpacked."""
 FAILURES: Final = (OSError, HTTPException, ValueError)
-"""What urllib raises for anything that a network or a server can do."""
+"""Everything that urllib raises when a network or a server fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class RemoteFile:
     bytes: int
     """Size as published, gzipped: for the progress only, since a mirror may have compressed it again."""
     sha256: str
-    """Of the contents, unpacked."""
+    """Hash of the contents, unpacked."""
 
 
 FILES = (

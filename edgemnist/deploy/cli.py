@@ -36,7 +36,7 @@ def deploy(
     canary: Annotated[
         int,
         typer.Option(
-            "--canary", metavar="N", help="Boards to deploy to first; the rest follows only if none of them fails."
+            "--canary", metavar="N", help="Boards to deploy to first; the others follow only if none of these fails."
         ),
     ] = 0,
     max_failures: Annotated[
@@ -45,7 +45,7 @@ def deploy(
             "--max-failures",
             metavar="N",
             show_default="no limit",
-            help="Start no more boards after more failures than this.",
+            help="Start no more boards once more than this many have failed.",
         ),
     ] = None,
     shadow: Annotated[
@@ -55,7 +55,7 @@ def deploy(
         ),
     ] = False,
     wait: options.Wait = 60.0,
-    retries: Annotated[int, typer.Option("--retries", help="How often to resume after a lost connection.")] = 3,
+    retries: Annotated[int, typer.Option("--retries", help="How many times to resume after a lost connection.")] = 3,
     allow_downgrade: Annotated[
         bool, typer.Option("--allow-downgrade", help="Let a board that requires signatures go back to an older bundle.")
     ] = False,

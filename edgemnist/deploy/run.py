@@ -1,4 +1,4 @@
-"""The deployment to one board, taken up again if a line is cut, and to a fleet.
+"""The deployment to one board, resumed if the line is cut, and to a fleet.
 
 Of a board: preflight, transfer, and what the board makes of it. A fleet is named in a `fleet.toml`:
 
@@ -53,7 +53,7 @@ from edgemnist.results.boards import FAILED, SKIPPED, BoardResult, Check, Deploy
 
 
 def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record: BundleRecord, size: int) -> None:
-    """Raise where a bundle of `size` bytes cannot end well on a board.
+    """Raise if a bundle of `size` bytes cannot be deployed to a board.
 
     DeployError for a board that is not fit, BundleError for wheels of another processor or Python.
     """
@@ -63,13 +63,13 @@ def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record:
                 f"{host}: {finding.name} {finding.value}: {finding.meaning}".rstrip("."), hint=finding.fix
             )
     if facts.bits == SMALL and set(RUNTIME_PACKAGES.values()) & set(record.extras):
-        raise DeployError(f"{NO_SMALL_WHEELS} such as {host}'s, and the bundle needs them", hint=small_board_fix(facts))
+        raise DeployError(f"{NO_SMALL_WHEELS} such as {host}'s, but the bundle needs them", hint=small_board_fix(facts))
     machine = program_machine(facts.kernel_machine, facts.bits)
     record.check_fits(host, machine, ".".join(facts.python.split(".")[:2]))
     # The bundle as it comes, and once more unpacked.
     if facts.disk_free_bytes is not None and facts.disk_free_bytes < 2 * size:
         raise DeployError(
-            f"{host} has {facts.disk_free_bytes / 1e6:,.1f} MB free, and the bundle needs {2 * size / 1e6:,.1f} MB",
+            f"{host} has {facts.disk_free_bytes / 1e6:,.1f} MB free, but the bundle needs {2 * size / 1e6:,.1f} MB",
             hint=f"Free some space there: sudo apt clean   A first install takes {INSTALL_BYTES / 1e6:.0f} MB more.",
         )
 
@@ -133,7 +133,7 @@ def deploy_to(
 ) -> BoardResult:
     """Deploy to one board and say how it went; failures are results here, and raise nothing.
 
-    `stop` ends it: before the switch nothing is changed then, and a switch that has begun comes to its end.
+    `stop` ends it: before the switch, nothing is changed then; a switch that has begun is completed.
     """
     deployment = _Deployment(on_step, stop or Stop())
     started = time.monotonic()
@@ -214,9 +214,9 @@ def _stopped(target: BoardAddress, deployment: _Deployment) -> StoppedError:
 
 
 def left_alone(host: str) -> StoppedError:
-    """Return what a line that was cut in the middle of the board's own work leaves behind."""
+    """Return the error for a line that was cut in the middle of the board's own work."""
     return StoppedError(
-        f"{host} was left in the middle of its work, and finishes it by itself",
+        f"{host} was left in the middle of its work, and will finish it by itself",
         hint=f"See how it ended with: edgemnist releases --to {host}",
     )
 

@@ -110,7 +110,7 @@ class BoardAddress:
 
 
 class Board:
-    """A board that one is logged in to. Made by `open_board`."""
+    """A board with an open login. Made by `open_board`."""
 
     def __init__(self, target: BoardAddress, connection: Connection) -> None:
         self._target = target

@@ -53,7 +53,7 @@ QUICK_S = 300.0
 
 
 class ConnectionLostError(DeployError):
-    """The connection had been there, and was cut. Doing the same again goes on where it stopped."""
+    """An open connection was cut. Doing the same again continues where it stopped."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Host:
 
 
 def parse_host(text: str) -> Host:
-    """Read `[user@]host[:port]`, with an IPv6 address in brackets. Raises UsageError where it is none."""
+    """Read `[user@]host[:port]`, with an IPv6 address in brackets. Raises UsageError for anything else."""
     found = re.fullmatch(r"((?:[^@\s]+@)?)(?:\[([\w:.%-]+)\]|([^\s:@\[\]]+))(?::(\d{1,5}))?", text)
     # A name that begins with a dash would be taken for an option by ssh.
     if found is None or text.startswith("-") or (found[2] or found[3]).startswith("-"):

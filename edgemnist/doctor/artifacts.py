@@ -107,7 +107,7 @@ def examine_artifact(exports: Path, name: str, repair: RepairCommands = HERE) ->
             value = (
                 value
                 if wrong
-                else f"right on {count(found.images, 'image')}, rounded in another way than where it was exported"
+                else f"right on {count(found.images, 'image')}, but rounded differently than where it was exported"
             )
     else:
         flips = int(np.count_nonzero(here.argmax(axis=1) != golden.probabilities[chosen].argmax(axis=1)))

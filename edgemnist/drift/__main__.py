@@ -10,7 +10,7 @@ from edgemnist.errors import EdgemnistError
 
 
 def main(place: str) -> int:
-    """Print the file as it is, once it was found whole."""
+    """Print the file as it is, after checking that it is whole."""
     try:
         record = read_place(Path.home() / Path(place).expanduser())
     except EdgemnistError as error:

@@ -1,6 +1,6 @@
-"""What is kept of all answers: counts in a few windows of time, in one JSON file of less than 10 KB.
+"""The record of all answers: counts in a few windows of time, in one JSON file of less than 10 KB.
 
-Counts add up, so those of a fleet are its boards' together. A digit itself is never in there.
+Counts add up, so those of a fleet are the sum of its boards'. The digits themselves are never in it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from edgemnist.samples.sample import DOUBT_BELOW
 from edgemnist.storage import sha256
 
 FILE: Final = "health.json"
-"""In a directory of samples."""
+"""Name of the file in a directory of samples."""
 APPLICATION: Final = "edgemnist-health"
 VERSION: Final = 1
 MOST_BYTES: Final = 1 << 16
-"""Of the file: one of ten classes has 5 KB."""
+"""Most bytes of the file: one of ten classes has about 4 KB."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e3)]
@@ -40,7 +40,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     until: str = ""
     images: Count = 0
     refused: Count = 0
-    """Of these, without an answer."""
+    """Images among these without an answer."""
     doubtful: Count = 0
     """Answers with a confidence below `DOUBT_BELOW`."""
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1e300)] = 0.0
@@ -114,13 +114,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     version: int = VERSION
     artifact: str
     sha256: str
-    """Of the model file."""
+    """Hash of the model file."""
     release: str | None = None
     labels: list[str]
     golden: Window | None = None
     """What the model answers to the golden pack; None if it has none."""
     golden_errors: Count = 0
-    """Of these answers, how many are wrong."""
+    """How many of these answers are wrong."""
     first: Window
     """Its first week."""
     first_complete: bool = False
@@ -129,7 +129,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lately: Window
     """The latest block, which grows."""
     evidence: dict[str, list[Finite]]
-    """Of each watched quantity, logarithms of evidence for a change, one for each size of it."""
+    """Logarithms of evidence for a change of each watched quantity, one for each size of the change."""
     checksum: str = ""
 
     @property
@@ -171,7 +171,7 @@ class _Kind(msgspec.Struct, frozen=True):
 def decode_record(data: bytes, name: str) -> Record:
     """Read the contents of a file that is called `name` in messages.
 
-    Raises StorageError if it is none, was cut or edited, or is of a newer version.
+    Raises StorageError if it is not such a file, was cut or edited, or is of a newer version.
     """
     damaged = "Move the file away: counting then starts from zero."
     if len(data) > MOST_BYTES:
@@ -181,7 +181,9 @@ def decode_record(data: bytes, name: str) -> Record:
     except UNREADABLE as error:
         raise StorageError(f"{name} is damaged: {error}", hint=damaged) from error
     if kind.application != APPLICATION:
-        raise StorageError(f"{name} has no counts of answers", hint="Name what `edgemnist serve --health FILE` wrote.")
+        raise StorageError(
+            f"{name} has no counts of answers", hint="Name a file that `edgemnist serve --health FILE` wrote."
+        )
     if kind.version > VERSION:
         raise StorageError(
             f"{name} has version {kind.version}, and this edgemnist reads up to {VERSION}",
@@ -219,7 +221,7 @@ def health_file(collect: Path | None, named: Path | None) -> Path | None:
 
 
 def kept_words(collect: Path | None, health: Path | None) -> tuple[list[str], list[PurePosixPath]]:
-    """Return the words that have a service keep samples and counts, for its unit, and the directories it writes to."""
+    """Return the options that make a service keep samples and counts, for its unit, and the directories to write."""
     samples = None if collect is None else collect.absolute()
     words = [] if samples is None else ["--collect", str(samples)]
     writes = [] if samples is None else [PurePosixPath(samples)]
@@ -239,20 +241,21 @@ def read_place(place: Path) -> Record:
 def merge(records: Sequence[tuple[str, Record]]) -> Record:
     """Return the counts of several boards together; the name of each is for messages.
 
-    Evidence is averaged, which keeps it what it is: a mean of e-values is an e-value (V. Vovk and R. Wang, "E-values:
-    Calibration, combination and applications", 2021). A board whose first week is not complete is not part of that.
+    Evidence is averaged, and remains evidence: a mean of e-values is an e-value (V. Vovk and R. Wang, "E-values:
+    Calibration, combination and applications", 2021). The average leaves out boards whose first week is not complete.
 
     Raises UsageError if they are of different models.
     """
     (first_name, first), *others = records
     for name, other in others:
-        hint = "Ask for boards with the same model at a time."
+        hint = "Name only boards with the same model."
         if other.sha256 != first.sha256:
             raise UsageError(
-                f"{name} has counts of another model than {first_name}: {_model(other)} and {_model(first)}", hint=hint
+                f"{name} has counts of a different model from {first_name}: {_model(other)} and {_model(first)}",
+                hint=hint,
             )
         if other.labels != first.labels:
-            raise UsageError(f"{name} has counts of classes with other names than {first_name}", hint=hint)
+            raise UsageError(f"{name} has counts of classes whose names differ from those of {first_name}", hint=hint)
     found = [record for _, record in records]
     total = found[0]
     for other in found[1:]:

@@ -1,4 +1,4 @@
-"""Evidence that something has changed, which may be looked at after every image.
+"""Evidence that something has changed, which may be checked after every image.
 
 For each quantity a number grows as long as it is further from its reference than a tolerance, and shrinks otherwise: a
 Shiryaev-Roberts e-detector (J. Shin, A. Ramdas and A. Rinaldo, "E-detectors: a nonparametric framework for sequential
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ALARM: Final = 1e5
 """Images to a false alarm, at least in the mean."""
 MOST: Final = 1e12
-"""Of the evidence: what has changed for a year is over in a day if it changes back."""
+"""Cap on the evidence: a change that lasted a year is over in a day if it changes back."""
 ERRORS: Final = 3.0
 """Standard errors of the reference."""
 DOUBTFUL, REFUSED = "doubtful share", "refused share"
@@ -40,14 +40,14 @@ SHARE_BETS: Final = (1.0, 3.0, 8.0)
 INK_BETS: Final = (0.3, 0.8, 1.5)
 """λ of ranks, which are within 0.5 of their mean."""
 SHARE_TOLERANCE: Final = 0.005
-"""Of the doubtful share: 0.5 points more of it are 0.15 points more errors of the reference model."""
+"""Tolerance of the doubtful share: 0.5 points more of it mean 0.15 points more errors of the reference model."""
 GOLDEN_TOLERANCE: Final = 0.05
-"""Of the same against the golden pack: nobody's digits are quite those of the data set."""
+"""Tolerance of the same against the golden pack: nobody's digits are quite those of the data set."""
 REFUSED_TOLERANCE: Final = 0.02
 INK_TOLERANCE: Final = 0.02
-"""Of the mean rank, 0 to 1, of a feature in its first week's distribution: a shift by 0.07 standard deviations."""
+"""Tolerance of a feature's mean rank, 0 to 1, in its first week's distribution: 0.07 standard deviations of shift."""
 MOST_LOST: Final = 0.9
-"""Of a bet, by one image."""
+"""Largest share of a bet that one image can lose."""
 LEAST_SHARE: Final = 0.005
 """A share of nothing has a standard error, too."""
 

@@ -14,7 +14,7 @@ HALF: Final = 127
 
 
 class Feature(NamedTuple):
-    """A number that is counted in bins of equal width; what lies outside is counted in the first or the last."""
+    """A number that is counted in bins of equal width; values outside are counted in the first or the last."""
 
     name: str
     unit: str
@@ -31,7 +31,7 @@ FEATURES: Final = (
     Feature("position, y", "px", 10.0, 18.0),
     Feature("contrast", "grey", 120.0, 255.0),
 )
-"""MNIST fills the middle of each range: there is room for what differs from it."""
+"""MNIST fills the middle of each range, which leaves room for digits that differ from it."""
 
 
 def ink_of(images: Images) -> npt.NDArray[np.float64]:

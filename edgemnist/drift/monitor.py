@@ -1,4 +1,4 @@
-"""Counts what a model answers, beside the answering: it takes notes in microseconds, and a thread counts and writes.
+"""Counts a model's answers without delaying them: it takes notes in microseconds, and a thread counts and writes.
 
 As with samples, nothing that goes wrong here reaches an answer: one notice, and nothing is counted from then on.
 """
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from edgemnist.runtimes.interface import Classifier
 
 WAITING: Final = 1024
-"""Images that may wait to be counted: more at once are not."""
+"""Images that may wait to be counted: any beyond that are not counted."""
 BATCH: Final = 64
-"""Images that are counted at once."""
+"""Images that are counted at a time."""
 DELAY_S: Final = 0.05
 SAVE_S: Final = 30.0
-"""Between two writings of the file: a card wears out."""
+"""Time between two writes of the file: a card wears out."""
 STOP_S: Final = 10.0
 FIRST_S: Final = 7 * 86_400.0
-"""The first week, which is what later answers are compared with."""
+"""The first week, which later answers are compared with."""
 LEAST_FIRST: Final = 500
 """Images that it has to have; it lasts longer otherwise."""
 BLOCK: Final = 500
@@ -51,7 +51,7 @@ BEFORE: Final = "health-before.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Answering:
-    """What answers, and how it does on its golden pack."""
+    """The model that answers, and how well it does on its golden pack."""
 
     artifact: str
     sha256: str
@@ -62,7 +62,7 @@ class Answering:
 
     @classmethod
     def of(cls, model: Model, classifier: Classifier, exports: Exports | None, release: str | None) -> Answering:
-        """Return what is known of a model; its golden pack is answered here, where it has one."""
+        """Return what is known of a model; its golden pack, if it has one, is answered here."""
         labels = tuple(classifier.labels)
         found = cls(artifact=model.name, sha256=model.sha256, release=release, labels=labels)
         if exports is None or exports.manifest.golden is None:
@@ -99,7 +99,7 @@ class Tally:
 
     @classmethod
     def start(cls, answering: Answering) -> Tally:
-        """Return an empty one."""
+        """Start an empty tally."""
         nothing = Window.empty(len(answering.labels))
         return cls(
             Record(
@@ -223,7 +223,7 @@ class Monitor:
                 pass
 
     def _taken(self) -> tuple[list[_Seen], bool]:
-        """Return what waits, once something does or it is time to write, and whether more may come."""
+        """Return the waiting images, once there are any or it is time to write, and whether more may come."""
         some: list[_Seen] = []
         try:
             one = self._waiting.get(timeout=SAVE_S)
@@ -241,7 +241,7 @@ class Monitor:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{self._path.parent} cannot be made: {reason_of(error)}") from error
+            raise StorageError(f"{self._path.parent} cannot be created: {reason_of(error)}") from error
         answering = self._answering()
         try:
             record = read_record(self._path)

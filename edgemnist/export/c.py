@@ -1,4 +1,4 @@
-"""One C file with the network and the engine that executes it, for whatever has a C compiler."""
+"""One C file with the network and the engine that executes it, for anything that has a C compiler."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from edgemnist.storage import sha256
 TWIN: Final = "int8"
 """The quantization of the TFLite file that the network is read from."""
 BITS: Final = {"int4": 4, "int2": 2}
-"""Of a weight, by quantization, where they are fewer than 8."""
+"""Bits of a weight, by quantization, if fewer than 8."""
 
 
 class NetworkExporter(TFLiteExporter):
-    """Writes the network of `tflite-int8` for our own engine: both answer the same bits."""
+    """Writes the network of `tflite-int8` for our own engine: both give the same answers, bit for bit."""
 
     @abstractmethod
     def written(self, network: Network, origin: Origin) -> bytes:
@@ -36,7 +36,7 @@ class NetworkExporter(TFLiteExporter):
     def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
         """Return a file; see `Exporter.convert`. It holds weights in as few bits as they need.
 
-        A part of the model need be no classifier, and stays TFLite. Raises ModelError if weights need more bits than
+        A part of the model need not be a classifier, and stays TFLite. Raises ModelError if weights need more bits than
         were asked for.
         """
         from edgemnist import __version__
@@ -64,18 +64,18 @@ class NetworkExporter(TFLiteExporter):
             bits, most = BITS[quantization], LEVELS[quantization]
             raise ModelError(
                 f"{self.source.path} cannot be exported as {self.format}-{quantization}: its weights were not trained "
-                f"for {bits} bits, which hold {-most} to {most}, and reach {found}",
-                hint=f"Train for it, such as with: edgemnist train --network mlp:14:64-32:{bits}bit",
+                f"for {bits} bits, which hold {-most} to {most}, but reach {found}",
+                hint=f"Train a network for it, for example with: edgemnist train --network mlp:14:64-32:{bits}bit",
             )
 
     def departures(self, data: bytes, quantization: str) -> list[str]:
-        """Return nothing: what is not full int8 has not become a network; see `Exporter.departures`."""
+        """Return nothing: a file that is not full int8 never becomes a network; see `Exporter.departures`."""
         del data, quantization
         return []
 
 
 def score_tensor(classes: int, scale: float, zero_point: int) -> TensorSpec:
-    """Return what is recorded of the answers."""
+    """Return the record of the answers."""
     return TensorSpec(name="probabilities", dtype="uint8", shape=[classes], scale=scale, zero_point=zero_point)
 
 
@@ -99,7 +99,7 @@ class CExporter(NetworkExporter):
             CompiledClassifier(data, Path(f"{self.format}-{quantization}.c"), labels=self.labels)
         described = describe(data)
         if described is None:
-            raise self._not_as_asked(quantization, "it is no C file of edgemnist")
+            raise self._not_as_asked(quantization, "it is not a C file that edgemnist wrote")
         return Exported(
             data=data,
             input=IMAGE,

@@ -52,7 +52,7 @@ def export(
             "--input-range",
             metavar="RANGE",
             show_default="found from the layers or by accuracy",
-            help=f"What a black and a white pixel are to the model: {', '.join(INPUT_RANGES)}.",
+            help=f"Values of a black and a white pixel in the model's input: {', '.join(INPUT_RANGES)}.",
         ),
     ] = None,
     calibration: Annotated[
@@ -69,13 +69,16 @@ def export(
         typer.Option(
             "--ranges",
             help="minmax: int8 covers the activations of all these images. "
-            "flips: leave out the most extreme ones, as many as flip fewest labels of the training images.",
+            "flips: leave out the most extreme ones, as many as make the fewest labels of the training images flip.",
         ),
     ] = "minmax",
     golden: Annotated[
         int | None,
         typer.Option(
-            "--golden", metavar="N", show_default="all", help="Evaluation images in the golden pack, for a small one."
+            "--golden",
+            metavar="N",
+            show_default="all",
+            help="Evaluation images in the golden pack; fewer make it smaller.",
         ),
     ] = None,
     project: Annotated[
@@ -141,7 +144,7 @@ def export(
 
 
 def export_page(result: ExportResult, exports: Path) -> RenderableType:
-    """Draw the files that were written, and what the model cannot become."""
+    """Draw the files that were written, and the formats that the model cannot be exported to."""
     from rich.console import Group
     from rich.text import Text
 

@@ -26,7 +26,7 @@ from edgemnist.formats import FORMATS, INPUT_RANGES, file_name
 _PLACE: Final = re.compile(
     r'(<unknown>|loc\([^)]*\)|"[^"]*\.(py|cc)":\d+(:\d+)?|[\w/.-]+\.(py|cc):\d+(:\d+)?)(:\s*error)?|\berror:'
 )
-"""Where in its own source a converter failed, which says nothing about the model."""
+"""A place in a converter's own source where it failed, which says nothing about the model."""
 
 _OTHERWISE: Final = "Replace the layer, or choose another format with --format or another quantization with --quantize."
 
@@ -37,7 +37,7 @@ LARGE: Final = 1024
 
 @dataclass(frozen=True)
 class Constant:
-    """Weights in an artifact, as far as the check of their quantization is concerned."""
+    """Weights in an artifact, as the check of their quantization sees them."""
 
     name: str
     dtype: str
@@ -47,16 +47,16 @@ class Constant:
 
 @dataclass(frozen=True)
 class Exported:
-    """An artifact that is what was asked for."""
+    """An artifact that was checked to be the one asked for."""
 
     data: bytes
     """The contents of the file."""
     input: TensorSpec
     output: TensorSpec
     footprint: Footprint | None = None
-    """What it takes of a microcontroller; None for what runs on none."""
+    """What it takes of a microcontroller; None for an artifact that runs on none."""
     companions: Mapping[str, bytes] = field(default_factory=dict)
-    """Contents of files that go with it, by name: what users need beside it, and no runtime reads."""
+    """Contents of files that go with it, by name: users need them beside it, but no runtime reads them."""
 
 
 class Exporter(ABC):
@@ -105,7 +105,7 @@ class Exporter(ABC):
 
     @abstractmethod
     def runs(self, data: bytes) -> bool:
-        """Return whether the runtime executes an artifact, of whatever shapes; its exceptions count as a no."""
+        """Return whether the runtime executes an artifact, whatever its shapes; an exception counts as a no."""
 
     @abstractmethod
     def convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
@@ -161,7 +161,7 @@ class Exporter(ABC):
 
 
 def _first_words(error: Exception) -> str:
-    """Return the first line of a converter's message that says something, without places in its own source."""
+    """Return the first meaningful line of a converter's message, without places in its own source."""
     for line in str(error).strip().split("\n"):
         words = _PLACE.sub("", line).strip(" :")
         if words:
@@ -172,7 +172,7 @@ def _first_words(error: Exception) -> str:
 def wrong_weights(constants: Iterable[Constant], expected: str) -> list[str]:
     """Return a sentence for each constant of `LARGE` values and more that is not of the expected dtype.
 
-    What has one axis is a bias or a scale, however many units there are, and stays as it is.
+    A constant with one axis is a bias or a scale, however many units there are, and stays as it is.
     """
     return [
         f"its weights {constant.name!r} are {constant.dtype} instead of {expected}"
@@ -185,7 +185,7 @@ def first_failing_layer(original: Any, model: Any, works: Callable[[Any], bool])
     """Return the name and class of the first layer of `model` up to which it does not work, or None.
 
     `works` is tried on the model cut off after each layer in turn; an exception counts as a no. `model` may have other
-    classes in the place of those of `original`, which is what the user knows.
+    classes in place of those of `original`, which are the ones that the user knows.
     """
     import keras
 
@@ -229,20 +229,20 @@ class ArtifactSpec(NamedTuple):
 
     @property
     def file(self) -> str:
-        """What it is written to."""
+        """Name of the file that it is written to."""
         return file_name(self.format, self.quantization)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """What is to be exported, and from what."""
+    """The artifacts to export, and the model to export them from."""
 
     specs: tuple[ArtifactSpec, ...]
     """Artifacts to make, each once."""
     by_name: bool = True
-    """Whether the user named them: then one that cannot be made is an error, else it is listed with the reason."""
+    """Whether the user named them: if so, one that cannot be made is an error; if not, it is listed with the reason."""
     quantized: bool = True
-    """Whether the user named quantizations: a format alone stands for what the network was trained for, if it says."""
+    """Whether the user named quantizations: a format alone means the one that the network was trained for, if known."""
     model: Path | None = None
     """A Keras model file, which then becomes the model of the export directory; None for the one that is there."""
     calibration: int | None = None
@@ -253,7 +253,7 @@ class ExportConfig:
     golden: int | None = None
     """Evaluation images in the golden pack, evenly of each class; None for all of them."""
     input_range: str | None = None
-    """What a black pixel and a white one are to the model, one of `INPUT_RANGES`; None to find out."""
+    """The model's input values of a black and a white pixel, one of `INPUT_RANGES`; None to find out."""
 
     def __post_init__(self) -> None:
         if self.ranges not in RANGES:
@@ -295,7 +295,7 @@ def artifact_specs(
     """Return the artifacts that a format and quantizations, or the absence of either, stand for.
 
     Neither means everything that need not be asked for by name. A format alone means its default quantization,
-    quantizations alone mean every such format that has them. Raises UnknownNameError for a name that is not known, or
+    quantizations alone mean every such format that has them. Raises UnknownNameError for a name that is unknown, or
     that the format does not have.
     """
     usual = [name for name, entry in FORMATS.items() if not entry.by_name]

@@ -1,8 +1,8 @@
 """Full-int8 TFLite files whose weights are the few integers that a network was trained with.
 
-A converter spreads the weights of each output over -127..127. Of a network that was trained for 15 or 3 levels, those
-are not the integers that it was trained with, but multiples of them, rounded. Here they become what they were, -7..7 or
--1..1, with the scales and biases that belong to them. So the file is still int8 to every runtime, and a C file made
+A converter spreads the weights of each output over -127..127. If a network was trained for 15 or 3 levels, those are
+not the integers that it was trained with, but multiples of them, rounded. Here they are restored to -7..7 or -1..1,
+with the scales and biases that belong to them. So the file is still int8 to every runtime, and a C file made
 from it holds a weight in 4 or 2 bits without loss.
 """
 
@@ -23,9 +23,9 @@ LEVELS: Final = {"int2": 1, "int4": 7, "int8": 127}
 """Largest weight, by quantization; the smallest is its negative."""
 FEW: Final = LEVELS["int4"]
 ROUNDED: Final = 0.51
-"""How far a multiple may be from its integer: half, and what float32 adds."""
+"""How far a multiple may be from its integer: half, and the error of float32."""
 FLOAT_NOISE: Final = 1e-4
-"""Of a weight in float32, as a share of the largest of its output."""
+"""Noise of a weight in float32, as a share of the largest of its output."""
 _OPERATORS: Final = frozenset({"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"})
 
 
@@ -38,11 +38,11 @@ class _Layer(NamedTuple):
     levels: npt.NDArray[np.int8]
     """The weights, in the shape of their tensor."""
     factors: npt.NDArray[np.float64]
-    """By which the scale of each output grows, [outputs]."""
+    """Factor by which the scale of each output grows, [outputs]."""
 
 
 def with_trained_levels(data: bytes) -> bytes:
-    """Return a full-int8 TFLite file with the integers that it was trained with, or as it is if those are too many.
+    """Return a full-int8 TFLite file with the integers that it was trained with, or unchanged if those are too many.
 
     Raises ValueError if the new file does not read back as it was meant.
     """
@@ -96,7 +96,7 @@ def largest_weight(data: bytes) -> int:
 
 
 def trained_quantization(model: Any) -> str | None:  # noqa: ANN401 - Keras has no types
-    """Return the narrowest quantization that holds a Keras model without loss; None where that is int8 or wider."""
+    """Return the narrowest quantization that holds a Keras model without loss; None if that is int8 or wider."""
     import keras
 
     most = 0

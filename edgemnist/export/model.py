@@ -39,7 +39,7 @@ class KerasSource:
     data: bytes
     """The contents of its `.keras` file."""
     sha256: str
-    """Of `data`."""
+    """Hash of `data`."""
     original: Any
     """The model as it was loaded, in float32."""
     model: Any
@@ -47,7 +47,7 @@ class KerasSource:
     classes: int
     parameters: int
     input_range: str = UNIT
-    """How it takes pixels, one of `INPUT_RANGES`."""
+    """The range in which it takes pixels, one of `INPUT_RANGES`."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -108,7 +108,7 @@ def decode_source(data: bytes, path: Path) -> KerasSource:
 
 
 def check_finite(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
-    """Raise ModelError for weights that are not finite: no conversion is to blame for what becomes of them."""
+    """Raise ModelError for weights that are not finite, so that no conversion is blamed for them."""
     for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - there is no public way
         if not all(np.isfinite(np.asarray(weights, np.float32)).all() for weights in layer.get_weights()):
             raise ModelError(
@@ -118,7 +118,7 @@ def check_finite(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no
 
 
 MAX_STEPS: Final = 1000
-"""That a recurrent layer is unrolled to: a picture has 784 pixels."""
+"""Most steps that a recurrent layer is unrolled to: a picture has 784 pixels."""
 
 
 def check_steps(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
@@ -130,7 +130,7 @@ def check_steps(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no 
             _, steps, *_ = (layer.get_build_config() or {}).get("input_shape") or (None, None)
             if steps is not None and steps > MAX_STEPS:
                 raise ModelError(
-                    f"{path} has a layer {layer.name!r} of {steps:,} steps, and converters take {MAX_STEPS:,} at most",
+                    f"{path} has a layer {layer.name!r} of {steps:,} steps, but converters take at most {MAX_STEPS:,}",
                     hint="Give it the rows or columns of the image, or its 784 pixels.",
                 )
 
@@ -176,11 +176,11 @@ RANGE_IMAGES: Final = 500
 CLEARLY_BETTER: Final = 0.02
 """Accuracy by which another range must beat 0..1: networks of ReLUs hardly notice a factor."""
 BRIGHT: Final = 1.5
-"""A mean or a maximum of pixels beyond this is of pixels in 0..255."""
+"""A mean or a maximum beyond this means that pixels are in 0..255."""
 
 
 def find_input_range(source: KerasSource, images: Images, labels: Labels) -> str:
-    """Return how a model takes pixels: as its first layer says, else with the best accuracy on training images.
+    """Return the range in which a model takes pixels: its first layer's, else that of the best training accuracy.
 
     `images` are uint8 [N, 28, 28], `labels` int64 [N]. A model that answers in no range is said to take 0..1; see
     `check_executable`.
@@ -249,7 +249,7 @@ class Origin:
 
 
 def find_origin(model: Path | None, dataset: Dataset, exports: Path, reporter: Reporter) -> Origin:
-    """Read the model to export: a file that was named, or the one of the export directory, hash checked.
+    """Read the model to export: a named file, or the one in the export directory, its hash checked.
 
     Raises ModelError if it is missing, damaged, or does not fit the data set, and ManifestError if a newer edgemnist
     wrote the manifest.
@@ -258,7 +258,7 @@ def find_origin(model: Path | None, dataset: Dataset, exports: Path, reporter: R
     source = read_source(model) if model is not None else _own_source(exports, manifest)
     if source.classes != len(dataset.labels):
         raise ModelError(
-            f"{source.path} has {source.classes} classes, and the data set has {len(dataset.labels)}",
+            f"{source.path} has {source.classes} classes, but the data set has {len(dataset.labels)}",
             hint="Name the data set that it was trained on with --data DIR.",
         )
     if manifest is None or manifest.model is None or manifest.model.sha256 != source.sha256:
@@ -266,20 +266,20 @@ def find_origin(model: Path | None, dataset: Dataset, exports: Path, reporter: R
     _check_labels(source, manifest, dataset)
     if manifest.data is not None and manifest.data.sha256 != dataset.identity.sha256:
         reporter.notice(
-            f"The model was trained on {manifest.data.source}, and is exported with images of {dataset.identity.source}"
+            f"The model was trained on {manifest.data.source}, but is exported with images of {dataset.identity.source}"
         )
     return Origin(source, manifest, trained_on=manifest.data)
 
 
 def _manifest(exports: Path, reporter: Reporter) -> Manifest | None:
-    """Return what the directory records, or None if that is nothing that can be used."""
+    """Return the manifest of the directory, or None if it has none that can be used."""
     try:
         return read_manifest(exports)
     except NewerManifestError:
         raise
     except ManifestError as error:
         if (exports / MANIFEST_FILE).exists():
-            reporter.notice(f"{error.message}. A new one is written, with what is exported now.")
+            reporter.notice(f"{error.message}. A new manifest is written that lists only this export.")
         return None
 
 

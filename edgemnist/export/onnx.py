@@ -18,7 +18,7 @@ from edgemnist.formats import UNIT
 from edgemnist.runtimes.onnxruntime import LABELS_KEY, RANGE_KEY, ONNXRuntimeClassifier
 
 OPSET: Final = 17
-"""Of 2022: ONNX Runtime 1.12 and later execute it, and nothing newer is needed."""
+"""From 2022: ONNX Runtime 1.12 and later execute it, and nothing newer is needed."""
 
 REDUCE_RANGE: Final = True
 """Weights of 7 bits. With 8, x86 processors that have AVX2 and no VNNI add two products in 16 bits, which saturates: an
@@ -28,7 +28,7 @@ emulated Haswell then gave other labels than AVX-512 VNNI on 55 of 10,000 images
 
 
 def preprocessing(input_range: str) -> str:
-    """Return how a model takes its images, for the readers of a file."""
+    """Describe how a model takes its images, for people who read the file."""
     scaled = {UNIT: "each divided by 255", "-1..1": "each divided by 127.5, less 1"}.get(input_range, "0 to 255")
     return f"white digit on black, 28×28 pixels, {scaled}"
 
@@ -160,7 +160,7 @@ _HANDLERS: Final[dict[str, tuple[Callable[..., None], list[Any]]]] = {"Erfc": (_
 
 
 class _CalibrationReader:
-    """What ONNX Runtime's calibration asks for images."""
+    """The reader that ONNX Runtime's calibration gets its images from."""
 
     def __init__(self, batches: Iterator[dict[str, Any]]) -> None:
         self._batches = batches
@@ -194,7 +194,7 @@ def _with_files(proto: Any, quantize: Callable[[Path, Path], object]) -> Any:  #
 
 
 def _spec(tensor: Any) -> TensorSpec:  # noqa: ANN401 - ONNX Runtime has no types
-    """Return what ONNX Runtime says of an input or output."""
+    """Return the description of an input or output by ONNX Runtime."""
     dtype = {"tensor(float)": "float32"}.get(tensor.type, tensor.type)
     return TensorSpec(name=tensor.name, dtype=dtype, shape=list(tensor.shape))
 
@@ -245,7 +245,7 @@ def canonicalize(model: Any) -> Any:  # noqa: ANN401 - ONNX has no types
 
 
 def last_softmax(path: Path) -> list[str]:
-    """Return the name of the node that makes probabilities of the scores of an ONNX file, or nothing."""
+    """Return the name of the node that turns the scores of an ONNX file into probabilities, or nothing."""
     import onnx
 
     graph = onnx.load(path).graph

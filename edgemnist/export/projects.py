@@ -1,4 +1,4 @@
-"""Folders around the C file that people of an embedded world open and build, and executables for small boards."""
+"""Folders around the C file for embedded developers to open and build, and executables for small boards."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ PROJECTS: Final[Mapping[str, Mapping[str, str]]] = {
 """The files of each kind of project, beside `edgemnist.c` and `edgemnist.h`."""
 
 _SOURCES: Final = {"arduino": "src"}
-"""Where these two lie, if not at the top."""
+"""Where these two files lie, if not at the top."""
 
 TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
     "pi-zero": ("arm-linux-musleabihf", "-mcpu=arm1176jzf_s"),
@@ -163,7 +163,7 @@ TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class CExtras:
-    """What is to be made of the C file beside itself."""
+    """What to make from the C file beside itself."""
 
     projects: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
@@ -172,8 +172,8 @@ class CExtras:
     def of(cls, config: ExportConfig, *, projects: Sequence[str], targets: Sequence[str]) -> CExtras:
         """Return what a user's options ask for.
 
-        Raises UnknownNameError for a name that is not known, UsageError where no C file is exported, and
-        MissingDependencyError where a target needs `ziglang` and it is not installed: before any work is done.
+        Raises UnknownNameError for a name that is not known, UsageError if no C file is exported, and
+        MissingDependencyError if a target needs `ziglang` and it is not installed: before any work is done.
         """
         for kind, names, known in (("project", projects, PROJECTS), ("target", targets, TARGETS)):
             for name in names:
@@ -181,7 +181,7 @@ class CExtras:
                     raise UnknownNameError(kind, name, known)
         if (projects or targets) and C_FORMAT not in {spec.format for spec in config.specs}:
             option = "--project" if projects else "--target"
-            raise UsageError(f"{option} is made from a C file, and none is exported", hint="Add: --format c")
+            raise UsageError(f"{option} is made from a C file, but none is exported", hint="Add: --format c")
         if targets and importlib.util.find_spec("ziglang") is None:
             raise MissingDependencyError("--target", ["ziglang"], 'pip install "edgemnist[native]"')
         return cls(tuple(projects), tuple(targets))
@@ -201,7 +201,7 @@ class CExtras:
 
 
 def write_project(kind: str, source: bytes, header: bytes, directory: Path, *, artifact: str = "c-int8") -> Path:
-    """Write a project around a C file into a folder of `directory`, in the place of an earlier one; return the folder.
+    """Write a project around a C file into a folder of `directory`, replacing an earlier one; return the folder.
 
     `kind` is one of `PROJECTS`, `artifact` the name of the C file's. Raises StorageError.
     """
@@ -224,7 +224,7 @@ def write_project(kind: str, source: bytes, header: bytes, directory: Path, *, a
 def write_executable(target: str, source: Path, directory: Path) -> Path:
     """Compile a C file to a static executable, `digit-<target>` in `directory`; return its path.
 
-    `target` is one of `TARGETS`. Raises ArtifactError where the compiler fails.
+    `target` is one of `TARGETS`. Raises ArtifactError if the compiler fails.
     """
     system, *options = TARGETS[target]
     path = directory / f"digit-{target}"

@@ -1,8 +1,8 @@
-"""Which images an int8 artifact takes its activation ranges from: all, or those with which fewest labels flip.
+"""Which images an int8 artifact takes its activation ranges from: all, or those with which the fewest labels flip.
 
-Minimum and maximum over all calibration images give every step of int8 the width that the most extreme image asks for.
-Without the most extreme ones the steps are finer, and what lies beyond is clipped. Which of the two costs less is
-tried on the training images: the evaluation images must not be used to choose.
+Minimum and maximum over all calibration images make every step of int8 as wide as the most extreme image requires.
+Without the most extreme ones the steps are finer, and values beyond the range are clipped. The training images decide
+which of the two costs less: the evaluation images must not be used to choose.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def fewest_flips(
 
 
 def _candidates(source: KerasSource, train: Images, indices: Labels) -> Iterator[Labels]:
-    """Yield all indices, and then ever fewer of them, without the images whose activations are most extreme."""
+    """Yield all indices, then ever fewer, leaving out the images whose activations are most extreme."""
     yield indices
     extremes = _extremes(source, train[indices])
     for percentile in PERCENTILES:
@@ -71,7 +71,7 @@ def _extremes(source: KerasSource, images: Images) -> npt.NDArray[np.float32]:
 
 
 def _before_softmax(model: Any) -> Any:  # noqa: ANN401 - Keras has no types
-    """Return what a last dense layer feeds to its softmax, whose range int8 has to cover; None for any other end."""
+    """Return the inputs of a last dense layer's softmax, whose range int8 has to cover; None for any other end."""
     import keras
 
     last = model.layers[-1]

@@ -50,7 +50,7 @@ def export_model(config: ExportConfig, dataset: Dataset, exports: Path, reporter
 
     Artifacts that are not asked for stay as they are; their records say which model they were made from.
 
-    Without a name every artifact that can be made is made; the result lists the others with the reason.
+    If none is named, every artifact that can be made is made; the result lists the others with the reason.
 
     Raises ModelError if the model is missing, damaged, does not fit the data set or cannot be expressed; ArtifactError
     if an artifact is not what was asked for; DataError if there are fewer training images than the calibration needs,
@@ -141,12 +141,13 @@ def _convert(
 
 
 def _with_input_range(source: KerasSource, config: ExportConfig, dataset: Dataset, reporter: Reporter) -> KerasSource:
-    """Return the source with the range that was named or found, and tell of any other than 0..1."""
+    """Return the source with the range that was named or found; a notice names a found one other than 0..1."""
     named = config.input_range
     found = named or find_input_range(source, dataset.train.images, dataset.train.labels)
     if named is None and found != UNIT:
         reporter.notice(
-            f"{source.path} takes pixels in {found}, so it is given those. --input-range names another range."
+            f"{source.path} takes pixels in {found}, and gets them in that range. "
+            "To set another range, use --input-range."
         )
     source = dataclasses.replace(source, input_range=found)
     check_executable(source, dataset.train.images[:1])
@@ -170,7 +171,7 @@ def _golden(source: KerasSource, dataset: Dataset, count: int | None) -> GoldenP
 
 
 def _manifest(origin: Origin, dataset: Dataset, golden: GoldenPack, packed: bytes) -> Manifest:
-    """Return the manifest with the model and the golden pack, and the artifacts of before."""
+    """Return the manifest with the model, the golden pack and the earlier artifacts."""
     source, before = origin.source, origin.manifest or Manifest(labels=[])
     return msgspec.structs.replace(
         before,

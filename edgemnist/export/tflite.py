@@ -87,7 +87,7 @@ class TFLiteExporter(Exporter):
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:
-    """Return what LiteRT says of an input or output."""
+    """Return the description of an input or output by LiteRT."""
     parameters = detail["quantization_parameters"]
     quantized = len(parameters["scales"]) > 0
     return TensorSpec(
@@ -102,7 +102,7 @@ def _spec(detail: dict[str, Any]) -> TensorSpec:
 def _tensors(data: bytes) -> tuple[list[Constant], list[Constant]]:
     """Return the constants and the other tensors of a TFLite file.
 
-    LiteRT itself does not tell which tensors are constant.
+    LiteRT itself does not say which tensors are constant.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -132,8 +132,8 @@ within the range that it was trained for: minimum and maximum find that range ag
 def to_int4(model: bytes, inputs: Sequence[Sequence[Any]]) -> bytes:
     """Return a float32 TFLite file with weights of 4 bits, each output channel with a scale of its own.
 
-    Of the ways in `CLIPPING` it is the one whose answers to `inputs`, float32 [1, ...] each, are closest to the float
-    file's, by squared error.
+    Of the ways in `CLIPPING` it takes the one whose answers to `inputs`, float32 [1, ...] each, are closest to the
+    float file's, by squared error.
     """
     wanted = _outputs(model, inputs)
     candidates = [_quantized(model, name) for name in CLIPPING]

@@ -1,4 +1,4 @@
-"""One web page with the network and the engine that executes it, for whatever has a browser."""
+"""One web page with the network and the engine that executes it, for anything that has a browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WebExporter(NetworkExporter):
         """Open a page if there is a browser; see `Exporter.inspect`."""
         described = describe_page(data)
         if described is None:
-            raise self._not_as_asked(quantization, "it is no page of edgemnist")
+            raise self._not_as_asked(quantization, "it is not a page that edgemnist wrote")
         if find_browser() is not None:
             with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
                 path = Path(directory) / "digit.html"

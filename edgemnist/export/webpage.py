@@ -1,4 +1,4 @@
-"""A network and the engine as one web page, which has what `edgemnist serve` shows to draw on."""
+"""A network and the engine as one web page, with the drawing area that `edgemnist serve` shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHARSET: Final = '<meta charset="utf-8">'
 _POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
 )
-"""The page asks nobody for anything, and cannot."""
+"""The page requests nothing from anywhere, and cannot."""
 
 
 def web_page(network: Network, origin: Origin, name: str) -> str:
@@ -62,7 +62,7 @@ def web_page(network: Network, origin: Origin, name: str) -> str:
 
 
 def _module(where: tuple[str, str], file: str) -> str:
-    """Return a module as part of a larger one: what it imports stands before it."""
+    """Return a module as part of a larger one: its imports come before it."""
     text = re.sub(r"^import .*;\n", "", _read(where, file), flags=re.MULTILINE)
     return re.sub(r"^export (?=(async )?(class|function|const))", "", text, flags=re.MULTILINE)
 

@@ -1,1 +1,1 @@
-"""The export directory: artifacts, their record, and everything that was found out about them."""
+"""The export directory: artifacts, their record, and all findings about them."""

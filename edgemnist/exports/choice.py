@@ -1,4 +1,4 @@
-"""Which model to ship, by what `verify` and `bench` found out."""
+"""Which model to ship, according to `verify` and `bench`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from edgemnist.results.verify import ArtifactParity
 from edgemnist.runtimes import RUNTIMES
 
 NOISE: Final = 0.05
-"""Share by which two runs of one model differ on a quiet machine: a smaller lead is no reason to prefer one."""
+"""Share by which two runs of one model differ on a quiet machine: a smaller lead does not count."""
 
 
 def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tuple[str | None, str]:
     """Return the name of the model to ship, and the reason in one sentence.
 
     It is the fastest (p50) of those that passed their gate. Those that are slower by no more than `NOISE` count as
-    equally fast: among them the more accurate one is taken, then the smaller one. The name is None where none passed,
-    or none of those that passed was measured. Runtimes that are asked for by name only are no choice for a board.
+    equally fast: among them the more accurate one is taken, then the smaller one. The name is None if none passed,
+    or none of those that passed was measured. Runtimes that must be asked for by name are never chosen for a board.
     """
     passed = [parity for parity in verified if parity.passed and not RUNTIMES[parity.runtime].by_name]
     latencies = {(latency.name, latency.sha256): latency for latency in benched}

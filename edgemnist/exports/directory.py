@@ -52,10 +52,10 @@ class RecordedArtifact:
 
     record: Artifact
     status: str
-    """`current`; `outdated` where the Keras model or the golden pack beside it is another one than it was made from;
-    `damaged` where its contents are not the recorded ones; `missing` where its file is gone."""
+    """`current`; `outdated` if the Keras model or the golden pack beside it is not the one that it was made from;
+    `damaged` if its contents are not the recorded ones; `missing` if its file is gone."""
     reason: str = ""
-    """Why it is not current, in words that go on after a colon; empty where it is."""
+    """Why it is not current, in words to follow a colon; empty if it is."""
 
     @property
     def name(self) -> str:
@@ -74,14 +74,14 @@ class Choice:
 
     model: Model
     reason: str
-    """One sentence; empty where nothing speaks for it but that it is there."""
+    """One sentence; empty if its only merit is that it is there."""
     verified: bool
     broken: str = ""
     """Which record of findings cannot be read, and was left out."""
 
 
 class Exports:
-    """An export directory that was opened: a snapshot of its record."""
+    """An opened export directory: a snapshot of its record."""
 
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         """`manifest` is the record of `directory`; see `open`."""
@@ -104,7 +104,7 @@ class Exports:
         `reference` names the one that comes with the package. With `fall_back` it answers too where nothing is named
         and nothing has been exported to `exports/`, and a notice says so.
 
-        Raises ManifestError where the directory has no record or a broken one, and StorageError where a commit to it
+        Raises ManifestError if the directory has no record or a broken one, and StorageError if a commit to it
         was cut short and cannot be completed.
         """
         place = find_exports(directory, reporter, fall_back=fall_back)
@@ -117,7 +117,7 @@ class Exports:
 
     @cached_property
     def model_sha256(self) -> str | None:
-        """SHA-256 of the Keras model that is there now, else of the recorded one; None where neither is, as on a board.
+        """SHA-256 of the Keras model that is there now, else of the recorded one; None without either, as on a board.
 
         A later training may have replaced the model.
         """
@@ -126,7 +126,7 @@ class Exports:
 
     @cached_property
     def mismatch(self) -> str:
-        """Why the Keras model and the golden pack are not of one model; empty where they are, or one is not there."""
+        """Why the Keras model and the golden pack are not of one model; empty if they are, or if one is missing."""
         golden = self.manifest.golden
         if golden is None or self.model_sha256 in {None, golden.model_sha256}:
             return ""
@@ -140,7 +140,7 @@ class Exports:
 
     @cached_property
     def findings(self) -> Findings:
-        """What `verify`, `bench` and `scenario` have found out about these files."""
+        """The findings of `verify`, `bench` and `scenario` about these files."""
         return Findings(self)
 
     def artifact(self, name: str) -> RecordedArtifact:
@@ -151,13 +151,13 @@ class Exports:
     def select(self, names: Sequence[str] | None = None, reporter: Reporter = SILENT) -> list[Model]:
         """Return the models `NAME[@RUNTIME]` that are named, each once, or all that can be run here.
 
-        All are the artifacts in their default runtime and in every other one that is installed, but for those that are
-        asked for by name only. What is damaged, or has no runtime here, is left out with a notice where it was not
-        named. An artifact of an earlier model is selected, with a notice.
+        All are the artifacts in their default runtime and in every other one that is installed, except those that must
+        be asked for by name. An artifact that is damaged, or has no runtime here, is left out with a notice if it was
+        not named. An artifact of an earlier model is selected, with a notice.
 
-        Raises UnknownNameError for an unknown name, UsageError where a runtime does not execute what it is named for,
-        MissingDependencyError where it is not installed, ArtifactError where a named file is damaged, or all are, and
-        ManifestError where nothing is recorded.
+        Raises UnknownNameError for an unknown name, UsageError if a runtime does not execute what it is named for,
+        MissingDependencyError if it is not installed, ArtifactError if a named file is damaged, or all are, and
+        ManifestError if nothing is recorded.
         """
         if not self.manifest.artifacts:
             raise ManifestError(f"{self.directory} has no artifacts", hint=f"Make some with: {self.command('export')}")
@@ -205,7 +205,7 @@ class Exports:
         It is the fastest of those that passed `verify`, as far as they were measured here; else the first artifact that
         passed, in a runtime that answers every bit of the integer reference if one of its own passed, which is the
         native one; else the first that can be run. A broken record of findings counts as none. Raises what `select`
-        raises where nothing can be run.
+        raises if nothing can be run.
         """
         usable = self.select()
         current = [one for one in usable if self.artifact(one.artifact).status == CURRENT] or usable
@@ -227,12 +227,12 @@ class Exports:
         return Choice(model=chosen, reason=reason if name else "", verified=True, broken=broken)
 
     def notice(self, name: str) -> str:
-        """Return a sentence for whoever uses an artifact of an earlier model; empty for any other."""
+        """Return a sentence for users of an artifact of an earlier model; empty for any other artifact."""
         reason = self.outdated_reason(self.manifest.artifact(name))
         return f"{name} in {self.directory} is {OUTDATED}: {reason}." if reason else ""
 
     def outdated_reason(self, record: Artifact) -> str:
-        """Return why an artifact is not of the Keras model or the golden pack that are there now; empty where it is."""
+        """Return why an artifact is not of the Keras model or the golden pack that are there now; empty if it is."""
         if self.model_sha256 not in {None, record.model_sha256}:
             return self._model_changed
         golden = self.manifest.golden
@@ -263,9 +263,9 @@ class Exports:
         return open_golden(self.directory, self.manifest)
 
     def reference_answers(self, model: Model) -> Probabilities | None:
-        """Return what a model's file answered on the exporting machine, float32 [N, C]; None where that is unknown.
+        """Return what a model's file answered on the exporting machine, float32 [N, C]; None if that is unknown.
 
-        Raises ArtifactError where the recorded answers are damaged.
+        Raises ArtifactError if the recorded answers are damaged.
         """
         from edgemnist.exports.golden import read_answers
 
@@ -315,9 +315,9 @@ class Exports:
 
 
 def open_for_answers(directory: str | Path | None, artifact: str | None, reporter: Reporter = SILENT) -> Exports | None:
-    """Open the export directory for a command that answers with `artifact`; None where that is a model file.
+    """Open the export directory for a command that answers with `artifact`; None if that is a model file.
 
-    A file answers by itself, whatever lies beside it. A notice says why its answers are to be questioned. Raises what
+    A file answers by itself, whatever lies beside it. A notice says why its answers are questionable. Raises what
     `Exports.open` raises.
     """
     if artifact is not None and is_model_file(split_name(artifact)[0]):
@@ -347,11 +347,11 @@ def _from_elsewhere(name: str, reporter: Reporter) -> Model:
 
 
 def peek(directory: str | Path | None, reporter: Reporter = SILENT) -> Exports | None:
-    """Open the export directory for a command that says something about it beside its own matter.
+    """Open the export directory for a command that reports on it beside its main job.
 
-    A notice says which of its artifacts are not current. Where no directory was named, None stands for one that is not
-    there, and for one whose record is missing or broken, which a notice says. Raises what `Exports.open` raises where
-    one was named.
+    A notice says which of its artifacts are not current. If no directory was named, return None for one that is not
+    there, and for one whose record is missing or broken, with a notice. Raises what `Exports.open` raises if one was
+    named.
     """
     if directory is None and not _has_exports(DEFAULT_EXPORTS):
         return None
@@ -372,8 +372,8 @@ def peek(directory: str | Path | None, reporter: Reporter = SILENT) -> Exports |
 def find_exports(directory: str | Path | None, reporter: Reporter = SILENT, *, fall_back: bool = True) -> Path:
     """Return the directory that `Exports.open` opens, whether or not it has a record.
 
-    Model files count as well as a manifest: where that was lost, the user wants to hear of it, and not to be answered
-    by another model.
+    Model files count as well as a manifest: if that was lost, the user wants to know, and not to get answers from
+    another model.
     """
     if directory is not None:
         named = Path(directory)

@@ -1,7 +1,7 @@
-"""What the commands have found out about an export directory, kept beside its manifest for those that come later.
+"""Findings of the commands about an export directory, kept beside its manifest for later commands.
 
-`verify.json`, `bench.json`, `scenarios.json` and `training.json`: each counts for the very files that it was found out
-about, and says so by their hashes.
+`verify.json`, `bench.json`, `scenarios.json` and `training.json`: each counts only for the very files that it is
+about, which it names by their hashes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VERIFY_FILE: Final = "verify.json"
 BENCH_FILE: Final = "bench.json"
 BENCH_BEFORE_FILE: Final = "bench-before.json"
 BETTER: Final = 2
-"""Times as many calls as a later measurement has, from which on the earlier one is the better of the two."""
+"""An earlier measurement is the better one if it has at least this many times the calls of a later one."""
 SCENARIOS_FILE: Final = "scenarios.json"
 TRAINING_FILE: Final = "training.json"
 
@@ -41,12 +41,12 @@ _Row = TypeVar("_Row", ArtifactParity, Latency, ScenarioRun)
 
 @dataclass(frozen=True)
 class Finding(Generic[ResultT]):
-    """A saved result, as far as it is of the files that are there now."""
+    """A saved result, as far as it is about the files that are there now."""
 
     result: ResultT
-    """Without what it says about files that have changed since."""
+    """The result, without the parts about files that have changed since."""
     reason: str = ""
-    """Why it does not count any more, in words; empty where it does."""
+    """Why it no longer counts, in words; empty if it does."""
 
     @property
     def current(self) -> bool:
@@ -55,7 +55,7 @@ class Finding(Generic[ResultT]):
 
 
 class Findings:
-    """The findings of one export directory. Raises ManifestError where a file is broken or of a newer version."""
+    """The findings of one export directory. Raises ManifestError if a file is broken or of a newer version."""
 
     def __init__(self, exports: Exports) -> None:
         self._exports = exports
@@ -63,7 +63,7 @@ class Findings:
 
     @cached_property
     def verify(self) -> Finding[VerifyResult] | None:
-        """What `edgemnist verify` found out; None where it was never run."""
+        """The findings of `edgemnist verify`; None if it was never run."""
         saved = self._read(VERIFY_FILE, VerifyResult)
         if saved is None:
             return None
@@ -76,7 +76,7 @@ class Findings:
 
     @cached_property
     def bench(self) -> Finding[BenchResult] | None:
-        """What `edgemnist bench` found out; None where it was never run."""
+        """The findings of `edgemnist bench`; None if it was never run."""
         saved = self._read(BENCH_FILE, BenchResult)
         if saved is None:
             return None
@@ -89,12 +89,12 @@ class Findings:
 
     @cached_property
     def scenarios(self) -> list[ScenarioResult]:
-        """What `edgemnist scenario` found out about the artifacts that are there now."""
+        """The findings of `edgemnist scenario` about the artifacts that are there now."""
         return self._played(self._read(SCENARIOS_FILE, ScenariosResult), usable=True)
 
     @cached_property
     def training(self) -> Finding[TrainResult] | None:
-        """What `edgemnist train` found out; None where the model comes from elsewhere."""
+        """The findings of `edgemnist train`; None if the model comes from elsewhere."""
         from edgemnist.results.train import TrainResult
 
         saved = self._read(TRAINING_FILE, TrainResult)
@@ -104,11 +104,11 @@ class Findings:
         return Finding(saved, "" if same else f"{TRAINING_FILE} belongs to another model")
 
     def parity(self, name: str) -> ArtifactParity | None:
-        """Return what `verify` found out about a model; None where that does not count for what is there now."""
+        """Return the findings of `verify` about a model; None if they are not about the files that are there now."""
         return next((row for row in self._parities() if row.name == name), None)
 
     def latency(self, name: str) -> Latency | None:
-        """Return what `bench` found out about a model; None where that does not count for what is there now."""
+        """Return the findings of `bench` about a model; None if they are not about the files that are there now."""
         return next((row for row in self._latencies() if row.name == name), None)
 
     def is_verified(self, name: str) -> bool:
@@ -117,17 +117,17 @@ class Findings:
         return parity is not None and parity.passed
 
     def fastest(self, names: Collection[str] | None = None) -> tuple[str | None, str]:
-        """Return which model to ship, of those that are named or of all, and the reason; see `choose`."""
+        """Return which of the named models, or of all, to ship, and the reason; see `choose`."""
         # Where nothing was measured, `predict` does without.
         from edgemnist.exports.choice import choose
 
         return choose([one for one in self._parities() if names is None or one.name in names], self._latencies())
 
     def save_verification(self, result: VerifyResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, and return whether that was possible; where not, a notice says so. The reference keeps none.
+        """Save a result, and return whether that was possible; if not, a notice says so. The reference keeps none.
 
         Models that were not verified this time keep their earlier result, as long as they are the same files and were
-        held against the same golden pack.
+        compared with the same golden pack.
         """
         earlier = self._earlier(VERIFY_FILE, VerifyResult, reporter)
         if earlier is not None and (earlier.model_sha256, earlier.data) == (result.model_sha256, result.data):
@@ -147,11 +147,11 @@ class Findings:
         return self._write(VERIFY_FILE, result, reporter)
 
     def save_bench(self, result: BenchResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, without raw samples, and return whether that was possible; where not, a notice says so.
+        """Save a result, without raw samples, and return whether that was possible; if not, a notice says so.
 
-        What was not measured this time keeps its earlier figures, as long as they are of the same files and the same
-        machine; so does what was measured much better before, which a notice says. The figures of another machine, or
-        of other versions of the runtimes, are kept once more, in `bench-before.json`.
+        Models that were not measured this time keep their earlier figures, as long as they are of the same files and
+        the same machine; so do models that were measured much better before, with a notice. The figures of another
+        machine, or of other versions of the runtimes, are kept once more, in `bench-before.json`.
         """
         result = msgspec.structs.replace(result, samples_us=None, warmup_us=None, baseline=None)
         earlier = self._earlier(BENCH_FILE, BenchResult, reporter)
@@ -160,17 +160,17 @@ class Findings:
         if earlier is not None and rows and _machine(earlier.host) != _machine(result.host):
             if self._write(BENCH_BEFORE_FILE, msgspec.structs.replace(earlier, results=rows), reporter):
                 reporter.notice(
-                    f"{BENCH_FILE} was measured on another machine, or with other versions: "
-                    f"it is now {BENCH_BEFORE_FILE}."
+                    f"{BENCH_FILE} was measured on another machine, or with other versions; "
+                    f"its figures are now in {BENCH_BEFORE_FILE}."
                 )
         elif earlier is not None:
             result = msgspec.structs.replace(result, results=_merged_latencies(rows, result.results, reporter))
         return self._write(BENCH_FILE, result, reporter)
 
     def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, without raw samples, and return whether that was possible; where not, a notice says so.
+        """Save a result, without raw samples, and return whether that was possible; if not, a notice says so.
 
-        It takes the place of the same scenario with the same setting; models that were not played this time keep their
+        It replaces the same scenario with the same setting; models that were not played this time keep their
         figures, as long as they are of the same files and the same host.
         """
         earlier = self._played(self._earlier(SCENARIOS_FILE, ScenariosResult, reporter), usable=False)
@@ -211,7 +211,7 @@ class Findings:
         return found
 
     def _verified(self, result: VerifyResult, *, usable: bool) -> VerifyResult:
-        """Return what a result says about the artifacts that are there, in their order."""
+        """Return the part of a result about the artifacts that are there, in their order."""
         hashes = self._hashes(usable=usable)
         order = list(hashes)
         rows = self._of_files(result.artifacts, usable=usable)
@@ -227,7 +227,7 @@ class Findings:
         return msgspec.structs.replace(result, artifacts=rows, layers=layers, vote=result.vote if known else None)
 
     def _played(self, saved: ScenariosResult | None, *, usable: bool) -> list[ScenarioResult]:
-        """Return what was found out about the artifacts that are there, without scenarios in which none was played."""
+        """Return the findings about the artifacts that are there, without scenarios in which none was played."""
         played = [
             msgspec.structs.replace(one, results=self._of_files(one.results, usable=usable))
             for one in (saved.scenarios if saved is not None else ())
@@ -263,7 +263,7 @@ class Findings:
 def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
     """Return the result that a file holds, or None if there is no file.
 
-    Raises ManifestError, with `hint`, where the file cannot be read, is broken or has a newer schema version.
+    Raises ManifestError, with `hint`, if the file cannot be read, is broken or has a newer schema version.
     """
     try:
         return decode_versioned(kind, path, path.read_bytes(), problem="broken", hint=hint)
@@ -279,7 +279,7 @@ def _machine(host: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merged_latencies(earlier: list[Latency], now: list[Latency], reporter: Reporter) -> list[Latency]:
-    """Return the figures of two runs, of each model and number of threads the better ones."""
+    """Return the figures of two runs, the better ones for each model and number of threads."""
     before = {(row.name, row.runtime, row.threads): row for row in earlier}
     merged = dict(before)
     for row in now:
@@ -303,7 +303,7 @@ def _with_speedup(latency: Latency, all_of_them: list[Latency]) -> Latency:
 
 
 def _setting(result: ScenarioResult) -> tuple[str, float | None]:
-    """Return what tells a scenario from others: two limits, or two rates of a duty cycle, are two questions."""
+    """Return the setting that tells a scenario from others: two limits, or two duty-cycle rates, are two questions."""
     return result.scenario, result.p99_limit_us or result.rate
 
 

@@ -39,7 +39,7 @@ ANSWERS_FILE = "answers.npz"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Golden(ABC):
-    """What the Keras model answers, to hold every artifact against."""
+    """The Keras model's answers, which every artifact is compared with."""
 
     labels: Labels
     """int64 [N], the true classes."""
@@ -49,7 +49,7 @@ class Golden(ABC):
     """Name of each class."""
     data: DataIdentity
     model_sha256: str
-    """Of the Keras model file."""
+    """Hash of the Keras model file."""
 
     def accuracy(self) -> float:
         """Return the Keras model's accuracy, 0 to 1."""
@@ -62,7 +62,7 @@ class Golden(ABC):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GoldenPack(Golden):
-    """With the images in memory."""
+    """A golden pack with the images in memory."""
 
     images: Images
     """uint8 [N, 28, 28]."""
@@ -89,14 +89,14 @@ class GoldenPack(Golden):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GoldenFile(Golden):
-    """With the images in an open file."""
+    """A golden pack with the images in an open file."""
 
     archive: zipfile.ZipFile
     again: str
-    """How to write it again."""
+    """Hint on how to write it again."""
 
     def batches(self, size: int) -> Iterator[Images]:
-        """Yield the images, uint8 [size, 28, 28], the last ones fewer. Raises ArtifactError where they are damaged."""
+        """Yield the images, uint8 [size, 28, 28], the last ones fewer. Raises ArtifactError if they are damaged."""
         with _damage_told(self.again), self.archive.open(_IMAGES) as member:
             _header(member)
             for start in range(0, len(self.labels), size):
@@ -105,15 +105,15 @@ class GoldenFile(Golden):
 
 
 _AGAIN = "Write it again with: edgemnist export"
-"""Where the directory is not known."""
+"""Hint if the directory is not known."""
 _IMAGES = "images.npy"
 _DECODED_AT_A_TIME = 1000
 _MOST_BYTES = 1 << 28
-"""Of the arrays of a file: 300,000 images. Compressed, gigabytes of zeros are a file of a few megabytes."""
+"""Limit for the arrays of a file: 300,000 images. Gigabytes of zeros compress to a file of a few megabytes."""
 
 
 def decode_golden(data: bytes, again: str = _AGAIN) -> GoldenPack:
-    """Read the contents of a golden pack. Raises ArtifactError, with how to write it `again`, where they are none."""
+    """Read the contents of a golden pack. Raises ArtifactError, with the hint `again`, if they are not one."""
     with _decoded(io.BytesIO(data), again) as golden:
         images = np.empty((len(golden.labels), IMAGE_SIDE, IMAGE_SIDE), np.uint8)
         done = 0
@@ -157,13 +157,13 @@ def _damage_told(again: str, what: str = "The golden pack") -> Iterator[None]:
 
 
 def _check_size(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError where arrays take more memory than those of any export."""
+    """Raise ValueError if arrays take more memory than those of any export."""
     if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
         raise ValueError(f"its arrays take more than {_MOST_BYTES >> 20} MB")
 
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
-"""What an array file says before its values: shape, whether columns come first, and type."""
+"""Header of an array file: shape, whether columns come first, and type."""
 
 
 def _header(member: IO[bytes]) -> _Header:
@@ -224,7 +224,7 @@ def encode_answers(answers: AnswersBySha256) -> bytes:
 def decode_answers(file: BinaryIO, artifacts: Iterable[Artifact] | None = None, again: str = _AGAIN) -> AnswersBySha256:
     """Read the answers of all artifacts, or of some.
 
-    Raises ArtifactError, with how to write them `again`, where `file` holds none.
+    Raises ArtifactError, with the hint `again`, if `file` holds none.
     """
     wanted = None if artifacts is None else {artifact.sha256 for artifact in artifacts}
     with _damage_told(again, ANSWERS_FILE), np.load(file, allow_pickle=False) as arrays:
@@ -233,9 +233,9 @@ def decode_answers(file: BinaryIO, artifacts: Iterable[Artifact] | None = None, 
 
 
 def read_answers(directory: Path, manifest: Manifest, artifacts: Iterable[Artifact] | None = None) -> AnswersBySha256:
-    """Return the recorded answers of an export directory, of all artifacts or of some; none where it has none.
+    """Return the recorded answers of an export directory, of all artifacts or of some; none if it has none.
 
-    Raises ArtifactError where the file is not the recorded one.
+    Raises ArtifactError if the file is not the recorded one.
     """
     if manifest.answers is None:
         return {}
@@ -254,7 +254,7 @@ def read_answers(directory: Path, manifest: Manifest, artifacts: Iterable[Artifa
 
 
 def answer_all(directory: Path, artifacts: Iterable[Artifact], images: Images) -> AnswersBySha256:
-    """Return what artifacts of a directory answer here to images, uint8 [N, 28, 28], one at a time."""
+    """Return the answers of a directory's artifacts, on this machine, to images, uint8 [N, 28, 28], one at a time."""
     from edgemnist.runtimes import load
 
     return {
@@ -264,7 +264,7 @@ def answer_all(directory: Path, artifacts: Iterable[Artifact], images: Images) -
 
 
 def ask_one_at_a_time(classifier: Classifier, images: Images) -> Probabilities:
-    """Return what `classifier` answers to images, uint8 [N, 28, 28], one a call: float32 [N, C]."""
+    """Return the answers of `classifier` to images, uint8 [N, 28, 28], one per call: float32 [N, C]."""
     answers = np.empty((len(images), len(classifier.classes_)), dtype=np.float32)
     for index in range(len(images)):
         answers[index] = classifier.predict_proba(images[index : index + 1])[0]

@@ -1,7 +1,7 @@
 """`manifest.json`: the record of one export directory, and the only way in.
 
 The manifest says which files belong together: the Keras model, the golden pack and every artifact, each with size and
-SHA-256. Nothing is read from an export directory whose hash does not match its record.
+SHA-256. No file of an export directory is read if its hash does not match its record.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RECORD_FILES = frozenset(
         *("data-source.json", "learn.json"),
     }
 )
-"""What commands write into an export directory beside models, and nobody else."""
+"""Files beside models that commands, and nobody else, write into an export directory."""
 
 PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]
 """A name within the directory: a record must not reach beyond it."""
@@ -86,7 +86,7 @@ class ModelRecord(FileRecord, frozen=True, kw_only=True):
 
     parameters: int
     input_range: str | None = None
-    """What a black pixel and a white one are to it, such as `0..255`; None for 0..1, and in an earlier record."""
+    """Its input values of a black and a white pixel, such as `0..255`; None for 0..1, and in an earlier record."""
 
 
 class GoldenRecord(FileRecord, frozen=True, kw_only=True):
@@ -118,11 +118,11 @@ class Artifact(FileRecord, frozen=True, kw_only=True):
     input_range: str | None = None
     """As in `ModelRecord`."""
     footprint: Footprint | None = None
-    """Of a C artifact; None for others, and in an earlier record."""
+    """Footprint of a C artifact; None for others, and in an earlier record."""
     model_sha256: str
-    """Of the Keras model that it was converted from."""
+    """Hash of the Keras model that it was converted from."""
     versions: dict[str, str]
-    """Of everything that made it."""
+    """Versions of everything that made it."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +148,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         raise UnknownNameError("artifact", name, [artifact.name for artifact in self.artifacts])
 
     def with_artifacts(self, new: list[Artifact]) -> Manifest:
-        """Return a manifest in which `new` take the place of artifacts of the same names, and the rest comes last."""
+        """Return a manifest in which `new` replace artifacts of the same names, and the rest come last."""
         by_name = {artifact.name: artifact for artifact in [*self.artifacts, *new]}
         return msgspec.structs.replace(self, artifacts=list(by_name.values()))
 
@@ -160,8 +160,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def read_manifest(directory: Path) -> Manifest:
     """Read the record of an export directory, after completing a commit that was cut short.
 
-    Raises ManifestError where it is missing or broken, NewerManifestError where its schema version is newer, and
-    StorageError where that commit cannot be completed.
+    Raises ManifestError if it is missing or broken, NewerManifestError if its schema version is newer, and
+    StorageError if that commit cannot be completed.
     """
     path = directory / MANIFEST_FILE
     recover(directory)
@@ -201,10 +201,10 @@ class _Versioned(msgspec.Struct):
 
 
 def decode_versioned(kind: type[T], path: Path, data: bytes, *, problem: str, hint: str) -> T:
-    """Decode what `path` holds.
+    """Decode the contents of `path`.
 
-    Raises NewerManifestError where its schema version is newer, and ManifestError, which says that the file is
-    `problem`, and `hint`, where it is damaged.
+    Raises NewerManifestError if its schema version is newer, and ManifestError, which says that the file is
+    `problem`, with `hint`, if it is damaged.
     """
     try:
         version = msgspec.json.decode(data, type=_Versioned).schema_version
@@ -224,14 +224,14 @@ def record_of(file: str, data: bytes) -> FileRecord:
 
 
 def file_sha256(path: Path) -> str | None:
-    """Return the SHA-256 of a file, or None where it cannot be read."""
+    """Return the SHA-256 of a file, or None if it cannot be read."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         return sha256_of(file)
     return None
 
 
 def kept_model(directory: Path, new: bytes) -> dict[str, bytes]:
-    """Return the file, by name, that keeps the Keras model of a directory when `new` replaces it; none if it is equal.
+    """Return the file, by name, that keeps the Keras model of a directory when `new` replaces it; none if equal.
 
     Raises ManifestError if the model that is there cannot be read.
     """
@@ -260,7 +260,7 @@ def check_recorded(directory: Path, record: FileRecord) -> None:
 def open_recorded(directory: Path, record: FileRecord) -> Iterator[BinaryIO]:
     """Open a recorded file to read from its beginning, its hash checked.
 
-    Raises ArtifactError where the file is missing, or its size or hash is not the recorded one.
+    Raises ArtifactError if the file is missing, or its size or hash is not the recorded one.
     """
     path = directory / record.file
     again = f"Write it again with: {command('export', directory)}"

@@ -40,7 +40,7 @@ class Model:
     labels: tuple[str, ...] | None = None
     """Class names from the manifest beside a file that was named by its path."""
     input_range: str | None = None
-    """From there, too."""
+    """Input range, also from that manifest."""
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Model:
 
     @property
     def recorded_range(self) -> str | None:
-        """What a black pixel and a white one are to the model; None for 0..1, or for what its file says."""
+        """The model's input values of a black and a white pixel; None for 0..1, or if its file says so itself."""
         return self.record.input_range if self.record is not None else self.input_range
 
     @classmethod
@@ -112,8 +112,8 @@ def absolute_name(name: str | None) -> tuple[str | None, Path | None]:
 def file_model(name: str) -> Model:
     """Return the model that `FILE[@RUNTIME]` names.
 
-    Raises ArtifactError where the file cannot be read or no runtime takes it, UsageError where the named one does not,
-    and MissingDependencyError where the runtime is not installed.
+    Raises ArtifactError if the file cannot be read or no runtime takes it, UsageError if the named one does not,
+    and MissingDependencyError if the runtime is not installed.
     """
     text, runtime = split_name(name)
     path = Path(text)
@@ -138,9 +138,9 @@ def file_model(name: str) -> Model:
 def in_its_range(model: Model, images: Images, labels: Labels, reporter: Reporter = SILENT) -> Model:
     """Return a model of the ten digits from elsewhere, given pixels in the range in which it reads digits.
 
-    `images` are digits, uint8 [N, 28, 28], and `labels` what they are, int64 [N]. Nobody says which range a file of
-    unknown origin takes. In the wrong one it answers all the same, and is hardly ever right. A model that reads them as
-    it is, or in no range, or that has other classes, or whose range the manifest beside it says, is returned as it is.
+    `images` are digits, uint8 [N, 28, 28], and `labels` what they are, int64 [N]. Nothing says which range a file of
+    unknown origin takes. In the wrong one it still answers, but is hardly ever right. A model is returned unchanged if
+    it reads them as it is, or in no range, if it has other classes, or if the manifest beside it names its range.
     """
     if model.input_range is not None or model.labels is not None:
         return model
@@ -167,8 +167,8 @@ def in_its_range(model: Model, images: Images, labels: Labels, reporter: Reporte
     best = max(found, key=lambda name: found[name])
     if near_chance(found[best], len(DIGITS), len(truth)):
         reporter.notice(
-            f"{model.artifact} gets {100 * as_it_is:.0f} % of {len(truth)} digits of MNIST right, hardly more than "
-            "guessing does, in whatever range its pixels are."
+            f"{model.artifact} gets {100 * as_it_is:.0f} % of {len(truth)} digits of MNIST right, hardly better "
+            "than guessing, whatever range its pixels are in."
         )
         return model
     reporter.notice(
@@ -189,7 +189,7 @@ def recorded_beside(path: Path, found: str) -> tuple[Manifest, ModelRecord | Art
 
 
 def cannot_execute(runtime: str, name: str) -> UsageError:
-    """Return the error for a runtime that was named and does not take what it was named for."""
+    """Return the error for a named runtime that does not execute the file or artifact it was named for."""
     entry = RUNTIMES[runtime]
     only = f"{' and '.join(entry.quantizations)} " if entry.quantizations else ""
     takes = f"{only}files ending in {' or '.join(entry.suffixes)}" if entry.suffixes else "no files"
@@ -197,7 +197,7 @@ def cannot_execute(runtime: str, name: str) -> UsageError:
 
 
 def require_runtime(name: str) -> None:
-    """Raise MissingDependencyError, with the pip line, where a runtime is not installed. Imports nothing."""
+    """Raise MissingDependencyError, with the pip line, if a runtime is not installed. Imports nothing."""
     entry = RUNTIMES[name]
     if missing := entry.missing():
         raise MissingDependencyError(entry.summary, missing, entry.install_line())

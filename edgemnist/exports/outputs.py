@@ -1,4 +1,4 @@
-"""What an output option must not replace."""
+"""Files that an output option must not replace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgemnist.runtimes import is_model_file
 from edgemnist.storage import is_stream
 
 PAGE: Final = Path(file_name("web", "int8"))
-"""Of the artifact that is a web page."""
+"""File of the artifact that is a web page."""
 
 PNG: Final = "a PNG"
 PICTURE: Final = "a PNG or JPEG"
@@ -36,14 +36,14 @@ _BEGINNINGS: Final = {
     XML: rb"<\?xml [^>]*>\s*<testsuites name=\"edgemnist verify\"",
     ZIP: rb"PK\x03\x04",
 }
-"""What files of each kind begin with where they were written here; a picture, where it is one."""
+"""How files of each kind begin if they were written here; pictures, whoever wrote them."""
 _MOST_BEGINNING: Final = 4096
 
 
 def check_output(option: str, path: Path | None, kind: str, inputs: Sequence[Path] = ()) -> None:
-    """Raise UsageError where an option would replace what is no earlier output of it.
+    """Raise UsageError if an option would replace a file that is not an earlier output of it.
 
-    That is a model, a file of an export directory's record, an input, or a file of another kind than the option writes.
+    That is a model, a file of an export directory's record, an input, or a file of a kind that it does not write.
     `inputs` are the files and directories that the command reads.
     """
     if path is None or not path.exists() or is_stream(path):

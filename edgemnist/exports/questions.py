@@ -1,7 +1,7 @@
-"""What speaks against the figures of an export directory: a reference that only guesses, and data of another source.
+"""Reasons to doubt the figures of an export directory: a reference that only guesses, or data of another source.
 
-A converted model that agrees with a Keras model that knows nothing is "as accurate" as that. So every command that
-shows a figure says the same of the reference, in the same words.
+A converted model that agrees with a Keras model that has learned nothing is "as accurate" as that. So every command
+that shows a figure says the same about the reference, in the same words.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def chance_question(
         return []
     taken = f" in {input_range}" if input_range is not None else " in the range that it is given"
     sentence = (
-        f"The {reference} gets only {100 * accuracy:.1f} % of the {images:,} evaluation images right, hardly more than "
-        f"guessing does. Are these the images for it, and does it take pixels{taken}? "
-        "`edgemnist export --input-range` names another range."
+        f"The {reference} gets only {100 * accuracy:.1f} % of the {images:,} evaluation images right, hardly better "
+        f"than guessing. Are these the right images for it, and does it take pixels{taken}? "
+        "To set another range, use `edgemnist export --input-range`."
     )
     return [sentence]
 
@@ -52,7 +52,7 @@ def data_question(manifest: Manifest, data: DataIdentity) -> list[str]:
     trained = manifest.data
     if trained is None or trained.sha256 == data.sha256:
         return []
-    return [f"The figures stand on {data.source}, and the model was trained on {trained.source}."]
+    return [f"The figures come from {data.source}, but the model was trained on {trained.source}."]
 
 
 def golden_questions(manifest: Manifest, golden: Golden) -> list[str]:
@@ -68,7 +68,7 @@ def golden_questions(manifest: Manifest, golden: Golden) -> list[str]:
 def questions(exports: Exports) -> list[str]:
     """Return a sentence for each reason to question the figures of an export directory.
 
-    None where it has no golden pack, or a damaged one, which is told where it is used.
+    None if it has no golden pack, or a damaged one, which is reported when it is used.
     """
     if exports.manifest.golden is None:
         return []
@@ -80,6 +80,6 @@ def questions(exports: Exports) -> list[str]:
 
 
 def question(exports: Exports, reporter: Reporter) -> None:
-    """Tell each reason to question the figures of an export directory."""
+    """Show each reason to question the figures of an export directory."""
     for sentence in questions(exports):
         reporter.notice(sentence)

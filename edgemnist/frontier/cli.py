@@ -31,7 +31,7 @@ def frontier(
     ] = None,
     recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
     epochs: options.Epochs = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of every training.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of every training.")] = 0,
     samples: Annotated[int, typer.Option("--samples", help="Minimum number of timed calls of each artifact.")] = 1000,
     data: options.Data = None,
     offline: options.Offline = False,

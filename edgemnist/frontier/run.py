@@ -21,7 +21,7 @@ from edgemnist.train.recipes import TrainConfig
 DEFAULT_SIZES = ((16,), (32,), (64,), (128,), (256,), (512,))
 """Units of the hidden layers of each network."""
 QUANTIZATIONS = ("int8", "int4")
-"""What of each network is exported."""
+"""Quantizations that each network is exported to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,8 @@ RESULT_FILE = "frontier.json"
 def frontier(dataset: Dataset, config: FrontierConfig, directory: Path, reporter: Reporter = SILENT) -> FrontierResult:
     """Train, export, verify and measure each size in a directory of its own, and compare them.
 
-    What an interrupted frontier has done is not done again, and its training goes on from the checkpoint. Networks that
-    learn from a teacher share it. Raises what the stages raise; KeyboardInterrupt is passed on.
+    An interrupted frontier repeats nothing, and its training continues from the checkpoint. Networks that learn from a
+    teacher share it. Raises what the stages raise; KeyboardInterrupt is passed on.
     """
     from edgemnist.train.distillation import Teachers
 
@@ -133,7 +133,7 @@ def _compared(rows: list[FrontierRow]) -> list[FrontierRow]:
 
 
 def frontier_png(result: FrontierResult) -> bytes:
-    """Return a PNG with both costs side by side; what none is better than is joined by a line."""
+    """Return a PNG with both costs side by side; a line joins those that no other is better than."""
     looks = zip(NAMES, ("tab:blue", "tab:orange"), ("o", "s"), strict=True)
     series = {
         name: Series(dots=[_dot(row) for row in result.rows if row.name == name], color=color, marker=marker)

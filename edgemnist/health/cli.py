@@ -21,7 +21,7 @@ def health(
             "--samples",
             metavar="DIR|FILE",
             show_default="samples",
-            help="What --collect keeps, or a file of --health. Repeatable; with --on, where it is on each board.",
+            help="Directory of --collect, or file of --health. Repeatable; with --on, its path on each board.",
         ),
     ] = None,
     on: options.OnEach = None,
@@ -39,7 +39,7 @@ def health(
 
     Doubt and ink are compared with the first week's. Exit 1 is an alarm: something has changed, with at most one false
     alarm in 100,000 images, however often you look. Without labels the accuracy is an estimate from the model's
-    own confidences: what it gets wrong with certainty is not in it.
+    own confidences, and misses errors that the model is certain about.
     """
     from edgemnist.console import show
     from edgemnist.errors import EXIT_GATE_MISSED

@@ -1,4 +1,4 @@
-"""Where counts are: directories and files here, or on boards."""
+"""The places of counts: directories and files here, or on boards."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _samples_in(path: Path) -> list[Sample]:
 def places_on(targets: Sequence[BoardAddress], place: str) -> tuple[list[Place], list[BoardHealth]]:
     """Return the counts of boards, and why others have none.
 
-    Raises what went wrong where that is so on every board, and UsageError if one is named twice.
+    Raises the first error if every board fails, and UsageError if one is named twice.
     """
     from edgemnist.deploy.remote import health_on, samples_on
     from edgemnist.deploy.run import as_fault

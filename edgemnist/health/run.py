@@ -1,4 +1,4 @@
-"""From counts, and samples with labels, to what they say about a model."""
+"""From counts, and samples with labels, to a judgement of the model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgemnist.samples.sample import Sample
 
 Value = Callable[[Window], float | None]
-"""What a window says of one quantity."""
+"""Computes one quantity of a window."""
 SHOWN: Final = 12
 """Samples of what has changed."""
 
@@ -44,7 +44,7 @@ class Place:
 
 
 def assess(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> HealthReport:
-    """Return what the counts of one or more places say together; `faults` are boards that had none.
+    """Return the joint result of the counts of one or more places; `faults` are boards that had none.
 
     Raises UsageError if they are of different models.
     """
@@ -110,8 +110,8 @@ def measured(right: int, images: int) -> LabelledAccuracy:
 def labelled(samples: Sequence[Sample], record: Record) -> LabelledAccuracy | None:
     """Return the accuracy on samples with a label; None without any.
 
-    Only the even draw counts: all others were kept because something was wrong with them. What was not answered, or is
-    no digit, is neither right nor wrong.
+    Only the even draw counts: all others were kept because something was wrong with them. A sample that was not
+    answered, or is not a digit, is neither right nor wrong.
     """
     drawn = [
         one
@@ -125,9 +125,9 @@ def labelled(samples: Sequence[Sample], record: Record) -> LabelledAccuracy | No
 
 
 def mixture_evidence(first: Sequence[int], lately: Sequence[int]) -> float | None:
-    """Return the power of ten of the evidence that answers are of another mixture of classes; None without SciPy.
+    """Return the power of ten of the evidence that answers come from another mixture of classes; None without SciPy.
 
-    It is the Bayes factor of two mixtures over one, with even priors, which may be looked at at any time (M. Lindon and
+    It is the Bayes factor of two mixtures over one, with even priors, which may be checked at any time (M. Lindon and
     A. Malek, "Anytime-valid inference for multinomial count data", 2022).
     """
     if not has_scipy():
@@ -193,7 +193,7 @@ def _shares(window: Window) -> list[float] | None:
 
 
 def _samples_of(changed: str, places: Sequence[Place]) -> list[ChangedSample]:
-    """Return late samples that show a change best."""
+    """Return the late samples that show a change best."""
     late = [(one, sample) for one in places for sample in one.samples if sample.at >= one.record.recent.since]
     if not late:
         return []

@@ -24,7 +24,7 @@ LOUD: Final = 5.0
 
 
 def health_page(result: HealthReport) -> RenderableType:
-    """Draw how a model does, and what is different."""
+    """Draw how well a model does, and what has changed."""
     lines: list[RenderableType] = [_accuracies(result), _quantities(result)]
     if result.lately is None:
         lines.append(Text("Nothing has been answered yet."))

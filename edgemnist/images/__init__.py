@@ -1,6 +1,6 @@
 """Pictures as users have them, turned into what the models take: 28×28 pixels, white digit on black.
 
-`decode` reads files, `grey` and `paper` leave the ink alone, `find` picks the digit, `mnist` frames it as MNIST did;
+`decode` reads files, `grey` and `paper` leave only the ink, `find` picks the digit, `mnist` frames it as MNIST did;
 `normalize` is all of that in a row. Pillow and NumPy are enough for it.
 """
 

@@ -105,7 +105,8 @@ def decode_image(file: IO[bytes], name: str, *, colours: bool = False) -> Image.
         raise _too_large(name) from None
     except UnidentifiedImageError:
         raise ImageError(
-            f"{name} is not a picture: it is damaged, has no pixels, or is none of {', '.join(FORMATS)}", hint=_SAVE_AS
+            f"{name} is not a picture: it is damaged, has no pixels, or is not one of {', '.join(FORMATS)}",
+            hint=_SAVE_AS,
         ) from None
     except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to
         raise ImageError(

@@ -62,7 +62,7 @@ def normalize_digit(image: Image.Image) -> Normalized:
     engine = fitter()
     fitted = _fit_by_numpy(grey) if engine is None else _fit(engine, grey)
     if fitted is None:
-        raise ImageError("there is nothing on it but its ground", hint="Write larger or darker, or come closer.")
+        raise ImageError("there is nothing on it but its background", hint="Write larger or darker, or come closer.")
     scale = max(image.size) / max(grey.shape)
     left, top, width, height = (round(value * scale) for value in fitted.box)
     return Normalized(fitted.image, fitted.inverted, box=(left, top, width, height), several=fitted.several, grey=grey)
@@ -154,7 +154,7 @@ def _picture_of(values: npt.ArrayLike) -> Image.Image:
     try:
         found = np.asarray(values)
     except ValueError as error:
-        raise ValueError(f"the rows of a picture must be of one length: {error}") from None
+        raise ValueError(f"the rows of a picture must all have the same length: {error}") from None
     if not found.size or (found.ndim, *found.shape[2:]) not in SHAPES:
         given = list(found.shape) if found.ndim else type(values).__name__
         raise ValueError(

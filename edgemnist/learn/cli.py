@@ -43,9 +43,9 @@ def learn(
     """Let the model learn from labelled samples, and write a new export directory if that made it better.
 
     It is compared with the present model on samples that it has not learnt from, and on the golden pack. If it is not
-    better there, or worse here, the exit code is 1 and nothing is written. Without --data, what is replayed are the
-    images of the training, if their directory is still there. With --on, the samples of one or more boards are fetched,
-    and DIR is where they are on each.
+    better on the former, or is worse on the latter, the exit code is 1 and nothing is written. Without --data, the
+    images of the training are replayed, if their directory is still there. With --on, the samples of one or more boards
+    are fetched, and DIR is where they are on each.
     """
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries

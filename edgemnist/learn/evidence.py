@@ -1,4 +1,4 @@
-"""Whether the new model is better, on labels that it has not learnt from, and whose labels look wrong."""
+"""Whether the new model is better on labels that it has not learnt from, and which labels look wrong."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 FOLDS: Final = 4
 NEIGHBOURS: Final = 5
-"""Of a sample, among the other samples and the training images."""
+"""Neighbours of a sample, among the other samples and the training images."""
 NEIGHBOUR_IMAGES: Final = 10_000
-"""Training images among which neighbours are looked for."""
+"""Training images to look for neighbours among."""
 AGREEING: Final = 4
-"""Neighbours that must say the same other thing."""
+"""Neighbours that must agree on the same other label."""
 SURE: Final = 0.9
-"""Probability that the present model must give that, too."""
+"""Probability that the present model must give that label, too."""
 
 
 def folds_of(count: int) -> list[npt.NDArray[np.int64]]:
-    """Return the indices of each fold: samples that follow one another, so that a writer's stay together."""
+    """Return the indices of each fold: consecutive samples, so that those of a writer stay together."""
     return np.array_split(np.arange(count), FOLDS)
 
 
 def paired(before: Labels, after: Labels, truth: Labels) -> Paired:
-    """Return how two models compare that answered the same images with classes, int64 [N]."""
+    """Return how two models compare that answered the same images, classes int64 [N]."""
     was, is_ = before == truth, after == truth
     fixed, broken = int((~was & is_).sum()), int((was & ~is_).sum())
     return Paired(
@@ -58,7 +58,7 @@ class Known:
 
 
 def features_of(hidden: Callable[[Images], npt.NDArray[np.float32]], images: Images) -> npt.NDArray[np.float32]:
-    """Return what the last hidden layer says of images, uint8 [N, 28, 28]: float32 [N, features], each of length 1."""
+    """Return the last hidden layer's outputs for images, uint8 [N, 28, 28]: float32 [N, features], each of length 1."""
     found = hidden(images)
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6), np.float32)
 

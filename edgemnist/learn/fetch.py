@@ -13,7 +13,7 @@ from edgemnist.samples.store import SampleStore
 def fetch(hosts: Sequence[str], directory: Path, place: Path, *, root: str | None, ssh_config: Path | None) -> None:
     """Fetch the samples of boards, in a directory on each, into one store at `place`.
 
-    Raises UsageError if a board is named twice, and DeployError where one cannot be reached or has none.
+    Raises UsageError if a board is named twice, and DeployError if one cannot be reached or has no samples.
     """
     targets = [BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in hosts]
     require_distinct(targets)

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from edgemnist.results.samples import Paired
 
 SIGNIFICANT: Final = 0.05
-"""Of McNemar's test, on held-out samples."""
+"""Significance level of McNemar's test, on held-out samples."""
 MOST_LOST: Final = 0.0005
 """Share of the golden pack that may be lost, but one image at least: a single one is noise."""
 
 
 def gate(held_out: Paired, golden: Paired) -> list[str]:
-    """Return why the new model is not to replace the present one, in sentences; none where it is."""
+    """Return why the new model must not replace the present one, in sentences; none if it may."""
     reasons = []
     if held_out.fixed <= held_out.broken:
         reasons.append(

@@ -1,4 +1,4 @@
-"""The model that learns: the Keras model of an export directory, or what its int8 artifact has left of it."""
+"""The model that learns: the Keras model of an export directory, or what its int8 artifact preserves of it."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def hidden_of(weights: Weights, images: Images) -> npt.NDArray[np.float32]:
 def read_present(exports: Exports) -> Present:
     """Read the model of an export directory.
 
-    Raises ModelError where it is no plain network of dense layers, takes pixels in another range than 0..1, or where
-    there is neither a Keras model nor a full-int8 artifact of one; and ArtifactError where a file is damaged.
+    Raises ModelError if it is not a plain network of dense layers, takes pixels in another range than 0..1, or has
+    neither a Keras model nor a full-int8 artifact of one; and ArtifactError if a file is damaged.
     """
     labels = tuple(exports.manifest.labels)
     record = exports.manifest.model
@@ -79,7 +79,7 @@ def read_present(exports: Exports) -> Present:
     if artifact is None:
         raise ModelError(
             f"{exports.directory} has neither {MODEL_FILE} nor {INT8}",
-            hint="Learn where the model was trained, with --exports DIR.",
+            hint="Use --exports DIR to name the directory where the model was trained.",
         )
     return Present(
         weights=_int8_weights(exports, artifact), labels=labels, origin=str(exports.directory / artifact.file)
@@ -92,7 +92,7 @@ def _keras_weights(data: bytes, path: Path) -> Weights:
     model = decode_keras_model(data, path)
     weights = [np.asarray(one, np.float32) for one in model.get_weights()]
     if not _is_dense(weights):
-        raise _unfit(path, "it has other layers than dense ones")
+        raise _unfit(path, "it has layers other than dense ones")
     if trained_quantization(model) is not None:
         raise _unfit(path, "its weights were trained for 4 bits or fewer, and would need 8 afterwards")
     images = np.random.default_rng(0).integers(0, 256, (PROBE, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
@@ -100,7 +100,7 @@ def _keras_weights(data: bytes, path: Path) -> Weights:
     odds = np.exp(scores - scores.max(axis=1, keepdims=True))
     answers = KerasClassifier(model, path).predict_proba(images)
     if answers.shape != odds.shape or np.abs(odds / odds.sum(axis=1, keepdims=True) - answers).max() > AGREES:
-        raise _unfit(path, "it computes something else than dense layers with ReLU and a softmax")
+        raise _unfit(path, "it computes something other than dense layers with ReLU and a softmax")
     return weights
 
 
@@ -122,7 +122,7 @@ def _int8_weights(exports: Exports, artifact: Artifact) -> Weights:
     except (ValueError, IndexError) as error:
         raise _unfit(path, str(error)) from error
     if not _is_dense(weights) or activations != ["relu"] * (len(layers) - 1) + ["none"]:
-        raise _unfit(path, "it has other layers than dense ones with ReLU")
+        raise _unfit(path, "it has layers other than dense ones with ReLU")
     return weights
 
 
@@ -138,6 +138,6 @@ def _is_dense(weights: Weights) -> bool:
 def _unfit(path: Path, reason: str) -> ModelError:
     return ModelError(
         f"{path} cannot learn from samples: {reason}",
-        hint="That works with the networks that edgemnist trains. Export the samples, and train yours with them: "
+        hint="Only networks that edgemnist trains can do that. Export the samples, and train yours with them: "
         "edgemnist review --export DIR",
     )

@@ -61,7 +61,7 @@ _TUNING: Final = Entry(
 
 @dataclass(frozen=True, kw_only=True)
 class LearnConfig:
-    """What is learnt from, and where to."""
+    """Which samples to learn from, and where to write the result."""
 
     out: Path
     """The new export directory, which must not exist."""
@@ -82,12 +82,12 @@ class Lesson:
 
 @dataclass(frozen=True, eq=False)
 class _Learned:
-    """What is written."""
+    """The model and the data to write."""
 
     weights: Weights
     hidden: tuple[int, ...]
     dataset: Dataset
-    """With what was replayed, and the golden pack of before to evaluate on."""
+    """The images that were replayed, and the earlier golden pack to evaluate on."""
     samples: Images
     """uint8 [N, 28, 28]."""
 
@@ -97,13 +97,13 @@ def learn(
 ) -> LearnResult:
     """Let the model of `exports` learn from the labelled samples of `store`, with `dataset` to replay.
 
-    What comes out is compared with the present model: on the samples, each answered by a model that has not learnt from
+    The new model is compared with the present one: on the samples, each answered by a model that has not learnt from
     it or from those around it, and on the golden pack. If it is better on the former and no worse on the latter,
-    `config.out` is written, all of it or nothing; `exports` always stays as it is.
+    `config.out` is written, all of it or nothing; `exports` never changes.
 
-    Raises UsageError where `out` exists, there are too few samples, or they are of other classes; ModelError where the
-    model cannot learn; DataError where the data set has other classes; what `Exports.read_golden` raises; StorageError
-    where `out` cannot be written; TrainingError; and MissingDependencyError.
+    Raises UsageError if `out` exists, there are too few samples, or they are of other classes; ModelError if the
+    model cannot learn; DataError if the data set has other classes; what `Exports.read_golden` raises; StorageError
+    if `out` cannot be written; TrainingError; and MissingDependencyError.
     """
     started = time.perf_counter()
     if missing := _TUNING.missing():
@@ -114,7 +114,7 @@ def learn(
     golden = exports.read_golden()
     if present.labels != dataset.labels:
         raise DataError(
-            f"The model has the classes {', '.join(present.labels)}, and the data set {', '.join(dataset.labels)}",
+            f"The model has the classes {', '.join(present.labels)}, but the data set has {', '.join(dataset.labels)}",
             hint="Name the data set that it was trained on with --data DIR.",
         )
     forgotten = None if config.forget is None else store.forget(config.forget)
@@ -168,20 +168,20 @@ def learn(
 
 
 def select(samples: Sequence[Sample], labels: Sequence[str]) -> Lesson:
-    """Return the samples with a label, in the order of time.
+    """Return the samples with a label, oldest first.
 
-    Raises UsageError where they are too few, or of other classes than the model's.
+    Raises UsageError if they are too few, or of other classes than the model's.
     """
     agreed = [one for one in samples if one.label is not None]
     chosen = [one for one in agreed if one.label != NOT_A_DIGIT]
     if unknown := sorted({str(one.label) for one in chosen} - set(labels)):
         raise UsageError(
-            f"The samples have labels that are no classes of the model: {', '.join(unknown)}",
+            f"The samples have labels that are not classes of the model: {', '.join(unknown)}",
             hint=f"Its classes are {', '.join(labels)}. Change those labels with: edgemnist review",
         )
     if len(chosen) < LEAST_SAMPLES:
         raise UsageError(
-            f"There are {len(chosen)} labelled samples, too few to learn from: at least {LEAST_SAMPLES}",
+            f"There are {len(chosen)} labelled samples, too few to learn from (at least {LEAST_SAMPLES})",
             hint="Label more of them with: edgemnist review",
         )
     chosen.sort(key=lambda one: (one.at, one.id))
@@ -191,7 +191,7 @@ def select(samples: Sequence[Sample], labels: Sequence[str]) -> Lesson:
 
 
 def _unseen_by(golden: GoldenPack, train: Split) -> Split:
-    """Return the training images that are not among those of the golden pack."""
+    """Return the training images that are not in the golden pack."""
     kept = ~np.isin(image_hashes(train.images), image_hashes(golden.images))
     return train if kept.all() else Split(train.images[kept], train.labels[kept])
 
@@ -224,7 +224,7 @@ def _contradictions(present: Present, lesson: Lesson, train: Split) -> list[Cont
 def _write(
     exports: Exports, out: Path, new: _Learned, finished: Callable[[float | None], LearnResult], reporter: Reporter
 ) -> LearnResult:
-    """Write the new export directory, with the result in it, in one piece; `finished` makes that of int8's loss."""
+    """Write the new export directory, with the result in it, in one piece; `finished` makes it of int8's loss."""
     place: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -248,7 +248,7 @@ def _write(
 
 
 def _remove_abandoned(directory: Path) -> None:
-    """Delete what killed commands left."""
+    """Delete the files that killed commands left."""
     for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
         # Somebody else may delete it first.
         with contextlib.suppress(FileNotFoundError):
@@ -274,7 +274,7 @@ def _write_model(place: Path, new: _Learned) -> None:
 
 
 def _export(exports: Exports, place: Path, dataset: Dataset, reporter: Reporter) -> float | None:
-    """Export the same artifacts as before, and return what int8 loses beyond float."""
+    """Export the same artifacts as before, and return how much accuracy int8 loses against float."""
     from edgemnist.export.interface import ArtifactSpec, ExportConfig
     from edgemnist.export.run import export_model
     from edgemnist.exports.directory import Exports

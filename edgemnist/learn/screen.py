@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgemnist.results.verify import Interval
 
 SHOWN: Final = 10
-"""Contradictions, at most."""
+"""Most contradictions to show."""
 
 
 def learn_page(result: LearnResult) -> RenderableType:

@@ -1,8 +1,8 @@
 """Fine-tuning: labelled samples, replay of the training images, and the present model as the teacher.
 
-Every epoch sees other training images, half of them distorted, with what the present model answers to them, and
-distorted copies of the samples with their labels. The last epochs compute as the exporters will round. Then the new
-weights are mixed with the present ones, which keeps what the samples do not speak of (M. Wortsman et al., "Robust
+Every epoch sees other training images, half of them distorted, with the present model's answers to them, and distorted
+copies of the samples with their labels. The last epochs compute as the exporters will round. Then the new weights are
+mixed with the present ones, which preserves everything that the samples say nothing about (M. Wortsman et al., "Robust
 fine-tuning of zero-shot models", 2022). The figures behind the constants are in `benchmarks/learn/choices.md`.
 """
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 REPLAY: Final = 8_000
 """Training images of an epoch; fewer if there are fewer."""
 SHARE: Final = 0.15
-"""Of the copies of samples among the images of an epoch."""
+"""Share of the copies of samples among the images of an epoch."""
 CERTAIN: Final = 0.9
-"""Probability of the label in what is learned from a sample: people err, too."""
+"""Probability of the label in the target of a sample: people err, too."""
 DISTORTION: Final = FAR
 REPLAY_DISTORTION: Final = FAR.scaled(0.5)
 PROBED: Final = 10_000
-"""Distorted training images on which mixtures are compared: those themselves are known by heart."""
+"""Distorted training images on which mixtures are compared: the undistorted ones are known by heart."""
 MIXTURES: Final = (1.0, 0.75, 0.5, 0.25)
 """Shares of the new weights to try, the largest first."""
 SLACK: Final = 0.0015
@@ -60,17 +60,17 @@ _RECIPE: Final = Recipe(
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What came out."""
+    """The result of fine-tuning."""
 
     weights: Weights
     share: float
-    """Of the new weights in the mixture."""
+    """Share of the new weights in the mixture."""
 
 
 def tune(present: Present, samples: Split, train: Split, seed: int) -> Tuned:
-    """Return the weights of the present model after learning from samples, with the same seed the same.
+    """Return the weights of the present model after learning from samples: the same for the same seed.
 
-    `train` are the images to replay, of the same classes. Raises TrainingError where the loss is no longer a number.
+    `train` are the images to replay, of the same classes. Raises TrainingError if the loss is no longer a number.
     """
     replay = min(REPLAY, len(train))
     copies = max(len(samples), round(replay * SHARE / (1 - SHARE)))
@@ -120,7 +120,7 @@ def mix(old: Weights, new: Weights, share: float) -> Weights:
 
 
 def _copies(images: Images, distortion: Distortion, originals: int, rng: np.random.Generator) -> Images:
-    """Return distorted images, uint8 [N, 28, 28], but for the first ones, which stay as they are."""
+    """Return distorted images, uint8 [N, 28, 28], except for the first ones, which stay as they are."""
     found = distorted(images, distortion, rng)
     found[:originals] = images[:originals]
     return found
@@ -137,7 +137,7 @@ def _places(labels: Labels, count: int, seed: int) -> tuple[Labels, list[npt.NDA
 
 
 def _turn(places: Labels, members: list[npt.NDArray[np.int64]], epoch: int) -> Labels:
-    """Return the indices of the images that stand in the places in an epoch, counted from 1."""
+    """Return the indices of the images in the places of an epoch, counted from 1."""
     chosen = np.empty(len(places), np.int64)
     for one, indices in enumerate(members):
         here = np.flatnonzero(places == one)

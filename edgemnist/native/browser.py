@@ -80,7 +80,7 @@ class BrowserClassifier(ChunkedClassifier):
         about = describe_page(page)
         if about is None:
             raise ArtifactError(
-                f"{path} is no page that edgemnist has written", hint="Make one with: edgemnist export --format web"
+                f"{path} is not a page written by edgemnist", hint="Make one with: edgemnist export --format web"
             )
         self._decoded = np.float32(about.scale) * (np.arange(256, dtype=np.float32) - np.float32(about.zero_point))
         self._classes = len(about.labels)

@@ -108,7 +108,7 @@ def _compiled(source: bytes, path: Path) -> _Functions:
             raise ArtifactError(f"{path} cannot be compiled: {error}") from error
         except (OSError, AttributeError, ValueError) as error:
             raise ArtifactError(
-                f"{path} is no classifier that edgemnist has written: {error}",
+                f"{path} is not a classifier written by edgemnist: {error}",
                 hint="Make one with: edgemnist export --format c",
             ) from error
     return _Functions(classify, count, scale, zero_point, tuple((name or b"").decode() for name in names))

@@ -33,7 +33,7 @@ def predict(
     ] = None,
     artifact: options.Model = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Draw what the model was given: it explains nearly every wrong answer.")
+        bool, typer.Option("--show", help="Draw what the model was given, which explains nearly every wrong answer.")
     ] = False,
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="FILE", help="Write what the model was given as a PNG.")
@@ -49,8 +49,8 @@ def predict(
 ) -> None:
     """Read a digit from each picture: digit, confidence, and a bar for each class.
 
-    Any picture of one digit will do: a photograph, a scan, a drawing. It says so where a picture shows no digit, or
-    several: for those, see `edgemnist read`.
+    Any picture of one digit will do: a photograph, a scan, a drawing. If it shows no digit, or several,
+    the answer says so; to read several, see `edgemnist read`.
     """
     from edgemnist.console import show as show_result
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries

@@ -1,4 +1,4 @@
-"""Whether a picture shows one digit at all: a classifier of ten digits answers for a letter or a page as well."""
+"""Whether a picture shows one digit at all: a classifier of ten digits also answers for a letter or a page."""
 
 from __future__ import annotations
 

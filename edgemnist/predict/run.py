@@ -161,7 +161,7 @@ def _pictures_in(directory: Path) -> list[Path]:
     # A pipe that nobody writes to would be waited for.
     found = [path for path in found if not path.name.startswith(".") and path.is_file()]
     if not found:
-        raise ImageError(f"{directory} has no pictures", hint=f"They end in {', '.join(sorted(SUFFIXES))}.")
+        raise ImageError(f"{directory} has no pictures", hint=f"Pictures end in {', '.join(sorted(SUFFIXES))}.")
     return found
 
 

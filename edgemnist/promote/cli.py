@@ -17,7 +17,7 @@ def promote(
     *,
     to: options.ToOne,
     samples: Annotated[
-        str, typer.Option("--samples", metavar="DIR", help="What --collect keeps on the board.")
+        str, typer.Option("--samples", metavar="DIR", help="Samples that --collect keeps on the board.")
     ] = "samples",
     least: Annotated[
         int, typer.Option("--least", metavar="N", help="Images that the release must have answered in the shadow.")
@@ -25,22 +25,22 @@ def promote(
     max_differing: Annotated[
         float,
         typer.Option(
-            "--max-differing", metavar="SHARE", help="Of its answers that may differ, unless labels say it is better."
+            "--max-differing", metavar="SHARE", help="Answers that may differ, unless labels say it is better."
         ),
     ] = 0.02,
     drop: Annotated[
         bool,
-        typer.Option("--drop", help="End the shadow instead: the release stays on the board, and answers no more."),
+        typer.Option("--drop", help="End the shadow instead: the release stays on the board, but no longer answers."),
     ] = False,
     wait: options.Wait = 60.0,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,
     json: options.Json = False,
 ) -> None:
-    """Let the release of `edgemnist deploy --shadow` serve, by one atomic switch, if its answers speak for it.
+    """Switch to the release from `edgemnist deploy --shadow`, in one atomic step, if its answers speak for it.
 
     It must have answered enough images, and either differ on few or be better on samples with a label. Then it tests
-    itself on the board once more. Exit 1 if it does not pass; the old release keeps serving. `rollback` goes back.
+    itself on the board once more. Exit 1 if it does not pass; the old release keeps serving. `rollback` undoes it.
     """
     from edgemnist.console import show
     from edgemnist.console.terminal import err, show_interrupted

@@ -44,7 +44,7 @@ def gate(evidence: Evidence, config: PromoteConfig) -> list[str]:
     reasons = []
     if compared < config.least:
         reasons.append(
-            f"It has answered {count(compared, 'image')} in the shadow, and --least asks for {config.least:,}. "
+            f"It has answered {count(compared, 'image')} in the shadow, but --least asks for {config.least:,}. "
             "Wait, or lower --least."
         )
     if evidence.broken > evidence.fixed:
@@ -58,7 +58,7 @@ def gate(evidence: Evidence, config: PromoteConfig) -> list[str]:
     if not better and differing > config.max_differing * compared:
         reasons.append(
             f"{differing:,} of its {count(compared, 'answer')} {'differs' if differing == 1 else 'differ'}, "
-            f"{percent(config.max_differing)} may, and the labels are too few to tell which release is right: label "
-            "these samples with `edgemnist review --on`."
+            f"at most {percent(config.max_differing)} may, and the labels are too few to tell which release is "
+            "right: label these samples with `edgemnist review --on`."
         )
     return reasons

@@ -53,7 +53,7 @@ def read(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Read every digit on a page, line by line, the numbers that neighbours form, and the tables that they stand in."""
+    """Read every digit on a page, line by line, and the numbers and tables that they form."""
     options.limit_numpy_threads()
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries

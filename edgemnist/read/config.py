@@ -29,4 +29,4 @@ class ReadConfig:
                 f"--min-confidence {self.min_confidence} is not a probability", hint="Give a number from 0 to 1."
             )
         if self.max_side < 1 or self.join_gap < 0:
-            raise UsageError("max_side has to be at least 1, and join_gap at least 0")
+            raise UsageError("max_side must be at least 1, and join_gap at least 0")

@@ -1,7 +1,7 @@
 """How much something looks like the digit that it was read as: what a classifier of ten digits cannot say of a letter.
 
 A softmax over ten digits gives a letter to the digit that is least unlike it, often with confidence. So a second
-opinion is asked of a small convolutional network that knows an eleventh class: everything else. NumPy evaluates it. It
+opinion comes from a small convolutional network that knows an eleventh class: everything else. NumPy evaluates it. It
 comes with the package; `edgemnist train-likeness` made it, and `likeness.json` records how.
 """
 

@@ -51,7 +51,9 @@ def read_file(
     runtime is missing, and StorageError where `boxes` or `csv` cannot be written.
     """
     if boxes is not None and boxes.suffix.lower() not in KINDS:
-        raise UsageError(f"--boxes {boxes} is no name of a PNG or JPEG", hint="Let it end in .png or .jpg.")
+        raise UsageError(
+            f"--boxes {boxes} is not the name of a PNG or JPEG", hint="Use a name that ends in .png or .jpg."
+        )
     FINDER.load()
     name = picture_name(page)
     with picture_file(page) as file:
@@ -68,7 +70,7 @@ def read_file(
     if not result.digits:
         reporter.notice(f"No digits were found on {name}.")
     if result.turned:
-        reporter.notice(f"{name} was turned by {result.turned}°, clockwise, to be read.")
+        reporter.notice(f"{name} was turned {result.turned}° clockwise to be read.")
     if not result.complete:
         reporter.notice(f"There is more ink on {name} than on any page of digits, so not all of it was tried.")
     if csv is not None:

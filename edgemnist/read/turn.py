@@ -1,4 +1,4 @@
-"""Pages that lie on their side or upside down: told by how their digits read best."""
+"""Pages that lie on their side or upside down: recognized by which way their digits read best."""
 
 from __future__ import annotations
 

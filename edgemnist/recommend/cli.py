@@ -21,7 +21,7 @@ app = command_app()
 def recommend(*, exports: options.Exports = None, json: options.Json = False) -> None:
     """Say which artifact to ship to this board and why. Exit 1 if there is none.
 
-    It weighs what `edgemnist verify` and `edgemnist bench` found out: run both first, on the board itself.
+    It weighs what `edgemnist verify` and `edgemnist bench` found: run both first, on the board itself.
     """
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter

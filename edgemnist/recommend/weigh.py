@@ -52,7 +52,7 @@ def recommend(exports: Exports) -> RecommendResult:
         reason = f"{place} has not been measured on this machine" if benched is None else benched.reason
         raise UsageError(reason, hint=f"Run: {exports.command('bench')}")
     result = weigh(verified.result, benched.result, host_facts())
-    unusable = [f"{one.name} is no candidate: {one.reason}" for one in exports.artifacts if one.status != CURRENT]
+    unusable = [f"{one.name} is not a candidate: {one.reason}" for one in exports.artifacts if one.status != CURRENT]
     return msgspec.structs.replace(result, warnings=[*unusable, *questions(exports), *result.warnings])
 
 

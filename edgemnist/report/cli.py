@@ -32,13 +32,13 @@ def report(
     samples: Annotated[
         list[Path] | None,
         typer.Option(
-            "--samples", metavar="DIR|FILE", help="Add what `edgemnist health` says of these counts; repeatable."
+            "--samples", metavar="DIR|FILE", help="Add what `edgemnist health` says about these counts; repeatable."
         ),
     ] = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Write what all commands found out as one HTML file, which opens from disk and needs no network."""
+    """Write what all commands found as one HTML file, which opens from disk and needs no network."""
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter
     from edgemnist.exports.directory import Exports
@@ -62,6 +62,6 @@ def report_page(result: ReportResult, step: str = "") -> RenderableType:
     lines = [Text(warning, style="bold red") for warning in result.warnings]
     # A single one is the next step.
     if len(result.missing) > 1:
-        lines.append(Text(f"Still missing; to complete it, run: {', '.join(result.missing)}."))
+        lines.append(Text(f"To complete the report, run: {', '.join(result.missing)}."))
     lines.append(closing(f"Wrote {result.file} ({kilobytes(result.bytes)}).", next(iter(result.missing), step)))
     return Group(*lines)

@@ -76,11 +76,11 @@ def _train(trained: TrainResult) -> list[str]:
     lines = []
     epochs = trained.planned_epochs or (None if trained.interrupted else trained.epochs)
     if trained.interrupted:
-        planned = f" of {epochs}" if epochs else "; how many there were to be is not recorded"
+        planned = f" of {epochs}" if epochs else "; the number planned is not recorded"
         lines.append(f"{COMMENT}the training was interrupted with Ctrl-C after epoch {trained.epochs}{planned}")
     teacher = ""
     if trained.teacher is not None and trained.teacher_seed is None:
-        lines.append(f"{COMMENT}the teacher's seed is not recorded; it is taken to be the seed")
+        lines.append(f"{COMMENT}the teacher's seed is not recorded; it is assumed to be the same seed")
     elif trained.teacher_seed not in (None, trained.seed):
         teacher = f" --teacher-seed {trained.teacher_seed}"
     plain = trained.short_network != trained.network

@@ -1,4 +1,4 @@
-"""Everything that the commands have left in an export directory, as far as it belongs to the files that are there."""
+"""Everything that the commands have left in an export directory, as far as it applies to the files that are there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgemnist.verify.layers import FLOAT_TWIN
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportData:
-    """What a report is made of; None for what no command has found out yet."""
+    """What a report is made of; None for what no command has found yet."""
 
     exports: Exports
     manifest: Manifest

@@ -25,7 +25,7 @@ def read_field(exports: Exports, places: Sequence[Path]) -> HealthReport | None:
     found = assess(places_here(places))
     if found.sha256 not in {one.sha256 for one in exports.manifest.artifacts}:
         raise UsageError(
-            f"The counts are of another model than those in {exports.directory}: {found.artifact}",
+            f"The counts come from a model that is not in {exports.directory}: {found.artifact}",
             hint="Name the export directory that the board has, with --exports DIR.",
         )
     return found

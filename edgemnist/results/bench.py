@@ -9,7 +9,7 @@ import msgspec
 from edgemnist.results.base import Part, Result
 
 KERAS = "keras"
-"""Name of the Keras model, which is no artifact: it is the thing to beat."""
+"""Name of the Keras model, which is not an artifact but the thing to beat."""
 
 
 def subject_key(name: str, runtime: str, threads: int) -> str:
@@ -28,7 +28,7 @@ class Block(Part, frozen=True, kw_only=True):
     samples: int
     p50_us: float
     reference_us: float | None = None
-    """What the same fixed work took beside the calls: it tells how fast the machine was, see
+    """How long the same fixed work took beside the calls, which shows how fast the machine was; see
     `edgemnist.bench.timing`."""
     mhz: float | None = None
     """Clock of the CPU it ran on, after the calls; None where the system does not tell."""
@@ -54,11 +54,11 @@ class CallSteps(Part, frozen=True, kw_only=True):
     prepare_us: float
     """Scaling or quantizing the pixels."""
     invoke_us: float
-    """The runtime at work on the model."""
+    """The runtime executing the model."""
     finish_us: float
     """Dequantizing or copying the scores."""
     overhead_us: float
-    """What is left of the p50: Python's part in between, checks and locks."""
+    """The rest of the p50: Python's part in between, checks and locks."""
 
 
 class Latency(Part, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Latency(Part, frozen=True, kw_only=True):
     runtime: str
     threads: int
     batch_size: int
-    """Of the throughput; the latencies are of a single image."""
+    """For the throughput only; the latencies are those of a single image."""
     samples: int
     """Timed calls behind the percentiles, over all rounds."""
     p50_us: float
@@ -86,9 +86,9 @@ class Latency(Part, frozen=True, kw_only=True):
     cold_start_ms: float
     """From process start to the first answer, interpreter and imports included, but not those of a command line."""
     peak_rss_mb: float | None
-    """Of a process that loads the artifact and answers single images; 1 MB is 10^6 bytes. None on Windows."""
+    """Peak memory of a process that loads it and answers single images; 1 MB is 10^6 bytes. None on Windows."""
     bytes: int
-    """Of the artifact file."""
+    """Size of the artifact file."""
     speedup: float | None = None
     """p50 of Keras `model(x)` divided by this p50; None where Keras was not measured."""
     cv: float | None = None
@@ -103,7 +103,7 @@ class Latency(Part, frozen=True, kw_only=True):
     blocks: list[Block] = msgspec.field(default_factory=list)
     """The rounds, in their order."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """What is to be said about the quality of these figures, in words."""
+    """Warnings about the quality of these figures, in words."""
     sha256: str
 
 
@@ -114,7 +114,7 @@ class Ratio(Part, frozen=True, kw_only=True):
     low: float
     high: float
     verdict: str
-    """`slower`, `faster` or `same`; `unclear` where the difference is larger than the limit, and the noise as well."""
+    """`slower`, `faster` or `same`; `unclear` where the ratio is beyond the limit, but its interval contains 1."""
 
 
 class Change(Part, frozen=True, kw_only=True):
@@ -144,7 +144,7 @@ class BaselineComparison(Part, frozen=True, kw_only=True):
     """Whether no artifact is slower than that by more than the noise."""
     changes: list[Change]
     warnings: list[str] = msgspec.field(default_factory=list)
-    """Reasons why the two runs do not compare, such as another host."""
+    """Reasons why the two runs are not comparable, such as another host."""
 
 
 class BenchResult(Result, frozen=True, kw_only=True):
@@ -154,9 +154,9 @@ class BenchResult(Result, frozen=True, kw_only=True):
     """Facts about the machine: CPU, flags, governor, versions."""
     results: list[Latency]
     harness_us: float | None = None
-    """p50 of a call of the null runtime that does nothing: what the measuring itself adds to each latency."""
+    """p50 of a call of the null runtime, which does nothing: what the measurement itself adds to each latency."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """The same about all of the figures, such as a governor that saves power."""
+    """Warnings about all of the figures, such as a governor that saves power."""
     baseline: BaselineComparison | None = None
     """Only with `--baseline`."""
     samples_us: dict[str, list[list[float]]] | None = None
@@ -190,7 +190,7 @@ class Point(Part, frozen=True, kw_only=True):
     """offline: the batch size; server: queries a second; duty-cycle: calls a second, 0 for calls without a pause."""
     samples: int
     p50_us: float
-    """Of a call, a whole batch in the offline scenario; in the server scenario from the arrival of the query on."""
+    """Latency of a call; offline, of a whole batch; for a server, from the arrival of the query to its answer."""
     p90_us: float | None
     p99_us: float | None
     """None, like the 90th percentile, if there are too few samples."""
@@ -216,7 +216,7 @@ class ScenarioRun(Part, frozen=True, kw_only=True):
     even the lowest that was tried does not."""
     warnings: list[str]
     sha256: str
-    """Of the file that was measured: the figures count for this very file only."""
+    """Of the file that was measured: the figures hold for this file only."""
 
 
 class ScenarioResult(Result, frozen=True, kw_only=True):

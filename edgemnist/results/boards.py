@@ -20,15 +20,15 @@ class BundleResult(Result, frozen=True, kw_only=True):
     """Path of the file."""
     bytes: int
     sha256: str
-    """Of the file."""
+    """Hash of the bundle file."""
     identity: str
-    """Of the contents, signed or not: what `edgemnist releases` shows."""
+    """Hash of the contents, the same whether signed or not, which `edgemnist releases` shows."""
     edgemnist: str
     """Version of the package in it."""
     artifacts: list[str]
     extras: list[str]
     machine: str
-    """What its wheels are for; `any` where the board fetches its own."""
+    """Processor that its wheels are for; `any` where the board fetches its own."""
     pythons: list[str]
     files: int
     signed: bool
@@ -79,7 +79,7 @@ class DoctorResult(Result, frozen=True, kw_only=True):
     """`edgemnist doctor`."""
 
     host: str
-    """As it was named with `--on`, or `this machine`."""
+    """The name given with `--on`, or `this machine`."""
     healthy: bool
     """True if no check is a failure."""
     findings: list[Check]
@@ -116,7 +116,7 @@ class Fault(Part, frozen=True, kw_only=True):
 
 
 class SelfTestResult(Result, frozen=True, kw_only=True):
-    """What the board found out about its new release."""
+    """What the board found when it tested its new release."""
 
     passed: bool
     reasons: list[str]
@@ -127,11 +127,11 @@ class SelfTestResult(Result, frozen=True, kw_only=True):
 
 
 class BoardResult(Part, frozen=True, kw_only=True):
-    """How it went on one board."""
+    """How the deployment went on one board."""
 
     host: str
     root: str
-    """Where edgemnist is on it."""
+    """Where edgemnist is on the board."""
     status: str
     """`deployed`, `shadow` (it answers beside the old one), `unchanged` (it serves already), `failed` or `skipped`."""
     release: str | None = None
@@ -141,13 +141,13 @@ class BoardResult(Part, frozen=True, kw_only=True):
     removed: list[str] = msgspec.field(default_factory=list)
     """Old releases that were removed."""
     attempts: int = 0
-    """More than 1 where the connection was cut and the work taken up again."""
+    """More than 1 if the connection was cut and the work resumed."""
     steps: list[Step] = msgspec.field(default_factory=list)
     seconds: float = 0.0
     findings: list[Check] = msgspec.field(default_factory=list)
-    """What the preflight found, as far as it is not as it should be."""
+    """What the preflight found wrong."""
     selftest: SelfTestResult | None = None
-    """What the board found out about the release."""
+    """What the board found when it tested the release."""
     fault: Fault | None = None
 
 
@@ -159,7 +159,7 @@ class DeployResult(Result, frozen=True, kw_only=True):
     passed: bool
     """True where every board has the release."""
     interrupted: bool = False
-    """True where the user stopped it; each board says how far it came."""
+    """True if the user stopped it; each board says how far it got."""
     boards: list[BoardResult]
 
 
@@ -170,7 +170,7 @@ class RollbackResult(Result, frozen=True, kw_only=True):
     release: str
     previous: str | None
     interrupted: bool = False
-    """True if the user stopped it when the switch had begun, and it came to its end."""
+    """True if the user stopped it after the switch had begun, which was then completed."""
 
 
 class PromoteResult(Result, frozen=True, kw_only=True):
@@ -178,13 +178,13 @@ class PromoteResult(Result, frozen=True, kw_only=True):
 
     host: str
     passed: bool
-    """Whether the release passed the gate, and so serves."""
+    """Whether the release passed the gate and now serves."""
     dropped: bool = False
     """True if it no longer answers, as `--drop` asks."""
     reasons: list[str] = msgspec.field(default_factory=list)
-    """Why it did not, in sentences."""
+    """Why it did not pass, one sentence each."""
     release: str
-    """That was in the shadow."""
+    """The release that was in the shadow."""
     previous: str | None = None
     """What served before; None if nothing was switched."""
     compared: int = 0
@@ -196,17 +196,17 @@ class PromoteResult(Result, frozen=True, kw_only=True):
     labelled: int = 0
     """Samples with a label."""
     before: int = 0
-    """That the old release gets right."""
+    """Samples with a label that the old release gets right."""
     after: int = 0
-    """That the new one gets right."""
+    """Samples with a label that the new one gets right."""
     fixed: int = 0
-    """That only the new one gets right."""
+    """Samples with a label that only the new one gets right."""
     broken: int = 0
-    """That only the old one gets right."""
+    """Samples with a label that only the old one gets right."""
     p_value: float | None = None
     """McNemar's exact test; None without labels or SciPy."""
     interrupted: bool = False
-    """True if the user stopped it when the switch had begun, and it came to its end."""
+    """True if the user stopped it after the switch had begun, which was then completed."""
 
 
 class ReleaseRow(Part, frozen=True, kw_only=True):
@@ -218,12 +218,12 @@ class ReleaseRow(Part, frozen=True, kw_only=True):
     shadow: bool = False
     """True for the one that answers beside it."""
     problems: list[str]
-    """What keeps it from being whole; empty where all its files have the recorded hashes."""
+    """What is wrong with its files; empty where all of them have the recorded hashes."""
     edgemnist: str | None
     artifacts: list[str]
     signed: bool
     deployed_at: str | None
-    """By the clock of the board, which may have been wrong: the number in the name gives the order."""
+    """Time by the board's clock, which may have been wrong; the number in the name gives the order."""
 
 
 class ReleasesResult(Result, frozen=True, kw_only=True):
@@ -233,20 +233,20 @@ class ReleasesResult(Result, frozen=True, kw_only=True):
     releases: list[ReleaseRow]
     """The oldest first."""
     pending: str | None
-    """A release that was switched to and whose service has not been seen healthy: a deployment was cut off there."""
+    """A release that was switched to but whose service has not been seen healthy: a deployment was cut off there."""
     busy: str | None
-    """The process of a deployment that is at work."""
+    """The process of a deployment that is running."""
     exposed: str | None = None
     """The directory of the releases, if others than its owner can write to it."""
 
 
 class BoardRow(Part, frozen=True, kw_only=True):
-    """A board that was to measure something."""
+    """A board that was asked to measure something."""
 
     host: str
     release: str | None = None
     throttled: list[str] = msgspec.field(default_factory=list)
-    """What the firmware said right after: `under-voltage`, `throttled` …; such figures are too slow."""
+    """What the firmware reported right after: `under-voltage`, `throttled` …; such figures are too slow."""
     fault: Fault | None = None
     """Why it did not measure."""
 
@@ -265,7 +265,7 @@ class FleetBenchResult(Result, frozen=True, kw_only=True):
 
 
 class ScenarioOnBoard(BoardRow, frozen=True, kw_only=True):
-    """What a board found out in a scenario, or why it did not."""
+    """What a board measured in a scenario, or why it did not."""
 
     result: ScenarioResult | None = None
     """None if there is a fault."""

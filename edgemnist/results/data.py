@@ -1,4 +1,4 @@
-"""What `edgemnist data` prints, and which images anything was made from."""
+"""What `edgemnist data` and `edgemnist runtimes` print, and which images anything was made from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class DataIdentity(Part, frozen=True, kw_only=True):
     """Which images a model or a golden pack was made from."""
 
     source: str
-    """Words for a person, such as `MNIST, IDX files in data/`."""
+    """A description for people, such as `MNIST, IDX files in data/`."""
     train: int
     """How many training images."""
     test: int
@@ -19,7 +19,7 @@ class DataIdentity(Part, frozen=True, kw_only=True):
     sha256: str
     """Hash of all images and labels, whatever file format held them."""
     reduced: bool = False
-    """True for the small embedded set that stands in where the full one could not be had."""
+    """True for the small embedded set that stands in where the full one was not available."""
 
 
 class SplitSummary(Part, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class DataResult(Result, frozen=True, kw_only=True):
     sheet: str | None = None
     """The PNG that `--sheet` wrote."""
     exports: str | None = None
-    """The export directory that was compared; None where nothing was exported yet."""
+    """The export directory that was compared; None if nothing has been exported yet."""
     exported: DataIdentity | None = None
     """Which images the model there was made from."""
     seen: int | None = None
@@ -61,7 +61,7 @@ class RuntimeStatus(Part, frozen=True, kw_only=True):
     installed: bool
     versions: dict[str, str]
     install: str | None
-    """The pip line that brings what is missing."""
+    """The pip line that installs what is missing."""
 
 
 class FormatStatus(Part, frozen=True, kw_only=True):
@@ -83,13 +83,13 @@ class ArtifactSupport(Part, frozen=True, kw_only=True):
     name: str
     runtime: str
     installed: bool
-    """Whether its runtime is."""
+    """Whether its runtime is installed."""
     status: str = "current"
-    """Of its file: `current`, `outdated` (of an earlier model), `damaged` or `missing`."""
+    """State of its file: `current`, `outdated` (of an earlier model), `damaged` or `missing`."""
     flash_bytes: int | None = None
-    """Of a microcontroller, for a C file: weights, tables, and the most that the engine takes; None for others."""
+    """For a C file, flash of a microcontroller: weights, tables, and the most the engine takes; None for others."""
     ram_bytes: int | None = None
-    """Of the same, without the stack."""
+    """For a C file, RAM of a microcontroller, not counting the stack; None for others."""
 
 
 class RuntimesResult(Result, frozen=True, kw_only=True):
@@ -98,5 +98,5 @@ class RuntimesResult(Result, frozen=True, kw_only=True):
     formats: list[FormatStatus]
     runtimes: list[RuntimeStatus]
     exports: str | None = None
-    """The export directory that was looked at; None where it cannot be read."""
+    """The export directory that was examined; None where it cannot be read."""
     artifacts: list[ArtifactSupport] = msgspec.field(default_factory=list)

@@ -10,14 +10,14 @@ from edgemnist.results.verify import Interval
 
 
 class EstimatedAccuracy(Part, frozen=True, kw_only=True):
-    """Accuracy of answers without labels, as their confidences have it."""
+    """Accuracy of answers without labels, estimated from their confidences."""
 
     images: int
-    """With an answer."""
+    """Images with an answer."""
     accuracy: float
     """0 to 1."""
     interval: Interval | None
-    """At 95 % (Wilson), if the confidences hold; None without SciPy."""
+    """At 95 % (Wilson), if the confidences are right; None without SciPy."""
 
 
 class LabelledAccuracy(Part, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class ClassShares(Part, frozen=True, kw_only=True):
     first: list[float] | None
     lately: list[float] | None
     evidence: float | None
-    """Power of ten of the evidence for another mixture than in the first week; None without SciPy. No alarm."""
+    """Power of ten of the evidence for a mixture other than in the first week; None without SciPy. Raises no alarm."""
 
 
 class ChangedSample(Part, frozen=True, kw_only=True):
@@ -73,9 +73,9 @@ class BoardHealth(Part, frozen=True, kw_only=True):
     """The counts of one board, or why there are none."""
 
     host: str
-    """As it was named, or the file."""
+    """The board as it was named, or the file."""
     images: int = 0
-    """Of late."""
+    """Latest images."""
     accuracy: float | None = None
     """Estimated."""
     evidence: float | None = None
@@ -89,7 +89,7 @@ class HealthReport(Result, frozen=True, kw_only=True):
     passed: bool
     """False after an alarm."""
     changed: list[str]
-    """What has changed, the surest first; empty without an alarm."""
+    """What has changed, the most certain first; empty without an alarm."""
     artifact: str
     sha256: str
     """Of the model file."""
@@ -111,5 +111,5 @@ class HealthReport(Result, frozen=True, kw_only=True):
     quantities: list[Quantity]
     classes: ClassShares
     samples: list[ChangedSample] = msgspec.field(default_factory=list)
-    """What has changed, to look at; after an alarm."""
+    """After an alarm, samples that show what has changed."""
     boards: list[BoardHealth]

@@ -1,4 +1,4 @@
-"""What `edgemnist predict` prints."""
+"""What `edgemnist predict`, `read` and `watch` print."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Prediction(Part, frozen=True, kw_only=True):
     probabilities: list[float]
     """In the order of `labels`."""
     inverted: bool = False
-    """True where a dark digit on a light ground was turned round for the model."""
+    """True where a dark digit on a light background was inverted for the model."""
     label: int | str | None = None
     """The true label, where the image is one of the evaluation images."""
     image: Rows | None = None
@@ -47,7 +47,7 @@ class PredictResult(Result, frozen=True, kw_only=True):
     labels: list[str]
     predictions: list[Prediction]
     unread: list[str] = msgspec.field(default_factory=list)
-    """Why pictures that were named could not be read, a sentence for each: the exit code is then 2."""
+    """Why pictures that were named could not be read, one sentence each; the exit code is then 2."""
 
 
 Box = tuple[int, int, int, int]
@@ -66,7 +66,7 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     line: int
     """From 0, top to bottom."""
     table: int | None = None
-    """Index of the table that it stands in, and below, row and column of its cell; None outside of tables."""
+    """Index of the table that it stands in; `row` and `column` are those of its cell. None outside of tables."""
     row: int | None = None
     column: int | None = None
 
@@ -93,9 +93,9 @@ class ReadTable(Part, frozen=True, kw_only=True):
     rows: int
     columns: int
     corners: list[tuple[int, int]]
-    """x, y in pixels of the picture, clockwise from the one that is the upper left one as it reads."""
+    """x, y in pixels of the picture, clockwise from the corner that is at the upper left as the table reads."""
     cells: list[ReadCell]
-    """Row by row, those that are empty too."""
+    """Row by row, including empty ones."""
 
 
 class ReadNumber(Part, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ class StageTimes(Part, frozen=True, kw_only=True):
     find: float
     """From the picture to pieces of ink."""
     normalize: float
-    """From pieces to 28×28, those of tried splits and joins included."""
+    """From pieces to 28×28, including those of tried splits and joins."""
     classify: float
     """The classifier itself, and the judgement whether it is a digit."""
     arrange: float
@@ -132,8 +132,8 @@ class ReadResult(Result, frozen=True, kw_only=True):
     height: int
     """Of the picture, in pixels, upright."""
     turned: int = 0
-    """Degrees, clockwise, by which the page was turned to be read: 0, 90, 180 or 270. Boxes are on the picture as it
-    was given, and rows, columns and lines as they read."""
+    """Degrees by which the page was turned clockwise to be read: 0, 90, 180 or 270. Boxes refer to the picture as
+    given; rows, columns and lines to the page as it reads."""
     min_confidence: float
     digits: list[ReadDigit]
     """In reading order: lines, then left to right."""
@@ -151,7 +151,7 @@ class WatchNumber(Part, frozen=True, kw_only=True):
     text: str
     """With `?` for each digit that was refused."""
     confidence: float
-    """Mean of the frames that say so."""
+    """Mean over the frames that agree on it."""
     line: int
     """From 0, top to bottom."""
     box: Box
@@ -162,7 +162,7 @@ class WatchTimes(Part, frozen=True, kw_only=True):
     """Milliseconds of each stage."""
 
     wait: float
-    """From the arrival of the frame until it was taken up."""
+    """From the arrival of the frame until work on it began."""
     find: float
     normalize: float
     classify: float
@@ -179,14 +179,14 @@ class WatchReading(Result, frozen=True, kw_only=True):
     source: str
     """The camera, the URL or the file."""
     frame: int
-    """Which frame of the source it is, from 0; frames that were dropped count."""
+    """Number of the frame in the source, from 0, counting dropped frames."""
     position: float | None = None
     """Seconds from the start of a video file."""
     numbers: list[WatchNumber]
     """In reading order."""
     tables: list[ReadTable] = msgspec.field(default_factory=list)
-    """Those that several frames agree on, from top to bottom, where the latest frame shows them; so are the texts of
-    their cells, with `?` where they do not agree yet."""
+    """Those that several frames agree on, from top to bottom, if the latest frame shows them. The texts of their
+    cells are also what several frames agree on, with `?` where they do not agree yet."""
     confidence: float | None
     """That of the least certain number; None if there is none."""
     dropped: int

@@ -1,4 +1,4 @@
-"""What `edgemnist export` prints."""
+"""What `edgemnist export`, `all`, `recommend`, `report` and `frontier` print."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ExportedArtifact(Part, frozen=True, kw_only=True):
     bytes: int
     sha256: str
     flash_bytes: int | None = None
-    """Of a microcontroller, for a C file: weights, tables, and the most that the engine takes; None for others."""
+    """For a C file, flash of a microcontroller: weights, tables, and the most the engine takes; None for others."""
     ram_bytes: int | None = None
-    """Of the same, without the stack."""
+    """For a C file, RAM of a microcontroller, not counting the stack; None for others."""
 
 
 class RefusedArtifact(Part, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class RefusedArtifact(Part, frozen=True, kw_only=True):
     format: str
     quantization: str
     reason: str
-    """One sentence, with the name of the layer."""
+    """One sentence that names the layer."""
 
 
 class ExportResult(Result, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class ExportResult(Result, frozen=True, kw_only=True):
     golden_images: int
     artifacts: list[ExportedArtifact]
     refused: list[RefusedArtifact] = msgspec.field(default_factory=list)
-    """What the model cannot become, where nothing was asked for by name."""
+    """Artifacts that the model cannot become, where none was asked for by name."""
     input_range: str = "0..1"
     """What a black pixel and a white one are to the model."""
 
@@ -86,7 +86,7 @@ class Candidate(Part, frozen=True, kw_only=True):
     bytes: int
     accuracy: float
     passed: bool
-    """Whether it met its parity gate: only then it can be recommended."""
+    """Whether it met its parity gate: only then can it be recommended."""
     p50_us: float
     fits_in: str | None
     """The smallest cache that holds its file, such as `L2`; None where none does or none is known."""
@@ -99,12 +99,12 @@ class RecommendResult(Result, frozen=True, kw_only=True):
     """Name of the artifact to ship; None if there is none."""
     reason: str
     facts: list[str]
-    """What of this board matters for the choice, a sentence each."""
+    """Facts about this board that matter for the choice, one sentence each."""
     candidates: list[Candidate]
     """Fastest first."""
     host: dict[str, Any]
     warnings: list[str] = msgspec.field(default_factory=list)
-    """What speaks against relying on the choice, in words."""
+    """Reasons not to rely on the choice, in words."""
 
 
 class ReportResult(Result, frozen=True, kw_only=True):
@@ -115,9 +115,9 @@ class ReportResult(Result, frozen=True, kw_only=True):
     bytes: int
     recommended: str | None
     missing: list[str]
-    """Commands that would complete the report: what they find out is not in it."""
+    """Commands that would complete the report, which lacks their results."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """Artifacts that cannot be shipped, being damaged or of an earlier model, and why."""
+    """Which artifacts cannot be shipped, being damaged or of an earlier model, and why."""
 
 
 class FrontierRow(Part, frozen=True, kw_only=True):
@@ -127,22 +127,22 @@ class FrontierRow(Part, frozen=True, kw_only=True):
     """Units of each hidden layer."""
     parameters: int
     name: str
-    """Of the artifact, such as `tflite-int8`."""
+    """Name of the artifact, such as `tflite-int8`."""
     directory: str
-    """Where it lies, within that of the frontier."""
+    """Its export directory, within that of the frontier."""
     bytes: int
     accuracy: float
     reference_accuracy: float
-    """Of the Keras model."""
+    """Accuracy of the Keras model."""
     flips: int
-    """Images with another label than the Keras model's."""
+    """Images whose label differs from the Keras model's."""
     passed: bool
     """Whether it passed its parity gate."""
     p50_us: float
     smallest: bool
     """No artifact that passed is both as small and as accurate, and better in one of the two; nor did this one fail."""
     fastest: bool
-    """The same of its p50."""
+    """The same for p50 in place of size."""
 
 
 class FrontierResult(Result, frozen=True, kw_only=True):
@@ -152,11 +152,11 @@ class FrontierResult(Result, frozen=True, kw_only=True):
     seed: int
     data: DataIdentity
     images: int
-    """Evaluation images that the accuracies stand on."""
+    """Evaluation images that the accuracies are based on."""
     rows: list[FrontierRow]
     """From the smallest file to the largest."""
     picture: str
     """PNG file of accuracy against bytes and against p50."""
     host: dict[str, Any]
     warnings: list[str]
-    """What is to be said about the quality of the latencies, in words."""
+    """Warnings about the quality of the latencies, in words."""

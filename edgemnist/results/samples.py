@@ -9,7 +9,7 @@ from edgemnist.results.verify import Interval
 
 
 class GivenLabel(Part, frozen=True, kw_only=True):
-    """What one writer says that a sample is."""
+    """What one writer says a sample is."""
 
     label: str
     writer: str
@@ -36,16 +36,16 @@ class ReviewQueue(Result, frozen=True, kw_only=True):
     writer: str
     """In whose name labels are given."""
     classes: list[str]
-    """What a label may name, beside `not-a-digit`."""
+    """Classes that a label may name, besides `not-a-digit`."""
     samples: list[ReviewItem]
-    """What is to be looked at, the most suspicious first."""
+    """Samples to look at, the most suspicious first."""
 
 
 class LabelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /v1/samples/ID`."""
 
     label: str | None
-    """Name of a class, `not-a-digit`, or null to take back what was said before."""
+    """Name of a class, `not-a-digit`, or null to take back the label given before."""
 
 
 class LabelResponse(Result, frozen=True, kw_only=True):
@@ -54,23 +54,23 @@ class LabelResponse(Result, frozen=True, kw_only=True):
     labels: list[GivenLabel]
     """All labels of the sample that count."""
     disputed: bool
-    """Whether they differ, so that the sample is to be shown again."""
+    """Whether they differ, so that the sample is shown again."""
 
 
 class ReviewResult(Result, frozen=True, kw_only=True):
     """`edgemnist review`."""
 
     samples: int
-    """In the store."""
+    """Samples in the store."""
     labelled: int
-    """Of these, with a label that all agree on."""
+    """Samples with a label that all writers agree on."""
     disputed: int
-    """With labels that differ."""
+    """Samples with labels that differ."""
     to_review: int
     """What the page shows: without a label, disputed, or corrected and not confirmed."""
     writer: str
     imported: int | None = None
-    """Labels that were taken over; None without `--import`."""
+    """Labels that were imported; None without `--import`."""
     exported: int | None = None
     """Labelled samples that were written; None without `--export`."""
     url: str | None = None
@@ -86,22 +86,22 @@ class Paired(Part, frozen=True, kw_only=True):
 
     images: int
     before: int
-    """That the present model gets right."""
+    """Images that the present model gets right."""
     after: int
-    """That the new one gets right."""
+    """Images that the new one gets right."""
     before_interval: Interval | None
     """Of the share, at 95 % (Wilson); None without SciPy."""
     after_interval: Interval | None
     fixed: int
-    """That only the new one gets right."""
+    """Images that only the new one gets right."""
     broken: int
-    """That only the present one gets right."""
+    """Images that only the present one gets right."""
     p_value: float | None
     """McNemar's exact test: how likely such a difference is if both are equally good."""
 
 
 class Contradiction(Part, frozen=True, kw_only=True):
-    """A sample whose label looks wrong: its neighbours and the present model say the same other thing."""
+    """A sample whose label looks wrong: its neighbours and the present model agree on another one."""
 
     sample: int
     """Its id in the store."""
@@ -116,9 +116,9 @@ class LearnResult(Result, frozen=True, kw_only=True):
     """`edgemnist learn`."""
 
     passed: bool
-    """Whether the gate was passed, and so the new export directory was written."""
+    """Whether the gate was passed, so that the new export directory was written."""
     reasons: list[str]
-    """Why it was not, in sentences."""
+    """Why the gate was missed, one sentence each."""
     exports: str
     """Where the present model is."""
     out: str | None
@@ -129,7 +129,7 @@ class LearnResult(Result, frozen=True, kw_only=True):
     per_writer: dict[str, int]
     """Labels by writer."""
     not_a_digit: int
-    """Samples that were left out because they are none."""
+    """Samples that were left out because they are not digits."""
     disputed: int
     """Samples that were left out because their labels differ."""
     forgotten: int | None
@@ -141,6 +141,6 @@ class LearnResult(Result, frozen=True, kw_only=True):
     int8_loss: float | None
     """Share of the golden pack that `tflite-int8` gets wrong beyond its own float; None where it was not exported."""
     share: float
-    """Of the new weights in their mixture with the present ones."""
+    """Share of the new weights in their mixture with the present ones."""
     contradictions: list[Contradiction]
     seconds: float

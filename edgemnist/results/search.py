@@ -11,16 +11,16 @@ from edgemnist.results.data import DataIdentity
 
 
 class SearchLimits(Part, frozen=True, kw_only=True):
-    """What was asked for; null is no limit."""
+    """The limits that were asked for; null means no limit."""
 
     accuracy: float | None
     """Least share of the test images that the network gets right."""
     bytes: int | None
-    """Of the weights and biases, at the most."""
+    """Largest size of the weights and biases."""
     ram_bytes: int | None
-    """Static memory of the C file, at the most."""
+    """Largest static memory of the C file."""
     p50_us: float | None
-    """Median latency of one image, at the most."""
+    """Largest median latency of one image."""
 
 
 class SearchTrial(Part, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class SearchTrial(Part, frozen=True, kw_only=True):
     multiplications: int
     """For one image, if none is skipped."""
     p50_us: float | None
-    """Of its shape, untrained; null where no latency was asked for."""
+    """Latency of an untrained network of this shape; null where no latency was asked for."""
     accuracy: float
     """On the selection images, after a short training."""
     stopped: bool
@@ -51,23 +51,23 @@ class SearchRow(Part, frozen=True, kw_only=True):
     best: list[str]
     """What it is chosen for, such as `accuracy` and `bytes`."""
     name: str
-    """Of the artifact that the figures are of: the fastest that passed its gate."""
+    """Name of the artifact that the figures describe: the fastest that passed its gate."""
     parameters: int
     bytes: int
-    """Of the weights and biases, packed in their bits."""
+    """Size of the weights and biases, packed in their bits."""
     file_bytes: int
-    """Of the artifact's file."""
+    """Size of the artifact's file."""
     ram_bytes: int
     """Static memory of its C file."""
     multiplications: int
     p50_us: float
-    """Of one image, on this machine or on the board."""
+    """Latency of one image, on this machine or on the board."""
     selection_accuracy: float
     """On the selection images, after the short training of the search."""
     accuracy: float
     """On the test images."""
     flips: int
-    """Test images with another label than the Keras model's."""
+    """Test images whose label differs from the Keras model's."""
     passed: bool
     """Whether it passed its parity gate."""
     misses: list[str]
@@ -84,24 +84,24 @@ class SearchResult(Result, frozen=True, kw_only=True):
     selection_images: int
     """The last of the training images, by which networks were chosen."""
     images: int
-    """Test images that the accuracies of the rows stand on; they were read for these rows alone."""
+    """Test images that the accuracies of the rows are based on; they were used for these rows alone."""
     trained: int
     """Networks that were tried, those that were stopped early included."""
     stopped: int
     rejected: int
-    """Networks that were beyond a limit, and were not trained."""
+    """Networks that exceeded a limit and were not trained."""
     rows: list[SearchRow]
-    """The best networks, from the most accurate on; where nothing fits, the nearest miss."""
+    """The best networks, the most accurate first; where nothing fits, the nearest miss."""
     trials: list[SearchTrial]
     """In the order in which they were tried."""
     picture: str
     """PNG file of accuracy against bytes and against latency."""
     measured_on: str
-    """Whose latencies those are: a board, or `this machine`."""
+    """Where the latencies were measured: a board, or `this machine`."""
     host: dict[str, Any]
     """This machine."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """What speaks against the figures, in words."""
+    """Reasons not to rely on the figures, in words."""
 
     @property
     def fits(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the service answers. A reading is answered with `edgemnist.results.pictures.ReadResult`."""
+"""What the service answers. For a page, that is `edgemnist.results.pictures.ReadResult`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PredictTimes(Part, frozen=True, kw_only=True):
     normalize: float
     """From the picture to 28×28."""
     classify: float
-    """The artifact that was asked first."""
+    """Classification by the first artifact."""
 
 
 class Comparison(Part, frozen=True, kw_only=True):
@@ -36,10 +36,10 @@ class Comparison(Part, frozen=True, kw_only=True):
     artifact: str
     runtime: str
     agrees: bool
-    """Whether it gives every picture the digit that the first artifact gives it."""
+    """Whether it reads the same digit from every picture as the first artifact."""
     predictions: list[Prediction]
     microseconds: float
-    """Of its classification."""
+    """Time of its classification."""
 
 
 class PredictResponse(PredictResult, frozen=True, kw_only=True):
@@ -59,9 +59,9 @@ class ArtifactStatus(Part, frozen=True, kw_only=True):
     runtime: str
     bytes: int
     default: bool
-    """Whether it answers where none is named."""
+    """Whether it answers requests that name no artifact."""
     usable: bool
-    """Whether its file is whole and its runtime installed."""
+    """Whether its file is undamaged and its runtime installed."""
     verified: bool
     """Whether this very file, of the present model, has passed `edgemnist verify`."""
     accuracy: float | None = None
@@ -84,7 +84,7 @@ class HealthResponse(Result, frozen=True, kw_only=True):
     release: str | None
     """The release of `edgemnist deploy` that answers; None for any other directory."""
     artifact: str
-    """That answers where none is named."""
+    """The artifact that answers requests that name none."""
     version: str
     collects: bool = False
     """Whether corrections are kept."""
@@ -109,7 +109,7 @@ class CorrectionResponse(Result, frozen=True, kw_only=True):
 
 
 class ErrorResponse(Result, frozen=True, kw_only=True):
-    """Any answer that is no success."""
+    """Any answer other than success."""
 
     error: str
     """A word for programs, such as `unknown-artifact`."""
@@ -118,7 +118,7 @@ class ErrorResponse(Result, frozen=True, kw_only=True):
     hint: str = ""
     """What to do."""
     nearest: str | None = None
-    """The artifact whose name is most like the one that was asked for."""
+    """The artifact whose name is closest to the one that was asked for."""
 
 
 class ServeResult(Result, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ class ServeResult(Result, frozen=True, kw_only=True):
     artifact: str
     release: str | None
     token: bool
-    """Whether one is needed."""
+    """Whether a token is needed."""
     address: str | None = None
     """Where other devices of the network find it; None where only this machine can."""
 

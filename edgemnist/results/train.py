@@ -30,7 +30,7 @@ class TrainResult(Result, frozen=True, kw_only=True):
     """Units of each hidden layer; of a CNN those of its dense layers."""
     parameters: int
     epochs: int
-    """Epochs that were run; fewer than asked for where `interrupted`."""
+    """Epochs that were run; fewer than asked for if `interrupted`."""
     batch_size: int
     seed: int
     interrupted: bool = False
@@ -39,7 +39,7 @@ class TrainResult(Result, frozen=True, kw_only=True):
     train_accuracy: float
     test_accuracy: float
     fit_seconds: float
-    """The training loop alone, compilation included, without imports and data loading."""
+    """The training loop alone, including compilation but not imports and data loading."""
     history: list[Epoch]
     model: str
     """File name of the Keras model."""
@@ -48,7 +48,7 @@ class TrainResult(Result, frozen=True, kw_only=True):
     weights_sha256: str
     """Hash of the weights alone: the same seed on the same machine gives the same."""
     pictures: dict[str, str]
-    """PNG files by what they show, such as `curves`."""
+    """PNG files, by the name of what they show, such as `curves`."""
     versions: dict[str, str]
     planned_epochs: int | None = None
     """Epochs that were asked for, by an option or the recipe; None in a file that an earlier edgemnist wrote."""
@@ -60,10 +60,10 @@ class TrainResult(Result, frozen=True, kw_only=True):
     """Accuracy on the test images under conditions that boards see, by their name; empty where the recipe does not
     train for them."""
     recipe_version: str | None = None
-    """Changes with the recipe, which keeps its name; None from before it was written down."""
+    """Version of the recipe, which keeps its name when it changes; None in a file from before it was recorded."""
     temperature: float | None = None
-    """By which the logits were divided at the end, so that confidences mean what they say; None where the recipe leaves
-    them as they are."""
+    """Number by which the logits were divided at the end, so that confidences mean what they say; None where the recipe
+    leaves the logits as they are."""
     network: str | None = None
     """Family, side, layers and bits, as `--network` takes them; None in a file that an earlier edgemnist wrote."""
 

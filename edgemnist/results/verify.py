@@ -10,14 +10,14 @@ from edgemnist.results.base import Part, Result
 from edgemnist.results.data import DataIdentity
 
 KERAS_MODEL = "Keras model"
-"""What artifacts are held against where no other reference is named."""
+"""What artifacts are compared with where no other reference is named."""
 
 
 class Flip(Part, frozen=True, kw_only=True):
     """An image whose label is not the reference's."""
 
     index: int
-    """Among the evaluation images, from 0."""
+    """Its index among the evaluation images, from 0."""
     label: int | str
     """The true label."""
     reference: int | str
@@ -53,14 +53,14 @@ class IntegerCheck(Part, frozen=True, kw_only=True):
 
 
 class Replay(Part, frozen=True, kw_only=True):
-    """How one artifact answers here, against how it answered on the machine that exported it."""
+    """How one artifact answers here, compared with how it answered on the machine that exported it."""
 
     verdict: str
     """`identical`, `rounding` (no value by more than one step, or float noise), `drift` (by more), or `flips` (a label
     changed)."""
     images: int
     flips: int
-    """Images with another label than there."""
+    """Images whose label differs from the one there."""
     differing: int
     """Values, of `images` times classes, that are not the same to the last bit."""
     beyond_rounding: int
@@ -71,21 +71,21 @@ class Replay(Part, frozen=True, kw_only=True):
 
 
 class Limit(Part, frozen=True, kw_only=True):
-    """One limit of the gate that an artifact was held against."""
+    """One limit of the gate that an artifact had to meet."""
 
     limit: float
-    """In the unit that its name in a gate file says."""
+    """In the unit given by its name in a gate file."""
     builtin: float | None
-    """What it is where nobody asks for another; None if there is none then."""
+    """The limit that holds where no other is asked for; None if there is none."""
     allowed: int | None = None
-    """Of the images that were there, how many it lets pass, chance on few images included; None where it does not
-    count images."""
+    """How many of the evaluation images it allows, with an allowance for chance where there are few; None where it does
+    not count images."""
     own: bool = False
-    """Whether it was asked for, by a gate file or an option, and is not the built-in one."""
+    """Whether a gate file or an option asked for it, and it differs from the built-in one."""
 
 
 class ArtifactParity(Part, frozen=True, kw_only=True):
-    """How close one artifact is to the Keras model, over every evaluation image."""
+    """How close one artifact is to the Keras model, on every evaluation image."""
 
     name: str
     format: str
@@ -113,22 +113,22 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     replay: Replay | None = None
     """Against the exporting machine's answers; None where those are not recorded."""
     sha256: str
-    """Of the artifact that was verified: a result counts for this very file only."""
+    """Of the artifact that was verified: a result holds for this file only."""
     flipped: list[Flip] = msgspec.field(default_factory=list)
-    """Every image whose label changed, in their order."""
+    """Every image whose label changed, in order."""
     accuracy_interval: Interval | None = None
     """Wilson's interval of the accuracy; None where SciPy is not installed."""
     mcnemar_p: float | None = None
-    """How likely the broken and the fixed differ in number as much as they do, if the artifact were as accurate as the
+    """How likely the numbers of broken and fixed images are to differ this much if the artifact were as accurate as the
     reference (McNemar's exact test); None where SciPy is not installed."""
     ece: float | None = None
     """Expected calibration error of the confidences, 0 to 1, see `edgemnist.verify.statistics`."""
     reference_ece: float | None = None
-    """The same of the reference."""
+    """The same for the reference."""
     integer: IntegerCheck | None = None
     """For a full-int8 TFLite file of dense layers; None for any other."""
     gate: dict[str, Limit] = msgspec.field(default_factory=dict)
-    """The limits it was held against, by their names in a gate file; empty in what an earlier edgemnist saved."""
+    """The limits it had to meet, by their names in a gate file; empty in a file that an earlier edgemnist saved."""
 
 
 class Unusable(Part, frozen=True, kw_only=True):
@@ -141,7 +141,7 @@ class Unusable(Part, frozen=True, kw_only=True):
 
 
 class Voter(Part, frozen=True, kw_only=True):
-    """One of several that answer for int8."""
+    """One of several models that answer for int8."""
 
     artifact: str
     runtime: str
@@ -156,7 +156,7 @@ class Vote(Part, frozen=True, kw_only=True):
     agreed: int
     """Images on which all give the same label."""
     undecided: int
-    """Images on which they split otherwise than all against one."""
+    """Images on which they split in any way other than all against one."""
     odd_one_out: str | None
     """`<runtime> (<artifact>)` of the voter that stands alone most often; None if there is no such one."""
 
@@ -165,7 +165,7 @@ class LayerError(Part, frozen=True, kw_only=True):
     """What quantization did to the output of one layer, over all evaluation images."""
 
     layer: int
-    """From 1, counting what computes: not reshaping, nor conversion of types."""
+    """From 1, counting only operators that compute: neither reshaping nor conversion of types."""
     operator: str
     """As in the TFLite schema, such as `FULLY_CONNECTED`."""
     tensor: str
@@ -173,7 +173,7 @@ class LayerError(Part, frozen=True, kw_only=True):
     sqnr_db: float | None
     """Signal-to-quantization-noise ratio in dB of everything up to here; None where nothing differs."""
     cosine: float
-    """Of the two outputs as one long vector: 1 where they point the same way."""
+    """Cosine of the two outputs, each as one long vector: 1 where they point the same way."""
     range_sqnr_db: float | None
     """The same ratio where the float model's output is only put into this tensor's scale and back: what its calibration
     costs by itself. None where nothing differs, or where the tensor stays float."""
@@ -195,7 +195,7 @@ class ArtifactLayers(Part, frozen=True, kw_only=True):
     """The layer whose calibration costs too much, see `edgemnist.verify.layers`; None where none does."""
     sha256: str = ""
     reference_sha256: str = ""
-    """Of both files: the figures count for these very files only."""
+    """Of both files: the figures hold for these files only."""
 
 
 class RoundingRule(Part, frozen=True, kw_only=True):
@@ -216,11 +216,11 @@ class RoundingRule(Part, frozen=True, kw_only=True):
 
 
 class ModelRounding(Part, frozen=True, kw_only=True):
-    """By which rule a model rounds, as far as its answers tell."""
+    """Which rule a model rounds by, as far as its answers tell."""
 
     name: str
     rules: list[RoundingRule]
-    """All rules, the one that fits best first; of equals the one nearest to the reference."""
+    """All rules, the best fit first; among equals, the one nearest to the reference first."""
 
 
 class VerifyResult(Result, frozen=True, kw_only=True):
@@ -229,15 +229,15 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     passed: bool
     images: int
     reference_accuracy: float
-    """Of the Keras model."""
+    """Accuracy of the Keras model."""
     data: DataIdentity
     model_sha256: str
     artifacts: list[ArtifactParity]
     unusable: list[Unusable] = msgspec.field(default_factory=list)
-    """Recorded artifacts whose files are damaged or missing; only where nothing was named."""
+    """Recorded artifacts whose files are damaged or missing; only if no artifact was named."""
     seconds: float
     reference: str = KERAS_MODEL
-    """What the artifacts were held against: the Keras model, or the file that `--reference` named."""
+    """What the artifacts were compared with: the Keras model, or the file that `--reference` named."""
     vote: Vote | None = None
     """None unless three runtimes answered with one int8 file."""
     layers: list[ArtifactLayers] = msgspec.field(default_factory=list)
@@ -247,11 +247,11 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     flip_sheet: str | None = None
     """The PNG that `--sheet` wrote."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """What speaks against relying on the figures, in words: a reference that only guesses, data of another source."""
+    """Reasons not to rely on the figures, in words: a reference that only guesses, data from another source."""
 
 
 class GateResult(Result, frozen=True, kw_only=True):
     """`edgemnist verify --show-gate`."""
 
     gate: dict[str, Any]
-    """What a gate file may say, with the limits that hold."""
+    """What a gate file may say, with the limits in force."""

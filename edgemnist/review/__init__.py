@@ -1,1 +1,1 @@
-"""`edgemnist review`: people say what the samples are."""
+"""`edgemnist review`: people label the samples."""

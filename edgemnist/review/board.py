@@ -1,7 +1,7 @@
 """Samples of a board, reviewed here: fetched, labelled in a copy, and the labels sent back.
 
-The copy is kept until the board has the labels, so a connection that is cut in the meantime costs none of them: they
-are sent when the board is reviewed the next time.
+The copy is kept until the board has the labels, so a connection that is cut in the meantime loses none of them: they
+are sent the next time the board is reviewed.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def copy_of(target: BoardAddress, directory: str) -> Path:
 def review_on(target: BoardAddress, directory: str, work: Callable[[SampleStore], None], reporter: Reporter) -> int:
     """Fetch the samples of a directory on a board, do some work on the copy, and send the labels back.
 
-    Labels that could not be sent before go first. They are sent whatever ends the work, Ctrl-C included. Return how
-    many samples with labels were sent. Raises DeployError where the board cannot be reached; the copy is then kept.
+    Labels that could not be sent before go first. Labels are sent however the work ends, Ctrl-C included. Return how
+    many samples with labels were sent. Raises DeployError if the board cannot be reached; the copy is then kept.
     """
     copy = copy_of(target, directory)
     with _alone(copy, target.host.name):

@@ -23,12 +23,12 @@ def review(
     *,
     name: Annotated[
         str | None,
-        typer.Option("--as", metavar="NAME", show_default="your login", help="In whose name labels are given."),
+        typer.Option("--as", metavar="NAME", show_default="your login", help="Name that your labels are stored under."),
     ] = None,
     import_: Annotated[
         Path | None,
         typer.Option(
-            "--import", metavar="DIR", help="Add the labelled images of a data set, and end.", rich_help_panel=_DATA
+            "--import", metavar="DIR", help="Add the labelled images of a data set, and exit.", rich_help_panel=_DATA
         ),
     ] = None,
     export: Annotated[
@@ -36,7 +36,7 @@ def review(
         typer.Option(
             "--export",
             metavar="DIR",
-            help="Write what has a label as class-named folders of PNG files, and end.",
+            help="Write the labelled samples as class-named folders of PNG files, and exit.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -47,20 +47,20 @@ def review(
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes a free one.")] = 8001,
+    port: Annotated[int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")] = 8001,
     on: options.On = None,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="What clients must send, from a file.")
+        Path | None, typer.Option("--token-file", metavar="FILE", help="File with the token that clients must send.")
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Say what the samples are: a page that shows one digit after the other, the most suspicious first.
+    """Label the samples on a page that shows one digit after the other, the most suspicious first.
 
-    Keys: 0 to 9, n for what is no digit, s to skip, u to undo, a to see what the model answered. It runs until it is
-    stopped; every label is stored at once. With --on, DIR is on the board: its samples are fetched, and the labels are
-    sent back when it is stopped.
+    Keys: 0 to 9, n if it is not a digit, s to skip, u to undo, a to see what the model answered. It runs until you stop
+    it, and stores every label at once. With --on, DIR is on the board: its samples are fetched, and the labels are sent
+    back when you stop it.
     """
     import msgspec
 

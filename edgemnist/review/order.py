@@ -1,4 +1,4 @@
-"""What is shown to a reviewer, and what first."""
+"""Which samples a reviewer sees, and in which order."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SUSPICION: Final = (CORRECTION, DISAGREEMENT, REFUSED, DOUBTFUL, UNIFORM, IMPOR
 
 
 def to_review(samples: Iterable[Sample], writer: str) -> list[Sample]:
-    """Return what a writer is to look at, the most suspicious first.
+    """Return the samples that a writer should look at, the most suspicious first.
 
-    That is what has no label, labels that differ, and corrections that nobody else has confirmed.
+    These are samples without a label, samples whose labels differ, and corrections that nobody else has confirmed.
     """
     shown = [one for one in samples if one.disputed or not one.labels or _is_unconfirmed(one, writer)]
     return sorted(shown, key=lambda one: (not one.disputed, _SUSPICION.index(one.reason), one.confidence, one.id))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHARED: Final = ("/api.js", "/style.css", "/icon.svg")
 """Files of the page of `edgemnist serve`."""
 _MOST_DIGITS: Final = 18
-"""Of a sample's number: SQLite's are below 2^63."""
+"""Most digits of a sample's number: SQLite's are below 2^63."""
 
 
 def review_app(store: SampleStore, writer: str, config: ServeConfig) -> ASGIApp:
@@ -54,14 +54,14 @@ def review_app(store: SampleStore, writer: str, config: ServeConfig) -> ASGIApp:
 
 
 class Review:
-    """What one writer is shown and says. The store is read each time: others may write, too."""
+    """The samples shown to one writer, and their labels. The store is read each time: others may write, too."""
 
     def __init__(self, store: SampleStore, writer: str, limits: Limits) -> None:
         self._store, self._writer, self._limits = store, writer, limits
         self._bodies = BodyMemory(limits.max_held_bytes)
 
     async def queue(self, request: Request) -> Response:
-        """Tell what is to be looked at."""
+        """List the samples to look at."""
         del request
         samples = self._store.samples()
         shown = [_item(one) for one in to_review(samples, self._writer)]

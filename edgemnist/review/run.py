@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from edgemnist.serve.config import ServeConfig
 
 DEFAULT_PORT: Final = 8001
-"""Beside that of `edgemnist serve`."""
+"""Port next to that of `edgemnist serve`."""
 MOST_NAME: Final = 64
 """Characters of a writer's name."""
 
 
 def writer_named(name: str | None) -> str:
-    """Return the name in which labels are given: the one that is named, else that of the user.
+    """Return the name that labels are stored under: the given one, else that of the user.
 
     Raises UsageError for a name that is empty, too long, or not printable.
     """
@@ -53,7 +53,7 @@ def summary(samples: Sequence[Sample], writer: str) -> ReviewResult:
 def run_page(store: SampleStore, writer: str, config: ServeConfig, started: Callable[[ReviewResult], None]) -> None:
     """Show the page until SIGTERM; `started` is called once it can be opened.
 
-    Raises MissingDependencyError where a package is missing, UsageError where the address cannot be listened on, and
+    Raises MissingDependencyError if a package is missing, UsageError if the address cannot be listened on, and
     KeyboardInterrupt for SIGINT.
     """
     if missing := SERVER.missing():

@@ -1,4 +1,4 @@
-"""`edgemnist review`: what there is to do, and where."""
+"""`edgemnist review`: how many samples to review, and where."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def summary_page(result: ReviewResult, out_directory: Path | None) -> Renderable
 
 
 def show_started(result: ReviewResult, *, json: bool, token: str | None) -> None:
-    """Say where the page is; on a terminal, with a link that brings its token along for a phone."""
+    """Say where the page is; on a terminal, with a link for a phone that includes the token."""
     if json:
         out().print(result.to_json(), soft_wrap=True)
         return

@@ -1,4 +1,4 @@
-"""Labelled samples out to a data set, and in from one."""
+"""Export of labelled samples to a data set, and import from one."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from edgemnist.samples.store import SampleStore
 
 TEST_SHARE: Final = 0.2
 SPLIT_SEED: Final = 0
-"""As data sets of folders are split."""
+"""The seed that data sets of folders are split with."""
 
 
 def export_labelled(samples: Sequence[Sample], out: Path, *, idx: bool) -> int:
-    """Write the samples that have a label to a new directory, and return how many they are.
+    """Write the samples that have a label to a new directory, and return how many there are.
 
-    As class-named folders of PNG files, or, with `idx`, as four IDX files, of which a fifth of each class is for
-    evaluation; what is no digit is then left out. The directory appears when it is complete.
+    They become class-named folders of PNG files or, with `idx`, four IDX files, in which a fifth of each class is for
+    evaluation, without samples that are not a digit. The directory appears when it is complete.
 
     Raises UsageError if there is nothing to write or `out` exists, and StorageError if it cannot be made.
     """
     labelled = [one for one in samples if one.label is not None and not (idx and one.label == NOT_A_DIGIT)]
     if not labelled:
-        raise UsageError("No sample has a label yet", hint="Give some with: edgemnist review")
+        what = "No sample is labelled as a digit yet" if idx else "No sample has a label yet"
+        raise UsageError(what, hint="Label some with: edgemnist review")
     if out.exists():
         raise UsageError(f"{out} exists", hint="Name a directory that does not.")
     _in_one_piece(out, lambda place: (_write_idx if idx else _write_folders)(labelled, place))
@@ -43,9 +44,9 @@ def export_labelled(samples: Sequence[Sample], out: Path, *, idx: bool) -> int:
 
 
 def import_labelled(store: SampleStore, directory: Path, writer: str, reporter: Reporter = SILENT) -> int:
-    """Add the images of a data set with their labels, and return how many labels that are.
+    """Add the images of a data set with their labels, and return the number of labels.
 
-    An image that is there already gets the label only. Raises DataError if there is no data set, and ImageError for
+    An image that is already there gets only the label. Raises DataError if there is no data set, and ImageError for
     a picture that cannot be read; nothing is added then.
     """
     images, labels = _read(directory, reporter)
@@ -105,9 +106,7 @@ def _in_one_piece(out: Path, write: Callable[[Path], None]) -> None:
         write(place)
         place.rename(out)
     except OSError as error:
-        raise StorageError(
-            f"{out} cannot be written: {error.strerror}", hint="Name a directory in another place."
-        ) from error
+        raise StorageError(f"{out} cannot be written: {error.strerror}", hint="Name another directory.") from error
     finally:
         if place is not None:
             shutil.rmtree(place, ignore_errors=True)
@@ -125,7 +124,9 @@ def _write_folders(samples: Sequence[Sample], place: Path) -> None:
 def _write_idx(samples: Sequence[Sample], place: Path) -> None:
     names = [str(one.label) for one in samples]
     if not all(name.isascii() and name.isdecimal() and int(name) <= np.iinfo(np.uint8).max for name in names):
-        raise UsageError("IDX files hold numbers as labels, and these have other names", hint="Leave out --idx.")
+        raise UsageError(
+            "IDX labels are numbers from 0 to 255, and some of these labels are not", hint="Leave out --idx."
+        )
     images, labels = np.stack([one.image for one in samples]), np.array([int(name) for name in names], np.uint8)
     for split, chosen in zip(("train", "t10k"), stratified_split(labels, TEST_SHARE, SPLIT_SEED), strict=True):
         (place / f"{split}-images-idx3-ubyte").write_bytes(encode_idx(images[chosen]))

@@ -29,7 +29,7 @@ def rollback(
 ) -> None:
     """Let an older release serve again, by one atomic switch.
 
-    Ctrl-C stops it unless the switch has begun, which then comes to its end.
+    Ctrl-C stops it, unless the switch has begun: that is then completed.
     """
     from edgemnist.console import show
     from edgemnist.console.tables import closing

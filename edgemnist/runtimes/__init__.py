@@ -172,10 +172,10 @@ def load(
     labels: Sequence[str] | None = None,
     input_range: str | None = None,
 ) -> Classifier:
-    """Return a classifier for a model file, in the default runtime for its ending, or in the one that is named.
+    """Return a classifier for a model file, in the default runtime for its ending, or in the one named.
 
     `input_range` is what a black pixel and a white one are to the model: `0..1`, `0..255` or `-1..1`; None for what
-    the file says, or 0..1. The hash in a manifest is not looked at here: `Exports.load` does that.
+    the file says, or 0..1. The hash in a manifest is not checked here; `Exports.load` does that.
 
     Raises ArtifactError if the file cannot be used, and MissingDependencyError, with the pip line, if the runtime is
     not installed.

@@ -98,7 +98,7 @@ def numbers_of(tensor: Tensor) -> Numbers:
     if not 0 < float(tensor.scales[0]) < math.inf:
         raise ValueError(f"the scale of its tensor {tensor.name!r} is {float(tensor.scales[0])}")
     if tensor.zero_points.size != 1 or not low <= int(tensor.zero_points[0]) <= high:
-        raise ValueError(f"the zero point of its tensor {tensor.name!r} is no {tensor.dtype}")
+        raise ValueError(f"the zero point of its tensor {tensor.name!r} is not of type {tensor.dtype}")
     return Numbers(np.dtype(tensor.dtype), float(tensor.scales[0]), int(tensor.zero_points[0]))
 
 

@@ -17,7 +17,7 @@ app = command_app()
 def runtimes(*, exports: options.Exports = None, json: options.Json = False) -> None:
     """List the formats, quantizations and runtimes: which are installed, and how to get the others.
 
-    And which models of the export directory can run here.
+    It also lists which models of the export directory can run here.
     """
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter

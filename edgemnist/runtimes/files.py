@@ -64,6 +64,6 @@ def read_model(path: Path, *formats: str) -> bytes:
         raise ArtifactError(f"{path} is empty")
     found = identify(data) if len(data) >= _TOO_SHORT else None
     if found not in formats:
-        what = f"is a {found} file" if found else "is damaged, or no model at all"
+        what = f"is a {found} file" if found else "is damaged, or not a model at all"
         raise ArtifactError(f"{path} {what}; a {formats[0]} file was expected")
     return data

@@ -36,11 +36,12 @@ CHUNK: Final = 1000
 
 
 class Classifier(ABC):
-    """A model that is ready to answer, after scikit-learn's classifiers.
+    """A model that is ready to answer, modeled on scikit-learn's classifiers.
 
     Scaling, quantization parameters, tensor names and batch resizing are the private business of each subclass, which
-    reads them from the model file itself. What no file tells is how the pixels were scaled when the model was trained:
-    floating point and quantized inputs are taken to mean 0 to 1, unquantized integers to mean the pixels themselves.
+    reads them from the model file itself. Few files say how the pixels were scaled when the model was trained. Where
+    neither the file nor the caller does, floating-point and quantized inputs are taken to mean 0 to 1. Unquantized
+    integers are always taken to mean the pixels themselves.
 
     A classifier may be called from several threads.
     """
@@ -69,11 +70,11 @@ class Classifier(ABC):
 
     @abstractmethod
     def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
-        """Return the class probabilities, float32 [N, C], of images, uint8 [N, 28, 28] or what `as_images` makes such.
+        """Return the class probabilities, float32 [N, C], of images: uint8 [N, 28, 28], or what `as_images` accepts.
 
         The result is a new array. Each row adds up to 1, or to within a few steps of it where the model's output is
-        quantized: it is handed on as the model gave it, without another normalization. Raises ValueError for anything
-        that is not images. N may be 0.
+        quantized, since that output is not normalized again. Raises ValueError for anything that is not images. N may
+        be 0.
         """
 
     def steps(self) -> Steps | None:
@@ -247,7 +248,7 @@ class ChunkedClassifier(Classifier):
         classes = scores.shape[1]
         if labels is not None and len(labels) != classes:
             raise ArtifactError(
-                f"{path} answers with {count(classes, 'score')}, and there are {count(len(labels), 'label')}"
+                f"{path} answers with {count(classes, 'score')}, but there are {count(len(labels), 'label')}"
             )
         self.classes_ = np.arange(classes, dtype=np.int64)
         self.labels = tuple(labels) if labels is not None else tuple(str(index) for index in range(classes))
@@ -259,8 +260,8 @@ def _refuse_bounded(path: Path, model: bytes) -> None:
 
     if (last := last_operation(model)) in BOUNDED_SCORES:
         raise ArtifactError(
-            f"{path} ends with {last}: its answers are neither probabilities nor logits, so nothing would be known "
-            "about how sure it is",
+            f"{path} ends with {last}: its answers are neither probabilities nor logits, so they do not "
+            "tell how sure it is",
             hint="End the model with softmax or sigmoid, or with no such function, and convert it again.",
         )
 
@@ -269,9 +270,9 @@ def as_images(images: npt.ArrayLike) -> Images:
     """Return images as the runtimes take them, uint8 [N, 28, 28], white on black.
 
     It takes an array or nested lists, of one image [28, 28], of several [N, 28, 28] or [N, 28, 28, 1], or of their
-    pixels in a row [N, 784], and lists of images. What the numbers mean, `as_pixels` says for all of a call.
+    pixels in a row [N, 784], and lists of images. `as_pixels` decides what the numbers of a call mean.
 
-    Raises ValueError for another shape, and as `as_pixels` does.
+    Raises ValueError for any other shape, and as `as_pixels` does.
     """
     try:
         found = np.asarray(images)
@@ -290,9 +291,9 @@ def as_images(images: npt.ArrayLike) -> Images:
 
 
 def not_a_classifier(path: Path, reason: str) -> ArtifactError:
-    """Return the error for a model that does something else than classify 28×28 images."""
+    """Return the error for a model that does anything but classify 28×28 images."""
     return ArtifactError(
         f"{path} does not map 28×28 images to class scores: {reason}",
-        hint="It takes one tensor of [N, 28, 28], or the same pixels as [N, 28, 28, 1], [N, 1, 28, 28] or [N, 784], "
-        "and answers with one of [N, classes].",
+        hint="It must take one tensor [N, 28, 28], or the same pixels as [N, 28, 28, 1], [N, 1, 28, 28] or [N, 784], "
+        "and answer with one [N, classes].",
     )

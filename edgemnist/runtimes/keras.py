@@ -1,4 +1,4 @@
-"""Keras model files: loaded safely, and refused with a reason where they are no classifier of 28×28 images."""
+"""Keras model files: loaded safely, and refused with a reason where they are not classifiers of 28×28 images."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def check_model(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no 
     if (last := _last_function(outputs[0])) in BOUNDED_SCORES:
         raise ModelError(
             f"{path} ends with {last}, in its layer {_name(outputs[0])!r}: its answers are neither probabilities "
-            "nor logits, so nothing would be known about how sure it is",
+            "nor logits, so they do not tell how sure it is",
             hint="End it with softmax or sigmoid, or with a Dense layer without an activation.",
         )
 
@@ -120,7 +120,7 @@ def _unloadable(path: Path, reason: str) -> ModelError:
     if match := _CLASS_NOT_FOUND.search(reason):
         return ModelError(
             f"{path} has a layer or function of its own, {match['name'] or match['old']!r}, which Keras does not know",
-            hint="Only what Keras brings along can be exported: rebuild the model from its layers.",
+            hint="Only layers and functions of Keras itself can be exported: rebuild the model from these.",
         )
     if "Lambda" in reason or "safe_mode" in reason or "unsafe" in reason:
         return ModelError(
@@ -132,12 +132,12 @@ def _unloadable(path: Path, reason: str) -> ModelError:
         name, why = refused[-1]
         why = why[:MAX_REASON].rstrip(".")
         return ModelError(
-            f"{path} has a layer of the class {name!r} that Keras saved and does not load: {why}",
+            f"{path} has a layer of the class {name!r} that Keras saved but does not load: {why}",
             hint="Leave that layer out: copy the weights into a model without it.",
         )
     if misfit := _WEIGHTS_REFUSED.search(reason):
         return ModelError(
-            f"{path} is damaged: the weights of its layer {misfit[1]!r} are not those of its configuration",
+            f"{path} is damaged: the weights of its layer {misfit[1]!r} do not match its configuration",
             hint="Make a new one with: edgemnist train, or model.save()",
         )
     first = reason.strip().split("\n", 1)[0][:MAX_REASON].rstrip(".")
@@ -149,7 +149,7 @@ def _unloadable(path: Path, reason: str) -> ModelError:
 def _unfit(path: Path, reason: str) -> ModelError:
     return ModelError(
         f"{path} does not map 28×28 images to class scores: {reason}",
-        hint="It takes [N, 28, 28] or [N, 28, 28, 1], for any N, and answers with [N, classes].",
+        hint="It must take [N, 28, 28] or [N, 28, 28, 1], for any N, and answer with [N, classes].",
     )
 
 

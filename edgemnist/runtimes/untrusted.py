@@ -42,7 +42,7 @@ MOST_BYTES: Final = 1 << 20
 """Of that file: a line has about 80."""
 MOST_PASSED: Final = 1000
 """Lines; at twice as many the older half is dropped."""
-HINT: Final = "A classifier of digits takes megabytes and milliseconds: leave out the layer that does not."
+HINT: Final = "A classifier of digits takes megabytes and milliseconds: leave out the layer that takes more."
 
 
 class Trial(NamedTuple):

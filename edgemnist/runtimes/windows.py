@@ -182,7 +182,7 @@ def _sliding(graph: Graph, operator: Operator) -> Window:
             raise ValueError(f"its {operator.kind} is dilated")
     stride_width, stride_height = options.integer(1), options.integer(2)
     if not all(1 <= side <= MAX_SIDE for side in (kernel_height, kernel_width, stride_height, stride_width)):
-        raise ValueError(f"the window of its {operator.kind} is not of 1 to {MAX_SIDE} rows and columns, or its steps")
+        raise ValueError(f"the window of its {operator.kind} or its steps are not 1 to {MAX_SIDE} rows and columns")
     same = options.integer(0, "b") == _SAME
     out_height, top = _places(height, kernel_height, stride_height, same=same)
     out_width, left = _places(width, kernel_width, stride_width, same=same)

@@ -1,1 +1,1 @@
-"""Digits met in the field: what the model saw, what it answered, and, later, what people say that it is."""
+"""Digits met in the field: what the model saw, what it answered and, later, how people labelled it."""

@@ -1,4 +1,4 @@
-"""Keeps what is worth a look, while answers go on: it decides in microseconds, and another thread writes.
+"""Keeps samples worth a look without delaying answers: it decides in microseconds, and another thread writes.
 
 Nothing that goes wrong here reaches the answer. A disk that is full or read-only, a store that is damaged or of a newer
 version: one notice, and nothing is kept from then on.
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 WAITING: Final = 64
 """Samples that may wait for the disk: more at once are not kept."""
 SEEN: Final = "seen"
-"""The count of all answers from which the even draw was made."""
+"""Name of the count of all answers that the even draw was made from."""
 STOP_S: Final = 10.0
-"""For the disk, when the collector is closed."""
+"""Time to wait for the disk when the collector is closed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class CollectConfig:
     def of(cls, directory: Path | None, most: int | None) -> CollectConfig | None:
         """Return what `--collect` and `--collect-max` ask for; None without them.
 
-        Raises UsageError for a limit that is too low, or that nothing is collected for.
+        Raises UsageError for a limit that is too low, or that comes without `--collect`.
         """
         if directory is None:
             if most is not None:
@@ -82,7 +82,7 @@ class Collector:
     ) -> None:
         """`artifact` and `release` are what answers.
 
-        A `patient` one waits for the disk, where a batch of pictures is answered; else what comes too fast is not kept.
+        A `patient` one waits for the disk, for answers to a batch of pictures; any other drops what comes too fast.
         """
         self._patient = patient
         self._artifact, self._release, self._reporter = artifact, release, reporter
@@ -121,10 +121,10 @@ class Collector:
         confidence: float,
         reason: str | None = None,
     ) -> str | None:
-        """Keep an image, uint8 [28, 28], if it is worth it, and return the reason; None where it is not kept.
+        """Keep an image, uint8 [28, 28], if it is worth it, and return the reason; None if it is not kept.
 
-        `reason` is that of the caller, such as a disagreement; None for doubt, or for none. `answer` is None where the
-        model refused.
+        `reason` is the caller's, such as a disagreement; None for doubt, or for none. `answer` is None if the model
+        refused.
         """
         if not self.keeps:
             return None
@@ -147,7 +147,7 @@ class Collector:
     ) -> bool:
         """Keep an image, uint8 [28, 28], with the label that somebody gave; return whether it is kept.
 
-        It is not where the corrections of this writer have filled their quota.
+        It is not kept if this writer's corrections have filled their quota.
         """
         if not self.keeps:
             return False

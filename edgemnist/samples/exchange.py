@@ -39,7 +39,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     labels: list[LabelRow]
 
     def sample(self) -> Sample:
-        """Return it as the store has it, without labels."""
+        """Return the sample as the store has it, without labels."""
         return Sample(
             id=self.id,
             image=np.frombuffer(self.image, np.uint8).reshape(IMAGE_SIDE, IMAGE_SIDE),
@@ -62,7 +62,7 @@ def encode_sent(samples: list[Sent]) -> bytes:
 
 
 def decode_sent(data: str | bytes, name: str) -> list[Sent]:
-    """Read the document of `name`. Raises StorageError if it is none."""
+    """Read the document of `name`. Raises StorageError if it is not one."""
     try:
         samples = msgspec.json.decode(data, type=list[Sent])
     except UNREADABLE as error:

@@ -14,13 +14,13 @@ from edgemnist.samples.sample import CORRECTION, UNIFORM, Sample
 DEFAULT_MAX: Final = 500
 LEAST_MAX: Final = 10
 UNIFORM_SHARE: Final = 0.2
-"""Of the limit, for the even draw."""
+"""Share of the limit for the even draw."""
 DAY_SHARE: Final = 0.1
-"""Of the rest, for one day: one bad day leaves room for nine others."""
+"""Share of the rest for one day: one bad day leaves room for nine others."""
 CLASS_SHARE: Final = 0.3
-"""Of a day's quota, for one class: a 1 that is always doubtful leaves room for the other digits."""
+"""Share of a day's quota for one class: a 1 that is always doubtful leaves room for the other digits."""
 WRITER_SHARE: Final = 0.25
-"""Of the rest, for the corrections of one writer: nobody alone decides what is learned."""
+"""Share of the rest for the corrections of one writer: nobody alone decides what is learned."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Reservoir:
             self._skip = self._draw_skip()
 
     def take(self) -> bool:
-        """Count an item, and return whether it is kept: in a free place, or in that of another, drawn evenly."""
+        """Count an item, and return whether it is kept: in a free place, or in that of another item, drawn evenly."""
         self.seen += 1
         if self._skip:
             self._skip -= 1

@@ -27,7 +27,7 @@ REASONS: Final = {
 """Why a sample was kept."""
 
 NOT_A_DIGIT: Final = "not-a-digit"
-"""The label of what shows none of the classes."""
+"""The label of an image that shows none of the classes."""
 
 DOUBT_BELOW: Final = 0.9
 """Confidence below which an answer is doubtful: of the reference's answers to MNIST's test images 1.6 % are, and with
@@ -40,16 +40,16 @@ def now() -> str:
 
 
 class Label(NamedTuple):
-    """What one person says that a sample is."""
+    """One person's label of a sample."""
 
     label: str
     """Name of a class, or `not-a-digit`."""
     writer: str
-    """Who gave it."""
+    """Who gave the label."""
     at: str
     """When, in UTC."""
     settles: bool
-    """Whether they had seen that labels differ."""
+    """Whether the writer had seen that labels differ."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,17 +69,17 @@ class Sample:
     release: str | None = None
     """The release of `edgemnist deploy` that it belongs to."""
     answer: str | None
-    """Name of the class; None where nothing was answered."""
+    """Name of the class; None if nothing was answered."""
     confidence: float
-    """Of the answer, 0 to 1."""
+    """Confidence of the answer, 0 to 1."""
     reason: str
     """One of `REASONS`."""
     labels: tuple[Label, ...] = ()
-    """The last label of each writer, in the order of time; what was taken back is not among them."""
+    """The last label of each writer, oldest first, without those that were taken back."""
 
     @property
     def label(self) -> str | None:
-        """What it is: what all labels say, or the last one that settled a difference; None as long as that is open."""
+        """The label that all writers agree on, or the last one that settled a difference; None while that is open."""
         settled = [number for number, one in enumerate(self.labels) if one.settles]
         valid = self.labels[settled[-1] :] if settled else self.labels
         found = {one.label for one in valid}
@@ -87,7 +87,7 @@ class Sample:
 
     @property
     def disputed(self) -> bool:
-        """Whether its labels differ, and nobody who knew that has decided."""
+        """Whether its labels differ, and nobody who saw that has settled it."""
         return bool(self.labels) and self.label is None
 
     @property

@@ -29,7 +29,7 @@ APPLICATION: Final = 0x65646D73
 VERSION: Final = 1
 """SQLite's `user_version`."""
 WAIT_S: Final = 5.0
-"""For another process that writes."""
+"""Seconds to wait for another process that writes."""
 
 _SCHEMA: Final = f"""
 CREATE TABLE samples (
@@ -63,8 +63,8 @@ _LABELS: Final = "SELECT sample, label, writer, at, settles FROM labels ORDER BY
 class SampleStore:
     """The samples of a directory; as a context manager, which closes it.
 
-    Every method raises StorageError where the file is damaged, or cannot be written: full, read-only, or held by
-    another process for longer than `WAIT_S`. What was stored before stays.
+    Every method raises StorageError if the file is damaged or cannot be written: the disk is full, it is read-only, or
+    another process holds it for longer than `WAIT_S`. Samples stored before stay.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -74,7 +74,7 @@ class SampleStore:
 
     @classmethod
     def open(cls, directory: Path, *, create: bool = False) -> SampleStore:
-        """Open the store of a directory; with `create`, make both where they are missing.
+        """Open the store of a directory; with `create`, make both if they are missing.
 
         Raises UsageError if there is none, and StorageError if the file is not a store, is damaged, or was written
         by a newer edgemnist.
@@ -85,11 +85,12 @@ class SampleStore:
                 directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StorageError(
-                    f"{directory} cannot be made: {reason_of(error)}", hint="Choose another directory for the samples."
+                    f"{directory} cannot be created: {reason_of(error)}",
+                    hint="Choose another directory for the samples.",
                 ) from error
         elif not path.exists():
             raise UsageError(
-                f"{directory} has no samples", hint=f"Keep some with: edgemnist serve --collect {directory}"
+                f"{directory} has no samples", hint=f"Collect some with: edgemnist serve --collect {directory}"
             )
         with _explained(path):
             connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
@@ -107,7 +108,7 @@ class SampleStore:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what the log holds goes into it."""
+        """Close the file, after moving the contents of the log into it."""
         with _explained(self.path):
             self._connection.close()
 
@@ -121,9 +122,9 @@ class SampleStore:
     def add(self, sample: Sample, *, most: int | None = None, counts: Mapping[str, int] | None = None) -> int | None:
         """Keep a sample with its labels, write `counts`, and return the sample's id: all in one transaction.
 
-        There are never more than `most` samples in the even draw, for one of it, or outside of it, for any other. If
-        there are as many, an unlabelled one goes: of the even draw any, elsewhere the oldest of the answer that has
-        most. Where all have labels, the new one is not kept, and None is returned.
+        `most` limits the samples of the even draw if the new one belongs to it, and all others if not. Once there are
+        that many, an unlabelled one goes: any of the even draw, or else the oldest of the answer that has the most. If
+        all have labels, the new one is not kept, and None is returned.
         """
         with self._transaction() as write:
             uniform = sample.reason == UNIFORM
@@ -137,7 +138,7 @@ class SampleStore:
         return number
 
     def label(self, sample: int, label: str | None, writer: str, *, settles: bool = False) -> None:
-        """Add what a writer says that a sample is; None takes back what they said before.
+        """Add a writer's label of a sample; None takes back their earlier one.
 
         Raises UsageError if the sample does not exist, or no longer does.
         """
@@ -158,9 +159,9 @@ class SampleStore:
         return [Sent(**dict(zip(names, row, strict=True)), labels=found.get(row[0], [])) for row in samples]
 
     def merge(self, samples: Sequence[Sent]) -> int:
-        """Add the samples and labels of another store that are not here, and return how many labels that are.
+        """Add the samples and labels of another store that are missing here, and return the number of these labels.
 
-        A sample is the same if its image and its time are. All of it is one transaction, and done twice it changes
+        Two samples are the same if their images and times are. The merge is one transaction, and repeating it changes
         nothing.
         """
         added = 0
@@ -179,7 +180,7 @@ class SampleStore:
         return added
 
     def get_count(self, name: str) -> int:
-        """Return a count that `add` wrote; 0 where it did not."""
+        """Return a count that `add` wrote; 0 if it did not."""
         with _explained(self.path):
             row = self._connection.execute("SELECT value FROM counts WHERE name = ?", (name,)).fetchone()
         return 0 if row is None else int(row[0])
@@ -264,13 +265,14 @@ def _damaged(path: Path) -> StorageError:
 
 
 _REFUSALS: Final = {
-    "SQLITE_FULL": "the disk is full",
-    "SQLITE_READONLY": "it is read-only",
-    "SQLITE_CANTOPEN": "it cannot be opened",
-    "SQLITE_BUSY": "another process keeps it to itself",
-    "SQLITE_IOERR": "the disk does not read or write",
-    "SQLITE_CONSTRAINT": "a value is out of its range",
+    "SQLITE_FULL": ("the disk is full", "Free some space there, or name another directory."),
+    "SQLITE_READONLY": ("it is read-only", "Make it writable, or name another directory."),
+    "SQLITE_CANTOPEN": ("it cannot be opened", "Check its permissions, or name another directory."),
+    "SQLITE_BUSY": ("another process has it locked", "Try again when that process is done."),
+    "SQLITE_IOERR": ("the disk fails to read or write", "Check the disk, or name another directory."),
+    "SQLITE_CONSTRAINT": ("a value is out of its range", "Name another directory."),
 }
+"""What is wrong and what to do, by the start of SQLite's name for it."""
 
 
 @contextmanager
@@ -280,11 +282,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
-        for start, reason in _REFUSALS.items():
+        for start, (reason, hint) in _REFUSALS.items():
             if name.startswith(start):
-                raise StorageError(
-                    f"{path} cannot be used: {reason}", hint="Free some space there, or name another directory."
-                ) from error
+                raise StorageError(f"{path} cannot be used: {reason}", hint=hint) from error
         raise _damaged(path) from error
 
 
@@ -305,7 +305,7 @@ def _insert_label(write: sqlite3.Connection, sample: int, label: str | None, giv
 
 
 def _latest(rows: sqlite3.Cursor) -> dict[int, tuple[Label, ...]]:
-    """Return the labels that count of each sample."""
+    """Return the labels of each sample that count."""
     found: dict[int, dict[str, Label]] = {}
     for sample, label, writer, at, settles in rows:
         of_sample = found.setdefault(sample, {})

@@ -97,7 +97,7 @@ def scenario(
 
 
 def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
-    """Draw what a scenario found out about each artifact."""
+    """Draw what a scenario measured for each artifact."""
     from rich.console import Group
     from rich.text import Text
 
@@ -116,7 +116,7 @@ def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
 
 
 def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:
-    """Draw what a scenario found out on each board, one below the other."""
+    """Draw what a scenario measured on each board, one below the other."""
     from rich.console import Group
     from rich.text import Text
 

@@ -64,7 +64,7 @@ OFFLINE: Final = "offline"
 SERVER: Final = "server"
 DUTY_CYCLE: Final = "duty-cycle"
 SCENARIOS: Final = {
-    SINGLE_STREAM: "one query after the other: the 90th percentile, and its early-stopping bound",
+    SINGLE_STREAM: "one query after another: the 90th percentile, and its early-stopping bound",
     OFFLINE: "all images at once: throughput over batch sizes from 1 to 1,024",
     SERVER: "queries at random times: the highest rate at which the 99th percentile stays within a limit",
     DUTY_CYCLE: "calls at a fixed rate, asleep in between: what waking up costs",

@@ -1,4 +1,4 @@
-"""What a scenario found out as the cells of a table, for the terminal and for the report."""
+"""The results of a scenario as the cells of a table, for the terminal and for the report."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _single_stream(result: ScenarioResult) -> ScenarioTable:
         rows.append([Cell(run_name(one)), Cell(f"{point.samples:,}"), p50, p90, bound, p99])
     return ScenarioTable(
         "Single stream",
-        "one query after the other. The p90 stays below its bound with 99 % confidence.",
+        "one query after another. The p90 stays below its bound with 99 % confidence.",
         ["artifact", "samples", "p50", "p90", "p90 bound", "p99"],
         rows,
     )
@@ -85,7 +85,7 @@ def _server(result: ScenarioResult) -> ScenarioTable:
             rows.append([Cell(run_name(one)), Cell("highest that holds"), none, *[Cell("–")] * 3])
     return ScenarioTable(
         "Server",
-        "queries at random times (Poisson), one after the other; 99 % of them must be answered within "
+        "queries at random times (Poisson), one after another; 99 % of them must be answered within "
         f"{microseconds(result.p99_limit_us)} of their arrival.",
         ["artifact", "rate", "per second", "p50", "p90", "p99"],
         rows,

@@ -1,1 +1,1 @@
-"""The search for small networks: what fits within limits of bytes, memory and time, and how accurate it is."""
+"""The search for small networks: which fit within limits of bytes, memory and time, and how accurate they are."""

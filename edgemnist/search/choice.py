@@ -20,11 +20,11 @@ def best_so_far(tried: Sequence[Tried], limits: Limits) -> Tried | None:
 
 
 def choose(tried: Sequence[Tried], limits: Limits) -> dict[str, list[str]]:
-    """Return the networks that are worth a whole training, each with what it is the best in.
+    """Return the networks that are worth a whole training, each with the respects in which it is the best.
 
     These are the most accurate one and, of those that are accurate enough, the smallest, the fastest and the one with
-    the least RAM. Without a limit of the accuracy they are the most accurate of each half of the bytes. Where none is
-    accurate enough, it is the most accurate alone.
+    the least RAM. Without a limit of the accuracy they are the most accurate of each half of the bytes. If none is
+    accurate enough, only the most accurate one is returned.
     """
     trained = [one for one in tried if not one.stopped and limits.allow(one.costs)]
     chosen: dict[str, list[str]] = {}

@@ -18,7 +18,7 @@ def search(
     *,
     accuracy: Annotated[
         str | None,
-        typer.Option("--accuracy", metavar="PERCENT", help="Least share of the test images to get right, such as 99."),
+        typer.Option("--accuracy", metavar="PERCENT", help="Lowest accuracy to accept on test images, such as 99."),
     ] = None,
     max_bytes: Annotated[
         str | None, typer.Option("--max-bytes", metavar="SIZE", help="Most bytes of weights, such as 16k.")
@@ -27,7 +27,7 @@ def search(
         str | None, typer.Option("--max-ram", metavar="SIZE", help="Most bytes of RAM of the C file, such as 2k.")
     ] = None,
     max_p50: Annotated[
-        str | None, typer.Option("--max-p50", metavar="TIME", help="Longest median time of one image, such as 2us.")
+        str | None, typer.Option("--max-p50", metavar="TIME", help="Longest median time for one image, such as 2us.")
     ] = None,
     on: options.On = None,
     trials: Annotated[
@@ -39,7 +39,7 @@ def search(
         typer.Option(
             "--minutes",
             show_default="30, or no limit with --trials",
-            help="Time for them; training the best ones comes on top.",
+            help="Minutes to spend on them; training the best ones takes more time.",
         ),
     ] = None,
     workers: Annotated[
@@ -47,7 +47,7 @@ def search(
         typer.Option(
             "--workers",
             metavar="N|auto|ray://HOST:PORT",
-            help="Trainings at a time: N here, or on a Ray cluster, the one of this machine (auto) or another.",
+            help="Trainings at a time: N here, or as many as a Ray cluster runs, on this machine (auto) or elsewhere.",
         ),
     ] = "1",
     recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 AUTO: Final = "auto"
 SCHEME: Final = "ray"
 PORT: Final = 10_001
-"""Of a cluster's head, for those who are not part of it."""
+"""Port of a cluster's head, for machines that are not part of it."""
 REACHED_S: Final = 10.0
 MOST_RETRIES: Final = 10
-"""Of a trial whose process or machine dies."""
+"""Most retries of a trial whose process or machine dies."""
 STORE_BYTES: Final = 500_000_000
-"""Of the object store of a cluster of this machine alone: all images take a tenth."""
+"""Size of the object store of a cluster of this machine alone: all images take a tenth of it."""
 _HEAD: Final = "Start it there with: ray start --head --ray-client-server-port=10001"
 
 
@@ -109,7 +109,7 @@ class RayWorkers(Workers):
             raise
 
     def begin(self, data: TrialData) -> None:
-        """Put the data where every machine gets it from, once."""
+        """Put the data, once, where every machine can get it."""
         self._data = self._ray.put(data)
 
     def submit(self, job: Job) -> Any:  # noqa: ANN401 - a reference of Ray's
@@ -141,7 +141,7 @@ class RayWorkers(Workers):
                 raise cause from error
             raise UsageError(
                 f"A training could not be run on the cluster: {str(error).strip().splitlines()[0]}",
-                hint="See what the machines say with: ray status. Run it again and the search goes on.",
+                hint="See what the machines say with: ray status. Run the search again to continue it.",
             ) from error
 
     def measure(self, watch: Stopwatch, network: Network) -> float:
@@ -193,8 +193,8 @@ class RayWorkers(Workers):
                 if theirs[name] != version:
                     raise UsageError(
                         f"{node['NodeManagerHostname']} of the Ray cluster has {name} {theirs[name]}, "
-                        f"and this machine has {version}",
-                        hint='Install the same there: pip install -c constraints.txt "edgemnist[train,cluster]"',
+                        f"but this machine has {version}",
+                        hint='Install the same there with: pip install -c constraints.txt "edgemnist[train,cluster]"',
                     )
 
 
@@ -211,7 +211,7 @@ def _check_reachable(address: str) -> None:
 
 
 _TRAINERS: dict[str, Trainer] = {}
-"""Of this process: what the teacher labeled is kept from one trial to the next."""
+"""Trainers of this process: images that the teacher labeled are kept from one trial to the next."""
 
 
 def run_trial(data: TrialData, key: str, job: Job) -> Outcome:
@@ -236,7 +236,7 @@ def trained_files(dataset: Dataset, training: TrainConfig, files: Mapping[str, b
 
 
 def _measured(watch: Stopwatch, network: Network) -> tuple[float | None, str, str]:
-    """Return what a stopwatch finds, or the message and the hint of its failure."""
+    """Return a stopwatch's time, or the message and the hint of its failure."""
     try:
         return watch(network), "", ""
     except EdgemnistError as error:

@@ -103,8 +103,8 @@ def _is_json(line: bytes) -> bool:
 
 
 def _unwritable(directory: Path, error: OSError) -> StorageError:
-    full = "Free some space there, or choose" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "Choose"
+    repair = "Free some space there" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "Make it writable"
     return StorageError(
         f"{directory} cannot be written: {reason_of(error)}",
-        hint=f"{full} another place with --to; run it again and the search goes on.",
+        hint=f"{repair} and run the search again to continue it, or start over in another place with --to.",
     )

@@ -1,4 +1,4 @@
-"""Limits of what a network may cost and must know, and the words that users write them in."""
+"""Limits on the costs and the accuracy of a network, and the words that users write them in."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Costs:
     """What a network costs."""
 
     bytes: int
-    """Of the weights and biases."""
+    """Bytes of the weights and biases."""
     ram_bytes: int
     """Static memory of the C file."""
     multiplications: int
-    """For one image, if none is skipped."""
+    """Multiplications for one image, if none is skipped."""
     p50_us: float | None = None
     """Median latency of one image; None if it was not measured."""
 
@@ -46,7 +46,7 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a network must know, and what it may cost; None is no limit. Raises UsageError for what cannot be."""
+    """How accurate a network must be, and what it may cost; None is no limit. Raises UsageError if out of range."""
 
     accuracy: float | None = None
     """Least share of the images, 0 to 1, that it gets right."""
@@ -73,7 +73,7 @@ class Limits:
         share = read_quantity("--accuracy", accuracy, {"": 1.0, "%": 1.0}, "99", "per cent")
         if share is not None and share <= 1:
             raise UsageError(
-                f"--accuracy is in per cent, and {accuracy} is hardly any", hint=f"Did you mean {100 * share:g}?"
+                f"--accuracy is in per cent, and {accuracy} is almost nothing", hint=f"Did you mean {100 * share:g}?"
             )
         size = read_quantity("--max-bytes", max_bytes, SIZES, "16k", "bytes, k, KiB, M or MiB")
         ram = read_quantity("--max-ram", max_ram, SIZES, "2k", "bytes, k, KiB, M or MiB")
@@ -103,13 +103,13 @@ class Limits:
         """Return each limit that a trained network misses, in words."""
         found = []
         if self.accuracy is not None and accuracy < self.accuracy:
-            found.append(f"{percent(accuracy)} accurate, and {percent(self.accuracy)} were asked for")
+            found.append(f"{percent(accuracy)} accurate, but {percent(self.accuracy)} was asked for")
         if self.bytes is not None and costs.bytes > self.bytes:
-            found.append(f"{costs.bytes:,} bytes, and {self.bytes:,} are allowed")
+            found.append(f"{costs.bytes:,} bytes, but only {self.bytes:,} are allowed")
         if self.ram_bytes is not None and costs.ram_bytes > self.ram_bytes:
-            found.append(f"{costs.ram_bytes:,} bytes of RAM, and {self.ram_bytes:,} are allowed")
+            found.append(f"{costs.ram_bytes:,} bytes of RAM, but only {self.ram_bytes:,} are allowed")
         if self.p50_us is not None and costs.p50_us is not None and costs.p50_us > self.p50_us:
-            found.append(f"{microseconds(costs.p50_us)} a call, and {microseconds(self.p50_us)} are allowed")
+            found.append(f"{microseconds(costs.p50_us)} a call, but only {microseconds(self.p50_us)} is allowed")
         return found
 
 

@@ -1,4 +1,4 @@
-"""What a network takes of a microcontroller's memory as a C file, before it is trained."""
+"""How much of a microcontroller's memory a network takes as a C file, before it is trained."""
 
 from __future__ import annotations
 

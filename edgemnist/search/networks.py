@@ -1,4 +1,4 @@
-"""One network from training to measurement, in an export directory of its own, and what is worth its costs."""
+"""One network from training to measurement, in an export directory of its own, and which networks are worth it."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def make_network(
     reporter: Reporter,
     every_runtime: bool = False,
 ) -> MadeNetwork:
-    """Do what is not done yet for one network, in a directory of its own.
+    """Do everything that is not done yet for one network, in a directory of its own.
 
     The artifacts are verified and measured in their default runtime, or in every one that can execute them here.
-    A training that was interrupted goes on from its checkpoint, where that is whole and of this very training. Raises
-    what the stages raise, and KeyboardInterrupt after a training that is interrupted now.
+    An interrupted training continues from its checkpoint, if that is whole and of this very training. Raises what the
+    stages raise, and KeyboardInterrupt after a training that is interrupted now.
     """
     names = [artifact.name for artifact in artifacts]
     trained = finished_training(dataset, training, directory)
@@ -74,13 +74,13 @@ def make_network(
     verified, benched = exports.findings.verify, exports.findings.bench
     if verified is None or benched is None:
         raise StorageError(
-            f"What was found out cannot be kept in {directory}", hint="Choose another directory with --to DIR."
+            f"The results cannot be saved in {directory}", hint="Choose another directory with --to DIR."
         )
     return MadeNetwork(directory=directory, trained=trained, verified=verified.result, benched=benched.result)
 
 
 def finished_training(dataset: Dataset, training: TrainConfig, directory: Path) -> TrainResult | None:
-    """Return the record of the training, where the one that was asked for is done."""
+    """Return the record of the training if the one that was asked for is done."""
     try:
         trained = read_result(TrainResult, (directory / TRAINING_FILE).read_bytes())
         model = read_manifest(directory).model
@@ -115,7 +115,7 @@ def warnings_of(networks: Sequence[MadeNetwork]) -> list[str]:
 
 
 def undominated(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
-    """Return for each choice whether none costs as little and is worth as much, and is better in one of the two."""
+    """Return for each choice whether no other costs as little, is worth as much, and is better in one of the two."""
     choices = list(zip(costs, values, strict=True))
     return [
         not any(

@@ -1,4 +1,4 @@
-"""The picture of what networks cost and know: accuracy against bytes and against latency, side by side."""
+"""The picture of networks' costs and accuracy: accuracy against bytes and against latency, side by side."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SHORT_LABEL: Final = 8
 """Characters."""
 MICROSECOND: Final = "one image, p50 (µs)"
 HALF: Final = 0.5
-"""Of the width. A long name points to the middle: it ends at dots on the right, and begins at the others."""
+"""Half of the width. A long name points to the middle: it ends at dots on the right, and begins at the others."""
 LINE_POINTS: Final = 10.0
-"""From one name to the next above it."""
+"""Distance from one name to the next above it."""
 
 
 @dataclass(frozen=True, kw_only=True)

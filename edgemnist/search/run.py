@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 DEFAULT_TRIALS: Final = 64
 DEFAULT_MINUTES: Final = 30
-"""As long again is left for training the best networks, and the search answers within an hour."""
+"""Training the best networks may take as long again, and the search still answers within an hour."""
 SHORT: Final = 8
-"""A trial takes the eighth part of a training's epochs."""
+"""A trial takes an eighth of a training's epochs."""
 PICTURE_FILE: Final = "search.png"
 RESULT_FILE: Final = "search.json"
 ROOM: Final = 10_000_000
@@ -55,10 +55,10 @@ class SearchConfig:
     trials: int | None = None
     """Networks to train for a short time; None for as many as `minutes` allow, and 64 if these are None as well."""
     minutes: float | None = None
-    """After which no further trial begins; None for no limit if `trials` are given, and for 30 if not."""
+    """Time after which no further trial begins; None for no limit if `trials` are given, and for 30 if not."""
     recipe: str = "standard"
     epochs: int | None = None
-    """Of the best networks, None for as many as the recipe takes; a trial takes the eighth part."""
+    """Epochs of the best networks, None for as many as the recipe takes; a trial takes an eighth."""
     seed: int = 0
     board: BoardAddress | None = None
     """Where latencies are measured; None for this machine."""
@@ -108,8 +108,8 @@ def search(
 ) -> SearchResult:
     """Look for the best networks within limits, and make an export directory of each in `directory`.
 
-    What an interrupted or killed search has found out is not done again. Networks are chosen by training images that no
-    trial has learned from; the test images are read for the best networks alone. Raises UsageError for limits that no
+    A search that was interrupted or killed repeats nothing. Networks are chosen by training images that no trial has
+    learned from; the test images are read for the best networks alone. Raises UsageError for limits that no
     network is within, and for a directory with another search; what the stages raise; KeyboardInterrupt is passed on.
     """
     classes = len(dataset.labels)
@@ -191,7 +191,7 @@ class _Search:
                     break
                 asked = self._study.ask(ordinal, self._price)
                 if asked is None:
-                    self._reporter.notice(f"All networks within the limits that were found were tried: {ordinal}.")
+                    self._reporter.notice(f"Every network found within the limits has been tried: {ordinal}.")
                     break
                 under_way.append((asked, self._workers.submit(self._job(asked))))
             # What has not begun when the time is over is asked for again by the next search.
@@ -250,7 +250,7 @@ class _Search:
 
 
 def artifacts_for(network: Network) -> tuple[ArtifactSpec, ...]:
-    """Return what is exported of a network: the file that every runtime takes, and C with weights as it was trained."""
+    """Return the artifacts of a network: the file that every runtime takes, and C with weights as it was trained."""
     return (ArtifactSpec("tflite", "int8"), ArtifactSpec("c", f"int{network.bits}"))
 
 
@@ -264,7 +264,7 @@ def _finish(
     if not chosen:
         raise UsageError(
             "No network was trained to the end, so there is nothing to choose from",
-            hint="Allow more --trials or --minutes; the search goes on where it is.",
+            hint="Allow more --trials or --minutes; the search continues where it stopped.",
         )
     teachers = Teachers(directory)
     made: dict[str, MadeNetwork] = {}

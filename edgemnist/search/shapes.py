@@ -1,4 +1,4 @@
-"""What a network of some shape costs in time: its weights hardly matter, so it is measured before it is trained."""
+"""How much time a network of some shape takes: its weights hardly matter, so it is measured before training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Stopwatch:
     """A few images, see `sample_of`."""
     timing: BenchConfig
     board: BoardAddress | None = None
-    """None for this machine."""
+    """Where to measure; None for this machine."""
 
     def __call__(self, network: Network) -> float:
         """Return the p50 of one image, in microseconds, of the fastest runtime.

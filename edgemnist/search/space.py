@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 MOST_HIDDEN: Final = 3
 """Hidden layers of an MLP."""
 MOST_BLOCKS: Final = 4
-"""Of a CNN after its first convolution."""
+"""Blocks of a CNN after its first convolution."""
 BLOCKS: Final = ("separable", "convolution", "maximum")
 """A depthwise and a pointwise convolution, a plain one, or the largest of 2×2."""
 ENDS: Final = ("flat", "mean", "dense")
-"""What stands between the convolutions and the answer: nothing, the mean of all places, or a dense layer."""
+"""What comes between the convolutions and the answer: nothing, the mean of all places, or a dense layer."""
 KNOWN: Final = (
     "cnn:28:c12s2-c20-c28-max-c40:4bit",
     "cnn:28:c12s2-c16-c24-max-c32:4bit",
@@ -55,7 +55,7 @@ class Space:
     bits: tuple[int, ...] = WIDTHS
     sides: tuple[int, ...] = SIDES
     most_units: int = 1024
-    """Of the first hidden layer of an MLP."""
+    """Most units of the first hidden layer of an MLP."""
 
     def propose(self, trial: Trial) -> Network | None:
         """Return the network that a trial's parameters make; None if there is no such network."""
@@ -87,7 +87,7 @@ class Space:
             most = max(8, most // 4)
 
     def smallest(self, classes: int) -> Iterator[Costs]:
-        """Yield the costs of the smallest networks of each kind: what none of these fits, no network does."""
+        """Yield the costs of the smallest networks of each kind: limits that none of these fits, no network fits."""
         for side, bits in product(self.sides, self.bits):
             if MLP in self.families:
                 yield Costs.of(Network.mlp(4, side=side, bits=bits), classes)

@@ -32,12 +32,12 @@ WINDOW: Final = 8
 AT_RANDOM: Final = 12
 """Trials before the sampler begins to learn."""
 MOST_ATTEMPTS: Final = 200
-"""Proposals for one trial: so many in a row that are beyond the limits, or known already, are all that there are."""
+"""Proposals for one trial: if so many in a row are beyond the limits, or known already, there are no others."""
 RANDOM_AFTER: Final = 50
 """Proposals after which the sampler is taken to be stuck."""
 
 Measure = Callable[[Network], float]
-"""From a network to the p50 of its shape in microseconds."""
+"""Maps a network to the p50 of its shape in microseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Tried:
     network: str
     costs: Costs
     accuracies: tuple[float, ...]
-    """On the selection images after each rung, the last one after the whole training; of a stopped one up to there."""
+    """Accuracies on the selection images after each rung, the last after the whole training unless it was stopped."""
     stopped: bool
     """Whether the training was stopped early, or failed: it is no candidate."""
     seconds: float
@@ -63,7 +63,7 @@ class Asked:
     """A network to train."""
 
     ordinal: int
-    """Of the trial, from 0."""
+    """Number of the trial, from 0."""
     network: Network
     costs: Costs
     trial: optuna.Trial
@@ -71,7 +71,7 @@ class Asked:
 
 @dataclass(kw_only=True)
 class Study:
-    """The trials of a directory. Made by `open`; whoever uses it holds the directory's lock."""
+    """The trials of a directory. Made by `open`; its user must hold the directory's lock."""
 
     limits: Limits
     space: Space
@@ -82,7 +82,7 @@ class Study:
     random: bool = False
     """Propose at random, to compare with."""
     tried: list[Tried] = field(default_factory=list)
-    """In the order of their trials."""
+    """Networks in the order of their trials."""
     rejected: int = 0
     """Proposals that were beyond the limits, and were not trained."""
     _study: optuna.Study
@@ -163,8 +163,8 @@ class Study:
     def ask(self, ordinal: int, price: Callable[[Network, Costs], Costs]) -> Asked | None:
         """Return what to train next; None if everything that is within the limits has been tried.
 
-        `price` adds what is to be measured to the costs of a network within the limits. What exceeds the limits is told
-        to the sampler untrained.
+        `price` adds the measured costs to those of a network within the limits. The sampler learns of networks beyond
+        the limits without any training.
         """
         first = self.space.known(self.limits, self.classes)
         params = self._unfinished.pop(ordinal, None)
@@ -215,7 +215,7 @@ class Study:
             return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=0)
 
     def tell(self, asked: Asked, accuracies: tuple[float, ...], *, stopped: bool, seconds: float) -> Tried:
-        """Keep how a training went. Called in the order of the trials."""
+        """Record how a training went. Called in the order of the trials."""
         trial, costs = asked.trial, asked.costs
         tried = Tried(network=str(asked.network), costs=costs, accuracies=accuracies, stopped=stopped, seconds=seconds)
         for name, excess in self.limits.excesses(costs).items():
@@ -249,7 +249,7 @@ class Study:
 def objectives(tried: Tried, *, on_p50: bool) -> tuple[float, float, float]:
     """Return what is minimized: the logarithms of the error, of the bytes, and of the latency or the RAM.
 
-    Of an error of 1 % and of 1 KB the tenth part is worth as much as of 10 % and of 10 KB.
+    A tenth of an error of 1 %, or of 1 KB, is worth as much as a tenth of 10 %, or of 10 KB.
     """
     third = tried.costs.p50_us if on_p50 else tried.costs.ram_bytes
     return (

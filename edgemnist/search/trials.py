@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 SELECTION_IMAGES: Final = 5_000
 """The last of the training images: networks are chosen by them, and not trained on them."""
 SELECTION_SHARE: Final = 0.2
-"""Of the training images, at the most."""
+"""Largest share of the training images to select by."""
 RUNGS: Final = (9, 3)
-"""A training is judged after the ninth part and the third part of its epochs."""
+"""A training is judged after a ninth and after a third of its epochs."""
 BATCH_SIZE: Final = 500
 
 
@@ -40,9 +40,9 @@ class TrialData:
     selection: Split
     classes: int
     teacher: bytes | None = None
-    """The file of the teacher; None where the recipe has none."""
+    """The file of the teacher; None if the recipe has none."""
     seed: int = 0
-    """Of what the teacher labels."""
+    """Seed of the images that the teacher labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Outcome:
     """How a trial went."""
 
     accuracies: tuple[float, ...]
-    """After each rung, 0 to 1, on the selection images."""
+    """Accuracy after each rung, 0 to 1, on the selection images."""
     stopped: bool
     seconds: float
     """Processor time."""
@@ -88,7 +88,7 @@ def split_for_selection(dataset: Dataset) -> tuple[Split, Split]:
     if count < len(dataset.labels):
         raise DataError(
             f"{len(train):,} training images are too few to search with",
-            hint=f"{percent(SELECTION_SHARE, 0)} of them choose the network, which takes at least one of each class.",
+            hint=f"{percent(SELECTION_SHARE, 0)} of them choose the network, and must include one of each class.",
         )
     chosen = np.arange(len(train) - count, len(train))
     if set(train.labels[chosen].tolist()) != set(train.labels.tolist()):
@@ -97,14 +97,14 @@ def split_for_selection(dataset: Dataset) -> tuple[Split, Split]:
 
 
 class Trainer:
-    """Runs trials. What the teacher labels is kept for the next one."""
+    """Runs trials. Images that the teacher labels are kept for the next one."""
 
     def __init__(self, data: TrialData) -> None:
         self.data = data
         self._copies: tuple[Distillation, AugmentedCopies] | None = None
 
     def run(self, job: Job) -> Outcome:
-        """Train, and judge at each rung. A training whose loss is no number counts as one that knows nothing.
+        """Train, and judge at each rung. A training whose loss is not a number counts as one that learned nothing.
 
         The same job gives the same accuracies, in whatever process.
         """

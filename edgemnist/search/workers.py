@@ -39,7 +39,7 @@ class Workers(ABC):
     def train(self, dataset: Dataset, trainings: Mapping[Path, TrainConfig], teacher: Path | None) -> None:
         """Train networks to the end, each into its directory, unless that is as well done by `make_network` here.
 
-        `teacher` is the file of the teacher that they all have; None where the recipe has none.
+        `teacher` is the file of the teacher that they all have; None if the recipe has none.
         """
 
     def measure(self, watch: Stopwatch, network: Network) -> float:
@@ -48,7 +48,7 @@ class Workers(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything; what still runs is stopped."""
+        """Let go of everything, and stop the trials that still run."""
 
 
 class InProcess(Workers):
@@ -74,10 +74,10 @@ class InProcess(Workers):
         return self._trainer.run(handle)
 
     def train(self, dataset: Dataset, trainings: Mapping[Path, TrainConfig], teacher: Path | None) -> None:
-        """Do nothing but let go of what the teacher labeled."""
+        """Do nothing but let go of the images that the teacher labeled."""
         del dataset, trainings, teacher
         self._trainer = None
 
     def close(self) -> None:
-        """Let go of what the teacher labeled."""
+        """Let go of the images that the teacher labeled."""
         self._trainer = None

@@ -24,10 +24,10 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")] = 8000,
     token: Annotated[
         str | None,
-        typer.Option("--token", metavar="SECRET", envvar="EDGEMNIST_TOKEN", help="What clients must send."),
+        typer.Option("--token", metavar="SECRET", envvar="EDGEMNIST_TOKEN", help="Secret that clients must send."),
     ] = None,
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="FILE", help="The same, from a file that only you can read.")
@@ -35,7 +35,7 @@ def serve(
     name: Annotated[
         list[str] | None,
         typer.Option(
-            "--name", metavar="HOST", help="Without a token: another host name to answer to, beside localhost."
+            "--name", metavar="HOST", help="Without a token: another host name to answer to, besides localhost."
         ),
     ] = None,
     artifact: Annotated[
@@ -44,7 +44,7 @@ def serve(
             "--artifact",
             metavar="NAME|FILE",
             show_default="the fastest verified one",
-            help="Answers requests that name none. A file is then the only one that answers.",
+            help="Artifact that answers requests that name none. If it is a file, nothing else answers.",
         ),
     ] = None,
     threads: options.Threads = 1,
@@ -55,7 +55,7 @@ def serve(
     rate: Annotated[
         float,
         typer.Option(
-            "--rate", metavar="R", help="Requests a second of one client; 0 for no limit.", rich_help_panel=_LIMITS
+            "--rate", metavar="R", help="Requests a second from one client; 0 for no limit.", rich_help_panel=_LIMITS
         ),
     ] = 100.0,
     concurrency: Annotated[
@@ -74,18 +74,21 @@ def serve(
     max_pixels: Annotated[
         int,
         typer.Option(
-            "--max-pixels", metavar="N", help="Most pixels in the pictures of a request.", rich_help_panel=_LIMITS
+            "--max-pixels",
+            metavar="N",
+            help="Maximum number of pixels in the pictures of a request.",
+            rich_help_panel=_LIMITS,
         ),
     ] = 2**25,
     systemd: Annotated[
         bool,
-        typer.Option("--systemd", help="Print a systemd unit for this command, and end.", rich_help_panel=_SYSTEMD),
+        typer.Option("--systemd", help="Print a systemd unit for this command, and exit.", rich_help_panel=_SYSTEMD),
     ] = False,
     socket: Annotated[
         bool,
         typer.Option(
             "--socket",
-            help="With --systemd: print the socket's unit, with which no request is lost while the service restarts.",
+            help="With --systemd: print the socket's unit, so that no request is lost while the service restarts.",
             rich_help_panel=_SYSTEMD,
         ),
     ] = False,

@@ -226,7 +226,7 @@ def content_type(request: Request, *, batches: bool) -> str:
     encodings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
     if encoded := [name.strip() for name in encodings if name.strip() not in {"", "identity"}]:
         raise unsupported(
-            f"A body with Content-Encoding: {', '.join(encoded)[:40]} is not read",
+            f"A body with Content-Encoding: {', '.join(encoded)[:40]} is not accepted",
             "Send it uncompressed, without a Content-Encoding header.",
         )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -130,7 +130,7 @@ class RequestMiddleware:
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "wrong-host",
                 f"This service does not answer to the name {name!r}" if name else "The request has no Host header",
-                "Ask for localhost, or let the operator allow the name.",
+                "Use localhost, or ask the operator to allow the name.",
             )
         needs_token = self._token is not None and path not in OPEN and path not in self._pages
         # Compared in constant time: how long it takes tells nothing about the token.

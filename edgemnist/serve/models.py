@@ -1,4 +1,4 @@
-"""The models that the service answers with, each loaded when it is asked for first."""
+"""The models that the service answers with, each loaded when it is first asked for."""
 
 from __future__ import annotations
 

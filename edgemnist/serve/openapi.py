@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the very structs that are answered."""
+"""The OpenAPI document, made from the same structs that the service answers with."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _REFUSALS: Final = {
     415: "The type of the body is not supported.",
     421: "The service does not answer to the name in the Host header.",
     422: "The picture cannot be read.",
-    429: "The client sends too many requests, or has given as many corrections as are kept of one.",
+    429: "The client sends too many requests, or has given as many corrections as one client may.",
     501: "A package that this needs is not installed.",
-    503: "The service is busy, the artifact's file is damaged, or the disk takes no correction.",
+    503: "The service is busy, the artifact's file is damaged, or the correction cannot be written.",
 }
 _ALWAYS: Final = (401, 405, 421, 429)
 _WORK: Final = (400, 404, 408, 413, 415, 422, 501, 503)
@@ -71,7 +71,7 @@ def document(limits: Limits, *, collects: bool) -> dict[str, Any]:
     collect = {
         "name": "collect",
         "in": "query",
-        "description": "Whether what is doubtful may be kept, where the service keeps samples.",
+        "description": "Whether doubtful digits may be kept, if the service keeps samples.",
         "schema": {"type": "string", "enum": ["true", "false"], "default": "true"},
     }
     confidence = {

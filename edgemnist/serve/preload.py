@@ -1,4 +1,4 @@
-"""What each worker needs, there once: in the process that they are forked from, whose memory they share."""
+"""What each worker needs, loaded once: in the process that they are forked from, whose memory they share."""
 
 from __future__ import annotations
 

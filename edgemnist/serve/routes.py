@@ -177,7 +177,7 @@ class Endpoints:
         return await self._pictures.run(job, data, model.classifier)
 
     async def correct(self, request: Request) -> Response:
-        """Keep what somebody says that a digit is."""
+        """Keep what somebody says a digit is."""
         if content_type(request, batches=True) != JSON:
             raise unsupported("A correction is sent as JSON", f"Send Content-Type: {JSON}.")
         with Body(request, self._limits, self._bodies) as body:
@@ -324,8 +324,8 @@ def _keep_correction(
         raise RefusedError(
             HTTPStatus.TOO_MANY_REQUESTS,
             "too-many-corrections",
-            "This client has given as many corrections as are kept of one",
-            "They are bounded, so that nobody alone decides what the model learns.",
+            "This client has given as many corrections as one client may",
+            "The limit keeps any one client from deciding alone what the model learns.",
         )
     raise busy("The correction cannot be kept at the moment")
 

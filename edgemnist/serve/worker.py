@@ -235,7 +235,7 @@ def _batch(body: bytes, limit: int) -> list[bytes]:
         raise bad_request("The batch has no images", "Send at least one.")
     if len(images) > limit:
         raise too_large(
-            f"The batch has {count(len(images), 'image')}, and the limit is {limit:,}", "Send fewer at once."
+            f"The batch has {count(len(images), 'image')}, but the limit is {limit:,}", "Send fewer at once."
         )
     return images
 

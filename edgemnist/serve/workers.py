@@ -65,7 +65,7 @@ class Threads:
     async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Call a function in a thread. Raises RefusedError where too many are waiting already."""
         if self.jobs >= self._most:
-            raise busy("The service has too much to do at the moment")
+            raise busy("The service is too busy at the moment")
         future = self.submit(functools.partial(function, *arguments, **options))
         self._jobs.add(future)
         loop = asyncio.get_running_loop()

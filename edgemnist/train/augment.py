@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 AFFINE_FIELDS = 3
 BATCH_SIZE = 500
-"""Images that `distorted` works on at a time."""
+"""Images that `distorted` handles at a time."""
 
 PIVOT, GAIN = 0.43, 1.2
 """Contrast that sharp reading adds, and the grey that it leaves alone. Measured on MNIST: of the pixels of a digit 43 %
@@ -114,9 +114,9 @@ def _finer() -> npt.NDArray[np.float32]:
 
 
 def warp(images: tf.Tensor, coefficients: tf.Tensor, distortion: Distortion) -> tf.Tensor:
-    """Return images whose pixels are read where the displacement fields point to, between pixels bilinearly.
+    """Return images whose pixels are read where the displacement fields point, bilinearly between pixels.
 
-    `images` are float32 [N, 28, 28], `coefficients` float32 [N, 2, 3 + grid²]. Outside of an image lies black.
+    `images` are float32 [N, 28, 28], `coefficients` float32 [N, 2, 3 + grid²]. Everything outside an image is black.
     """
     import tensorflow as tf
 
@@ -180,7 +180,7 @@ def distorted(images: Images, distortion: Distortion, rng: np.random.Generator) 
 
 @cache
 def _compiled(grid: int, sharp: bool) -> Callable[..., tf.Tensor]:  # noqa: FBT001 - a key of the cache
-    """Return what distorts a batch; it does not depend on the strength, so one serves all."""
+    """Return the function that distorts a batch; it does not depend on the strength, so one serves all."""
     import tensorflow as tf
 
     def distort(images: tf.Tensor, coefficients: tf.Tensor, strokes: tf.Tensor) -> tf.Tensor:

@@ -4,9 +4,9 @@ Temperature scaling (C. Guo et al., "On Calibration of Modern Neural Networks", 
 negative log-likelihood. It goes into kernel and bias of the last layer: the model stays plain Keras, and no answer
 changes.
 
-The paper takes held-out images. Here all images are trained on, and those have confidences that unseen ones do not
-deserve. So it is fitted on training images with new, strong distortions: that comes nearest to the temperature of
-held-out images (`benchmarks/training/choices.md`).
+The paper takes held-out images. Here all images are trained on, so their confidences are higher than those of
+unseen images should be. The temperature is therefore fitted on training images with new, strong distortions: that comes
+nearest to the temperature of held-out images (`benchmarks/training/choices.md`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 IMAGES: Final = 10_000
-"""At most: more no longer change the temperature."""
+"""Most images to fit on: more no longer change the temperature."""
 LEAST, MOST = 1 / 8, 8.0
-"""Of the temperature: a network beyond has learned nothing, or everything, and nothing can be fitted."""
+"""Limits of the temperature: a network beyond them has learned nothing, or everything, and cannot be fitted."""
 HALVINGS: Final = 40
-"""Of that interval, in logarithms: more than float32 resolves."""
+"""Times to halve that interval, in logarithms: more than float32 resolves."""
 
 
 def calibrated(
@@ -53,7 +53,7 @@ def calibrated(
 
 
 def temperature(logits: npt.NDArray[np.float32], labels: Labels) -> float:
-    """Return by what to divide logits, float32 [N, C], for the least negative log-likelihood of labels, [N].
+    """Return the divisor of logits, float32 [N, C], that gives labels, [N], the least negative log-likelihood.
 
     In 1/T the likelihood is convex, and its slope is the mean over the images of what the probabilities expect the
     logit to be, less the logit of the label.
@@ -88,7 +88,7 @@ def clipping_limits(weights: Weights, bits: int) -> list[npt.NDArray[np.float32]
 def clipped(weights: Weights, limits: Weights) -> Weights:
     """Return weights whose kernels lie within the limits.
 
-    The largest weight of each output is then its limit, in which exporters find the scale that was trained for.
+    The largest weight of each output is then its limit, from which exporters find the scale that was trained for.
     """
     kernels = [np.clip(kernel, -limit, limit) for kernel, limit in zip(weights[::2], limits, strict=True)]
     return [part for layer in zip(kernels, weights[1::2], strict=True) for part in layer]
@@ -108,7 +108,7 @@ def rounded_weights(weights: Sequence[tf.Tensor], limits: Sequence[tf.Tensor], b
 
 
 def rounded_activations(values: tf.Tensor) -> tf.Tensor:
-    """Return what a ReLU gives, rounded to 8 bits."""
+    """Return the output of a ReLU, rounded to 8 bits."""
     import tensorflow as tf
 
     # Not below, so that a batch in which no unit answers has a range at all.

@@ -33,9 +33,9 @@ LISTS = ("weights", "slots", "averages", "limits")
 """The fields of a state that are lists of tensors."""
 FRESH = "Train without --resume to start from the beginning."
 INTERVAL_S = 1.0
-"""Between two checkpoints: to write one durably may take as long as an epoch of a small data set."""
+"""Time between two checkpoints: writing one durably may take as long as an epoch of a small data set."""
 MAX_BYTES = 1 << 32
-"""Of the arrays in a checkpoint: ten times those of the largest network with its averages and two slots."""
+"""Most bytes of arrays in a checkpoint: ten times those of the largest network with its averages and two slots."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Checkpoint:
 
     @property
     def previous(self) -> Path:
-        """Where the checkpoint of another or an earlier training is kept that this one replaced."""
+        """Where the checkpoint that this one replaced, of another or an earlier training, is kept."""
         return self.path.with_name(f"previous-{self.path.name}")
 
     def save(self, fitted: Fitted) -> None:
@@ -64,7 +64,7 @@ class Checkpoint:
         write_file(self.path, stream.getvalue())
 
     def load(self) -> Fitted | None:
-        """Return the training so far, None without a file; of this file and the previous one the one that went further.
+        """Return the training so far, from this file or the previous one, whichever went further; None without a file.
 
         Raises TrainingError if the file is damaged or belongs to another training, and the previous one is of no use.
         """
@@ -96,8 +96,8 @@ class Checkpoint:
         epochs, before = (self._epochs(path) for path in (self.path, self.previous))
         if before > epochs and self.path.exists():
             return (
-                f"The checkpoint of an interrupted training, of {count(epochs, 'epoch')}, is replaced: "
-                f"{self.previous}, of {before:,}, is kept instead."
+                f"The checkpoint of an interrupted training ({count(epochs, 'epoch')}) is replaced; "
+                f"{self.previous} ({before:,}) is kept instead."
             )
         try:
             self.path.replace(self.previous)
@@ -123,7 +123,7 @@ class Checkpoint:
         return None
 
     def _epochs(self, path: Path) -> int:
-        """Return how many epochs a training has behind it, whichever it is; 0 where its file is of no use."""
+        """Return how many epochs a training, whichever it is, has done; 0 if its file is of no use."""
         with contextlib.suppress(TrainingError):
             found = self._read(path, of_any=True)
             return len(found.history) if found else 0
@@ -160,7 +160,7 @@ class Checkpoint:
 def _check_size(data: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-            raise ValueError("it expands to more than any training has")
+            raise ValueError("it unpacks to more data than any training has")
 
 
 def _tensors(arrays: Mapping[str, Any], name: str) -> list[tf.Tensor]:
@@ -177,13 +177,13 @@ class FitResult:
     """How a training went."""
 
     weights: Weights
-    """To keep."""
+    """The weights to keep."""
     history: tuple[Epoch, ...]
     interrupted: bool
     seconds: float
     """Of all epochs and of compiling, including those before an interruption."""
     temperature: float | None = None
-    """By which the logits were divided, once that is done."""
+    """Temperature that the logits were divided by, once that is done."""
 
 
 def fit_resumably(
@@ -198,7 +198,7 @@ def fit_resumably(
     resume: bool,
     reporter: Reporter,
 ) -> FitResult:
-    """Train, or continue from a checkpoint, with a notice. `name` stands in the progress, the rest is as for `fit`.
+    """Train, or continue from a checkpoint, with a notice. `name` is shown in the progress; the rest is as for `fit`.
 
     On KeyboardInterrupt the result holds the last full epoch; before the end of the first one there is nothing to keep,
     and the interruption is passed on. Without `resume` an earlier checkpoint is set aside when this one replaces it.

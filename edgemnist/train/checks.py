@@ -1,4 +1,4 @@
-"""What can be wrong with the data or the fitted of a training, told before time is spent on it."""
+"""Checks for what can be wrong with the data or the fit of a training, before time is spent on it."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def check_learnable(dataset: Dataset, batch_size: int) -> None:
             )
     if len(train) < batch_size:
         raise TrainingError(
-            f"The training images are fewer than one batch: {len(train):,} of {batch_size:,}",
+            f"The training images do not fill one batch: {len(train):,} of {batch_size:,}",
             hint=f"Add images, or make smaller batches with: edgemnist train --batch-size {max(1, len(train) // 8)}",
         )
 
 
 class ChanceWatch:
-    """Tells once, early, where a training does hardly better than guessing."""
+    """Warns once, early, if a training does hardly better than guessing."""
 
     def __init__(self, train: Split, batch_size: int, reporter: Reporter) -> None:
         # Always answering the most frequent class is right that often.

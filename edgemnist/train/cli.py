@@ -37,7 +37,7 @@ def train(
         typer.Option(
             "--network",
             metavar="SPEC",
-            help="A smaller network: family, side of the image, layers and bits of a weight, such as "
+            help="A smaller network: family, side of the image, layers and bits per weight, such as "
             "mlp:14:40-20:4bit or cnn:28:c8s2-c16-mean:4bit.",
         ),
     ] = None,

@@ -42,7 +42,7 @@ EPSILON = 1e-3
 PER_CONVOLUTION = 3
 """Weights of a convolution while training: kernel, scale and offset of the normalization."""
 MOMENT_IMAGES = 10_000
-"""Enough for moments that no longer change what the teacher answers."""
+"""Enough images for moments that no longer change the teacher's answers."""
 BATCH_SIZE = 500
 """Images that the finished teacher is shown at a time."""
 
@@ -52,7 +52,7 @@ class Convolution(NamedTuple):
 
     channels: int
     side: int
-    """Of the kernel, in pixels."""
+    """Side of the kernel, in pixels."""
     stride: int
     padding: str
 
@@ -270,7 +270,7 @@ def read_teacher(data: bytes, path: Path, record: Mapping[str, str]) -> keras.Mo
     except ModelError as error:
         raise TrainingError(f"{path} is damaged", hint=RETRAIN) from error
     if _shapes(model) != _shapes(build_teacher(int(record["number of classes"]))):
-        raise TrainingError(f"{path} is a teacher of a different shape than this edgemnist trains", hint=RETRAIN)
+        raise TrainingError(f"{path} is a teacher of a different shape from those this edgemnist trains", hint=RETRAIN)
     return model
 
 
@@ -281,8 +281,8 @@ def _shapes(model: Any) -> list[tuple[int, ...]]:  # noqa: ANN401 - Keras has no
 class AugmentedCopies:
     """Copies of the training images, each distorted further than the one before; the first is the images as they are.
 
-    A copy is made when an epoch first needs it, and made again after `Distillation.uses` epochs: what has been seen
-    often is memorized.
+    A copy is made when an epoch first needs it, and remade after `Distillation.uses` epochs, because images seen often
+    are memorized.
     """
 
     def __init__(self, teacher: keras.Model, images: Images, distillation: Distillation, seed: int) -> None:
@@ -293,7 +293,7 @@ class AugmentedCopies:
         self._distillation = distillation
         self._seed = seed
         self._kept: dict[int, tuple[int, EpochData]] = {}
-        """Of each copy the last edition, by its number."""
+        """The last edition of each copy, by its number."""
 
     def schedule(self, seed: int) -> DataSchedule:
         """Return a schedule that goes through the copies in random order, and then again in another order."""

@@ -56,11 +56,11 @@ class Student:
     """A network to be trained, and how it becomes a Keras model."""
 
     model: keras.Model
-    """Takes the weights once they are finished."""
+    """The model that takes the weights once they are finished."""
     weights: Weights
-    """Before training."""
+    """The weights before training."""
     forward: Callable[..., tf.Tensor]
-    """What trains; see `loop.Forward`."""
+    """The function to train; see `loop.Forward`."""
     logits: Callable[..., tf.Tensor]
     """Finished weights and images, float32 [N, 28, 28] in 0..1, to logits, float32 [N, C]."""
     finished: Callable[[Weights, Images], Weights]
@@ -90,7 +90,7 @@ def student_of(network: Network, classes: int, seed: int) -> Student:
 def first_weights(network: Network, classes: int, seed: int) -> Weights:
     """Return the weights before training (K. He et al., 2015).
 
-    Of each layer with weights its kernel, and scale and offset of its normalization; of the last one kernel and bias.
+    Each layer with weights has its kernel, and scale and offset of its normalization; the last one, kernel and bias.
     """
     rng = np.random.default_rng([seed, classes])
     weights: list[npt.NDArray[np.float32]] = []
@@ -146,7 +146,7 @@ def taken_in(images: tf.Tensor, network: Network) -> tf.Tensor:
 
 
 def pooled(stage: Stage, values: tf.Tensor) -> tf.Tensor:
-    """Return what a layer without weights makes of values, float32 [N, height, width, channels]."""
+    """Return the output of a layer without weights for values, float32 [N, height, width, channels]."""
     if stage.layer.kind == MAXIMUM:
         return tf.nn.max_pool2d(values, stage.layer.stride, stage.layer.stride, "VALID")
     return tf.reduce_mean(values, [1, 2], keepdims=True)
@@ -217,7 +217,7 @@ def _moments(batches: Sequence[tf.Tensor]) -> tuple[npt.NDArray[np.float32], npt
 
 
 def finished_logits(network: Network, weights: Weights, images: tf.Tensor) -> tf.Tensor:
-    """Return what the finished network feeds to its softmax, float32 [N, C].
+    """Return the inputs of the finished network's softmax, float32 [N, C].
 
     `weights` are those of the Keras model, `images` float32 [N, 28, 28] in 0..1.
     """

@@ -2,7 +2,7 @@
 
 Nothing is kept in variables. An epoch is a function from state to state; the order of the images and their distortions
 are drawn beforehand from the seed and the number of the epoch. So the same seed gives the same weights, and a training
-can go on from the state after any epoch.
+can continue from the state after any epoch.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Randomness(NamedTuple):
     order: npt.NDArray[np.int32]
     """int32 [steps, batch], indices of the images; its end is filled up with image 0, which does not count."""
     coefficients: npt.NDArray[np.float32]
-    """float32 [steps, batch, 2, fields], see `augment.Coefficients`; empty where nothing is distorted."""
+    """float32 [steps, batch, 2, fields], see `augment.Coefficients`; empty if nothing is distorted."""
     strokes: npt.NDArray[np.float32]
-    """float32 [steps, batch]; empty where strokes stay as they are."""
+    """float32 [steps, batch]; empty if strokes stay as they are."""
     noise: npt.NDArray[np.float32]
     """float32 [M, noisy images, 28, 28], standard normal; empty, as the two below, without noise."""
     places: npt.NDArray[np.int32]
@@ -155,11 +155,11 @@ class State(NamedTuple):
     """int32, steps done."""
     weights: list[tf.Tensor]
     slots: list[tf.Tensor]
-    """Of the optimizer."""
+    """Slots of the optimizer."""
     averages: list[tf.Tensor]
-    """Moving averages of the weights; empty where the recipe takes none."""
+    """Moving averages of the weights; empty if the recipe takes none."""
     limits: list[tf.Tensor]
-    """At which kernels are clipped; empty where nothing is rounded yet, and for the families."""
+    """Limits at which kernels are clipped; empty while nothing is rounded yet, and for the families."""
 
     def trained(self) -> Weights:
         """Return the weights to keep: the averages if the recipe takes them, clipped at the limits if it rounds."""
@@ -185,7 +185,7 @@ class EpochData(NamedTuple):
 
 
 DataSchedule: TypeAlias = Callable[[int], EpochData]
-"""From the number of an epoch, counted from 1, to its data: the same for the same number."""
+"""Maps the number of an epoch, counted from 1, to its data: the same for the same number."""
 
 
 def unaugmented(train: Split) -> DataSchedule:
@@ -321,7 +321,7 @@ def _compiled_epoch(
 
 
 def _learning_rate(plan: Plan, step: tf.Tensor, steps: int) -> tf.Tensor:
-    """Return the learning rate of a step, of which an epoch has `steps`."""
+    """Return the learning rate of a step; an epoch has `steps` of them."""
     recipe = plan.recipe
     if not recipe.cosine:
         return tf.constant(recipe.learning_rate)

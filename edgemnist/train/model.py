@@ -1,4 +1,4 @@
-"""The network: 28×28 → Flatten → Dense ReLU, as many as wanted → Dense softmax."""
+"""The network: 28×28 → Flatten → Dense ReLU, any number of them → Dense softmax."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def parameters_of(hidden: Sequence[int], classes: int) -> int:
 def logits(
     weights: Sequence[tf.Tensor], images: tf.Tensor, rounded: Callable[[tf.Tensor], tf.Tensor] | None = None
 ) -> tf.Tensor:
-    """Return what the model feeds to its softmax, float32 [N, C], for images, float32 [N, 28, 28] in 0..1.
+    """Return the inputs of the model's softmax, float32 [N, C], for images, float32 [N, 28, 28] in 0..1.
 
     The arithmetic of the Keras model as a function of its weights. `rounded` is applied to the values of each hidden
     layer.

@@ -1,4 +1,4 @@
-"""What a network looks like, and what it will cost, before any of it is trained.
+"""What a network looks like and what it will cost, before it is trained.
 
 A network is one line of text, FAMILY:SIDE:LAYERS:BITS, such as
 
@@ -7,7 +7,7 @@ A network is one line of text, FAMILY:SIDE:LAYERS:BITS, such as
 
 SIDE may be left out for 28, and BITS for 8bit. 24, 12 and 6 leave out a rim of 2 pixels, on which MNIST has little ink.
 Layers are joined by `-`; the last one, which answers with a score for each class, goes without saying. An MLP has
-numbers of units only. A CNN begins with convolutions and ends with as many dense layers as wanted:
+numbers of units only. A CNN begins with convolutions and ends with any number of dense layers:
 
     c8, c8s2    3×3 convolution with 8 channels, at every place or at every second one
     d, ds2      3×3 depthwise convolution: each channel by itself
@@ -37,10 +37,10 @@ FAMILIES: Final = (MLP, CNN)
 RIM: Final = 2
 """Pixels that may be cropped on each side: 99.8 % of what MNIST's training images have of ink lies within."""
 SIDES: Final = (28, 24, 14, 12, 7, 6)
-"""To which the image may be cropped and averaged: by whole pixels, which 8-bit integers do exactly and cheaply.
+"""Sides to which the image may be cropped and averaged: by whole pixels, exact and cheap in 8-bit integers.
 
-16 is not among them: 28 / 16 is no whole number, and of 16×16 averages of an image with a rim of 2 pixels the outermost
-are always blank."""
+16 is not among them: 28 / 16 is not a whole number, and of 16×16 averages of an image with a rim of 2 pixels the
+outermost are always blank."""
 WIDTHS: Final = (8, 4, 2)
 """Bits of a weight."""
 LEVELS: Final = {8: 127, 4: 7, 2: 1}
@@ -49,7 +49,7 @@ KERNEL: Final = 3
 """Side of the kernel of a convolution, in places."""
 BIAS_BYTES: Final = 4
 MAX_UNITS: Final = 16_384
-"""Of a layer: 13 million weights on the pixels, far beyond what a small board holds."""
+"""Most units of a layer: 13 million weights on the pixels, far beyond what a small board holds."""
 
 CONVOLUTION: Final = "convolution"
 DEPTHWISE: Final = "depthwise"
@@ -71,7 +71,7 @@ _HINT: Final = "Such as mlp:14:40-20:4bit or cnn:28:c8s2-d-p16:2bit; see the ref
 
 
 class Layer(NamedTuple):
-    """One layer as it is asked for."""
+    """One layer, as specified."""
 
     kind: str
     """`CONVOLUTION`, `DEPTHWISE`, `POINTWISE`, `MAXIMUM`, `MEAN` or `DENSE`."""
@@ -120,27 +120,27 @@ class Stage(NamedTuple):
 
     @property
     def multiplications(self) -> int:
-        """How many it takes for one image."""
+        """How many multiplications it takes for one image."""
         each = prod(self.kernel[:-1]) if self.layer.kind != DEPTHWISE else KERNEL**2
         return each * self.target.size if self.kernel else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network of one of the families. Raises UsageError for one that cannot be."""
+    """A network of one of the families. Raises UsageError if it is not possible."""
 
     family: str
     """One of `FAMILIES`."""
     side: int = IMAGE_SIDE
     """Pixels along each side after the image has been cropped and averaged, one of `SIDES`."""
     layers: tuple[Layer, ...] = ()
-    """From the image on, without the last one, which answers."""
+    """Layers from the image on, without the last one, which answers."""
     bits: int = 8
-    """Of each weight, one of `WIDTHS`. Biases have 32, activations 8."""
+    """Bits of each weight, one of `WIDTHS`. Biases have 32, activations 8."""
 
     def __post_init__(self) -> None:
         if reason := self._unknown() or self._out_of_order() or self._out_of_room():
-            raise UsageError(f"--network {self} cannot be: {reason}", hint=_HINT)
+            raise UsageError(f"--network {self} is not possible: {reason}", hint=_HINT)
 
     def _unknown(self) -> str | None:
         if self.family not in FAMILIES:
@@ -158,19 +158,19 @@ class Network:
         kinds = [layer.kind for layer in self.layers]
         dense = kinds.index(DENSE) if DENSE in kinds else len(kinds)
         if self.family == MLP and set(kinds) - {DENSE}:
-            return "an mlp has numbers of units only, and convolutions belong to a cnn"
+            return "an mlp takes only numbers of units; convolutions belong to a cnn"
         if self.family == CNN and kinds[:1] != [CONVOLUTION]:
-            return "a cnn begins with a convolution, such as c8"
+            return "a cnn must begin with a convolution, such as c8"
         if set(kinds[dense:]) - {DENSE}:
-            return "no convolution or pooling follows a dense layer"
-        return "mean follows the last convolution" if MEAN in kinds[: max(0, dense - 1)] else None
+            return "no convolution or pooling may follow a dense layer"
+        return "mean must come after the last convolution" if MEAN in kinds[: max(0, dense - 1)] else None
 
     def _out_of_room(self) -> str | None:
         places = Places(self.side, self.side, 1)
         for layer in self.layers:
             target = _stage(layer, places).target
             if min(target) < 1:
-                return f"nothing of {places.height}×{places.width} places is left after its layer {layer}"
+                return f"its layer {layer} leaves nothing of {places.height}×{places.width} places"
             places = target
         return None
 
@@ -239,9 +239,9 @@ class Network:
         )
 
     def ram_bytes(self, classes: int) -> int:
-        """Return the bytes of the activations, one each, of the layer that has most of them as input and output.
+        """Return the bytes of the activations, one each, of the layer with the most of them as input and output.
 
-        That is what two buffers in turns take. The image is an input like any other.
+        Two buffers, used in turn, take that much. The image is an input like any other.
         """
         stages = list(self.stages(classes))
         sides = [IMAGE_SIDE, IMAGE_SIDE - 2 * self.rim, self.side]
@@ -261,7 +261,7 @@ def short_name(network: Network, classes: int) -> str:
 def _layer(text: str, whole: str) -> Layer:
     found = _SYNTAX.fullmatch(text)
     if found is None:
-        raise UsageError(f"--network {whole} has a layer that is not known: {text or 'an empty one'}", hint=_HINT)
+        raise UsageError(f"--network {whole} has an unknown layer: {text or 'an empty one'}", hint=_HINT)
     kind = next(name for name in (CONVOLUTION, DEPTHWISE, POINTWISE, MAXIMUM, MEAN, DENSE) if found[name] is not None)
     units = found["c_units"] or found["p_units"] or found["units"] or 0
     stride = found["c_stride"] or found["d_stride"] or (2 if kind == MAXIMUM else 1)

@@ -68,9 +68,9 @@ FILTER_SCALE: Final = 2
 FILTER_GAP: Final = 2
 FILTER_GROUND: Final = (24, 24, 24)
 SHADES: Final = 31
-"""Of red, and as many of blue: as many as an eye tells apart, and a palette makes the file a fifth as large."""
+"""Shades of red, and of blue: as many as an eye tells apart, and a palette makes the file a fifth as large."""
 PERCENTILE: Final = 99.5
-"""Of a unit's weights, in absolute value, at which its colours end."""
+"""Percentile of a unit's weights, in absolute value, at which its colours end."""
 
 
 def filters_png(weights: Weights) -> bytes:

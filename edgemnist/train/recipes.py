@@ -16,23 +16,23 @@ from edgemnist.train.network import MAX_UNITS, MLP, Network
 DEFAULT_RECIPE = "standard"
 
 MAX_EPOCHS = 1_000
-"""Of a recipe that counts images seen: nothing is gained by looking at a handful of images more often."""
+"""Most epochs of a recipe that counts images seen: looking at a handful of images more often gains nothing."""
 
 MAX_COPIES = 400
-"""Of a set to distil from: beyond, one image would be most of what there is to see."""
+"""Most copies of a set to distil from: beyond that, one image would be most of what there is to see."""
 
 FULL_STRENGTH_PARAMETERS = 407_050
-"""Of 784-512-10, which the distortions were tuned for."""
+"""Parameters of 784-512-10, which the distortions were tuned for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """Gaussian noise on a share of the images, late in the training: what has the shapes right learns it soon."""
+    """Gaussian noise on a share of the images, late in the training: a network that has the shapes learns it soon."""
 
     sigma: float
     """Largest standard deviation, of pixels in 0..1; each image has its own, drawn evenly from 0 on."""
     share: float = 0.5
-    """Of the images of a batch."""
+    """Share of the images of a batch."""
     begins: float
     """Share of the epochs that is over when it sets in."""
 
@@ -62,22 +62,22 @@ class Distillation:
     teacher: Recipe
     """How the teacher is trained."""
     distortion: Distortion
-    """Of the last copy; the first is the images as they are, and those between are distorted in even steps."""
+    """Distortion of the last copy; the first is the images as they are, and those between go up in even steps."""
     images: int
-    """In all copies together: there are more copies of a smaller set."""
+    """Images in all copies together: a smaller set has more copies."""
     uses: int
-    """Epochs for which a copy is used before it is made again."""
+    """Epochs for which a copy is used before it is remade."""
     temperature: float
-    """By which both sides' logits are divided, so that what the teacher finds similar counts more."""
+    """Divisor of both sides' logits, so that classes that the teacher finds similar count more."""
     share: float
-    """Of the teacher's answers in the loss; the rest is the labels'."""
+    """Share of the teacher's answers in the loss; the rest is the labels'."""
 
     def copies_for(self, images: int) -> int:
         """Return how many copies to make of so many images."""
         return max(2, min(MAX_COPIES, round(self.images / images)))
 
     def edition_of(self, copy: int, turn: int) -> int:
-        """Return how often a copy has been made again before its use in a turn, all counted from 0.
+        """Return how often a copy has been remade before its use in a turn, all counted from 0.
 
         The first copy is the images as they are, always. Of the others each turn renews about as many as any other.
         """
@@ -94,10 +94,10 @@ class ForSmaller:
     averaging: float
     images_seen: int
     strength: float
-    """Of the distortions of what is distilled from, as a share: a small network cannot learn what strong ones make."""
+    """Factor of the distortions of the copies: a small network cannot learn what strong ones make."""
     temperature: float
     share: float
-    """Of the teacher, as in `Distillation`."""
+    """Share of the teacher, as in `Distillation`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +107,11 @@ class Recipe:
     summary: str
     """One line for listings and help texts."""
     epochs: int | None = None
-    """Passes over the training images, however many those are; None where `images_seen` says how long."""
+    """Passes over the training images, however many those are; None if `images_seen` says how long."""
     images_seen: int | None = None
-    """Images to learn from, each counted every time: a smaller set is looked at more often, in the same time."""
+    """Images to learn from, each counted every time: a smaller set is seen more often, in the same time."""
     batch_size: int
-    """Images a step."""
+    """Images per step."""
     optimizer: Optimizer
     learning_rate: float
     cosine: bool = False
@@ -126,7 +126,7 @@ class Recipe:
     distillation: Distillation | None = None
     smaller: ForSmaller | None = None
     calibration: Distortion | None = None
-    """Of the training images on which the confidences are calibrated at the end; None leaves them as they are."""
+    """Distortion of the training images that calibrate the confidences at the end; None leaves them as they are."""
     xla: bool = True
     """Compile the epoch with XLA. It makes dense layers faster and convolutions slower."""
 
@@ -152,7 +152,7 @@ class Recipe:
         )
 
     def for_family(self, network: Network) -> Recipe:
-        """Return the recipe for a network that its families' own arithmetic trains, see `families`."""
+        """Return the recipe for a network that is trained in the arithmetic of its family; see `families`."""
         optimizer = self.optimizer
         return replace(
             self,
@@ -267,11 +267,11 @@ class TrainConfig:
     epochs: int | None = None
     """Passes over the training images; None for as many as the recipe takes."""
     batch_size: int | None = None
-    """Images a step; None for the recipe's."""
+    """Images per step; None for the recipe's."""
     seed: int = 0
-    """Of the first weights, the order of the images and their distortions."""
+    """Seed of the first weights, the order of the images and their distortions."""
     teacher_seed: int | None = None
-    """Of the teacher that a recipe distils from, so that several seeds can share one; None for `seed`."""
+    """Seed of the teacher that a recipe distils from, so that several seeds can share one; None for `seed`."""
 
     def __post_init__(self) -> None:
         recipe = self.resolved_recipe
@@ -322,7 +322,7 @@ class Plan:
 
     @property
     def recipe_version(self) -> str:
-        """A short hash of the recipe: it changes with it, and its name does not."""
+        """A short hash of the recipe: it changes when the recipe does, under the same name."""
         return digest(self.recipe)
 
     def noise_in(self, epoch: int) -> Noise | None:

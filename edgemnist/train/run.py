@@ -55,8 +55,8 @@ PICTURES = {
 BATCH_SIZE = 1_000
 """Images that the finished model is shown at a time."""
 COPIES = 6
-"""Of the weights that a directory must have room for: the model, the one it replaces, and a checkpoint with averages
-and two slots."""
+"""Copies of the weights that a directory must have room for: the model, the one it replaces, and a checkpoint with
+averages and two slots."""
 OVERHEAD_BYTES = 2_000_000
 """Room for everything beside the weights: file headers, history, pictures, teacher."""
 
@@ -85,7 +85,7 @@ def train(
     `exports`. The test images are looked at once, after the training.
 
     On KeyboardInterrupt the model of the last full epoch is kept, and the result says so; but a finished model is never
-    replaced by an unfinished one: then, and before the end of the first epoch, the interruption is passed on.
+    replaced by an unfinished one. In that case, and before the end of the first epoch, the interruption is passed on.
 
     Raises TrainingError if the data cannot be learned from, the loss is not a number, or a checkpoint or teacher
     cannot be used; StorageError if `exports` cannot be written, ManifestError if its manifest cannot be used, and
@@ -256,7 +256,7 @@ def describe(
 
 
 def predict_proba(model: keras.Model, images: Images) -> Probabilities:
-    """Return what the model says of images, uint8 [N, 28, 28]: float32 [N, C]."""
+    """Return the model's answers to images, uint8 [N, 28, 28]: float32 [N, C]."""
     starts = range(0, len(images), BATCH_SIZE)
     return np.concatenate([np.asarray(model(images[at : at + BATCH_SIZE].astype(np.float32) / 255)) for at in starts])
 
@@ -267,7 +267,7 @@ def accuracy(model: keras.Model, split: Split) -> float:
 
 
 def read_or_none(exports: Path) -> Manifest | None:
-    """Return the manifest of a directory, or None where it has none yet. Raises ManifestError if it is broken."""
+    """Return the manifest of a directory, or None if it has none yet. Raises ManifestError if it is broken."""
     recover(exports)
     return read_manifest(exports) if (exports / MANIFEST_FILE).exists() else None
 
@@ -275,7 +275,7 @@ def read_or_none(exports: Path) -> Manifest | None:
 def updated_manifest(exports: Path, dataset: Dataset, result: TrainResult, model: bytes) -> Manifest:
     """Return the manifest with the new model in it.
 
-    Golden pack and artifacts that are there stay recorded: `model_sha256` tells that they belong to another model.
+    The golden pack and the artifacts stay recorded: `model_sha256` shows that they belong to another model.
     """
     previous = read_or_none(exports) or Manifest(labels=[])
 

@@ -27,7 +27,7 @@ def train_likeness(
         ),
     ] = None,
     only_calibrate: Annotated[
-        bool, typer.Option("--only-calibrate", help="Keep the network of the package, and find the threshold only.")
+        bool, typer.Option("--only-calibrate", help="Keep the package's network, and find only the threshold.")
     ] = False,
     data: options.Data = None,
     offline: options.Offline = False,

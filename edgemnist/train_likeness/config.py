@@ -10,12 +10,12 @@ from edgemnist.train_likeness.drawings import COPIES, FONTS
 
 @dataclass(frozen=True, kw_only=True)
 class LikenessConfig:
-    """The recipe. Its defaults made what ships; smaller numbers are for tests. Raises UsageError below 1."""
+    """The recipe. Its defaults made the files that ship; smaller numbers are for tests. Raises UsageError below 1."""
 
     seed: int = 21
     epochs: int = 18
     jobs: int = 18
-    """Into how many pieces, with a seed each, the making of pictures is cut."""
+    """Number of pieces, each with its own seed, that the making of pictures is cut into."""
     pages: int = 100
     """Small pages of each job."""
     drawings: int = 400

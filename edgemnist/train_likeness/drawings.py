@@ -25,7 +25,7 @@ HELD_OUT_FONTS: Final = (
     "Rufscript010",
     "SteveHand",
 )
-"""For the threshold: letters of fonts that the network has learned by heart would set it too low."""
+"""Fonts for the threshold: letters of fonts that the network has learned by heart would set it too low."""
 FONTS: Final = (
     "simplex",
     "duplex",
@@ -40,7 +40,7 @@ FONTS: Final = (
 LETTERS_LIKE_DIGITS: Final = "BDSZbgqsz"
 """Letters that some hands write as others write a digit, and that most can be told from it: by a corner, or a stem."""
 LETTERS: Final = "".join(sorted(set(string.ascii_letters + "&@#%$?+=*<>{}~^") - set("OoIl") - set(LETTERS_LIKE_DIGITS)))
-"""All others, without those that are a zero and a one to anybody."""
+"""All others, without those that anybody would read as a zero or a one."""
 SERIFED_I: Final = (
     "Andika-Regular",
     "AtkinsonHyperlegible-Regular",
@@ -105,7 +105,7 @@ CURLED_L: Final = (
 COPIES: Final = 24
 """How often each character of each font is drawn."""
 LEAN: Final = 0.4
-"""A character that would keep less than this share of its ink is not made leaner: its thin strokes would be gone."""
+"""A character that would keep less than this share of its ink is not made leaner: it would lose its thin strokes."""
 
 Images = npt.NDArray[np.uint8]
 
@@ -147,7 +147,7 @@ def _weighted(ink: Picture, rng: np.random.Generator) -> Picture:
 
 
 def letters_like_digits(fonts: Sequence[str], rng: np.random.Generator, copies: int = COPIES) -> Iterator[Picture]:
-    """Return letters that are like digits and can be told from them, in those of the fonts in which they can."""
+    """Return letters that are like digits and can be told from them, in the fonts in which they can."""
     yield from font_glyphs(LETTERS_LIKE_DIGITS, rng, copies, fonts)
     yield from font_glyphs("I", rng, copies, [font for font in fonts if font in SERIFED_I])
     yield from font_glyphs("l", rng, copies, [font for font in fonts if font in CURLED_L])

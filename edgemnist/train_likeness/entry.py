@@ -1,4 +1,4 @@
-"""What making the likeness network needs beside edgemnist itself."""
+"""Packages that making the likeness network needs beside edgemnist itself."""
 
 from __future__ import annotations
 

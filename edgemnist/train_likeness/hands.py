@@ -1,4 +1,4 @@
-"""Digits as other hands write them than MNIST's: with flags and feet, bars and hooks, open or closed, in few pixels.
+"""Digits as hands other than MNIST's write them: with flags and feet, bars and hooks, open or closed, in few pixels.
 
 Each form is a few strokes through points of the unit square, x to the right and y down. The points wander, the square
 is stretched, and pens are thin or thick, so that no two digits are alike.
@@ -22,7 +22,7 @@ WANDER: Final = 0.03
 HEIGHT: Final = (120, 180)
 """Pixels of the canvas."""
 ASPECT: Final = (0.4, 0.85)
-"""Of the square: its width against its height."""
+"""Aspect of the square: its width against its height."""
 PEN: Final = (0.04, 0.17)
 """Width of the pen, against the height."""
 SMALL: Final = (8, 22)
@@ -30,7 +30,7 @@ SMALL: Final = (8, 22)
 
 Points = Sequence[tuple[float, float]]
 Draw = Callable[[np.random.Generator], list[tuple[Points, bool]]]
-"""Gives the strokes of a form, each with whether it is round."""
+"""Gives the strokes of a form, and whether each is round."""
 
 
 def styled_digits(digits: Sequence[int] | npt.NDArray[np.int64], rng: np.random.Generator) -> Iterator[Picture]:
@@ -235,4 +235,4 @@ FORMS: Final[Sequence[Sequence[Draw]]] = (
     (_eight,),
     (_nine,),
 )
-"""Of each digit; the ones differ most from MNIST's."""
+"""The forms of each digit; the ones differ most from MNIST's."""

@@ -27,16 +27,16 @@ from edgemnist.train_likeness.synthetic.strokes import print_text
 from edgemnist.train_likeness.synthetic.styles import STYLES
 
 IS_DIGIT: Final = 0.8
-"""What shares at least this much of the union with a digit's box is this digit."""
+"""A part that shares at least this much of the union with a digit's box is this digit."""
 NO_DIGIT: Final = 0.45
-"""What shares at most this much with every digit's box is none; between the two nobody can say."""
+"""A part that shares at most this much with every digit's box is none; between the two nobody can say."""
 BAR: Final = 0.05
 """Parts whose ink spreads across less than this share of how it spreads along (variances) are left out: the leg of a 4
 is a 1 to anybody who sees no more."""
 PER_PIECE: Final = 2
-"""At most so many wrong parts of each piece are kept."""
+"""Most wrong parts of each piece that are kept."""
 WORD_LETTERS: Final = "".join(sorted(set(string.ascii_letters) - set("OoIl")))
-"""Printed words are made of; the others are a zero and a one to anybody."""
+"""Letters that printed words are made of; anybody would read the others as a zero or a one."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Harvest:
     labels: npt.NDArray[np.int64]
     """int64 [N]: which digit each is."""
     others: npt.NDArray[np.uint8]
-    """uint8 [M, 28, 28]: what is no digit."""
+    """uint8 [M, 28, 28]: everything that is not a digit."""
 
 
 def harvest(digits: Digits, pages: int, rng: np.random.Generator) -> Harvest:
@@ -68,7 +68,7 @@ def harvest(digits: Digits, pages: int, rng: np.random.Generator) -> Harvest:
 
 
 def harvest_words(fonts: Sequence[str], words: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Print so many words in each of the fonts, and return what reading takes them apart into, uint8 [M, 28, 28]."""
+    """Print so many words in each of the fonts, and return the parts that reading makes of them, uint8 [M, 28, 28]."""
     found: list[npt.NDArray[np.uint8]] = []
     for font in fonts:
         for _ in range(words):
@@ -96,7 +96,7 @@ def _small_page(rng: np.random.Generator) -> PageStyle:
 
 
 def _judged(piece: Piece, truths: Sequence[Truth], rng: np.random.Generator) -> Iterator[tuple[int | None, Piece]]:
-    """Return a piece and the parts that cuts make of it, each with its digit, or with None where it is none."""
+    """Return a piece and the parts that cuts make of it, each with its digit, or with None if it is none."""
     near = [truth for truth in truths if overlap(piece.box, truth.box) > 0]
     whole, share = _nearest(piece, near)
     if share >= IS_DIGIT:

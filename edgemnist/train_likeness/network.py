@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
 
 SHARES: Final = {OTHER: 0.6, PART: 0.5, ALIKE: 0.45}
-"""What each kind of no digit weighs, all together, against all digits."""
+"""Weight of each kind of non-digit, all of it together, against all digits."""
 CHANNELS: Final = (24, 64)
 HIDDEN: Final = 160
 BATCH: Final = 256
@@ -26,7 +26,7 @@ DROPOUT: Final = 0.3
 SMOOTHING: Final = 0.02
 SURE: Final = 0.8
 AVERAGE: Final = 0.999
-"""Decay of the moving average of the weights, which is what is kept."""
+"""Decay of the moving average of the weights; the average is kept."""
 DISTORTION: Final = Distortion(rotation=8, scale=0.08, shear=0.1, shift=0.7, elastic=0.5)
 
 

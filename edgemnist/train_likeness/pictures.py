@@ -1,4 +1,4 @@
-"""All that the likeness network learns from.
+"""Everything that the likeness network learns from.
 
 Digits are training digits as they are, bent, thinned to pen lines, in few pixels and as they are found on photographed
 pages, digits of fonts, and drawn ones in the forms that MNIST lacks. Everything else is letters of fonts, those among
@@ -32,16 +32,16 @@ from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import HERSHEY
 
 OTHER: Final = 10
-"""Label of what is no digit."""
+"""Label of anything that is not a digit."""
 PART: Final = 11
 """Label of parts of digits and of what else a page has, some of which is a digit to anybody who sees no more."""
 ALIKE: Final = 12
-"""Label of letters that are much like a digit."""
+"""Label of letters that look much like a digit."""
 BAR: Final = 0.12
 """What spreads across its axis less than this share of how it spreads along it (variances) is a bar; so are 95 % of
 MNIST's ones."""
 FAR: Final = 0.25
-"""Share of what is drawn that is few pixels high, digits and letters alike: it must not tell one from the other."""
+"""Share of drawings that are few pixels high, digits and letters alike: height must not tell one from the other."""
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]

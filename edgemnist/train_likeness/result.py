@@ -11,6 +11,6 @@ class TrainLikenessResult(Result, frozen=True, kw_only=True):
 
     directory: str
     files: list[str]
-    """Names of what was written there."""
+    """Names of the files that were written there."""
     network: LikenessRecord
     calibration: Calibration

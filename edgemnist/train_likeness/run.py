@@ -1,4 +1,4 @@
-"""From a data set to what ships: weights, their record, and the threshold."""
+"""From a data set to the files that ship: weights, their record, and the threshold."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ def train_likeness(
 ) -> TrainLikenessResult:
     """Train the network, find the threshold, and write both with their records into a directory, all or nothing.
 
-    `artifact` is the classifier that the threshold is for, the reference by default. With `keep_network` the network
-    that the package has is kept, and only the threshold found.
+    `artifact` is the classifier that the threshold is for, the reference by default. With `keep_network`, the network
+    of the package is kept, and only the threshold is found.
 
     Raises DataError for a data set of anything but ten digits, MissingDependencyError if fonts are missing,
     TrainingError if no threshold fits, and StorageError if the directory cannot be written.
     """
     if tuple(dataset.labels) != DIGITS:
         raise DataError(
-            f"The likeness network learns the digits 0 to 9, and the classes of this data set are "
+            f"The likeness network learns the digits 0 to 9, but the classes of this data set are "
             f"{', '.join(dataset.labels)}",
             hint="Name a data set of digits with --data DIR, or leave it out for MNIST.",
         )

@@ -43,7 +43,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         ),
     ] = None,
     gate: Annotated[
-        Path | None, typer.Option("--gate", metavar="FILE", help="Limits in TOML; options above take their place.")
+        Path | None, typer.Option("--gate", metavar="FILE", help="Limits in TOML; the options above override them.")
     ] = None,
     show_gate: Annotated[
         bool, typer.Option("--show-gate", help="Print the limits as a gate file, and verify nothing.")
@@ -56,7 +56,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         bool, typer.Option("--layers", help="Compare each TFLite file with tflite-float32, layer by layer.")
     ] = False,
     rounding: Annotated[
-        bool, typer.Option("--rounding", help="Say by which rule the runtime of each int8 artifact rounds.")
+        bool, typer.Option("--rounding", help="Say which rounding rule the runtime of each int8 artifact uses.")
     ] = False,
     junit: Annotated[
         Path | None,
@@ -73,8 +73,8 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         typer.Option(
             "--as",
             metavar="QUANTIZATION",
-            show_default="what each file tells",
-            help="Whose limits hold for files.",
+            show_default="what each file says",
+            help="Quantization whose limits apply to the files.",
             rich_help_panel=options.ADVANCED,
         ),
     ] = None,
@@ -86,7 +86,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Hold every artifact against the Keras model, over every evaluation image. Exit 1 where a gate is missed."""
+    """Check every artifact against the Keras model, on every evaluation image. Exit 1 if a gate is missed."""
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.errors import UsageError
@@ -141,7 +141,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
                 result = write_flips(result, evaluation.images, sheet)
             step = files_step(result, reference, flips=flips)
     else:
-        options.refuse(context, "quantization", "data", reason="Artifacts are held against the golden pack")
+        options.refuse(context, "quantization", "data", reason="Artifacts are checked against the golden pack")
         with quiet_libraries():
             from edgemnist.exports.directory import Exports
             from edgemnist.verify.run import keep_verdict, write_flips

@@ -1,4 +1,4 @@
-"""Model files of any origin against each other, without a manifest."""
+"""Model files of any origin, compared with each other without a manifest."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def verify_files(
     quantization: str | None = None,
     reporter: Reporter = SILENT,
 ) -> VerifyResult:
-    """Hold model files against a reference file, each `FILE[@RUNTIME]`, over all images of an evaluation.
+    """Compare model files with a reference file, each `FILE[@RUNTIME]`, over all images of an evaluation.
 
     `quantization` says whose gate applies; by default each file tells, see `guess_quantization`. Any file will do that
     some runtime takes and that maps 28×28 images to as many classes as the evaluation has.
@@ -102,7 +102,7 @@ def verify_files(
     yardstick = yardstick_model.load()
     if len(yardstick.classes_) != len(evaluation.class_labels):
         raise ArtifactError(
-            f"{reference} knows {len(yardstick.classes_)} classes, and the images have {len(evaluation.class_labels)}"
+            f"{reference} knows {len(yardstick.classes_)} classes, but the images have {len(evaluation.class_labels)}"
         )
     answers = yardstick.predict_proba(evaluation.images)
     if odd := int(np.count_nonzero(~np.isfinite(answers).all(axis=1))):
@@ -168,7 +168,7 @@ def guess_quantization(file: Path) -> str:
     try:
         return _of_tflite(read_graph(data))
     except ValueError as error:
-        raise ArtifactError(f"{file} is no TFLite file: {error}") from error
+        raise ArtifactError(f"{file} is not a TFLite file: {error}") from error
 
 
 def _of_tflite(graph: Graph) -> str:

@@ -229,7 +229,7 @@ def missed(  # noqa: C901 - one question after the other
         words = "a probability changed by {} between a batch of one and a large batch, {} allowed"
         reasons.append(exceeded(words, parity.max_batch_diff, gate.batch_diff))
     if integer is not None and misses_integers(gate, integer):
-        words = "the runtime is off the integer reference by {} on the same file, {} allowed"
+        words = "the runtime differs from the integer reference by {} on the same file, {} allowed"
         reasons.append(exceeded(words, integer.max_abs_diff, gate.integer_diff or 0.0))
     return reasons
 

@@ -117,7 +117,8 @@ def read_gates(path: Path) -> GateTable:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
-            f"{path} is not a gate file: {error}", hint="See what one may say with: edgemnist verify --show-gate"
+            f"{path} is not a gate file: {error}",
+            hint="See what a gate file may say with: edgemnist verify --show-gate",
         ) from error
     settled = document.pop(SETTLED_KEY, SETTLED_IMAGES)
     if type(settled) is not int or settled < 0:
@@ -128,7 +129,7 @@ def read_gates(path: Path) -> GateTable:
         if name not in known:
             raise UnknownNameError(f"quantization or artifact, named in {path},", name, known)
         if not isinstance(table, dict):
-            raise UsageError(f"{path}: {name} is {table!r}, not a table", hint=f"Write [{name}] and limits below it.")
+            raise UsageError(f"{path}: {name} is {table!r}, not a table", hint=f"Write [{name}] with its limits below.")
         changes[name] = {key: _checked(path, name, key, value) for key, value in table.items()}
     return GateTable(settled=settled, changes=changes)
 
@@ -137,7 +138,7 @@ def gate_toml(gates: GateTable) -> str:
     """Return a gate file with all limits, which `read_gates` reads back to the same gates."""
     document = gates.document()
     lines = [
-        "# From how many evaluation images on shares hold to the letter; on fewer, chance is allowed for; 0: always.",
+        "# Shares hold to the letter from this many evaluation images on; on fewer, chance is allowed for; 0: always.",
         f"{SETTLED_KEY} = {document.pop(SETTLED_KEY)}",
     ]
     explained: set[str] = set()

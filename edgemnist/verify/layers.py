@@ -1,4 +1,4 @@
-"""Where the error comes from: a quantized TFLite file held against its float32 twin, layer by layer.
+"""Where the error comes from: a quantized TFLite file compared with its float32 twin, layer by layer.
 
 Both files are executed by LiteRT, in the kernels that answer elsewhere, on the same images, and their layers are paired
 in order. A layer's own part in the error shows in two numbers that do not depend on the layers before it: what its
@@ -176,15 +176,15 @@ def compare_layers(
     kinds, expected = [one.kind for one in probe.layers], [one.kind for one in twin.layers]
     if kinds != expected:
         raise ArtifactError(
-            f"{quantized} has the layers {', '.join(kinds)}, and {reference} has {', '.join(expected)}",
-            hint="Layers are compared between files of one model: write both again with: edgemnist export",
+            f"{quantized} has the layers {', '.join(kinds)}, but {reference} has {', '.join(expected)}",
+            hint="Both files must be of the same model. Write them again with: edgemnist export",
         )
     classifier.most = min(classifier.most, other.most)
     with reporter.task(f"Comparing the layers of {name}", total=len(golden.labels)) as task:
         sums = _add_up(probe, twin, golden, task, classifier)
     if sums is None:
         reporter.notice(
-            f"The layers of {name} cannot be measured: with their outputs exposed, LiteRT computes in other kernels."
+            f"The layers of {name} cannot be measured: with their outputs exposed, LiteRT uses other kernels."
         )
         return None
     layers = list(_errors(probe, twin, sums))

@@ -1,4 +1,4 @@
-"""By which rule a runtime rounds: the integer reference computed under each, held against the runtime's own answers."""
+"""Which rule a runtime rounds by: the integer reference under each rule, compared with the runtime's own answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def find_rounding(
     """
     twin = tflite_of(model)
     if twin is None or twin.suffix not in RUNTIMES[INTEGER].suffixes:
-        reporter.notice(f"{model.path} is no TFLite file, so --rounding says nothing about it.")
+        reporter.notice(f"{model.path} is not a TFLite file, so --rounding says nothing about it.")
         return None
     try:
         rules = [_check(_load(twin, model, rule), rule, answers, golden) for rule in RULES]

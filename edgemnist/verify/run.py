@@ -1,4 +1,4 @@
-"""Every model against the Keras model, over every evaluation image."""
+"""Every model compared with the Keras model, on every evaluation image."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def keep_verdict(exports: Exports, result: VerifyResult, reporter: Reporter = SI
     kept = exports.findings.save_verification(result, reporter)
     if kept and own_gates(result.artifacts):
         reporter.notice(
-            "The verdict is kept with the limits that were asked for, and recommend, report and predict go by it; "
-            "to go back to the built-in ones: edgemnist verify"
+            "The verdict under your limits is saved, and recommend, report and predict go by it; "
+            "to return to the built-in limits: edgemnist verify"
         )
 
 
@@ -183,7 +183,7 @@ def _compare_layers(
     chosen = {model.artifact: recorded[model.artifact] for model in models}
     comparable = [one for one in chosen.values() if one.format == twin.format and one.name != twin.name]
     if not comparable:
-        reporter.notice(f"--layers has nothing to compare: it looks into TFLite files other than {FLOAT_TWIN}.")
+        reporter.notice(f"--layers has nothing to compare: it examines TFLite files other than {FLOAT_TWIN}.")
     directory = exports.directory
     compared = (
         (
@@ -286,7 +286,7 @@ def assess(
     if integer is not None and check is not None and check.differing and RUNTIMES[runtime].exact:
         reasons.append(
             f"{check.differing:,} of {integer.size:,} probabilities differ from the integer reference, "
-            f"and {runtime} promises every bit of it"
+            f"but {runtime} promises every bit of it"
         )
     reference_right = golden.probabilities.argmax(axis=1) == golden.labels
     finite = np.all(np.isfinite(answers.single), axis=1)

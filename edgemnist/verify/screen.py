@@ -158,7 +158,7 @@ def _roundings(roundings: Sequence[ModelRounding]) -> Iterator[Text]:
         fit = f"{_differ(best)}" if best.differing else "equal in every bit"
         own = next(rule for rule in one.rules if (rule.rescaling, rule.softmax) == ("single", "integer"))
         against = "" if own is best else f"; under the reference's own rule {_differ(own)}"
-        also = f" ({' or '.join(map(_rule, equals))} would do as well)" if equals else ""
+        also = f" ({' or '.join(map(_rule, equals))} would fit as well)" if equals else ""
         yield Text(f"{one.name} {_rule(best)}: {fit}{also}{against}.", style="dim")
 
 

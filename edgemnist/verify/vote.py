@@ -1,4 +1,4 @@
-"""Runtimes that execute the same file against each other: what they differ by, and who is the odd one out.
+"""Runtimes that execute the same file, compared with each other: what they differ by, and who is the odd one out.
 
 Only answers to one file are compared. Another file, such as ONNX beside TFLite, has activation ranges of its own, so
 that a runtime that differs there has computed nothing wrong. With three runtimes the odd one out can be named; the

@@ -109,7 +109,7 @@ class VideoSource(Source):
             return
         if given_up.is_set():
             raise SourceError(
-                f"Nothing was written into the pipe {self._path} for {self._give_up_s:g} s",
+                f"Nothing was written to the pipe {self._path} for {self._give_up_s:g} s",
                 hint="Start the program that writes a video into it.",
             )
         if index == 0:

@@ -62,7 +62,7 @@ def _named(source: str | Path) -> tuple[list[str], list[Path]]:
         return ["--source-file", f"%d/{SOURCE_CREDENTIAL}"], []
     if CREDENTIALS.search(source):
         raise UsageError(
-            "The password of a URL must not be written into a unit: everybody on the machine can read it",
+            "A password in a URL must not be written into a unit: everybody on the machine can read it",
             hint="Put the URL into a file that only root can read, and name that with --source-file.",
         )
     path = Path(source)

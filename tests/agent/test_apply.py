@@ -359,7 +359,7 @@ def test_a_switch_is_written_down_until_the_service_has_been_seen(
 def test_a_shadow_answers_beside_the_release_that_serves(board: Board) -> None:
     with pytest.raises(DeployError) as failure:
         board.apply(A, shadow=True)
-    assert failure.value.message == "There is no release on this board yet to answer beside"
+    assert failure.value.message == "There is no release on this board yet for a shadow to answer beside"
     assert failure.value.hint == "Deploy without --shadow first."
     board.apply(A)
     result = board.apply(B, shadow=True)

@@ -280,10 +280,10 @@ def test_no_path_leads_outside(path: str) -> None:
 def test_wheels_are_for_a_machine_and_its_pythons() -> None:
     RECORD.check_fits("pi", "aarch64", "3.13")
     replace(RECORD, machine="any", pythons=[]).check_fits("pi", "riscv64", "3.9")
-    with pytest.raises(BundleError, match=r"^pi is armv7l, and the bundle has wheels for aarch64$") as caught:
+    with pytest.raises(BundleError, match=r"^pi is armv7l, but the bundle has wheels for aarch64$") as caught:
         RECORD.check_fits("pi", "armv7l", "3.13")
     assert caught.value.hint == "Make one with: edgemnist bundle --wheels --machine armv7l"
-    with pytest.raises(BundleError, match=r"^pi has Python 3.12, and the bundle has wheels for 3.11, 3.13$") as caught:
+    with pytest.raises(BundleError, match=r"^pi has Python 3.12, but the bundle has wheels for 3.11, 3.13$") as caught:
         RECORD.check_fits("pi", "aarch64", "3.12")
     assert caught.value.hint == "Make one with: edgemnist bundle --wheels --python 3.12"
 

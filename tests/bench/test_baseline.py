@@ -302,7 +302,7 @@ def test_a_machine_of_another_speed_is_worth_a_word_either_way() -> None:
     (faster,) = compare_with_baseline(before, now, file=Path("b.json"), max_slowdown=1.05).warnings
     words = (
         "times as long for the same fixed work; the ratio is corrected for that, but not for anything that slows "
-        "artifacts and that work differently"
+        "artifacts and that work by different amounts"
     )
     assert slower == f"x: the machine took 1.25 {words}"
     assert faster == f"x: the machine took 0.80 {words}"
@@ -359,4 +359,4 @@ def test_what_is_wrong_with_a_baseline_is_told_with_how_to_write_one(tmp_path: P
         check_in_common([("x", "litert", 1), ("y", "onnx", 2)], nothing, file=path)
     assert caught.value.message.startswith(f"{path} has nothing to compare x (litert), ")
     assert caught.value.message.endswith(" (onnx) with: it holds nothing")
-    assert caught.value.hint == "Name what it holds, or write it again with: edgemnist bench --save FILE"
+    assert caught.value.hint == "Measure what it holds, or write it again with: edgemnist bench --save FILE"

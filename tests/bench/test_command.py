@@ -54,7 +54,7 @@ def test_each_model_has_one_line_about_its_quality_and_the_page_ends_with_the_ne
     result = bench(
         exports, ["tflite-int8", "tflite-int4"], BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=10)
     )
-    several = ["p99 is not given: it needs 1,000 samples, and there are 10", "the rounds differ by 30 % in p50"]
+    several = ["p99 is left out: it needs 1,000 samples, but there are 10", "the rounds differ by 30 % in p50"]
     rows = [msgspec.structs.replace(one, warnings=several) for one in result.results]
     lines = lines_of(bench_page(msgspec.structs.replace(result, results=rows), exports.command("recommend")), 200)
     assert sum(line.startswith("quality: ") for line in lines) == 2 + len(result.warnings)

@@ -181,7 +181,7 @@ def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(
     wait_for(lambda: measuring_for(os.getpid()))
     os.kill(measuring_for(os.getpid())[0], signal.Signals[name])
     thread.join(30)
-    assert caught[0].message == f"tflite-int8 could not be measured: its process was ended by {name}"
+    assert caught[0].message == f"tflite-int8 could not be measured: its process was killed by {name}"
     assert caught[0].hint
 
 

@@ -210,7 +210,7 @@ def test_too_few_samples_for_a_percentile_are_named() -> None:
     single = summarise([[6_000] * 999])
     assert single["p99_us"] is None
     assert single["p90_us"] == 6.0
-    assert quality_warnings(single["samples"], []) == ["p99 is not given: it needs 1,000 samples, and there are 999"]
+    assert quality_warnings(single["samples"], []) == ["p99 is left out: it needs 1,000 samples, but there are 999"]
 
 
 def test_rounds_that_differ_are_named_and_so_are_tainted_ones() -> None:

@@ -96,7 +96,7 @@ def test_figures_of_another_machine_are_never_mixed_in_and_are_kept_once(
     save_bench(exports, int4, notices)
     assert saved_names(exports) == ["tflite-int4"]
     assert notices.messages == [
-        "bench.json was measured on another machine, or with other versions: it is now bench-before.json."
+        "bench.json was measured on another machine, or with other versions; its figures are now in bench-before.json."
     ]
     before = read_result(BenchResult, (exports / "bench-before.json").read_bytes())
     assert [(one.name, before.host["cpu"]) for one in before.results] == [("tflite-int8", "Cortex-A72")]

@@ -48,7 +48,7 @@ def test_another_seed_draws_other_images() -> None:
 
 
 def test_more_images_than_there_are_is_a_data_error() -> None:
-    with pytest.raises(DataError, match="11 images were asked for, and there are 10"):
+    with pytest.raises(DataError, match="11 images were asked for, but there are only 10"):
         stratified_indices(np.arange(10), 11, seed=0)
 
 

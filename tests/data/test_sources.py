@@ -35,7 +35,7 @@ def test_evaluation_images_of_the_training_are_told(write_set: WriteSet, listene
     trained = small_set()["train-images"]
     find_dataset(write_set({"test-images": trained[:20]}), reporter=listener)
     assert "20 of the 20 evaluation images in" in listener.heard
-    assert "are training images, too" in listener.heard
+    assert "are also training images" in listener.heard
 
 
 def test_images_that_are_dark_on_light_are_told(write_set: WriteSet, listener: Listener) -> None:

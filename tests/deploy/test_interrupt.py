@@ -142,7 +142,7 @@ def test_pressed_again_it_waits_no_longer_and_says_that_the_board_goes_on(
         command.press()
         code, output = command.end()
         assert code == 130
-        assert "finishes it by itself" in json.loads(output)["boards"][0]["fault"]["message"]
+        assert "will finish it by itself" in json.loads(output)["boards"][0]["fault"]["message"]
         go.touch()
         wait_for(lambda: board.store.pending() is None)
     assert board.serves() == new

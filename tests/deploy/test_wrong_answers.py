@@ -220,7 +220,7 @@ def test_counts_of_other_classes_do_not_add_up(boards: Say) -> None:
     boards(run=of_bad(labels=renamed))
     places, _ = places_on([target.BoardAddress.of(name) for name in ("bad", "good")], "samples")
     assert all(label.isprintable() for one in places for label in one.record.labels)
-    with pytest.raises(EdgemnistError, match="good has counts of classes with other names than bad"):
+    with pytest.raises(EdgemnistError, match="good has counts of classes whose names differ from those of bad"):
         assess(places)
 
 

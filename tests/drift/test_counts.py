@@ -104,7 +104,9 @@ def test_one_board_in_ten_is_heard(record: Record) -> None:
 
 def test_counts_of_different_models_are_not_added(record: Record) -> None:
     other = msgspec.structs.replace(record, sha256="f" * 64, release="3-1f2e3d4c5b6a")
-    with pytest.raises(UsageError, match=r"door has counts of another model than kitchen: .*release 3-1f2e3d4c5b6a"):
+    with pytest.raises(
+        UsageError, match=r"door has counts of a different model from kitchen: .*release 3-1f2e3d4c5b6a"
+    ):
         merge([("kitchen", record), ("door", other)])
 
 

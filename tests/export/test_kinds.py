@@ -191,7 +191,7 @@ def test_a_layer_that_keras_saves_and_does_not_load_is_named(save_model: Callabl
     from keras import layers
 
     path = save_model(layers.Input((28, 28, 1)), layers.RandomShear(0.1, 0.1), layers.Flatten(), layers.Dense(10))
-    with pytest.raises(ModelError, match=r"'RandomShear' that Keras saved and does not load: The `factor` argument"):
+    with pytest.raises(ModelError, match=r"'RandomShear' that Keras saved but does not load: The `factor` argument"):
         read_source(path)
 
 
@@ -237,7 +237,7 @@ def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_question
     model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
     _, result, listener = export(model, dataset, tmp_path, format="tflite", input_range="0..1")
     assert result.input_range == "0..1"
-    assert [notice for notice in listener.notices if "hardly more than guessing" in notice and "0..1" in notice]
+    assert [notice for notice in listener.notices if "hardly better than guessing" in notice and "0..1" in notice]
     with pytest.raises(UnknownNameError, match="input range"):
         ExportConfig.of(input_range="0..2")
 

@@ -144,7 +144,7 @@ def test_a_manifest_of_a_newer_edgemnist_is_left_alone(exports: Path, dataset: D
 def test_a_model_of_other_classes_is_refused(exports: Path, dataset: Dataset) -> None:
     before = contents(exports)
     fewer = dataclasses.replace(dataset, labels=dataset.labels[:9])
-    with pytest.raises(ModelError, match="has 10 classes, and the data set has 9"):
+    with pytest.raises(ModelError, match="has 10 classes, but the data set has 9"):
         export_model(ONE, fewer, exports)
     letters = dataclasses.replace(dataset, labels=tuple("abcdefghij"))
     with pytest.raises(ModelError, match="class 0 is '0' there and 'a' here"):

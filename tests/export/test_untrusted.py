@@ -227,7 +227,7 @@ def test_a_recurrent_layer_of_more_steps_than_can_be_unrolled_is_refused_by_name
     from keras import layers
 
     path = _model(whole, (784,), layers.RepeatVector(1500), layers.Conv1D(1, 1), layers.LSTM(1, name="long"))
-    with pytest.raises(ModelError, match="'long' of 1,500 steps, and converters take 1,000 at most"):
+    with pytest.raises(ModelError, match="'long' of 1,500 steps, but converters take at most 1,000"):
         read_source(path)
 
 
@@ -235,7 +235,7 @@ def test_weights_of_another_shape_are_told_by_their_layer(whole: Path) -> None:
     def larger(config: dict[str, Any]) -> None:
         config["config"]["layers"][-1]["config"]["units"] = 11
 
-    with pytest.raises(ModelError, match="the weights of its layer 'scores' are not those of its configuration"):
+    with pytest.raises(ModelError, match="the weights of its layer 'scores' do not match its configuration"):
         read_source(_with_config(whole, larger))
 
 

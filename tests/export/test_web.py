@@ -205,7 +205,7 @@ def test_the_engine_that_comes_with_the_package_is_the_one_in_its_sources(tmp_pa
 def test_what_is_no_page_of_ours_is_refused_in_a_sentence(damage: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other.html"
     path.write_bytes(b'<!doctype html>\n<script type="application/json" id="carried-about">' + damage + b"</script>")
-    with pytest.raises(ArtifactError, match=r"other\.html is no page that edgemnist has written"):
+    with pytest.raises(ArtifactError, match=r"other\.html is not a page written by edgemnist"):
         BrowserClassifier.load(path)
 
 

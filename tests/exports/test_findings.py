@@ -479,7 +479,7 @@ def test_figures_of_another_machine_are_kept_apart(fact: str, old_exports: Path)
     assert before.host == measurement().host
     assert names(before.results) == [INT8, ONNX]
     assert notices.messages == [
-        "bench.json was measured on another machine, or with other versions: it is now bench-before.json."
+        "bench.json was measured on another machine, or with other versions; its figures are now in bench-before.json."
     ]
 
 

@@ -108,7 +108,7 @@ def test_a_file_that_reads_no_digits_in_any_range_is_questioned(kernel: np.ndarr
     path = write(tmp_path / "foreign.onnx", np.roll(kernel, 1, axis=1), np.zeros(10, np.float32))
     model, _ = model_for(None, str(path), notices)
     assert model.input_range is None
-    assert "hardly more than guessing does" in notices.messages[0]
+    assert "hardly better than guessing" in notices.messages[0]
 
 
 def test_a_file_that_is_no_classifier_of_images_is_refused_and_not_said_to_guess() -> None:

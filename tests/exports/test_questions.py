@@ -23,7 +23,7 @@ from edgemnist.storage import sha256
 from tests.conftest import Run
 from tests.serve.service import png, seven
 
-QUESTION = "hardly more than guessing does"
+QUESTION = "hardly better than guessing"
 
 
 def with_golden(directory: Path, **changes: Any) -> Path:
@@ -152,10 +152,10 @@ def test_from_where_on_a_reference_is_not_questioned(classes: int, images: int, 
 def test_the_question_names_what_guesses_and_the_range_that_it_was_given() -> None:
     assert chance_question(0.5, 10, 1_000) == []
     rest = (
-        "the 1,000 evaluation images right, hardly more than guessing does. Are these the images for it, and does it "
-        "take pixels"
+        "the 1,000 evaluation images right, hardly better than guessing. Are these the right images for it, and does "
+        "it take pixels"
     )
-    way_out = "`edgemnist export --input-range` names another range."
+    way_out = "To set another range, use `edgemnist export --input-range`."
     assert chance_question(0.123, 10, 1_000) == [
         f"The Keras model gets only 12.3 % of {rest} in the range that it is given? {way_out}"
     ]

@@ -171,4 +171,4 @@ def test_counts_of_two_models_are_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_bytes(msgspec.structs.replace(record, sha256="0" * 64).encode())
     done = run_edgemnist("health", "--samples", "a.json", "--samples", "b.json", cwd=tmp_path)
     assert done.returncode == 2
-    assert "b.json has counts of another model than a.json" in " ".join(done.stderr.split())
+    assert "b.json has counts of a different model from a.json" in " ".join(done.stderr.split())

@@ -196,7 +196,7 @@ def test_the_aspect_of_a_digit_is_kept_whatever_the_shape_of_its_picture(size: t
 @pytest.mark.parametrize("size", [(1, 1), (28, 28), (50, 50), (1, 10_000), (10_000, 1), (4000, 3000)])
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_an_empty_picture_is_refused(size: tuple[int, int], level: int) -> None:
-    with pytest.raises(ImageError, match="nothing on it but its ground") as caught:
+    with pytest.raises(ImageError, match="nothing on it but its background") as caught:
         normalize_digit(Image.new("L", size, level))
     assert caught.value.hint
 
@@ -205,14 +205,14 @@ def test_an_empty_picture_is_refused(size: tuple[int, int], level: int) -> None:
 def test_what_is_too_faint_is_refused_whatever_its_size(side: int) -> None:
     pixels = np.zeros((side, side), dtype=np.uint8)
     pixels[10:18, 12:16] = 30
-    with pytest.raises(ImageError, match="nothing on it but its ground"):
+    with pytest.raises(ImageError, match="nothing on it but its background"):
         normalized(pixels)
 
 
 def test_blank_paper_with_its_grain_is_empty_too() -> None:
     rng = np.random.default_rng(0)
     pixels = np.clip(rng.normal(190, 4, (600, 400)), 0, 255).astype(np.uint8)
-    with pytest.raises(ImageError, match="nothing on it but its ground"):
+    with pytest.raises(ImageError, match="nothing on it but its background"):
         normalized(pixels)
 
 

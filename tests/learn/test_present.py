@@ -48,7 +48,7 @@ def test_a_model_of_other_layers_cannot_learn(tmp_path: Path) -> None:
 
     manifest = msgspec.structs.replace(read_manifest(exports), model=record)
     (exports / MANIFEST_FILE).write_bytes(manifest.encode())
-    with pytest.raises(ModelError, match="computes something else than dense layers with ReLU and a softmax"):
+    with pytest.raises(ModelError, match="computes something other than dense layers with ReLU and a softmax"):
         read_present(Exports.open(exports))
 
 

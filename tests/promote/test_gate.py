@@ -24,15 +24,15 @@ def evidence(compared: int = 1_000, differing: int = 0, **fields: Any) -> Eviden
     [
         (evidence(), ""),
         (evidence(differing=20), ""),
-        (evidence(differing=21), "21 of its 1,000 answers differ, 2.00 % may"),
+        (evidence(differing=21), "21 of its 1,000 answers differ, at most 2.00 % may"),
         # Labels decide.
         (evidence(differing=300, images=20, fixed=10, broken=0), ""),
         (evidence(differing=300, images=20, fixed=4, broken=2), "the labels are too few"),
         (evidence(images=20, fixed=2, broken=3), "not better on 20 samples with a label: 2 fixed, 3 broken"),
         (evidence(images=20, fixed=3, broken=3), ""),
-        (evidence(compared=1, differing=1), "1 of its 1 answer differs, 2.00 % may"),
+        (evidence(compared=1, differing=1), "1 of its 1 answer differs, at most 2.00 % may"),
         (evidence(images=1, broken=1), "not better on 1 sample with a label"),
-        (evidence(compared=99), "It has answered 99 images in the shadow, and --least asks for 100"),
+        (evidence(compared=99), "It has answered 99 images in the shadow, but --least asks for 100"),
     ],
 )
 def test_the_gate(found: Evidence, said: str) -> None:
@@ -44,7 +44,7 @@ def test_the_gate(found: Evidence, said: str) -> None:
 def test_a_release_that_has_answered_nothing_does_not_pass() -> None:
     nothing = Evidence(release="2-b", tally=None, unlabelled=0, images=0, before=0, after=0, fixed=0, broken=0)
     assert gate(nothing, PromoteConfig(least=1)) == [
-        "It has answered 0 images in the shadow, and --least asks for 1. Wait, or lower --least."
+        "It has answered 0 images in the shadow, but --least asks for 1. Wait, or lower --least."
     ]
     assert gate(nothing, PromoteConfig(least=0)) == []
 

@@ -201,7 +201,7 @@ def test_predict_refuses_an_empty_picture_by_name(edgemnist: Run, tmp_path: Path
     Image.new("L", (300, 200), 255).save(tmp_path / "blank.png")
     done = edgemnist("predict", "blank.png", "--artifact", MODEL)
     assert done.returncode == 2
-    assert "blank.png cannot be read as a digit: there is nothing on it but its ground" in done.stderr
+    assert "blank.png cannot be read as a digit: there is nothing on it but its background" in done.stderr
 
 
 def test_a_page_comes_through_a_pipe(edgemnist: Run, tmp_path: Path) -> None:

@@ -36,5 +36,5 @@ def test_the_report_says_what_has_changed_in_the_field(exports: Exports, tmp_pat
 def test_counts_of_a_model_that_is_not_there_are_refused(exports: Exports, tmp_path: Path) -> None:
     record = msgspec.structs.replace(after_a_week().record, sha256="0" * 64)
     (tmp_path / "health.json").write_bytes(record.encode())
-    with pytest.raises(UsageError, match="The counts are of another model"):
+    with pytest.raises(UsageError, match="The counts come from a model that is not in"):
         write_report(exports, tmp_path / "report.md", markdown=True, samples=[tmp_path / "health.json"])

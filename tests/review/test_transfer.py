@@ -94,5 +94,5 @@ def test_nothing_is_left_of_an_export_that_fails(labelled: Path, tmp_path: Path)
         store.label(store.add(drawn(9, 0)) or 0, "nine", "ann")
     done = run_edgemnist("review", labelled, "--export", "out", "--idx", cwd=tmp_path)
     assert done.returncode == 2
-    assert "IDX files hold numbers" in done.stderr
+    assert "IDX labels are numbers" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["samples"]

@@ -144,9 +144,9 @@ def test_the_ends_of_a_fused_activation_are_in_steps_from_the_zero_point() -> No
         ({"scale": 0.0}, "the scale of its tensor 'x' is 0.0"),
         ({"scale": float("inf")}, "the scale of its tensor 'x' is inf"),
         ({"scale": float("nan")}, "the scale of its tensor 'x' is nan"),
-        ({"zero_point": 128}, "the zero point of its tensor 'x' is no int8"),
-        ({"zero_point": -129}, "the zero point of its tensor 'x' is no int8"),
-        ({"dtype": "uint8", "zero_point": -1}, "the zero point of its tensor 'x' is no uint8"),
+        ({"zero_point": 128}, "the zero point of its tensor 'x' is not of type int8"),
+        ({"zero_point": -129}, "the zero point of its tensor 'x' is not of type int8"),
+        ({"dtype": "uint8", "zero_point": -1}, "the zero point of its tensor 'x' is not of type uint8"),
     ],
 )
 def test_an_activation_that_is_not_quantized_to_8_bits_is_refused(changes: dict[str, object], message: str) -> None:

@@ -283,13 +283,13 @@ def test_the_widest_window_and_step_are_taken_and_no_wider_one() -> None:
     for kernel, stride in [((33, 1), (1, 1)), ((1, 33), (1, 1)), ((1, 1), (33, 1)), ((1, 1), (1, 33))]:
         refused = graph(kernel, stride)
         with pytest.raises(
-            ValueError, match=r"^the window of its MAX_POOL_2D is not of 1 to 32 rows and columns, or its steps$"
+            ValueError, match=r"^the window of its MAX_POOL_2D or its steps are not 1 to 32 rows and columns$"
         ):
             window_of(refused, refused.operators[0])
     for kernel, stride in [((0, 1), (1, 1)), ((1, 0), (1, 1)), ((1, 1), (0, 1)), ((1, 1), (1, 0))]:
         options = fields("MAX_POOL_2D", kernel, stride, SAME)
         refused = graph_of("MAX_POOL_2D", (4, 4), 1, (4, 4, 1), options, same_scale=True)
-        with pytest.raises(ValueError, match="is not of 1 to 32 rows"):
+        with pytest.raises(ValueError, match="are not 1 to 32 rows"):
             window_of(refused, refused.operators[0])
 
 

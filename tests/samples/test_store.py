@@ -227,12 +227,13 @@ def test_what_cannot_be_done_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         SampleStore.open(tmp_path / "none")
     assert caught.value.message == f"{tmp_path / 'none'} has no samples"
-    assert caught.value.hint == f"Keep some with: edgemnist serve --collect {tmp_path / 'none'}"
+    assert caught.value.hint == f"Collect some with: edgemnist serve --collect {tmp_path / 'none'}"
     (tmp_path / "file").touch()
     with pytest.raises(StorageError) as refused:
         SampleStore.open(tmp_path / "file", create=True)
     assert (
-        refused.value.message == f"{tmp_path / 'file'} cannot be made: {tmp_path / 'file'} is a file, not a directory"
+        refused.value.message
+        == f"{tmp_path / 'file'} cannot be created: {tmp_path / 'file'} is a file, not a directory"
     )
     assert refused.value.hint == "Choose another directory for the samples."
     path = tmp_path / FILE
@@ -269,8 +270,8 @@ def test_a_store_that_another_process_keeps_to_itself_is_told(tmp_path: Path, mo
             store.add(sample_of(1))
         other.execute("ROLLBACK")
         other.close()
-        assert caught.value.message == f"{tmp_path / FILE} cannot be used: another process keeps it to itself"
-        assert caught.value.hint == "Free some space there, or name another directory."
+        assert caught.value.message == f"{tmp_path / FILE} cannot be used: another process has it locked"
+        assert caught.value.hint == "Try again when that process is done."
         # Nothing of it is left open.
         assert store.add(sample_of(1)) == 1
 

@@ -88,7 +88,7 @@ def test_a_cluster_of_another_version_is_refused(name: str, cluster: Any, monkey
     del cluster
     installed = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda one: "0.0.1" if one == name else installed(one))
-    with pytest.raises(UsageError, match=rf"of the Ray cluster has {name} \S+, and this machine has 0.0.1") as failure:
+    with pytest.raises(UsageError, match=rf"of the Ray cluster has {name} \S+, but this machine has 0.0.1") as failure:
         RayWorkers("auto")
     assert "pip install" in failure.value.hint
 

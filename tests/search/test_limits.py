@@ -34,7 +34,7 @@ def test_units_are_those_that_people_write() -> None:
         ({"max_p50": "2"}, "--max-p50 cannot be given without a unit"),
         ({"max_p50": "0us"}, "--max-p50 must be more than 0"),
         ({"accuracy": "101"}, "--accuracy must be"),
-        ({"accuracy": "0.99"}, "--accuracy is in per cent, and 0.99 is hardly any"),
+        ({"accuracy": "0.99"}, "--accuracy is in per cent, and 0.99 is almost nothing"),
         ({"accuracy": "nan"}, "--accuracy must be a number"),
     ],
 )
@@ -128,8 +128,8 @@ def test_each_unit_of_a_time(text: str, us: float) -> None:
     [
         ({"accuracy": "x"}, "--accuracy must be a number with a unit, such as 99 (got x)", ""),
         ({"accuracy": "99k"}, "--accuracy cannot be given in k (got 99k)", "Its units are per cent: 99."),
-        ({"accuracy": "1"}, "--accuracy is in per cent, and 1 is hardly any", "Did you mean 100?"),
-        ({"accuracy": "0.995%"}, "--accuracy is in per cent, and 0.995% is hardly any", "Did you mean 99.5?"),
+        ({"accuracy": "1"}, "--accuracy is in per cent, and 1 is almost nothing", "Did you mean 100?"),
+        ({"accuracy": "0.995%"}, "--accuracy is in per cent, and 0.995% is almost nothing", "Did you mean 99.5?"),
         ({"max_bytes": "1k2"}, "--max-bytes must be a number with a unit, such as 16k (got 1k2)", ""),
         (
             {"max_bytes": "1us"},
@@ -173,10 +173,10 @@ def test_an_excess_is_a_share_of_the_limit() -> None:
 
 def test_a_miss_says_both_figures_and_a_limit_that_is_just_met_is_none() -> None:
     assert Limits(accuracy=0.99, bytes=15_999, ram_bytes=1_999, p50_us=1.9).misses(COSTS, 0.98) == [
-        "98.00 % accurate, and 99.00 % were asked for",
-        "16,000 bytes, and 15,999 are allowed",
-        "2,000 bytes of RAM, and 1,999 are allowed",
-        "2.00 µs a call, and 1.90 µs are allowed",
+        "98.00 % accurate, but 99.00 % was asked for",
+        "16,000 bytes, but only 15,999 are allowed",
+        "2,000 bytes of RAM, but only 1,999 are allowed",
+        "2.00 µs a call, but only 1.90 µs is allowed",
     ]
     exact = Limits(accuracy=0.98, bytes=16_000, ram_bytes=2_000, p50_us=2.0)
     assert exact.misses(COSTS, 0.98) == []

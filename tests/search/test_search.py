@@ -100,7 +100,7 @@ def test_what_nothing_meets_is_answered_with_the_nearest_miss(made: Made, datase
     (nearest,) = result.rows
     best = max(made[1].trials, key=lambda trial: trial.accuracy)
     assert nearest.network == best.network
-    assert "100.00 % were asked for" in nearest.misses[0]
+    assert "100.00 % was asked for" in nearest.misses[0]
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_full_disk_leaves_whole_lines_and_is_told(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("edgemnist.search.journal.os.fsync", full)
     with pytest.raises(StorageError, match="No space left on device") as failure:
         Journal(tmp_path).append_logs([{"op_code": 0}])
-    assert "goes on" in failure.value.hint
+    assert "to continue it" in failure.value.hint
     assert (tmp_path / JOURNAL_FILE).read_bytes() == before
     monkeypatch.undo()
     run(opened(tmp_path), 3)

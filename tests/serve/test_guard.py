@@ -151,7 +151,7 @@ def test_other_names_are_refused_unless_a_token_is_asked_for(host: str) -> None:
     words = f"This service does not answer to the name {name!r}" if host else "The request has no Host header"
     assert (status, document) == (
         421,
-        refusal("wrong-host", words, "Ask for localhost, or let the operator allow the name."),
+        refusal("wrong-host", words, "Use localhost, or ask the operator to allow the name."),
     )
     assert guarded.counted("/v1/predict", 421) == 1
     bearer = {"host": host, "authorization": f"Bearer {TOKEN}"}

@@ -189,8 +189,8 @@ def test_of_two_trainings_that_were_interrupted_before_the_one_that_went_further
         listener = Listener(interrupt_after=1)
         train(dataset, replace(SMALL, seed=seed), interrupted, listener)
     previous = interrupted / f"previous-{CHECKPOINT_FILE}"
-    replaced = "The checkpoint of an interrupted training, of 1 epoch, is replaced"
-    assert f"{replaced}: {previous}, of 2, is kept instead." in listener.notices
+    replaced = "The checkpoint of an interrupted training (1 epoch) is replaced"
+    assert f"{replaced}; {previous} (2) is kept instead." in listener.notices
     again = Listener()
     train(dataset, SMALL, interrupted, again, resume=True)
     assert "Continuing after epoch 2 of 6." in again.notices

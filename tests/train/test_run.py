@@ -238,7 +238,7 @@ def test_data_that_cannot_be_learned_from_is_refused_and_the_old_model_stays(
 
 def test_batches_of_more_images_than_there_are_were_asked_for(dataset: Dataset, tmp_path: Path) -> None:
     few = cut(dataset, train=slice(None, None, 20))
-    with pytest.raises(TrainingError, match="fewer than one batch: 100 of 128") as failure:
+    with pytest.raises(TrainingError, match="do not fill one batch: 100 of 128") as failure:
         train(few, replace(SMALL, batch_size=128), tmp_path)
     assert "edgemnist train --batch-size 12" in failure.value.hint
 

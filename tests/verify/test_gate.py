@@ -174,7 +174,7 @@ def test_the_integer_reference_is_a_limit_of_int8_alone() -> None:
 
     assert missed(GATES["int8"], PERFECT, check(1 / 256)) == []
     assert missed(GATES["int8"], PERFECT, check(0.25)) == [
-        "the runtime is off the integer reference by 0.25 on the same file, 0.0039 allowed"
+        "the runtime differs from the integer reference by 0.25 on the same file, 0.0039 allowed"
     ]
     assert missed(GATES["float32"], PERFECT, check(0.25)) == []
     assert missed(GATES["int8"], PERFECT, msgspec.structs.replace(check(0.25), rescaling="float")) == []

@@ -120,7 +120,7 @@ def test_a_share_that_is_held_to_the_letter_is_another_limit_where_chance_is_all
 def test_a_gate_file_explains_itself_and_each_limit_once() -> None:
     text = gate_toml(GateTable(settled=5, changes={"tflite-int8": {"max_abs_diff": 0.5}}))
     assert text.startswith(
-        "# From how many evaluation images on shares hold to the letter; on fewer, chance is allowed for; 0: always.\n"
+        "# Shares hold to the letter from this many evaluation images on; on fewer, chance is allowed for; 0: always.\n"
         "settled_images = 5\n\n["
     )
     assert text.endswith("\n\n[tflite-int8]\nmax_abs_diff = 0.5\n")
@@ -133,8 +133,8 @@ def test_a_gate_file_explains_itself_and_each_limit_once() -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("[int8", "See what one may say with: edgemnist verify --show-gate"),
-        ("int8 = 3\n", "Write [int8] and limits below it."),
+        ("[int8", "See what a gate file may say with: edgemnist verify --show-gate"),
+        ("int8 = 3\n", "Write [int8] with its limits below."),
     ],
 )
 def test_a_wrong_gate_file_leads_to_a_right_one(text: str, hint: str, tmp_path: Path) -> None:

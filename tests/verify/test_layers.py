@@ -127,7 +127,7 @@ def test_layers_that_show_in_other_kernels_only_are_not_measured(
     )
     assert found is None
     assert notices.messages == [
-        "The layers of tflite-int4 cannot be measured: with their outputs exposed, LiteRT computes in other kernels."
+        "The layers of tflite-int4 cannot be measured: with their outputs exposed, LiteRT uses other kernels."
     ]
 
 

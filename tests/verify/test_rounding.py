@@ -117,7 +117,7 @@ def test_what_is_no_tflite_file_is_left_out_with_a_notice(golden: GoldenPack) ->
     notices = Notices()
     onnx = Exports.open(OLD_EXPORTS).model("onnx-float32")
     assert find_rounding(onnx, ZEROS, golden, notices) is None
-    assert notices.messages == [f"{onnx.path} is no TFLite file, so --rounding says nothing about it."]
+    assert notices.messages == [f"{onnx.path} is not a TFLite file, so --rounding says nothing about it."]
     assert explaining_rescaling(onnx, ZEROS, golden, notices) is None
     assert len(notices.messages) == 2
 
@@ -137,4 +137,4 @@ def test_a_c_file_without_the_tflite_file_that_it_was_made_of_is_left_out(
     notices = Notices()
     (tmp_path / "other.c").write_text("int x;\n")
     assert find_rounding(replace(model, path=tmp_path / "other.c"), ZEROS, golden, notices) is None
-    assert notices.messages == [f"{tmp_path / 'other.c'} is no TFLite file, so --rounding says nothing about it."]
+    assert notices.messages == [f"{tmp_path / 'other.c'} is not a TFLite file, so --rounding says nothing about it."]

@@ -87,7 +87,7 @@ def test_a_pipe_that_nobody_writes_into_is_given_up_and_one_that_a_video_is_writ
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     path = video_of(40, tmp_path / "video.avi")
-    with pytest.raises(SourceError, match=r"Nothing was written into the pipe .*pipe for 1 s"):
+    with pytest.raises(SourceError, match=r"Nothing was written to the pipe .*pipe for 1 s"):
         list(open_source(str(tmp_path / "pipe"), WatchConfig(give_up_s=1)).frames(Event(), SILENT))
     late = threading.Timer(1, lambda: (tmp_path / "pipe").write_bytes(path.read_bytes()))
     late.start()
@@ -115,7 +115,7 @@ def test_a_pipe_whose_writer_stalls_in_the_middle_is_given_up(tmp_path: Path, *,
         told.start()
     try:
         # A video that is stopped has no fault.
-        with nullcontext() if stopped else pytest.raises(SourceError, match="Nothing was written into the pipe"):
+        with nullcontext() if stopped else pytest.raises(SourceError, match="Nothing was written to the pipe"):
             source = open_source(str(tmp_path / "pipe"), WatchConfig(give_up_s=600 if stopped else 1))
             for _ in source.frames(stop, SILENT):
                 frames += 1

@@ -1,7 +1,7 @@
 """The fonts that letters are drawn in: strokes of OpenCV, the fonts that come with matplotlib, and Debian's packages.
 
-Handwriting fonts among them, since a letter on a sheet is rarely printed. Times and Computer Modern are left to what
-measures: nothing drawn for training looks like them.
+They include handwriting fonts, since a letter on a sheet is rarely printed. Times and Computer Modern are left to the
+benchmarks: nothing drawn for training looks like them.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def font_file(name: str) -> Path:
 
 
 def require(names: Sequence[str]) -> None:
-    """Raise MissingDependencyError, with what installs them, if fonts of Debian's packages are missing."""
+    """Raise MissingDependencyError, with the command that installs them, if fonts of Debian's packages are missing."""
     missing = sorted({PACKAGES[name] for name in names if name in PACKAGES and name not in _debian_files()})
     if missing:
         raise MissingDependencyError(

@@ -43,7 +43,7 @@ class PageStyle:
     ruled: bool = False
     squared: bool = False
     show_through: float = 0.0
-    """How strong the print on the back of the sheet shows, against ink of 1."""
+    """How strongly the print on the back of the sheet shows through, against ink of 1."""
     specks: int = 0
     punch_holes: bool = False
     table: bool = False
@@ -157,7 +157,7 @@ def glyph(image: Picture, side: float) -> Floats:
 
 
 def _slack(ink: Floats, glyph: Floats, left: int, top: int) -> int:
-    """Return how far a glyph has to move left until its ink meets what is there."""
+    """Return how far left a glyph has to move until its ink meets the ink already there."""
     body = glyph > 0.5
     for shift in range(glyph.shape[1] // 2):
         patch = ink[top : top + glyph.shape[0], left - shift : left - shift + glyph.shape[1]]
@@ -167,7 +167,7 @@ def _slack(ink: Floats, glyph: Floats, left: int, top: int) -> int:
 
 
 def stamp(ink: Floats, glyph: Floats, left: int, top: int) -> None:
-    """Put a glyph on the ink of a page, in place; what is beyond the right or lower edge is cut off."""
+    """Put a glyph on the ink of a page, in place; anything beyond the right or lower edge is cut off."""
     patch = ink[top : top + glyph.shape[0], left : left + glyph.shape[1]]
     np.maximum(patch, glyph[: patch.shape[0], : patch.shape[1]], out=patch)
 
@@ -225,7 +225,7 @@ def view(width: int, height: int, rng: np.random.Generator, style: PageStyle) ->
 
 
 def project(box: Box, matrix: npt.NDArray[np.float64]) -> Box:
-    """Return the box, upright, of what a homography makes of a box."""
+    """Return the upright box around the image of a box under a homography."""
     x, y, w, h = box
     corners = np.array([[[x, y]], [[x + w, y]], [[x + w, y + h]], [[x, y + h]]], dtype=np.float64)
     moved = cv2.perspectiveTransform(corners, matrix)[:, 0]

@@ -84,7 +84,7 @@ def print_text(text: str, font: str) -> Picture:
 
 
 def scribble(kind: Scribble, rng: np.random.Generator) -> Picture:
-    """Draw what a pen does that is tried out, or ticks something off, black on white, uint8 [280, 280]."""
+    """Draw the marks of a pen being tried out, or ticking something off, black on white, uint8 [280, 280]."""
     if kind in ("tick", "cross"):
         return _mark(kind, rng)
     points = int(rng.integers(8, 26))
