@@ -571,10 +571,10 @@ def test_what_arrives_damaged_is_removed_and_asked_for_again(board: Board) -> No
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"machine": "s390x", "pythons": ["3.11"]}, f"This board is {platform.machine()}, and"),
+        ({"machine": "s390x", "pythons": ["3.11"]}, f"This board is {platform.machine()}, but"),
         (
             {"machine": platform.machine(), "pythons": ["2.7"]},
-            "This board has Python {}.{}, and".format(*sys.version_info),
+            "This board has Python {}.{}, but".format(*sys.version_info),
         ),
     ],
 )
