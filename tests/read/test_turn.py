@@ -70,7 +70,7 @@ def test_a_turn_is_told(edgemnist: Run, tmp_path: Path) -> None:
     done = edgemnist("read", "page.png", "--artifact", MODEL, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["turned"] == 180
-    assert "page.png was turned by 180°" in done.stderr
+    assert "page.png was turned 180° clockwise" in done.stderr
 
 
 def test_a_box_is_brought_back_through_every_turn() -> None:

@@ -156,7 +156,7 @@ def test_a_trial_that_fails_by_our_own_doing_says_so(cluster: Any, dataset: Data
     try:
         workers.begin(TrialData(train=train, selection=selection, classes=10))
         job = Job(network="mlp:28:8:8bit", recipe="baseline", epochs=1, seed=0)
-        with pytest.raises(UsageError, match="--network mlp:5:8:8bit cannot be"):
+        with pytest.raises(UsageError, match="--network mlp:5:8:8bit is not possible"):
             workers.result(workers.submit(replace(job, network="mlp:5:8:8bit")))
     finally:
         workers.close()
