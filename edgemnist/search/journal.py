@@ -103,7 +103,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def _unwritable(directory: Path, error: OSError) -> StorageError:
-    repair = "Free some space there" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "Make it writable"
+    repair = "Free some space there" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "Repair that"
     return StorageError(
         f"{directory} cannot be written: {reason_of(error)}",
         hint=f"{repair} and run the search again to continue it, or start over in another place with --to.",

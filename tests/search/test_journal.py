@@ -13,7 +13,7 @@ import pytest
 from edgemnist.errors import StorageError, UsageError
 from edgemnist.search.journal import JOURNAL_FILE, LOCK_FILE, Journal, locked
 
-HINT = "Make it writable and run the search again to continue it, or start over in another place with --to."
+HINT = "Repair that and run the search again to continue it, or start over in another place with --to."
 
 
 def lines_of(directory: Path) -> list[Any]:
@@ -67,7 +67,7 @@ def test_a_full_disk_is_to_be_made_room_on(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageError) as failure:
         journal.append_logs([{"a": 1}])
-    assert failure.value.hint == HINT.replace("Make it writable", "Free some space there")
+    assert failure.value.hint == HINT.replace("Repair that", "Free some space there")
     assert (tmp_path / JOURNAL_FILE).read_bytes() == b""
 
 
