@@ -13,6 +13,8 @@ from tests.needs import require
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.remote.webelement import WebElement
 
 WINDOWS = {"desktop": (1280, 900), "phone": (390, 844)}
 
@@ -61,22 +63,36 @@ def show(
     browser.get(address)
 
 
-def draw(browser: Chrome, stroke: list[tuple[float, float]]) -> None:
-    """Draw on a page's pad with the mouse, as a person would: press, move, let go.
+def draw(browser: Chrome, stroke: list[tuple[float, float]], *, finger: bool = False) -> None:
+    """Draw on a page's pad with the mouse or a finger, as a person would: press, move, let go.
 
     Points are counted from the middle of the pad, as shares of its side.
     """
-    from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
 
     pad = browser.find_element(By.ID, "pad")
     side = pad.size["width"]
     (left, top), *rest = [(round(x * side), round(y * side)) for x, y in stroke]
-    actions = ActionChains(browser, duration=20)
+    actions = hand(browser, "touch" if finger else "mouse")
     actions.move_to_element_with_offset(pad, left, top).click_and_hold()
     for x, y in rest:
         actions.move_to_element_with_offset(pad, x, y)
-    actions.release().perform()
+    # A finger comes to rest: one that leaves while it moves flings the page, and Chromium ignores the next tap.
+    actions.pause(0.15).release().perform()
+
+
+def tap(browser: Chrome, element: WebElement) -> None:
+    """Touch an element with a finger, wherever on the page it is."""
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    hand(browser, "touch").move_to_element(element).click_and_hold().pause(0.05).release().perform()
+
+
+def hand(browser: Chrome, pointer: str) -> ActionChains:
+    """Return what moves the mouse, or touches with one finger."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+    return ActionChains(browser, duration=20, devices=[PointerInput(pointer, pointer)])
 
 
 def console(browser: Chrome) -> list[dict[str, Any]]:

@@ -26,10 +26,12 @@ from edgemnist.train.recipes import FAR, TEACHER, Distillation, Plan, Recipe, Ro
 if TYPE_CHECKING:
     from edgemnist.train.model import Weights
 
-REPLAY: Final = 8_000
-"""Training images of an epoch; fewer if there are fewer."""
+REPLAY: Final = 24_000
+"""Training images of an epoch; where there are fewer, each comes several times, half of the times distorted."""
 SHARE: Final = 0.15
-"""Share of the copies of samples among the images of an epoch."""
+"""Largest share of the copies of samples among the images of an epoch."""
+COPIES: Final = 7
+"""Copies of a sample in an epoch, at most: with more, a few samples of one style take others with them."""
 CERTAIN: Final = 0.9
 """Probability of the label in the target of a sample: people err, too."""
 DISTORTION: Final = FAR
@@ -72,10 +74,9 @@ def tune(present: Present, samples: Split, train: Split, seed: int) -> Tuned:
 
     `train` are the images to replay, of the same classes. Raises TrainingError if the loss is no longer a number.
     """
-    replay = min(REPLAY, len(train))
-    copies = max(len(samples), round(replay * SHARE / (1 - SHARE)))
+    copies = max(len(samples), min(COPIES * len(samples), round(REPLAY * SHARE / (1 - SHARE))))
     chosen = np.resize(np.arange(len(samples)), copies)
-    places, members = _places(train.labels, replay, seed)
+    places, members = _places(train.labels, REPLAY, seed)
     wanted = np.full((len(samples), len(present.labels)), (1 - CERTAIN) / (len(present.labels) - 1), np.float32)
     wanted[np.arange(len(samples)), samples.labels] = CERTAIN
     targets = np.log(wanted)[chosen]
@@ -133,7 +134,7 @@ def _places(labels: Labels, count: int, seed: int) -> tuple[Labels, list[npt.NDA
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     classes = int(labels.max()) + 1
-    return labels[order[:count]], [order[labels[order] == one] for one in range(classes)]
+    return labels[np.resize(order, count)], [order[labels[order] == one] for one in range(classes)]
 
 
 def _turn(places: Labels, members: list[npt.NDArray[np.int64]], epoch: int) -> Labels:

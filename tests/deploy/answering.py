@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.loopback import LoopbackBoard, free_port
+from tests.deploy.loopback import free_port
 
 HERE = Path(__file__).parent
 
 
 @contextlib.contextmanager
-def answering(board: LoopbackBoard, program: str, *, timeout_s: float) -> Iterator[str]:
-    """Run a supervisor of this directory for as long as the body runs, as the board's service; yield its address."""
-    port, pid = free_port(), board.root.parent / "pid"
+def answering(
+    root: Path, program: str, *options: str | Path, timeout_s: float, within: Sequence[str | Path] = ()
+) -> Iterator[str]:
+    """Run a supervisor of this directory for as long as the body runs, as the board's service; yield its address.
+
+    `root` is the board's directory, and `within` the command that enters the board.
+    """
+    port, pid = free_port(), root.parent / "pid"
     address = f"http://127.0.0.1:{port}"
-    (board.root / "board.toml").write_text(
+    (root / "board.toml").write_text(
         f"[service]\nrestart = ['sh', '-c', 'kill -HUP $(cat {pid})']\n"
         f"health = '{address}/healthz'\ntimeout = {timeout_s:g}\n"
     )
-    process = subprocess.Popen([sys.executable, HERE / program, board.root, str(port), pid])
+    command = [sys.executable, HERE / program, root, str(port), pid, *options]
+    process = subprocess.Popen(command, env={**os.environ, "WITHIN": json.dumps([str(word) for word in within])})
     wait_for(pid.exists)
     try:
         yield address

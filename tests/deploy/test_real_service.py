@@ -20,7 +20,7 @@ DRAWING = png(seven())
 @pytest.fixture
 def address(board: LoopbackBoard) -> Iterator[str]:
     """Where the service answers from the board's current release."""
-    with answering(board, "supervisor.py", timeout_s=20) as address:
+    with answering(board.root, "supervisor.py", timeout_s=20) as address:
         yield address
 
 

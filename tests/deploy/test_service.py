@@ -25,7 +25,7 @@ ONCE = DeployConfig(retries=0)
 @pytest.fixture
 def address(board: LoopbackBoard) -> Iterator[str]:
     """Where a service answers from the board's current release."""
-    with answering(board, "standin.py", timeout_s=5) as address:
+    with answering(board.root, "standin.py", timeout_s=5) as address:
         yield address
 
 

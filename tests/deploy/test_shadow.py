@@ -37,7 +37,7 @@ def shadow(board: LoopbackBoard, bundle: LocalBundle) -> str:
 def test_a_release_in_the_shadow_serves_only_after_its_promotion_and_rollback_goes_back(
     board: LoopbackBoard, new_bundle: LocalBundle, old: str, new: str
 ) -> None:
-    with answering(board, "standin.py", timeout_s=10) as address:
+    with answering(board.root, "standin.py", timeout_s=10) as address:
 
         def release() -> str:
             found: str = ask(f"{address}/healthz")["release"]

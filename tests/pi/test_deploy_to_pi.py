@@ -14,11 +14,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from PIL import Image
+from selenium.webdriver import Chrome
 
 from edgemnist.agent.request import SelfTestLimits
 from edgemnist.bundle.engines import can_build
@@ -30,9 +32,11 @@ from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.predict.run import predict_on
 from edgemnist.results.boards import BoardResult
+from tests.deploy.answering import answering
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import descendants, free_port, kill, make_key
 from tests.pi.conftest import HERE, MODELS, REPOSITORY
+from tests.walk import Reached, Writer, walk
 
 pytestmark = pytest.mark.pi
 
@@ -55,8 +59,8 @@ class EmulatedBoard:
             f"Subsystem sftp /usr/lib/openssh/sftp-server\n"
         )
         (directory / "known").write_text(f"[127.0.0.1]:{self._port} {host.with_suffix('.pub').read_text()}")
-        self._ssh_config = directory / "ssh_config"
-        self._ssh_config.write_text(
+        self.ssh_config = directory / "ssh_config"
+        self.ssh_config.write_text(
             f"Host pi\n  HostName 127.0.0.1\n  Port {self._port}\n  User root\n  IdentityFile {user}\n"
             f"  IdentitiesOnly yes\n  UserKnownHostsFile {directory / 'known'}\n  GlobalKnownHostsFile /dev/null\n"
         )
@@ -64,7 +68,7 @@ class EmulatedBoard:
     @property
     def target(self) -> BoardAddress:
         """Return the board as the product names it."""
-        return BoardAddress.of("pi", root=str(self.root), ssh_config=self._ssh_config)
+        return BoardAddress.of("pi", root=str(self.root), ssh_config=self.ssh_config)
 
     @contextlib.contextmanager
     def on(self, model: str) -> Iterator[None]:
@@ -110,16 +114,20 @@ def emulated(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     shutil.rmtree(board.root)
 
 
+def python_of(sysroot: Path) -> str:
+    """Return the version of the board's Python, such as 3.11."""
+    return next(sysroot.glob("usr/lib/python3.[0-9]*")).name.removeprefix("python")
+
+
 @pytest.fixture(scope="module")
 def bundle(exports: Path, sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalBundle:
     """All eight artifacts, with the wheels for the Python of the emulated system.
 
     The self-test has 1,000 images: on all 10,000 the artifacts are compared without ssh, in `test_on_pi.py`.
     """
-    python = next(sysroot.glob("usr/lib/python3.[0-9]*")).name.removeprefix("python")
     names = [artifact.name for artifact in read_manifest(exports).artifacts]
     few = small_exports(exports, tmp_path_factory.mktemp("bundle") / "few", names, images=1000)
-    return bundled(few, wheels=WheelsConfig(pythons=(python,)))
+    return bundled(few, wheels=WheelsConfig(pythons=(python_of(sysroot),)))
 
 
 class Deployed(NamedTuple):
@@ -179,6 +187,28 @@ def test_a_picture_and_a_page_are_read_over_ssh_and_verify_answers(
     assert prediction.digit == golden.probabilities[0].argmax()
     assert verified.passed
     assert len(read.document["digits"]) > 10
+
+
+@pytest.mark.parametrize("deployed", ["4"], indirect=True)
+def test_what_it_misreads_is_corrected_with_a_finger_learnt_and_promoted(
+    deployed: Deployed, sysroot: Path, cache: Path, tmp_path: Path, browser: Chrome
+) -> None:
+    board = deployed.board
+    desk = Reached(
+        name="pi",
+        words=("--root", str(board.root), "--ssh-config", str(board.ssh_config)),
+        address="",
+        samples=tmp_path / "samples",
+        directory=tmp_path,
+        environment={"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"},
+        once_more="crashed (SIG",
+    )
+    wheels = ("--wheels", "--python", python_of(sysroot))
+    desk.run("bundle", "tflite-int8", "--serve", *wheels, "--exports", "reference", "--output", "present.zip")
+    desk.run("deploy", "present.zip", "--to", "pi", "--selftest-timeout", "1800", *desk.words)
+    within = (HERE / "run-on-pi.sh", sysroot)
+    with answering(board.root, "supervisor.py", "--collect", desk.samples, timeout_s=120, within=within) as address:
+        walk(replace(desk, address=address), browser, Writer())
 
 
 @pytest.mark.parametrize("deployed", ["5"], indirect=True)
