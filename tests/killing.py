@@ -6,8 +6,8 @@ leave is reached, which random moments would miss.
 
 `serve` is the process that forks: what is run is loaded once, and hundreds of runs take seconds. `Program` asks it.
 
-`python -m tests.killing MODULE...` is one for the command line, with these modules imported. A line of its stdin has the
-"words", after `edgemnist`, and perhaps more of the "environment"; the directory is where they are run.
+`python -m tests.killing MODULE...` is one for the command line, with these modules imported. A line of its stdin has
+the "words", after `edgemnist`, and perhaps more of the "environment"; the directory is where they are run.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def kill_at(limit: int, root: str) -> list[str]:
     connect = sqlite3.connect
 
     def traced(path: Any, *arguments: Any, **named: Any) -> sqlite3.Connection:
-        connection = connect(path, *arguments, **named)
+        connection: sqlite3.Connection = connect(path, *arguments, **named)
         if root in str(path):
             connection.set_trace_callback(lambda statement: note(f"SQL {statement}"))
         return connection
@@ -81,7 +81,7 @@ def in_a_process(run: Callable[[dict[str, Any]], None], asked: dict[str, Any]) -
             except SystemExit as ended:
                 sys.stdout.flush()
                 code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - it is told
                 traceback.print_exc()
             finally:
                 os.write(report.fileno(), json.dumps(steps).encode())
@@ -130,6 +130,23 @@ class Program:
 
     def __exit__(self, *exception: object) -> None:
         self._process.communicate()
+
+
+def state_of(root: Path) -> frozenset[tuple[str, str]]:
+    """Return every name below a directory with what it holds; the lock is the kernel's, whatever its file says."""
+    from edgemnist.agent.durable import hash_file
+
+    found = set()
+    for parent, directories, files in os.walk(root):
+        for name in (*directories, *files):
+            path = Path(parent, name)
+            if path.is_symlink():
+                found.add((str(path), f"-> {path.readlink()}"))
+            elif path.is_dir():
+                found.add((str(path), "directory"))
+            elif name != "lock":
+                found.add((str(path), hash_file(path)))
+    return frozenset(found)
 
 
 def command_line(asked: dict[str, Any]) -> None:

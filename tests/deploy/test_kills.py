@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ from typing import Any
 import pytest
 
 from edgemnist.agent.apply import apply
-from edgemnist.agent.durable import TREE_FILE, find_change, hash_file
+from edgemnist.agent.durable import TREE_FILE, find_change
 from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
 from edgemnist.deploy.run import LocalBundle
 from tests.deploy.bundles import request_for
 from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state
-from tests.killing import Program
+from tests.killing import Program, state_of
 
 HERE = Path(__file__).parent
 PUTTING_IN_ORDER = 14
@@ -106,21 +105,6 @@ def packages(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     for venv in installed.iterdir():
         assert (venv / TREE_FILE).is_file()
         assert find_change(venv) == ""
-
-
-def state_of(root: Path) -> frozenset[tuple[str, str]]:
-    """Return every name below a directory with what it holds; the lock is the kernel's, whatever its file says."""
-    found = set()
-    for parent, directories, files in os.walk(root):
-        for name in (*directories, *files):
-            path = Path(parent, name)
-            if path.is_symlink():
-                found.add((str(path), f"-> {path.readlink()}"))
-            elif path.is_dir():
-                found.add((str(path), "directory"))
-            elif name != "lock":
-                found.add((str(path), hash_file(path)))
-    return frozenset(found)
 
 
 def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
