@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -88,7 +89,7 @@ class Collector:
         self._artifact, self._release, self._reporter = artifact, release, reporter
         self._quota = quota or Quota()
         self._lock = threading.Lock()
-        self._waiting: queue.Queue[Sample | None] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[tuple[Sample, Future[bool]] | None] = queue.Queue(WAITING)
         self._store: SampleStore | None = None
         self._told = False
         self.keeps = False
@@ -140,23 +141,27 @@ class Collector:
             if not drawn and not self._filled.has_room(at[:10], answer):
                 return None
             kept = self._put(image, at, reason, source=source, answer=answer, confidence=confidence)
-            return reason if kept else None
+            return None if kept is None else reason
 
     def correct(
         self, image: Images, label: str, *, writer: str, source: str, answer: str | None, confidence: float
-    ) -> bool:
-        """Keep an image, uint8 [28, 28], with the label that somebody gave; return whether it is kept.
+    ) -> Future[bool]:
+        """Keep an image, uint8 [28, 28], with the label that somebody gave; return whether it is, once it is stored.
 
-        It is not kept if this writer's corrections have filled their quota.
+        It is not kept if this writer's corrections have filled their quota, or labelled samples the store.
         """
-        if not self.keeps:
-            return False
         with self._lock:
-            if not self._filled.has_room_for(writer):
-                return False
             at = now()
             given = (Label(label, writer, at, settles=False),)
-            return self._put(image, at, CORRECTION, source=source, answer=answer, confidence=confidence, labels=given)
+            if self.keeps and self._filled.has_room_for(writer):
+                kept = self._put(
+                    image, at, CORRECTION, source=source, answer=answer, confidence=confidence, labels=given
+                )
+                if kept is not None:
+                    return kept
+        refused: Future[bool] = Future()
+        refused.set_result(False)
+        return refused
 
     def has_room_for(self, writer: str) -> bool:
         """Return whether one more correction of a writer would be kept."""
@@ -179,7 +184,7 @@ class Collector:
         answer: str | None,
         confidence: float,
         labels: tuple[Label, ...] = (),
-    ) -> bool:
+    ) -> Future[bool] | None:
         sample = Sample(
             id=0,
             image=image.copy(),
@@ -192,30 +197,35 @@ class Collector:
             reason=reason,
             labels=labels,
         )
+        stored: Future[bool] = Future()
         try:
-            self._waiting.put(sample, block=self._patient)
+            self._waiting.put((sample, stored), block=self._patient)
         except queue.Full:
-            return False
+            return None
         self._filled.add(sample)
-        return True
+        return stored
 
     def _write(self) -> None:
-        while (sample := self._waiting.get()) is not None:
-            if self._store is None or self._told:
-                continue
-            try:
-                self._keep(self._store, sample)
-            except EdgemnistError as error:
-                self._stop(error)
+        while (waiting := self._waiting.get()) is not None:
+            sample, stored = waiting
+            # Whoever no longer waits has been told that it is not kept.
+            if stored.set_running_or_notify_cancel():
+                stored.set_result(self._keep(sample))
         if self._store is not None:
             try:
                 self._store.close()
             except EdgemnistError as error:
                 self._stop(error)
 
-    def _keep(self, store: SampleStore, sample: Sample) -> None:
+    def _keep(self, sample: Sample) -> bool:
+        if self._store is None or self._told:
+            return False
         most = self._quota.uniform if sample.reason == UNIFORM else self._quota.chosen
-        store.add(sample, most=most, counts={SEEN: self._reservoir.seen})
+        try:
+            return self._store.add(sample, most=most, counts={SEEN: self._reservoir.seen}) is not None
+        except EdgemnistError as error:
+            self._stop(error)
+            return False
 
     def _stop(self, error: EdgemnistError) -> None:
         self.keeps = False

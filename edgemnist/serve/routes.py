@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ SMALL_BYTES: Final = 2**16
 """Of a picture that is tried in the lane for drawings first."""
 SOURCE: Final = "serve"
 """Of samples: a client's names for its pictures are its own."""
+STORED_S: Final = 10.0
+"""Seconds to wait until a correction is on the disk."""
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -194,7 +197,7 @@ class Endpoints:
         (row,) = model.classifier.predict_proba(image[None])
         answer, confidence = model.classifier.labels[int(row.argmax())], float(row.max())
         client = network_of((request.client or ("",))[0])
-        _keep_correction(self._collector, image, given.label, client=client, answer=answer, confidence=confidence)
+        await _keep_correction(self._collector, image, given.label, client=client, answer=answer, confidence=confidence)
         return _json(CorrectionResponse(label=given.label, answer=answer, confidence=confidence))
 
     async def read(self, request: Request) -> Response:
@@ -311,15 +314,17 @@ def _compare(shadow: Shadow, images: Images, result: PredictResponse) -> None:
             shadow.offer(image, answer=str(one.digit), confidence=one.confidence, source=SOURCE)
 
 
-def _keep_correction(
+async def _keep_correction(
     collector: Collector | None, image: Images, label: str, *, client: str, answer: str, confidence: float
 ) -> None:
-    """Keep a correction. Raises RefusedError where nothing is kept (any more), or nothing more of this client."""
+    """Store a correction. Raises RefusedError where nothing is kept (any more), or nothing more of this client."""
     writer = f"client {client}"
-    if collector is not None and collector.correct(
-        image, label, writer=writer, source=SOURCE, answer=answer, confidence=confidence
-    ):
-        return
+    if collector is not None:
+        stored = collector.correct(image, label, writer=writer, source=SOURCE, answer=answer, confidence=confidence)
+        with contextlib.suppress(TimeoutError):
+            # Whoever is told that it is kept does not send it again.
+            if await asyncio.wait_for(asyncio.wrap_future(stored), STORED_S):
+                return
     if collector is not None and collector.keeps and not collector.has_room_for(writer):
         raise RefusedError(
             HTTPStatus.TOO_MANY_REQUESTS,

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +18,14 @@ from typing import Any
 import pytest
 
 from edgemnist.agent.apply import apply
-from edgemnist.agent.durable import TREE_FILE, find_change, hash_file
+from edgemnist.agent.durable import TREE_FILE, find_change
 from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
 from edgemnist.deploy.run import LocalBundle
 from tests.deploy.bundles import request_for
 from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state
+from tests.killing import Program, state_of
 
 HERE = Path(__file__).parent
 PUTTING_IN_ORDER = 14
@@ -54,28 +52,6 @@ def service_settings(root: Path) -> str:
     note = root / "served.json"
     script = f"""printf '{{"release": "%s"}}' "$(basename "$(readlink '{root}/current')")" > '{note}'"""
     return f"[service]\nrestart = {json.dumps(['sh', '-c', script])}\nhealth = 'file://{note}'\ntimeout = 5\n"
-
-
-class Program:
-    """The board's program, to be killed at any of its steps."""
-
-    def __init__(self, program: Path, root: Path) -> None:
-        command: list[str | Path] = [sys.executable, "-I", HERE / "kill_at.py", program]
-        self._root = root
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def run(self, command: str, request: dict[str, Any], *, limit: int = 0) -> dict[str, Any]:
-        """Run it, up to the step of this number, and return how it ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        asked = {"limit": limit, "command": command, "root": str(self._root), "request": request}
-        print(json.dumps(asked), file=self._process.stdin, flush=True)
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def close(self) -> None:
-        """End it."""
-        self._process.communicate()
 
 
 @pytest.fixture(params=list(LEAST))
@@ -111,9 +87,8 @@ def scenario(
 @pytest.fixture
 def program(scenario: Scenario) -> Iterator[Program]:
     root = scenario.state.parents[1] / "board" / "edgemnist"
-    started = Program(agent_file(root.parent), root)
-    yield started
-    started.close()
+    with Program(root, "-I", HERE / "kill_at.py", agent_file(root.parent)) as started:
+        yield started
 
 
 def deploy(root: Path, bundle: LocalBundle) -> None:
@@ -132,45 +107,30 @@ def packages(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         assert find_change(venv) == ""
 
 
-def state_of(root: Path) -> frozenset[tuple[str, str]]:
-    """Return every name below a directory with what it holds; the lock is the kernel's, whatever its file says."""
-    found = set()
-    for parent, directories, files in os.walk(root):
-        for name in (*directories, *files):
-            path = Path(parent, name)
-            if path.is_symlink():
-                found.add((str(path), f"-> {path.readlink()}"))
-            elif path.is_dir():
-                found.add((str(path), "directory"))
-            elif name != "lock":
-                found.add((str(path), hash_file(path)))
-    return frozenset(found)
-
-
 def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
     scenario: Scenario, program: Program, old_bundle: LocalBundle, new_bundle: LocalBundle
 ) -> None:
     root = scenario.state.parents[1] / "board" / "edgemnist"
     board = LoopbackBoard("board", root, Path())
     copy_state(scenario.state, root)
-    counted = program.run(scenario.command, scenario.request)
+    counted = program.run(command=scenario.command, request=scenario.request)
     assert counted["code"] == 0, counted["said"]
     assert board.serves() == scenario.after
     steps = counted["steps"]
     switched = next(number for number, step in enumerate(steps, 1) if step.startswith("os.rename") and link(root, step))
     known: set[frozenset[tuple[str, str]]] = set()
 
-    def what_comes_next() -> tuple[str, dict[str, Any]]:
+    def what_comes_next() -> dict[str, Any]:
         if scenario.command == "rollback" and board.serves() == scenario.after:
             # What had been switched is settled by whoever comes next.
             put_bundle(root, old_bundle)
-            return "apply", request_for(old_bundle)
+            return {"command": "apply", "request": request_for(old_bundle)}
         if scenario.command == "promote" and board.serves() == scenario.after:
             put_bundle(root, new_bundle)
-            return "apply", request_for(new_bundle)
+            return {"command": "apply", "request": request_for(new_bundle)}
         if scenario.command == "apply":
             put_bundle(root, new_bundle)
-        return scenario.command, scenario.request
+        return {"command": scenario.command, "request": scenario.request}
 
     def goes_on(where: str) -> None:
         state = state_of(root)
@@ -178,7 +138,7 @@ def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
         if state in known:
             return
         known.add(state)
-        ended = program.run(*what_comes_next())
+        ended = program.run(**what_comes_next())
         assert ended["code"] == 0, f"{where}: {ended['said']}"
         assert board.serves() == scenario.after, where
         assert board.store.pending() is None, where
@@ -195,7 +155,7 @@ def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
     for step, name in enumerate(steps, 1):
         where = f"step {step} of {len(steps)}, {name}"
         copy_state(scenario.state, root)
-        killed = program.run(scenario.command, scenario.request, limit=step)
+        killed = program.run(command=scenario.command, request=scenario.request, limit=step)
         assert killed["code"] == -9, f"{where}: {killed['said']}"
         assert board.serves() == (scenario.before if step <= switched else scenario.after), where
         is_whole(where)
@@ -205,7 +165,7 @@ def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
         copy_state(left, root)
         then = again.randint(1, PUTTING_IN_ORDER)
         where += f", and step {then} of what came next"
-        killed = program.run(*what_comes_next(), limit=then)
+        killed = program.run(**what_comes_next(), limit=then)
         assert killed["code"] == -9, f"{where}: {killed['said']}"
         assert board.serves() in {scenario.before, scenario.after}, where
         is_whole(where)

@@ -7,6 +7,7 @@ import random
 import sqlite3
 import threading
 from collections import Counter
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def test_what_is_sure_is_kept_in_the_even_draw_only_and_the_rest_by_its_reason(t
         keeping._reservoir.seen = 10**6
         assert keeping.offer(image_of(3), source="c", answer=None, confidence=0.4) == REFUSED
         assert keeping.offer(image_of(4), source="d", answer="4", confidence=1, reason=DISAGREEMENT) == DISAGREEMENT
-        assert keeping.correct(image_of(5), "6", writer="ann", source="e", answer="5", confidence=0.99)
+        assert keeping.correct(image_of(5), "6", writer="ann", source="e", answer="5", confidence=0.99).result()
     with SampleStore.open(tmp_path) as store:
         found = store.samples()
         assert store.get_count("seen") == 10**6 + 2
@@ -109,7 +110,7 @@ def test_a_directory_that_cannot_be_written_costs_one_notice_and_no_answer(tmp_p
     with collecting(tmp_path / "samples", reporter=notices) as keeping:
         for _ in range(5):
             assert keeping.offer(image_of(1), source="a", answer="1", confidence=0.1) is None
-        assert not keeping.correct(image_of(1), "2", writer="ann", source="a", answer="1", confidence=0.1)
+        assert not keeping.correct(image_of(1), "2", writer="ann", source="a", answer="1", confidence=0.1).result(0)
     assert len(notices.told) == 1
     assert notices.told[0].startswith("No samples are kept from now on: ")
 
@@ -155,6 +156,47 @@ def test_answers_wait_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         holding.set()
     with SampleStore.open(tmp_path) as store:
         assert len(store.samples()) == kept.count(UNIFORM)
+
+
+def test_a_correction_is_kept_once_it_is_stored_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    holding = threading.Event()
+    add = SampleStore.add
+
+    def slow(*arguments: Any, **named: Any) -> int | None:
+        holding.wait(30)
+        return add(*arguments, **named)
+
+    def correct(keeping: Collector, label: str) -> Future[bool]:
+        return keeping.correct(image_of(1), label, writer="ann", source="a", answer="1", confidence=0.9)
+
+    monkeypatch.setattr(SampleStore, "add", slow)
+    with collecting(tmp_path) as keeping:
+        first, second, third = (correct(keeping, label) for label in "234")
+        assert not first.done()
+        # Nobody waits for this one any longer.
+        assert third.cancel()
+        holding.set()
+        assert first.result(30)
+        assert second.result(30)
+        assert keeping._store is not None
+        keeping._store._connection.execute("PRAGMA max_page_count = 12")
+        told = [correct(keeping, "5").result(30) for _ in range(40)]
+        assert True in told
+        assert not told[-1]
+    with SampleStore.open(tmp_path) as store:
+        assert [one.label for one in store.samples()] == ["2", "3", *["5"] * told.count(True)]
+
+
+def test_a_correction_that_labelled_samples_leave_no_room_for_is_told(tmp_path: Path) -> None:
+    with collecting(tmp_path, 10) as keeping:
+        for number in range(5):
+            for _ in range(2):
+                stored = keeping.correct(
+                    image_of(1), "2", writer=f"client {number}", source="a", answer="1", confidence=0.9
+                )
+                assert stored.result(30) == (number < 4)
+    with SampleStore.open(tmp_path) as store:
+        assert len(store.samples()) == 8
 
 
 def test_many_threads_offer_at_once(tmp_path: Path) -> None:
