@@ -92,7 +92,7 @@ def hand(browser: Chrome, pointer: str) -> ActionChains:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.actions.pointer_input import PointerInput
 
-    return ActionChains(browser, duration=20, devices=[PointerInput(pointer, pointer)])
+    return ActionChains(browser, duration=20, devices=[PointerInput(pointer, pointer)])  # type: ignore[no-untyped-call]  # as Selenium has it
 
 
 def console(browser: Chrome) -> list[dict[str, Any]]:

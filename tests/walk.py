@@ -1,18 +1,17 @@
 """The walk of the guide about learning: from wrong answers on a board to a release that gives the right ones.
 
-Its writer begins a 1 far down, as many in Europe do, and the model of the package takes it for a 4 or a 7. A 7 has a bar
-then, and stays a 7. Every step is a command or a finger on a page, as the guide has them.
+Its writer begins a 1 far down, as many in Europe do, and the model of the package takes it for a 4 or a 7. The writer's
+7 has a bar, and stays a 7. Every step is a command or a finger on a page, as the guide has them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from edgemnist.exports.directory import REFERENCE, Exports
@@ -116,7 +116,7 @@ def walk(board: Reached, browser: Chrome, writer: Writer) -> None:
         drawn(browser, writer.draws(label))
         assert browser.find_element(By.ID, "digit").text == label
         assert "no digit" not in status(browser)
-    assert read_page(browser, board.directory / "page.png", writer, "1711") == ["1711"]
+    assert read_page(browser, board.directory / "page.png", writer, "1711") == "1711"
 
 
 def open_pad(browser: Chrome, address: str) -> str:
@@ -175,16 +175,18 @@ def review(board: Reached, browser: Chrome) -> None:
 
 def confirm(browser: Chrome, address: str) -> None:
     """Give each sample of the review that is open the label that it has, with a finger."""
-    for number, one in enumerate(ask(f"{address}v1/samples")["samples"], 1):
+    for number, one in enumerate(ask(f"{address}v1/samples")["samples"]):
+        progress = browser.find_element(By.ID, "progress")
+        WebDriverWait(browser, PATIENCE_S, 0.05).until(begins(progress, f"{number} of"))
         (given,) = {label["label"] for label in one["labels"]} or {one["answer"]}
-        keys = WebDriverWait(browser, PATIENCE_S).until(
-            lambda found: found.find_elements(By.CSS_SELECTOR, "#keys button")
-        )
+        keys = browser.find_elements(By.CSS_SELECTOR, "#keys button")
         tap(browser, next(key for key in keys if key.text == given))
-        said = f"{number} of"
-        WebDriverWait(browser, PATIENCE_S, 0.05).until(
-            lambda found, said=said: found.find_element(By.ID, "progress").text.startswith(said)
-        )
+    WebDriverWait(browser, PATIENCE_S, 0.05).until(lambda found: found.find_element(By.ID, "done").is_displayed())
+
+
+def begins(element: WebElement, words: str) -> Callable[[Chrome], bool]:
+    """Return whether the text of an element begins with these words, as a thing to wait for."""
+    return lambda _: element.text.startswith(words)
 
 
 @contextlib.contextmanager
@@ -220,8 +222,8 @@ def meet_digits(board: Reached) -> None:
     wait_for(enough)
 
 
-def read_page(browser: Chrome, path: Path, writer: Writer, digits: str) -> list[str]:
-    """Write a number on paper, hand its picture to the page, and return the lines that are read."""
+def read_page(browser: Chrome, path: Path, writer: Writer, digits: str) -> str:
+    """Write digits on paper, hand their picture to the page, and return what it reads, without blanks."""
     side, margin = 120, 80
     page = Image.new("L", (side * len(digits) + 2 * margin, side + 2 * margin), 235)
     pen = ImageDraw.Draw(page)
@@ -232,10 +234,8 @@ def read_page(browser: Chrome, path: Path, writer: Writer, digits: str) -> list[
             pen.line(points, fill=40, width=9, joint="curve")
             for x, y in points:
                 pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=40)
-    stream = io.BytesIO()
-    page.save(stream, "PNG")
-    path.write_bytes(stream.getvalue())
+    page.save(path)
     tap(browser, browser.find_element(By.ID, "tab-read"))
     browser.find_element(By.ID, "file").send_keys(str(path))
     lines = WebDriverWait(browser, PATIENCE_S).until(lambda found: found.find_elements(By.CSS_SELECTOR, "#lines li"))
-    return [line.text for line in lines]
+    return "".join("".join(line.text.split()) for line in lines)

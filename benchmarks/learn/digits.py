@@ -49,8 +49,8 @@ RUNS = (
     ("200 doubtful samples of the earlier writers", 200, 0.0, EARLIER),
     ("50 doubtful samples of the earlier writers", 50, 0.0, EARLIER),
 )
-"""Name, samples, share of wrong labels, and among how many of the first digits the doubtful ones are looked for; None for
-the first ones, whatever they are."""
+"""Name, samples, share of wrong labels, and among how many of the first digits the doubtful ones are looked for; None
+for the first ones, whatever they are."""
 
 
 def main() -> None:
