@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,6 @@ from edgemnist.shadow.tally import read_tally
 from tests.browser import draw, show, tap
 from tests.conftest import run_edgemnist
 from tests.deploy.answering import ask, wait_for
-from tests.processes import command_line
 from tests.serve.service import first_document, png
 
 Stroke = list[tuple[float, float]]
@@ -193,7 +193,7 @@ def begins(element: WebElement, words: str) -> Callable[[Chrome], bool]:
 def running(words: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Run a command that serves a page until the body ends, then stop it with Ctrl-C; give what it says first."""
     process = subprocess.Popen(
-        [*command_line(dict(environment)), *words],
+        [sys.executable, "-m", "edgemnist", *words],
         cwd=directory,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
