@@ -11,6 +11,7 @@ from edgemnist.errors import (
     ImageError,
     ManifestError,
     MissingDependencyError,
+    SamplesError,
     StorageError,
     UnknownNameError,
     UsageError,
@@ -54,6 +55,12 @@ _STATUS: Final = (
     (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-picture", ""),
     (ArtifactError, *_DAMAGED),
     (ManifestError, *_DAMAGED),
+    (
+        SamplesError,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "unusable-samples",
+        "The samples cannot be read or written; the log says why",
+    ),
     (StorageError, *_DAMAGED),
     (MissingDependencyError, HTTPStatus.NOT_IMPLEMENTED, "missing-dependency", ""),
 )

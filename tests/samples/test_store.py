@@ -134,6 +134,12 @@ def test_there_is_nothing_to_read_where_nothing_was_kept(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="has no samples"):
         SampleStore.open(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+    # What made it was killed before it wrote anything.
+    (tmp_path / FILE).touch()
+    with pytest.raises(UsageError, match="has no samples"):
+        SampleStore.open(tmp_path)
+    with SampleStore.open(tmp_path, create=True) as store:
+        assert store.samples() == []
 
 
 def newer(path: Path) -> None:
