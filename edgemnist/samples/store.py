@@ -10,6 +10,7 @@ Labels are only ever added. The last one of each writer counts; taking one back 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,8 +77,8 @@ class SampleStore:
     def open(cls, directory: Path, *, create: bool = False) -> SampleStore:
         """Open the store of a directory; with `create`, make both if they are missing.
 
-        Raises UsageError if there is none, StorageError if the directory cannot be made, and SamplesError if the file is
-        not a store, is damaged, or was written by a newer edgemnist.
+        Raises UsageError if there is none, StorageError if the directory cannot be made, and SamplesError if the file
+        is not a store, is damaged, or was written by a newer edgemnist.
         """
         path = directory / FILE
         if create:
@@ -287,6 +288,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
+        if name.startswith("SQLITE_CANTOPEN") and path.exists() and not os.access(path.parent, os.W_OK):
+            # Of a file system that is read-only, SQLite only says that it cannot make its log there.
+            name = "SQLITE_READONLY"
         for start, (reason, hint) in _REFUSALS.items():
             if name.startswith(start):
                 raise SamplesError(f"{path} cannot be used: {reason}", hint=hint) from error

@@ -266,6 +266,17 @@ def test_what_cannot_be_done_is_told_with_what_to_do(tmp_path: Path) -> None:
     )
 
 
+def test_a_directory_that_is_read_only_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The log cannot be made, as on a file system that is mounted read-only; root may write everywhere else.
+    SampleStore.open(tmp_path, create=True).close()
+    (tmp_path / f"{FILE}-wal").mkdir()
+    with pytest.raises(StorageError, match="it cannot be opened"):
+        SampleStore.open(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(StorageError, match="it is read-only"):
+        SampleStore.open(tmp_path)
+
+
 def test_a_store_that_another_process_keeps_to_itself_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SampleStore.open(tmp_path, create=True).close()
     monkeypatch.setattr("edgemnist.samples.store.WAIT_S", 0.05)
