@@ -144,7 +144,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         # Python adds its own words to those of the system, whose numbers are above 0; those of names are below.
-        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise UsageError(
             f"The service cannot listen on {host}:{port}: {reason}",
             hint="Choose another port with --port; 0 takes any free one."

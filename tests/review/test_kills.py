@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
-import json
 import os
 import random
 import shutil
@@ -18,7 +16,7 @@ import pytest
 from edgemnist.samples.store import SampleStore
 from edgemnist.storage import ABANDONED_AFTER_S
 from tests.deploy.loopback import free_port
-from tests.killing import Program, state_of
+from tests.killing import Program, answered_until_it_is_gone, state_of
 from tests.review.near import LABELS, TAKEN
 from tests.review.test_transfer import contents, drawn
 
@@ -90,7 +88,8 @@ def test_what_the_page_has_answered_is_stored(program: Program, kept: Path, tmp_
         words = ["review", str(kept / "samples"), "--port", str(port), "--as", "ann", "--json"]
         limit = 12 + rng.randrange(PAGE_STEPS)
         program.start(root=str(kept), limit=limit, words=words)
-        taken = list(labels_until_it_is_gone(port))
+        asked = ((f"/v1/samples/{number}", {"label": str(number % 10)}) for number in itertools.count(1))
+        taken = [body["label"] for body in answered_until_it_is_gone(port, asked)]
         killed = program.ended()
         assert killed["code"] == -9, killed["said"]
         found = [label for _, labels in every_label(kept / "samples") for label in labels]
@@ -99,29 +98,6 @@ def test_what_the_page_has_answered_is_stored(program: Program, kept: Path, tmp_
         assert len(found) <= len(taken) + 1
         given += len(taken)
     assert given > KILLS
-
-
-def labels_until_it_is_gone(port: int) -> Iterator[str]:
-    """Label one sample after the other through the page, and yield each label that it takes."""
-    deadline = time.monotonic() + 120
-    for number in itertools.count(1):
-        label = str(number % 10)
-        while True:
-            client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            try:
-                body = json.dumps({"label": label})
-                client.request("POST", f"/v1/samples/{number}", body, {"content-type": "application/json"})
-                answer = client.getresponse()
-                assert answer.status == 200, answer.read()
-                yield label
-                break
-            except (ConnectionError, http.client.HTTPException):
-                # Before the first label it may not listen yet.
-                if number > 1 or time.monotonic() > deadline:
-                    return
-                time.sleep(0.05)
-            finally:
-                client.close()
 
 
 def test_an_import_goes_on_where_it_was_killed(review: Review, kept: Path, tmp_path: Path) -> None:
