@@ -83,6 +83,10 @@ class StorageError(EdgemnistError):
     """A directory that cannot be written: missing, read-only, full."""
 
 
+class SamplesError(StorageError):
+    """A store of samples that cannot be read or written."""
+
+
 class ReaderGoneError(StorageError):
     """The reader of the results has gone, as after `head`."""
 

@@ -18,6 +18,7 @@ import errno
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -123,7 +124,7 @@ def commit_files(directory: Path, files: Mapping[str, bytes]) -> None:
     The keys of `files` are plain names. Raises StorageError if that is impossible; the old files are then untouched.
     """
     for name in files:
-        if not _is_plain(name):
+        if not is_plain(name):
             raise ValueError(f"{name!r} is not a plain file name")
     with _explained(directory, "Choose another place with --exports DIR."):
         directory.mkdir(parents=True, exist_ok=True)
@@ -136,6 +137,28 @@ def commit_files(directory: Path, files: Mapping[str, bytes]) -> None:
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
             _place_journal(directory, files)
             _complete(directory)
+
+
+@contextlib.contextmanager
+def new_directory(path: Path, prefix: str) -> Iterator[Path]:
+    """Make a directory of several files appear when it is complete: the body fills one beside it that is yielded.
+
+    The files must be synced. If the body raises, nothing is left. `prefix` is that of the temporary name, by which what
+    killed commands left is found. Raises OSError if the directory cannot be made, or `path` is one with files in it.
+    """
+    from edgemnist.agent.durable import sync_directory, sync_tree
+
+    _remove_abandoned(path.parent, prefix)
+    place = Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix))
+    try:
+        # `mkdtemp` keeps others out.
+        place.chmod(0o755)
+        yield place
+        sync_tree(place)
+        place.rename(path)
+        sync_directory(path.parent)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def check_writable(directory: Path, size: int) -> None:
@@ -244,7 +267,7 @@ def _read_journal(directory: Path) -> dict[str, str] | None:
         renames = {"": ""}
     # The journal moves files, so it must not be able to reach beyond its directory.
     if not all(
-        _is_plain(name) and _is_plain(temporary) and temporary.startswith(TEMPORARY_PREFIX)
+        is_plain(name) and is_plain(temporary) and temporary.startswith(TEMPORARY_PREFIX)
         for temporary, name in renames.items()
     ):
         raise StorageError(
@@ -254,13 +277,20 @@ def _read_journal(directory: Path) -> dict[str, str] | None:
     return renames
 
 
-def _remove_abandoned(directory: Path) -> None:
-    """Delete what killed commands left. The caller holds the lock and has completed the journal."""
+def _remove_abandoned(directory: Path, prefix: str = TEMPORARY_PREFIX) -> None:
+    """Delete what killed commands left, files and directories.
+
+    The caller holds the lock and has completed the journal, if the directory is one that is committed to.
+    """
     oldest = time.time() - ABANDONED_AFTER_S
-    for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
+    for leftover in directory.glob(f"{prefix}*"):
         # Somebody else may delete it first.
         with contextlib.suppress(FileNotFoundError):
-            if leftover.stat().st_mtime < oldest:
+            if leftover.lstat().st_mtime >= oldest:
+                continue
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
                 leftover.unlink()
 
 
@@ -277,7 +307,8 @@ def _write_temporary(directory: Path, name: str, data: bytes) -> Path:
     return temporary
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
+    """Return whether a name is that of a file or directory in its own place, on every system."""
     return name not in {"", ".", ".."} and not set(name) & {"/", "\\", "\0", ":"}
 
 

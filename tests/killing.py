@@ -12,6 +12,7 @@ the "words", after `edgemnist`, and perhaps more of the "environment"; the direc
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import json
 import os
@@ -21,8 +22,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -130,6 +132,29 @@ class Program:
 
     def __exit__(self, *exception: object) -> None:
         self._process.communicate()
+
+
+def answered_until_it_is_gone(port: int, asked: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Post one document after the other to a service that is to be killed, and yield each that it has answered."""
+    deadline = time.monotonic() + 120
+    answered = False
+    for path, body in asked:
+        while True:
+            client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            try:
+                client.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+                answer = client.getresponse()
+                assert answer.status == 200, answer.read()
+                answered = True
+                yield body
+                break
+            except (ConnectionError, http.client.HTTPException):
+                # Before its first answer it may not listen yet.
+                if answered or time.monotonic() > deadline:
+                    return
+                time.sleep(0.05)
+            finally:
+                client.close()
 
 
 def state_of(root: Path) -> frozenset[tuple[str, str]]:

@@ -79,8 +79,13 @@ def test_what_killed_commands_left_is_removed_after_an_hour_and_not_before(tmp_p
     abandoned, young = tmp_path / f"{TEMPORARY_PREFIX}a-1-00", tmp_path / f"{TEMPORARY_PREFIX}b-2-00"
     for path in (abandoned, young):
         path.write_bytes(b"half")
+    # As a project is made in, for example.
+    directory = tmp_path / f"{TEMPORARY_PREFIX}c"
+    (directory / "made").mkdir(parents=True)
+    (directory / "made" / "main.c").touch()
     long_ago = time.time() - ABANDONED_AFTER_S - 60
-    os.utime(abandoned, (long_ago, long_ago))
+    for path in (abandoned, directory):
+        os.utime(path, (long_ago, long_ago))
     commit_files(tmp_path, generation("new"))
     assert leftovers(tmp_path) == [young.name]
 

@@ -39,10 +39,16 @@ def quantities(found: HealthReport) -> list[tuple[str, ...]]:
         (
             one.name,
             *(value_of(one, value) for value in (one.golden, one.first, one.lately)),
-            "" if one.evidence is None else f"10^{one.evidence:.0f}",
+            evidence_of(one.evidence),
         )
         for one in found.quantities
     ]
+
+
+def evidence_of(log10: float | None) -> str:
+    """Return evidence as a power of ten; empty for none."""
+    # What has hardly any is 10^0, not 10^-0.
+    return "" if log10 is None else f"10^{log10:z.0f}"
 
 
 def value_of(one: Quantity, value: float | None) -> str:

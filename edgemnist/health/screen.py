@@ -11,7 +11,7 @@ from rich.text import Text
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.console.tables import closing, fault_line, table
 from edgemnist.formatting import percent
-from edgemnist.health.cells import ACCURACY, QUANTITIES, accuracies, quantities
+from edgemnist.health.cells import ACCURACY, QUANTITIES, accuracies, evidence_of, quantities
 from edgemnist.images.sheet import terminal_rows
 
 if TYPE_CHECKING:
@@ -63,6 +63,5 @@ def _boards(result: HealthReport) -> RenderableType:
     for one in result.boards:
         if one.fault is None:
             accuracy = "" if one.accuracy is None else percent(one.accuracy)
-            evidence = "" if one.evidence is None else f"10^{one.evidence:.0f}"
-            page.add_row(one.host, f"{one.images:,}", accuracy, evidence)
+            page.add_row(one.host, f"{one.images:,}", accuracy, evidence_of(one.evidence))
     return page

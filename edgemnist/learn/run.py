@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgemnist.agent.durable import sync_directory, sync_tree
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError
@@ -38,7 +34,7 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.samples import Contradiction, LearnResult, Paired
 from edgemnist.samples.sample import NOT_A_DIGIT, Sample
-from edgemnist.storage import ABANDONED_AFTER_S, commit_files, sha256
+from edgemnist.storage import commit_files, new_directory, sha256
 
 if TYPE_CHECKING:
     from edgemnist.exports.directory import Exports
@@ -225,35 +221,17 @@ def _write(
     exports: Exports, out: Path, new: _Learned, finished: Callable[[float | None], LearnResult], reporter: Reporter
 ) -> LearnResult:
     """Write the new export directory, with the result in it, in one piece; `finished` makes it of int8's loss."""
-    place: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(out.parent)
-        place = Path(tempfile.mkdtemp(dir=out.parent, prefix=TEMPORARY_PREFIX))
-        place.chmod(0o755)
-        _write_model(place, new)
-        result = finished(_export(exports, place, new.dataset, reporter))
-        commit_files(place, {LEARN_FILE: result.to_json().encode() + b"\n"})
-        sync_tree(place)
-        place.rename(out)
-        sync_directory(out.parent)
+        with new_directory(out, TEMPORARY_PREFIX) as place:
+            _write_model(place, new)
+            result = finished(_export(exports, place, new.dataset, reporter))
+            commit_files(place, {LEARN_FILE: result.to_json().encode() + b"\n"})
     except OSError as error:
         raise StorageError(
             f"{out} cannot be written: {error.strerror or error}", hint="Name another directory with --out DIR."
         ) from error
-    finally:
-        if place is not None:
-            shutil.rmtree(place, ignore_errors=True)
     return result
-
-
-def _remove_abandoned(directory: Path) -> None:
-    """Delete the files that killed commands left."""
-    for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
-        # Somebody else may delete it first.
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_S:
-                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _write_model(place: Path, new: _Learned) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
@@ -42,6 +43,8 @@ def learn_page(result: LearnResult) -> RenderableType:
         for one in result.contradictions[:SHOWN]:
             found.add_row(str(one.sample), one.label, one.neighbours, ", ".join(one.writers))
         lines.append(found)
+    if len(result.per_writer) > 1 or result.contradictions:
+        lines.append(_writers(result))
     lines += [Text(f"Gate missed. {reason}") for reason in result.reasons]
     if result.out is not None:
         out = shlex.quote(result.out)
@@ -50,6 +53,17 @@ def learn_page(result: LearnResult) -> RenderableType:
     else:
         lines.append(Text(f"{result.exports} stays as it is."))
     return Group(*lines)
+
+
+def _writers(result: LearnResult) -> RenderableType:
+    """Draw how many labels each writer gave, and how many of them look wrong, the most first."""
+    wrong = Counter(writer for one in result.contradictions for writer in one.writers)
+    page = table("writer", "labels", "contradicting", prose=["writer"])
+    for writer, labels in Counter(result.per_writer).most_common(SHOWN):
+        page.add_row(writer, f"{labels:,}", f"{wrong[writer]:,}")
+    if (more := len(result.per_writer) - SHOWN) > 0:
+        page.add_row(f"{more:,} more", "", "")
+    return page
 
 
 def _cells(one: Paired) -> list[str]:

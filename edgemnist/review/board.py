@@ -68,7 +68,8 @@ def _alone(copy: Path, host: str) -> Iterator[None]:
 
 
 def _send(target: BoardAddress, directory: str, copy: Path) -> int:
-    with SampleStore.open(copy) as store:
+    # What was killed while it made the copy left an empty file.
+    with SampleStore.open(copy, create=True) as store:
         labelled = [one for one in store.sent() if one.labels]
     if labelled:
         merge_samples_on(target, directory, labelled)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from edgemnist.agent.durable import write_synced
 from edgemnist.arrays import Images
 from edgemnist.data.dataset import stratified_split
 from edgemnist.data.folders import SUFFIXES
@@ -19,7 +19,9 @@ from edgemnist.errors import DataError, StorageError, UsageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.samples.sample import IMPORTED, NOT_A_DIGIT, Label, Sample, now
 from edgemnist.samples.store import SampleStore
+from edgemnist.storage import is_plain, new_directory
 
+TEMPORARY_PREFIX: Final = ".tmp-review-"
 TEST_SHARE: Final = 0.2
 SPLIT_SEED: Final = 0
 """The seed that data sets of folders are split with."""
@@ -39,7 +41,11 @@ def export_labelled(samples: Sequence[Sample], out: Path, *, idx: bool) -> int:
         raise UsageError(what, hint="Label some with: edgemnist review")
     if out.exists():
         raise UsageError(f"{out} exists", hint="Name a directory that does not.")
-    _in_one_piece(out, lambda place: (_write_idx if idx else _write_folders)(labelled, place))
+    try:
+        with new_directory(out, TEMPORARY_PREFIX) as place:
+            (_write_idx if idx else _write_folders)(labelled, place)
+    except OSError as error:
+        raise StorageError(f"{out} cannot be written: {error.strerror}", hint="Name another directory.") from error
     return len(labelled)
 
 
@@ -97,28 +103,20 @@ def _imported(image: Images, label: Label, directory: Path) -> Sample:
     )
 
 
-def _in_one_piece(out: Path, write: Callable[[Path], None]) -> None:
-    place: Path | None = None
-    try:
-        place = Path(tempfile.mkdtemp(dir=out.parent, prefix=".tmp-export-"))
-        # `mkdtemp` keeps others out.
-        place.chmod(0o755)
-        write(place)
-        place.rename(out)
-    except OSError as error:
-        raise StorageError(f"{out} cannot be written: {error.strerror}", hint="Name another directory.") from error
-    finally:
-        if place is not None:
-            shutil.rmtree(place, ignore_errors=True)
-
-
 def _write_folders(samples: Sequence[Sample], place: Path) -> None:
     from PIL import Image
 
+    # A store that somebody edited, or that came from elsewhere, must not reach beyond the new directory.
+    if odd := sorted({str(one.label) for one in samples if not is_plain(str(one.label))}):
+        raise UsageError(
+            f"No folder can be named after the label {odd[0]!r}", hint="Change that label with: edgemnist review"
+        )
     for one in samples:
         folder = place / str(one.label)
         folder.mkdir(exist_ok=True)
-        Image.fromarray(one.image).save(folder / f"{one.id:06d}.png")
+        stream = io.BytesIO()
+        Image.fromarray(one.image).save(stream, "PNG")
+        write_synced(folder / f"{one.id:06d}.png", stream.getvalue())
 
 
 def _write_idx(samples: Sequence[Sample], place: Path) -> None:
@@ -129,5 +127,5 @@ def _write_idx(samples: Sequence[Sample], place: Path) -> None:
         )
     images, labels = np.stack([one.image for one in samples]), np.array([int(name) for name in names], np.uint8)
     for split, chosen in zip(("train", "t10k"), stratified_split(labels, TEST_SHARE, SPLIT_SEED), strict=True):
-        (place / f"{split}-images-idx3-ubyte").write_bytes(encode_idx(images[chosen]))
-        (place / f"{split}-labels-idx1-ubyte").write_bytes(encode_idx(labels[chosen]))
+        write_synced(place / f"{split}-images-idx3-ubyte", encode_idx(images[chosen]))
+        write_synced(place / f"{split}-labels-idx1-ubyte", encode_idx(labels[chosen]))

@@ -10,6 +10,7 @@ Labels are only ever added. The last one of each writer counts; taking one back 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import Final, Self
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.errors import StorageError, UsageError, reason_of, upgrade_line
+from edgemnist.errors import SamplesError, StorageError, UsageError, reason_of, upgrade_line
 from edgemnist.samples.exchange import LabelRow, Sent
 from edgemnist.samples.sample import CORRECTION, PIXELS, REASONS, UNIFORM, Label, Sample, now
 
@@ -63,7 +64,7 @@ _LABELS: Final = "SELECT sample, label, writer, at, settles FROM labels ORDER BY
 class SampleStore:
     """The samples of a directory; as a context manager, which closes it.
 
-    Every method raises StorageError if the file is damaged or cannot be written: the disk is full, it is read-only, or
+    Every method raises SamplesError if the file is damaged or cannot be written: the disk is full, it is read-only, or
     another process holds it for longer than `WAIT_S`. Samples stored before stay.
     """
 
@@ -76,8 +77,8 @@ class SampleStore:
     def open(cls, directory: Path, *, create: bool = False) -> SampleStore:
         """Open the store of a directory; with `create`, make both if they are missing.
 
-        Raises UsageError if there is none, and StorageError if the file is not a store, is damaged, or was written
-        by a newer edgemnist.
+        Raises UsageError if there is none, StorageError if the directory cannot be made, and SamplesError if the file
+        is not a store, is damaged, or was written by a newer edgemnist.
         """
         path = directory / FILE
         if create:
@@ -89,9 +90,7 @@ class SampleStore:
                     hint="Choose another directory for the samples.",
                 ) from error
         elif not path.exists():
-            raise UsageError(
-                f"{directory} has no samples", hint=f"Collect some with: edgemnist serve --collect {directory}"
-            )
+            raise _empty(directory)
         with _explained(path):
             connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
             try:
@@ -241,12 +240,15 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> Non
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 connection.execute(statement)
         connection.execute("COMMIT")
+    elif not connection.execute("PRAGMA page_count").fetchone()[0]:
+        # What made it was killed before it wrote anything.
+        raise _empty(path.parent)
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION:
-        raise StorageError(f"{path} is not a store of samples", hint="Name another directory.")
+        raise SamplesError(f"{path} is not a store of samples", hint="Name another directory.")
     if version > VERSION:
-        raise StorageError(
+        raise SamplesError(
             f"{path} has version {version}, and this edgemnist reads up to {VERSION}",
             hint=f"Install a newer edgemnist with: {upgrade_line()}",
         )
@@ -257,8 +259,12 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> Non
         raise _damaged(path)
 
 
-def _damaged(path: Path) -> StorageError:
-    return StorageError(
+def _empty(directory: Path) -> UsageError:
+    return UsageError(f"{directory} has no samples", hint=f"Collect some with: edgemnist serve --collect {directory}")
+
+
+def _damaged(path: Path) -> SamplesError:
+    return SamplesError(
         f"{path} is damaged",
         hint=f"Save what can be read with: sqlite3 {path} .recover, or move the file away and start a new one.",
     )
@@ -282,9 +288,12 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
+        if name.startswith("SQLITE_CANTOPEN") and path.exists() and not os.access(path.parent, os.W_OK):
+            # Of a file system that is read-only, SQLite only says that it cannot make its log there.
+            name = "SQLITE_READONLY"
         for start, (reason, hint) in _REFUSALS.items():
             if name.startswith(start):
-                raise StorageError(f"{path} cannot be used: {reason}", hint=hint) from error
+                raise SamplesError(f"{path} cannot be used: {reason}", hint=hint) from error
         raise _damaged(path) from error
 
 

@@ -11,6 +11,7 @@ from edgemnist.errors import (
     ImageError,
     ManifestError,
     MissingDependencyError,
+    SamplesError,
     StorageError,
     UnknownNameError,
     UsageError,
@@ -48,12 +49,18 @@ _DAMAGED: Final = (
     "damaged-artifact",
     "The artifact cannot be used: its files have changed since the service started; the service's log says how",
 )
+_UNUSABLE: Final = (
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "unusable-samples",
+    "The samples cannot be read or written; the log says why",
+)
 _STATUS: Final = (
     (UnknownNameError, HTTPStatus.NOT_FOUND, "unknown-artifact", ""),
     (UsageError, HTTPStatus.BAD_REQUEST, "wrong-usage", ""),
     (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-picture", ""),
     (ArtifactError, *_DAMAGED),
     (ManifestError, *_DAMAGED),
+    (SamplesError, *_UNUSABLE),
     (StorageError, *_DAMAGED),
     (MissingDependencyError, HTTPStatus.NOT_IMPLEMENTED, "missing-dependency", ""),
 )
@@ -84,6 +91,11 @@ def too_slow(message: str) -> RefusedError:
 def busy(message: str) -> RefusedError:
     """Return the refusal of what the service has no room for at the moment."""
     return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", message, "Try again.", headers={"retry-after": "1"})
+
+
+def unusable_samples() -> RefusedError:
+    """Return the refusal of what cannot be kept, now or later."""
+    return RefusedError(*_UNUSABLE)
 
 
 def stopping() -> RefusedError:

@@ -36,7 +36,7 @@ from edgemnist.serve.jobs import Normalized, Page, PredictJob, ReadJob, images_o
 from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, MemoryFile, content_type, network_of
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
-from edgemnist.serve.refusals import RefusedError, bad_request, busy, unsupported
+from edgemnist.serve.refusals import RefusedError, bad_request, busy, unsupported, unusable_samples
 from edgemnist.serve.workers import SMALL_PIXELS, Lane, NotSmallError, Threads
 from edgemnist.storage import sha256
 
@@ -325,7 +325,9 @@ async def _keep_correction(
             # Whoever is told that it is kept does not send it again.
             if await asyncio.wait_for(asyncio.wrap_future(stored), STORED_S):
                 return
-    if collector is not None and collector.keeps and not collector.has_room_for(writer):
+    if collector is not None and not collector.keeps:
+        raise unusable_samples()
+    if collector is not None and not collector.has_room_for(writer):
         raise RefusedError(
             HTTPStatus.TOO_MANY_REQUESTS,
             "too-many-corrections",

@@ -143,8 +143,11 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
+        # Python adds its own words to those of the system, whose numbers are above 0; those of names are below.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise UsageError(
-            f"The service cannot listen on {host}:{port}: {error.strerror}",
+            f"The service cannot listen on {host}:{port}: {reason}",
             hint="Choose another port with --port; 0 takes any free one."
             if error.errno in {errno.EADDRINUSE, errno.EACCES}
             else "Name an address of this machine with --host.",

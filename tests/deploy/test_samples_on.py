@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tests.deploy.loopback import LoopbackBoard
 from tests.drift.making import after_a_week
 from tests.notices import Notices
 from tests.samples.making import sample_of
+from tests.serve.service import Service, first_document
 
 
 @pytest.fixture
@@ -57,6 +60,24 @@ def test_labels_survive_a_board_that_is_gone_when_they_are_sent(board: LoopbackB
     assert review_on(board.target, str(samples), lambda _: None, notices) == 1
     assert "not sent before" in notices.messages[0]
     assert [bool(one.labels) for one in samples_on(board.target, str(samples))] == [True, False, False, False, False]
+
+
+def test_labels_of_a_page_that_was_killed_are_sent_by_the_next_review(
+    board: LoopbackBoard, samples: Path, tmp_path: Path
+) -> None:
+    there = ("--on", "board", "--root", str(board.root), "--ssh-config", str(board.ssh_config), "--as", "ann")
+    command = [sys.executable, "-m", "edgemnist", "review", str(samples), *there, "--port", "0", "--json"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    service = Service(process, first_document(process))
+    for number in (1, 2):
+        answer = service.ask(f"/v1/samples/{number}", b'{"label": "7"}', kind="application/json")
+        assert answer.status == 200
+    process.kill()
+    process.communicate()
+    assert not any(one.labels for one in samples_on(board.target, str(samples)))
+    review_on(board.target, str(samples), lambda _: None, Notices())
+    labelled = [[row.label for row in one.labels] for one in samples_on(board.target, str(samples))]
+    assert labelled == [["7"], ["7"], [], [], []]
 
 
 def test_the_health_of_boards_is_one_report(board: LoopbackBoard, samples: Path, tmp_path: Path) -> None:

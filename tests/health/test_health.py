@@ -12,6 +12,7 @@ import pytest
 
 from edgemnist.drift.counts import FILE, Record, Window
 from edgemnist.drift.monitor import Tally
+from edgemnist.health.cells import evidence_of
 from edgemnist.health.run import MeanOf, Place, assess, estimated, labelled, mixture_evidence
 from edgemnist.samples.sample import DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
 from edgemnist.samples.store import SampleStore
@@ -117,6 +118,13 @@ def test_an_alarm_names_what_changed_and_shows_the_samples_that_have_it() -> Non
     assert width.lately is not None
     assert width.lately > width.first
     assert assess([Place(name="samples", record=after_a_week().record)]).passed
+
+
+@pytest.mark.parametrize(
+    ("log10", "told"), [(None, ""), (-0.04, "10^0"), (0.0, "10^0"), (-1.2, "10^-1"), (11.6, "10^12")]
+)
+def test_evidence_is_a_power_of_ten(log10: float | None, told: str) -> None:
+    assert evidence_of(log10) == told
 
 
 def test_a_board_that_has_answered_nothing_is_well() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from edgemnist.samples.sample import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample, now
-from edgemnist.samples.store import SampleStore
+from edgemnist.samples.store import FILE, SampleStore
 from tests.browser import WINDOWS, console, show
 from tests.samples.making import image_of, sample_of
 from tests.serve.service import TOKEN, Service, first_document
@@ -216,6 +217,19 @@ def test_what_is_no_label_is_refused(path: str, body: bytes, kind: str, status: 
         assert answer.status == status
         assert answer.document["message"]
     assert stored(kept)["3"].labels == ()
+
+
+def test_a_store_that_can_no_longer_be_used_is_told(kept: Path) -> None:
+    with reviewing(kept) as service:
+        path = kept / FILE
+        # As a disk that loses what it was given.
+        os.truncate(path.with_name(f"{FILE}-wal"), 0)
+        path.write_bytes(b"lost" * 4096)
+        answer = service.ask("/v1/samples/1", b'{"label": "7"}', kind="application/json")
+        assert (answer.status, answer.document["error"]) == (503, "unusable-samples")
+        assert answer.document["message"] == "The samples cannot be read or written; the log says why"
+        # The log is not for everybody on the network.
+        assert str(kept) not in answer.body.decode()
 
 
 def test_another_name_another_site_and_no_token_are_refused(kept: Path, tmp_path: Path) -> None:

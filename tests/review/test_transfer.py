@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from edgemnist.data.sources import read_directory
+from edgemnist.errors import UsageError
+from edgemnist.review.transfer import export_labelled
 from edgemnist.samples.sample import (
     IMPORTED,
     NOT_A_DIGIT,
@@ -96,3 +98,15 @@ def test_nothing_is_left_of_an_export_that_fails(labelled: Path, tmp_path: Path)
     assert done.returncode == 2
     assert "IDX labels are numbers" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["samples"]
+
+
+@pytest.mark.parametrize("label", ["../../elsewhere", "/tmp/elsewhere", "a\\b", "", ".."])
+def test_a_label_that_somebody_edited_leads_nowhere_else(label: str, labelled: Path, tmp_path: Path) -> None:
+    with SampleStore.open(labelled) as store:
+        store.label(store.add(drawn(9, 0)) or 0, label, "eve")
+        samples = store.samples()
+    place = tmp_path / "a" / "b"
+    place.mkdir(parents=True)
+    with pytest.raises(UsageError, match="No folder can be named after the label"):
+        export_labelled(samples, place / "out", idx=False)
+    assert {path.name for path in tmp_path.rglob("*")} == {"samples", "samples.sqlite", "a", "b"}

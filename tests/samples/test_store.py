@@ -134,6 +134,12 @@ def test_there_is_nothing_to_read_where_nothing_was_kept(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="has no samples"):
         SampleStore.open(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+    # What made it was killed before it wrote anything.
+    (tmp_path / FILE).touch()
+    with pytest.raises(UsageError, match="has no samples"):
+        SampleStore.open(tmp_path)
+    with SampleStore.open(tmp_path, create=True) as store:
+        assert store.samples() == []
 
 
 def newer(path: Path) -> None:
@@ -258,6 +264,17 @@ def test_what_cannot_be_done_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert damaged.value.hint == (
         f"Save what can be read with: sqlite3 {path} .recover, or move the file away and start a new one."
     )
+
+
+def test_a_directory_that_is_read_only_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The log cannot be made, as on a file system that is mounted read-only; root may write everywhere else.
+    SampleStore.open(tmp_path, create=True).close()
+    (tmp_path / f"{FILE}-wal").mkdir()
+    with pytest.raises(StorageError, match="it cannot be opened"):
+        SampleStore.open(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(StorageError, match="it is read-only"):
+        SampleStore.open(tmp_path)
 
 
 def test_a_store_that_another_process_keeps_to_itself_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,7 +163,8 @@ def test_a_disk_that_takes_nothing_costs_no_answer(tmp_path: Path, image: Any) -
     (tmp_path / "samples").write_text("a file in its place")
     with serving(reference_directory(), "--collect", str(tmp_path / "samples")) as service:
         assert service.ask("/v1/predict", png(seven())).document["predictions"][0]["digit"] == 7
-        assert correct(service, image, "1").status == 503
+        refused = correct(service, image, "1")
+        assert (refused.status, refused.document["error"]) == (503, "unusable-samples")
 
 
 def test_the_document_says_what_a_correction_is(collecting: Service, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from edgemnist.errors import UsageError
 from edgemnist.serve.config import Limits, ServeConfig, check_token, is_loopback, read_token, unit_token
+from edgemnist.serve.run import listen
 from tests.notices import Notices
 
 TOKEN = "0123456789abcdef"
@@ -18,6 +19,14 @@ TOKEN = "0123456789abcdef"
 def test_this_machine_alone_needs_no_token(host: str) -> None:
     assert is_loopback(host)
     assert ServeConfig(host=host).hosts == frozenset({"localhost", "127.0.0.1", "[::1]", host})
+
+
+def test_a_port_that_is_taken_is_told_in_the_words_of_the_system() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError) as failure:
+            listen("127.0.0.1", port)
+    assert failure.value.message == f"The service cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "board.lan", "", "localhost.evil.org"])

@@ -1,0 +1,47 @@
+"""`kill -9` of a service that keeps samples: every correction that it has answered is stored."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgemnist.exports.directory import Exports
+from edgemnist.samples.store import SampleStore
+from tests.deploy.loopback import free_port
+from tests.killing import Program, answered_until_it_is_gone
+
+pytestmark = pytest.mark.slow
+
+KILLS = 12
+STARTED = 25
+"""Steps until it answers."""
+CORRECTING = 60
+"""It is killed at one of its first steps after that: ten corrections or so."""
+
+
+def test_what_a_killed_service_has_answered_is_stored(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    image = Exports.open("reference").read_golden().images[0].tolist()
+    samples = tmp_path / "samples"
+    given = 0
+    with Program(tmp_path, "-m", "tests.killing", "edgemnist.app", "edgemnist.serve.server") as program:
+        for _ in range(KILLS):
+            shutil.rmtree(samples, ignore_errors=True)
+            port = free_port()
+            words = ["serve", "--exports", "reference", "--port", str(port), "--rate", "0", "--collect", str(samples)]
+            program.start(limit=STARTED + rng.randrange(CORRECTING), words=words)
+            asked = (("/v1/corrections", {"image": image, "label": str(number % 10)}) for number in itertools.count())
+            answered = [body["label"] for body in answered_until_it_is_gone(port, asked)]
+            killed = program.ended()
+            assert killed["code"] == -9, killed["said"]
+            with SampleStore.open(samples, create=True) as store:
+                found = [one.label for one in store.samples()]
+            # Perhaps one more, which it did not live to answer.
+            assert found[: len(answered)] == answered
+            assert len(found) <= len(answered) + 1
+            given += len(answered)
+    assert given > KILLS
