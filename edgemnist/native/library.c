@@ -1,7 +1,7 @@
 /* What the shared library offers to Python: kernels by number, and answers as float32.
  *
- * It neither includes Python.h nor links to Python: the functions that a call with one image needs, all of the
- * stable ABI, are handed over as pointers. So it is compiled without Python's headers, once for every version.
+ * It neither includes Python.h nor links to Python: the functions that a call with one image needs are handed over as
+ * pointers. So it is compiled without the headers of Python and NumPy, once for every version of theirs.
  */
 #include "engine.h"
 #include "fit.h"
@@ -14,36 +14,35 @@
 
 /* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
 #ifndef EDGEMNIST_ABI
-#define EDGEMNIST_ABI 9
+#define EDGEMNIST_ABI 10
 #endif
 
 typedef struct python_object python_object;
 
-/* Py_buffer, whose layout is part of the stable ABI since Python 3.11. */
+/* An array of NumPy 2, behind the head that every object of Python has: part of its ABI. */
 typedef struct {
-    void *memory;
-    python_object *owner;
-    ptrdiff_t bytes;
-    ptrdiff_t item_bytes;
-    int read_only;
+    uint8_t *memory;
     int dimensions;
-    char *format;
-    ptrdiff_t *shape;
-    ptrdiff_t *strides;
-    ptrdiff_t *suboffsets;
-    void *internal;
-} python_buffer;
+    const ptrdiff_t *shape;
+    const ptrdiff_t *strides;
+    python_object *base;
+    const python_object *type;
+    int flags;
+} numpy_array;
 
-#define IN_ORDER 0x3C /* PyBUF_C_CONTIGUOUS | PyBUF_FORMAT */
+#define IN_ORDER 0x1 /* NPY_ARRAY_C_CONTIGUOUS */
+#define FLOAT32 11   /* NPY_FLOAT */
+#define CACHE_LINE 64U
 
 typedef struct {
-    int (*get_buffer)(python_object *, python_buffer *, int);       /* PyObject_GetBuffer */
-    void (*release_buffer)(python_buffer *);                        /* PyBuffer_Release */
-    python_object *(*call)(python_object *);                        /* PyObject_CallNoArgs */
-    python_object *(*call_with)(python_object *, python_object *);  /* PyObject_CallOneArg */
-    void *(*pointer)(python_object *, const char *);                /* PyCapsule_GetPointer */
-    void (*clear_error)(void);                                      /* PyErr_Clear */
-} python_functions;
+    size_t head;                                               /* bytes of it; its class is the last pointer */
+    const python_object *array;                                /* numpy.ndarray */
+    const python_object *pixels;                               /* numpy.dtype(numpy.uint8) */
+    python_object *(*new_array)(const python_object *, int, const ptrdiff_t *, int, const ptrdiff_t *, void *, int,
+                                int, python_object *);         /* PyArray_New */
+    python_object *(*call)(python_object *, python_object *);  /* PyObject_CallOneArg */
+    void *(*pointer)(python_object *, const char *);           /* PyCapsule_GetPointer */
+} python_facts;
 
 typedef struct {
     const edgemnist_kernel *kernel;
@@ -56,10 +55,9 @@ typedef struct {
     void *scratch;
 } edgemnist_call;
 
-/* A call with one image at a time, whose answers are copied out before the next. */
+/* A call with one image at a time. */
 typedef struct {
     edgemnist_call call;
-    python_object *copy;       /* returns a copy of the array at call.answers */
     python_object *otherwise; /* called with whatever is not one image in order */
 } edgemnist_single;
 
@@ -74,9 +72,9 @@ EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t heig
                                edgemnist_found *found, void *scratch);
 EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], void *scratch);
 
-EXPORT void edgemnist_use_python(const python_functions *functions);
+EXPORT void edgemnist_use_python(const python_facts *facts);
 
-static const python_functions *python;
+static const python_facts *python;
 
 EXPORT int edgemnist_abi(void)
 {
@@ -121,16 +119,24 @@ EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t heigh
     edgemnist_fit_digit(ink, width, height, image, scratch);
 }
 
-EXPORT void edgemnist_use_python(const python_functions *functions)
+EXPORT void edgemnist_use_python(const python_facts *facts)
 {
-    python = functions;
+    python = facts;
 }
 
-/* Whether a buffer is uint8 [1, 28, 28]. */
-static int is_one_image(const python_buffer *buffer)
+static const numpy_array *array_of(const python_object *object)
 {
-    return buffer->dimensions == 3 && buffer->shape[0] == 1 && buffer->shape[1] == 28 && buffer->shape[2] == 28 &&
-           buffer->format[0] == 'B' && buffer->format[1] == '\0';
+    return (const numpy_array *)(const void *)((const char *)object + python->head);
+}
+
+/* Whether an object is an array, uint8 [1, 28, 28], in order. */
+static int is_one_image(const python_object *object)
+{
+    const python_object *const *const head = (const python_object *const *)(const void *)object;
+    const numpy_array *const array = array_of(object);
+    return head[python->head / sizeof *head - 1U] == python->array && array->dimensions == 3 && array->shape[0] == 1 &&
+           array->shape[1] == 28 && array->shape[2] == 28 && array->type == python->pixels &&
+           (array->flags & IN_ORDER) != 0;
 }
 
 /* The C side of a built-in function of Python (METH_O), called with its lock held. */
@@ -138,21 +144,25 @@ EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object
 {
     const edgemnist_single *const single = python->pointer(capsule, NULL);
     edgemnist_call call;
-    python_buffer buffer;
+    ptrdiff_t shape[2] = {1, 0};
+    python_object *answers;
     if (single == NULL) {
         return NULL;
     }
-    if (python->get_buffer(images, &buffer, IN_ORDER) != 0) {
-        python->clear_error();
-        return python->call_with(single->otherwise, images);
+    shape[1] = single->call.model->classes;
+    if (!is_one_image(images)) {
+        return python->call(single->otherwise, images);
     }
-    if (!is_one_image(&buffer)) {
-        python->release_buffer(&buffer);
-        return python->call_with(single->otherwise, images);
+    /* An image that is not in the nearest cache is on its way there while the array is made. */
+    for (size_t at = 0; at < EDGEMNIST_PIXELS; at += CACHE_LINE) {
+        __builtin_prefetch(array_of(images)->memory + at);
     }
-    call = single->call;
-    call.images = buffer.memory;
-    edgemnist_answer(&call);
-    python->release_buffer(&buffer);
-    return python->call(single->copy);
+    answers = python->new_array(python->array, 2, shape, FLOAT32, NULL, NULL, 0, 0, NULL);
+    if (answers != NULL) {
+        call = single->call;
+        call.images = array_of(images)->memory;
+        call.answers = (float *)(void *)array_of(answers)->memory;
+        edgemnist_answer(&call);
+    }
+    return answers;
 }

@@ -10,26 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+import numpy as np
+
 from edgemnist.errors import ArtifactError
 from edgemnist.native import BUILD, find_library
 from edgemnist.native.structures import Kernel, Single
 
-ABI: Final = 9
+ABI: Final = 10
 """As in `library.c`."""
-HAS_LOCK: Final = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
-"""Whether one thread at a time runs Python, on which `Library.single` relies."""
-
 _METH_O: Final = 0x8
 """Of Python's stable ABI: a built-in function of one argument."""
-_PYTHON: Final = (
-    "PyObject_GetBuffer",
-    "PyBuffer_Release",
-    "PyObject_CallNoArgs",
-    "PyObject_CallOneArg",
-    "PyCapsule_GetPointer",
-    "PyErr_Clear",
-)
-"""`python_functions` in `library.c`."""
+_NUMPY_ABI: Final = 2
+"""Of NumPy 2: compiled extensions rely on how it lays out its arrays, and on its table of functions."""
+_ABI_VERSION, _NEW_ARRAY = 0, 93
+"""Where PyArray_GetNDArrayCVersion and PyArray_New stand in that table."""
 
 
 class _Method(ctypes.Structure):
@@ -43,6 +37,15 @@ class _Method(ctypes.Structure):
     ]
 
 
+class _PythonFacts(ctypes.Structure):
+    """`python_facts` in `library.c`."""
+
+    _fields_: ClassVar = [
+        ("head", ctypes.c_size_t),
+        *((name, ctypes.c_void_p) for name in ("array", "pixels", "new_array", "call", "pointer")),
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class Library:
     """The functions of the library."""
@@ -53,6 +56,8 @@ class Library:
     """Answers a `Call`, handed over by reference, while other threads of Python run."""
     method: _Method
     """A built-in function that answers an image, whose `self` is a capsule of a `Single`."""
+    is_direct: bool
+    """Whether there is `single`."""
     kept: tuple[object, ...]
     """What the library points to."""
 
@@ -88,13 +93,44 @@ def open_library(file: Path | None = None) -> Library:
     kernels: list[Kernel] = []
     while pointer := kernel_number(len(kernels)):
         kernels.append(pointer.contents)
-    functions = (ctypes.c_void_p * len(_PYTHON))(
-        *(ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value for name in _PYTHON)
-    )
-    library.edgemnist_use_python(functions)
+    facts = _python_facts()
+    if facts is not None:
+        library.edgemnist_use_python(ctypes.byref(facts))
     library.edgemnist_answer.restype = None
     method = _Method(b"answer", ctypes.cast(library.edgemnist_answer_one, ctypes.c_void_p).value, _METH_O, None)
-    return Library(tuple(kernels), library.edgemnist_answer, method, (library, functions))
+    return Library(tuple(kernels), library.edgemnist_answer, method, facts is not None, (library, facts))
+
+
+def _python_facts() -> _PythonFacts | None:
+    """Return what the library needs to know of Python and NumPy, or None where they are others than it can work with.
+
+    One thread at a time has to run Python, and arrays have to lie in memory as those of NumPy 2.
+    """
+    if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return None
+    try:
+        # Where compiled extensions find them, too.
+        from numpy._core._multiarray_umath import _ARRAY_API  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    find = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    table = ctypes.cast(
+        find(("PyCapsule_GetPointer", ctypes.pythonapi))(_ARRAY_API, None), ctypes.POINTER(ctypes.c_void_p)
+    )
+    if ctypes.CFUNCTYPE(ctypes.c_uint)(table[_ABI_VERSION] or 0)() >> 24 != _NUMPY_ABI:
+        return None
+    return _PythonFacts(
+        head=object.__basicsize__,
+        array=id(np.ndarray),
+        pixels=id(np.dtype(np.uint8)),
+        new_array=table[_NEW_ARRAY],
+        call=_address("PyObject_CallOneArg"),
+        pointer=_address("PyCapsule_GetPointer"),
+    )
+
+
+def _address(name: str) -> int | None:
+    return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
 
 
 def _python_function(name: str, *arguments: Any) -> Any:  # noqa: ANN401 - types of ctypes

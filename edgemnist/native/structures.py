@@ -84,7 +84,7 @@ class Single(ctypes.Structure):
 
     kept: tuple[object, ...] = ()
     """What the addresses in the call lead to."""
-    _fields_: ClassVar = [("call", Call), ("copy", ctypes.py_object), ("otherwise", ctypes.py_object)]
+    _fields_: ClassVar = [("call", Call), ("otherwise", ctypes.py_object)]
 
 
 def aligned(size: int, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:

@@ -30,7 +30,7 @@ MOST_FLIPS: Final = 60
 
 def html_page(facts: ReportData) -> str:
     """Return the page. Raises MissingDependencyError where Jinja or Matplotlib is not installed."""
-    missing = [package.distribution for package in PACKAGES if package.version() is None]
+    missing = [package.distribution for package in PACKAGES if not package.is_installed()]
     if missing:
         raise MissingDependencyError("The HTML report", missing, 'pip install "edgemnist[report]"')
     import jinja2

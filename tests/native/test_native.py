@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
+from types import MethodType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from edgemnist.exports.directory import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.native.classifier import NativeClassifier, kernel_names, read_network_file
+from edgemnist.native.library import open_library
 from edgemnist.native.network import read_network
 from edgemnist.runtimes import load
 from edgemnist.runtimes.integer import IntegerClassifier
@@ -140,6 +145,67 @@ def test_a_method_answers_when_its_classifier_is_gone(golden: Images) -> None:
         np.testing.assert_array_equal(ask(golden[index : index + 1]), expected[index : index + 1])
     np.testing.assert_array_equal(ask(golden[:50]), expected)
     assert others
+
+
+def column(images: Images) -> Images:
+    return np.asfortranarray(images)
+
+
+def same_class(images: Images) -> Images:
+    return images.view(type("Pictures", (np.ndarray,), {}))
+
+
+def read_only(images: Images) -> Images:
+    images = images.copy()
+    images.setflags(write=False)
+    return images
+
+
+@pytest.mark.parametrize("kind", [column, same_class, read_only, np.int16, np.ndarray.tolist, memoryview, np.squeeze])
+def test_one_image_of_any_kind_gets_the_answer_of_its_pixels(kind: Callable[[Images], Any], golden: Images) -> None:
+    classifier = load(SHIPPED, runtime="native")
+    expected = load(SHIPPED, runtime="integer").predict_proba(golden[:3])
+    answers = [classifier.predict_proba(kind(golden[index : index + 1])) for index in range(3)]
+    for answer in answers:
+        assert type(answer) is np.ndarray
+        assert answer.dtype == np.float32
+        assert answer.flags.owndata
+    np.testing.assert_array_equal(np.concatenate(answers), expected)
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, "7", np.zeros((1, 28, 27), np.uint8), np.zeros((1, 28, 28), "U1"), [[1], [2, 3]]]
+)
+def test_what_is_no_image_is_refused_as_by_any_runtime(wrong: Any) -> None:
+    messages = []
+    for runtime in ("native", "integer"):
+        with pytest.raises(ValueError, match="must") as caught:
+            load(SHIPPED, runtime=runtime).predict_proba(wrong)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize("other", ["implementation", "threads", "version", "place"])
+def test_another_python_or_numpy_gets_the_same_answers(
+    other: str, golden: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = load(SHIPPED, runtime="native").predict_proba(golden[:2])
+    if other == "implementation":
+        monkeypatch.setattr(sys, "implementation", SimpleNamespace(name="pypy"))
+    elif other == "threads":
+        monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    elif other == "version":
+        monkeypatch.setattr("edgemnist.native.library._NUMPY_ABI", 3)
+    else:
+        monkeypatch.setitem(sys.modules, "numpy._core._multiarray_umath", None)
+    library = open_library.__wrapped__()
+    assert not library.is_direct
+    monkeypatch.setattr("edgemnist.native.classifier.open_library", lambda: library)
+    classifier = in_kernel("scalar")
+    assert isinstance(classifier.predict_proba, MethodType)
+    for index in range(2):
+        answer = classifier.predict_proba(golden[index : index + 1])
+        np.testing.assert_array_equal(answer, expected[index : index + 1])
 
 
 def test_classifiers_that_are_gone_leave_no_memory_behind() -> None:
