@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgemnist.images.components import Mask, bounds, label_components
 from edgemnist.images.paper import Ink
+from edgemnist.images.scale import SMALL
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
@@ -42,7 +43,7 @@ class Found:
 
     box: Box
     ink: Ink
-    """uint8, of the box's size; 0 where the ink belongs to something else."""
+    """uint8, of the box's size, and a pixel more to each side of a small one; 0 where it belongs to something else."""
     several: bool = False
     """Whether another piece, as tall as a digit beside this one, stands next to it."""
 
@@ -60,9 +61,14 @@ def find_digit(ink: Ink) -> Found | None:
     chosen, several = choose_pieces(label_components(mask))
     top, left, bottom, right = (side * factor for side in _bounds(chosen))
     bottom, right = min(bottom, ink.shape[0]), min(right, ink.shape[1])
+    box = left, top, right - left, bottom - top
+    if max(box[2:]) <= SMALL - 2:
+        # Of a few pixels, the soft edge of the outer strokes is a part that counts.
+        left, top, right, bottom = max(0, left - 1), max(0, top - 1), right + 1, bottom + 1
     # A block beside the stroke is kept as well, since its soft edge reaches there.
-    near = _widen(chosen).repeat(factor, axis=0).repeat(factor, axis=1)[top:bottom, left:right]
-    return Found((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0), several)
+    near = _widen(chosen).repeat(factor, axis=0).repeat(factor, axis=1)[: ink.shape[0], : ink.shape[1]]
+    place = slice(top, bottom), slice(left, right)
+    return Found(box, np.where(near[place], ink[place], 0), several)
 
 
 def strong_ink(ink: Ink) -> int | None:

@@ -15,7 +15,7 @@ import numpy as np
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.images.components import bounds
 from edgemnist.images.paper import Ink
-from edgemnist.images.scale import rescale
+from edgemnist.images.scale import SMALL, quadruple, rescale
 from edgemnist.native.fitting import MAX_SIDE, fitter
 
 BOX_SIDE: Final = 20
@@ -53,6 +53,8 @@ def fit_by_numpy(ink: Ink) -> Ink:
     """Return what `fit_digit` does, whether there is an engine or not."""
     if not (ink > 0).any():
         return np.zeros((IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8)
+    if max(ink.shape) <= SMALL:
+        ink = quadruple(ink)
     # Scaled first: lines thinner than a pixel, which come out as dashes in the picture, are even after that.
     large = _sharpen(rescale(_crop(ink, EDGE_LOW * int(ink.max())), BOX_SIDE * OVERSAMPLING))
     return _centre(rescale(_even_out(_crop(large, 10 * HALF)), BOX_SIDE))

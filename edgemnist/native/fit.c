@@ -42,23 +42,34 @@ int edgemnist_fit_ink(const uint8_t *ink, uint32_t width, uint32_t height, uint8
     found->height = bottom - found->top;
     found->side = larger(width, height);
     mark_near(names, wide, tall, maxima);
+    bounds cut = {found->top, found->left, bottom, right};
+    if (larger(found->width, found->height) + 2U <= SMALL) {
+        /* Of a few pixels, the soft edge of the outer strokes is a part that counts. */
+        cut.top -= cut.top > 0U;
+        cut.left -= cut.left > 0U;
+        cut.bottom += cut.bottom < height;
+        cut.right += cut.right < width;
+    }
+    const uint32_t columns = cut.right - cut.left;
     uint8_t masks[2U * EDGEMNIST_WORKING_SIDE];
-    for (uint32_t y = found->top; y < bottom; ++y) {
-        const uint8_t *const row = ink + (size_t)y * width + found->left;
-        uint8_t *const to = kept + (size_t)(y - found->top) * found->width;
-        if (y % factor == 0U) {
-            const uint8_t *const near = maxima + (size_t)(y / factor) * wide + blocks.left;
-            for (uint32_t x = 0; x < found->width; x += factor) {
-                for (uint32_t i = x; i < smaller(x + factor, found->width); ++i) {
-                    masks[i] = (uint8_t)(0U - near[x / factor]);
+    for (uint32_t y = cut.top; y < cut.bottom; ++y) {
+        const uint8_t *const row = ink + (size_t)y * width + cut.left;
+        uint8_t *const to = kept + (size_t)(y - cut.top) * columns;
+        if (y == cut.top || y % factor == 0U) {
+            const uint8_t *const near = maxima + (size_t)(y / factor) * wide;
+            for (uint32_t x = cut.left; x < cut.right;) {
+                const uint8_t mask = (uint8_t)(0U - near[x / factor]);
+                for (const uint32_t next = smaller((x / factor + 1U) * factor, cut.right); x < next; ++x) {
+                    masks[x - cut.left] = mask;
                 }
             }
         }
-        for (uint32_t x = 0; x < found->width; ++x) {
+        for (uint32_t x = 0; x < columns; ++x) {
             to[x] = row[x] & masks[x];
         }
     }
-    fit_digit(kept, found->width, found->height, image, kept + (size_t)found->width * found->height);
+    const uint32_t rows = cut.bottom - cut.top;
+    fit_digit(kept, columns, rows, image, kept + (size_t)columns * rows);
     return EDGEMNIST_FITTED;
 }
 

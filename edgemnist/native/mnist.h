@@ -7,7 +7,10 @@
 #define FRAME 28U
 #define BOX 20U    /* that a digit fits */
 #define LARGE 100U  /* five times that: strokes are measured and changed at this size */
-#define WIDEST 132U /* with what strokes grow by, or may be thinned within */
+/* With what strokes grow by, or are thinned within: an octagon, which has the shortest outline for its area, by 19, in a
+ * margin of one more. */
+#define WIDEST 144U
+#define SMALL 24U  /* ink of at most so many pixels a side is enlarged first */
 #define HALF 127U   /* what is stronger lies within a stroke */
 
 typedef struct {
@@ -269,6 +272,16 @@ static void fit_digit(uint8_t *ink, uint32_t width, uint32_t height, uint8_t ima
     if (most == 0U) {
         clear(image, FRAME * FRAME);
         return;
+    }
+    if (larger(width, height) <= SMALL) {
+        edgemnist_quadruple(ink, width, height, a, b);
+        ink = a;
+        width *= 4U;
+        height *= 4U;
+        most = 0;
+        for (uint32_t i = 0; i < width * height; ++i) {
+            most = ink[i] > most ? ink[i] : most;
+        }
     }
     crop(ink, &width, &height, bounds_above(ink, width, height, 3U * most));
     rescale(ink, &width, &height, LARGE, large, rows);

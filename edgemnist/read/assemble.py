@@ -10,7 +10,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, as_digit
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.context import answered, is_bar, is_barcode, is_pattern, is_word, speaks, specks
+from edgemnist.read.context import answered, has_letters, is_bar, is_barcode, is_pattern, is_word, speaks, specks
 from edgemnist.read.grid import Cell, Grid
 from edgemnist.read.layout import around, arrange, numbers_in
 from edgemnist.read.recognize import Reading
@@ -125,28 +125,32 @@ class Assembled:
 
     def _settle(self, lines: Sequence[_Line]) -> None:
         """Decide what counts as a digit outside of tables."""
-        kept: list[list[int]] = []
+        kept: list[list[list[int]]] = []
         for line in lines:
             whole = [index for members in line.numbers for index in members if index is not None]
             if any(self._readings[index].piece.table is not None for index in whole):
                 continue
-            kept.append(whole)
+            kept.append([[index for index in members if index is not None] for members in line.numbers])
             counts = answered([self._readings[index] for index in whole], self._config.min_confidence)
             for index, one in zip(whole, counts.tolist(), strict=True):
                 self._counts[index] = one
             self._refuse_words(line.numbers)
             if is_barcode([self._readings[index] for index in whole]):
                 self._refuse(whole)
-        outside = [index for whole in kept for index in whole]
+        outside = [index for line in kept for members in line for index in members]
         if is_pattern(self._counting(outside)):
             self._refuse(outside)
         # Lines without a sure digit, all together, are digits or none.
-        unsure = [
-            index for whole in kept if not any(speaks(reading) for reading in self._counting(whole)) for index in whole
-        ]
+        unsure = [index for line in kept if not any(map(self._speaks, line)) for members in line for index in members]
         counting = self._counting(unsure)
         if len(unsure) - len(counting) > sum(not is_bar(reading) for reading in counting):
             self._refuse(unsure)
+
+    def _speaks(self, members: Sequence[int]) -> bool:
+        """Tell whether there is surely a digit in what may be a number."""
+        return not has_letters([self._readings[index] for index in members]) and any(
+            speaks(reading) for reading in self._counting(members)
+        )
 
     def _refuse_words(self, numbers: Sequence[Sequence[Member]]) -> None:
         """Let nothing in a word count as a digit."""

@@ -86,6 +86,14 @@ def is_word(readings: Sequence[Reading], counts: Bools) -> bool:
     return 2 * others >= len(counts) and like_letters and bool((confidences < NO_DIGIT).any())
 
 
+def has_letters(readings: Sequence[Reading]) -> bool:
+    """Tell letters among the pieces of what may be a number, where no digit speaks for its line.
+
+    Every o is a 0, and an n may be split into a 1 and a 7.
+    """
+    return sum(reading.confidence < NO_DIGIT for reading in readings) >= WORD
+
+
 def speaks(reading: Reading) -> bool:
     """Tell what is surely a digit, though most of a page is none: a bare stroke has to be surer than a shape."""
     return reading.confidence >= (SURE_BAR if is_bar(reading) else SURE)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from edgemnist.read.grid import WEAK, Curve, Grid, make_grid, snapped
 from edgemnist.read.lines import Line, Mask
+from edgemnist.read.staff import is_staff
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,10 +56,6 @@ OVERLAP: Final = 0.25
 """Bands that share more than this share of the lower one's height exclude one another."""
 EDGE: Final = 0.01
 """What is nearer than this share of the picture's longer side to its edge may be the edge of the sheet."""
-STAFF_ROWS: Final = 4
-STAFF_LONG: Final = 10
-EVEN: Final = 0.15
-"""A staff has so many rows, is this much longer than high, and its rows differ by at most this share."""
 NESTED: Final = 4
 """Cells that a table in a cell of another one has at least: what has fewer may be a digit."""
 MAX_PAIRS: Final = 100
@@ -124,7 +121,7 @@ def find_grids(mask: Mask, level: Sequence[Line], upright: Sequence[Line], latti
     bands = _bands(mask, level, upright, lattices)
     grids = [*lattices]
     grids += [grid for group in _linked(bands) if (grid := _grid(mask, level, group)) is not None]
-    return _apart([grid for grid in grids if not _is_sheet(grid, mask.shape) and not _is_staff(grid)])
+    return _apart([grid for grid in grids if not (_is_sheet(grid, mask.shape) or is_staff(grid, level, upright))])
 
 
 def _is_sheet(grid: Grid, shape: tuple[int, ...]) -> bool:
@@ -135,17 +132,6 @@ def _is_sheet(grid: Grid, shape: tuple[int, ...]) -> bool:
     across = grid.columns == 1 and left <= edge and right >= width - 1 - edge
     down = grid.rows == 1 and top <= edge and bottom >= height - 1 - edge
     return bool(across or down)
-
-
-def _is_staff(grid: Grid) -> bool:
-    """Tell the staff of music, five lines with notes and bars across them, from a table; it may lie on its side."""
-    across, down = np.ptp(grid.vertices[..., 0]), np.ptp(grid.vertices[..., 1])
-    heights = np.diff(grid.vertices[..., 1].mean(axis=1))
-    widths = np.diff(grid.vertices[..., 0].mean(axis=0))
-    return any(
-        len(rows) == STAFF_ROWS and np.ptp(rows) <= EVEN * rows.mean() and along >= STAFF_LONG * high
-        for rows, along, high in ((heights, across, down), (widths, down, across))
-    )
 
 
 def _bands(mask: Mask, lines: Sequence[Line], uprights: Sequence[Line], known: Sequence[Grid]) -> list[_Band]:

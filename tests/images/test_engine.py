@@ -58,6 +58,22 @@ def test_drawings_become_the_same_bytes_with_the_engine_and_without(
     assert [index for index, one in enumerate(with_engine) if one != without[index]] == []
 
 
+@pytest.mark.usefixtures("engine")
+def test_small_digits_become_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    drawings = []
+    for _ in range(300):
+        sheet = np.full(rng.integers(4, 400, 2), 255, dtype=np.uint8)
+        side = int(rng.integers(2, 26))
+        top, left = (int(rng.integers(0, max(1, length - side))) for length in sheet.shape)
+        place = sheet[top : top + side, left : left + side]
+        place[:] = rng.integers(0, 256, place.shape)
+        drawings.append(Image.fromarray(sheet))
+    with_engine = [outcome(one) for one in drawings]
+    monkeypatch.setattr(NORMAL, lambda: None)
+    assert with_engine == [outcome(one) for one in drawings]
+
+
 def test_ink_of_one_digit_becomes_the_same_bytes(engine: Fitter) -> None:
     for seed in range(1_000, 1_300):
         ink = np.asarray(random_drawing(seed, largest=400))
@@ -67,6 +83,14 @@ def test_ink_of_one_digit_becomes_the_same_bytes(engine: Fitter) -> None:
     large = np.zeros((MAX_SIDE + 1, 40), dtype=np.uint8)
     large[50:900, 10:20] = 255
     assert np.array_equal(fit_digit(large), fit_by_numpy(large))
+
+
+def test_the_roundest_blots_are_thinned_within_their_memory(engine: Fitter) -> None:
+    y, x = np.mgrid[:100, :100]
+    for cut in range(0, 45, 5):
+        octagon = (x + y >= cut) & (x + y <= 198 - cut) & (abs(x - y) <= 99 - cut)
+        ink = np.where(octagon, 255, 0).astype(np.uint8)
+        assert np.array_equal(engine.digit(ink), fit_by_numpy(ink)), cut
 
 
 def test_large_pictures_are_made_smaller_in_c_as_by_pillow(engine: Fitter) -> None:

@@ -109,6 +109,21 @@ def test_a_line_without_a_sure_digit_counts_only_if_little_there_is_no_digit() -
     assert counting(*number, *doubtful, *below(2, [0.01, 0.01])) == [0.99, 0.9, 0.98]
 
 
+def test_no_digit_among_letters_speaks_for_its_line() -> None:
+    def counting(among: Sequence[float]) -> int:
+        text = row([0.99, 0.99, 0.99, *among])
+        letters = [
+            replace(one, piece=replace(one.piece, box=(100 + 50 * at, 400, 30, 40)))
+            for at, one in enumerate(row(8 * [0.0]))
+        ]
+        page = Assembled([*text, *letters], [], DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
+        return sum(digit.digit is not None for digit in page.digits)
+
+    assert counting([0.9]) == 4
+    assert counting([0.01]) == 3
+    assert counting([0.01, 0.01]) == 0
+
+
 def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
     assert is_pattern(row(PATTERN * [0.9]))
     assert not is_pattern(row((PATTERN - 1) * [0.9]))

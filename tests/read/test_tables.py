@@ -256,6 +256,19 @@ def music(sheet: Grey) -> None:
         cv2.line(sheet, (x + 45, top), (x + 45, top + 56), 40, 2)
 
 
+def melody(sheet: Grey) -> None:
+    """Staves without bars: some stems reach from line to line, as the lines of cells do."""
+    rng = np.random.default_rng(8)
+    for stave in range(4):
+        top = 80 + stave * 150
+        for line in range(5):
+            cv2.line(sheet, (50, top + 14 * line), (850, top + 14 * line), 50, 2)
+        for x in range(110, 830, 60):
+            y = top + int(rng.integers(-1, 9)) * 7
+            cv2.ellipse(sheet, (x, y), (10, 7), -20, 0, 360, 30, -1 if rng.random() < 0.7 else 2)
+            cv2.line(sheet, (x + 9, y), (x + 9, y - 52), 30, 2)
+
+
 def crossword(sheet: Grey, seed: int = 3) -> None:
     rng = np.random.default_rng(seed)
     for row, column in itertools.product(range(11), range(13)):
@@ -304,14 +317,14 @@ def letters(sheet: Grey) -> None:
     sheet[:] = np.asarray(image)
 
 
-@pytest.mark.parametrize("draw", [staves, music, ruled_sheet, moire, ovals])
+@pytest.mark.parametrize("draw", [staves, music, melody, ruled_sheet, moire, ovals])
 def test_lines_alone_make_no_table(draw: Callable[[Grey], None], classifier: Classifier) -> None:
     sheet = blank()
     draw(sheet)
     assert read_drawing(sheet, classifier).tables == []
 
 
-NO_DIGITS = (staves, music, barcode, cross, crosses, crossword, dots, chessboard, graph_paper, letters,
+NO_DIGITS = (staves, music, melody, barcode, cross, crosses, crossword, dots, chessboard, graph_paper, letters,
              moire, ovals, thick_grid, ticks)  # fmt: skip
 
 
