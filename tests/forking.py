@@ -13,24 +13,17 @@ import json
 import os
 import socket
 import sys
-from typing import NoReturn
 
 SOCKET = "socket"
+TRIES_FILES = "the child that tries files"
+"""What stands for a command where a command line has files of unknown origin tried in a child: that is forked, too."""
 _MODULE = "edgemnist"
 
 
 def call(place: str, started: str, words: list[str]) -> int:
     """Have a command line run with the streams of this process, and return its exit code; a signal is negative."""
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(started)
-    try:
-        os.close(os.open(os.path.join(started, words[0]), os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        pass
-    except (IndexError, OSError):
-        start_own(words)
-    else:
-        start_own(words)
+    if words[:1] != [TRIES_FILES] and is_first(started, words):
+        os.execv(sys.executable, [sys.executable, "-m", _MODULE, *words])
     asked = {"words": words, "directory": os.getcwd(), "environment": dict(os.environ)}
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(os.path.join(place, SOCKET))
@@ -40,9 +33,22 @@ def call(place: str, started: str, words: list[str]) -> int:
             return int(answer.readline())
 
 
-def start_own(words: list[str]) -> NoReturn:
-    """Become the command line, with everything to be imported."""
-    os.execv(sys.executable, [sys.executable, "-m", _MODULE, *words])
+def is_first(started: str, words: list[str]) -> bool:
+    """Return whether a command has not been run before in this session of tests."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(started)
+    try:
+        os.close(os.open(os.path.join(started, words[0]), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    except (IndexError, OSError):
+        pass
+    return True
+
+
+def child_that_tries_files(place: str) -> list[str]:
+    """Return the command of a child that is forked; as a real one's, the list of places of modules follows."""
+    return [sys.executable, "-I", "-S", __file__, place, "", TRIES_FILES]
 
 
 def serve(place: str) -> None:
@@ -104,6 +110,7 @@ def main() -> None:
         if code < 0:
             os.kill(os.getpid(), -code)
         sys.exit(code)
+    import gc
     import runpy
 
     # As the command line has it before it imports TensorFlow.
@@ -111,10 +118,40 @@ def main() -> None:
     import tensorflow as tf
 
     import edgemnist.app
+    from edgemnist.runtimes import untrusted
 
+    untrusted._COMMAND[:] = child_that_tries_files(sys.argv[1])
     del tf, edgemnist
+    # To look through what TensorFlow has made, and to copy it for that, would take every process a second.
+    gc.freeze()
     serve(sys.argv[1])
-    runpy.run_module(_MODULE, run_name="__main__", alter_sys=True)
+    if sys.argv[1] == TRIES_FILES:
+        from edgemnist.runtimes.untrusted_child import main as try_files
+
+        os.setsid()
+        sys.path[:] = json.loads(sys.argv[2])
+        try_files()
+        os._exit(0)
+    try:
+        runpy.run_module(_MODULE, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        leave(ended.code)
+        raise
+
+
+def leave(code: object) -> None:
+    """End as Python does, but without taking apart what was imported. Return where there is more to be said."""
+    import atexit
+    import threading
+
+    if not isinstance(code, int | None):
+        return
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
 
 
 if __name__ == "__main__":

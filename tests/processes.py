@@ -11,9 +11,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgemnist.runtimes import untrusted
 from tests import forking
 
 _OWN = [sys.executable, "-m", "edgemnist"]
+CHILD = tuple(untrusted._COMMAND)
+"""What starts the child that tries files, where nothing forks it."""
 
 
 def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
@@ -51,8 +54,10 @@ class _Server:
         while not (self.place / forking.SOCKET).exists():
             assert self._process.poll() is None, "what forks does not start"
             time.sleep(0.02)
+        untrusted._COMMAND[:] = forking.child_that_tries_files(str(self.place))
 
     def end(self) -> None:
+        untrusted._COMMAND[:] = CHILD
         self._process.communicate()
 
 

@@ -33,9 +33,10 @@ _CODE: Final = """
 import json, sys
 # What its parent can import it has to find as well.
 sys.path[:] = json.loads(sys.argv[1])
-from edgemnist.runtimes.untrusted_child import main
-main()
+from edgemnist.runtimes import untrusted_child
+untrusted_child.main()
 """
+_COMMAND: Final = [sys.executable, "-P", "-c", _CODE]
 PASSED_FILE: Final = "models-that-passed.txt"
 """In the user's cache: a line for each file and runtime, with the number of images at once."""
 MOST_BYTES: Final = 1 << 20
@@ -72,7 +73,7 @@ class _Child:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)],
+            [*_COMMAND, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
