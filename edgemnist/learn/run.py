@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +15,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.dataset import Dataset, Split
-from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError
+from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError, reason_of
 from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, ModelRecord, record_of
 from edgemnist.exports.training import (
     IMAGES_FILE,
@@ -34,7 +36,7 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.samples import Contradiction, LearnResult, Paired
 from edgemnist.samples.sample import NOT_A_DIGIT, Sample
-from edgemnist.storage import commit_files, new_directory, sha256
+from edgemnist.storage import check_writable, commit_files, new_directory, sha256
 
 if TYPE_CHECKING:
     from edgemnist.exports.directory import Exports
@@ -106,6 +108,7 @@ def learn(
         raise MissingDependencyError(_TUNING.summary, missing, _TUNING.install_line())
     if config.out.exists():
         raise UsageError(f"{config.out} exists", hint="Name a directory that does not, with --out DIR.")
+    _check_room(exports, config.out)
     present = read_present(exports)
     golden = exports.read_golden()
     if present.labels != dataset.labels:
@@ -221,17 +224,37 @@ def _write(
     exports: Exports, out: Path, new: _Learned, finished: Callable[[float | None], LearnResult], reporter: Reporter
 ) -> LearnResult:
     """Write the new export directory, with the result in it, in one piece; `finished` makes it of int8's loss."""
-    try:
+    with _explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with new_directory(out, TEMPORARY_PREFIX) as place:
             _write_model(place, new)
             result = finished(_export(exports, place, new.dataset, reporter))
             commit_files(place, {LEARN_FILE: result.to_json().encode() + b"\n"})
-    except OSError as error:
-        raise StorageError(
-            f"{out} cannot be written: {error.strerror or error}", hint="Name another directory with --out DIR."
-        ) from error
     return result
+
+
+def _check_room(exports: Exports, out: Path) -> None:
+    """Make sure, before minutes of training, that an export directory like `exports` can be written."""
+    manifest = exports.manifest
+    records = (*manifest.artifacts, manifest.model, manifest.golden, manifest.answers)
+    with _explained(out):
+        above = next(path for path in out.absolute().parents if path.exists())
+        with tempfile.TemporaryDirectory(dir=above, prefix=TEMPORARY_PREFIX) as place:
+            check_writable(Path(place), sum(one.bytes for one in records if one is not None))
+
+
+@contextlib.contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into a sentence about `out`, and not about the place where it is made."""
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        cause = error.__cause__ if isinstance(error, StorageError) else error
+        if not isinstance(cause, OSError):
+            raise
+        raise StorageError(
+            f"{out} cannot be written: {reason_of(cause)}", hint="Name another directory with --out DIR."
+        ) from error
 
 
 def _write_model(place: Path, new: _Learned) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgemnist.errors import ModelError
+from edgemnist.errors import ModelError, StorageError
 from edgemnist.exports.directory import Exports
 from edgemnist.learn import run
 from edgemnist.learn.present import read_present
 from edgemnist.progress import SILENT
+from edgemnist.samples.store import SampleStore
 from tests.conftest import OLD_EXPORTS, run_edgemnist
+from tests.samples.making import sample_of
 
 
 def test_a_keras_model_is_read_as_it_computes() -> None:
@@ -95,6 +97,35 @@ def test_the_new_directory_appears_whole_with_its_result_or_not_at_all(
     run._write(wanted, out, nothing_learnt(), finished, SILENT)
     assert {path.name for path in out.iterdir()} == {"model.keras", "learn.json"}
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_forgotten_or_learnt(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with SampleStore.open(tmp_path / "samples", create=True) as store:
+        store.label(store.add(sample_of(1)) or 0, "1", "eve")
+    words = ("--exports", "reference", "--forget", "eve", "--out", "file/new")
+    done = run_edgemnist("learn", *words, cwd=tmp_path, env={"EDGEMNIST_OFFLINE": "1"})
+    assert done.returncode == 2
+    assert "error: file/new cannot be written: " in done.stderr
+    assert "Name another directory with --out DIR." in done.stderr
+    with SampleStore.open(tmp_path / "samples") as store:
+        assert [one.label for one in store.samples()] == ["1"]
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "samples"}
+
+
+def test_a_disk_that_gets_full_is_told_by_the_name_that_the_user_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(place: Path, _: object) -> None:
+        raise StorageError(f"{place} cannot be written", hint="--exports") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run, "_write_model", fails)
+    wanted: Any = "not looked at"
+    with pytest.raises(StorageError) as caught:
+        run._write(wanted, tmp_path / "new", nothing_learnt(), wanted, SILENT)
+    assert caught.value.message == f"{tmp_path / 'new'} cannot be written: No space left on device"
+    assert caught.value.hint == "Name another directory with --out DIR."
+    assert list(tmp_path.iterdir()) == []
 
 
 class LearntNothing:
