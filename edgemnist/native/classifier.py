@@ -14,10 +14,9 @@ from edgemnist.errors import ArtifactError, UnknownNameError
 from edgemnist.native.library import Library, open_library
 from edgemnist.native.network import Network, read_network
 from edgemnist.native.structures import Call, Kernel, PreparedModel, Single, aligned
-from edgemnist.runtimes.files import TFLITE, read_model
 from edgemnist.runtimes.interface import SINGLE, ChunkedClassifier, Steps
 from edgemnist.runtimes.pixels import dequantize_scores
-from edgemnist.runtimes.tflite import read_graph
+from edgemnist.runtimes.tflite import read_graph_file
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -141,11 +140,11 @@ def kernel_names() -> tuple[str, ...]:
 def read_network_file(path: Path, input_range: str | None = None) -> Network:
     """Read a full-int8 TFLite file for the engine; see `quantize_pixels` for `input_range`.
 
-    Raises ArtifactError where it cannot be computed in integers.
+    Raises ArtifactError where it is damaged, or cannot be computed in integers.
     """
-    data = read_model(path, TFLITE)
+    graph = read_graph_file(path)
     try:
-        return read_network(read_graph(data), input_range)
+        return read_network(graph, input_range)
     except (ValueError, ArithmeticError, LookupError) as error:
         raise ArtifactError(
             f"{path} cannot be computed in integers: {error}",

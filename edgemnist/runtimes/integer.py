@@ -34,10 +34,9 @@ from edgemnist.runtimes.affine import (
     numbers_of,
     weight_matrix,
 )
-from edgemnist.runtimes.files import TFLITE, read_model
 from edgemnist.runtimes.interface import ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.pixels import covered_range, decoder, quantize_pixels
-from edgemnist.runtimes.tflite import Graph, Operator, Tensor, read_graph
+from edgemnist.runtimes.tflite import Graph, Operator, Tensor, read_graph_file
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images, Probabilities
@@ -137,9 +136,9 @@ class IntegerClassifier(ChunkedClassifier):
         is not a chain of the operators in `_KNOWN` in 8 bits.
         """
         del threads
-        data = read_model(path, TFLITE)
+        graph = read_graph_file(path)
         try:
-            return cls(read_graph(data), path, labels=labels, input_range=input_range, rounding=rounding)
+            return cls(graph, path, labels=labels, input_range=input_range, rounding=rounding)
         except (ValueError, LookupError, ArithmeticError) as error:
             # Whatever a graph makes of its computation that refers to tensors which it does not have.
             raise ArtifactError(

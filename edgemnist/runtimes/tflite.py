@@ -12,9 +12,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from edgemnist.errors import ArtifactError
+from edgemnist.runtimes.files import TFLITE, read_model
 
 _VTABLE_HEAD = 4
 """Bytes of a vtable before the first field: its own size and the table's, two uint16."""
@@ -281,7 +285,16 @@ def read_graph(data: bytes) -> Graph:
             outputs=_indices(subgraph, 2),
         )
     except (IndexError, UnicodeDecodeError) as error:
-        raise ValueError(f"the flatbuffer is damaged ({error})") from error
+        raise ValueError(f"it refers to what is not there ({error})") from error
+
+
+def read_graph_file(path: Path) -> Graph:
+    """Read a `.tflite` file. Raises ArtifactError for one that is missing, damaged or of another format."""
+    data = read_model(path, TFLITE)
+    try:
+        return read_graph(data)
+    except (ValueError, LookupError, ArithmeticError) as error:
+        raise ArtifactError(f"{path} is damaged: {error}", hint="Convert or download it again.") from error
 
 
 def _copied(tables: list[Table], *fields: int) -> Iterator[int]:

@@ -242,6 +242,15 @@ def test_what_is_not_full_int8_is_refused_with_what_to_do(name: str, made_export
     assert "tflite-int8" in caught.value.hint
 
 
+@pytest.mark.parametrize("runtime", ["native", "integer"])
+def test_a_file_that_ends_early_is_called_damaged(runtime: str, tmp_path: Path) -> None:
+    path = tmp_path / "cut.tflite"
+    path.write_bytes(SHIPPED.read_bytes()[:200_000])
+    with pytest.raises(ArtifactError, match=r"cut\.tflite is damaged: an offset points beyond the end") as caught:
+        load(path, runtime=runtime)
+    assert caught.value.hint == "Convert or download it again."
+
+
 def test_any_changed_byte_of_the_structure_is_an_answer_or_an_error(tmp_path: Path, golden: Images) -> None:
     """A damaged file is refused, or computed as the reference does: never a crash."""
     data = SHIPPED.read_bytes()

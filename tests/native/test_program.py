@@ -112,7 +112,16 @@ def test_what_it_cannot_read_it_refuses_in_a_sentence(reason: str, program: Path
     for data in REFUSED[reason]:
         done = run(program, data)
         assert done.returncode == 2
+        assert done.stderr.decode().startswith("standard input ")
         assert reason in done.stderr.decode()
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("a.png", "b.png"), ("--json", "a.png", "b.png"), ("--help",)])
+def test_without_one_picture_it_says_how_it_is_called(words: tuple[str, ...], program: Path) -> None:
+    done = subprocess.run([program, *words], check=False, capture_output=True, text=True, input="", timeout=60)
+    usage = "Usage: digit [--json] PICTURE\nReads the digit on a PGM or PNG file; - is standard input.\n"
+    helps = words == ("--help",)
+    assert (done.returncode, done.stdout, done.stderr) == ((0, usage, "") if helps else (2, "", usage))
 
 
 def test_transparency_and_interlacing_are_refused_and_not_guessed_at(program: Path) -> None:
