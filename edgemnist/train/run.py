@@ -91,17 +91,17 @@ def train(
     cannot be used; StorageError if `exports` cannot be written, ManifestError if its manifest cannot be used, and
     MissingDependencyError without TensorFlow. In each case the files in `exports` stay as they were.
     """
-    _LOOP.load()
-    from edgemnist.train.calibration import calibrated
-    from edgemnist.train.checkpoint import fit_resumably
-    from edgemnist.train.families import student_of
-
     network, classes = config.resolved_network, len(dataset.labels)
     parameters = network.parameters(classes)
     plan = plan_for(config, images=len(dataset.train), parameters=parameters)
     check_learnable(dataset, plan.batch_size)
     read_or_none(exports)
     check_writable(exports, COPIES * parameters * np.dtype(np.float32).itemsize + OVERHEAD_BYTES)
+    # To import TensorFlow takes seconds.
+    _LOOP.load()
+    from edgemnist.train.calibration import calibrated
+    from edgemnist.train.checkpoint import fit_resumably
+    from edgemnist.train.families import student_of
 
     student = student_of(network, classes, config.seed)
     checkpoint = _checkpoint(exports, dataset, config, plan)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from edgemnist.app import main
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import UsageError
@@ -26,15 +27,19 @@ from edgemnist.results.pipeline import FrontierResult, FrontierRow
 from edgemnist.results.train import TrainResult
 from edgemnist.search.networks import undominated
 from edgemnist.train.run import CHECKPOINT_FILE, TRAINING_FILE
+from tests.conftest import Run
 from tests.render.test_narrow import lines_of
-from tests.train.conftest import Listener, small_dataset
+from tests.train.conftest import Listener, no_pictures, small_dataset
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 CONFIG = FrontierConfig(
     sizes=((8,), (32, 16), (64,)),
     recipe="baseline",
     epochs=2,
     bench=BenchConfig(samples=30, seconds=0, rounds=1, repeats=0, keras=False),
 )
+
+__all__ = ["no_pictures"]
 
 Made = tuple[Path, FrontierResult]
 
@@ -157,12 +162,12 @@ def test_a_model_of_an_older_version_of_the_recipe_is_trained_again(
     assert read_result(TrainResult, record.read_bytes()).recipe_version == now.recipe_version
 
 
-def test_other_options_train_anew(dataset: Dataset, tmp_path: Path) -> None:
-    first = replace(CONFIG, sizes=((8,),))
-    one = frontier(dataset, first, tmp_path)
-    other = frontier(dataset, replace(first, seed=1), tmp_path)
+def test_other_options_train_anew(made: Made, dataset: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(made[0] / "8", tmp_path / "8")
+    other = frontier(dataset, replace(CONFIG, sizes=((8,),), seed=1), tmp_path)
     assert other.seed == 1
-    assert [row.accuracy for row in one.rows] != [row.accuracy for row in other.rows]
+    before = [row.accuracy for row in made[1].rows if row.directory == "8"]
+    assert before != [row.accuracy for row in other.rows]
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
@@ -184,15 +189,23 @@ def test_sizes_that_make_no_sense_are_refused(sizes: tuple[tuple[int, ...], ...]
 
 @pytest.mark.slow
 def test_the_command_prints_one_table_and_json(
-    edgemnist: Callable[..., subprocess.CompletedProcess[str]],
-    edgemnist_json: Callable[..., dict[str, Any]],
+    edgemnist: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["frontier", "--size", "8", "--size", "16,8", "--recipe", "baseline", "--epochs", "1", "--offline"]
-    options += ["--samples", "20"]
-    document = edgemnist_json(*options)
-    assert [row["hidden"] for row in document["rows"] if row["name"] == "tflite-int8"] == [[8], [16, 8]]
-    done = edgemnist(*options)
-    assert done.returncode == 0
+    def printed(*more: str) -> str:
+        options = ["--size", "8", "--size", "16,8", "--recipe", "baseline", "--epochs", "1", "--offline"]
+        monkeypatch.setattr("sys.argv", ["edgemnist", "frontier", *options, "--samples", "20", *more])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return capfd.readouterr().out
+
+    # The command has no options for a hurried measurement, so it runs in this process.
+    monkeypatch.setattr("edgemnist.bench.config.BenchConfig", partial(BenchConfig, seconds=0, rounds=1, repeats=0))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    rows = json.loads(printed("--json"))["rows"]
+    assert [row["hidden"] for row in rows if row["name"] == "tflite-int8"] == [[8], [16, 8]]
+    table = printed()
     for word in ("16-8", "tflite-int4", "frontier.png"):
-        assert word in done.stdout
+        assert word in table
     assert edgemnist("frontier", "--size", "many").returncode == 2

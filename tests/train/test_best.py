@@ -23,6 +23,7 @@ from edgemnist.train.recipes import RECIPES, Distillation, Recipe, TrainConfig, 
 from edgemnist.train.run import predict_proba, train
 from tests.train.conftest import Listener, quick
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 CONFIG = TrainConfig(recipe="best", hidden=(48,), epochs=10, seed=2)
 
 Best = tuple[Path, TrainResult, Listener]
@@ -82,8 +83,10 @@ def test_the_robustness_is_told_for_every_condition(best: Best) -> None:
     assert all(0.1 < share <= 1 for share in robustness.values())
 
 
-@pytest.mark.usefixtures("quick_best")
-def test_a_teacher_that_fits_is_reused(best: Best, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_teacher_that_fits_is_reused(
+    best: Best, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "best", quick(RECIPES["best"]))
     kept = teacher_of(best)
     (tmp_path / kept.name).write_bytes(kept.read_bytes())
     listener = Listener()

@@ -29,6 +29,7 @@ from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import CHECKPOINT_FILE, can_resume, train
 from tests.train.conftest import Listener
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 SMALL = TrainConfig(recipe="standard", hidden=(32,), epochs=6, seed=4)
 
 
@@ -60,7 +61,7 @@ def test_a_resumed_training_ends_in_the_same_model_bit_for_bit(
 
 def test_a_killed_command_goes_on_with_resume(edgemnist_json: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     """SIGKILL at a moment that nobody chose, twice."""
-    command = ["train", "--recipe", "standard", "--hidden", "16", "--epochs", "120", "--offline", "--seed", "9"]
+    command = ["train", "--recipe", "standard", "--hidden", "16", "--epochs", "40", "--offline", "--seed", "9"]
     for _ in range(2):
         process = subprocess.Popen(
             [sys.executable, "-m", "edgemnist", *command, "--resume"],
@@ -83,7 +84,7 @@ def test_a_killed_command_goes_on_with_resume(edgemnist_json: Callable[..., dict
     resumed = edgemnist_json(*command, "--resume")
     whole = edgemnist_json(*command, "--exports", "whole")
     assert resumed["weights_sha256"] == whole["weights_sha256"]
-    assert resumed["epochs"] == 120
+    assert resumed["epochs"] == 40
 
 
 @pytest.fixture(scope="module")

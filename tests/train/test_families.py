@@ -20,6 +20,7 @@ from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
 from tests.train.conftest import Listener
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 SPECS = (
     "mlp:14:24-12:4bit",
     "mlp:7::2bit",

@@ -285,17 +285,16 @@ ON_A_DISK_OF_ITS_OWN = """
 import subprocess, sys
 from pathlib import Path
 from edgemnist.errors import StorageError
+from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train
-from tests.conftest import REPOSITORY
 from tests.train.conftest import Listener, small_dataset
-from tests.train.test_run import SMALL
 directory, listener = Path(sys.argv[2]), Listener()
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(directory)], check=True)
 (directory / "model.keras").write_bytes(b"the old one")
 if sys.argv[3] == "ro":
     subprocess.run(["mount", "-o", "remount,ro", str(directory)], check=True)
 try:
-    train(small_dataset(Path(sys.argv[1])), SMALL, directory, listener)
+    train(small_dataset(Path(sys.argv[1])), TrainConfig(recipe="baseline"), directory, listener)
 except StorageError as error:
     print(f"{error.message} {error.hint}")
 assert listener.totals == [], "the training was started"
