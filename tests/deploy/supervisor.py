@@ -38,6 +38,7 @@ def start(listener: socket.socket) -> subprocess.Popen[bytes]:
         pass_fds=[descriptor],
         env=environment,
         stdin=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 
@@ -52,7 +53,8 @@ def main() -> None:
         service = start(listener)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         again = signal.sigwait([signal.SIGHUP, signal.SIGTERM]) == signal.SIGHUP
-        service.terminate()
+        # As systemd does, all processes of the service: what enters a board may pass no signal on.
+        os.killpg(service.pid, signal.SIGTERM)
         service.wait()
 
 
