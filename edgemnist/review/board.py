@@ -21,6 +21,7 @@ from edgemnist.storage import cache_directory, sha256
 if TYPE_CHECKING:
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.progress import Reporter
+    from edgemnist.samples.exchange import Sent
 
 
 def copy_of(target: BoardAddress, directory: str) -> Path:
@@ -38,7 +39,8 @@ def review_on(target: BoardAddress, directory: str, work: Callable[[SampleStore]
     copy = copy_of(target, directory)
     with _alone(copy, target.host.name):
         if (copy / FILE).exists():
-            reporter.notice(f"Labels for {target.host.name} that were not sent before are sent first.")
+            if _labelled(copy):
+                reporter.notice(f"Labels for {target.host.name} that were not sent before are sent first.")
             _send(target, directory, copy)
         samples = samples_on(target, directory)
         try:
@@ -67,10 +69,14 @@ def _alone(copy: Path, host: str) -> Iterator[None]:
         yield
 
 
-def _send(target: BoardAddress, directory: str, copy: Path) -> int:
+def _labelled(copy: Path) -> list[Sent]:
     # What was killed while it made the copy left an empty file.
     with SampleStore.open(copy, create=True) as store:
-        labelled = [one for one in store.sent() if one.labels]
+        return [one for one in store.sent() if one.labels]
+
+
+def _send(target: BoardAddress, directory: str, copy: Path) -> int:
+    labelled = _labelled(copy)
     if labelled:
         merge_samples_on(target, directory, labelled)
     shutil.rmtree(copy, ignore_errors=True)

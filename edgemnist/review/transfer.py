@@ -16,6 +16,7 @@ from edgemnist.data.folders import SUFFIXES
 from edgemnist.data.idx import encode_idx
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import DataError, StorageError, UsageError
+from edgemnist.formatting import count
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.samples.sample import IMPORTED, NOT_A_DIGIT, Label, Sample, now
 from edgemnist.samples.store import SampleStore
@@ -52,19 +53,24 @@ def export_labelled(samples: Sequence[Sample], out: Path, *, idx: bool) -> int:
 def import_labelled(store: SampleStore, directory: Path, writer: str, reporter: Reporter = SILENT) -> int:
     """Add the images of a data set with their labels, and return the number of labels.
 
-    An image that is already there gets only the label. Raises DataError if there is no data set, and ImageError for
-    a picture that cannot be read; nothing is added then.
+    An image that is already there gets only the label; of one that the data set has several times, the first label
+    counts. An import that was killed half-way is completed by running it again.
+
+    Raises DataError if there is no data set, and ImageError for a picture that cannot be read; nothing is added then.
     """
     images, labels = _read(directory, reporter)
     known = {one.image.tobytes(): one for one in store.samples()}
-    added = 0
+    first: dict[bytes, tuple[Images, str]] = {}
     for image, name in zip(images, labels, strict=True):
-        same = known.get(image.tobytes())
+        first.setdefault(image.tobytes(), (image, name))
+    if differ := sum(first[image.tobytes()][1] != name for image, name in zip(images, labels, strict=True)):
+        reporter.notice(f"{count(differ, 'image')} of {directory} had another label before, which counts.")
+    added = 0
+    for pixels, (image, name) in first.items():
+        same = known.get(pixels)
         if same is None:
-            sample = _imported(image, Label(name, writer, now(), settles=False), directory)
-            known[image.tobytes()] = sample
-            store.add(sample)
-        elif same.id and all((one.label, one.writer) != (name, writer) for one in same.labels):
+            store.add(_imported(image, Label(name, writer, now(), settles=False), directory))
+        elif all((one.label, one.writer) != (name, writer) for one in same.labels):
             store.label(same.id, name, writer)
         else:
             continue

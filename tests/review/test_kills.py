@@ -170,6 +170,7 @@ def test_labels_of_a_board_are_on_their_way_or_there(review: Review, kept: Path,
         assert again["code"] == 0, f"{where}: {again['said']}"
         found = {answer: labels for answer, labels in every_label(kept / "samples") if labels}
         assert all(found[label] == [label] for label in taken), where
+        assert found or "not sent before" not in again["said"], where
         assert len(found) <= len(taken) + 1, where
         assert len(every_label(kept / "samples")) == SAMPLES, where
         assert not list((kept / "cache").glob("boards/*/*")), where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import UsageError
-from edgemnist.review.transfer import export_labelled
+from edgemnist.review.transfer import export_labelled, import_labelled
 from edgemnist.samples.sample import (
     IMPORTED,
     NOT_A_DIGIT,
@@ -18,6 +19,7 @@ from edgemnist.samples.sample import (
 )
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist
+from tests.notices import Notices
 from tests.samples.making import sample_of
 
 
@@ -68,6 +70,20 @@ def test_importing_twice_adds_nothing_and_another_name_adds_a_label(labelled: Pa
         done = run_edgemnist("review", labelled, "--import", "out", "--as", writer, "--json", cwd=tmp_path)
         assert json.loads(done.stdout)["imported"] == added
     assert contents(labelled) == before
+
+
+def test_of_an_image_with_two_labels_the_first_counts_however_often_it_is_imported(
+    labelled: Path, tmp_path: Path
+) -> None:
+    run_edgemnist("review", labelled, "--export", "out", cwd=tmp_path)
+    once = next((tmp_path / "out" / "0").iterdir())
+    shutil.copy(once, tmp_path / "out" / "1" / "again.png")
+    with SampleStore.open(tmp_path / "new", create=True) as store:
+        for added in (11, 0):
+            notices = Notices()
+            assert import_labelled(store, tmp_path / "out", "bob", notices) == added
+            assert notices.messages == [f"1 image of {tmp_path / 'out'} had another label before, which counts."]
+    assert contents(tmp_path / "new") == contents(labelled)
 
 
 @pytest.mark.parametrize(
