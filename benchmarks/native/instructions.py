@@ -1,13 +1,13 @@
-"""Instructions of one image on emulated Cortex-M processors: the C file beside a dense kernel that skips nothing.
+"""Instructions of one image on emulated Arm processors: the C file beside a dense kernel that skips nothing.
 
     python -m benchmarks.native.instructions exports/reference [NETWORK.tflite ...] [--data MNIST] [--images 10000]
 
-Needs arm-none-eabi-gcc and qemu-system-arm. Counted are instructions, never time: an emulator has no clock that a
-board would know. The dense kernel is the textbook's, output by output, with weights in rows, compiled with the same
-options; its rescaling is left out, in its favour. Images are the first 100 of the golden pack. Further networks, such
-as convolutional ones, are counted without one beside them, and with what flash and RAM the C file says it takes. With
---data their answers to test images, on the Cortex-M0+ and M4, are compared with those of the integer reference. The
-figures of other networks stay.
+Needs arm-none-eabi-gcc, qemu-system-arm, ziglang and qemu-aarch64. Counted are instructions, never time: an emulator
+has no clock that a board would know. The dense kernel is the textbook's, output by output, with weights in rows,
+compiled with the same options; its rescaling is left out, in its favour. Images are the first 100 of the golden pack,
+and the first 20 on the Cortex-A53. Further networks, such as convolutional ones, are counted without one beside them,
+and with what flash and RAM the C file says it takes. With --data their answers to test images, on the Cortex-M0+ and
+M4, are compared with those of the integer reference. The figures of other networks stay.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,10 @@ ANSWERING = ("cortex-m0plus", "cortex-m4")
 """Processors that answer test images."""
 IMAGES = 100
 LOOP = 200_000
-"""Instructions of the loop in `count.c` whose ticks are printed first."""
+"""Instructions of the loop in `count.c` whose ticks are printed first, and of `loop` in `count_linux.c`."""
+LINUX = "cortex-a53"
+"""A processor with Linux. Both kernels are compiled for it as scalar code."""
+LINUX_IMAGES = 20
 
 
 def dense_source(network: Network) -> str:
@@ -91,6 +95,34 @@ def count(processor: str, what: str, directory: Path) -> float:
     printed = run(processor, program, *sources, f"-DWHAT={what}", emulator=("-icount", "shift=0"))
     loop, total = (int(line) for line in printed.split())
     return total * LOOP / loop / IMAGES
+
+
+def count_on_linux(what: str, directory: Path, calls: int) -> float:
+    """Return the instructions of one call of `what` on a processor with Linux, on average: QEMU logs each of them."""
+    program = directory / f"{what}-linux"
+    sources = [directory / f"{what}.c"] if what != "loop" else []
+    options = ("-std=gnu99", "-O2", "-fno-vectorize", "-fno-slp-vectorize", "-fno-sanitize=all", "-static")
+    compiler = (
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-target",
+        "aarch64-linux-musl",
+        f"-mcpu={LINUX.replace('-', '_')}",
+    )
+    places = (*sources, directory / "images.c", HERE / "count_linux.c", "-o", program)
+    subprocess.run([*compiler, *options, f"-DWHAT={what}", *map(str, places)], check=True)
+    return (logged(program, calls) - logged(program, 0)) / calls
+
+
+def logged(program: Path, calls: int) -> int:
+    """Return the instructions of a program with so many calls."""
+    options = ("-cpu", LINUX, "-one-insn-per-tb", "-d", "exec,nochain")
+    with tempfile.TemporaryFile() as log:
+        subprocess.run(["qemu-aarch64", *options, program, str(calls)], check=True, stderr=log)  # noqa: S607
+        log.seek(0)
+        return sum(line.startswith(b"Trace") for line in log)
 
 
 def run(processor: str, program: Path, *arguments: str | Path, emulator: Sequence[str] = ()) -> str:
@@ -141,7 +173,13 @@ def main() -> None:
         for processor in MACHINES:
             ours, dense = (count(processor, what, directory) for what in ("edgemnist_classify", "dense_classify"))
             rows.append({"processor": processor, "ours": round(ours), "dense": round(dense), "ratio": ours / dense})
-            print(f"{processor}: {ours:,.0f} instructions, dense {dense:,.0f}, ratio {ours / dense:.3f}")
+        if abs(count_on_linux("loop", directory, 1) - LOOP) > 0.001 * LOOP:
+            raise ValueError("QEMU does not log every instruction")
+        ours = count_on_linux("edgemnist_classify", directory, LINUX_IMAGES)
+        dense = count_on_linux("dense_classify", directory, 1)
+        rows.append({"processor": LINUX, "ours": round(ours), "dense": round(dense), "ratio": ours / dense})
+        for row in rows:
+            print("{processor}: {ours:,} instructions, dense {dense:,}, ratio {ratio:.3f}".format_map(row))
         test = None if options.data is None else find_dataset(options.data).test.images[: options.images]
         networks = [row for path in options.networks for row in counted(path, origin, test, directory)]
     named = {row["network"] for row in networks}

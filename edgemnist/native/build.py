@@ -83,6 +83,7 @@ def compile_c(
     sources: Sequence[Path], target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()
 ) -> None:
     """Compile C99 files to `target`, which is there as a whole or not at all. Raises CompilerError."""
+    other = "" if compiler else ". Name another compiler with: CC=gcc"
     compiler = compiler or find_compiler()
     if compiler is None:
         raise CompilerError(f"There is no C compiler. Install one with: {INSTALL}")
@@ -95,7 +96,7 @@ def compile_c(
         except OSError as error:
             raise CompilerError(f"{compiler[0]} cannot be run: {error.strerror}. Name another with: CC=gcc") from error
         if done.returncode != 0:
-            raise CompilerError(f"{compiler[0]} cannot compile {sources[0].name}: {first_error(done.stderr)}")
+            raise CompilerError(f"{compiler[0]} cannot compile {sources[0].name}: {first_error(done.stderr)}{other}")
         made.replace(target)
 
 
