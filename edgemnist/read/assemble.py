@@ -10,7 +10,17 @@ import numpy as np
 
 from edgemnist.arrays import Images, as_digit
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.context import answered, has_letters, is_bar, is_barcode, is_pattern, is_word, speaks, specks
+from edgemnist.read.context import (
+    answered,
+    has_letters,
+    is_bar,
+    is_barcode,
+    is_pattern,
+    is_word,
+    low_in_print,
+    speaks,
+    specks,
+)
 from edgemnist.read.grid import Cell, Grid
 from edgemnist.read.layout import around, arrange, numbers_in
 from edgemnist.read.recognize import Reading
@@ -140,6 +150,9 @@ class Assembled:
         outside = [index for line in kept for members in line for index in members]
         if is_pattern(self._counting(outside)):
             self._refuse(outside)
+        flags = np.array([self._counts[index] for index in outside], dtype=bool)
+        low = low_in_print([self._readings[index] for index in outside], flags)
+        self._refuse([index for index, one in zip(outside, low.tolist(), strict=True) if one])
         # Lines without a sure digit, all together, are digits or none.
         unsure = [index for line in kept if not any(map(self._speaks, line)) for members in line for index in members]
         counting = self._counting(unsure)

@@ -44,6 +44,14 @@ ALL_BARS: Final = 0.8
 SLENDER: Final = 0.3
 EVEN: Final = 0.05
 """So many pieces that are this slender, and differ in height and place by this share of it at most, are bars."""
+TEXT: Final = 100
+ALL_TEXT: Final = 0.9
+"""So many letters make a page of print, if this share of all pieces does not count as digits."""
+NEAREST: Final = 12
+TALL: Final = 0.75
+"""Quantile of the heights of so many letters around a digit that is the height of its print."""
+AS_TALL: Final = 0.8
+"""Digits are printed at least this high against that; an o is not, and no comma."""
 SPECK: Final = 0.5
 LOW: Final = 0.75
 """In a table of digits, what is no digit, has less than this share of the ink of a usual one, and of its height, is a
@@ -129,6 +137,20 @@ def is_barcode(readings: Sequence[Reading]) -> bool:
     slope, level = np.polyfit(x, top, 1)
     off = top - (slope * x + level)
     return bool(np.ptp(height) <= EVEN * height.mean() and np.ptp(off) <= EVEN * height.mean())
+
+
+def low_in_print(readings: Sequence[Reading], counts: Bools) -> Bools:
+    """Tell which readings of a page that count as digits, bool [N], are as low as small letters, amid print."""
+    found: Bools = np.zeros(len(readings), dtype=bool)
+    letters = ~counts & np.array([reading.confidence < NO_DIGIT for reading in readings], dtype=bool)
+    if letters.sum() < TEXT or (~counts).sum() < ALL_TEXT * len(readings):
+        return found
+    x, y, width, height = np.array([reading.piece.box for reading in readings], dtype=float).T
+    middle = np.stack([x + width / 2, y + height / 2], axis=1)
+    for index in np.flatnonzero(counts):
+        nearest = np.argsort(np.hypot(*(middle[letters] - middle[index]).T), kind="stable")[:NEAREST]
+        found[index] = height[index] < AS_TALL * np.quantile(height[letters][nearest], TALL)
+    return found
 
 
 def specks(readings: Sequence[Reading], counts: Bools) -> Bools:

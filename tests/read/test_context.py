@@ -15,10 +15,12 @@ from edgemnist.read.context import (
     AMONG_SURE,
     CERTAIN,
     PATTERN,
+    TEXT,
     answered,
     is_barcode,
     is_pattern,
     is_word,
+    low_in_print,
     speaks,
     specks,
 )
@@ -122,6 +124,26 @@ def test_no_digit_among_letters_speaks_for_its_line() -> None:
     assert counting([0.9]) == 4
     assert counting([0.01]) == 3
     assert counting([0.01, 0.01]) == 0
+
+
+def test_amid_print_a_digit_is_as_high_as_tall_letters() -> None:
+    print_ = [
+        replace(one, piece=replace(one.piece, box=(30 * (at % 40), 60 * (at // 40), 20, 40 if at % 3 else 28)))
+        for at, one in enumerate(row(TEXT * [0.0]))
+    ]
+    digits = [
+        replace(one, piece=replace(one.piece, box=(600 + 30 * at, 60, 20, height)))
+        for at, (one, height) in enumerate(zip(row([0.99, 0.99]), (28, 40), strict=True))
+    ]
+
+    def low(letters: Sequence[Reading]) -> list[bool]:
+        counts = np.array([one.confidence >= THRESHOLD for one in (*letters, *digits)])
+        return [bool(one) for one in low_in_print([*letters, *digits], counts)[-2:]]
+
+    assert low(print_) == [True, False]
+    assert low(print_[:-1]) == [False, False]
+    # A form has as many digits as letters.
+    assert low([*print_, *row(20 * [0.9])]) == [False, False]
 
 
 def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:

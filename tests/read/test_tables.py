@@ -317,6 +317,19 @@ def letters(sheet: Grey) -> None:
     sheet[:] = np.asarray(image)
 
 
+def prose(sheet: Grey) -> None:
+    """Print with many an o, n and l, alone and side by side."""
+    image = Image.fromarray(sheet)
+    font = ImageFont.truetype(font_file("DejaVuSans"), 28)
+    lines = ("once or twice she had peeped into the book", "her sister was reading, but it had no pictures or",
+             "conversation in it, and what is the use of a", "book without pictures or conversation in it",
+             "so she was considering in her own mind, as", "well as she could, for the hot day made her feel",
+             "very sleepy and stupid, whether the pleasure")  # fmt: skip
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(image).text((30, 20 + 46 * number), line, fill=25, font=font)
+    sheet[:] = np.asarray(image)
+
+
 @pytest.mark.parametrize("draw", [staves, music, melody, ruled_sheet, moire, ovals])
 def test_lines_alone_make_no_table(draw: Callable[[Grey], None], classifier: Classifier) -> None:
     sheet = blank()
@@ -325,7 +338,7 @@ def test_lines_alone_make_no_table(draw: Callable[[Grey], None], classifier: Cla
 
 
 NO_DIGITS = (staves, music, melody, barcode, cross, crosses, crossword, dots, chessboard, graph_paper, letters,
-             moire, ovals, thick_grid, ticks)  # fmt: skip
+             moire, ovals, prose, thick_grid, ticks)  # fmt: skip
 
 
 @pytest.mark.parametrize("draw", NO_DIGITS)
