@@ -124,11 +124,7 @@ class Endpoints:
         metrics.jobs.set_function(lambda: pictures.jobs)
         metrics.held.set_function(lambda: self._bodies.bytes)
         self._collector = collector
-        collects = collector is not None
-        self._health = HealthResponse(
-            status="ok", release=store.release, artifact=store.default, version=__version__, collects=collects
-        )
-        self._openapi = msgspec.json.encode(document(limits, collects=collects))
+        self._openapi = msgspec.json.encode(document(limits, collects=collector is not None))
 
     def router(self) -> Router:
         """Return the paths and what answers them."""
@@ -243,7 +239,16 @@ class Endpoints:
     async def health(self, request: Request) -> Response:
         """Tell that the service is well, and which release it answers from."""
         del request
-        return _json(self._health)
+        store, collector = self._store, self._collector
+        return _json(
+            HealthResponse(
+                status="ok",
+                release=store.release,
+                artifact=store.default,
+                version=__version__,
+                collects=collector is not None and collector.keeps,
+            )
+        )
 
     async def metrics(self, request: Request) -> Response:
         """Tell Prometheus."""

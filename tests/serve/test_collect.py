@@ -165,6 +165,7 @@ def test_a_disk_that_takes_nothing_costs_no_answer(tmp_path: Path, image: Any) -
         assert service.ask("/v1/predict", png(seven())).document["predictions"][0]["digit"] == 7
         refused = correct(service, image, "1")
         assert (refused.status, refused.document["error"]) == (503, "unusable-samples")
+        assert not service.ask("/healthz").document["collects"]
 
 
 def test_the_document_says_what_a_correction_is(collecting: Service, tmp_path: Path) -> None:
