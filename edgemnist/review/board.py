@@ -39,6 +39,8 @@ def review_on(target: BoardAddress, directory: str, work: Callable[[SampleStore]
     copy = copy_of(target, directory)
     with _alone(copy, target.host.name):
         if (copy / FILE).exists():
+            # What was killed while it made the copy left an empty file.
+            SampleStore.open(copy, create=True).close()
             if _labelled(copy):
                 reporter.notice(f"Labels for {target.host.name} that were not sent before are sent first.")
             _send(target, directory, copy)
@@ -70,8 +72,7 @@ def _alone(copy: Path, host: str) -> Iterator[None]:
 
 
 def _labelled(copy: Path) -> list[Sent]:
-    # What was killed while it made the copy left an empty file.
-    with SampleStore.open(copy, create=True) as store:
+    with SampleStore.open(copy) as store:
         return [one for one in store.sent() if one.labels]
 
 
