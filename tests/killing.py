@@ -6,7 +6,8 @@ leave is reached, which random moments would miss.
 
 `serve` is the process that forks: what is run is loaded once, and hundreds of runs take seconds. `Program` asks it.
 
-`python -m tests.killing MODULE...` is one for the command line, with these modules imported. A line of its stdin has
+`python -m tests.killing MODULE...` is one for the command line, with these modules imported, and prepared by those that
+have a function of that name. A line of its stdin has
 the "words", after `edgemnist`, and perhaps more of the "environment"; the directory is where they are run.
 """
 
@@ -184,5 +185,7 @@ def command_line(asked: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        importlib.import_module(name)
+        loaded = importlib.import_module(name)
+        if hasattr(loaded, "prepare"):
+            loaded.prepare()
     serve(command_line)
