@@ -18,6 +18,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import sqlite3
 import subprocess
@@ -123,6 +124,11 @@ class Program:
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
 
+    def has_ended(self) -> bool:
+        """Return whether what was started has ended."""
+        assert self._process.stdout is not None
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
+
     def run(self, *, limit: int = 0, **asked: Any) -> dict[str, Any]:
         """Run it, up to the step of this number, and return how it ended."""
         self.start(limit=limit, **asked)
@@ -135,10 +141,10 @@ class Program:
         self._process.communicate()
 
 
-def answered_until_it_is_gone(port: int, asked: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+def answered_until_it_is_gone(
+    program: Program, port: int, asked: Iterator[tuple[str, dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
     """Post one document after the other to a service that is to be killed, and yield each that it has answered."""
-    deadline = time.monotonic() + 120
-    answered = False
     for path, body in asked:
         while True:
             client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -146,12 +152,11 @@ def answered_until_it_is_gone(port: int, asked: Iterator[tuple[str, dict[str, An
                 client.request("POST", path, json.dumps(body), {"content-type": "application/json"})
                 answer = client.getresponse()
                 assert answer.status == 200, answer.read()
-                answered = True
                 yield body
                 break
             except (ConnectionError, http.client.HTTPException):
-                # Before its first answer it may not listen yet.
-                if answered or time.monotonic() > deadline:
+                # It may not listen yet.
+                if program.has_ended():
                     return
                 time.sleep(0.05)
             finally:

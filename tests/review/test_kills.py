@@ -89,7 +89,7 @@ def test_what_the_page_has_answered_is_stored(program: Program, kept: Path, tmp_
         limit = 12 + rng.randrange(PAGE_STEPS)
         program.start(root=str(kept), limit=limit, words=words)
         asked = ((f"/v1/samples/{number}", {"label": str(number % 10)}) for number in itertools.count(1))
-        taken = [body["label"] for body in answered_until_it_is_gone(port, asked)]
+        taken = [body["label"] for body in answered_until_it_is_gone(program, port, asked)]
         killed = program.ended()
         assert killed["code"] == -9, killed["said"]
         found = [label for _, labels in every_label(kept / "samples") for label in labels]

@@ -35,7 +35,7 @@ def test_what_a_killed_service_has_answered_is_stored(tmp_path: Path) -> None:
             words = ["serve", "--exports", "reference", "--port", str(port), "--rate", "0", "--collect", str(samples)]
             program.start(limit=STARTED + rng.randrange(CORRECTING), words=words)
             asked = (("/v1/corrections", {"image": image, "label": str(number % 10)}) for number in itertools.count())
-            answered = [body["label"] for body in answered_until_it_is_gone(port, asked)]
+            answered = [body["label"] for body in answered_until_it_is_gone(program, port, asked)]
             killed = program.ended()
             assert killed["code"] == -9, killed["said"]
             with SampleStore.open(samples, create=True) as store:
