@@ -43,7 +43,7 @@ int edgemnist_fit_ink(const uint8_t *ink, uint32_t width, uint32_t height, uint8
     found->side = larger(width, height);
     mark_near(names, wide, tall, maxima);
     bounds cut = {found->top, found->left, bottom, right};
-    if (larger(found->width, found->height) + 2U <= SMALL) {
+    if (larger(found->width, found->height) + 2U <= FEW) {
         /* Of a few pixels, the soft edge of the outer strokes is a part that counts. */
         cut.top -= cut.top > 0U;
         cut.left -= cut.left > 0U;

@@ -10,7 +10,7 @@
 /* With what strokes grow by, or are thinned within: an octagon, which has the shortest outline for its area, by 19, in a
  * margin of one more. */
 #define WIDEST 144U
-#define SMALL 24U  /* ink of at most so many pixels a side is enlarged first */
+#define FEW 24U  /* ink of at most so many pixels a side is enlarged first */
 #define HALF 127U   /* what is stronger lies within a stroke */
 
 typedef struct {
@@ -273,7 +273,7 @@ static void fit_digit(uint8_t *ink, uint32_t width, uint32_t height, uint8_t ima
         clear(image, FRAME * FRAME);
         return;
     }
-    if (larger(width, height) <= SMALL) {
+    if (larger(width, height) <= FEW) {
         edgemnist_quadruple(ink, width, height, a, b);
         ink = a;
         width *= 4U;
