@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pytest
 from PIL import Image
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 
 from edgemnist.agent.request import SelfTestLimits
@@ -205,10 +206,21 @@ def test_what_it_misreads_is_corrected_with_a_finger_learnt_and_promoted(
     )
     wheels = ("--wheels", "--python", python_of(sysroot))
     desk.run("bundle", "tflite-int8", "--serve", *wheels, "--exports", "reference", "--output", "present.zip")
-    desk.run("deploy", "present.zip", "--to", "pi", "--selftest-timeout", "1800", *desk.words)
     within = (HERE / "run-on-pi.sh", sysroot)
-    with answering(board.root, "supervisor.py", "--collect", desk.samples, timeout_s=120, within=within) as address:
-        walk(replace(desk, address=address), browser, Writer())
+    for place in (tmp_path / "once", tmp_path / "again"):
+        place.mkdir()
+        here = replace(desk, directory=place, samples=place / "samples")
+        here.run("deploy", tmp_path / "present.zip", "--to", "pi", "--selftest-timeout", "1800", *desk.words)
+        options = ("--collect", here.samples)
+        try:
+            with answering(board.root, "supervisor.py", *options, timeout_s=120, within=within) as address:
+                walk(replace(here, address=address), browser, Writer())
+        except (AssertionError, OSError, WebDriverException):
+            # As in `conftest.run_on_pi`: the emulator loses a process, and what the product does wrong, it does again.
+            if place.name == "again":
+                raise
+        else:
+            return
 
 
 @pytest.mark.parametrize("deployed", ["5"], indirect=True)
