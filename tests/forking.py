@@ -140,7 +140,7 @@ def main() -> None:
 
 
 def leave(code: object) -> None:
-    """End as Python does, but without taking apart what was imported. Return where there is more to be said."""
+    """Exit as Python would, but without unloading modules. Return if the exit code is a message yet to be printed."""
     import atexit
     import threading
 

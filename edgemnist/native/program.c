@@ -53,13 +53,13 @@ int main(int argc, char **argv)
 {
     const int help = argc == 2 && strcmp(argv[1], "--help") == 0;
     const int json = argc > 1 && strcmp(argv[1], "--json") == 0;
-    if (help || argc != 2 + json) {
-        fputs("Usage: digit [--json] PICTURE\n"
-              "Reads the digit on a PGM or PNG file; - is standard input.\n",
+    if (help || argc > 2 + json) {
+        fputs("Usage: digit [--json] [PICTURE]\n"
+              "Reads the digit on a PGM or PNG file, or from standard input.\n",
               help ? stdout : stderr);
         return help ? 0 : 2;
     }
-    const int standard = strcmp(argv[1 + json], "-") == 0;
+    const int standard = argc == 1 + json || strcmp(argv[1 + json], "-") == 0;
     const char *const name = standard ? "standard input" : argv[1 + json];
     FILE *const file = standard ? stdin : fopen(name, "rb");
     uint8_t image[784], probabilities[EDGEMNIST_CLASSES];

@@ -36,9 +36,10 @@ static uint32_t edgemnist_cubic(uint32_t index, uint32_t length, uint32_t scaled
     return (uint32_t)(end - begin);
 }
 
-static uint8_t edgemnist_clipped(int32_t sum)
+/* A sum of pixels times shares of 2^bits. */
+static uint8_t edgemnist_clipped(int32_t sum, uint32_t bits)
 {
-    const int32_t value = sum >> 22;
+    const int32_t value = sum >> bits;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
@@ -56,7 +57,7 @@ static void edgemnist_enlarge(const uint8_t *from, uint32_t width, uint32_t heig
             for (uint32_t i = 0; i < taps; ++i) {
                 sum += shares[i] * pixels[i];
             }
-            rows[(size_t)y * scaled_width + column] = edgemnist_clipped(sum);
+            rows[(size_t)y * scaled_width + column] = edgemnist_clipped(sum, 22U);
         }
     }
     for (uint32_t row = 0; row < scaled_height; ++row) {
@@ -72,7 +73,7 @@ static void edgemnist_enlarge(const uint8_t *from, uint32_t width, uint32_t heig
             }
         }
         for (uint32_t x = 0; x < scaled_width; ++x) {
-            to[(size_t)row * scaled_width + x] = edgemnist_clipped(sums[x]);
+            to[(size_t)row * scaled_width + x] = edgemnist_clipped(sums[x], 22U);
         }
     }
 }
@@ -83,12 +84,6 @@ static int32_t edgemnist_quarter(uint32_t quarter, uint32_t tap)
 {
     static const int16_t shares[2][7] = {{257, -1736, 7206, 12583, -2425, 499, 0}, {30, -501, 1977, 15936, -1393, 335, 0}};
     return quarter < 2U ? shares[quarter][tap] : shares[3U - quarter][6U - tap];
-}
-
-static uint8_t edgemnist_whole(int32_t sum)
-{
-    sum >>= 14;
-    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
 }
 
 /* Four times as large, with zeros around, for up to EDGEMNIST_MOST_SCALED new pixels a side: `rows` has room for
@@ -103,7 +98,7 @@ static void edgemnist_quadruple(const uint8_t *from, uint32_t width, uint32_t he
                 const uint32_t at = x / 4U + tap;
                 sum += at < 3U || at >= width + 3U ? 0 : edgemnist_quarter(x % 4U, tap) * from[y * width + at - 3U];
             }
-            rows[y * wide + x] = edgemnist_whole(sum);
+            rows[y * wide + x] = edgemnist_clipped(sum, 14U);
         }
     }
     for (uint32_t y = 0; y < 4U * height; ++y) {
@@ -121,7 +116,7 @@ static void edgemnist_quadruple(const uint8_t *from, uint32_t width, uint32_t he
             }
         }
         for (uint32_t x = 0; x < wide; ++x) {
-            to[y * wide + x] = edgemnist_whole(sums[x]);
+            to[y * wide + x] = edgemnist_clipped(sums[x], 14U);
         }
     }
 }

@@ -64,7 +64,9 @@ def import_labelled(store: SampleStore, directory: Path, writer: str, reporter: 
     for image, name in zip(images, labels, strict=True):
         first.setdefault(image.tobytes(), (image, name))
     if differ := sum(first[image.tobytes()][1] != name for image, name in zip(images, labels, strict=True)):
-        reporter.notice(f"{count(differ, 'image')} of {directory} had another label before, which counts.")
+        reporter.notice(
+            f"{directory} has {count(differ, 'image')} a second time with another label; the first label counts."
+        )
     added = 0
     for pixels, (image, name) in first.items():
         same = known.get(pixels)

@@ -116,12 +116,21 @@ def test_what_it_cannot_read_it_refuses_in_a_sentence(reason: str, program: Path
         assert reason in done.stderr.decode()
 
 
-@pytest.mark.parametrize("words", [(), ("--json",), ("a.png", "b.png"), ("--json", "a.png", "b.png"), ("--help",)])
-def test_without_one_picture_it_says_how_it_is_called(words: tuple[str, ...], program: Path) -> None:
+@pytest.mark.parametrize("words", [("a.png", "b.png"), ("--json", "a.png", "b.png"), ("--help",)])
+def test_with_several_pictures_it_says_how_it_is_called(words: tuple[str, ...], program: Path) -> None:
     done = subprocess.run([program, *words], check=False, capture_output=True, text=True, input="", timeout=60)
-    usage = "Usage: digit [--json] PICTURE\nReads the digit on a PGM or PNG file; - is standard input.\n"
+    usage = "Usage: digit [--json] [PICTURE]\nReads the digit on a PGM or PNG file, or from standard input.\n"
     helps = words == ("--help",)
     assert (done.returncode, done.stdout, done.stderr) == ((0, usage, "") if helps else (2, "", usage))
+
+
+def test_without_a_picture_it_reads_standard_input(program: Path) -> None:
+    picture = encoded(random_drawing(3), "L")
+    named, unnamed = (
+        subprocess.run([program, *words], check=False, capture_output=True, input=picture, timeout=60)
+        for words in (("--json", "-"), ("--json",))
+    )
+    assert (unnamed.returncode, unnamed.stdout) == (0, named.stdout)
 
 
 def test_transparency_and_interlacing_are_refused_and_not_guessed_at(program: Path) -> None:

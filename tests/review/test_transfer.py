@@ -82,7 +82,9 @@ def test_of_an_image_with_two_labels_the_first_counts_however_often_it_is_import
         for added in (11, 0):
             notices = Notices()
             assert import_labelled(store, tmp_path / "out", "bob", notices) == added
-            assert notices.messages == [f"1 image of {tmp_path / 'out'} had another label before, which counts."]
+            assert notices.messages == [
+                f"{tmp_path / 'out'} has 1 image a second time with another label; the first label counts."
+            ]
     assert contents(tmp_path / "new") == contents(labelled)
 
 
