@@ -73,7 +73,7 @@ test-fast: $(STAMP)
 test-full-data: $(STAMP)
 	@if [ -z "$$EDGEMNIST_DATA" ]; then \
 		echo "Say where the four IDX files of MNIST are: make test-full-data EDGEMNIST_DATA=DIR" >&2; exit 2; fi
-	$(BIN)/python -m pytest -m full_data
+	$(BIN)/python -m pytest -m full_data --timeout 1800
 
 test-mutants: $(STAMP)
 	rm -rf mutants
@@ -85,13 +85,13 @@ fuzz: $(STAMP)
 
 test-pi: $(STAMP)
 	@$(NATIVE)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m pi tests/pi
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m pi --timeout 1800 tests/pi
 
 NATIVE = $(PIP) --editable '.[native]'
 
 test-native: $(STAMP)
 	@$(NATIVE)
-	$(BIN)/python -m pytest -m native tests/native
+	$(BIN)/python -m pytest -m native --timeout 1800 tests/native
 
 WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/targets.py)
 

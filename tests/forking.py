@@ -80,10 +80,24 @@ def serve(place: str) -> None:
         if child:
             for stream in streams:
                 os.close(stream)
+            end_with_caller(client, child)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             client.sendall(f"{code}\n".encode())
             os._exit(0)
     take_over(streams, asked["words"], asked["directory"], asked["environment"])
+
+
+def end_with_caller(client: socket.socket, child: int) -> None:
+    """Wait for the end of a process, and kill it, with its group if it leads one, where its caller is killed first."""
+    import select
+    import signal
+
+    ended = os.pidfd_open(child)
+    if client in select.select([ended, client], [], [])[0]:
+        # It is not waited for yet, so its number is nobody else's.
+        leads = os.getpgid(child) == child
+        (os.killpg if leads else os.kill)(child, signal.SIGKILL)
+    os.close(ended)
 
 
 def take_over(streams: list[int], words: list[str], directory: str, environment: dict[str, str]) -> None:

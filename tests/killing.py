@@ -13,6 +13,7 @@ the "words", after `edgemnist`, and perhaps more of the "environment"; the direc
 
 from __future__ import annotations
 
+import faulthandler
 import http.client
 import importlib
 import json
@@ -33,6 +34,8 @@ from typing import Any, Self
 REPOSITORY = Path(__file__).parents[1]
 TOUCHING = ("open", "os.", "shutil.", "subprocess.Popen", "fcntl.", "urllib.")
 HARMLESS = {"os.putenv", "os.listdir", "os.scandir", "os.walk"}
+LONGEST_S = 240
+"""Seconds after which a run is ended."""
 
 
 def kill_at(limit: int, root: str) -> list[str]:
@@ -78,6 +81,8 @@ def in_a_process(run: Callable[[dict[str, Any]], None], asked: dict[str, Any]) -
         if child == 0:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
+            # Where it waits for ever, its caller shows where that is.
+            faulthandler.dump_traceback_later(LONGEST_S, exit=True)
             steps = kill_at(asked["limit"], asked["root"])
             code = 1
             try:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,14 @@ TIGHT = CHILD[-1].replace(
 )
 """What starts a child that gives up sooner."""
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_child() -> Iterator[None]:
+    """Take no child that other tests have left, since it gives up later, and leave none to them."""
+    end_child()
+    yield
+    end_child()
 
 
 @pytest.fixture(autouse=True)
