@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import sys
+from typing import Any
 
 SOCKET = "socket"
 TRIES_FILES = "the child that tries files"
@@ -93,7 +94,8 @@ def end_with_caller(client: socket.socket, child: int) -> None:
     import signal
 
     ended = os.pidfd_open(child)
-    if client in select.select([ended, client], [], [])[0]:
+    ends: list[Any] = [ended, client]
+    if client in select.select(ends, [], [])[0]:
         # It is not waited for yet, so its number is nobody else's.
         leads = os.getpgid(child) == child
         (os.killpg if leads else os.kill)(child, signal.SIGKILL)
