@@ -20,7 +20,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from edgemnist.agent.bundle import ANY_MACHINE, WHEELS, BundleRecord
-from edgemnist.agent.durable import discard_bytecode, record_bytecode, record_tree, sync_directory, write_synced
+from edgemnist.agent.durable import (
+    discard,
+    discard_bytecode,
+    record_bytecode,
+    record_tree,
+    sync_directory,
+    write_synced,
+)
 from edgemnist.agent.store import COMPLETE_FILE, find_venv_change
 from edgemnist.errors import DeployError, GateMissedError
 
@@ -151,6 +158,7 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
     record_tree(venv)
     write_synced(venv / COMPLETE_FILE, json.dumps(needs(record)).encode())
     sync_directory(venv)
+    discard(wheels, store.staging)
     return venv.name
 
 

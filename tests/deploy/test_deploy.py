@@ -64,6 +64,10 @@ def test_the_same_bundle_again_changes_nothing_and_is_not_sent_again(
     assert "transfer" not in {step.name for step in result.steps}
 
 
+def test_wheels_do_not_stay_once_their_packages_are_installed(installed: Path) -> None:
+    assert not list(installed.with_name("staging").iterdir())
+
+
 def test_packages_that_are_there_are_not_installed_again(
     board: LoopbackBoard, made_exports: Path, installed: Path, tmp_path: Path
 ) -> None:
