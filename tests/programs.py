@@ -68,7 +68,7 @@ NEEDS = {
     "openssl": Need(found=programs("openssl"), packages=("openssl",)),
     **{
         name: Need(found=programs(name), packages=("qemu-user",))
-        for name in ("qemu-aarch64", "qemu-arm", "qemu-riscv32", "qemu-riscv64")
+        for name in ("qemu-aarch64", "qemu-arm", "qemu-riscv32", "qemu-riscv64", "qemu-x86_64")
     },
     "qemu-system-arm": Need(found=programs("qemu-system-arm"), packages=("qemu-system-arm",)),
     **{name: Need(found=programs(name), packages=(name,)) for name in ("clang", "gcc")},

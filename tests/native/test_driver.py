@@ -15,6 +15,11 @@ from tests.needs import require
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 EMULATED = {
+    # Before AVX, with it but not AVX2, and with AVX2: QEMU has nothing newer, and an instruction that is not there ends
+    # the program.
+    "nehalem": ("qemu-x86_64", "Nehalem", "x86_64-linux-musl", "-mcpu=x86_64", {"scalar"}),
+    "ivybridge": ("qemu-x86_64", "IvyBridge", "x86_64-linux-musl", "-mcpu=x86_64", {"scalar"}),
+    "haswell": ("qemu-x86_64", "Haswell", "x86_64-linux-musl", "-mcpu=x86_64", {"avx2", "scalar"}),
     "cortex-a53": ("qemu-aarch64", "cortex-a53", "aarch64-linux-musl", "-mcpu=generic", {"neon", "scalar"}),
     "cortex-a72": ("qemu-aarch64", "cortex-a72", "aarch64-linux-musl", "-mcpu=generic", {"neon", "scalar"}),
     "cortex-a76": ("qemu-aarch64", "cortex-a76", "aarch64-linux-musl", "-mcpu=generic", {"neondot", "neon", "scalar"}),
