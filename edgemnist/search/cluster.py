@@ -211,7 +211,7 @@ def _check_reachable(address: str) -> None:
 
 
 _TRAINERS: dict[str, Trainer] = {}
-"""Trainers of this process: images that the teacher labeled are kept from one trial to the next."""
+"""Trainers of this process: images that the teacher labelled are kept from one trial to the next."""
 
 
 def run_trial(data: TrialData, key: str, job: Job) -> Outcome:

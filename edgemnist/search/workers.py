@@ -74,10 +74,10 @@ class InProcess(Workers):
         return self._trainer.run(handle)
 
     def train(self, dataset: Dataset, trainings: Mapping[Path, TrainConfig], teacher: Path | None) -> None:
-        """Do nothing but let go of the images that the teacher labeled."""
+        """Do nothing but let go of the images that the teacher labelled."""
         del dataset, trainings, teacher
         self._trainer = None
 
     def close(self) -> None:
-        """Let go of the images that the teacher labeled."""
+        """Let go of the images that the teacher labelled."""
         self._trainer = None

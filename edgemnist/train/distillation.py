@@ -165,11 +165,11 @@ RETRAIN = "Delete it, and the teacher will be trained again."
 
 
 class Teachers:
-    """The teachers of a directory, and the copies that the last one labeled, which networks of several sizes share."""
+    """The teachers of a directory, and the copies that the last one labelled, which networks of several sizes share."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._labeled: tuple[str, AugmentedCopies] | None = None
+        self._labelled: tuple[str, AugmentedCopies] | None = None
 
     def files(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> tuple[Path, Checkpoint]:
         """Return the file of a teacher, and the checkpoint of its training, whether or not they exist."""
@@ -206,11 +206,11 @@ class Teachers:
             raise TrainingError(f"{path} cannot be read: {error.strerror}", hint=RETRAIN) from error
         teacher = read_teacher(data, path, checkpoint.identity)
         key = digest(sha256(data), distillation, seed)
-        if self._labeled is None or self._labeled[0] != key:
+        if self._labelled is None or self._labelled[0] != key:
             # Let go of the old one first: the copies take a gigabyte.
-            self._labeled = None
-            self._labeled = key, AugmentedCopies(teacher, train.images, distillation, seed)
-        return path, self._labeled[1]
+            self._labelled = None
+            self._labelled = key, AugmentedCopies(teacher, train.images, distillation, seed)
+        return path, self._labelled[1]
 
     def _train(
         self,
