@@ -1,8 +1,9 @@
-"""What a whole process costs: `edgemnist --help`, `edgemnist predict digit.png`, and the shortest TensorFlow script.
+"""What a whole process costs: `edgemnist --help`, `edgemnist predict digit.png`, Python with NumPy, and the shortest
+TensorFlow script.
 
     python -m benchmarks.latency.start_up exports/model.keras
 
-The three take turns. Wall time from the start of the process to its end, and its peak memory (`ru_maxrss`). `predict`
+They take turns. Wall time from the start of the process to its end, and its peak memory (`ru_maxrss`). `predict`
 runs in an empty directory, so it answers with the artifact that comes with the package. To reach: `--help` ≤ 0.3 s;
 `predict` ≤ 0.6 s, ≤ 80 MB, and at least 8 times as fast as the script.
 """
@@ -52,6 +53,7 @@ def main() -> None:
         programs = {
             "help": [edgemnist, "--help"],
             "predict": [edgemnist, "predict", "digit.png"],
+            "numpy": [sys.executable, "-c", "import numpy"],
             "tensorflow": [sys.executable, "-c", SCRIPT, str(model), "digit.png"],
         }
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}

@@ -52,6 +52,7 @@ def predict(
     Any picture of one digit will do: a photograph, a scan, a drawing. If it shows no digit, or several,
     the answer says so; to read several, see `edgemnist read`.
     """
+    options.limit_numpy_threads()
     from edgemnist.console import show as show_result
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.exports.directory import open_for_answers
