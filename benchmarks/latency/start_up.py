@@ -1,5 +1,4 @@
-"""What a whole process costs: `edgemnist --help`, `edgemnist predict digit.png`, Python with NumPy, and the shortest
-TensorFlow script.
+"""What a process costs: `edgemnist --help`, `edgemnist predict digit.png`, NumPy alone, and a short TensorFlow script.
 
     python -m benchmarks.latency.start_up exports/model.keras
 
