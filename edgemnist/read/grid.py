@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,8 +94,8 @@ class Grid:
 
     def locate(self, x: float, y: float) -> int | None:
         """Return the index of the cell in which a point lies, or None outside."""
-        row = int(np.searchsorted([curve(x) for curve in self.level], y)) - 1
-        column = int(np.searchsorted([curve(y) for curve in self.upright], x)) - 1
+        row = bisect_left(self.level, y, key=lambda curve: float(curve(x))) - 1
+        column = bisect_left(self.upright, x, key=lambda curve: float(curve(y))) - 1
         if not (0 <= row < self.rows and 0 <= column < self.columns):
             return None
         for index, cell in enumerate(self.cells):

@@ -88,7 +88,8 @@ def _consistent(mask: Mask, lines: Sequence[Line], across: Sequence[Line]) -> li
 
     A line is as strong as it has ink between the lines that it crosses, `across`.
     """
-    at = np.sort([float(line.curve(np.median([other.middle for other in lines]))) for line in across])
+    halfway = np.median([line.middle for line in lines])
+    at = np.sort([float(line.curve(halfway)) for line in across])
     strengths = [_strength(mask, line, at) for line in lines]
     kept: list[Line] = []
     strongest = max(strengths)

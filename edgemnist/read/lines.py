@@ -7,6 +7,7 @@ torn by grain, by light, and by the strokes that cross it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import cv2
@@ -62,7 +63,7 @@ class Line:
         """Pixels from its first column to its last."""
         return self.last - self.first + 1
 
-    @property
+    @cached_property
     def middle(self) -> float:
         """Row of its middle."""
         return float(self.curve((self.first + self.last) / 2))
