@@ -42,6 +42,9 @@ def answering(
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
+        # Whoever deploys next finds no service.
+        (root / "board.toml").unlink()
+        pid.unlink()
 
 
 def ask(address: str, body: bytes | None = None) -> dict[str, Any]:

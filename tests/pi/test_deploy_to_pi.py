@@ -190,10 +190,22 @@ def test_a_picture_and_a_page_are_read_over_ssh_and_verify_answers(
     assert len(read.document["digits"]) > 10
 
 
-@pytest.mark.parametrize("deployed", ["4"], indirect=True)
+@pytest.mark.parametrize("deployed", ["5"], indirect=True)
+def test_rollback_brings_the_release_before_back(deployed: Deployed, exports: Path, tmp_path: Path) -> None:
+    # Both runtimes and the service, as in the first bundle, but no wheels: what is installed there has to do.
+    other = bundled(small_exports(exports, tmp_path / "other", ["tflite-int8", "onnx-int8"], images=1000))
+    after = deployed.board.deploy(other)
+    assert after.fault is None
+    # The same packages serve both, so nothing had to be installed.
+    assert "install" not in {step.name for step in after.steps}
+    assert rollback_on(deployed.board.target, None, 60.0).release == deployed.result.release
+
+
+@pytest.mark.parametrize("deployed", ["5"], indirect=True)
 def test_what_it_misreads_is_corrected_with_a_finger_learnt_and_promoted(
     deployed: Deployed, sysroot: Path, cache: Path, tmp_path: Path, browser: Chrome
 ) -> None:
+    # The last test: the board has other releases afterwards.
     board = deployed.board
     desk = Reached(
         name="pi",
@@ -221,14 +233,3 @@ def test_what_it_misreads_is_corrected_with_a_finger_learnt_and_promoted(
                 raise
         else:
             return
-
-
-@pytest.mark.parametrize("deployed", ["5"], indirect=True)
-def test_rollback_brings_the_release_before_back(deployed: Deployed, exports: Path, tmp_path: Path) -> None:
-    # Both runtimes and the service, as in the first bundle, but no wheels: what is installed there has to do.
-    other = bundled(small_exports(exports, tmp_path / "other", ["tflite-int8", "onnx-int8"], images=1000))
-    after = deployed.board.deploy(other)
-    assert after.fault is None
-    # The same packages serve both, so nothing had to be installed.
-    assert "install" not in {step.name for step in after.steps}
-    assert rollback_on(deployed.board.target, None, 60.0).release == deployed.result.release
