@@ -32,6 +32,7 @@ from edgemnist.native.amalgamation import (
     describe,
     is_own,
 )
+from edgemnist.native.bounds import BLOCK
 from edgemnist.native.classifier import read_network_file
 from edgemnist.native.layers import Dense, Depthwise
 from edgemnist.native.network import Network, read_network
@@ -422,6 +423,19 @@ def test_a_microcontroller_answers_every_bit_of_the_reference(
 def test_a_microcontroller_answers_every_bit_of_a_small_network(processor: str, bits: int, tmp_path: Path) -> None:
     images, expected = small_source(204, bits, tmp_path / "small.c")
     np.testing.assert_array_equal(on_machine(processor, tmp_path / "small.c", images, tmp_path), expected)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("processor", MACHINES)
+def test_products_are_dsp_instructions_where_the_processor_has_them(
+    processor: str, source: Path, tmp_path: Path
+) -> None:
+    """`smlabb` multiplies and adds in one step, of 16 bits; the M0+ and M3 have no DSP extension."""
+    made = tmp_path / "classifier.s"
+    options = ("-std=c99", "-O2", "-mthumb", f"-mcpu={processor}", "-ffreestanding")
+    compiled(c_compiler("arm-none-eabi-gcc"), *options, "-S", source, "-o", made)
+    has_dsp = processor not in {"cortex-m0plus", "cortex-m3"}
+    assert made.read_text().count("smlabb") == (BLOCK if has_dsp else 0)
 
 
 def sizes_of(source: Path, processor: str, directory: Path) -> dict[str, int]:
