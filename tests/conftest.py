@@ -18,11 +18,12 @@ from filelock import FileLock
 from hypothesis import settings
 
 from tests.browser import browser
+from tests.firefox import firefox
 from tests.needs import pytest_itemcollected, pytest_runtest_setup, pytest_terminal_summary
 from tests.processes import command_line, end_forking
 from tests.programs import DATA
 
-__all__ = ["browser", "pytest_itemcollected", "pytest_runtest_setup", "pytest_terminal_summary"]
+__all__ = ["browser", "firefox", "pytest_itemcollected", "pytest_runtest_setup", "pytest_terminal_summary"]
 
 REPOSITORY = Path(__file__).parents[1]
 MNIST = Path(DATA or "not-given").resolve()
@@ -33,7 +34,17 @@ LONGEST = ("test_frontier.py", "test_checkpoint.py", "test_kills.py", "test_bloc
 DIVIDED = {"test_kills.py", "test_blocks.py"}
 """Those of which every test takes long, and nothing is made for the file alone: the workers share them."""
 
-SLOW_FIXTURES = {"made_exports", "dataset", "browser", "sshd", "fresh", "odd_models", "keras_model", "edgemnist"}
+SLOW_FIXTURES = {
+    "made_exports",
+    "dataset",
+    "browser",
+    "firefox",
+    "sshd",
+    "fresh",
+    "odd_models",
+    "keras_model",
+    "edgemnist",
+}
 """What trains, converts, opens a browser, deploys over ssh, installs or starts the command line: a test that uses one
 of these is slow."""
 SLOW_MODULES = {"tf", "keras", "subprocess", "run_edgemnist", "serving"}

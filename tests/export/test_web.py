@@ -1,11 +1,13 @@
-"""The web page in a real Chromium, from disk: every bit of the integer reference, drawn on, without a network."""
+"""The web page in a real Chromium and Firefox, from disk: every bit of the reference, drawn on, without a network."""
 
 from __future__ import annotations
 
 import base64
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,10 +33,12 @@ from edgemnist.native.classifier import read_network_file
 from edgemnist.native.network import Network
 from edgemnist.native.webassembly import ENGINE, pack_network
 from edgemnist.runtimes import load
+from edgemnist.runtimes.tflite import read_graph_file
 from tests.browser import WINDOWS, console, show
 from tests.conftest import MNIST, Run
+from tests.firefox import Firefox
 from tests.images.drawings import random_drawing
-from tests.native.networks import random_case
+from tests.native.networks import expected_scores, random_case
 from tests.needs import require
 
 SHIPPED = reference_directory() / "tflite-int8.tflite"
@@ -100,17 +104,32 @@ def test_it_answers_every_bit_for_all_of_mnist(page: Path) -> None:
     np.testing.assert_array_equal(BrowserClassifier.load(page).predict_proba(images), expected)
 
 
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) for name in ("chromium", "firefox")])
+def execute(request: pytest.FixtureRequest, page: Path) -> Callable[..., Any]:
+    """Return what runs JavaScript on the page, in each browser."""
+    if request.param == "chromium":
+        chrome: Chrome = request.getfixturevalue("browser")
+        open_page(chrome, page)
+        return chrome.execute_script
+    return open_in_firefox(request.getfixturevalue("firefox"), page).run
+
+
+def open_in_firefox(firefox: Firefox, page: Path) -> Firefox:
+    firefox.open(page.as_uri())
+    firefox.wait("globalThis.edgemnist")
+    return firefox
+
+
 RUN = """
-const [about, model, images, done] = arguments;
+const [about, model, images] = arguments;
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const code = bytes(document.getElementById("carried-engine").textContent);
-globalThis.edgemnist.constructor.open(code, bytes(model), about)
-  .then((engine) => done(Array.from(engine.answer(bytes(images)))), (error) => done(String(error)));
+return globalThis.edgemnist.constructor.open(code, bytes(model), about)
+  .then((engine) => Array.from(engine.answer(bytes(images))));
 """
 
 
-def test_random_networks_answer_every_bit_of_the_integer_reference(page: Path, browser: Chrome) -> None:
-    open_page(browser, page)
+def test_random_networks_answer_every_bit_of_the_integer_reference(execute: Callable[..., Any]) -> None:
     tried = 0
     for seed in range(9_000, 9_120):
         case = random_case(seed)
@@ -119,7 +138,7 @@ def test_random_networks_answer_every_bit_of_the_integer_reference(page: Path, b
         network, images, expected = case
         about = {"labels": [""] * network.classes}
         sent = [base64.b64encode(data).decode() for data in (pack_network(network), images.tobytes())]
-        found = browser.execute_async_script(RUN, about, *sent)
+        found = execute(RUN, about, *sent)
         assert np.array_equal(np.reshape(found, expected.shape), expected), seed
         tried += 1
     assert tried > 100
@@ -133,19 +152,43 @@ return { kind, image: Array.from(image), several, inverted };
 """
 
 
-def test_a_drawing_becomes_the_bytes_that_python_makes_of_it(page: Path, browser: Chrome) -> None:
-    open_page(browser, page)
+def test_a_drawing_becomes_the_bytes_that_python_makes_of_it(execute: Callable[..., Any]) -> None:
     kinds = set()
     for seed in range(150):
         drawing = random_drawing(seed)
         sent = base64.b64encode(drawing.tobytes()).decode()
-        found = browser.execute_script(FIT, *drawing.size, sent)
+        found = execute(FIT, *drawing.size, sent)
         kinds.add(found["kind"])
         if found["kind"] == "found":
             expected = normalize_digit(drawing)
             assert found["image"] == expected.image.ravel().tolist(), seed
             assert (found["several"], found["inverted"]) == (expected.several, expected.inverted), seed
     assert kinds == {"found", "blank", "uneven"}
+
+
+ANSWER = """
+const images = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0));
+return Array.from(globalThis.edgemnist.answer(images));
+"""
+
+
+@pytest.mark.parametrize("data", ["golden", pytest.param("mnist", marks=pytest.mark.needs("EDGEMNIST_DATA"))])
+def test_in_firefox_it_answers_every_bit_of_the_integer_reference(data: str, page: Path, firefox: Firefox) -> None:
+    golden = read_golden(reference_directory(), read_manifest(reference_directory()))
+    images: Images = read_directory(MNIST).test.images if data == "mnist" else golden.images
+    found = open_in_firefox(firefox, page).run(ANSWER, base64.b64encode(images.tobytes()).decode())
+    expected = expected_scores(read_graph_file(SHIPPED), images)
+    np.testing.assert_array_equal(np.reshape(found, expected.shape), expected)
+    assert firefox.console == []
+
+
+@pytest.mark.parametrize("pointer", ["mouse", "touch"])
+def test_in_firefox_it_is_drawn_on_from_disk(pointer: str, page: Path, firefox: Firefox) -> None:
+    open_in_firefox(firefox, page)
+    firefox.draw("#pad", SEVEN, pointer=pointer)
+    firefox.wait("document.getElementById('status').textContent.includes('Read as')")
+    assert firefox.run("return document.getElementById('digit').textContent") == "7"
+    assert firefox.console == []
 
 
 @pytest.mark.parametrize(("window", "scheme"), list(itertools.product(WINDOWS, ("light", "dark"))))
