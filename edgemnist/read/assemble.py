@@ -13,16 +13,17 @@ from edgemnist.read.config import ReadConfig
 from edgemnist.read.context import (
     answered,
     has_letters,
+    in_print,
     is_bar,
     is_barcode,
     is_pattern,
     is_word,
-    low_in_print,
     speaks,
     specks,
 )
 from edgemnist.read.grid import Cell, Grid
 from edgemnist.read.layout import around, arrange, numbers_in
+from edgemnist.read.piece import Sheet
 from edgemnist.read.recognize import Reading
 from edgemnist.results.pictures import Box, ReadCell, ReadDigit, ReadNumber, ReadTable
 
@@ -72,12 +73,14 @@ class Assembled:
     def __init__(
         self,
         readings: Sequence[Reading],
-        grids: Sequence[Grid],
+        found: Sheet,
         labels: tuple[str, ...],
         config: ReadConfig,
         scale: tuple[float, float],
     ) -> None:
-        """`labels` are those of the classifier; `scale` brings x and y to pixels of the picture."""
+        """`found` is what was read; `labels` are the classifier's; `scale` brings x and y to pixels of the picture."""
+        grids = found.grids
+        self._unread = found.parts[0].unread
         self._grids, self._labels, self._config, self._scale = grids, labels, config, scale
         self._readings, self._counts = _in_tables(readings, config.min_confidence)
         readings = self._readings
@@ -151,8 +154,8 @@ class Assembled:
         if is_pattern(self._counting(outside)):
             self._refuse(outside)
         flags = np.array([self._counts[index] for index in outside], dtype=bool)
-        low = low_in_print([self._readings[index] for index in outside], flags)
-        self._refuse([index for index, one in zip(outside, low.tolist(), strict=True) if one])
+        letters = in_print([self._readings[index] for index in outside], flags, self._unread)
+        self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one])
         # Lines without a sure digit, all together, are digits or none.
         unsure = [index for line in kept if not any(map(self._speaks, line)) for members in line for index in members]
         counting = self._counting(unsure)

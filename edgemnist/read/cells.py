@@ -58,11 +58,10 @@ def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
 
     At most so many, those with the most ink.
     """
-    pieces = _pieces(ink, grid, number)
-    complete = len(pieces) <= most
-    pieces = sorted(pieces, key=lambda piece: -np.count_nonzero(piece.ink))[:most]
+    by_ink = sorted(_pieces(ink, grid, number), key=lambda piece: -np.count_nonzero(piece.ink))
+    pieces, left_out = by_ink[:most], [piece.box for piece in by_ink[most:]]
     if not pieces:
-        return Pieces([], [], 0, complete=complete)
+        return Pieces([], [], 0, left_out)
     heights = np.array([piece.box[3] for piece in pieces], dtype=np.float64)
     areas = np.array([np.count_nonzero(piece.ink) for piece in pieces], dtype=np.float64)
     typical = max(_weighted_median(heights, areas), LOWEST * grid.cell_height)
@@ -71,7 +70,7 @@ def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
         without_rings([piece for piece in pieces if piece.box[3] >= least]),
         [piece for piece in pieces if piece.box[3] < least],
         typical,
-        complete=complete,
+        left_out,
     )
 
 

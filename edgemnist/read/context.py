@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.read.recognize import Reading
+from edgemnist.results.pictures import Box
 
 SURE: Final = 0.8
 """Confidence from which a reading speaks for those around it."""
@@ -45,8 +46,14 @@ SLENDER: Final = 0.3
 EVEN: Final = 0.05
 """So many pieces that are this slender, and differ in height and place by this share of it at most, are bars."""
 TEXT: Final = 100
-ALL_TEXT: Final = 0.9
-"""So many letters make a page of print, if this share of all pieces does not count as digits."""
+MOSTLY_TEXT: Final = 0.7
+"""So many letters, and this share of all pieces, make a page of print. Up to a quarter of print looks like ones."""
+SMALL: Final = 0.45
+"""What is too low to be read is a small letter from this share of the usual height on. An x has 0.63 of an l's."""
+WORD_GAP: Final = 0.4
+WORD_OVERLAP: Final = 0.5
+"""Letters of a word are at most this far apart, against their height, a space being half of it, and share this much of
+the lower one's height."""
 NEAREST: Final = 12
 TALL: Final = 0.75
 """Quantile of the heights of so many letters around a digit that is the height of its print."""
@@ -139,14 +146,47 @@ def is_barcode(readings: Sequence[Reading]) -> bool:
     return bool(np.ptp(height) <= EVEN * height.mean() and np.ptp(off) <= EVEN * height.mean())
 
 
-def low_in_print(readings: Sequence[Reading], counts: Bools) -> Bools:
-    """Tell which readings of a page that count as digits, bool [N], are as low as small letters, amid print."""
+def in_print(readings: Sequence[Reading], counts: Bools, others: Sequence[Box]) -> Bools:
+    """Tell which readings that count as digits, bool [N], stand in a word of a page of print, or are as low as letters.
+
+    `others` are the boxes of what was not read: in small print, that is most letters.
+    """
     found: Bools = np.zeros(len(readings), dtype=bool)
-    letters = ~counts & np.array([reading.confidence < NO_DIGIT for reading in readings], dtype=bool)
-    if letters.sum() < TEXT or (~counts).sum() < ALL_TEXT * len(readings):
+    if not len(readings):
         return found
-    x, y, width, height = np.array([reading.piece.box for reading in readings], dtype=float).T
-    middle = np.stack([x + width / 2, y + height / 2], axis=1)
+    boxes = np.array([reading.piece.box for reading in readings], dtype=float)
+    sure = ~counts & np.array([reading.confidence < NO_DIGIT for reading in readings], dtype=bool)
+    small = [box for box in others if box[3] >= SMALL * np.median(boxes[:, 3])]
+    letters = sure.sum() + len(small)
+    if letters < max(TEXT, MOSTLY_TEXT * (letters + counts.sum())):
+        return found
+    return _in_words(readings, counts, sure, small) | _as_low(boxes, counts, sure)
+
+
+def _in_words(readings: Sequence[Reading], counts: Bools, letters: Bools, small: Sequence[Box]) -> Bools:
+    """Tell which of what counts stands in a word with a letter: an h may fall into a 1 and a 7, and an l is a 1."""
+    boxes = np.array([*(reading.piece.box for reading in readings), *small], dtype=float)
+    left, top, width, height = boxes.T
+    right, bottom = left + width, top + height
+    in_word: Bools = np.concatenate([letters, np.ones(len(small), dtype=bool)])
+    beside = {}
+    for index in np.flatnonzero(counts).tolist():
+        gap = np.maximum(left, left[index]) - np.minimum(right, right[index])
+        shared = np.minimum(bottom, bottom[index]) - np.maximum(top, top[index])
+        near = (gap <= WORD_GAP * height[index]) & (shared >= WORD_OVERLAP * np.minimum(height, height[index]))
+        beside[index] = np.flatnonzero(near)
+    while more := [index for index, others in beside.items() if not in_word[index] and in_word[others].any()]:
+        in_word[more] = True
+    return counts & in_word[: len(readings)]
+
+
+def _as_low(boxes: npt.NDArray[np.float64], counts: Bools, letters: Bools) -> Bools:
+    """Tell which of what counts is lower than the tall ones of the nearest letters."""
+    found: Bools = np.zeros(len(boxes), dtype=bool)
+    if letters.sum() < NEAREST:
+        return found
+    height = boxes[:, 3]
+    middle = boxes[:, :2] + boxes[:, 2:] / 2
     for index in np.flatnonzero(counts):
         nearest = np.argsort(np.hypot(*(middle[letters] - middle[index]).T), kind="stable")[:NEAREST]
         found[index] = height[index] < AS_TALL * np.quantile(height[letters][nearest], TALL)

@@ -77,7 +77,7 @@ def read_page(
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
     scale = across / grey.shape[1], down / grey.shape[0]
-    assembled = Assembled(readings, found.grids, classifier.labels, config, scale)
+    assembled = Assembled(readings, found, classifier.labels, config, scale)
     if on_digits is not None:
         on_digits(assembled.seen())
     result = ReadResult(

@@ -57,8 +57,18 @@ class Pieces:
     """What is smaller: specks, and parts of digits that are broken."""
     height: float
     """Of a typical digit, in pixels."""
-    complete: bool = True
-    """False where there were so many that those with the least ink were left out."""
+    left_out: Sequence[Box] = ()
+    """Boxes of those with the least ink, where there were too many."""
+
+    @property
+    def complete(self) -> bool:
+        """False where some were left out."""
+        return not self.left_out
+
+    @property
+    def unread(self) -> list[Box]:
+        """Boxes of what is no candidate."""
+        return [*(piece.box for piece in self.fragments), *self.left_out]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from edgemnist.read.grid import Grid
 from edgemnist.read.piece import Piece, Pieces, Sheet, without_rings
 from edgemnist.read.rulings import Rulings, find_rulings, without_rulings
 from edgemnist.read.structure import find_structure
+from edgemnist.results.pictures import Box
 
 MIN_SIDE: Final = 6
 """Pixels; what is smaller is grain, and not even part of a digit."""
@@ -107,20 +108,22 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
     inside[0] = False
     large = inside & (np.maximum(w, h) >= MIN_SIDE)
     chosen = np.flatnonzero(large)
-    complete = len(chosen) <= most
-    if not complete:
-        chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")[:most]])
+    left_out: list[Box] = []
+    if len(chosen) > most:
+        by_ink = chosen[np.argsort(-area[chosen], kind="stable")]
+        left_out = [(left, top, wide, high) for left, top, wide, high in stats[by_ink[most:], :4].tolist()]
+        chosen = np.sort(by_ink[:most])
     kept: list[int] = chosen.tolist()
     pieces = {label: _cut(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
     if not kept:
-        return Pieces([], [], 0, complete=complete)
+        return Pieces([], [], 0, left_out)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
     usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     kept = [label for label in kept if not is_in_field(light, pieces[label])]
     if not kept:
-        return Pieces([], [], 0, complete=complete)
+        return Pieces([], [], 0, left_out)
     typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
     candidates: list[Piece] = []
     fragments: list[Piece] = []
@@ -128,7 +131,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
         if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
             continue
         (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
-    return Pieces(without_rings(candidates), fragments, typical, complete=complete)
+    return Pieces(without_rings(candidates), fragments, typical, left_out)
 
 
 def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:

@@ -17,18 +17,20 @@ from edgemnist.read.context import (
     PATTERN,
     TEXT,
     answered,
+    in_print,
     is_barcode,
     is_pattern,
     is_word,
-    low_in_print,
     speaks,
     specks,
 )
 from edgemnist.read.judge import DIGITS
-from edgemnist.read.piece import Piece
+from edgemnist.read.piece import Piece, Pieces, Sheet
 from edgemnist.read.recognize import Reading
+from edgemnist.results.pictures import Box
 
 THRESHOLD = 0.2
+NOTHING_ELSE = Sheet([Pieces([], [], 0)], [])
 
 
 def row(confidences: Sequence[float], *, height: int = 40, width: int = 30) -> list[Reading]:
@@ -102,7 +104,7 @@ def test_a_line_without_a_sure_digit_counts_only_if_little_there_is_no_digit() -
         ]
 
     def counting(*readings: Reading) -> list[float]:
-        page = Assembled(readings, [], DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
+        page = Assembled(readings, NOTHING_ELSE, DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
         return [digit.confidence for digit in page.digits if digit.digit is not None]
 
     number, doubtful = below(0, [0.99, 0.9, 0.98]), below(1, [0.5])
@@ -118,7 +120,7 @@ def test_no_digit_among_letters_speaks_for_its_line() -> None:
             replace(one, piece=replace(one.piece, box=(100 + 50 * at, 400, 30, 40)))
             for at, one in enumerate(row(8 * [0.0]))
         ]
-        page = Assembled([*text, *letters], [], DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
+        page = Assembled([*text, *letters], NOTHING_ELSE, DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
         return sum(digit.digit is not None for digit in page.digits)
 
     assert counting([0.9]) == 4
@@ -126,24 +128,47 @@ def test_no_digit_among_letters_speaks_for_its_line() -> None:
     assert counting([0.01, 0.01]) == 0
 
 
-def test_amid_print_a_digit_is_as_high_as_tall_letters() -> None:
-    print_ = [
+def printed(letters: int) -> list[Reading]:
+    """Return letters in rows of 40, a third of them tall."""
+    return [
         replace(one, piece=replace(one.piece, box=(30 * (at % 40), 60 * (at // 40), 20, 40 if at % 3 else 28)))
-        for at, one in enumerate(row(TEXT * [0.0]))
-    ]
-    digits = [
-        replace(one, piece=replace(one.piece, box=(600 + 30 * at, 60, 20, height)))
-        for at, (one, height) in enumerate(zip(row([0.99, 0.99]), (28, 40), strict=True))
+        for at, one in enumerate(row(letters * [0.0]))
     ]
 
-    def low(letters: Sequence[Reading]) -> list[bool]:
-        counts = np.array([one.confidence >= THRESHOLD for one in (*letters, *digits)])
-        return [bool(one) for one in low_in_print([*letters, *digits], counts)[-2:]]
 
-    assert low(print_) == [True, False]
-    assert low(print_[:-1]) == [False, False]
+def boxed(box: Box) -> Reading:
+    """Return a sure digit."""
+    (one,) = row([0.99])
+    return replace(one, piece=replace(one.piece, box=box))
+
+
+def refused_in_print(letters: Sequence[Reading], digits: Sequence[Reading], others: Sequence[Box] = ()) -> list[bool]:
+    counts = np.array([one.confidence >= THRESHOLD for one in (*letters, *digits)])
+    return [bool(one) for one in in_print([*letters, *digits], counts, others)[-len(digits) :]]
+
+
+def test_amid_print_a_digit_is_as_high_as_tall_letters() -> None:
+    digits = [boxed((1_400, 60, 20, 28)), boxed((1_500, 60, 20, 40))]
+    assert refused_in_print(printed(TEXT), digits) == [True, False]
+    assert refused_in_print(printed(TEXT - 1), digits) == [False, False]
     # A form has as many digits as letters.
-    assert low([*print_, *row(20 * [0.9])]) == [False, False]
+    assert refused_in_print([*printed(TEXT), *row(50 * [0.9])], digits) == [False, False]
+
+
+def test_amid_print_what_has_a_letter_beside_it_is_one() -> None:
+    """As in "call": the first of two that count is beside a letter, and the other beside the first."""
+    word = [boxed((1_195, 0, 6, 40)), boxed((1_206, 0, 6, 40))]
+    assert refused_in_print(printed(TEXT), word) == [True, True]
+    apart = [boxed((1_250, 0, 20, 40)), boxed((1_195, 130, 6, 40))]
+    assert refused_in_print(printed(TEXT), apart) == [False, False]
+
+
+def test_small_letters_that_nobody_can_read_make_print_as_well() -> None:
+    small = [(1_190 + 14 * (at % 40), 60 * (at // 40), 12, 20) for at in range(TEXT)]
+    digits = [boxed((1_176, 0, 8, 40)), boxed((1_100, 300, 20, 40))]
+    assert refused_in_print(printed(12), digits, small) == [True, False]
+    specks = [(left, top, 6, 10) for left, top, _, _ in small]
+    assert refused_in_print(printed(12), digits, specks) == [False, False]
 
 
 def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:

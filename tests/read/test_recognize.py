@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from benchmarks.vision.refuse import print_page
 from edgemnist.images.components import bounds
 from edgemnist.read import read_page
 from edgemnist.read.piece import Piece, Pieces
@@ -61,6 +62,12 @@ def test_a_letter_is_not_cut_until_a_part_of_it_is_a_digit(font: str, classifier
     """The bow of a B or a D is a 3, and each half of an S something else."""
     found = read_page(print_text("B D S Z", font), classifier).digits
     assert [reading.digit for reading in found] == [None] * 4
+
+
+@pytest.mark.parametrize(("font", "size"), [("DejaVuSans", 24), ("DejaVuSans-Bold", 18)])
+def test_a_page_of_print_has_no_digit(font: str, size: int, classifier: Classifier) -> None:
+    """Every h falls into a 1 and a 7, every l is a 1, and most other letters are too small to be read, or too many."""
+    assert [found for found in read_page(print_page(font, size), classifier).digits if found.digit is not None] == []
 
 
 def test_what_bright_letters_leave_of_a_dark_field_is_told_from_ink_on_paper() -> None:
