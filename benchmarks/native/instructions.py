@@ -1,13 +1,19 @@
-"""Instructions of one image on emulated Arm processors: the C file beside a dense kernel that skips nothing.
+"""Instructions of one image on emulated Arm processors: the C file beside kernels that skip nothing.
 
     python -m benchmarks.native.instructions exports/reference [NETWORK.tflite ...] [--data MNIST] [--images 10000]
+        [--cmsis-nn CMSIS-NN]
 
 Needs arm-none-eabi-gcc, qemu-system-arm, ziglang and qemu-aarch64. Counted are instructions, never time: an emulator
 has no clock that a board would know. The dense kernel is the textbook's, output by output, with weights in rows,
 compiled with the same options; its rescaling is left out, in its favour. Images are the first 100 of the golden pack,
-and the first 20 on the Cortex-A53. Further networks, such as convolutional ones, are counted without one beside them,
-and with what flash and RAM the C file says it takes. With --data their answers to test images, on the Cortex-M0+ and
-M4, are compared with those of the integer reference. The figures of other networks stay.
+and the first 20 on the Cortex-A53. At worst no pixel is blank: the same images are counted with pixels of 0 as 1.
+Further networks, such as convolutional ones, are counted without another kernel beside them, and with what flash and
+RAM the C file says it takes. With --data their answers to test images, on the Cortex-M0+ and M4, are compared with
+those of the integer reference. The figures of other networks stay.
+
+With --cmsis-nn the two layers and the softmax are counted as CMSIS-NN has them, compiled with -Ofast, as its manual
+does, and rounding once, as the reference does. All its answers, to the test images if there are any, must be the
+reference's. Turning pixels to int8 is left out, in its favour. Without --cmsis-nn its figures stay.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from edgemnist.arrays import Images
 from edgemnist.data.sources import find_dataset
@@ -31,6 +38,9 @@ from edgemnist.native.classifier import read_network_file
 from edgemnist.native.layers import Dense
 from edgemnist.native.network import Network
 from edgemnist.runtimes import load
+from edgemnist.runtimes.affine import affine
+from edgemnist.runtimes.fixedpoint import quantized_multiplier
+from edgemnist.runtimes.tflite import read_graph_file
 
 RESULTS = Path(__file__).with_suffix(".json")
 HERE = Path(__file__).parent
@@ -45,6 +55,14 @@ MACHINES = {
 """QEMU has no machine with a Cortex-M0+: its instructions are executed by a Cortex-M3."""
 ANSWERING = ("cortex-m0plus", "cortex-m4")
 """Processors that answer test images."""
+CMSIS_NN_SOURCES = (
+    "FullyConnectedFunctions/arm_fully_connected_per_channel_s8.c",
+    "NNSupportFunctions/arm_nn_vec_mat_mult_t_per_ch_s8.c",
+    "SoftmaxFunctions/arm_nn_softmax_common_s8.c",
+    "SoftmaxFunctions/arm_softmax_s8.c",
+)
+SIGN = np.uint8(128)
+"""Flipped, it turns uint8 to int8 with the zero point -128, and back."""
 IMAGES = 100
 LOOP = 200_000
 """Instructions of the loop in `count.c` whose ticks are printed first, and of `loop` in `count_linux.c`."""
@@ -58,9 +76,8 @@ def dense_source(network: Network) -> str:
     first, second = (layer for layer in network.layers if isinstance(layer, Dense))
     parts = ["#include <stdint.h>\n"]
     for name, layer in (("first", first), ("second", second)):
-        for kind, what, values in (("int8_t", "weights", layer.weights), ("int32_t", "bias", layer.bias)):
-            numbers = ",".join(str(int(value)) for value in values.reshape(-1))
-            parts.append(f"static const {kind} {name}_{what}[] = {{{numbers}}};\n")
+        parts.append(constants("int8_t", f"{name}_weights", layer.weights))
+        parts.append(constants("int32_t", f"{name}_bias", layer.bias))
     parts.append(
         f"""
 static void layer(const int8_t *w, const int32_t *bias, const uint8_t *x, uint32_t inputs, uint32_t outputs, uint8_t *y)
@@ -88,16 +105,78 @@ int dense_classify(const uint8_t image[784], uint8_t answer[])
     return "".join(parts)
 
 
-def count(processor: str, what: str, directory: Path) -> float:
+def cmsis_nn_source(network: Network, softmax: tuple[int, int, int]) -> str:
+    """Return two dense layers and their softmax as calls of CMSIS-NN, whose images and answers are int8."""
+    first, second = (layer for layer in network.layers if isinstance(layer, Dense))
+    parts = ['#include "arm_nnfunctions.h"\n', f"const int edgemnist_class_count = {second.outputs};\n"]
+    calls = []
+    for name, layer, source, target in (("first", first, "image", "hidden"), ("second", second, "hidden", "scores")):
+        outputs, inputs = layer.weights.shape
+        parts += [
+            constants("int8_t", f"{name}_weights", layer.weights),
+            constants("int32_t", f"{name}_bias", layer.bias),
+            constants("int32_t", f"{name}_multiplier", layer.multiplier),
+            constants("int32_t", f"{name}_shift", 31 - layer.shift.astype(np.int32)),
+        ]
+        # The bias already holds the zero point of inputs that are counted from the lowest.
+        calls.append(f"""
+    arm_fully_connected_per_channel_s8(
+        &(cmsis_nn_context){{0}},
+        &(cmsis_nn_fc_params){{
+            .input_offset = 128,
+            .output_offset = {layer.zero_point - 128},
+            .activation = {{{layer.low - 128}, {layer.high - 128}}},
+        }},
+        &(cmsis_nn_per_channel_quant_params){{(int32_t *){name}_multiplier, (int32_t *){name}_shift}},
+        &(cmsis_nn_dims){{1, 1, 1, {inputs}}}, {source}, &(cmsis_nn_dims){{{inputs}, 1, 1, {outputs}}}, {name}_weights,
+        &(cmsis_nn_dims){{1, 1, 1, {outputs}}}, {name}_bias, &(cmsis_nn_dims){{1, 1, 1, {outputs}}}, {target});""")
+    parts.append(
+        f"""
+int cmsis_nn_classify(const int8_t image[784], int8_t answer[]);
+
+int cmsis_nn_classify(const int8_t image[784], int8_t answer[])
+{{
+    static int8_t hidden[{first.outputs}], scores[{second.outputs}];{"".join(calls)}
+    arm_softmax_s8(scores, 1, {second.outputs}, {", ".join(map(str, softmax))}, answer);
+    return answer[0];
+}}
+"""
+    )
+    return "".join(parts)
+
+
+def softmax_parameters(path: Path) -> tuple[int, int, int]:
+    """Return multiplier, shift and least difference of a network's softmax, as TFLM prepares them."""
+    graph = read_graph_file(path)
+    softmax = next(operator for operator in graph.operators if operator.kind == "SOFTMAX")
+    beta = 1.0 if softmax.options is None else float(softmax.options.scalar(0, "f"))
+    scale, _ = affine(graph.tensors[softmax.inputs[0]])
+    multiplier, shift = quantized_multiplier(beta * scale * 2.0**26)
+    return multiplier, shift, -((31 << 26) >> shift)
+
+
+def constants(kind: str, name: str, values: npt.NDArray[np.integer]) -> str:
+    """Return a C array."""
+    return f"static const {kind} {name}[] = {{{','.join(map(str, values.reshape(-1).tolist()))}}};\n"
+
+
+def write_images(images: Images, directory: Path) -> None:
+    """Write the images that are counted as a C file."""
+    numbers = ",".join(map(str, images.reshape(-1).tolist()))
+    text = f"#include <stdint.h>\nextern const uint8_t images[{IMAGES}][784];\n"
+    (directory / "images.c").write_text(f"{text}const uint8_t images[{IMAGES}][784] = {{{numbers}}};\n")
+
+
+def count(processor: str, what: str, directory: Path, *library: str | Path) -> int:
     """Return the instructions of one call of `what`, on average."""
     program = directory / f"{what}.elf"
     sources = (directory / f"{what}.c", directory / "images.c", HERE / "count.c")
-    printed = run(processor, program, *sources, f"-DWHAT={what}", emulator=("-icount", "shift=0"))
+    printed = run(processor, program, *sources, *library, f"-DWHAT={what}", emulator=("-icount", "shift=0"))
     loop, total = (int(line) for line in printed.split())
-    return total * LOOP / loop / IMAGES
+    return round(total * LOOP / loop / IMAGES)
 
 
-def count_on_linux(what: str, directory: Path, calls: int) -> float:
+def count_on_linux(what: str, directory: Path, calls: int) -> int:
     """Return the instructions of one call of `what` on a processor with Linux, on average: QEMU logs each of them."""
     program = directory / f"{what}-linux"
     sources = [directory / f"{what}.c"] if what != "loop" else []
@@ -113,7 +192,7 @@ def count_on_linux(what: str, directory: Path, calls: int) -> float:
     )
     places = (*sources, directory / "images.c", HERE / "count_linux.c", "-o", program)
     subprocess.run([*compiler, *options, f"-DWHAT={what}", *map(str, places)], check=True)
-    return (logged(program, calls) - logged(program, 0)) / calls
+    return round((logged(program, calls) - logged(program, 0)) / calls)
 
 
 def logged(program: Path, calls: int) -> int:
@@ -141,11 +220,15 @@ def run(processor: str, program: Path, *arguments: str | Path, emulator: Sequenc
     return done.stdout + done.stderr
 
 
-def equal_answers(processor: str, path: Path, images: Images, directory: Path) -> int:
-    """Return how many images get every bit of the integer reference's answer."""
+def answer(processor: str, images: Images, directory: Path, *arguments: str | Path) -> npt.NDArray[np.uint8]:
+    """Return what compiled sources answer to images, uint8 [images, classes]."""
     (directory / "images.bin").write_bytes(images.tobytes())
-    run(processor, directory / "answers.elf", directory / "edgemnist_classify.c", BOARD / "start.c")
-    answers = np.frombuffer((directory / "answers.bin").read_bytes(), dtype=np.uint8).reshape(len(images), -1)
+    run(processor, directory / "answers.elf", BOARD / "start.c", *arguments)
+    return np.frombuffer((directory / "answers.bin").read_bytes(), dtype=np.uint8).reshape(len(images), -1)
+
+
+def equal_answers(path: Path, images: Images, answers: npt.NDArray[np.uint8]) -> int:
+    """Return how many images get every bit of the integer reference's answer."""
     expected = load(path, runtime="integer").predict_proba(images)
     return int(np.all(answers / np.float32(256) == expected, axis=1).sum())
 
@@ -157,41 +240,96 @@ def main() -> None:
     parser.add_argument("networks", type=Path, nargs="*", help="full-int8 TFLite files to count as well")
     parser.add_argument("--data", type=Path, help="directory with MNIST")
     parser.add_argument("--images", type=int, default=10_000, help="test images to answer, from the first one on")
+    parser.add_argument("--cmsis-nn", type=Path, help="a checkout of CMSIS-NN, v7 or later, to count as well")
     options = parser.parse_args()
-    network = read_network_file(options.exports / "tflite-int8.tflite")
+    path = options.exports / "tflite-int8.tflite"
+    network = read_network_file(path)
     manifest = read_manifest(options.exports)
     images = read_golden(options.exports, manifest).images[:IMAGES]
+    filled = np.maximum(images, 1)
+    test = None if options.data is None else find_dataset(options.data).test.images[: options.images]
     origin = Origin(version="", model_sha256="", tflite_sha256="0" * 64, labels=manifest.labels)
-    rows = []
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"processors": [], "networks": []}
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "edgemnist_classify.c").write_text(c_source(network, origin))
         (directory / "dense_classify.c").write_text(dense_source(network))
-        numbers = ",".join(map(str, images.reshape(-1).tolist()))
-        text = f"#include <stdint.h>\nextern const uint8_t images[{IMAGES}][784];\n"
-        (directory / "images.c").write_text(f"{text}const uint8_t images[{IMAGES}][784] = {{{numbers}}};\n")
-        for processor in MACHINES:
-            ours, dense = (count(processor, what, directory) for what in ("edgemnist_classify", "dense_classify"))
-            rows.append({"processor": processor, "ours": round(ours), "dense": round(dense), "ratio": ours / dense})
-        if abs(count_on_linux("loop", directory, 1) - LOOP) > 0.001 * LOOP:
-            raise ValueError("QEMU does not log every instruction")
-        ours = count_on_linux("edgemnist_classify", directory, LINUX_IMAGES)
-        dense = count_on_linux("dense_classify", directory, 1)
-        rows.append({"processor": LINUX, "ours": round(ours), "dense": round(dense), "ratio": ours / dense})
-        for row in rows:
-            print("{processor}: {ours:,} instructions, dense {dense:,}, ratio {ratio:.3f}".format_map(row))
-        test = None if options.data is None else find_dataset(options.data).test.images[: options.images]
+        (directory / "cmsis_nn_classify.c").write_text(cmsis_nn_source(network, softmax_parameters(path)))
+        real, worst = (count_beside_dense(shown, directory) for shown in (images, filled))
+        if options.cmsis_nn is None:
+            answered = known.get("cmsis_nn_equal_answers")
+            for row in known["processors"]:
+                if "cmsis_nn" in row:
+                    real[row["processor"]]["cmsis_nn"] = row["cmsis_nn"]
+                    worst[row["processor"]]["cmsis_nn"] = row["worst"]["cmsis_nn"]
+        else:
+            library = cmsis_nn_arguments(options.cmsis_nn)
+            answered = check_cmsis_nn(path, images if test is None else test, directory, library)
+            for counts, shown in ((real, images), (worst, filled)):
+                write_images(shown ^ SIGN, directory)
+                for processor in MACHINES:
+                    counts[processor]["cmsis_nn"] = count(processor, "cmsis_nn_classify", directory, *library)
+        rows = [
+            {"processor": processor, **with_ratios(counts), "worst": with_ratios(worst[processor])}
+            for processor, counts in real.items()
+        ]
+        print(*map(json.dumps, rows), sep="\n", flush=True)
+        write_images(images, directory)
         networks = [row for path in options.networks for row in counted(path, origin, test, directory)]
     named = {row["network"] for row in networks}
-    known = json.loads(RESULTS.read_text())["networks"] if RESULTS.exists() else []
-    networks = [row for row in known if row["network"] not in named] + networks
-    RESULTS.write_text(json.dumps({"images": IMAGES, "processors": rows, "networks": networks}, indent=2) + "\n")
+    networks = [row for row in known["networks"] if row["network"] not in named] + networks
+    results = {"images": IMAGES, "processors": rows, "cmsis_nn_equal_answers": answered, "networks": networks}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def count_beside_dense(images: Images, directory: Path) -> dict[str, dict[str, int]]:
+    """Return the instructions of a call of the C file and of the dense kernel, by processor."""
+    write_images(images, directory)
+    counts = {
+        processor: {
+            "ours": count(processor, "edgemnist_classify", directory),
+            "dense": count(processor, "dense_classify", directory),
+        }
+        for processor in MACHINES
+    }
+    if abs(count_on_linux("loop", directory, 1) - LOOP) > 0.001 * LOOP:
+        raise ValueError("QEMU does not log every instruction")
+    counts[LINUX] = {
+        "ours": count_on_linux("edgemnist_classify", directory, LINUX_IMAGES),
+        "dense": count_on_linux("dense_classify", directory, 1),
+    }
+    return counts
+
+
+def with_ratios(counts: dict[str, int]) -> dict[str, float]:
+    """Return counts, and how many times the others' ours are."""
+    others = {"ratio": "dense", "cmsis_nn_ratio": "cmsis_nn"}
+    return counts | {name: counts["ours"] / counts[other] for name, other in others.items() if other in counts}
+
+
+def cmsis_nn_arguments(checkout: Path) -> list[str | Path]:
+    """Return what compiles the functions of CMSIS-NN that are called."""
+    sources = (checkout / "Source" / name for name in CMSIS_NN_SOURCES)
+    # Without -fhosted, GCC calls memcpy for each four bytes that CMSIS-NN reads.
+    return ["-Ofast", "-fhosted", "-DCMSIS_NN_USE_SINGLE_ROUNDING", f"-I{checkout / 'Include'}", *sources, "-lc"]
+
+
+def check_cmsis_nn(path: Path, images: Images, directory: Path, library: Sequence[str | Path]) -> int:
+    """Return how many images there are. Raises ValueError unless CMSIS-NN gets every bit of all answers right."""
+    source = directory / "cmsis_nn_classify.c"
+    for processor in MACHINES:
+        found = answer(processor, images ^ SIGN, directory, "-Dedgemnist_classify=cmsis_nn_classify", source, *library)
+        equal = equal_answers(path, images, found ^ SIGN)
+        if equal != len(images):
+            raise ValueError(f"CMSIS-NN on {processor} answers {equal} of {len(images)} images as the reference does")
+    return len(images)
 
 
 def counted(path: Path, origin: Origin, test: Images | None, directory: Path) -> list[dict[str, object]]:
     """Return what a call of a network takes on each processor, and how many of its answers are the reference's."""
     source = c_source(read_network_file(path), origin)
-    (directory / "edgemnist_classify.c").write_text(source)
+    program = directory / "edgemnist_classify.c"
+    program.write_text(source)
     described = describe(source.encode())
     if described is None:
         raise ValueError(f"{path} has become no C file of ours")
@@ -199,19 +337,20 @@ def counted(path: Path, origin: Origin, test: Images | None, directory: Path) ->
     for processor in MACHINES:
         ours = count(processor, "edgemnist_classify", directory)
         shown = test if processor in ANSWERING else None
+        equal = None if shown is None else equal_answers(path, shown, answer(processor, shown, directory, program))
         rows.append(
             {
                 "network": path.stem,
                 "processor": processor,
-                "instructions": round(ours),
+                "instructions": ours,
                 "data_bytes": described.data_bytes,
                 "flash_bytes": described.data_bytes + described.engine_bytes,
                 "ram_bytes": described.memory_bytes,
                 "test_images": None if shown is None else len(shown),
-                "equal_answers": None if shown is None else equal_answers(processor, path, shown, directory),
+                "equal_answers": equal,
             }
         )
-        print(f"{path.stem} on {processor}: {ours:,.0f} instructions, {rows[-1]['equal_answers']} answers", flush=True)
+        print(f"{path.stem} on {processor}: {ours:,} instructions, {equal} answers", flush=True)
     return rows
 
 
