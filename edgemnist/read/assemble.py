@@ -12,6 +12,7 @@ from edgemnist.arrays import Images, as_digit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.context import (
     answered,
+    are_stripes,
     has_letters,
     in_print,
     is_bar,
@@ -80,7 +81,7 @@ class Assembled:
     ) -> None:
         """`found` is what was read; `labels` are the classifier's; `scale` brings x and y to pixels of the picture."""
         grids = found.grids
-        self._unread = found.parts[0].unread
+        self._unread, self._staves = found.parts[0].unread, found.staves
         self._grids, self._labels, self._config, self._scale = grids, labels, config, scale
         self._readings, self._counts = _in_tables(readings, config.min_confidence)
         readings = self._readings
@@ -151,22 +152,42 @@ class Assembled:
             if is_barcode([self._readings[index] for index in whole]):
                 self._refuse(whole)
         outside = [index for line in kept for members in line for index in members]
-        if is_pattern(self._counting(outside)):
+        counting = self._counting(outside)
+        if is_pattern(counting) or are_stripes(counting):
             self._refuse(outside)
+        self._refuse([index for index in outside if self._is_music(index)])
         flags = np.array([self._counts[index] for index in outside], dtype=bool)
         letters = in_print([self._readings[index] for index in outside], flags, self._unread)
         self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one])
-        # Lines without a sure digit, all together, are digits or none.
-        unsure = [index for line in kept if not any(map(self._speaks, line)) for members in line for index in members]
+        # Lines without a sure digit, all together, are digits or none; and so is a table without one.
+        unsure = [index for line in kept if not self._is_sure(line) for members in line for index in members]
         counting = self._counting(unsure)
         if len(unsure) - len(counting) > sum(not is_bar(reading) for reading in counting):
             self._refuse(unsure)
+        for number in range(len(self._grids)):
+            these = [index for (table, _), some in self._members.items() if table == number for index in some]
+            counting = self._counting(these)
+            if 2 * len(counting) < len(these) and not any(map(speaks, counting)):
+                self._refuse(these)
 
-    def _speaks(self, members: Sequence[int]) -> bool:
-        """Tell whether there is surely a digit in what may be a number."""
-        return not has_letters([self._readings[index] for index in members]) and any(
-            speaks(reading) for reading in self._counting(members)
-        )
+    def _is_music(self, index: int) -> bool:
+        """Tell whether a reading is on a staff."""
+        x, y, width, height = self._readings[index].piece.box
+        return any(staff.holds(x + width / 2, y + height / 2) for staff in self._staves)
+
+    def _is_sure(self, line: Sequence[Sequence[int]]) -> bool:
+        """Tell whether there is surely a digit in a line. A bar among more of what is none is a part of it."""
+        whole = [index for members in line for index in members]
+        speaking = [reading for members in line for reading in self._speaking(members)]
+        if all(map(is_bar, speaking)) and 2 * len(self._counting(whole)) < len(whole):
+            return False
+        return bool(speaking)
+
+    def _speaking(self, members: Sequence[int]) -> list[Reading]:
+        """Return what is surely a digit in what may be a number."""
+        if has_letters([self._readings[index] for index in members]):
+            return []
+        return [reading for reading in self._counting(members) if speaks(reading)]
 
     def _refuse_words(self, numbers: Sequence[Sequence[Member]]) -> None:
         """Let nothing in a word count as a digit."""

@@ -40,9 +40,14 @@ MANY: Final = 100
 UNEVEN: Final = 0.25
 """What is all the same digit, and differs in height by this share (a standard deviation), was drawn and not written."""
 BARS: Final = 6
+STRIPES: Final = 4
+STRIPE: Final = 0.1
+"""So many bars of this slenderness, and hardly anything else on a page, are no ones: a pen is a tenth of a digit."""
 ALL_BARS: Final = 0.8
 """Share of a line."""
 SLENDER: Final = 0.3
+SOFT: Final = 2
+"""Pixels of a box, across and down, that are the soft edges of its ink."""
 EVEN: Final = 0.05
 """So many pieces that are this slender, and differ in height and place by this share of it at most, are bars."""
 TEXT: Final = 100
@@ -114,6 +119,12 @@ def speaks(reading: Reading) -> bool:
     return reading.confidence >= (SURE_BAR if is_bar(reading) else SURE)
 
 
+def are_stripes(readings: Sequence[Reading]) -> bool:
+    """Tell the stripes of moiré, and other long lines where there is nothing else, from ones."""
+    stripes = sum(is_bar(reading, STRIPE) for reading in readings)
+    return stripes >= max(STRIPES, NEARLY_ALL * len(readings))
+
+
 def is_pattern(readings: Sequence[Reading]) -> bool:
     """Tell what is printed, woven or drawn all over a page from digits: one shape, many times, and nothing else.
 
@@ -129,10 +140,10 @@ def is_pattern(readings: Sequence[Reading]) -> bool:
     return not EVEN < spread < UNEVEN or len(readings) >= MANY
 
 
-def is_bar(reading: Reading) -> bool:
+def is_bar(reading: Reading, slender: float = SLENDER) -> bool:
     """Tell a bare stroke."""
     width, height = reading.piece.box[2:]
-    return width <= SLENDER * height
+    return width - SOFT <= slender * (height - SOFT)
 
 
 def is_barcode(readings: Sequence[Reading]) -> bool:

@@ -72,6 +72,22 @@ class Pieces:
 
 
 @dataclass(frozen=True)
+class Staff:
+    """A staff of music with its notes, as far above and below it as their stems reach."""
+
+    left: float
+    right: float
+    top: tuple[float, float]
+    """Its row at the left and at the right."""
+    bottom: tuple[float, float]
+
+    def holds(self, x: float, y: float) -> bool:
+        """Tell whether a point is in it."""
+        top, bottom = (np.interp(x, (self.left, self.right), rows) for rows in (self.top, self.bottom))
+        return bool(self.left <= x <= self.right and top <= y <= bottom)
+
+
+@dataclass(frozen=True)
 class Sheet:
     """All that there is to read on a page."""
 
@@ -79,6 +95,7 @@ class Sheet:
     """What is outside of all tables, and then what is in each of them."""
     grids: list[Grid]
     """The tables, from top to bottom."""
+    staves: Sequence[Staff] = ()
 
     @property
     def complete(self) -> bool:

@@ -57,16 +57,17 @@ texture have tens of thousands, and each takes time."""
 def find_sheet(grey: Grey) -> Sheet:
     """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
     dark = is_dark_on_light(grey)
-    grids = find_structure(grey, dark=dark)
+    structure = find_structure(grey, dark=dark)
+    grids, staves = structure.grids, structure.staves
     ink, rulings = _ink_and_rulings(grey, dark=dark)
     light = grey if dark else 255 - grey
     if not grids:
-        return Sheet([_pieces(ink, rulings, light)], [])
+        return Sheet([_pieces(ink, rulings, light)], [], staves)
     bare = without_grids(ink, grids)
     inside = {grid: pieces_in(bare, grid, 0, MAX_PIECES) for grid in grids}
     grids = [grid for grid in grids if is_written_into(grid, inside[grid])]
     if not grids:
-        return Sheet([_pieces(ink, rulings, light)], [])
+        return Sheet([_pieces(ink, rulings, light)], [], staves)
     bare = without_grids(ink, grids)
     found: dict[Grid, Pieces] = {}
     left = MAX_PIECES
@@ -80,7 +81,7 @@ def find_sheet(grey: Grey) -> Sheet:
     parts = [found[grid] for grid in grids]
     for grid in grids:
         blank_out(bare, grid)
-    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left), *parts], grids)
+    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left), *parts], grids, staves)
 
 
 def _holds(outer: Grid, inner: Grid) -> bool:

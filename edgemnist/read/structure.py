@@ -1,4 +1,4 @@
-"""What is printed on a page to be written into: its frames, combs, grids and tables."""
+"""What is printed on a page to be written into: its frames, combs, grids and tables, and staves."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from edgemnist.read.grid import Grid
 from edgemnist.read.grids import find_grids
 from edgemnist.read.lattice import are_pattern, find_lattices
 from edgemnist.read.lines import Line, Mask, find_lines, thickest_line, transposed
+from edgemnist.read.piece import Staff
+from edgemnist.read.staff import find_staves
 
 FAINTEST: Final = 16
 """Of 255: what takes less of the light than this is no line, however even the paper is."""
@@ -46,10 +48,23 @@ RIM: Final = 5
 """Pixels, of which half are outside: the outline of a field is drawn two pixels wide."""
 
 
-def find_structure(grey: Grey, *, dark: bool) -> list[Grid]:
-    """Return the tables on a page, uint8 [h, w], from top to bottom; `dark` tells whether ink is darker than paper."""
+@dataclass(frozen=True)
+class Structure:
+    """What is printed on a page."""
+
+    grids: list[Grid]
+    """Its tables, from top to bottom."""
+    staves: list[Staff]
+
+
+def find_structure(grey: Grey, *, dark: bool) -> Structure:
+    """Return what is printed on a page, uint8 [h, w], to be written into; `dark`: whether ink is darker than paper."""
     contrast = _contrast(grey, dark=dark)
     lines = _Lines(contrast.mask)
+    return Structure(_find_tables(lines, contrast), find_staves(lines.level))
+
+
+def _find_tables(lines: _Lines, contrast: _Contrast) -> list[Grid]:
     if len(lines.level) < 2 or are_pattern(lines.level, lines.upright):  # noqa: PLR2004 - a frame has two
         return []
     lattices = find_lattices(lines.mask, lines.level, lines.upright)

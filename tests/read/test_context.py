@@ -15,8 +15,10 @@ from edgemnist.read.context import (
     AMONG_SURE,
     CERTAIN,
     PATTERN,
+    STRIPES,
     TEXT,
     answered,
+    are_stripes,
     in_print,
     is_barcode,
     is_pattern,
@@ -208,3 +210,11 @@ def test_specks_in_a_table_are_small_and_no_digits() -> None:
     assert specks([*digits, *speck], counts).tolist() == [False, False, False, True]
     assert specks([*digits, *row([0.01])], counts).tolist() == 4 * [False]
     assert not specks([*digits[:1], *speck], counts[2:]).any()
+
+
+def test_long_bars_and_hardly_anything_else_are_stripes() -> None:
+    stripes = row((STRIPES - 1) * [0.9], height=400, width=20)
+    assert not are_stripes(stripes)
+    assert are_stripes([*stripes, *row([0.9], height=400, width=20)])
+    # Ones of a pen, and a stripe among them.
+    assert not are_stripes([*row(STRIPES * [0.9], height=40, width=10), stripes[0]])

@@ -269,6 +269,28 @@ def melody(sheet: Grey) -> None:
             cv2.line(sheet, (x + 9, y), (x + 9, y - 52), 30, 2)
 
 
+def song(sheet: Grey) -> None:
+    """Staves with bars from the first line to the last one, which are ones by themselves, and notes with flags."""
+    staves(sheet)
+    rng = np.random.default_rng(3)
+    for stave in range(4):
+        top = 80 + stave * 150
+        for x in range(50, 851, 200):
+            cv2.line(sheet, (x, top), (x, top + 56), 40, 3)
+        for x in range(130, 850, 58):
+            y = top + int(rng.integers(0, 9)) * 7
+            cv2.ellipse(sheet, (x, y), (9, 7), 0, 0, 360, 30, -1 if rng.random() < 0.7 else 2)
+            cv2.line(sheet, (x + 8, y), (x + 8, y - 51), 30, 3)
+            if rng.random() < 0.3:
+                cv2.line(sheet, (x + 8, y - 51), (x + 21, y - 34), 30, 3)
+
+
+def fringes(sheet: Grey) -> None:
+    """A screen of vertical lines, photographed through another."""
+    y, x = np.mgrid[0 : sheet.shape[0], 0 : sheet.shape[1]]
+    sheet[:] = 200 + 25 * np.sin(x / 2.3) + 25 * np.sin((x * np.cos(0.03) + y * np.sin(0.03)) / 2.2)
+
+
 def crossword(sheet: Grey, seed: int = 3) -> None:
     rng = np.random.default_rng(seed)
     for row, column in itertools.product(range(11), range(13)):
@@ -337,8 +359,8 @@ def test_lines_alone_make_no_table(draw: Callable[[Grey], None], classifier: Cla
     assert read_drawing(sheet, classifier).tables == []
 
 
-NO_DIGITS = (staves, music, melody, barcode, cross, crosses, crossword, dots, chessboard, graph_paper, letters,
-             moire, ovals, prose, thick_grid, ticks)  # fmt: skip
+NO_DIGITS = (staves, music, melody, song, fringes, barcode, cross, crosses, crossword, dots, chessboard, graph_paper,
+             letters, moire, ovals, prose, thick_grid, ticks)  # fmt: skip
 
 
 @pytest.mark.parametrize("draw", NO_DIGITS)
@@ -348,6 +370,31 @@ def test_where_there_is_no_digit_none_is_read(draw: Callable[[Grey], None], clas
     result = read_drawing(sheet, classifier)
     assert [digit for digit in result.digits if digit.digit is not None] == []
     assert all(cell.text.strip("? ") == "" for table in result.tables for cell in table.cells)
+
+
+def photographed(sheet: Grey, seed: int) -> Grey:
+    """Return a sheet as a camera sees it: from aside, in uneven light, soft and with grain."""
+    rng = np.random.default_rng(seed)
+    height, width = sheet.shape
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], dtype=np.float32)
+    seen = corners * 0.9 + 0.05 * np.array([width, height]) + rng.uniform(-0.04, 0.04, (4, 2)) * width
+    matrix = cv2.getPerspectiveTransform(corners, seen.astype(np.float32))
+    tilted = cv2.warpPerspective(sheet, matrix, (width, height), flags=cv2.INTER_AREA, borderValue=255)
+    light = np.linspace(rng.uniform(0.7, 1.0), 0.95, width)
+    grain = rng.normal(0, rng.uniform(1, 5), sheet.shape)
+    soft = cv2.GaussianBlur(tilted, (0, 0), rng.uniform(0.5, 1.2))
+    return np.clip(soft * light + grain, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("draw", NO_DIGITS)
+def test_where_there_is_no_digit_a_photograph_shows_none(
+    draw: Callable[[Grey], None], seed: int, classifier: Classifier
+) -> None:
+    sheet = blank()
+    draw(sheet)
+    result = read_drawing(photographed(sheet, seed), classifier)
+    assert [digit for digit in result.digits if digit.digit is not None] == []
 
 
 @pytest.mark.parametrize("seed", [3, 4, 5, 6])
