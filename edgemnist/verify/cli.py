@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -142,6 +143,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
             step = files_step(result, reference, flips=flips)
     else:
         options.refuse(context, "quantization", "data", reason="Artifacts are checked against the golden pack")
+        _refuse_files(artifacts or ())
         with quiet_libraries():
             from edgemnist.exports.directory import Exports
             from edgemnist.verify.run import keep_verdict, write_flips
@@ -158,3 +160,14 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     show(result, lambda: verify_page(result, flips=flips, step=step), json=json, host=on[0] if on else "")
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def _refuse_files(names: Sequence[str]) -> None:
+    """Raise UsageError for a file, which is no name of an artifact."""
+    from edgemnist.errors import UsageError
+
+    if files := [name for name in names if Path(name).suffix and Path(name).is_file()]:
+        raise UsageError(
+            f"{files[0]} is a file, and there is none to compare it with",
+            hint=f"Name the other one: edgemnist verify --reference theirs.onnx {files[0]}",
+        )

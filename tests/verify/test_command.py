@@ -141,6 +141,10 @@ def test_another_runtime_has_a_verdict_of_its_own_beside_that_of_the_default(
         (["onnx-int8@integer"], "does not execute onnx-int8"),
         (["tflite-int8@intege"], "'integer'"),
         (["--reference", "x.onnx"], "Name a model file"),
+        (
+            ["exports/onnx-int8.onnx"],
+            "Name the other one: edgemnist verify --reference theirs.onnx exports/onnx-int8.onnx",
+        ),
         (["--reference", "x.onnx", "y.tflite"], "x.onnx does not exist"),
         (["--reference", "exports/onnx-int8.onnx", "y.tflite"], "y.tflite does not exist"),
         (["--reference", "exports/onnx-int8.onnx", "y.txt", "--as", "int8"], "No runtime takes y.txt"),
