@@ -29,8 +29,8 @@ from edgemnist.exports.directory import reference_directory
 from edgemnist.progress import Reporter
 
 NAME = "edgemnist"
-_DATA = (".py", ".c", ".h", ".typed", ".json", ".npz", ".html", ".css", ".js", ".svg", ".webmanifest")
-"""Endings of what the package consists of, pages, tables of numbers and the sources of the engine included."""
+_DATA = (".py", ".c", ".h", ".typed", ".json", ".tflite", ".html", ".css", ".js", ".svg", ".webmanifest")
+"""Endings of what the package consists of, pages, the likeness network and the sources of the engine included."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ NO_DIGIT: Final = 0.02
 """What is less likely to be a digit is a letter."""
 ROUND_OR_STRAIGHT: Final = (0, 1)
 """Digits that letters look like."""
-SURE_BAR: Final = 0.95
+SURE_BAR: Final = 0.96
 """A bar among what is no digit counts from this confidence on: ticks, tallies and scraps of lines are bars."""
 PATTERN: Final = 12
 MANY: Final = 100

@@ -11,7 +11,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.results.base import Part, Result
 from edgemnist.results.data import DataIdentity
 
-WEIGHTS_NAME: Final = "likeness.npz"
+WEIGHTS_NAME: Final = "likeness.tflite"
 RECORD_NAME: Final = "likeness.json"
 CALIBRATION_NAME: Final = "calibration.json"
 HERE: Final = Path(__file__).parent
@@ -50,6 +50,15 @@ class Recipe(Part, frozen=True, kw_only=True):
     copies: int
 
 
+class LikenessParity(Part, frozen=True, kw_only=True):
+    """What int8 changed, on digits and drawings that gave the ranges of its numbers."""
+
+    images: int
+    same_class: int
+    largest_difference: float
+    """Of a probability of any class."""
+
+
 class LikenessRecord(Result, frozen=True, kw_only=True):
     """Origin of the likeness network."""
 
@@ -57,6 +66,7 @@ class LikenessRecord(Result, frozen=True, kw_only=True):
     bytes: int
     sha256: str
     """Of `file`; checked whenever it is loaded."""
+    parity: LikenessParity
     recipe: Recipe
     data: DataIdentity
     """Data set whose training digits it learned from."""

@@ -16,7 +16,7 @@ app = command_app()
 def train_likeness(
     *,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where likeness.npz, likeness.json and calibration.json go.")
+        Path, typer.Option("--out", metavar="DIR", help="Where likeness.tflite, likeness.json and calibration.json go.")
     ] = Path("likeness"),
     seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same network.")] = 21,
     epochs: Annotated[int, typer.Option("--epochs", help="Passes over the pictures.")] = 18,

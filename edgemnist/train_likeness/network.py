@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.read.likeness import KERNELS, STRIDE
+from edgemnist.read.likeness import CLASSES, LikenessNetwork
+from edgemnist.read.provenance import LikenessParity
 from edgemnist.train.augment import Distortion, warp
 from edgemnist.train_likeness.config import LikenessConfig
 from edgemnist.train_likeness.pictures import ALIKE, OTHER, PART, Images, Labels, Pictures
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 SHARES: Final = {OTHER: 0.6, PART: 0.5, ALIKE: 0.45}
 """Weight of each kind of non-digit, all of it together, against all digits."""
 CHANNELS: Final = (24, 64)
+KERNELS: Final = (5, 3)
+"""Sides of the kernels of the convolutions; two dense layers follow."""
+STRIDE: Final = 2
 HIDDEN: Final = 160
 BATCH: Final = 256
 RATE: Final = 2e-3
@@ -33,22 +40,24 @@ DISTORTION: Final = Distortion(rotation=8, scale=0.08, shear=0.1, shift=0.7, ela
 def build() -> keras.Model:
     """Return the network in Keras, not trained: float32 [N, 28, 28, 1], pixels / 255, to 11 logits.
 
-    Its layers and weights, in their order, are those of `edgemnist.read.likeness`.
+    The first ten are the digits, the last one is everything else.
     """
     import keras
 
+    # Names, which end up in the file, are not to count the networks that a process has built.
     return keras.Sequential(
         [
-            keras.Input((28, 28, 1)),
+            keras.Input((28, 28, 1), name="pixels"),
             *(
-                keras.layers.Conv2D(channels, kernel, strides=STRIDE, activation="relu")
-                for channels, kernel in zip(CHANNELS, KERNELS, strict=True)
+                keras.layers.Conv2D(channels, kernel, strides=STRIDE, activation="relu", name=f"convolution_{number}")
+                for number, (channels, kernel) in enumerate(zip(CHANNELS, KERNELS, strict=True))
             ),
-            keras.layers.Flatten(),
-            keras.layers.Dropout(DROPOUT),
-            keras.layers.Dense(HIDDEN, activation="relu"),
-            keras.layers.Dense(OTHER + 1),
-        ]
+            keras.layers.Flatten(name="flatten"),
+            keras.layers.Dropout(DROPOUT, name="dropout"),
+            keras.layers.Dense(HIDDEN, activation="relu", name="hidden"),
+            keras.layers.Dense(OTHER + 1, name="scores"),
+        ],
+        name="likeness",
     )
 
 
@@ -99,6 +108,43 @@ def fit(pictures: Pictures, config: LikenessConfig, reporter: Reporter = SILENT)
             task.update(epoch + 1, f"loss {np.mean(losses):.4f}")
     optimizer.finalize_variable_values(model.trainable_variables)
     return [np.asarray(weight, dtype=np.float64) for weight in model.get_weights()]
+
+
+def quantize(weights: Sequence[npt.NDArray[np.floating]], images: Images) -> bytes:
+    """Return the network with these weights, as `fit` returns them, as a full-int8 TFLite file.
+
+    `images`, uint8 [N, 28, 28], are such as it will see: their activations give the ranges of its numbers. The same
+    weights and images give the same bytes.
+    """
+    from edgemnist.export.model import read_source
+    from edgemnist.export.tflite import TFLiteExporter
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "likeness.keras")
+        with_weights(weights).save(path)
+        return TFLiteExporter(read_source(path), CLASSES, images).export("int8").data
+
+
+def parity(weights: Sequence[npt.NDArray[np.floating]], quantized: LikenessNetwork, images: Images) -> LikenessParity:
+    """Return how far the int8 network is from the one with these weights, on images, uint8 [N, 28, 28]."""
+    import keras
+
+    pixels = images[..., None].astype(np.float32) / np.float32(255)
+    expected = np.asarray(keras.ops.softmax(with_weights(weights)(pixels)))
+    digits = quantized.digit_likeness(images)
+    found = np.concatenate([digits, 1 - digits.sum(axis=1, keepdims=True)], axis=1)
+    return LikenessParity(
+        images=len(images),
+        same_class=int((found.argmax(axis=1) == expected.argmax(axis=1)).sum()),
+        largest_difference=float(np.abs(found - expected).max()),
+    )
+
+
+def with_weights(weights: Sequence[npt.NDArray[np.floating]]) -> keras.Model:
+    """Return the network in Keras with the weights that `fit` returns."""
+    model = build()
+    model.set_weights(weights)
+    return model
 
 
 def _digits_to_anybody(model: keras.Model, images: Images, labels: Labels) -> npt.NDArray[np.bool_]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import string
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -11,12 +13,14 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from edgemnist.arrays import Images
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import DataError
 from edgemnist.exports.directory import reference_directory
+from edgemnist.images.mnist import fit_digit
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.judge import DIGITS
-from edgemnist.read.likeness import LikenessNetwork, weights_bytes
+from edgemnist.read.likeness import LikenessNetwork
 from edgemnist.read.provenance import (
     CALIBRATION_NAME,
     RECORD_FILE,
@@ -32,7 +36,7 @@ from edgemnist.storage import commit_files, sha256
 from edgemnist.train_likeness import network
 from edgemnist.train_likeness.calibrate import calibrate
 from edgemnist.train_likeness.config import LikenessConfig
-from edgemnist.train_likeness.drawings import HELD_OUT_FONTS
+from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs, not_digits
 from edgemnist.train_likeness.pictures import OTHER, make_pictures
 from edgemnist.train_likeness.result import TrainLikenessResult
 from edgemnist.train_likeness.synthetic.digits import Digits
@@ -40,6 +44,10 @@ from edgemnist.train_likeness.synthetic.fonts import PACKAGES, hashes, require
 
 HELD_OUT: Final = 6
 """One in so many training digits, the last ones, is kept for the threshold: 10,000 of MNIST's."""
+DIGITS_SHOWN: Final = 700
+DRAWINGS: Final = 50
+EVERYWHERE: Final = ("simplex", "DejaVuSans", "DejaVuSerif")
+"""Fonts that need no package of Debian's."""
 CALIBRATED_WITH: Final = "tflite-int8.tflite"
 
 
@@ -69,20 +77,22 @@ def train_likeness(
     require(HELD_OUT_FONTS if keep_network else (*config.fonts, *HELD_OUT_FONTS))
     held_out = len(dataset.train) // HELD_OUT
     images, labels = dataset.train.images, dataset.train.labels
-    if keep_network:
-        record, weights = read_record(RECORD_FILE, LikenessRecord), WEIGHTS_FILE.read_bytes()
-    else:
-        digits = Digits(images[:-held_out], labels[:-held_out])
-        record, weights = _trained(digits, dataset, config, held_out, reporter)
     artifact = artifact or reference_directory() / CALIBRATED_WITH
-    calibration = calibrate(
-        load(artifact),
-        LikenessNetwork(weights),
-        Digits(images[-held_out:], labels[-held_out:]),
-        artifact=artifact.name,
-        artifact_sha256=sha256(artifact.read_bytes()),
-        likeness_sha256=sha256(weights),
-    )
+    with tempfile.TemporaryDirectory() as temporary:
+        file = WEIGHTS_FILE if keep_network else Path(temporary, WEIGHTS_NAME)
+        if keep_network:
+            record = read_record(RECORD_FILE, LikenessRecord)
+        else:
+            record = _trained(Digits(images[:-held_out], labels[:-held_out]), dataset, config, file, reporter)
+        weights = file.read_bytes()
+        calibration = calibrate(
+            load(artifact),
+            LikenessNetwork(file),
+            Digits(images[-held_out:], labels[-held_out:]),
+            artifact=artifact.name,
+            artifact_sha256=sha256(artifact.read_bytes()),
+            likeness_sha256=sha256(weights),
+        )
     files = {CALIBRATION_NAME: calibration.to_json().encode() + b"\n"}
     if not keep_network:
         files |= {WEIGHTS_NAME: weights, RECORD_NAME: record.to_json().encode() + b"\n"}
@@ -91,19 +101,23 @@ def train_likeness(
 
 
 def _trained(
-    digits: Digits, dataset: Dataset, config: LikenessConfig, held_out: int, reporter: Reporter
-) -> tuple[LikenessRecord, bytes]:
+    digits: Digits, dataset: Dataset, config: LikenessConfig, file: Path, reporter: Reporter
+) -> LikenessRecord:
+    """Write a network that was trained on these digits to a file, and return its record."""
     pictures = make_pictures(digits, config, reporter)
     started = perf_counter()
-    weights = weights_bytes(network.fit(pictures, config, reporter))
+    weights = network.fit(pictures, config, reporter)
+    shown = representative(digits.images, config.seed)
+    file.write_bytes(data := network.quantize(weights, shown))
     options = asdict(config)
-    record = LikenessRecord(
+    return LikenessRecord(
         file=WEIGHTS_NAME,
-        bytes=len(weights),
-        sha256=sha256(weights),
+        bytes=len(data),
+        sha256=sha256(data),
+        parity=network.parity(weights, LikenessNetwork(file), shown),
         recipe=msgspec.convert({name: options[name] for name in Recipe.__struct_fields__}, Recipe),
         data=dataset.identity,
-        held_out=held_out,
+        held_out=len(dataset.train) - len(digits.images),
         digits=int((pictures.labels < OTHER).sum()),
         others=int((pictures.labels >= OTHER).sum()),
         font_packages=sorted({PACKAGES[name] for name in config.fonts if name in PACKAGES}),
@@ -111,7 +125,14 @@ def _trained(
         versions=_versions(),
         fit_seconds=round(perf_counter() - started, 1),
     )
-    return record, weights
+
+
+def representative(digits: Images, seed: int) -> Images:
+    """Return images, uint8 [N, 28, 28], whose activations give the ranges of int8: digits, letters and drawings."""
+    rng = np.random.default_rng(seed)
+    drawn = [*font_glyphs(string.ascii_letters, rng, copies=1, fonts=EVERYWHERE), *not_digits(digits, DRAWINGS, rng)]
+    chosen = digits[rng.choice(len(digits), min(DIGITS_SHOWN, len(digits)), replace=False)]
+    return np.concatenate([chosen, np.stack([fit_digit(drawing) for drawing in drawn])])
 
 
 def _versions() -> dict[str, str]:

@@ -187,7 +187,8 @@ def test_the_wheel_in_the_bundle_is_one_that_pip_installs(tmp_path: Path) -> Non
         wheel,
     ]
     subprocess.run(command, check=True, capture_output=True)
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import edgemnist; print(edgemnist.__file__)"
+    code = """import sys; sys.path.insert(0, sys.argv[1]); import edgemnist; print(edgemnist.__file__)
+from edgemnist.read.likeness import shipped_network; shipped_network()"""
     done = subprocess.run([sys.executable, "-I", "-c", code, target], check=True, capture_output=True, text=True)
     assert done.stdout.startswith(str(target))
     assert "from edgemnist.__main__ import main" in (target / "bin" / "edgemnist").read_text()

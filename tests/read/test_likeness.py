@@ -1,70 +1,56 @@
-"""The likeness network, evaluated with NumPy, is the network that was trained."""
+"""The likeness network is an int8 file of the family: every runtime that is exact gives the same bits."""
 
 from __future__ import annotations
 
 import hashlib
-import string
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.images.mnist import fit_digit
-from edgemnist.read.likeness import CHUNK, LikenessNetwork, shipped_network, weights_bytes
+from edgemnist.read.likeness import CLASSES, EXACT, LikenessNetwork, shipped_network
 from edgemnist.read.provenance import RECORD_FILE, WEIGHTS_FILE, LikenessRecord, read_record
+from edgemnist.runtimes import RUNTIMES, load
 from edgemnist.train_likeness.synthetic.digits import Digits
-from edgemnist.train_likeness.synthetic.strokes import draw_letter, scribble
 
 THREE_BARS = np.zeros((1, 28, 28), dtype=np.uint8)
 for left in (4, 12, 20):
     THREE_BARS[:, 4:24, left : left + 4] = 255
 
 
-def stored_weights() -> list[npt.NDArray[np.float32]]:
-    with np.load(WEIGHTS_FILE) as stored:
-        return [stored[name].astype(np.float32) for name in sorted(stored.files)]
-
-
-@pytest.mark.slow
-def test_numpy_says_what_the_keras_model_says_of_digits_and_of_everything_else(digits: Digits) -> None:
-    """Parity: the Keras model that was trained, with the weights that ship."""
-    pytest.importorskip("tensorflow")
-    import keras
-
-    from edgemnist.train_likeness.network import build
-
-    model = build()
-    model.set_weights(stored_weights())
+@pytest.mark.parametrize("runtime", [*EXACT, "litert"])
+def test_all_runtimes_say_the_same_of_digits_and_of_everything_else(runtime: str, digits: Digits) -> None:
+    """LiteRT, which is not ours, may be a step of a score off here and there: no probability moves by more than 0.1."""
+    if RUNTIMES[runtime].missing():
+        pytest.skip(f"{runtime} is not installed")
     rng = np.random.default_rng(0)
-    ink = np.where(rng.random((200, 28, 28)) < rng.uniform(0.02, 0.5, (200, 1, 1)), 255, 0).astype(np.uint8)
-    letters = [fit_digit(255 - draw_letter(letter, "DejaVuSans", rng)) for letter in string.ascii_letters]
-    scribbles = [fit_digit(255 - scribble("loops", rng)) for _ in range(50)]
-    images = np.concatenate([digits.images[:1000], ink, letters, scribbles, THREE_BARS])
-    expected = np.asarray(keras.ops.softmax(model(images[..., None] / np.float32(255))))[:, :10]
-    np.testing.assert_allclose(shipped_network().digit_likeness(images), expected, atol=2e-5)
+    ink = np.where(rng.random((50, 28, 28)) < rng.uniform(0.02, 0.5, (50, 1, 1)), 255, 0).astype(np.uint8)
+    images = np.concatenate([digits.images[:300], ink, THREE_BARS])
+    expected = load(WEIGHTS_FILE, runtime="integer", labels=CLASSES).predict_proba(images)
+    found = load(WEIGHTS_FILE, runtime=runtime, labels=CLASSES).predict_proba(images)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.1 if runtime == "litert" else 0)
 
 
-def test_the_record_is_of_the_weights_that_ship() -> None:
+def test_without_the_engine_numpy_answers(monkeypatch: pytest.MonkeyPatch, digits: Digits) -> None:
+    expected = shipped_network().digit_likeness(digits.images[:20])
+    monkeypatch.setattr(type(RUNTIMES["native"]), "missing", lambda self: ("it",) if self is RUNTIMES["native"] else ())
+    np.testing.assert_array_equal(LikenessNetwork(WEIGHTS_FILE).digit_likeness(digits.images[:20]), expected)
+
+
+def test_the_record_is_of_the_file_that_ships() -> None:
     record = read_record(RECORD_FILE, LikenessRecord)
     data = WEIGHTS_FILE.read_bytes()
     assert (record.file, record.bytes) == (WEIGHTS_FILE.name, len(data))
     assert record.sha256 == hashlib.sha256(data).hexdigest()
     assert record.font_packages
     assert {"tensorflow", "keras", "numpy", "opencv", "edgemnist"} <= set(record.versions)
-
-
-def test_weights_are_stored_as_they_are_loaded(digits: Digits) -> None:
-    data = weights_bytes([weights.astype(np.float64) for weights in stored_weights()])
-    assert data == WEIGHTS_FILE.read_bytes()
-    again = LikenessNetwork(data).digit_likeness(digits.images[:5])
-    np.testing.assert_array_equal(again, shipped_network().digit_likeness(digits.images[:5]))
+    assert record.parity.images - record.parity.same_class <= 0.002 * record.parity.images
 
 
 @pytest.mark.parametrize("damage", ["flipped bit", "cut short", "missing", "no record", "broken record"])
 def test_a_damaged_network_is_an_error_of_one_sentence(damage: str, tmp_path: Path) -> None:
-    weights, record = tmp_path / "likeness.npz", tmp_path / "likeness.json"
+    weights, record = tmp_path / "likeness.tflite", tmp_path / "likeness.json"
     data = bytearray(WEIGHTS_FILE.read_bytes())
     if damage == "flipped bit":
         data[len(data) // 2] ^= 1
@@ -83,12 +69,12 @@ def test_a_damaged_network_is_an_error_of_one_sentence(damage: str, tmp_path: Pa
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, CHUNK, CHUNK + 1])
+@pytest.mark.parametrize("count", [0, 1, 2, 65])
 def test_an_image_has_the_same_likeness_among_however_many(count: int, digits: Digits) -> None:
     together = shipped_network().digit_likeness(digits.images[:count])
     assert together.shape == (count, 10)
     for image, likeness in zip(digits.images[:count], together, strict=True):
-        np.testing.assert_allclose(shipped_network().digit_likeness(image[None])[0], likeness, atol=1e-5)
+        np.testing.assert_array_equal(shipped_network().digit_likeness(image[None])[0], likeness)
 
 
 def test_digits_are_alike_and_three_bars_are_not(digits: Digits) -> None:

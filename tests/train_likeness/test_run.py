@@ -76,8 +76,8 @@ def test_what_is_written_is_recorded(dataset: Dataset, tmp_path: Path, monkeypat
     monkeypatch.setattr(calibrate, "RIGHT", 0.0)
     monkeypatch.setattr(calibrate, "REFUSED", 0.0)
     result = train_likeness(dataset, TINY, tmp_path)
-    assert result.files == ["calibration.json", "likeness.json", "likeness.npz"]
-    weights, record = tmp_path / "likeness.npz", tmp_path / "likeness.json"
+    assert result.files == ["calibration.json", "likeness.json", "likeness.tflite"]
+    weights, record = tmp_path / "likeness.tflite", tmp_path / "likeness.json"
     network = shipped_network(weights, record)
     likeness = network.digit_likeness(dataset.test.images)
     assert likeness.shape == (len(dataset.test), 10)
@@ -89,6 +89,9 @@ def test_what_is_written_is_recorded(dataset: Dataset, tmp_path: Path, monkeypat
     assert recorded.data == dataset.identity
     assert recorded.held_out == len(dataset.train) // 6
     assert recorded.recipe.seed == TINY.seed
+    # Parity: int8 sees the same class as the Keras model that was trained.
+    assert recorded.parity.same_class >= 0.97 * recorded.parity.images > 0
+    assert recorded.parity.largest_difference < 0.3
     assert recorded.fonts == {"DejaVuSans": hashlib.sha256(font_file("DejaVuSans").read_bytes()).hexdigest()}
 
 
