@@ -48,8 +48,8 @@ NONE = [0.0] * 10
 @pytest.mark.parametrize(
     ("likeness", "aspect", "crowded", "said"),
     [
-        ([0.0701] + [0.0] * 9, 1.0, False, "digit"),
-        ([0.0699] + [0.0] * 9, 1.0, False, "no-digit"),
+        ([0.0651] + [0.0] * 9, 1.0, False, "digit"),
+        ([0.0649] + [0.0] * 9, 1.0, False, "no-digit"),
         ([1.0] + [0.0] * 9, 2.5, False, "digit"),
         ([1.0] + [0.0] * 9, 2.51, False, "several"),
         (NONE, 1.3, False, "no-digit"),
