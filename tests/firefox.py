@@ -46,6 +46,9 @@ def open_firefox() -> Iterator[Firefox]:
                     yield Firefox(socket)
             finally:
                 process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(SECONDS)
+                process.kill()
 
 
 def connect(address: Path, process: subprocess.Popen[bytes]) -> WebSocket:
