@@ -305,8 +305,9 @@ class Exports:
             found += [model for model in models if not model.entry.partial or model.can_load()]
             if not installed:
                 entry = RUNTIMES[runtimes[0]]
-                missing = ", ".join(entry.missing())
-                reporter.notice(f"{one.name} is left out: it needs {missing} ({entry.install_line()}).")
+                needs = f"it needs {', '.join(entry.missing())} ({entry.install_line()})"
+                why = "it is included only if you name it" if entry.by_name else needs
+                reporter.notice(f"{one.name} is left out: {why}.")
         if not found:
             # One of them raises the reason: a runtime that is missing, else a file that is damaged.
             for one in sorted(self.artifacts, key=lambda one: not one.usable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,17 @@ def test_an_artifact_without_a_runtime_is_left_out_with_the_line_that_brings_it(
         (old_exports / f"{name}.tflite").write_bytes(b"changed")
     with pytest.raises(MissingDependencyError):
         Exports.open(old_exports).select()
+
+
+def test_what_has_to_be_named_is_not_said_to_need_what_is_installed(
+    old_exports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a web page, which opens a browser."""
+    named = {name: dataclasses.replace(RUNTIMES[name], by_name=True) for name in ("onnxruntime", "openvino")}
+    monkeypatch.setattr(module, "RUNTIMES", {**RUNTIMES, **named})
+    notices = Notices()
+    assert {one.artifact for one in Exports.open(old_exports).select(None, notices)} == {INT8, FLOAT}
+    assert notices.messages == [f"{ONNX} is left out: it is included only if you name it."]
 
 
 def test_a_directory_without_artifacts_says_how_to_make_some(old_exports: Path) -> None:
