@@ -164,8 +164,10 @@ class Assembled:
         counting = self._counting(unsure)
         if len(unsure) - len(counting) > sum(not is_bar(reading) for reading in counting):
             self._refuse(unsure)
-        for number in range(len(self._grids)):
-            these = [index for (table, _), some in self._members.items() if table == number for index in some]
+        tables: dict[int, list[int]] = {}
+        for (table, _), some in self._members.items():
+            tables.setdefault(table, []).extend(some)
+        for these in tables.values():
             counting = self._counting(these)
             if 2 * len(counting) < len(these) and not any(map(speaks, counting)):
                 self._refuse(these)

@@ -40,16 +40,16 @@ MANY: Final = 100
 UNEVEN: Final = 0.25
 """What is all the same digit, and differs in height by this share (a standard deviation), was drawn and not written."""
 BARS: Final = 6
-STRIPES: Final = 4
-STRIPE: Final = 0.1
-"""So many bars of this slenderness, and hardly anything else on a page, are no ones: a pen is a tenth of a digit."""
 ALL_BARS: Final = 0.8
 """Share of a line."""
 SLENDER: Final = 0.3
-SOFT: Final = 2
-"""Pixels of a box, across and down, that are the soft edges of its ink."""
 EVEN: Final = 0.05
 """So many pieces that are this slender, and differ in height and place by this share of it at most, are bars."""
+SOFT: Final = 2
+"""Pixels of a box, across and down, that are the soft edges of its ink."""
+STRIPES: Final = 4
+STRIPE: Final = 0.1
+"""So many bars of this slenderness, and hardly anything else on a page, are no ones: a pen is a tenth of a digit."""
 TEXT: Final = 100
 MOSTLY_TEXT: Final = 0.7
 """So many letters, and this share of all pieces, make a page of print. Up to a quarter of print looks like ones."""
@@ -120,7 +120,7 @@ def speaks(reading: Reading) -> bool:
 
 
 def are_stripes(readings: Sequence[Reading]) -> bool:
-    """Tell the stripes of moiré, and other long lines where there is nothing else, from ones."""
+    """Tell moiré, and long lines on an otherwise empty page, from ones."""
     stripes = sum(is_bar(reading, STRIPE) for reading in readings)
     return stripes >= max(STRIPES, NEARLY_ALL * len(readings))
 

@@ -2,7 +2,7 @@
 
 A softmax over ten digits gives a letter to the digit that is least unlike it, often with confidence. So a second
 opinion comes from a small convolutional network that knows an eleventh class: everything else. Like the digit model, it
-is an int8 file, which the engine executes, or NumPy where there is no engine, with the same bits. It comes with the
+is an int8 file. The engine executes it, or NumPy if the engine is not installed, with the same bits. It comes with the
 package; `edgemnist train-likeness` made it, and `likeness.json` records how.
 """
 

@@ -163,7 +163,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
 
 
 def _refuse_files(names: Sequence[str]) -> None:
-    """Raise UsageError for a file, which is no name of an artifact."""
+    """Raise UsageError if a name is that of a file."""
     from edgemnist.errors import UsageError
 
     if files := [name for name in names if Path(name).suffix and Path(name).is_file()]:

@@ -27,7 +27,7 @@ from edgemnist.read.context import (
     specks,
 )
 from edgemnist.read.judge import DIGITS
-from edgemnist.read.piece import Piece, Pieces, Sheet
+from edgemnist.read.piece import Piece, Pieces, Sheet, Staff
 from edgemnist.read.recognize import Reading
 from edgemnist.results.pictures import Box
 
@@ -113,6 +113,29 @@ def test_a_line_without_a_sure_digit_counts_only_if_little_there_is_no_digit() -
     assert counting(*number, *doubtful) == [0.99, 0.9, 0.98, 0.5]
     assert counting(*number, *doubtful, *below(2, [0.01])) == [0.99, 0.9, 0.98, 0.5]
     assert counting(*number, *doubtful, *below(2, [0.01, 0.01])) == [0.99, 0.9, 0.98]
+
+
+def counted(readings: Sequence[Reading], sheet: Sheet = NOTHING_ELSE) -> int:
+    page = Assembled(readings, sheet, DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
+    return sum(digit.digit is not None for digit in page.digits)
+
+
+def test_a_sure_bar_speaks_for_no_line_of_which_most_is_no_digit() -> None:
+    apart = [
+        replace(one, piece=replace(one.piece, box=(200 * at, 100, 30, 40))) for at, one in enumerate(row(3 * [0.0]))
+    ]
+    bar = replace(boxed((600, 100, 8, 40)), confidence=0.98)
+    assert counted([bar, *apart]) == 0
+    assert counted([bar, *apart[:1]]) == 1
+    assert counted([boxed((600, 100, 30, 40)), *apart]) == 1
+
+
+def test_nothing_on_a_staff_is_a_digit() -> None:
+    digits = row([0.99, 0.98, 0.97])
+    staff = Staff(left=50, right=400, top=(60, 80), bottom=(200, 220))
+    assert counted(digits) == 3
+    assert counted(digits, replace(NOTHING_ELSE, staves=[staff])) == 0
+    assert counted(digits, replace(NOTHING_ELSE, staves=[replace(staff, right=130)])) == 2
 
 
 def test_no_digit_among_letters_speaks_for_its_line() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import string
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from edgemnist.errors import ArtifactError
+from edgemnist.images.mnist import fit_digit
 from edgemnist.read.likeness import CLASSES, EXACT, LikenessNetwork, shipped_network
 from edgemnist.read.provenance import RECORD_FILE, WEIGHTS_FILE, LikenessRecord, read_record
 from edgemnist.runtimes import RUNTIMES, load
+from edgemnist.runtimes.tflite import read_graph_file
 from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.strokes import draw_letter, scribble
 
 THREE_BARS = np.zeros((1, 28, 28), dtype=np.uint8)
 for left in (4, 12, 20):
@@ -30,6 +35,30 @@ def test_all_runtimes_say_the_same_of_digits_and_of_everything_else(runtime: str
     expected = load(WEIGHTS_FILE, runtime="integer", labels=CLASSES).predict_proba(images)
     found = load(WEIGHTS_FILE, runtime=runtime, labels=CLASSES).predict_proba(images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.1 if runtime == "litert" else 0)
+
+
+@pytest.mark.slow
+def test_int8_says_what_the_keras_model_with_its_weights_says(digits: Digits) -> None:
+    """Parity: what rounding the activations changes. No probability moves by more than 0.1."""
+    pytest.importorskip("tensorflow")
+    import keras
+
+    from edgemnist.train_likeness.network import with_weights
+
+    graph = read_graph_file(WEIGHTS_FILE)
+    weights: list[npt.NDArray[np.floating]] = []
+    for operator in graph.operators:
+        if operator.kind in {"CONV_2D", "FULLY_CONNECTED"}:
+            for tensor in (graph.tensors[index] for index in operator.inputs[1:]):
+                levels = tensor.values().astype(np.float32)
+                # Outputs come last in Keras, and first here.
+                weights.append(np.moveaxis(levels, 0, -1) * tensor.scales)
+    rng = np.random.default_rng(0)
+    letters = [fit_digit(255 - draw_letter(letter, "DejaVuSans", rng)) for letter in string.ascii_letters]
+    scribbles = [fit_digit(255 - scribble("loops", rng)) for _ in range(50)]
+    images = np.concatenate([digits.images[:1000], letters, scribbles, THREE_BARS])
+    expected = np.asarray(keras.ops.softmax(with_weights(weights)(images[..., None] / np.float32(255))))[:, :10]
+    np.testing.assert_allclose(shipped_network().digit_likeness(images), expected, rtol=0, atol=0.1)
 
 
 def test_without_the_engine_numpy_answers(monkeypatch: pytest.MonkeyPatch, digits: Digits) -> None:

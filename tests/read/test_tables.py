@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,12 @@ from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
 from edgemnist.images.grey import Grey, to_grey
 from edgemnist.read import ReadResult, read_page
+from edgemnist.read.assemble import Assembled
+from edgemnist.read.config import ReadConfig
+from edgemnist.read.judge import DIGITS
+from edgemnist.read.piece import Piece
+from edgemnist.read.pieces import find_sheet
+from edgemnist.read.recognize import Reading
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import font_file
@@ -197,6 +203,22 @@ def test_two_tables_side_by_side_are_two(classifier: Classifier) -> None:
     )
     shapes = sorted((table.rows, table.columns) for table in read_drawing(sheet, classifier).tables)
     assert shapes == [(4, 3), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("confidences", "counting"), [((0.5, 0.5, 0, 0, 0), 0), ((0.9, 0.5, 0, 0, 0), 2), ((0.5, 0.5, 0), 2)]
+)
+def test_a_table_without_a_sure_digit_of_which_most_is_none_has_none(
+    confidences: Sequence[float], counting: int
+) -> None:
+    sheet = find_sheet(ruled(40, 60, rows=2, columns=3, side=90, thickness=3))
+    ink = np.full((40, 30), 200, dtype=np.uint8)
+    readings = [
+        Reading(Piece((60 + 90 * (at % 3), 80 + 90 * (at // 3), 30, 40), ink, 0, at), 2, confidence)
+        for at, confidence in enumerate(confidences)
+    ]
+    page = Assembled(readings, sheet, DIGITS, ReadConfig(min_confidence=0.2), (1, 1))
+    assert sum(digit.digit is not None for digit in page.digits) == counting
 
 
 def staves(sheet: Grey) -> None:
