@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BANK = 16
 """Batches of noise drawn for an epoch; each step takes one of them. Drawing normal numbers for every step would take as
 long as training on them."""
+COMPILED = 8
+"""Compiled epochs that are kept for another training of the same plan: that of one goes through three at the most."""
 
 
 class Randomness(NamedTuple):
@@ -224,17 +226,14 @@ def fit(
     """
     schedule = schedule or unaugmented(train)
     labels, steps = tf.constant(train.labels, tf.int32), ceil(len(train) / plan.batch_size)
-
-    @cache
-    def compiled(noise: Noise | None, rounding: Rounding | None) -> Callable[..., Sums]:
-        return _compiled_epoch(forward, labels, plan, noise, rounding)
-
+    # Whatever the seed, the same is compiled.
+    shared = replace(plan, seed=0)
     fitted = resumed or Fitted(initial_state(weights, plan.recipe), ())
     for number, randomness in _drawn_ahead(plan, len(fitted.history) + 1, len(train)):
         started = time.perf_counter()
         before = _limited(fitted.state, plan.rounding_in(number))
-        run_epoch = compiled(plan.noise_in(number), plan.rounding_in(number))
-        state, loss, hits = run_epoch(before, schedule(number), randomness)
+        run_epoch = _compiled_epoch(forward, len(train), shared, plan.noise_in(number), plan.rounding_in(number))
+        state, loss, hits = run_epoch(before, schedule(number), labels, randomness)
         record = Epoch(
             epoch=number,
             loss=float(loss) / len(train),
@@ -271,11 +270,15 @@ def _limited(state: State, rounding: Rounding | None) -> State:
     return state._replace(limits=[tf.constant(limit) for limit in limits])
 
 
+@lru_cache(maxsize=COMPILED)
 def _compiled_epoch(
-    forward: Forward, all_labels: tf.Tensor, plan: Plan, noise: Noise | None, rounding: Rounding | None
+    forward: Forward, images: int, plan: Plan, noise: Noise | None, rounding: Rounding | None
 ) -> Callable[..., Sums]:
-    """Return a function of a state, the data of an epoch and what `draw_randomness` gives."""
-    recipe, batch_size, images = plan.recipe, plan.batch_size, len(all_labels)
+    """Return a function of a state, the data of an epoch, the labels int32 [images] and what `draw_randomness` gives.
+
+    The same one for the same arguments: to compile it takes a second or two, as long as many epochs of a small set.
+    """
+    recipe, batch_size = plan.recipe, plan.batch_size
     steps = ceil(images / batch_size)
 
     def step(state: State, batch: Batch) -> tuple[State, tf.Tensor]:
@@ -297,7 +300,7 @@ def _compiled_epoch(
         sums = tf.stack([tf.reduce_sum(losses), tf.reduce_sum(hits)])
         return State(state.step + 1, weights, slots, averages, state.limits), sums
 
-    def run_epoch(state: State, data: EpochData, randomness: Randomness) -> Sums:
+    def run_epoch(state: State, data: EpochData, all_labels: tf.Tensor, randomness: Randomness) -> Sums:
         def body(index: tf.Tensor, state: State, sums: tf.Tensor) -> tuple[tf.Tensor, State, tf.Tensor]:
             order = randomness.order[index]
             shown = tf.cast(tf.gather(data.images, order), tf.float32) / 255
