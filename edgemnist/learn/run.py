@@ -41,6 +41,7 @@ from edgemnist.storage import check_writable, commit_files, new_directory, sha25
 if TYPE_CHECKING:
     from edgemnist.exports.directory import Exports
     from edgemnist.exports.golden import GoldenPack
+    from edgemnist.learn.tune import Replay
     from edgemnist.samples.store import SampleStore
     from edgemnist.train.model import Weights
 
@@ -120,14 +121,15 @@ def learn(
     lesson = select(store.samples(), present.labels)
     train = _unseen_by(golden, dataset.train)
 
-    held_out = _cross_validated(present, lesson.split, train, config.seed, reporter)
-    from edgemnist.learn.tune import tune
+    from edgemnist.learn.tune import Replay, tune
     from edgemnist.train.calibration import calibrated
     from edgemnist.train.model import logits
     from edgemnist.train.recipes import FAR
 
+    replay = Replay(present, train, config.seed)
+    held_out = _cross_validated(replay, lesson.split, reporter)
     with reporter.task("Learning from all samples"):
-        tuned = tune(present, lesson.split, train, config.seed)
+        tuned = tune(replay, lesson.split)
         weights, _ = calibrated(tuned.weights, train, FAR.scaled(0.5), config.seed, logits)
     before = golden.probabilities.argmax(axis=1)
     on_golden = paired(before, logits_of(weights, golden.images).argmax(axis=1), golden.labels)
@@ -195,7 +197,7 @@ def _unseen_by(golden: GoldenPack, train: Split) -> Split:
     return train if kept.all() else Split(train.images[kept], train.labels[kept])
 
 
-def _cross_validated(present: Present, samples: Split, train: Split, seed: int, reporter: Reporter) -> Paired:
+def _cross_validated(replay: Replay, samples: Split, reporter: Reporter) -> Paired:
     from edgemnist.learn.tune import tune
 
     after: Labels = np.empty(len(samples), np.int64)
@@ -203,10 +205,10 @@ def _cross_validated(present: Present, samples: Split, train: Split, seed: int, 
     with reporter.task("Learning from a part of the samples, to test it on the rest", total=len(folds)) as task:
         for number, fold in enumerate(folds):
             rest = np.setdiff1d(np.arange(len(samples)), fold)
-            tuned = tune(present, Split(samples.images[rest], samples.labels[rest]), train, seed)
+            tuned = tune(replay, Split(samples.images[rest], samples.labels[rest]))
             after[fold] = logits_of(tuned.weights, samples.images[fold]).argmax(axis=1)
             task.update(number + 1)
-    return paired(present.logits(samples.images).argmax(axis=1), after, samples.labels)
+    return paired(replay.present.logits(samples.images).argmax(axis=1), after, samples.labels)
 
 
 def _contradictions(present: Present, lesson: Lesson, train: Split) -> list[Contradiction]:

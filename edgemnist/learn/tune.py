@@ -8,7 +8,9 @@ fine-tuning of zero-shot models", 2022). The figures behind the constants are in
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -69,49 +71,74 @@ class Tuned:
     """Share of the new weights in the mixture."""
 
 
-def tune(present: Present, samples: Split, train: Split, seed: int) -> Tuned:
-    """Return the weights of the present model after learning from samples: the same for the same seed.
+class Replay:
+    """The training images that each epoch shows again, with the present model's answers to them.
 
-    `train` are the images to replay, of the same classes. Raises TrainingError if the loss is no longer a number.
+    They do not depend on the samples, so what is made for one fine-tuning serves all of the same seed.
     """
+
+    def __init__(self, present: Present, train: Split, seed: int) -> None:
+        """Make nothing of the images of `train`, of the same classes as the present model, yet."""
+        self.present = present
+        self.seed = seed
+        self.labels, self._members = _places(train.labels, REPLAY, seed)
+        self._train = train
+        self._epochs: dict[int, tuple[Images, npt.NDArray[np.float32], np.random.Generator]] = {}
+
+    def epoch(self, number: int) -> tuple[Images, npt.NDArray[np.float32], np.random.Generator]:
+        """Return the images of an epoch, counted from 1, their answers, and the generator that draws what follows."""
+        if number not in self._epochs:
+            rng = np.random.default_rng([self.seed, number])
+            shown = self._train.images[_turn(self.labels, self._members, number)]
+            half = len(shown) // 2
+            shown = np.concatenate([shown[:half], distorted(shown[half:], REPLAY_DISTORTION, rng)])
+            self._epochs[number] = shown, self.present.logits(shown), rng
+        shown, answers, rng = self._epochs[number]
+        return shown, answers, deepcopy(rng)
+
+    def mixed(self, new: Weights) -> Tuned:
+        """Return the mixture with the largest share of the new weights that loses no more than `SLACK`."""
+        least = self._right(self.present.weights) - SLACK * len(self._probed[1])
+        for share in MIXTURES:
+            mixture = mix(self.present.weights, new, share)
+            if self._right(mixture) >= least:
+                break
+        return Tuned(mixture, share)
+
+    @cached_property
+    def _probed(self) -> tuple[Images, Labels]:
+        chosen = np.random.default_rng([self.seed, 0]).permutation(len(self._train))[:PROBED]
+        rng = np.random.default_rng([self.seed, 0, 1])
+        return distorted(self._train.images[chosen], REPLAY_DISTORTION, rng), self._train.labels[chosen]
+
+    def _right(self, weights: Weights) -> int:
+        images, labels = self._probed
+        return int((logits_of(weights, images).argmax(axis=1) == labels).sum())
+
+
+def tune(replay: Replay, samples: Split) -> Tuned:
+    """Return the weights of the present model after learning from samples: the same for the same seed of the replay.
+
+    Raises TrainingError if the loss is no longer a number.
+    """
+    present, seed = replay.present, replay.seed
     copies = max(len(samples), min(COPIES * len(samples), round(REPLAY * SHARE / (1 - SHARE))))
     chosen = np.resize(np.arange(len(samples)), copies)
-    places, members = _places(train.labels, REPLAY, seed)
     wanted = np.full((len(samples), len(present.labels)), (1 - CERTAIN) / (len(present.labels) - 1), np.float32)
     wanted[np.arange(len(samples)), samples.labels] = CERTAIN
     targets = np.log(wanted)[chosen]
 
     def data_of(epoch: int) -> EpochData:
-        rng = np.random.default_rng([seed, epoch])
-        shown = train.images[_turn(places, members, epoch)]
-        half = len(shown) // 2
-        shown = np.concatenate([shown[:half], distorted(shown[half:], REPLAY_DISTORTION, rng)])
+        shown, answers, rng = replay.epoch(epoch)
         images = np.concatenate([shown, _copies(samples.images[chosen], DISTORTION, len(samples), rng)])
-        answers = np.concatenate([present.logits(shown), targets])
-        return EpochData(tf.constant(images), tf.constant(answers.astype(np.float16)))
+        return EpochData(tf.constant(images), tf.constant(np.concatenate([answers, targets]).astype(np.float16)))
 
-    labels = np.concatenate([places, samples.labels[chosen]])
+    labels = np.concatenate([replay.labels, samples.labels[chosen]])
     plan = Plan(recipe=_RECIPE, distortion=None, epochs=_RECIPE.epochs or 0, batch_size=_RECIPE.batch_size, seed=seed)
     # The schedule brings the images; the loop takes from here only how many there are, and their labels.
     split = Split(np.empty((len(labels), 0, 0), np.uint8), labels)
     *_, fitted = fit(logits, present.weights, split, plan, schedule=data_of)
-    return _mixed(present, fitted.state.trained(), train, seed)
-
-
-def _mixed(present: Present, new: Weights, train: Split, seed: int) -> Tuned:
-    """Return the mixture with the largest share of the new weights that loses no more than `SLACK`."""
-    chosen = np.random.default_rng([seed, 0]).permutation(len(train))[:PROBED]
-    images = distorted(train.images[chosen], REPLAY_DISTORTION, np.random.default_rng([seed, 0, 1]))
-
-    def right(weights: Weights) -> int:
-        return int((logits_of(weights, images).argmax(axis=1) == train.labels[chosen]).sum())
-
-    least = right(present.weights) - SLACK * len(chosen)
-    for share in MIXTURES:
-        mixture = mix(present.weights, new, share)
-        if right(mixture) >= least:
-            break
-    return Tuned(mixture, share)
+    return replay.mixed(fitted.state.trained())
 
 
 def mix(old: Weights, new: Weights, share: float) -> Weights:

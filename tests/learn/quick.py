@@ -22,11 +22,10 @@ import edgemnist.learn.run
 import edgemnist.learn.tune
 import edgemnist.runtimes.keras
 import edgemnist.train.calibration
-from edgemnist.learn.present import Present
 
 
-def _tuned(present: Present, *_: Any) -> edgemnist.learn.tune.Tuned:
-    return edgemnist.learn.tune.Tuned([np.asarray(one * 1.01, np.float32) for one in present.weights], 1.0)
+def _tuned(replay: edgemnist.learn.tune.Replay, *_: Any) -> edgemnist.learn.tune.Tuned:
+    return edgemnist.learn.tune.Tuned([np.asarray(one * 1.01, np.float32) for one in replay.present.weights], 1.0)
 
 
 def _calibrated(weights: list[Any], *_: Any) -> tuple[list[Any], float]:
