@@ -127,9 +127,9 @@ def learn(
     from edgemnist.train.recipes import FAR
 
     replay = Replay(present, train, config.seed)
-    held_out = _cross_validated(replay, lesson.split, reporter)
+    held_out, folds = _cross_validated(replay, lesson.split, reporter)
     with reporter.task("Learning from all samples"):
-        tuned = tune(replay, lesson.split)
+        tuned = tune(replay, lesson.split, others=folds)
         weights, _ = calibrated(tuned.weights, train, FAR.scaled(0.5), config.seed, logits)
     before = golden.probabilities.argmax(axis=1)
     on_golden = paired(before, logits_of(weights, golden.images).argmax(axis=1), golden.labels)
@@ -197,18 +197,21 @@ def _unseen_by(golden: GoldenPack, train: Split) -> Split:
     return train if kept.all() else Split(train.images[kept], train.labels[kept])
 
 
-def _cross_validated(replay: Replay, samples: Split, reporter: Reporter) -> Paired:
+def _cross_validated(replay: Replay, samples: Split, reporter: Reporter) -> tuple[Paired, list[Weights]]:
+    """Return how models compare with the present one on samples that they have not learnt from, and their weights."""
     from edgemnist.learn.tune import tune
 
     after: Labels = np.empty(len(samples), np.int64)
+    fitted = []
     folds = folds_of(len(samples))
     with reporter.task("Learning from a part of the samples, to test it on the rest", total=len(folds)) as task:
         for number, fold in enumerate(folds):
             rest = np.setdiff1d(np.arange(len(samples)), fold)
-            tuned = tune(replay, Split(samples.images[rest], samples.labels[rest]))
+            tuned = tune(replay, Split(samples.images[rest], samples.labels[rest]), turn=number + 1)
+            fitted.append(tuned.fitted)
             after[fold] = logits_of(tuned.weights, samples.images[fold]).argmax(axis=1)
             task.update(number + 1)
-    return paired(replay.present.logits(samples.images).argmax(axis=1), after, samples.labels)
+    return paired(replay.present.logits(samples.images).argmax(axis=1), after, samples.labels), fitted
 
 
 def _contradictions(present: Present, lesson: Lesson, train: Split) -> list[Contradiction]:

@@ -2,12 +2,14 @@
 
 Every epoch sees other training images, half of them distorted, with the present model's answers to them, and distorted
 copies of the samples with their labels. The last epochs compute as the exporters will round. Then the new weights are
-mixed with the present ones, which preserves everything that the samples say nothing about (M. Wortsman et al., "Robust
-fine-tuning of zero-shot models", 2022). The figures behind the constants are in `benchmarks/learn/choices.md`.
+averaged with those of the cross-validation (M. Wortsman et al., "Model soups", 2022), and mixed with the present ones,
+which preserves everything that the samples say nothing about (M. Wortsman et al., "Robust fine-tuning of zero-shot
+models", 2022). The figures behind the constants are in `benchmarks/learn/choices.md`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,10 +49,10 @@ SLACK: Final = 0.0015
 
 _RECIPE: Final = Recipe(
     summary="fine-tuning of a trained network on samples",
-    epochs=6,
+    epochs=10,
     batch_size=500,
     optimizer=Adam(),
-    learning_rate=5e-4,
+    learning_rate=1e-3,
     warm_up=1,
     cosine=True,
     averaging=0.99,
@@ -69,6 +71,8 @@ class Tuned:
     weights: Weights
     share: float
     """Share of the new weights in the mixture."""
+    fitted: Weights
+    """The new weights, neither averaged nor mixed."""
 
 
 class Replay:
@@ -96,14 +100,14 @@ class Replay:
         shown, answers, rng = self._epochs[number]
         return shown, answers, deepcopy(rng)
 
-    def mixed(self, new: Weights) -> Tuned:
-        """Return the mixture with the largest share of the new weights that loses no more than `SLACK`."""
+    def mixed(self, new: Weights) -> tuple[Weights, float]:
+        """Return the mixture with the largest share of the new weights that loses at most `SLACK`, and that share."""
         least = self._right(self.present.weights) - SLACK * len(self._probed[1])
         for share in MIXTURES:
             mixture = mix(self.present.weights, new, share)
             if self._right(mixture) >= least:
                 break
-        return Tuned(mixture, share)
+        return mixture, share
 
     @cached_property
     def _probed(self) -> tuple[Images, Labels]:
@@ -116,8 +120,11 @@ class Replay:
         return int((logits_of(weights, images).argmax(axis=1) == labels).sum())
 
 
-def tune(replay: Replay, samples: Split) -> Tuned:
+def tune(replay: Replay, samples: Split, turn: int = 0, others: Sequence[Weights] = ()) -> Tuned:
     """Return the weights of the present model after learning from samples: the same for the same seed of the replay.
+
+    The epochs of the replay begin with the one after the `turn`-th, so that tunings which are averaged differ in more
+    than their samples; `others` are the fitted weights of those to average with.
 
     Raises TrainingError if the loss is no longer a number.
     """
@@ -129,7 +136,7 @@ def tune(replay: Replay, samples: Split) -> Tuned:
     targets = np.log(wanted)[chosen]
 
     def data_of(epoch: int) -> EpochData:
-        shown, answers, rng = replay.epoch(epoch)
+        shown, answers, rng = replay.epoch((epoch - 1 + turn) % plan.epochs + 1)
         images = np.concatenate([shown, _copies(samples.images[chosen], DISTORTION, len(samples), rng)])
         return EpochData(tf.constant(images), tf.constant(np.concatenate([answers, targets]).astype(np.float16)))
 
@@ -138,7 +145,9 @@ def tune(replay: Replay, samples: Split) -> Tuned:
     # The schedule brings the images; the loop takes from here only how many there are, and their labels.
     split = Split(np.empty((len(labels), 0, 0), np.uint8), labels)
     *_, fitted = fit(logits, present.weights, split, plan, schedule=data_of)
-    return replay.mixed(fitted.state.trained())
+    new = fitted.state.trained()
+    averaged = [np.mean(alike, axis=0, dtype=np.float32) for alike in zip(new, *others, strict=True)]
+    return Tuned(*replay.mixed([np.asarray(one) for one in averaged]), new)
 
 
 def mix(old: Weights, new: Weights, share: float) -> Weights:

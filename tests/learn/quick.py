@@ -6,6 +6,7 @@ Everything from the store of samples to the new export directory is the product'
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 # As the command line has it before it imports TensorFlow.
@@ -22,10 +23,16 @@ import edgemnist.learn.run
 import edgemnist.learn.tune
 import edgemnist.runtimes.keras
 import edgemnist.train.calibration
+from edgemnist.learn.evidence import FOLDS
 
 
-def _tuned(replay: edgemnist.learn.tune.Replay, *_: Any) -> edgemnist.learn.tune.Tuned:
-    return edgemnist.learn.tune.Tuned([np.asarray(one * 1.01, np.float32) for one in replay.present.weights], 1.0)
+def _tuned(
+    replay: edgemnist.learn.tune.Replay, _samples: Any, turn: int = 0, others: Sequence[Any] = ()
+) -> edgemnist.learn.tune.Tuned:
+    # The last one is averaged with those of the folds.
+    assert len(others) == (0 if turn else FOLDS)
+    new = [np.asarray(one * 1.01, np.float32) for one in replay.present.weights]
+    return edgemnist.learn.tune.Tuned(new, 1.0, new)
 
 
 def _calibrated(weights: list[Any], *_: Any) -> tuple[list[Any], float]:
