@@ -41,7 +41,7 @@ def moved(present: Present, steps: int) -> Weights:
 def test_weights_are_averaged_with_those_of_the_cross_validation_and_epochs_come_in_turn(
     present: Present, train: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = []
+    shown: list[Any] = []
 
     def fitted(_network: Any, _weights: Any, _split: Any, plan: Any, *, schedule: Any) -> list[Any]:
         shown.extend(schedule(number).images.numpy()[:100] for number in (1, plan.epochs))
