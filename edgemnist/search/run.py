@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from math import ceil
 from pathlib import Path
@@ -218,7 +218,7 @@ class _Search:
         if not self._config.times:
             return costs
         p50 = self._study.p50(network, self._config.where, lambda one: self._workers.measure(self._watch, one))
-        return Costs(bytes=costs.bytes, ram_bytes=costs.ram_bytes, multiplications=costs.multiplications, p50_us=p50)
+        return replace(costs, p50_us=p50)
 
     def _over(self, ordinal: int) -> bool:
         if self._trials is not None and ordinal >= self._trials:
@@ -275,13 +275,9 @@ def _finish(
         todo = {at: one for at, one in trainings.items() if finished_training(dataset, one, at) is None}
         teacher = None
         if todo:
+            labels = len(dataset.labels)
             teacher = teacher_of(
-                dataset.train,
-                len(dataset.labels),
-                config.recipe,
-                config.seed,
-                directory=directory,
-                reporter=reporter,
+                dataset.train, labels, config.recipe, config.seed, directory=directory, reporter=reporter
             )
         workers.train(dataset, todo, teacher)
         for name, place in places.items():
@@ -303,12 +299,7 @@ def _finish(
         for name, one in made.items()
     ]
     result = SearchResult(
-        limits=SearchLimits(
-            accuracy=config.limits.accuracy,
-            bytes=config.limits.bytes,
-            ram_bytes=config.limits.ram_bytes,
-            p50_us=config.limits.p50_us,
-        ),
+        limits=SearchLimits(**asdict(config.limits)),
         recipe=config.recipe,
         seed=config.seed,
         data=dataset.identity,
@@ -318,7 +309,10 @@ def _finish(
         stopped=sum(one.stopped for one in study.tried),
         rejected=study.rejected,
         rows=sorted(rows, key=lambda row: -row.accuracy),
-        trials=[_trial(one) for one in study.tried],
+        trials=[
+            SearchTrial(network=one.network, accuracy=one.accuracy, stopped=one.stopped, **asdict(one.costs))
+            for one in study.tried
+        ],
         picture=PICTURE_FILE,
         measured_on=config.where,
         host=next(iter(made.values())).benched.host,
@@ -335,33 +329,18 @@ def _row(made: MadeNetwork, tried: Tried, best: list[str], limits: Limits, *, on
     parity, costs = parities[fastest.name], tried.costs
     # Of the board there is the figure of the shape.
     p50 = costs.p50_us if on_board and costs.p50_us is not None else fastest.p50_us
-    costs = Costs(bytes=costs.bytes, ram_bytes=costs.ram_bytes, multiplications=costs.multiplications, p50_us=p50)
+    costs = replace(costs, p50_us=p50)
     return SearchRow(
         network=tried.network,
         directory=made.directory.name,
         best=best,
         name=fastest.name,
         parameters=made.trained.parameters,
-        bytes=costs.bytes,
         file_bytes=fastest.bytes,
-        ram_bytes=costs.ram_bytes,
-        multiplications=costs.multiplications,
-        p50_us=p50,
+        **asdict(costs),
         selection_accuracy=tried.accuracy,
         accuracy=parity.accuracy,
         flips=parity.flips,
         passed=parity.passed,
         misses=[*limits.misses(costs, parity.accuracy), *([] if parity.passed else ["it missed its parity gate"])],
-    )
-
-
-def _trial(one: Tried) -> SearchTrial:
-    return SearchTrial(
-        network=one.network,
-        bytes=one.costs.bytes,
-        ram_bytes=one.costs.ram_bytes,
-        multiplications=one.costs.multiplications,
-        p50_us=one.costs.p50_us,
-        accuracy=one.accuracy,
-        stopped=one.stopped,
     )

@@ -15,10 +15,9 @@ import pytest
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import EdgemnistError, MeasurementError, UsageError
-from edgemnist.search.cluster import RayWorkers, parse_workers
 from edgemnist.search.run import search
 from edgemnist.search.trials import Job, Outcome
-from edgemnist.search.workers import InProcess
+from edgemnist.search.workers import InProcess, RayWorkers, parse_workers
 from tests.search.conftest import Made, quick
 
 pytestmark = pytest.mark.slow
