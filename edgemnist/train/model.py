@@ -6,7 +6,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -44,12 +43,6 @@ def build_model(hidden: Sequence[int], classes: int, seed: int) -> keras.Model:
         dense(classes, "softmax", "probabilities"),
     ]
     return keras.Sequential(layers, name="edgemnist")
-
-
-def parameters_of(hidden: Sequence[int], classes: int) -> int:
-    """Return how many weights and biases the model has."""
-    layers = [IMAGE_SIDE**2, *hidden, classes]
-    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(layers))
 
 
 def logits(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from edgemnist.arrays import Images, Probabilities
+from edgemnist.arrays import Images, Probabilities, batches
 from edgemnist.data.dataset import Dataset, Split, split_sha256
 from edgemnist.exports.manifest import (
     MANIFEST_FILE,
@@ -257,8 +257,8 @@ def describe(
 
 def predict_proba(model: keras.Model, images: Images) -> Probabilities:
     """Return the model's answers to images, uint8 [N, 28, 28]: float32 [N, C]."""
-    starts = range(0, len(images), BATCH_SIZE)
-    return np.concatenate([np.asarray(model(images[at : at + BATCH_SIZE].astype(np.float32) / 255)) for at in starts])
+    shown = batches(images, BATCH_SIZE)
+    return np.concatenate([np.asarray(model(batch.astype(np.float32) / 255)) for batch in shown])
 
 
 def accuracy(model: keras.Model, split: Split) -> float:
