@@ -10,8 +10,8 @@ import msgspec
 
 from edgemnist.bench.quality import host_warnings
 from edgemnist.errors import UsageError
-from edgemnist.exports.choice import NOISE, choose
 from edgemnist.exports.directory import CURRENT, Exports
+from edgemnist.exports.findings import NOISE, choose
 from edgemnist.exports.questions import questions
 from edgemnist.formatting import kilobytes, microseconds
 from edgemnist.machine import host_facts

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from edgemnist.errors import UsageError
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import Artifact, Manifest
 from edgemnist.exports.models import split_name
 from edgemnist.exports.questions import questions
 from edgemnist.formatting import kilobytes, microseconds, percent, points, ratio
+from edgemnist.health.places import places_here
+from edgemnist.health.run import assess
 from edgemnist.recommend.weigh import weigh
-from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
+from edgemnist.results.bench import BenchResult, ScenarioResult
 from edgemnist.results.health import HealthReport
 from edgemnist.results.pipeline import RecommendResult
 from edgemnist.results.train import TrainResult
-from edgemnist.results.verify import ArtifactParity, VerifyResult
+from edgemnist.results.verify import VerifyResult
 from edgemnist.verify.gatefile import own_gates
 from edgemnist.verify.layers import FLOAT_TWIN
 
@@ -61,14 +65,6 @@ class ReportData:
             return "Nothing to ship" if names and names <= self.unfit.keys() else "Not measured yet"
         return f"Ship {self.recommended}" if self.recommended else "Nothing to ship"
 
-    def parity(self, name: str) -> ArtifactParity | None:
-        """Return what `verify` says about a model."""
-        return next((one for one in self.verified.artifacts if one.name == name), None) if self.verified else None
-
-    def latency(self, name: str) -> Latency | None:
-        """Return what `bench` says about a model."""
-        return next((one for one in self.benched.results if one.name == name), None) if self.benched else None
-
     def models(self) -> list[tuple[str, Artifact]]:
         """Return each artifact under its own name, and under that of each further runtime that was tried with it."""
         tried = [one.name for one in (self.verified.artifacts if self.verified else [])]
@@ -106,6 +102,30 @@ class ReportData:
         return [*unshippable, *self.questions]
 
 
+def read_field(exports: Exports, places: Sequence[Path]) -> HealthReport | None:
+    """Return what directories of samples, or files of counts, say of an artifact; None if none is named.
+
+    Raises UsageError if they are of a model that the export directory does not have, and what `places_here` raises.
+    """
+    if not places:
+        return None
+    found = assess(places_here(places))
+    if found.sha256 not in {one.sha256 for one in exports.manifest.artifacts}:
+        raise UsageError(
+            f"The counts come from a model that is not in {exports.directory}: {found.artifact}",
+            hint="Name the export directory that the board has, with --exports DIR.",
+        )
+    return found
+
+
+def field_sentence(found: HealthReport) -> str:
+    """Return the verdict."""
+    where = f"{found.artifact} on {len(found.boards)} boards" if len(found.boards) > 1 else found.artifact
+    if found.changed:
+        return f"{where}: changed since the first week: {', '.join(found.changed)}."
+    return f"{where}: nothing has changed beyond chance."
+
+
 def read_report_data(exports: Exports, field: HealthReport | None = None) -> ReportData:
     """Return what is known about an export directory; figures of files that have changed since are left out.
 
@@ -138,7 +158,7 @@ _FIGURES = ("accuracy", "drop", "flips", "gate", "p50", "p99", "speedup", "throu
 
 def rows(facts: ReportData) -> list[dict[str, Any]]:
     """Return what is known about each model, in words for a person: the fastest first, the unmeasured last."""
-    found = []
+    found, findings = [], facts.exports.findings
     for name, artifact in facts.models():
         row = {
             "name": name,
@@ -148,7 +168,7 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
             "speed": math.inf,
         }
         row |= {"size": kilobytes(artifact.bytes), **dict.fromkeys(_FIGURES, "–")}
-        if (parity := facts.parity(name)) is not None:
+        if (parity := findings.parity(name)) is not None:
             row |= {
                 "accuracy": percent(parity.accuracy),
                 "drop": points(parity.accuracy_drop_points),
@@ -156,7 +176,7 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
                 "gate": "pass" if parity.passed else "fail",
                 "reasons": parity.reasons,
             }
-        if (latency := facts.latency(name)) is not None:
+        if (latency := findings.latency(name)) is not None:
             each = "" if facts.batch_size is not None else f" in batches of {latency.batch_size:,}"
             row |= {
                 "speed": latency.p50_us,
