@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,7 +13,7 @@ import msgspec
 
 from edgemnist.agent.facts import throttle_names
 from edgemnist.deploy.answers import Examined, Ran, bounded, clean_result, cleaned, convert, message
-from edgemnist.deploy.run import MOST_WORK_S, as_fault, left_alone
+from edgemnist.deploy.run import MOST_WORK_S, OnStep, as_fault, left_alone
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
 from edgemnist.deploy.transport import QUICK_S, ConnectionLostError
@@ -37,7 +37,6 @@ from edgemnist.results.pictures import PredictResult
 from edgemnist.results.verify import VerifyResult
 from edgemnist.samples.exchange import Sent, decode_sent, encode_sent
 
-OnStep = Callable[[str], None]
 ANSWER_S = 7_200.0
 """Two hours: the slowest board verifies 10,000 images in less."""
 MEASURE_S = 172_800.0
@@ -262,7 +261,7 @@ def switch_on(
     target: BoardAddress,
     verb: str,
     request: dict[str, Any],
-    on_step: Callable[[str], None] = lambda _: None,
+    on_step: OnStep = lambda _: None,
     *,
     limit_s: float,
 ) -> RollbackResult:

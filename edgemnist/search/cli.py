@@ -14,7 +14,7 @@ from edgemnist.registry import Entry, Package
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgemnist.results.search import SearchResult
+    from edgemnist.results.pipeline import SearchResult
 
 SEARCH: Final = Entry(
     target="edgemnist.search.run:search",

@@ -12,7 +12,7 @@ from edgemnist.search.networks import undominated
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from edgemnist.results.search import SearchResult
+    from edgemnist.results.pipeline import SearchResult
 
 LEAST_ERROR: Final = 1e-5
 """An axis of errors that grow by their logarithm has no 0."""

@@ -11,7 +11,6 @@ import signal
 import socket
 import tempfile
 import threading
-from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -26,49 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgemnist.data.dataset import Dataset
-    from edgemnist.search.shapes import Stopwatch
+    from edgemnist.search.costs import Stopwatch
     from edgemnist.train.network import Network
     from edgemnist.train.recipes import TrainConfig
 
 
-class Workers(ABC):
-    """Runs trials."""
+class Workers:
+    """Runs trials in this process: each when its result is asked for, one after the other."""
 
-    eager: ClassVar[bool]
+    eager: ClassVar[bool] = False
     """Whether a trial begins before its result is asked for."""
-
-    @abstractmethod
-    def begin(self, data: TrialData) -> None:
-        """Take the data of all trials."""
-
-    @abstractmethod
-    def submit(self, job: Job) -> Any:  # noqa: ANN401 - what `result` takes
-        """Let a trial begin as soon as a worker is free, and return what `result` takes."""
-
-    @abstractmethod
-    def result(self, handle: Any) -> Outcome:  # noqa: ANN401 - what `submit` returned
-        """Return how a trial went, once it is over."""
-
-    @abstractmethod
-    def train(self, dataset: Dataset, trainings: Mapping[Path, TrainConfig], teacher: Path | None) -> None:
-        """Train networks to the end, each into its directory, unless that is as well done by `make_network` here.
-
-        `teacher` is the file of the teacher that they all have; None if the recipe has none.
-        """
-
-    def measure(self, watch: Stopwatch, network: Network) -> float:
-        """Return the p50 of a shape in microseconds, from wherever the machine to measure can be reached."""
-        return watch(network)
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of everything, and stop the trials that still run."""
-
-
-class InProcess(Workers):
-    """Runs each trial when its result is asked for, one after the other."""
-
-    eager = False
 
     def __init__(self) -> None:
         self._trainer: Trainer | None = None
@@ -77,23 +43,31 @@ class InProcess(Workers):
         """Take the data of all trials."""
         self._trainer = Trainer(data)
 
-    def submit(self, job: Job) -> Job:
-        """Return the job: nothing happens yet."""
+    def submit(self, job: Job) -> Any:  # noqa: ANN401 - what `result` takes
+        """Let a trial begin as soon as a worker is free, and return what `result` takes."""
         return job
 
-    def result(self, handle: Job) -> Outcome:
-        """Run the trial."""
+    def result(self, handle: Any) -> Outcome:  # noqa: ANN401 - what `submit` returned
+        """Return how a trial went, once it is over."""
         if self._trainer is None:
             raise ValueError("trials need data")
         return self._trainer.run(handle)
 
     def train(self, dataset: Dataset, trainings: Mapping[Path, TrainConfig], teacher: Path | None) -> None:
-        """Do nothing but let go of the images that the teacher labelled."""
+        """Train networks to the end, each into its directory, unless that is as well done by `make_network` here.
+
+        `teacher` is the file of the teacher that they all have; None if the recipe has none.
+        """
         del dataset, trainings, teacher
-        self._trainer = None
+        # Let go of the images that the teacher labelled.
+        self.close()
+
+    def measure(self, watch: Stopwatch, network: Network) -> float:
+        """Return the p50 of a shape in microseconds, from wherever the machine to measure can be reached."""
+        return watch(network)
 
     def close(self) -> None:
-        """Let go of the images that the teacher labelled."""
+        """Let go of everything, and stop the trials that still run."""
         self._trainer = None
 
 
@@ -123,7 +97,7 @@ def parse_workers(text: str) -> Workers:
     if text.isdecimal():
         check_range("--workers", int(text), least=1)
         if int(text) == 1:
-            return InProcess()
+            return Workers()
     elif text != AUTO and urlsplit(text).scheme != SCHEME:
         raise UsageError(
             f"--workers must be a number, auto, or the address of a Ray cluster such as ray://head:10001 (got {text})"

@@ -21,7 +21,7 @@ from edgemnist.formatting import count, percent
 from edgemnist.progress import Reporter
 from edgemnist.results.train import Epoch
 from edgemnist.storage import write_file
-from edgemnist.train.checks import ChanceWatch
+from edgemnist.train.checks import question_progress
 from edgemnist.train.loop import DataSchedule, Fitted, State, fit
 from edgemnist.train.recipes import Plan
 
@@ -201,7 +201,6 @@ def fit_resumably(
     resumed = checkpoint.load() if resume else None
     if resumed is not None:
         reporter.notice(f"Continuing after epoch {len(resumed.history)} of {plan.epochs}.")
-    watch = ChanceWatch(train, plan.batch_size, reporter)
     before = sum(epoch.seconds for epoch in resumed.history) if resumed else 0.0
     started, fitted, interrupted = time.perf_counter(), resumed, False
     saved, saved_at = resumed, -INTERVAL_S
@@ -217,7 +216,7 @@ def fit_resumably(
                     checkpoint.save(fitted)
                     saved, saved_at = fitted, time.monotonic()
                 task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {percent(last.accuracy)}")
-                watch.see(last)
+                question_progress(last, train, plan.batch_size, reporter)
         except KeyboardInterrupt:
             if fitted is None:
                 raise

@@ -109,9 +109,7 @@ def finished_teacher(weights: Weights, images: Images) -> keras.Model:
     folded: list[npt.NDArray[np.float32]] = []
     for layer, (kernel, scale, offset) in zip(CONVOLUTIONS, _convolutions(weights), strict=True):
         tensors = [tf.nn.conv2d(values, kernel, layer.stride, layer.padding) for values in tensors]
-        mean, variance = moments(tensors)
-        gain = scale / np.sqrt(variance + np.float32(EPSILON))
-        bias = offset - mean * gain
+        gain, bias = normalization(tensors, scale, offset)
         folded += [kernel * gain, bias]
         tensors = [tf.nn.relu(values * gain + bias) for values in tensors]
     model = build_teacher(weights[-1].size)
@@ -119,13 +117,16 @@ def finished_teacher(weights: Weights, images: Images) -> keras.Model:
     return model
 
 
-def moments(tensors: Sequence[tf.Tensor]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return mean and variance of the values in batches, over all axes but the last one."""
+def normalization(
+    tensors: Sequence[tf.Tensor], scale: npt.NDArray[np.float32], offset: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return factor and summand that normalize batches by their moments over all axes but the last, and scale them."""
     axes = tuple(range(len(tensors[0].shape) - 1))
     count = sum(len(values) for values in tensors)
     mean = sum(tf.reduce_mean(values, axes) * len(values) for values in tensors) / count
     variance = sum(tf.reduce_mean((values - mean) ** 2, axes) * len(values) for values in tensors) / count
-    return np.asarray(mean), np.asarray(variance)
+    gain = scale / np.sqrt(np.asarray(variance, np.float32) + np.float32(EPSILON))
+    return gain, offset - np.asarray(mean, np.float32) * gain
 
 
 def build_teacher(classes: int) -> keras.Model:

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from edgemnist.arrays import IMAGE_SIDE, Images, batches
 from edgemnist.train.calibration import rounded_activations
-from edgemnist.train.distillation import BATCH_SIZE, EPSILON, MOMENT_IMAGES, drawn_weights, moments
+from edgemnist.train.distillation import BATCH_SIZE, EPSILON, MOMENT_IMAGES, drawn_weights, normalization
 from edgemnist.train.model import build_model, logits
 from edgemnist.train.network import (
     CONVOLUTION,
@@ -181,11 +181,9 @@ def finished(network: Network, weights: Weights, images: Images) -> Weights:
         kernel = rounded_kernel(stage, tf.constant(left.pop(0)), network.bits)
         if len(left) == 1:
             return [*folded, np.asarray(kernel), left.pop(0)]
-        scale, offset = left.pop(0), left.pop(0)
         tensors = [applied(stage, values, kernel) for values in tensors]
-        mean, variance = moments(tensors)
-        gain = scale / np.sqrt(variance + np.float32(EPSILON))
-        bias = offset - mean * gain
+        scale, offset = left.pop(0), left.pop(0)
+        gain, bias = normalization(tensors, scale, offset)
         shape = [-1 if axis == output_axis(stage) else 1 for axis in range(len(stage.kernel))]
         folded += [np.asarray(kernel) * gain.reshape(shape), bias]
         tensors = [tf.nn.relu(values * gain + bias) for values in tensors]
