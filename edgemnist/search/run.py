@@ -274,11 +274,10 @@ def _finish(
         workers.train(dataset, todo, teacher)
         for name, place in places.items():
             task.update(len(made), name)
-            network = Network.parse(name)
             made[name] = make_network(
                 dataset,
-                config.training(network),
-                artifacts_for(network),
+                trainings[place],
+                artifacts_for(Network.parse(name)),
                 place,
                 timing=config.timing,
                 teachers=teachers,

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities, batches
 from edgemnist.data.dataset import Dataset, Split, split_sha256
+from edgemnist.exports.findings import TRAINING_FILE
 from edgemnist.exports.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from edgemnist.train.checkpoint import Checkpoint, FitResult
     from edgemnist.train.distillation import Teachers
 
-TRAINING_FILE = "training.json"
 CHECKPOINT_FILE = "checkpoint.npz"
 PICTURES = {
     "curves": "curves.png",

@@ -22,11 +22,8 @@ from edgemnist.results.verify import (
 )
 from edgemnist.verify.gatefile import GateTable, gate_toml, own_gates
 from edgemnist.verify.parity import BROKEN, FIXED, count_kind
-from edgemnist.verify.statistics import has_scipy
+from edgemnist.verify.statistics import SIGNIFICANT, has_scipy
 from edgemnist.verify.vote import IDENTICAL
-
-SIGNIFICANT = 0.05
-"""A p-value below this is printed in bold: chance alone would do it once in 20 times."""
 
 
 def next_words(result: VerifyResult, *, flips: bool) -> str:
