@@ -18,10 +18,9 @@ from edgemnist.formatting import count as counted
 from edgemnist.formatting import percent
 from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.results.pipeline import SearchLimits, SearchResult, SearchRow, SearchTrial
-from edgemnist.search.choice import best_so_far, choose
 from edgemnist.search.costs import HERE, Stopwatch, sample_of
 from edgemnist.search.journal import locked
-from edgemnist.search.limits import Costs, Limits
+from edgemnist.search.limits import Costs, Limits, best_so_far, choose
 from edgemnist.search.networks import MadeNetwork, finished_training, make_network, warnings_of
 from edgemnist.search.picture import search_png
 from edgemnist.search.space import Space
