@@ -12,20 +12,12 @@ import typer
 
 from edgemnist.console import command_app, options
 from edgemnist.errors import EXIT_INTERRUPTED
+from edgemnist.results.boards import DEPLOYED, FAILED, SHADOW, SKIPPED, UNCHANGED, BoardResult, DeployResult, labels
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgemnist.results.boards import BoardResult, DeployResult
-
-COLOURS: Final = {
-    "deployed": "green",
-    "shadow": "green",
-    "unchanged": "green",
-    "failed": "bold red",
-    "skipped": "yellow",
-}
-"""By the status of a board."""
+_COLOURS: Final = {DEPLOYED: "green", SHADOW: "green", UNCHANGED: "green", FAILED: "bold red", SKIPPED: "yellow"}
 
 app = command_app()
 
@@ -90,7 +82,6 @@ def deploy(
     from edgemnist.console.terminal import show_interrupted
     from edgemnist.deploy.run import DeployConfig, FleetConfig, deploy_fleet, open_bundle, read_inventory
     from edgemnist.deploy.target import BoardAddress
-    from edgemnist.results.boards import labels
 
     targets = [BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in to or ()]
     if inventory is not None:
@@ -137,7 +128,7 @@ def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
                 return
             page = table("board", "", left=[""])
             for name, doing in steps.items():
-                page.add_row(name, Text(doing, COLOURS.get(doing, "cyan")))
+                page.add_row(name, Text(doing, _COLOURS.get(doing, "cyan")))
             live.update(page, refresh=True)
 
     with live or contextlib.nullcontext():
@@ -151,7 +142,6 @@ def deploy_page(result: DeployResult) -> RenderableType:
 
     from edgemnist.console.tables import closing, fault_line, table
     from edgemnist.formatting import count
-    from edgemnist.results.boards import FAILED, SKIPPED, labels
 
     page = table("board", "", "release", "before", "seconds", "self-test",
                  left=["", "release", "before"], prose=["self-test"])  # fmt: skip
@@ -161,7 +151,7 @@ def deploy_page(result: DeployResult) -> RenderableType:
     for name, board in zip(names, result.boards, strict=True):
         page.add_row(
             name,
-            Text(board.status, COLOURS[board.status]),
+            Text(board.status, _COLOURS[board.status]),
             board.release or "",
             board.previous or "",
             f"{board.seconds:.1f}",

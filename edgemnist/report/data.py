@@ -119,7 +119,7 @@ def read_field(exports: Exports, places: Sequence[Path]) -> HealthReport | None:
 
 
 def field_sentence(found: HealthReport) -> str:
-    """Return the verdict."""
+    """Return in one sentence whether a model does in the field as it did in the first week."""
     where = f"{found.artifact} on {len(found.boards)} boards" if len(found.boards) > 1 else found.artifact
     if found.changed:
         return f"{where}: changed since the first week: {', '.join(found.changed)}."
