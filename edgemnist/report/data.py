@@ -18,11 +18,11 @@ from edgemnist.formatting import kilobytes, microseconds, percent, points, ratio
 from edgemnist.health.places import places_here
 from edgemnist.health.run import assess
 from edgemnist.recommend.weigh import weigh
-from edgemnist.results.bench import BenchResult, ScenarioResult
+from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.health import HealthReport
 from edgemnist.results.pipeline import RecommendResult
 from edgemnist.results.train import TrainResult
-from edgemnist.results.verify import VerifyResult
+from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.verify.gatefile import own_gates
 from edgemnist.verify.layers import FLOAT_TWIN
 
@@ -64,6 +64,14 @@ class ReportData:
             names = {artifact.name for artifact in self.manifest.artifacts}
             return "Nothing to ship" if names and names <= self.unfit.keys() else "Not measured yet"
         return f"Ship {self.recommended}" if self.recommended else "Nothing to ship"
+
+    def parity(self, name: str) -> ArtifactParity | None:
+        """Return what `verify` says about a model."""
+        return next((one for one in self.verified.artifacts if one.name == name), None) if self.verified else None
+
+    def latency(self, name: str) -> Latency | None:
+        """Return what `bench` says about a model."""
+        return next((one for one in self.benched.results if one.name == name), None) if self.benched else None
 
     def models(self) -> list[tuple[str, Artifact]]:
         """Return each artifact under its own name, and under that of each further runtime that was tried with it."""
@@ -158,7 +166,7 @@ _FIGURES = ("accuracy", "drop", "flips", "gate", "p50", "p99", "speedup", "throu
 
 def rows(facts: ReportData) -> list[dict[str, Any]]:
     """Return what is known about each model, in words for a person: the fastest first, the unmeasured last."""
-    found, findings = [], facts.exports.findings
+    found = []
     for name, artifact in facts.models():
         row = {
             "name": name,
@@ -168,7 +176,7 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
             "speed": math.inf,
         }
         row |= {"size": kilobytes(artifact.bytes), **dict.fromkeys(_FIGURES, "–")}
-        if (parity := findings.parity(name)) is not None:
+        if (parity := facts.parity(name)) is not None:
             row |= {
                 "accuracy": percent(parity.accuracy),
                 "drop": points(parity.accuracy_drop_points),
@@ -176,7 +184,7 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
                 "gate": "pass" if parity.passed else "fail",
                 "reasons": parity.reasons,
             }
-        if (latency := findings.latency(name)) is not None:
+        if (latency := facts.latency(name)) is not None:
             each = "" if facts.batch_size is not None else f" in batches of {latency.batch_size:,}"
             row |= {
                 "speed": latency.p50_us,

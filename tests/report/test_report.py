@@ -28,8 +28,8 @@ def test_figures_of_a_file_that_has_changed_since_are_left_out(known_exports: Pa
     replace_artifact(exports, "onnx-int8", flip_bits_in_the_middle((exports / "onnx-int8.onnx").read_bytes()))
     after = read_report_data(Exports.open(exports))
     for facts, known in ((before, True), (after, False)):
-        assert (facts.exports.findings.parity("onnx-int8") is not None) == known
-        assert (facts.exports.findings.latency("onnx-int8") is not None) == known
+        assert (facts.parity("onnx-int8") is not None) == known
+        assert (facts.latency("onnx-int8") is not None) == known
 
 
 def test_where_the_error_comes_from_is_asked_for_unless_there_is_nothing_to_compare(

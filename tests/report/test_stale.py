@@ -117,6 +117,6 @@ def test_a_damaged_artifact_is_not_recommended(damage: Damage | None, known: Pat
     facts = read_report_data(Exports.open(known))
     assert name in facts.unfit
     assert facts.recommended not in (None, name)
-    assert facts.exports.findings.parity(name) is None
+    assert facts.parity(name) is None
     assert any(name in warning for warning in facts.warnings())
     assert f"edgemnist export --exports {known}" in facts.missing()
