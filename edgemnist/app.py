@@ -66,7 +66,8 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (EdgemnistError, OSError) as error:
-            failure = _failure(error)
+            failure = error if isinstance(error, EdgemnistError) else explained(error)
+            # Whatever else the operating system refuses is a defect of ours.
             if failure is None:
                 raise
             from edgemnist.console.terminal import show_error
@@ -100,11 +101,6 @@ def require_once(params: Sequence[Any], words: Sequence[str]) -> None:
 def takes_one(param: Any) -> bool:  # noqa: ANN401 - Typer's own click has no public types
     """Return whether a parameter is an option with one value: no flag, and not repeatable."""
     return param.param_type_name == "option" and not (param.is_flag or param.multiple or param.count)
-
-
-def _failure(error: EdgemnistError | OSError) -> EdgemnistError | None:
-    """Return what to tell the user, or None where it is a defect of ours."""
-    return error if isinstance(error, EdgemnistError) else explained(error)
 
 
 app = typer.Typer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -16,6 +17,12 @@ Labels: TypeAlias = npt.NDArray[np.int64]
 """int64 [N], indices of classes."""
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 """float32 [N, C], each row adding up to 1."""
+
+
+def batches(images: Images, size: int) -> Iterator[Images]:
+    """Yield images, uint8 [N, 28, 28], so many at a time, the last ones fewer."""
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
 
 
 def as_digit(label: str) -> int | str:

@@ -151,8 +151,6 @@ def upgrade_line() -> str:
 
 def temporary_files_failed(error: OSError) -> StorageError:
     """Return the error for a temporary directory that is full or cannot be written."""
-    import os
-
     return StorageError(
         f"Temporary files cannot be written: {error.strerror or error}",
         hint=f"Free some space in {os.environ.get('TMPDIR') or '/tmp'}, or name another directory with $TMPDIR.",  # noqa: S108 - named, not used

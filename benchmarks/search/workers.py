@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from edgemnist.data.dataset import Split
-from edgemnist.search import cluster
+from edgemnist.search import workers as module
 from edgemnist.search.journal import Journal
 from edgemnist.search.study import NAME, WINDOW
 from edgemnist.search.trials import Job, Outcome, TrialData
@@ -42,13 +42,13 @@ def nothing(data: TrialData, key: str, job: Job) -> Outcome:
 
 def overhead() -> float:
     """Return the median seconds that Ray takes for a trial."""
-    workers = cluster.RayWorkers("1")
+    workers = module.RayWorkers("1")
     images = np.zeros((60_000, 28, 28), np.uint8)
     split = Split(images, np.zeros(60_000, np.int64))
     workers.begin(TrialData(train=split, selection=split, classes=10))
     job = Job(network="mlp:28:8:8bit", recipe="baseline", epochs=1, seed=0)
     taken = []
-    cluster.run_trial = nothing
+    module.run_trial = nothing
     for _ in range(REPEATS):
         started = time.perf_counter()
         workers.result(workers.submit(job))

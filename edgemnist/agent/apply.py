@@ -137,10 +137,7 @@ def promote(store: Store, name: str, limits: SelfTestLimits, wait_s: float, resp
             return {"release": name, "previous": None}
         if shadow is None or shadow.name != name:
             raise no_shadow(name if shadow is not None else "")
-        responder.step("check")
-        if problems := shadow.problems():
-            raise DeployError(f"Release {name} is damaged: {problems[0]}", hint="Deploy its bundle again.")
-        _check_release(store, shadow)
+        _check_whole(store, shadow, responder)
         responder.step("self-test")
         run_selftest(shadow.path, limits)
         switch(store, service, current, shadow, responder)
@@ -179,10 +176,7 @@ def rollback(store: Store, name: str | None, wait_s: float, responder: Responder
     with _turn(store, wait_s, responder) as service:
         current = store.current()
         target = _rollback_target(store, current, name)
-        responder.step("check")
-        if problems := target.problems():
-            raise DeployError(f"Release {target.name} is damaged: {problems[0]}", hint="Deploy its bundle again.")
-        _check_release(store, target)
+        _check_whole(store, target, responder)
         discard_bytecode(target.path / "venv")
         switch(store, service, current, target, responder)
         return {"release": target.name, "previous": current.name if current else None}
@@ -334,6 +328,13 @@ def _is_trusted(store: Store, release: Release) -> bool:
     except BundleError:
         return False
     return True
+
+
+def _check_whole(store: Store, release: Release, responder: Responder) -> None:
+    responder.step("check")
+    if problems := release.problems():
+        raise DeployError(f"Release {release.name} is damaged: {problems[0]}", hint="Deploy its bundle again.")
+    _check_release(store, release)
 
 
 def _check_release(store: Store, release: Release) -> None:

@@ -12,8 +12,8 @@ from edgemnist.bench.run import bench
 from edgemnist.data.dataset import Dataset
 from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.exports.choice import choose
 from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import choose
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pipeline import PipelineResult, PipelineRow
 from edgemnist.train.recipes import TrainConfig

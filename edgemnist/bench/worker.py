@@ -28,7 +28,7 @@ from edgemnist.bench.protocol import (
     WorkerReport,
     WorkerRequest,
 )
-from edgemnist.bench.timing import slowed, time_fixed_work, timed_calls
+from edgemnist.bench.timing import BATCHES, slowed, time_fixed_work, timed_calls
 from edgemnist.errors import EdgemnistError, MeasurementError
 from edgemnist.machine import Sleeper, peak_rss, pin, watched
 from edgemnist.runtimes import RUNTIMES
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 WARMUP_CALLS = 20
 WARMUP_NANOSECONDS = 100_000_000
 """Calls before the timed ones, at the least: enough for a clock that was asleep to wake up."""
-BATCHES = 5
-"""Timed batches, at the least."""
 STEP_CALLS = 1_000
 """Timed calls of each step of a call."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +24,14 @@ from edgemnist.agent.bundle import (
     encode_archive,
     sign,
 )
-from edgemnist.bundle.engines import board_engines, can_build
 from edgemnist.bundle.package import WheelsConfig, fetch_wheels, package_wheel, pinned, read_metadata
-from edgemnist.errors import ArtifactError, MissingDependencyError
+from edgemnist.errors import ArtifactError, BundleError, MissingDependencyError
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, AnswersBySha256, encode_answers, read_answers
 from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, record_of
+from edgemnist.native import BOARDS, board_library
+from edgemnist.native.build import ZIG, CompilerError, compile_library
+from edgemnist.native.targets import WHEELS as WHEEL_TARGETS
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.boards import BundleResult
 from edgemnist.runtimes import RUNTIMES, default_runtime
@@ -148,6 +152,33 @@ def _engines(runtimes: Sequence[str], config: BundleConfig, reporter: Reporter) 
     if NATIVE in runtimes:
         raise MissingDependencyError("The native engine for a board", ["ziglang"], install)
     return {}
+
+
+def can_build() -> bool:
+    """Return whether the engines are there, or the compiler that makes them."""
+    return importlib.util.find_spec("ziglang") is not None or all(board_library(one).is_file() for one in BOARDS)
+
+
+def board_engines(*machines: str) -> dict[str, bytes]:
+    """Return the shared libraries, by path within the package, for all Raspberry Pis and further processors.
+
+    An installed package may have them already, as on a board. Raises BundleError where the compiler fails.
+    """
+    return {f"native/{board_library(one).name}": _engine(one) for one in dict.fromkeys((*BOARDS, *machines))}
+
+
+def _engine(machine: str) -> bytes:
+    there = board_library(machine)
+    if there.is_file():
+        return there.read_bytes()
+    target = WHEEL_TARGETS[f"linux-{machine}"]
+    with tempfile.TemporaryDirectory(prefix="edgemnist-engine-") as directory:
+        made = Path(directory) / target.library
+        try:
+            compile_library(made, compiler=ZIG, options=("-target", target.triple, *target.options))
+        except CompilerError as error:
+            raise BundleError(f"The native engine for {machine} cannot be compiled: {error}") from error
+        return made.read_bytes()
 
 
 def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter, *, selected: bool) -> list[str]:

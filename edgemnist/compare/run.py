@@ -22,8 +22,6 @@ from edgemnist.results.bench import PairResult
 from edgemnist.runtimes import is_model_file
 from edgemnist.storage import write_file
 
-ROUNDS: Final = 10
-"""Rounds where none are asked for: as many pairs as the interval is drawn from."""
 FEWEST_ROUNDS: Final = 3
 
 

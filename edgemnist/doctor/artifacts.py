@@ -27,8 +27,7 @@ from edgemnist.formats import arithmetic_of
 from edgemnist.formatting import count
 from edgemnist.results.base import UNREADABLE
 from edgemnist.results.boards import Check
-from edgemnist.verify.rounding import explaining_rescaling
-from edgemnist.verify.vote import DRIFT, FLIPS, replay
+from edgemnist.verify.vote import DRIFT, FLIPS, explaining_rescaling, replay
 
 IMAGES = 32
 _MOST_FLIPS = 3

@@ -88,13 +88,14 @@ class Exporter(ABC):
             # Each converter has its own exceptions, and many of them are bare.
             raise self._inexpressible(quantization, error) from error
         if found := self.departures(data, quantization):
-            raise self._not_as_asked(quantization, f"{found[0]}{self._layer_at_fault(quantization)}")
+            layer = self._first_failing(
+                lambda part: not self.departures(self.convert(part, quantization), quantization)
+            )
+            raise self._not_as_asked(quantization, found[0] + (f", because of its layer {layer}" if layer else ""))
         try:
             return self.inspect(data, quantization)
         except ArtifactError as error:
-            layer = first_failing_layer(
-                self.source.original, self.source.model, lambda part: self.runs(self.convert(part, quantization))
-            )
+            layer = self._first_failing(lambda part: self.runs(self.convert(part, quantization)))
             if not layer:
                 raise
             raise ModelError(
@@ -140,18 +141,11 @@ class Exporter(ABC):
             hint="Nothing was written. Choose another quantization with --quantize.",
         )
 
-    def _layer_at_fault(self, quantization: str) -> str:
-        def is_as_asked(part: Any) -> bool:  # noqa: ANN401 - Keras has no types
-            return not self.departures(self.convert(part, quantization), quantization)
-
-        found = first_failing_layer(self.source.original, self.source.model, is_as_asked)
-        return f", because of its layer {found}" if found else ""
+    def _first_failing(self, works: Callable[[Any], bool]) -> str | None:
+        return first_failing_layer(self.source.original, self.source.model, works)
 
     def _inexpressible(self, quantization: str, error: Exception) -> ModelError:
-        def can_be_expressed(part: Any) -> bool:  # noqa: ANN401 - Keras has no types
-            return bool(self.convert(part, quantization))
-
-        found = first_failing_layer(self.source.original, self.source.model, can_be_expressed)
+        found = self._first_failing(lambda part: bool(self.convert(part, quantization)))
         reason = f"its layer {found} cannot be expressed" if found else "the converter fails"
         detail = _first_words(error)
         return ModelError(

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 import numpy as np
 
+from edgemnist.arrays import batches
 from edgemnist.export.interface import Constant, Exported, Exporter, wrong_weights
 from edgemnist.exports.manifest import TensorSpec
 from edgemnist.formats import UNIT
@@ -123,7 +124,7 @@ class ONNXExporter(Exporter):
             quantize_static(
                 prepared,
                 quantized,
-                _CalibrationReader(self._batches(INPUT)),
+                _CalibrationReader({INPUT: self.source.pixels(batch)} for batch in batches(self.calibration, 100)),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 reduce_range=REDUCE_RANGE,
@@ -133,12 +134,6 @@ class ONNXExporter(Exporter):
             )
 
         return with_float_scores(_with_files(proto, quantize))
-
-    def _batches(self, name: str) -> Iterator[dict[str, Any]]:
-        size = 100
-        for start in range(0, len(self.calibration), size):
-            batch = self.calibration[start : start + size]
-            yield {name: self.source.pixels(batch)}
 
 
 def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:  # noqa: ANN401 - tf2onnx has no types

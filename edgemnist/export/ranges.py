@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import Images, Labels
+from edgemnist.arrays import Images, Labels, batches
 from edgemnist.export.interface import ArtifactSpec, Exporter
 from edgemnist.export.model import KerasSource
 from edgemnist.formats import FORMATS
@@ -88,5 +88,4 @@ def _answers(data: bytes, target: ArtifactSpec, images: Images, input_range: str
         path = Path(directory) / f"candidate{FORMATS[target.format].suffix}"
         path.write_bytes(data)
         classifier = load(path, input_range=input_range)
-        batches = range(0, len(images), BATCH_SIZE)
-        return np.concatenate([classifier.predict_proba(images[at : at + BATCH_SIZE]) for at in batches])
+        return np.concatenate([classifier.predict_proba(batch) for batch in batches(images, BATCH_SIZE)])

@@ -201,8 +201,7 @@ def _record(target: ArtifactSpec, made: Exported, source: KerasSource, calibrati
         bytes=len(made.data),
         sha256=sha256(made.data),
         name=target.name,
-        format=target.format,
-        quantization=target.quantization,
+        **target._asdict(),
         input=made.input,
         output=made.output,
         calibration=calibration,
@@ -286,8 +285,7 @@ def _result(
         artifacts=[
             ExportedArtifact(
                 name=target.name,
-                format=target.format,
-                quantization=target.quantization,
+                **target._asdict(),
                 file=str(exports / target.file),
                 bytes=len(made.data),
                 sha256=sha256(made.data),
@@ -297,9 +295,7 @@ def _result(
             for target, made in exported.items()
         ],
         refused=[
-            RefusedArtifact(
-                name=target.name, format=target.format, quantization=target.quantization, reason=error.message
-            )
+            RefusedArtifact(name=target.name, **target._asdict(), reason=error.message)
             for target, error in refused.items()
         ],
         input_range=source.input_range,

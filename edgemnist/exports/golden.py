@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 import msgspec
 import numpy as np
 
-from edgemnist.arrays import IMAGE_SIDE, Images, Labels, Probabilities
+from edgemnist.arrays import IMAGE_SIDE, Images, Labels, Probabilities, batches
 from edgemnist.errors import ArtifactError
 from edgemnist.exports.manifest import command, open_recorded, read_recorded
 from edgemnist.results.data import DataIdentity
@@ -69,8 +69,7 @@ class GoldenPack(Golden):
 
     def batches(self, size: int) -> Iterator[Images]:
         """Yield the images, uint8 [size, 28, 28], the last ones fewer."""
-        for start in range(0, len(self.images), size):
-            yield self.images[start : start + size]
+        return batches(self.images, size)
 
     def encode(self) -> bytes:
         """Return the contents of the file: the same pack gives the same bytes."""
@@ -126,7 +125,7 @@ def decode_golden(data: bytes, again: str = _AGAIN) -> GoldenPack:
 def _decoded(stream: BinaryIO, again: str) -> Iterator[GoldenFile]:
     with _damage_told(again):
         arrays, archive = np.load(stream, allow_pickle=False), zipfile.ZipFile(stream)
-        _check_size(archive)
+        check_size(archive)
     with arrays, archive:
         with _damage_told(again):
             golden = GoldenFile(
@@ -156,10 +155,10 @@ def _damage_told(again: str, what: str = "The golden pack") -> Iterator[None]:
         raise ArtifactError(f"{what} is damaged: {reason}", hint=again) from error
 
 
-def _check_size(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError if arrays take more memory than those of any export."""
-    if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
-        raise ValueError(f"its arrays take more than {_MOST_BYTES >> 20} MB")
+def check_size(archive: zipfile.ZipFile, most: int = _MOST_BYTES) -> None:
+    """Raise ValueError if arrays take more memory than those of any export, or than `most` bytes."""
+    if sum(member.file_size for member in archive.infolist()) > most:
+        raise ValueError(f"its arrays take more than {most >> 20} MB")
 
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
@@ -228,7 +227,7 @@ def decode_answers(file: BinaryIO, artifacts: Iterable[Artifact] | None = None, 
     """
     wanted = None if artifacts is None else {artifact.sha256 for artifact in artifacts}
     with _damage_told(again, ANSWERS_FILE), np.load(file, allow_pickle=False) as arrays:
-        _check_size(arrays.zip)
+        check_size(arrays.zip)
         return {name: arrays[name] for name in arrays if wanted is None or name in wanted}
 
 

@@ -10,8 +10,8 @@ import msgspec
 
 from edgemnist.bench.quality import host_warnings
 from edgemnist.errors import UsageError
-from edgemnist.exports.choice import NOISE, choose
 from edgemnist.exports.directory import CURRENT, Exports
+from edgemnist.exports.findings import NOISE, choose
 from edgemnist.exports.questions import questions
 from edgemnist.formatting import kilobytes, microseconds
 from edgemnist.machine import host_facts
@@ -19,6 +19,7 @@ from edgemnist.results.bench import BenchResult
 from edgemnist.results.pipeline import Candidate, RecommendResult
 from edgemnist.results.verify import VerifyResult
 from edgemnist.verify.gatefile import own_gates
+from edgemnist.verify.statistics import SIGNIFICANT
 
 DOT_PRODUCTS: Final = {
     "asimddp": "Arm dot products",
@@ -28,8 +29,6 @@ DOT_PRODUCTS: Final = {
     "amx_int8": "AMX",
 }
 """CPU flags of the instructions that multiply and add several int8 at once: with them int8 is as fast as it can be."""
-SIGNIFICANT: Final = 0.05
-"""Chance below which a difference is taken to mean something, as is usual."""
 _UNITS: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from edgemnist.errors import UsageError
 from edgemnist.exports.directory import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import Artifact, Manifest
 from edgemnist.exports.models import split_name
 from edgemnist.exports.questions import questions
 from edgemnist.formatting import kilobytes, microseconds, percent, points, ratio
+from edgemnist.health.places import places_here
+from edgemnist.health.run import assess
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.health import HealthReport
@@ -104,6 +108,30 @@ class ReportData:
             names.setdefault(reason, []).append(name)
         unshippable = [f"{', '.join(those)} cannot be shipped: {reason}." for reason, those in names.items()]
         return [*unshippable, *self.questions]
+
+
+def read_field(exports: Exports, places: Sequence[Path]) -> HealthReport | None:
+    """Return what directories of samples, or files of counts, say of an artifact; None if none is named.
+
+    Raises UsageError if they are of a model that the export directory does not have, and what `places_here` raises.
+    """
+    if not places:
+        return None
+    found = assess(places_here(places))
+    if found.sha256 not in {one.sha256 for one in exports.manifest.artifacts}:
+        raise UsageError(
+            f"The counts come from a model that is not in {exports.directory}: {found.artifact}",
+            hint="Name the export directory that the board has, with --exports DIR.",
+        )
+    return found
+
+
+def field_sentence(found: HealthReport) -> str:
+    """Return in one sentence whether a model does in the field as it did in the first week."""
+    where = f"{found.artifact} on {len(found.boards)} boards" if len(found.boards) > 1 else found.artifact
+    if found.changed:
+        return f"{where}: changed since the first week: {', '.join(found.changed)}."
+    return f"{where}: nothing has changed beyond chance."
 
 
 def read_report_data(exports: Exports, field: HealthReport | None = None) -> ReportData:

@@ -11,9 +11,8 @@ from edgemnist.exports.directory import Exports
 from edgemnist.formatting import host_fact, microseconds
 from edgemnist.health import cells
 from edgemnist.registry import Package
-from edgemnist.report import field
 from edgemnist.report.commands import COMMENT, reproduce
-from edgemnist.report.data import ReportData, read_report_data, rows
+from edgemnist.report.data import ReportData, field_sentence, read_field, read_report_data, rows
 from edgemnist.report.figures import confusion, curves_svg, distributions_svg, layers_svg, pictures, trade_off_svg
 from edgemnist.results.bench import KERAS
 from edgemnist.results.health import HealthReport
@@ -80,7 +79,7 @@ def view(facts: ReportData) -> dict[str, Any]:
 
 def _field(found: HealthReport) -> dict[str, Any]:
     return {
-        "sentence": field.sentence(found),
+        "sentence": field_sentence(found),
         "tables": [(cells.ACCURACY, cells.accuracies(found)), (cells.QUANTITIES, cells.quantities(found))],
     }
 
@@ -138,7 +137,7 @@ def write_report(
     Raises ManifestError and ArtifactError where the records are missing or broken, MissingDependencyError where what
     draws the page is not installed, and StorageError where it cannot be written.
     """
-    facts = read_report_data(exports, field.read_field(exports, samples))
+    facts = read_report_data(exports, read_field(exports, samples))
     page = markdown_page(facts) if markdown else html_page(facts)
     usual = Path() if exports.is_reference else exports.directory
     path = output or usual / (MARKDOWN_FILE if markdown else HTML_FILE)
@@ -174,7 +173,7 @@ def markdown_page(facts: ReportData) -> str:
         named = [f"{name} {host[name]}" for name in ("machine", "cpu", "os", "governor") if host.get(name)]
         parts.append(f"Measured on {', '.join(named)}.")
     if facts.field is not None:
-        parts += ["### In the field", field.sentence(facts.field)]
+        parts += ["### In the field", field_sentence(facts.field)]
         parts += [table(*one) for one in _field(facts.field)["tables"]]
     hashes = [(f"`{one.file}`", f"`{one.sha256}`") for one in facts.manifest.artifacts]
     parts.append(_folded("Hashes", table(("file", "SHA-256"), hashes)))

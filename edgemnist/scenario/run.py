@@ -29,21 +29,19 @@ PERCENTILE: Final = 0.90
 CONFIDENCE: Final = 0.99
 
 
-def early_stopping_bound(
-    samples: Sequence[float], percentile: float = PERCENTILE, confidence: float = CONFIDENCE
-) -> float | None:
-    """Return MLPerf's early-stopping estimate of a percentile, in the unit of the samples.
+def early_stopping_bound(samples: Sequence[float]) -> float | None:
+    """Return MLPerf's early-stopping estimate of the 90th percentile, in the unit of the samples.
 
     It is the sample that the true percentile lies below with this confidence, whatever the distribution: the one with
     t - 1 samples above it, where t is the largest number of which P(Binomial(n, 1 - percentile) ≤ t) ≤ 1 - confidence.
     None where even t = 1 is too many: the 90th percentile needs 64 samples, the 99th 662. (MLCommons, Inference Rules,
     appendix "Early Stopping Criterion", and loadgen's results.cc.)
     """
-    tolerated = tolerated_misses(len(samples), percentile, confidence)
+    tolerated = tolerated_misses(len(samples))
     return float(np.sort(np.asarray(samples))[len(samples) - tolerated]) if tolerated else None
 
 
-def tolerated_misses(count: int, percentile: float = PERCENTILE, confidence: float = CONFIDENCE) -> int:
+def tolerated_misses(count: int, percentile: float = PERCENTILE) -> int:
     """Return t of `early_stopping_bound` for `count` samples; 0 if there are too few."""
     misses = np.arange(count + 1)
     # log(k!), so that 100,000 samples are as exact as 100.
@@ -56,7 +54,7 @@ def tolerated_misses(count: int, percentile: float = PERCENTILE, confidence: flo
         + (count - misses) * np.log(percentile)
     )
     at_most = np.cumsum(np.exp(logarithms))
-    return max(0, int(np.searchsorted(at_most, 1 - confidence, side="right")) - 1)
+    return max(0, int(np.searchsorted(at_most, 1 - CONFIDENCE, side="right")) - 1)
 
 
 SINGLE_STREAM: Final = "single-stream"

@@ -1,14 +1,32 @@
-"""`edgemnist search`: its options."""
+"""`edgemnist search`: its options and its page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from edgemnist.console import command_app, options
 from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.registry import Entry, Package
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.pipeline import SearchResult
+
+SEARCH: Final = Entry(
+    target="edgemnist.search.run:search",
+    summary="A search",
+    requires=(
+        Package("optuna", "optuna"),
+        Package("tensorflow", "tensorflow"),
+        Package("keras", "keras"),
+        Package("matplotlib", "matplotlib"),
+    ),
+    extra="train",
+)
 
 app = command_app()
 
@@ -69,14 +87,12 @@ def search(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
-    from edgemnist.search.entry import SEARCH
-    from edgemnist.search.screen import search_page
 
-    SEARCH.load()
+    run = SEARCH.load()
     from edgemnist.deploy.target import BoardAddress
-    from edgemnist.search.cluster import parse_workers
     from edgemnist.search.limits import Limits
     from edgemnist.search.run import SearchConfig
+    from edgemnist.search.workers import parse_workers
 
     limits = Limits.of(accuracy=accuracy, max_bytes=max_bytes, max_ram=max_ram, max_p50=max_p50)
     board = BoardAddress.of(options.only("--on", on), root=root, ssh_config=ssh_config) if on else None
@@ -88,9 +104,47 @@ def search(
         crew = parse_workers(workers)
         try:
             dataset = find_dataset(data, download=not offline, reporter=reporter)
-            result = SEARCH.load()(dataset, config, directory, crew, reporter)
+            result = run(dataset, config, directory, crew, reporter)
         finally:
             crew.close()
     show(result, lambda: search_page(result, directory), json=json)
     if not result.fits:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def search_page(result: SearchResult, directory: Path) -> RenderableType:
+    """Draw a line for each of the best networks, and what comes next."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgemnist.console.tables import closing, quality, table
+    from edgemnist.exports.manifest import command
+    from edgemnist.formatting import count, microseconds, percent
+
+    page = table("network", "bytes", "RAM", "accuracy", "p50", "best in", prose=["network", "best in"])
+    for row in result.rows:
+        page.add_row(
+            row.network,
+            f"{row.bytes:,}",
+            f"{row.ram_bytes:,}",
+            percent(row.accuracy),
+            microseconds(row.p50_us),
+            ", ".join(row.best),
+        )
+    legend = Text(
+        f"{count(result.trained, 'network')} tried ({result.stopped:,} stopped early, {result.rejected:,} more beyond "
+        f"a limit), chosen by {result.selection_images:,} training images; accuracy on {result.images:,} test images; "
+        f"recipe {result.recipe}, seed {result.seed}; p50 of {result.measured_on} · {directory / result.picture}",
+        style="dim",
+    )
+    missed = [Text(f"{row.network}: {'; '.join(row.misses)}.") for row in result.rows if row.misses]
+    fitting = [row for row in result.rows if not row.misses]
+    if fitting:
+        step = command("recommend", directory / fitting[0].directory)
+        last = closing(f"Within the limits: {len(fitting)} of {count(len(result.rows), 'network')}.", step)
+    else:
+        nearest = result.rows[0]
+        last = closing(
+            f"Nothing fits. The nearest is {nearest.network}.", "wider limits, or more --minutes.", passed=False
+        )
+    return Group(page, *quality(result.warnings), legend, *missed, last)

@@ -1,8 +1,9 @@
-"""Limits on the costs and the accuracy of a network, and the words that users write them in."""
+"""Limits on costs and accuracy, the words that users write them in, and which networks are best within them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from edgemnist.errors import UsageError, check_range
 from edgemnist.formatting import microseconds, percent
 
 if TYPE_CHECKING:
+    from edgemnist.search.study import Tried
     from edgemnist.train.network import Network
 
 _NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([^\s\d.]*)\s*")
@@ -35,7 +37,7 @@ class Costs:
     @classmethod
     def of(cls, network: Network, classes: int) -> Costs:
         """Return what is known of a network before it is trained."""
-        from edgemnist.search.memory import c_ram_bytes
+        from edgemnist.search.costs import c_ram_bytes
 
         return cls(
             bytes=network.weight_bytes(classes),
@@ -125,3 +127,47 @@ def read_quantity(option: str, text: str | None, units: dict[str, float], exampl
         what = f"in {found[2]}" if found[2] else "without a unit"
         raise UsageError(f"{option} cannot be given {what} (got {text})", hint=f"Its units are {names}: {example}.")
     return float(found[1]) * unit
+
+
+def best_so_far(tried: Sequence[Tried], limits: Limits) -> Tried | None:
+    """Return the smallest network that is accurate enough, or else the most accurate one; None if none was trained."""
+    trained = [one for one in tried if not one.stopped]
+    if not trained:
+        return None
+    enough = [one for one in trained if limits.accuracy is not None and one.accuracy >= limits.accuracy]
+    if enough:
+        return min(enough, key=lambda one: (one.costs.bytes, -one.accuracy))
+    return max(trained, key=lambda one: (one.accuracy, -one.costs.bytes))
+
+
+def choose(tried: Sequence[Tried], limits: Limits) -> dict[str, list[str]]:
+    """Return the networks that are worth a whole training, each with the respects in which it is the best.
+
+    These are the most accurate one and, of those that are accurate enough, the smallest, the fastest and the one with
+    the least RAM. Without a limit of the accuracy they are the most accurate of each half of the bytes. If none is
+    accurate enough, only the most accurate one is returned.
+    """
+    trained = [one for one in tried if not one.stopped and limits.allow(one.costs)]
+    chosen: dict[str, list[str]] = {}
+
+    def add(one: Tried, reason: str) -> None:
+        chosen.setdefault(one.network, []).append(reason)
+
+    if not trained:
+        return chosen
+    best = max(trained, key=lambda one: (one.accuracy, -one.costs.bytes))
+    add(best, "accuracy")
+    if limits.accuracy is None:
+        for part in (2, 4):
+            smaller = [one for one in trained if one.costs.bytes * part <= best.costs.bytes]
+            if smaller:
+                add(max(smaller, key=lambda one: (one.accuracy, -one.costs.bytes)), f"1/{part} of the bytes")
+        return chosen
+    enough = [one for one in trained if one.accuracy >= limits.accuracy]
+    if enough:
+        add(min(enough, key=lambda one: (one.costs.bytes, -one.accuracy)), "bytes")
+        if all(one.costs.p50_us is not None for one in enough):
+            add(min(enough, key=lambda one: (one.costs.p50_us or 0, -one.accuracy)), "p50")
+        else:
+            add(min(enough, key=lambda one: (one.costs.ram_bytes, -one.accuracy)), "RAM")
+    return chosen

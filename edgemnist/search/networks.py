@@ -14,6 +14,7 @@ from edgemnist.errors import ManifestError, StorageError
 from edgemnist.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.export.run import export_model
 from edgemnist.exports.directory import Exports
+from edgemnist.exports.findings import TRAINING_FILE
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.progress import Reporter
 from edgemnist.results.base import UNREADABLE, read_result
@@ -21,7 +22,7 @@ from edgemnist.results.bench import BenchResult
 from edgemnist.results.train import TrainResult
 from edgemnist.results.verify import VerifyResult
 from edgemnist.train.recipes import TrainConfig, plan_for
-from edgemnist.train.run import TRAINING_FILE, can_resume, train
+from edgemnist.train.run import can_resume, train
 from edgemnist.verify.run import verify
 
 if TYPE_CHECKING:

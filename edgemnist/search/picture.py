@@ -12,7 +12,7 @@ from edgemnist.search.networks import undominated
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from edgemnist.results.search import SearchResult
+    from edgemnist.results.pipeline import SearchResult
 
 LEAST_ERROR: Final = 1e-5
 """An axis of errors that grow by their logarithm has no 0."""
@@ -120,8 +120,8 @@ def _error(dot: Dot) -> float:
     return max(LEAST_ERROR, 1 - dot.accuracy)
 
 
-def search_png(result: SearchResult, published: Sequence[Dot] = ()) -> bytes:
-    """Return a PNG of what a search tried, in grey, and of the best networks; `published` are those of others."""
+def search_png(result: SearchResult) -> bytes:
+    """Return a PNG of what a search tried, in grey, and of the best networks."""
     rows = [row for row in result.rows if row.passed] or result.rows
     accuracies = [row.accuracy for row in rows]
     smallest = undominated([row.bytes for row in rows], accuracies)
@@ -142,7 +142,5 @@ def search_png(result: SearchResult, published: Sequence[Dot] = ()) -> bytes:
         "tried, on the selection images": Series(dots=tried, color="0.75", joined=False),
         "best, on the test images": Series(dots=best, color="tab:blue"),
     }
-    if published:
-        series["published"] = Series(dots=published, color="tab:red", marker="x", joined=False)
     title = f"recipe {result.recipe}, seed {result.seed}, {result.images:,} test images"
     return trade_off_png(title, series, of_bytes="weights")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from math import ceil
 from pathlib import Path
@@ -17,17 +17,16 @@ from edgemnist.export.interface import ArtifactSpec
 from edgemnist.formatting import count as counted
 from edgemnist.formatting import percent
 from edgemnist.progress import SILENT, Reporter, Task
-from edgemnist.results.search import SearchLimits, SearchResult, SearchRow, SearchTrial
-from edgemnist.search.choice import best_so_far, choose
+from edgemnist.results.pipeline import SearchLimits, SearchResult, SearchRow, SearchTrial
+from edgemnist.search.costs import HERE, Stopwatch, sample_of
 from edgemnist.search.journal import locked
-from edgemnist.search.limits import Costs, Limits
+from edgemnist.search.limits import Costs, Limits, best_so_far, choose
 from edgemnist.search.networks import MadeNetwork, finished_training, make_network, warnings_of
 from edgemnist.search.picture import search_png
-from edgemnist.search.shapes import HERE, Stopwatch, sample_of
 from edgemnist.search.space import Space
 from edgemnist.search.study import WINDOW, Asked, Study, Tried
 from edgemnist.search.trials import Job, TrialData, rungs_of, split_for_selection, teacher_of, with_teacher
-from edgemnist.search.workers import InProcess, Workers
+from edgemnist.search.workers import Workers
 from edgemnist.storage import check_writable, commit_files
 from edgemnist.train.checks import check_learnable
 from edgemnist.train.network import Network
@@ -130,13 +129,13 @@ def search(
             on_p50=config.times,
             random=config.random,
         )
-        crew = workers or InProcess()
+        crew = workers or Workers()
         data = TrialData(train=train, selection=selection, classes=classes, seed=config.seed)
         data = with_teacher(data, config.recipe, directory, reporter)
         crew.begin(data)
         watch = Stopwatch(sample=sample_of(dataset), timing=config.timing, board=config.board)
         try:
-            _Search(study, config, data, workers=crew, watch=watch, reporter=reporter).run()
+            _Search(study=study, config=config, data=data, workers=crew, watch=watch, reporter=reporter).run()
             return _finish(study, dataset, config, directory, workers=crew, reporter=reporter)
         finally:
             crew.close()
@@ -155,97 +154,89 @@ def _identity(dataset: Dataset, config: SearchConfig, images: int) -> dict[str, 
     }
 
 
+@dataclass(kw_only=True)
 class _Search:
     """Keeps `WINDOW` trials going until there are enough."""
 
-    def __init__(
-        self,
-        study: Study,
-        config: SearchConfig,
-        data: TrialData,
-        *,
-        workers: Workers,
-        watch: Stopwatch,
-        reporter: Reporter,
-    ) -> None:
-        self._study = study
-        self._config = config
-        self._workers = workers
-        self._watch = watch
-        self._reporter = reporter
-        self._epochs = config.trial_epochs(len(data.train))
-        self._images = len(data.selection)
-        self._started = time.monotonic()
-        self._trials, self._minutes = config.budget
-        self._known = len(study.tried)
+    study: Study
+    config: SearchConfig
+    data: TrialData
+    workers: Workers
+    watch: Stopwatch
+    reporter: Reporter
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.epochs = self.config.trial_epochs(len(self.data.train))
+        self.trials, self.minutes = self.config.budget
 
     def run(self) -> None:
         """Try networks until there are enough, or no time is left, or none is left to try."""
         under_way: deque[tuple[Asked, Any]] = deque()
-        with self._reporter.task("Search", total=1) as task:
+        with self.reporter.task("Search", total=1) as task:
             self._show(task)
-            for ordinal in count(self._known):
+            for ordinal in count(len(self.study.tried)):
                 if len(under_way) == WINDOW:
                     self._take(under_way, task)
                 if self._over(ordinal):
                     break
-                asked = self._study.ask(ordinal, self._price)
+                asked = self.study.ask(ordinal, self._price)
                 if asked is None:
-                    self._reporter.notice(f"Every network found within the limits has been tried: {ordinal}.")
+                    self.reporter.notice(f"Every network found within the limits has been tried: {ordinal}.")
                     break
-                under_way.append((asked, self._workers.submit(self._job(asked))))
+                under_way.append((asked, self.workers.submit(self._job(asked))))
             # What has not begun when the time is over is asked for again by the next search.
-            while under_way and (self._workers.eager or not self._late()):
+            while under_way and (self.workers.eager or not self._late()):
                 self._take(under_way, task)
 
     def _job(self, asked: Asked) -> Job:
-        bars = self._study.bars(asked.costs, len(rungs_of(self._epochs)), self._images)
+        bars = self.study.bars(asked.costs, len(rungs_of(self.epochs)), len(self.data.selection))
         return Job(
             network=str(asked.network),
-            recipe=self._config.recipe,
-            epochs=self._epochs,
-            seed=self._config.seed,
+            recipe=self.config.recipe,
+            epochs=self.epochs,
+            seed=self.config.seed,
             bars=bars,
         )
 
     def _take(self, under_way: deque[tuple[Asked, Any]], task: Task) -> None:
         asked, handle = under_way.popleft()
-        outcome = self._workers.result(handle)
-        self._study.tell(asked, outcome.accuracies, stopped=outcome.stopped, seconds=outcome.seconds)
+        outcome = self.workers.result(handle)
+        self.study.tell(asked, outcome.accuracies, stopped=outcome.stopped, seconds=outcome.seconds)
         self._show(task)
 
     def _price(self, network: Network, costs: Costs) -> Costs:
-        if not self._config.times:
+        if not self.config.times:
             return costs
-        p50 = self._study.p50(network, self._config.where, lambda one: self._workers.measure(self._watch, one))
-        return Costs(bytes=costs.bytes, ram_bytes=costs.ram_bytes, multiplications=costs.multiplications, p50_us=p50)
+        p50 = self.study.p50(network, self.config.where, lambda one: self.workers.measure(self.watch, one))
+        return replace(costs, p50_us=p50)
 
     def _over(self, ordinal: int) -> bool:
-        if self._trials is not None and ordinal >= self._trials:
+        if self.trials is not None and ordinal >= self.trials:
             return True
         return self._late()
 
     def _late(self) -> bool:
-        return self._minutes is not None and self._elapsed() >= self._minutes * 60
+        return self.minutes is not None and self._elapsed() >= self.minutes * 60
 
     def _elapsed(self) -> float:
-        return time.monotonic() - self._started
+        return time.monotonic() - self.started
 
     def _done(self) -> float:
         """Return how much is done, as a share: whichever ends first, the trials or the minutes."""
-        trials = len(self._study.tried) / self._trials if self._trials is not None else 0
-        minutes = self._elapsed() / (60 * self._minutes) if self._minutes is not None else 0
+        trials = len(self.study.tried) / self.trials if self.trials is not None else 0
+        minutes = self._elapsed() / (60 * self.minutes) if self.minutes is not None else 0
         return min(1.0, max(trials, minutes))
 
     def _show(self, task: Task) -> None:
-        tried = self._study.tried
+        tried = self.study.tried
         words = [counted(len(tried), "network")]
-        if (best := best_so_far(tried, self._config.limits)) is not None:
+        if (best := best_so_far(tried, self.config.limits)) is not None:
             words.append(f"best {percent(best.accuracy)} in {best.costs.bytes:,} bytes: {best.network}")
         if stopped := sum(one.stopped for one in tried):
             words.append(f"{stopped:,} stopped early")
-        if self._study.rejected:
-            words.append(f"{self._study.rejected:,} beyond a limit")
+        if self.study.rejected:
+            words.append(f"{self.study.rejected:,} beyond a limit")
         task.update(self._done(), " · ".join(words))
 
 
@@ -275,22 +266,17 @@ def _finish(
         todo = {at: one for at, one in trainings.items() if finished_training(dataset, one, at) is None}
         teacher = None
         if todo:
+            labels = len(dataset.labels)
             teacher = teacher_of(
-                dataset.train,
-                len(dataset.labels),
-                config.recipe,
-                config.seed,
-                directory=directory,
-                reporter=reporter,
+                dataset.train, labels, config.recipe, config.seed, directory=directory, reporter=reporter
             )
         workers.train(dataset, todo, teacher)
         for name, place in places.items():
             task.update(len(made), name)
-            network = Network.parse(name)
             made[name] = make_network(
                 dataset,
-                config.training(network),
-                artifacts_for(network),
+                trainings[place],
+                artifacts_for(Network.parse(name)),
                 place,
                 timing=config.timing,
                 teachers=teachers,
@@ -303,12 +289,7 @@ def _finish(
         for name, one in made.items()
     ]
     result = SearchResult(
-        limits=SearchLimits(
-            accuracy=config.limits.accuracy,
-            bytes=config.limits.bytes,
-            ram_bytes=config.limits.ram_bytes,
-            p50_us=config.limits.p50_us,
-        ),
+        limits=SearchLimits(**asdict(config.limits)),
         recipe=config.recipe,
         seed=config.seed,
         data=dataset.identity,
@@ -318,7 +299,10 @@ def _finish(
         stopped=sum(one.stopped for one in study.tried),
         rejected=study.rejected,
         rows=sorted(rows, key=lambda row: -row.accuracy),
-        trials=[_trial(one) for one in study.tried],
+        trials=[
+            SearchTrial(network=one.network, accuracy=one.accuracy, stopped=one.stopped, **asdict(one.costs))
+            for one in study.tried
+        ],
         picture=PICTURE_FILE,
         measured_on=config.where,
         host=next(iter(made.values())).benched.host,
@@ -335,33 +319,18 @@ def _row(made: MadeNetwork, tried: Tried, best: list[str], limits: Limits, *, on
     parity, costs = parities[fastest.name], tried.costs
     # Of the board there is the figure of the shape.
     p50 = costs.p50_us if on_board and costs.p50_us is not None else fastest.p50_us
-    costs = Costs(bytes=costs.bytes, ram_bytes=costs.ram_bytes, multiplications=costs.multiplications, p50_us=p50)
+    costs = replace(costs, p50_us=p50)
     return SearchRow(
         network=tried.network,
         directory=made.directory.name,
         best=best,
         name=fastest.name,
         parameters=made.trained.parameters,
-        bytes=costs.bytes,
         file_bytes=fastest.bytes,
-        ram_bytes=costs.ram_bytes,
-        multiplications=costs.multiplications,
-        p50_us=p50,
+        **asdict(costs),
         selection_accuracy=tried.accuracy,
         accuracy=parity.accuracy,
         flips=parity.flips,
         passed=parity.passed,
         misses=[*limits.misses(costs, parity.accuracy), *([] if parity.passed else ["it missed its parity gate"])],
-    )
-
-
-def _trial(one: Tried) -> SearchTrial:
-    return SearchTrial(
-        network=one.network,
-        bytes=one.costs.bytes,
-        ram_bytes=one.costs.ram_bytes,
-        multiplications=one.costs.multiplications,
-        p50_us=one.costs.p50_us,
-        accuracy=one.accuracy,
-        stopped=one.stopped,
     )

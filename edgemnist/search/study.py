@@ -192,7 +192,7 @@ class Study:
                 reason = "limits" if not self.limits.allow(costs) else "known"
                 if reason == "known" and str(network) not in running and str(network) not in known:
                     trial.set_user_attr("network", str(network))
-                    trial.set_user_attr("costs", _encoded(costs))
+                    trial.set_user_attr("costs", [costs.bytes, costs.ram_bytes, costs.multiplications, costs.p50_us])
                     return Asked(ordinal=ordinal, network=network, costs=costs, trial=trial)
                 if reason == "limits":
                     self.rejected += 1
@@ -263,10 +263,6 @@ def _costs_no_more(one: Costs, other: Costs) -> bool:
     if one.p50_us is not None and other.p50_us is not None and one.p50_us > other.p50_us:
         return False
     return one.bytes <= other.bytes and one.ram_bytes <= other.ram_bytes
-
-
-def _encoded(costs: Costs) -> list[float | None]:
-    return [costs.bytes, costs.ram_bytes, costs.multiplications, costs.p50_us]
 
 
 def _tried(trial: FrozenTrial) -> Tried:

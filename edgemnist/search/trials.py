@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edgemnist.arrays import batches
 from edgemnist.data.dataset import Dataset, Split, stratified_indices
 from edgemnist.errors import DataError, TrainingError
 from edgemnist.formatting import percent
@@ -139,13 +140,9 @@ class Trainer:
         import tensorflow as tf
 
         finished = student.finished(weights, self.data.train.images)
-        images, labels = self.data.selection.images, self.data.selection.labels
-        starts = range(0, len(images), BATCH_SIZE)
-        answers = [
-            np.asarray(student.logits(finished, tf.constant(images[at : at + BATCH_SIZE].astype(np.float32) / 255)))
-            for at in starts
-        ]
-        return float(np.mean(np.concatenate(answers).argmax(axis=1) == labels))
+        shown = (batch.astype(np.float32) / 255 for batch in batches(self.data.selection.images, BATCH_SIZE))
+        answers = [np.asarray(student.logits(finished, tf.constant(batch))) for batch in shown]
+        return float(np.mean(np.concatenate(answers).argmax(axis=1) == self.data.selection.labels))
 
     def _copies_for(self, distillation: Distillation) -> AugmentedCopies:
         from edgemnist.runtimes.keras import decode_keras_model

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,12 @@ import tensorflow as tf
 
 from edgemnist.data.dataset import Split
 from edgemnist.errors import TrainingError
+from edgemnist.exports.golden import check_size
 from edgemnist.formatting import count, percent
 from edgemnist.progress import Reporter
 from edgemnist.results.train import Epoch
 from edgemnist.storage import write_file
-from edgemnist.train.checks import ChanceWatch
+from edgemnist.train.checks import question_progress
 from edgemnist.train.loop import DataSchedule, Fitted, State, fit
 from edgemnist.train.recipes import Plan
 
@@ -137,8 +137,8 @@ class Checkpoint:
         except OSError as error:
             raise TrainingError(f"{path} cannot be read: {error.strerror}", hint=FRESH) from error
         try:
-            _check_size(data)
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                check_size(file.zip, MAX_BYTES)
                 # Read completely, so that a damaged part shows now.
                 arrays = {name: file[name] for name in file.files}
             identity = msgspec.json.decode(arrays["identity"].tobytes(), type=dict[str, str])
@@ -155,12 +155,6 @@ class Checkpoint:
                     hint=f"Repeat the options of that training. {FRESH}",
                 )
         return Fitted(state, history)
-
-
-def _check_size(data: bytes) -> None:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-            raise ValueError("it unpacks to more data than any training has")
 
 
 def _tensors(arrays: Mapping[str, Any], name: str) -> list[tf.Tensor]:
@@ -207,7 +201,6 @@ def fit_resumably(
     resumed = checkpoint.load() if resume else None
     if resumed is not None:
         reporter.notice(f"Continuing after epoch {len(resumed.history)} of {plan.epochs}.")
-    watch = ChanceWatch(train, plan.batch_size, reporter)
     before = sum(epoch.seconds for epoch in resumed.history) if resumed else 0.0
     started, fitted, interrupted = time.perf_counter(), resumed, False
     saved, saved_at = resumed, -INTERVAL_S
@@ -223,7 +216,7 @@ def fit_resumably(
                     checkpoint.save(fitted)
                     saved, saved_at = fitted, time.monotonic()
                 task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {percent(last.accuracy)}")
-                watch.see(last)
+                question_progress(last, train, plan.batch_size, reporter)
         except KeyboardInterrupt:
             if fitted is None:
                 raise

@@ -58,23 +58,17 @@ def check_learnable(dataset: Dataset, batch_size: int) -> None:
         )
 
 
-class ChanceWatch:
-    """Warns once, early, if a training does hardly better than guessing."""
-
-    def __init__(self, train: Split, batch_size: int, reporter: Reporter) -> None:
-        # Always answering the most frequent class is right that often.
-        self._guessing = float(np.bincount(train.labels).max() / len(train))
-        self._judged_at = ceil(EARLIEST_STEPS / ceil(len(train) / batch_size))
-        self._reporter = reporter
-
-    def see(self, epoch: Epoch) -> None:
-        """Look at an epoch."""
-        least = self._guessing + LEAST_PROGRESS * (1 - self._guessing)
-        if epoch.epoch == self._judged_at and epoch.accuracy < least:
-            self._reporter.notice(
-                f"After epoch {epoch.epoch} the accuracy is {percent(epoch.accuracy, 1)}, and guessing gives "
-                f"{percent(self._guessing, 1)}: are the labels right? Ctrl-C stops the training."
-            )
+def question_progress(epoch: Epoch, train: Split, batch_size: int, reporter: Reporter) -> None:
+    """Warn once, after an early epoch, if a training does hardly better than guessing."""
+    if epoch.epoch != ceil(EARLIEST_STEPS / ceil(len(train) / batch_size)):
+        return
+    # Always answering the most frequent class is right that often.
+    guessing = float(np.bincount(train.labels).max() / len(train))
+    if epoch.accuracy < guessing + LEAST_PROGRESS * (1 - guessing):
+        reporter.notice(
+            f"After epoch {epoch.epoch} the accuracy is {percent(epoch.accuracy, 1)}, and guessing gives "
+            f"{percent(guessing, 1)}: are the labels right? Ctrl-C stops the training."
+        )
 
 
 ANGLE: Final = 10

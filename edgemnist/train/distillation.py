@@ -12,6 +12,7 @@ import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgemnist.arrays import IMAGE_SIDE, Images
+from edgemnist.arrays import IMAGE_SIDE, Images, batches
 from edgemnist.data.dataset import Split, split_sha256
 from edgemnist.errors import ModelError, TrainingError
 from edgemnist.progress import Reporter
@@ -66,24 +67,28 @@ CONVOLUTIONS = (
 
 
 def first_weights(classes: int, seed: int) -> Weights:
-    """Return the weights before training (K. He et al., 2015): of each convolution, then kernel and bias of the end."""
-    rng = np.random.default_rng([seed, classes])
-
-    def kernel(*shape: int) -> npt.NDArray[np.float32]:
-        inputs = int(np.prod(shape[:-1]))
-        return rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / inputs))
-
-    weights: list[npt.NDArray[np.float32]] = []
+    """Return the weights of the teacher before training; see `drawn_weights`."""
+    layers: list[tuple[tuple[int, ...], int]] = []
     inputs, side = 1, IMAGE_SIDE
     for layer in CONVOLUTIONS:
-        weights += [
-            kernel(layer.side, layer.side, inputs, layer.channels),
-            np.ones(layer.channels, np.float32),
-            np.zeros(layer.channels, np.float32),
-        ]
+        layers.append(((layer.side, layer.side, inputs, layer.channels), layer.channels))
         inputs = layer.channels
         side = -(-side // layer.stride) if layer.padding == "SAME" else side - layer.side + 1
-    return [*weights, kernel(side**2 * inputs, classes) / np.float32(np.sqrt(2)), np.zeros(classes, np.float32)]
+    return drawn_weights([*layers, ((side**2 * inputs, classes), classes)], seed)
+
+
+def drawn_weights(layers: Sequence[tuple[tuple[int, ...], int]], seed: int) -> Weights:
+    """Return weights before training (K. He et al., 2015), given the shape of each kernel and its outputs.
+
+    Each layer has its kernel, and scale and offset of its normalization; the last one, kernel and bias.
+    """
+    rng = np.random.default_rng([seed, layers[-1][1]])
+    weights: list[npt.NDArray[np.float32]] = []
+    for shape, outputs in layers:
+        kernel = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / (prod(shape) // outputs)))
+        weights += [kernel, np.ones(outputs, np.float32), np.zeros(outputs, np.float32)]
+    kernel, _, bias = weights[-3:]
+    return [*weights[:-3], kernel / np.float32(np.sqrt(2)), bias]
 
 
 def teacher_logits(weights: Sequence[tf.Tensor], images: tf.Tensor) -> tf.Tensor:
@@ -100,20 +105,28 @@ def teacher_logits(weights: Sequence[tf.Tensor], images: tf.Tensor) -> tf.Tensor
 def finished_teacher(weights: Weights, images: Images) -> keras.Model:
     """Return the trained network as a Keras model, normalized by the moments of `images`, uint8 [N, 28, 28]."""
     shown = images[:: max(1, len(images) // MOMENT_IMAGES)]
-    batches = [tf.constant(batch[..., None].astype(np.float32) / 255) for batch in _batches(shown)]
+    tensors = [tf.constant(batch[..., None].astype(np.float32) / 255) for batch in batches(shown, BATCH_SIZE)]
     folded: list[npt.NDArray[np.float32]] = []
     for layer, (kernel, scale, offset) in zip(CONVOLUTIONS, _convolutions(weights), strict=True):
-        batches = [tf.nn.conv2d(values, kernel, layer.stride, layer.padding) for values in batches]
-        count = sum(len(values) for values in batches)
-        mean = sum(tf.reduce_mean(values, [0, 1, 2]) * len(values) for values in batches) / count
-        square = sum(tf.reduce_mean((values - mean) ** 2, [0, 1, 2]) * len(values) for values in batches) / count
-        gain = scale / np.sqrt(np.asarray(square) + np.float32(EPSILON))
-        bias = offset - np.asarray(mean) * gain
+        tensors = [tf.nn.conv2d(values, kernel, layer.stride, layer.padding) for values in tensors]
+        gain, bias = normalization(tensors, scale, offset)
         folded += [kernel * gain, bias]
-        batches = [tf.nn.relu(values * gain + bias) for values in batches]
+        tensors = [tf.nn.relu(values * gain + bias) for values in tensors]
     model = build_teacher(weights[-1].size)
     model.set_weights([*folded, *weights[-2:]])
     return model
+
+
+def normalization(
+    tensors: Sequence[tf.Tensor], scale: npt.NDArray[np.float32], offset: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return factor and summand that normalize batches by their moments over all axes but the last, and scale them."""
+    axes = tuple(range(len(tensors[0].shape) - 1))
+    count = sum(len(values) for values in tensors)
+    mean = sum(tf.reduce_mean(values, axes) * len(values) for values in tensors) / count
+    variance = sum(tf.reduce_mean((values - mean) ** 2, axes) * len(values) for values in tensors) / count
+    gain = scale / np.sqrt(np.asarray(variance, np.float32) + np.float32(EPSILON))
+    return gain, offset - np.asarray(mean, np.float32) * gain
 
 
 def build_teacher(classes: int) -> keras.Model:
@@ -144,18 +157,13 @@ def build_teacher(classes: int) -> keras.Model:
 def teacher_answers(model: keras.Model, images: Images) -> Iterator[npt.NDArray[np.float16]]:
     """Yield the teacher's logits for images, uint8 [N, 28, 28], a batch at a time."""
     forward = tf.function(lambda batch: model(tf.cast(batch, tf.float32) / 255), reduce_retracing=True)
-    for batch in _batches(images):
+    for batch in batches(images, BATCH_SIZE):
         yield np.asarray(forward(tf.constant(batch)), np.float16)
 
 
 def _convolutions(weights: Sequence[tf.Tensor]) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     inner = weights[: PER_CONVOLUTION * len(CONVOLUTIONS)]
     return list(zip(inner[::PER_CONVOLUTION], inner[1::PER_CONVOLUTION], inner[2::PER_CONVOLUTION], strict=True))
-
-
-def _batches(images: Images) -> Iterator[Images]:
-    for start in range(0, len(images), BATCH_SIZE):
-        yield images[start : start + BATCH_SIZE]
 
 
 RECORD = "edgemnist.json"

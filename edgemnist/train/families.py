@@ -16,16 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgemnist.arrays import IMAGE_SIDE, Images
+from edgemnist.arrays import IMAGE_SIDE, Images, batches
 from edgemnist.train.calibration import rounded_activations
-from edgemnist.train.distillation import EPSILON, MOMENT_IMAGES
+from edgemnist.train.distillation import BATCH_SIZE, EPSILON, MOMENT_IMAGES, drawn_weights, normalization
 from edgemnist.train.model import build_model, logits
 from edgemnist.train.network import (
     CONVOLUTION,
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 STEPS: Final = {4: 0.3534, 2: 1.224}
 """Distance of two levels, in root mean squares of the weights, by bits: of 15 levels and of 3."""
 PIXELS: Final = 255.0
-BATCH_SIZE: Final = 500
-"""Images at a time, when moments are taken."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,22 +85,9 @@ def student_of(network: Network, classes: int, seed: int) -> Student:
 
 
 def first_weights(network: Network, classes: int, seed: int) -> Weights:
-    """Return the weights before training (K. He et al., 2015).
-
-    Each layer with weights has its kernel, and scale and offset of its normalization; the last one, kernel and bias.
-    """
-    rng = np.random.default_rng([seed, classes])
-    weights: list[npt.NDArray[np.float32]] = []
-    for stage in _weighted(network, classes):
-        inputs = prod(stage.kernel) // stage.target.channels
-        drawn = rng.standard_normal(stage.kernel, np.float32)
-        weights += [
-            drawn * np.float32(np.sqrt(2 / inputs)),
-            np.ones(stage.target.channels, np.float32),
-            np.zeros(stage.target.channels, np.float32),
-        ]
-    kernel, _, bias = weights[-3:]
-    return [*weights[:-3], kernel / np.float32(np.sqrt(2)), bias]
+    """Return the weights before training; see `drawn_weights`."""
+    weighted = [stage for stage in network.stages(classes) if stage.kernel]
+    return drawn_weights([(stage.kernel, stage.target.channels) for stage in weighted], seed)
 
 
 @dataclass(frozen=True)
@@ -186,34 +170,24 @@ def finished(network: Network, weights: Weights, images: Images) -> Weights:
     Layers are normalized by their moments over `images`, uint8 [N, 28, 28].
     """
     shown = images[:: max(1, len(images) // MOMENT_IMAGES)]
-    starts = range(0, len(shown), BATCH_SIZE)
-    batches = [taken_in(tf.constant(shown[at : at + BATCH_SIZE].astype(np.float32) / 255), network) for at in starts]
+    shares = (batch.astype(np.float32) / 255 for batch in batches(shown, BATCH_SIZE))
+    tensors = [taken_in(tf.constant(share), network) for share in shares]
     folded: list[npt.NDArray[np.float32]] = []
     left = list(weights)
     for stage in network.stages(int(weights[-1].size)):
         if not stage.kernel:
-            batches = [pooled(stage, values) for values in batches]
+            tensors = [pooled(stage, values) for values in tensors]
             continue
         kernel = rounded_kernel(stage, tf.constant(left.pop(0)), network.bits)
         if len(left) == 1:
             return [*folded, np.asarray(kernel), left.pop(0)]
+        tensors = [applied(stage, values, kernel) for values in tensors]
         scale, offset = left.pop(0), left.pop(0)
-        batches = [applied(stage, values, kernel) for values in batches]
-        mean, variance = _moments(batches)
-        gain = scale / np.sqrt(variance + np.float32(EPSILON))
-        bias = offset - mean * gain
+        gain, bias = normalization(tensors, scale, offset)
         shape = [-1 if axis == output_axis(stage) else 1 for axis in range(len(stage.kernel))]
         folded += [np.asarray(kernel) * gain.reshape(shape), bias]
-        batches = [tf.nn.relu(values * gain + bias) for values in batches]
+        tensors = [tf.nn.relu(values * gain + bias) for values in tensors]
     raise ValueError("the last layer has weights")
-
-
-def _moments(batches: Sequence[tf.Tensor]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    axes = tuple(range(len(batches[0].shape) - 1))
-    count = sum(len(values) for values in batches)
-    mean = sum(tf.reduce_mean(values, axes) * len(values) for values in batches) / count
-    variance = sum(tf.reduce_mean((values - mean) ** 2, axes) * len(values) for values in batches) / count
-    return np.asarray(mean), np.asarray(variance)
 
 
 def finished_logits(network: Network, weights: Weights, images: tf.Tensor) -> tf.Tensor:
@@ -269,7 +243,3 @@ def _keras_layer(stage: Stage, name: str) -> keras.layers.Layer:
     if kind in {CONVOLUTION, POINTWISE}:
         return keras.layers.Conv2D(units, stage.kernel[:2], strides=stride, activation="relu", name=name)
     return keras.layers.Dense(units, activation="relu", name=name)
-
-
-def _weighted(network: Network, classes: int) -> list[Stage]:
-    return [stage for stage in network.stages(classes) if stage.kernel]

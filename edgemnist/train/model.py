@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +44,6 @@ def build_model(hidden: Sequence[int], classes: int, seed: int) -> keras.Model:
     return keras.Sequential(layers, name="edgemnist")
 
 
-def parameters_of(hidden: Sequence[int], classes: int) -> int:
-    """Return how many weights and biases the model has."""
-    layers = [IMAGE_SIDE**2, *hidden, classes]
-    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(layers))
-
-
 def logits(
     weights: Sequence[tf.Tensor], images: tf.Tensor, rounded: Callable[[tf.Tensor], tf.Tensor] | None = None
 ) -> tf.Tensor:
@@ -86,21 +78,8 @@ if TYPE_CHECKING:
     """float32, one for each weight of the model."""
 
 
-class Optimizer(ABC):
-    """How gradients change the weights."""
-
-    slots_per_weight: int
-    """Tensors that it remembers for each weight, all zero at first."""
-
-    @abstractmethod
-    def apply(
-        self, weights: Tensors, slots: Tensors, gradients: Tensors, *, rate: tf.Tensor, step: tf.Tensor
-    ) -> tuple[Tensors, Tensors]:
-        """Return the weights and slots after one step, at learning rate `rate`; `step` counts from 0."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class RMSprop(Optimizer):
+class RMSprop:
     """Divide each gradient by the root of its running mean square (T. Tieleman and G. Hinton, 2012).
 
     The defaults are those of `keras.optimizers.RMSprop`.
@@ -108,12 +87,13 @@ class RMSprop(Optimizer):
 
     rho: float = 0.9
     epsilon: float = 1e-7
-    slots_per_weight = 1
+    slots_per_weight: ClassVar[int] = 1
+    """Tensors that it remembers for each weight, all zero at first."""
 
     def apply(
         self, weights: Tensors, slots: Tensors, gradients: Tensors, *, rate: tf.Tensor, step: tf.Tensor
     ) -> tuple[Tensors, Tensors]:
-        """Return the weights and slots after one step."""
+        """Return the weights and slots after one step, at learning rate `rate`; `step` counts from 0."""
         import tensorflow as tf
 
         del step
@@ -123,7 +103,7 @@ class RMSprop(Optimizer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam(Optimizer):
+class Adam:
     """Running means of gradient and square, corrected for their start at zero (D. Kingma and J. Ba, 2015).
 
     The defaults are those of `keras.optimizers.Adam`.
@@ -135,12 +115,12 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
     """Share of a kernel that a step takes away, times the learning rate (AdamW, I. Loshchilov and F. Hutter, 2019).
     Biases are spared."""
-    slots_per_weight = 2
+    slots_per_weight: ClassVar[int] = 2
 
     def apply(
         self, weights: Tensors, slots: Tensors, gradients: Tensors, *, rate: tf.Tensor, step: tf.Tensor
     ) -> tuple[Tensors, Tensors]:
-        """Return the weights and slots after one step."""
+        """Return the weights and slots after one step; see `RMSprop.apply`."""
         import tensorflow as tf
 
         count = tf.cast(step + 1, tf.float32)
@@ -156,3 +136,7 @@ class Adam(Optimizer):
                 new - share * old if old.shape.rank > 1 else new for new, old in zip(changed, weights, strict=True)
             ]
         return changed, means + squares
+
+
+Optimizer: TypeAlias = RMSprop | Adam
+"""How gradients change the weights."""

@@ -57,7 +57,6 @@ POINTWISE: Final = "pointwise"
 MAXIMUM: Final = "maximum"
 MEAN: Final = "mean"
 DENSE: Final = "dense"
-WITH_WEIGHTS: Final = frozenset({CONVOLUTION, DEPTHWISE, POINTWISE, DENSE})
 
 _SYNTAX: Final = re.compile(
     r"(?P<convolution>c)(?P<c_units>\d+)(?:s(?P<c_stride>[12]))?"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from edgemnist.arrays import Images, Probabilities
+from edgemnist.arrays import Images, Probabilities, batches
 from edgemnist.data.dataset import Dataset, Split, split_sha256
+from edgemnist.exports.findings import TRAINING_FILE
 from edgemnist.exports.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from edgemnist.train.checkpoint import Checkpoint, FitResult
     from edgemnist.train.distillation import Teachers
 
-TRAINING_FILE = "training.json"
 CHECKPOINT_FILE = "checkpoint.npz"
 PICTURES = {
     "curves": "curves.png",
@@ -257,8 +257,8 @@ def describe(
 
 def predict_proba(model: keras.Model, images: Images) -> Probabilities:
     """Return the model's answers to images, uint8 [N, 28, 28]: float32 [N, C]."""
-    starts = range(0, len(images), BATCH_SIZE)
-    return np.concatenate([np.asarray(model(images[at : at + BATCH_SIZE].astype(np.float32) / 255)) for at in starts])
+    shown = batches(images, BATCH_SIZE)
+    return np.concatenate([np.asarray(model(batch.astype(np.float32) / 255)) for batch in shown])
 
 
 def accuracy(model: keras.Model, split: Split) -> float:

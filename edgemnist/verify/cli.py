@@ -96,8 +96,8 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     from edgemnist.storage import write_file
     from edgemnist.verify.gate import LimitOverrides, gate_for
     from edgemnist.verify.gatefile import GateTable, read_gates
-    from edgemnist.verify.junit import junit_xml
     from edgemnist.verify.screen import board_step, files_step, gate_page, next_words, verify_page
+    from edgemnist.verify.written import junit_xml
 
     options.check_png(sheet)
     check_output("--sheet", sheet, PNG)
@@ -106,7 +106,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     if show_gate:
         show(GateResult(gate=gates.document()), lambda: gate_page(gates), json=json)
         return
-    limits = LimitOverrides.of(max_flips_percent=max_flips, max_drop_points=max_drop, max_abs_diff=max_diff)
+    limits = LimitOverrides(max_flips_percent=max_flips, max_drop_points=max_drop, max_abs_diff=max_diff)
     reporter = TerminalReporter()
     step = ""
     if on:

@@ -29,11 +29,9 @@ from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.tflite import Graph, read_graph
 from edgemnist.verify.gate import Gate, LimitOverrides
 from edgemnist.verify.gatefile import GateTable
-from edgemnist.verify.parity import Answers, ask
-from edgemnist.verify.rounding import explaining_rescaling
-from edgemnist.verify.run import assess
+from edgemnist.verify.run import ask_both, assess
 from edgemnist.verify.statistics import load_statistics
-from edgemnist.verify.vote import INTEGER, integer_answers
+from edgemnist.verify.vote import explaining_rescaling
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -192,18 +190,9 @@ def _of_onnx(data: bytes) -> str:
 def _verify_file(pack: GoldenPack, model: Model, quantization: str, gate: Gate, reporter: Reporter) -> ArtifactParity:
     # Another number of classes than a manifest beside it names is a finding, and no reason to stop.
     classifier = replace(model, labels=None).load()
-    classes = pack.probabilities.shape[1]
-    mistakes: list[str] = []
-    integer = None
-    answers: Answers | None
-    if len(classifier.classes_) == classes:
-        with reporter.task(f"Verifying {model.name}", total=len(pack.labels)) as task:
-            answers = ask(classifier, pack, task)
-        if quantization == "int8" and model.runtime != INTEGER:
-            integer = integer_answers(model, pack, reporter)
-    else:
-        answers = None
-        mistakes.append(f"it knows {len(classifier.classes_)} classes where the reference has {classes}")
+    answers, integer = ask_both(model, classifier, pack, reporter, is_int8=quantization == "int8")
+    known, classes = len(classifier.classes_), pack.probabilities.shape[1]
+    mistakes = [] if known == classes else [f"it knows {known} classes where the reference has {classes}"]
     return assess(
         pack,
         answers,

@@ -146,44 +146,27 @@ GATES: dict[str, Gate] = {
 
 @dataclass(frozen=True, kw_only=True)
 class LimitOverrides:
-    """Limits that take the place of every quantization's own, see `Gate`; None leaves those."""
+    """Limits that take the place of every quantization's own, see `Gate`; None leaves those.
 
-    flips: Share | None = None
-    drop: Share | None = None
-    abs_diff: float | None = None
+    They hold to the letter on however few images. Raises UsageError for one that is out of range.
+    """
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        max_flips_percent: float | None = None,
-        max_drop_points: float | None = None,
-        max_abs_diff: float | None = None,
-    ) -> LimitOverrides:
-        """Return the limits that a user asks for, which hold to the letter on however few images.
+    max_flips_percent: float | None = None
+    max_drop_points: float | None = None
+    max_abs_diff: float | None = None
 
-        Raises UsageError for a limit that is out of range.
-        """
-        check_range("--max-diff", max_abs_diff, least=0, most=1)
-        return cls(
-            flips=_share("--max-flips", max_flips_percent),
-            drop=_share("--max-drop", max_drop_points),
-            abs_diff=max_abs_diff,
-        )
+    def __post_init__(self) -> None:
+        check_range("--max-diff", self.max_abs_diff, least=0, most=1)
+        check_range("--max-flips", self.max_flips_percent, least=0, most=100)
+        check_range("--max-drop", self.max_drop_points, least=0, most=100)
 
     def apply(self, gate: Gate) -> Gate:
         """Return the gate with these limits."""
-        return replace(
-            gate,
-            flips=gate.flips if self.flips is None else self.flips,
-            drop=gate.drop if self.drop is None else self.drop,
-            abs_diff=gate.abs_diff if self.abs_diff is None else self.abs_diff,
-        )
-
-
-def _share(option: str, percent: float | None) -> Share | None:
-    check_range(option, percent, least=0, most=100)
-    return None if percent is None else Share(percent / 100.0, settled=0)
+        if self.max_flips_percent is not None:
+            gate = replace(gate, flips=Share(self.max_flips_percent / 100.0, settled=0))
+        if self.max_drop_points is not None:
+            gate = replace(gate, drop=Share(self.max_drop_points / 100.0, settled=0))
+        return gate if self.max_abs_diff is None else replace(gate, abs_diff=self.max_abs_diff)
 
 
 def gate_for(quantization: str) -> Gate:

@@ -83,7 +83,9 @@ class GateTable:
         gate = replace(gate, **{one: replace(getattr(gate, one), settled=self.settled) for one in counts})
         for table in (quantization, name):
             for key, value in self.changes.get(table, {}).items():
-                gate = self._changed(gate, LIMITS[key], value)
+                limit, amount = LIMITS[key], value * LIMITS[key].unit
+                changed: Any = Share(amount, settled=self.settled) if limit.counts else amount
+                gate = replace(gate, **{limit.field: changed})
         return gate
 
     def document(self) -> dict[str, Any]:
@@ -96,11 +98,6 @@ class GateTable:
             else:
                 tables[name] = dict(self.changes[name])
         return tables
-
-    def _changed(self, gate: Gate, limit: _Limit, value: float) -> Gate:
-        amount = value * limit.unit
-        changed: Any = Share(amount, settled=self.settled) if limit.counts else amount
-        return replace(gate, **{limit.field: changed})
 
 
 def read_gates(path: Path) -> GateTable:

@@ -28,10 +28,19 @@ from edgemnist.verify.gate import Gate, LimitOverrides, missed, misses_integers
 from edgemnist.verify.gatefile import GateTable, held_limits, own_gates
 from edgemnist.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.verify.parity import Answers, ask, compare, list_flips, no_answers
-from edgemnist.verify.rounding import explaining_rescaling, find_rounding
-from edgemnist.verify.sheet import flips_png
 from edgemnist.verify.statistics import expected_calibration_error, load_statistics, mcnemar_p, wilson_interval
-from edgemnist.verify.vote import INTEGER, Ballot, check_integer, count_votes, integer_answers, missed_replay, replay
+from edgemnist.verify.vote import (
+    INTEGER,
+    Ballot,
+    check_integer,
+    count_votes,
+    explaining_rescaling,
+    find_rounding,
+    integer_answers,
+    missed_replay,
+    replay,
+)
+from edgemnist.verify.written import flips_png
 
 REFUSED: Final = "refused"
 """Status of a model that its runtime refuses, or dies of."""
@@ -64,13 +73,8 @@ def verify(
         # Imported before the clock starts: what takes time below is the work.
         model.entry.load()
     load_statistics()
-    unusable = (
-        []
-        if names
-        else [
-            Unusable(name=one.name, status=one.status, reason=one.reason) for one in exports.artifacts if not one.usable
-        ]
-    )
+    broken = [] if names else [one for one in exports.artifacts if not one.usable]
+    unusable = [Unusable(name=one.name, status=one.status, reason=one.reason) for one in broken]
     with exports.open_golden() as golden:
         if len(golden.labels) == 0:
             raise ArtifactError(
@@ -136,15 +140,8 @@ def _verify_one(
     if model.record is None:
         raise ValueError(f"{model.name} is not recorded")
     classifier = model.load()
-    count, classes = golden.probabilities.shape
     is_int8 = _arithmetic(model) == "int8"
-    integer: Probabilities | None = None
-    answers: Answers | None = None
-    if len(classifier.classes_) == classes:
-        with reporter.task(f"Verifying {model.name}", total=count) as task:
-            answers = ask(classifier, golden, task)
-        if is_int8 and model.runtime != INTEGER:
-            integer = integer_answers(model, golden, reporter)
+    answers, integer = ask_both(model, classifier, golden, reporter, is_int8=is_int8)
     parity = assess(
         golden,
         answers,
@@ -169,6 +166,21 @@ def _verify_one(
     return parity, ballots, answers.single
 
 
+def ask_both(
+    model: Model, classifier: Classifier, golden: Golden, reporter: Reporter, *, is_int8: bool
+) -> tuple[Answers | None, Probabilities | None]:
+    """Return what a model answers to every image, and, for int8, what the integer reference does, float32 [N, C].
+
+    None for what cannot be compared: answers about other classes, and a file that has no reference or is one.
+    """
+    count, classes = golden.probabilities.shape
+    if len(classifier.classes_) != classes:
+        return None, None
+    with reporter.task(f"Verifying {model.name}", total=count) as task:
+        answers = ask(classifier, golden, task)
+    return answers, integer_answers(model, golden, reporter) if is_int8 and model.runtime != INTEGER else None
+
+
 def _compare_layers(
     exports: Exports, models: Sequence[Model], golden: Golden, reporter: Reporter
 ) -> list[ArtifactLayers]:
@@ -184,26 +196,13 @@ def _compare_layers(
     comparable = [one for one in chosen.values() if one.format == twin.format and one.name != twin.name]
     if not comparable:
         reporter.notice(f"--layers has nothing to compare: it examines TFLite files other than {FLOAT_TWIN}.")
-    directory = exports.directory
-    compared = (
-        (
-            one,
-            compare_layers(
-                one.name,
-                directory / one.file,
-                directory / twin.file,
-                golden,
-                reporter,
-                input_range=one.input_range,
-            ),
-        )
-        for one in comparable
-    )
-    return [
-        msgspec.structs.replace(layers, sha256=one.sha256, reference_sha256=twin.sha256)
-        for one, layers in compared
-        if layers is not None
-    ]
+    found = []
+    for one in comparable:
+        path, reference = exports.directory / one.file, exports.directory / twin.file
+        layers = compare_layers(one.name, path, reference, golden, reporter, input_range=one.input_range)
+        if layers is not None:
+            found.append(msgspec.structs.replace(layers, sha256=one.sha256, reference_sha256=twin.sha256))
+    return found
 
 
 def _arithmetic(model: Model) -> str:

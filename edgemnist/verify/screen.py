@@ -22,11 +22,8 @@ from edgemnist.results.verify import (
 )
 from edgemnist.verify.gatefile import GateTable, gate_toml, own_gates
 from edgemnist.verify.parity import BROKEN, FIXED, count_kind
-from edgemnist.verify.statistics import has_scipy
+from edgemnist.verify.statistics import SIGNIFICANT, has_scipy
 from edgemnist.verify.vote import IDENTICAL
-
-SIGNIFICANT = 0.05
-"""A p-value below this is printed in bold: chance alone would do it once in 20 times."""
 
 
 def next_words(result: VerifyResult, *, flips: bool) -> str:
@@ -79,13 +76,14 @@ def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") ->
     ]
     reasons += [Text.assemble((f"{one.name}: ", "bold red"), one.reason) for one in result.unusable]
     reasons += map(Text, own_gates(result.artifacts))
-    details = [
+    sentences = [
         *_replays(result.artifacts),
         *_batches(result.artifacts),
         *_statistics(result),
         *_voters(result),
         *_roundings(result.rounding),
     ]
+    details = [Text(sentence, style="dim") for sentence in sentences]
     drawn = [_flip_table(parity) for parity in result.artifacts if parity.flipped] if flips else []
     layers: list[RenderableType] = [_layer_table(one) for one in result.layers]
     if layers:
@@ -113,13 +111,13 @@ def _closing(result: VerifyResult, step: str) -> Text:
     return closing(f"{passing} the gate.", step)
 
 
-def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
+def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[str]:
     """Say how the models answer here, against how their artifacts answered on the machine that exported them."""
     replayed = [(parity.name, parity.replay) for parity in artifacts if parity.replay is not None]
     same = [name for name, replay in replayed if replay.verdict == IDENTICAL]
     if same:
         names = "all models" if len(same) == len(artifacts) > 1 else ", ".join(same)
-        yield Text(f"As on the exporting machine, to the last bit: {names}.", style="dim")
+        yield f"As on the exporting machine, to the last bit: {names}."
     for name, replay in replayed:
         if name in same:
             continue
@@ -129,17 +127,15 @@ def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
         differ = f"{count(replay.differing, 'value differs', 'values differ')} by up to {size}"
         flips = f"{count(replay.flips, 'label')} and " if replay.flips else ""
         more = f", {replay.beyond_rounding:,} of them by more than rounding" if replay.beyond_rounding else ""
-        yield Text(f"{name} against the exporting machine: {flips}{differ}{more}.", style="dim")
+        yield f"{name} against the exporting machine: {flips}{differ}{more}."
 
 
-def _batches(artifacts: Sequence[ArtifactParity]) -> Iterator[Text]:
+def _batches(artifacts: Sequence[ArtifactParity]) -> Iterator[str]:
     """Name the models whose answer to an image depends on what else is in the batch."""
     if differing := [parity for parity in artifacts if parity.max_batch_diff]:
         names = ", ".join(parity.name for parity in differing)
         most = max(parity.max_batch_diff for parity in differing)
-        yield Text(
-            f"In a batch of one, answers differ from those in a large batch by up to {most:.0e}: {names}.", "dim"
-        )
+        yield f"In a batch of one, answers differ from those in a large batch by up to {most:.0e}: {names}."
 
 
 _RESCALINGS = {
@@ -150,16 +146,16 @@ _RESCALINGS = {
 _SOFTMAXES = {"integer": "with the softmax in integers", "float": "with the softmax in float32"}
 
 
-def _roundings(roundings: Sequence[ModelRounding]) -> Iterator[Text]:
+def _roundings(roundings: Sequence[ModelRounding]) -> Iterator[str]:
     """Name the rounding rule that fits each model's answers best, and how well the reference's own rule does."""
     for one in roundings:
         best = one.rules[0]
         equals = [rule for rule in one.rules[1:] if rule.differing == best.differing]
-        fit = f"{_differ(best)}" if best.differing else "equal in every bit"
+        fit = _differ(best) if best.differing else "equal in every bit"
         own = next(rule for rule in one.rules if (rule.rescaling, rule.softmax) == ("single", "integer"))
         against = "" if own is best else f"; under the reference's own rule {_differ(own)}"
         also = f" ({' or '.join(map(_rule, equals))} would fit as well)" if equals else ""
-        yield Text(f"{one.name} {_rule(best)}: {fit}{also}{against}.", style="dim")
+        yield f"{one.name} {_rule(best)}: {fit}{also}{against}."
 
 
 def _rule(rule: RoundingRule) -> str:
@@ -190,12 +186,9 @@ def _p_value(value: float | None) -> Text:
     return Text(text, "bold" if value < SIGNIFICANT else "")
 
 
-def _statistics(result: VerifyResult) -> Iterator[Text]:
+def _statistics(result: VerifyResult) -> Iterator[str]:
     if not has_scipy():
-        yield Text(
-            "McNemar's test and confidence intervals need SciPy, which is not installed; the counts do not.",
-            style="dim",
-        )
+        yield "McNemar's test and confidence intervals need SciPy, which is not installed; the counts do not."
     eces = [parity.ece for parity in result.artifacts if parity.ece is not None]
     before = next((parity.reference_ece for parity in result.artifacts if parity.reference_ece is not None), None)
     if eces and before is not None:
@@ -205,10 +198,10 @@ def _statistics(result: VerifyResult) -> Iterator[Text]:
         )
         # Once where both ends read the same.
         after = " to ".join(dict.fromkeys((percent(min(eces)), percent(max(eces)))))
-        yield Text(f"Calibration error (ECE) {percent(before)} before, {after} after{spread}.", style="dim")
+        yield f"Calibration error (ECE) {percent(before)} before, {after} after{spread}."
 
 
-def _voters(result: VerifyResult) -> Iterator[Text]:
+def _voters(result: VerifyResult) -> Iterator[str]:
     for parity in result.artifacts:
         if parity.integer is None:
             continue
@@ -219,17 +212,14 @@ def _voters(result: VerifyResult) -> Iterator[Text]:
                 steps += f": it {_RESCALINGS[rule].rstrip(',')}; under that rule the reference answers the same"
         else:
             steps = "no probability differs"
-        yield Text(f"{parity.runtime} against the integer reference on {parity.name}: {steps}.", style="dim")
+        yield f"{parity.runtime} against the integer reference on {parity.name}: {steps}."
     for parity in result.artifacts:
         if parity.ties:
             some = f"{parity.ties:,} of {count(parity.flips, 'flip')} of {parity.name}"
-            yield Text(
-                f"{some} {'is a tie' if parity.ties == 1 else 'are ties'}: both labels are equally likely, so no "
-                "gate is missed.",
-                style="dim",
-            )
+            are = "is a tie" if parity.ties == 1 else "are ties"
+            yield f"{some} {are}: both labels are equally likely, so no gate is missed."
     if result.vote is not None:
-        yield Text(vote_sentence(result.vote, result.images), style="dim")
+        yield vote_sentence(result.vote, result.images)
 
 
 def vote_sentence(vote: Vote, images: int) -> str:

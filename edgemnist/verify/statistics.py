@@ -14,6 +14,8 @@ from edgemnist.arrays import Labels, Probabilities
 from edgemnist.results.verify import Interval
 
 CONFIDENCE: Final = 0.95
+SIGNIFICANT: Final = 0.05
+"""A p-value below this is taken to mean something: chance alone would do it once in 20 times."""
 ECE_BINS: Final = 15
 """Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, section 5."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from edgemnist.exports.choice import choose
+from edgemnist.exports.findings import choose
 from edgemnist.results.bench import BenchResult, Latency
 from edgemnist.results.data import DataIdentity
 from edgemnist.results.verify import ArtifactParity, VerifyResult

@@ -19,9 +19,8 @@ import edgemnist.native
 from edgemnist.agent.bundle import Archive
 from edgemnist.agent.facts import program_machine
 from edgemnist.agent.install import needs
-from edgemnist.bundle import engines
 from edgemnist.bundle import package as bundle_package
-from edgemnist.bundle.pack import BundleConfig, make_bundle
+from edgemnist.bundle.pack import BundleConfig, board_engines, make_bundle
 from edgemnist.bundle.package import WheelsConfig, pinned, read_metadata
 from edgemnist.deploy.run import LocalBundle, open_bundle, require_fit
 from edgemnist.doctor.checks import check_board
@@ -123,8 +122,8 @@ def test_an_engine_that_is_there_is_taken_and_not_compiled(tmp_path: Path, monke
     shutil.copytree(SOURCES, tmp_path / "native")
     (tmp_path / "native" / "engine-armv6l.so").write_bytes(b"from a bundle")
     monkeypatch.setattr(edgemnist.native, "SOURCES", tmp_path / "native")
-    assert engines.board_engines("x86_64")["native/engine-armv6l.so"] == b"from a bundle"
-    assert set(engines.board_engines("x86_64")) == {f"native/engine-{one}.so" for one in (*MACHINES, "x86_64")}
+    assert board_engines("x86_64")["native/engine-armv6l.so"] == b"from a bundle"
+    assert set(board_engines("x86_64")) == {f"native/engine-{one}.so" for one in (*MACHINES, "x86_64")}
 
 
 def test_a_32_bit_board_is_fit_and_led_to_what_runs_there() -> None:

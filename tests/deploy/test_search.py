@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import DeployError
-from edgemnist.search.shapes import Stopwatch, sample_of
+from edgemnist.search.costs import Stopwatch, sample_of
 from edgemnist.train.network import Network
 from tests.deploy.loopback import LoopbackBoard
 from tests.search.conftest import TIMING

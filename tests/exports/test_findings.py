@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from edgemnist.errors import ManifestError
-from edgemnist.exports.choice import choose
 from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import (
     BENCH_BEFORE_FILE,
@@ -20,6 +19,7 @@ from edgemnist.exports.findings import (
     TRAINING_FILE,
     VERIFY_FILE,
     Finding,
+    choose,
     read_saved,
     without_samples,
 )

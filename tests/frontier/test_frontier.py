@@ -19,6 +19,7 @@ from edgemnist.app import main
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import UsageError
+from edgemnist.exports.findings import TRAINING_FILE
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.frontier.cli import frontier_page
 from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, _compared, frontier
@@ -26,7 +27,7 @@ from edgemnist.results.base import read_result
 from edgemnist.results.pipeline import FrontierResult, FrontierRow
 from edgemnist.results.train import TrainResult
 from edgemnist.search.networks import undominated
-from edgemnist.train.run import CHECKPOINT_FILE, TRAINING_FILE
+from edgemnist.train.run import CHECKPOINT_FILE
 from tests.conftest import Run
 from tests.render.test_narrow import lines_of
 from tests.train.conftest import Listener, no_pictures, small_dataset

@@ -24,7 +24,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 
 from edgemnist.agent.request import SelfTestLimits
-from edgemnist.bundle.engines import can_build
+from edgemnist.bundle.pack import can_build
 from edgemnist.bundle.package import WheelsConfig
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on, run_on, verify_on
 from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to

@@ -18,7 +18,7 @@ from edgemnist.agent.bundle import decode_record
 from edgemnist.agent.facts import collect_facts
 from edgemnist.bench.screen import bench_page, fleet_bench_page
 from edgemnist.console.tables import host_line
-from edgemnist.deploy.screen import deploy_page
+from edgemnist.deploy.cli import deploy_page
 from edgemnist.doctor.cli import doctor_page
 from edgemnist.errors import BundleError, StorageError, UsageError, explained
 from edgemnist.exports.directory import Exports

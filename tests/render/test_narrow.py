@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from edgemnist.console import terminal
-from edgemnist.deploy.screen import deploy_page
+from edgemnist.deploy.cli import deploy_page
 from edgemnist.doctor.cli import doctor_page
 from edgemnist.releases.cli import releases_page
 from edgemnist.results.boards import (

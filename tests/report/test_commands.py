@@ -145,7 +145,7 @@ def test_gates_are_those_of_the_verdict(facts: ReportData) -> None:
     assert line_of(facts, "verify") == "edgemnist verify --layers"
     assert facts.verified is not None
     images, table = facts.verified.images, GateTable(changes={"onnx-int8": {"max_mean_diff": 0.1}})
-    strict = LimitOverrides.of(max_flips_percent=0.0, max_abs_diff=0.5).apply(GateTable().of("onnx-int8", "int8"))
+    strict = LimitOverrides(max_flips_percent=0.0, max_abs_diff=0.5).apply(GateTable().of("onnx-int8", "int8"))
     by_option = gated("onnx-int8", held_limits(strict, "int8", images))
     assert "edgemnist verify onnx-int8 --max-flips 0 --max-diff 0.5" in lines_of(by_option, "verify")
     by_file = gated("onnx-int8", held_limits(table.of("onnx-int8", "int8"), "int8", images))

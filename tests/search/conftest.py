@@ -8,12 +8,12 @@ import pytest
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset
-from edgemnist.results.search import SearchResult
+from edgemnist.results.pipeline import SearchResult
 from edgemnist.search.limits import Limits
 from edgemnist.search.run import SearchConfig, search
 from edgemnist.search.space import Space
 from edgemnist.search.trials import Job, Outcome
-from edgemnist.search.workers import InProcess
+from edgemnist.search.workers import Workers
 from edgemnist.train.network import MLP
 from tests.train.conftest import small_dataset
 
@@ -44,7 +44,7 @@ def quick(**options: object) -> SearchConfig:
     return SearchConfig(**{**values, "timing": TIMING, **options})  # type: ignore[arg-type]
 
 
-class Counting(InProcess):
+class Counting(Workers):
     """Remembers the jobs, and presses Ctrl-C instead of the one after `most`."""
 
     def __init__(self, most: int | None = None) -> None:
@@ -60,7 +60,7 @@ class Counting(InProcess):
         return super().result(handle)
 
 
-class Formula(InProcess):
+class Formula(Workers):
     """Knows the accuracy of a network without training it: cheap, and as good as any."""
 
     def __init__(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from edgemnist.search.choice import best_so_far, choose
-from edgemnist.search.limits import Costs, Limits
+from edgemnist.search.limits import Costs, Limits, best_so_far, choose
 from edgemnist.search.study import Tried
 
 

@@ -15,10 +15,9 @@ import pytest
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import EdgemnistError, MeasurementError, UsageError
-from edgemnist.search.cluster import RayWorkers, parse_workers
 from edgemnist.search.run import search
 from edgemnist.search.trials import Job, Outcome
-from edgemnist.search.workers import InProcess
+from edgemnist.search.workers import RayWorkers, Workers, parse_workers
 from tests.search.conftest import Made, quick
 
 pytestmark = pytest.mark.slow
@@ -144,7 +143,7 @@ def test_a_cluster_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_one_worker_needs_no_ray() -> None:
-    assert isinstance(parse_workers("1"), InProcess)
+    assert isinstance(parse_workers("1"), Workers)
 
 
 def test_a_trial_that_fails_by_our_own_doing_says_so(cluster: Any, dataset: Dataset) -> None:

@@ -6,8 +6,8 @@ import optuna
 import pytest
 
 from edgemnist.errors import UsageError
+from edgemnist.search.costs import c_ram_bytes
 from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.memory import c_ram_bytes
 from edgemnist.search.space import Space
 from edgemnist.train.network import Network
 

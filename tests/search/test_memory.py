@@ -10,7 +10,7 @@ from edgemnist.data.dataset import Dataset
 from edgemnist.export.c import CExporter
 from edgemnist.export.model import read_source
 from edgemnist.native.layout import lay_out
-from edgemnist.search.memory import c_ram_bytes, native_network
+from edgemnist.search.costs import c_ram_bytes, native_network
 from edgemnist.train.network import Network
 
 

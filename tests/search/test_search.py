@@ -18,10 +18,10 @@ from edgemnist.errors import DataError, UsageError
 from edgemnist.exports.directory import Exports
 from edgemnist.formatting import count
 from edgemnist.results.base import read_result
-from edgemnist.results.search import SearchResult
+from edgemnist.results.pipeline import SearchResult
+from edgemnist.search.cli import search_page
 from edgemnist.search.limits import Limits
 from edgemnist.search.run import PICTURE_FILE, RESULT_FILE, SearchConfig, search
-from edgemnist.search.screen import search_page
 from edgemnist.search.trials import Job, Trainer, TrialData, rungs_of, split_for_selection
 from tests.conftest import Run
 from tests.render.test_narrow import lines_of

@@ -8,7 +8,8 @@ import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
 from edgemnist.train.augment import Distortion
-from edgemnist.train.model import RMSprop, parameters_of
+from edgemnist.train.model import RMSprop
+from edgemnist.train.network import Network
 from edgemnist.train.recipes import FAR, MAX_COPIES, MAX_EPOCHS, RECIPES, Recipe, TrainConfig, plan_for
 
 
@@ -87,7 +88,7 @@ def test_a_smaller_network_is_shown_weaker_distortions_down_to_half() -> None:
 def test_best_takes_smaller_batches_and_weaker_distortions_for_smaller_networks(
     hidden: tuple[int, ...], parameters: int, batch_size: int, strength: float
 ) -> None:
-    assert parameters_of(hidden, 10) == parameters
+    assert Network.mlp(*hidden).parameters(10) == parameters
     plan = plan_for(TrainConfig(recipe="best", hidden=hidden), images=60_000, parameters=parameters)
     assert plan.batch_size == batch_size
     assert plan.recipe.distillation is not None

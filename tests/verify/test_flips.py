@@ -17,7 +17,7 @@ from edgemnist.images.sheet import MOST
 from edgemnist.runtimes import load
 from edgemnist.verify.parity import BROKEN, CHANGED, FIXED, KINDS, count_kind, list_flips, margin
 from edgemnist.verify.run import verify
-from edgemnist.verify.sheet import flips_png
+from edgemnist.verify.written import flips_png
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
 

@@ -187,14 +187,14 @@ def test_a_value_and_its_limit_are_given_as_many_digits_as_tell_them_apart() -> 
 
 
 def test_limits_of_the_user_hold_to_the_letter_on_few_images() -> None:
-    gate = LimitOverrides.of(max_flips_percent=0.1, max_drop_points=0.2, max_abs_diff=0.9).apply(GATES["int8"])
+    gate = LimitOverrides(max_flips_percent=0.1, max_drop_points=0.2, max_abs_diff=0.9).apply(GATES["int8"])
     assert (gate.flips.allowed(1_000), gate.drop.allowed(1_000), gate.abs_diff) == (1, 2, 0.9)
-    assert LimitOverrides.of(max_flips_percent=50).apply(GATES["int8"]).flips.allowed(0) == 0
+    assert LimitOverrides(max_flips_percent=50).apply(GATES["int8"]).flips.allowed(0) == 0
     assert gate.mean_diff == GATES["int8"].mean_diff
 
 
 def test_no_limits_of_the_user_leave_the_gate_as_it_is() -> None:
-    assert LimitOverrides.of().apply(GATES["int4"]) == GATES["int4"]
+    assert LimitOverrides().apply(GATES["int4"]) == GATES["int4"]
 
 
 @pytest.mark.parametrize(
@@ -209,4 +209,4 @@ def test_no_limits_of_the_user_leave_the_gate_as_it_is() -> None:
 )
 def test_a_limit_out_of_range_is_wrong_usage(options: dict[str, float], named: str) -> None:
     with pytest.raises(UsageError, match=f"^{named} "):
-        LimitOverrides.of(**options)
+        LimitOverrides(**options)

@@ -65,7 +65,7 @@ def test_a_limit_in_a_file_fails_an_artifact_that_passes_without_it(made_exports
 
 def test_options_take_the_place_of_the_file(made_exports: Path, tmp_path: Path) -> None:
     table = read_gates(written(tmp_path / "gate.toml", "[tflite-int8]\nmax_abs_diff = 0.0\n"))
-    assert verify(Exports.open(made_exports), ["tflite-int8"], LimitOverrides.of(max_abs_diff=0.9), gates=table).passed
+    assert verify(Exports.open(made_exports), ["tflite-int8"], LimitOverrides(max_abs_diff=0.9), gates=table).passed
 
 
 @pytest.mark.parametrize(

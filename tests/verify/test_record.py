@@ -54,7 +54,7 @@ def test_a_result_is_read_back_as_it_was_saved(exports: Path) -> None:
 
 def test_what_was_verified_earlier_is_kept(exports: Path) -> None:
     save_verification(exports, verify(Exports.open(exports), ["tflite-int8", "onnx-int8"]))
-    strict = LimitOverrides.of(max_abs_diff=0.0)
+    strict = LimitOverrides(max_abs_diff=0.0)
     save_verification(exports, verify(Exports.open(exports), ["onnx-int8", "tflite-float32"], strict))
     saved = read_verification(exports)
     assert sorted(names_of(saved)) == ["onnx-int8", "tflite-float32", "tflite-int8"]

@@ -14,8 +14,8 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.models import Model
 from edgemnist.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding
-from edgemnist.verify import rounding as module
-from edgemnist.verify.rounding import RULES, STEP, explaining_rescaling, find_rounding
+from edgemnist.verify import vote as module
+from edgemnist.verify.vote import RULES, STEP, explaining_rescaling, find_rounding
 from tests.conftest import OLD_EXPORTS
 from tests.notices import Notices
 

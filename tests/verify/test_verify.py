@@ -83,7 +83,7 @@ def test_only_what_was_named_is_verified_and_once(made_exports: Path) -> None:
 
 
 def test_the_users_limits_take_the_place_of_the_gates(made_exports: Path) -> None:
-    strict = LimitOverrides.of(max_abs_diff=0.0)
+    strict = LimitOverrides(max_abs_diff=0.0)
     result = verify(Exports.open(made_exports), ["tflite-int8"], strict)
     assert not result.passed
     assert "0 allowed" in result.artifacts[0].reasons[0]
