@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.native.layers import Convolution, Crop, Dense, Depthwise, Layer, Pool, Table, total_outputs
 from edgemnist.runtimes.affine import activation_range, affine, bias_of, multipliers, numbers_of, weight_matrix
-from edgemnist.runtimes.integer import WINDOWED, chain, requantize, softmax_exponentials
+from edgemnist.runtimes.integer import WINDOWED, chain, elementwise, softmax_exponentials
 from edgemnist.runtimes.pixels import Numbers, covered_range, quantize_pixels
 from edgemnist.runtimes.tflite import Graph, Operator, Tensor
 
@@ -308,9 +308,9 @@ def _exponentials(graph: Graph, operator: Operator) -> npt.NDArray[np.int32]:
 
 
 def _elementwise(graph: Graph, operator: Operator) -> npt.NDArray[np.int64]:
-    """Return what a RELU or a QUANTIZE makes of each number, int64 [256]."""
+    """Return what an operator makes of each number, int64 [256]."""
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-    run = requantize(source, target, relu=operator.kind == "RELU")
+    run = elementwise(graph, operator)
     return run(_LEVELS + _lowest(numbers_of(source))) - _lowest(numbers_of(target))
 
 

@@ -73,7 +73,9 @@ them."""
 _RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "STRIDED_SLICE")
 """What slides a window over an image; see `runtimes.windows`, which networks of dense layers do without."""
-_KNOWN = ("FULLY_CONNECTED", *WINDOWED, "RELU", "SOFTMAX", "QUANTIZE", *sorted(_RESHAPING))
+SCALING: Final = ("MUL", "ADD", "SUB")
+"""Known with a single number, which scales pixels, say."""
+_KNOWN = ("FULLY_CONNECTED", *WINDOWED, "RELU", "SOFTMAX", "QUANTIZE", *SCALING, *sorted(_RESHAPING))
 
 _TAKES = (
     "The integer runtime takes full-int8 TFLite files of dense layers, convolutions and pooling, such as tflite-int8."
@@ -87,6 +89,8 @@ _ACCUMULATION_BITS = 12
 """The softmax adds up exponentials in Q12.19."""
 _DIFFERENCE_BITS = 5
 """It takes the exponential of differences in Q5.26."""
+_SUM_BITS = 20
+"""ADD and SUB take numbers with so many bits more."""
 _SOFTMAX_SCALE = 1 / 256
 """Of the int8 softmax's output, by the specification; its zero point is the lowest value."""
 
@@ -197,7 +201,39 @@ def step(graph: Graph, operator: Operator, rounding: Rounding) -> Step:
     if operator.kind == "SOFTMAX":
         beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))
         return (_float_softmax if rounding.softmax == "float" else _softmax)(source, target, beta)
-    return requantize(source, target, relu=operator.kind == "RELU", rescale=rescale)
+    return elementwise(graph, operator, rescale)
+
+
+def elementwise(
+    graph: Graph, operator: Operator, rescale: Rescale = fixedpoint.multiply_by_quantized_multiplier
+) -> Step:
+    """Return what an operator does to each number, whatever the others are: RELU, QUANTIZE, or one of `SCALING`."""
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if operator.kind not in SCALING:
+        return requantize(source, target, relu=operator.kind == "RELU", rescale=rescale)
+    other = graph.tensors[operator.inputs[1]]
+    if not other.constant or other.values().size != 1:
+        raise ValueError(f"it has a {operator.kind} of more than a single number")
+    number = int(other.values().astype(np.int64).reshape(-1)[0]) - affine(other)[1]
+    low, high = activation_range(target, operator.activation)
+    (scale, zero_point), (target_scale, target_zero_point) = affine(source), affine(target)
+    scales = scale, affine(other)[0]
+
+    def product(values: Quantized) -> Quantized:
+        return rescale(values * number, *fixedpoint.quantized_multiplier(scales[0] * scales[1] / target_scale))
+
+    def total(values: Quantized) -> Quantized:
+        # LiteRT's reference kernels round each of these twice, whatever they do elsewhere.
+        common = 2 * max(scales)
+        first, second = (
+            fixedpoint.multiply_rounding_twice(term << _SUM_BITS, *fixedpoint.quantized_multiplier(one / common))
+            for term, one in zip((values, np.array(number)), scales, strict=True)
+        )
+        back = fixedpoint.quantized_multiplier(common / (target_scale * 2**_SUM_BITS))
+        return fixedpoint.multiply_rounding_twice(first + second if operator.kind == "ADD" else first - second, *back)
+
+    compute = product if operator.kind == "MUL" else total
+    return lambda values: np.clip(compute(values - zero_point) + target_zero_point, low, high)
 
 
 def _fully_connected(  # noqa: PLR0917 - the operator's tensors in its own order

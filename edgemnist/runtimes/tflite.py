@@ -181,6 +181,9 @@ ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 """ActivationFunctionType: what an operator does to its own output."""
 
 ACTIVATION_FIELDS = {
+    "ADD": 0,
+    "MUL": 0,
+    "SUB": 0,
     "FULLY_CONNECTED": 0,
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 4,

@@ -216,9 +216,27 @@ class GraphBuilder:
         return target, (out_height, out_width, outputs)
 
     def elementwise(self, source: int, width: int, kind: str) -> int:
-        """Add a RELU or a QUANTIZE; return the index of its outputs."""
+        """Add a RELU, a QUANTIZE, or what scales by a single number; return the index of its outputs."""
+        if kind == "QUANTIZE" and self.rng.random() < 0.5:
+            return self.scaling(source, width)
         target = self.activation(width)
         self.operators.append(Operator(kind=kind, inputs=(source,), outputs=(target,), options=None))
+        return target
+
+    def scaling(self, source: int, width: int) -> int:
+        """Add a MUL, an ADD or a SUB of a single number; return the index of its outputs."""
+        rng = self.rng
+        kind, activation = str(rng.choice(["MUL", "ADD", "SUB"])), Options(int(rng.choice([0, 0, 1, 3])))
+        scale = float(self.tensors[source].scales[0])
+        number = self.add(
+            "int8",
+            (),
+            scale * 10 ** rng.uniform(-2, 1),
+            int(rng.integers(-128, 128)),
+            rng.integers(-128, 128, 1, np.int8),
+        )
+        target = self.activation(width, scale=scale * 10 ** rng.uniform(-1, 1))
+        self.operators.append(Operator(kind=kind, inputs=(source, number), outputs=(target,), options=activation))  # type: ignore[arg-type]
         return target
 
     def softmax(self, source: int, width: int) -> int:

@@ -34,6 +34,13 @@ def main() -> None:
             layers.Dense(5, "softmax"),
         ]
     )
+    scaled = [
+        layers.Normalization(axis=None, mean=0.2, variance=0.5),
+        layers.Rescaling(0.9, 0.3),
+        layers.Flatten(),
+        layers.Dense(48, "relu"),
+        layers.Dense(10),
+    ]
     image = [tf.keras.Input((28, 28)), layers.Reshape((28, 28, 1))]
     plain = [
         layers.Conv2D(4, 3, activation="relu"),
@@ -66,6 +73,7 @@ def main() -> None:
         ("uint8", probabilities, {"inference_input_type": tf.uint8, "inference_output_type": tf.uint8}),
         ("logits", logits, {}),
         ("fused", fused, {}),
+        ("scaled", tf.keras.Sequential([tf.keras.Input((28, 28)), *scaled]), {}),
         ("convolution", tf.keras.Sequential([*image, *plain, layers.Dense(10)]), {}),
         ("depthwise", tf.keras.Sequential([*image, *depthwise, layers.Dense(10)]), {}),
         ("no-dense", tf.keras.Sequential([*image, *convolutional]), {}),

@@ -29,7 +29,7 @@ from edgemnist.runtimes.tflite import OPERATORS, read_graph
 from tests.conftest import MNIST, REPOSITORY, Run
 from tests.fuzz.parsers import PARSERS
 
-DENSE = ("per-channel", "per-tensor", "uint8", "logits", "fused")
+DENSE = ("per-channel", "per-tensor", "uint8", "logits", "fused", "scaled")
 WINDOWED = ("convolution", "depthwise", "no-dense", "pooled")
 """With layers whose windows slide over an image."""
 ODD = (*DENSE, *WINDOWED)
@@ -90,6 +90,11 @@ def test_the_optimized_kernels_are_at_most_one_step_off(name: str, odd_models: P
     path, images = odd_models / f"{name}.tflite", noise(2_000)
     found = IntegerClassifier.load(path).quantized(images)
     assert np.abs(found - litert(path, images, "AUTO")).max() <= 1
+
+
+def test_the_scaled_model_multiplies_adds_and_subtracts(odd_models: Path) -> None:
+    kinds = {operator.kind for operator in chain(read_graph((odd_models / "scaled.tflite").read_bytes()))}
+    assert {"MUL", "ADD", "SUB"} <= kinds
 
 
 @pytest.mark.needs("EDGEMNIST_DATA")

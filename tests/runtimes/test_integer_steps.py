@@ -273,7 +273,7 @@ def test_a_chain_is_what_computes_from_the_input_to_the_output() -> None:
 def test_what_is_no_chain_is_refused_with_where_it_breaks() -> None:
     known = (
         "FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D, MAX_POOL_2D, AVERAGE_POOL_2D, MEAN, STRIDED_SLICE, RELU, "
-        "SOFTMAX, QUANTIZE, EXPAND_DIMS, RESHAPE, SQUEEZE"
+        "SOFTMAX, QUANTIZE, MUL, ADD, SUB, EXPAND_DIMS, RESHAPE, SQUEEZE"
     )
     with pytest.raises(ValueError, match=f"^it has the operator TANH, and only {known} are known$"):
         chain(operators("RELU", "TANH"))
@@ -388,6 +388,14 @@ def test_an_operator_rescales_by_its_own_rule(rescaling: str, halves: int) -> No
     rounding = Rounding(rescaling=rescaling)
     assert step(*graph_of("QUANTIZE", source, target), rounding)(values).tolist() == [[halves, 3]]
     assert step(*graph_of("RELU", source, target), rounding)(values).tolist() == [[0, 3]]
+
+
+@pytest.mark.parametrize("kind", ["MUL", "ADD", "SUB"])
+def test_numbers_are_scaled_by_one_number_only(kind: str) -> None:
+    source, target = tensor(scale=0.5, shape=(1, 2)), tensor(scale=1.0, shape=(1, 2))
+    for other in (tensor(values=np.array([3, 4], np.int8)), tensor(shape=(1,))):
+        with pytest.raises(ValueError, match=f"^it has a {kind} of more than a single number$"):
+            step(*graph_of(kind, source, target, other), Rounding())
 
 
 def test_a_mean_is_rounded_as_convolutions_are() -> None:
