@@ -26,12 +26,16 @@ def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
 _AT_START = _of_python(os.environ)
 
 
+def _can_fork() -> bool:
+    return sys.platform == "linux" and "MUTANT_UNDER_TEST" not in os.environ
+
+
 def command_line(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return what starts `edgemnist` in this environment: mostly forked, which saves seconds for every run.
 
     What changes how Python itself starts has a process that starts with Python, and so has what a mutant is in.
     """
-    if sys.platform != "linux" or "MUTANT_UNDER_TEST" in os.environ:
+    if not _can_fork():
         return _OWN
     if _of_python({**os.environ, **(environment or {})}) != _AT_START:
         return _OWN
@@ -64,6 +68,12 @@ class _Server:
 @functools.cache
 def _server() -> _Server:
     return _Server()
+
+
+def begin_forking() -> None:
+    """Have the child that tries files forked from now on, also where no command line has been run yet."""
+    if _can_fork():
+        _server()
 
 
 def end_forking() -> None:

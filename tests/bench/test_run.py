@@ -120,7 +120,7 @@ def test_the_document_can_be_read_back(quick: BenchResult) -> None:
 
 
 def test_raw_samples_are_left_out_unless_asked_for_and_so_is_keras(made_exports: Path) -> None:
-    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keras=False)
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, keras=False, repeats=0)
     result = bench(Exports.open(made_exports), None, config)
     assert [latency.name for latency in result.results] == [one.name for one in Exports.open(made_exports).select()]
     assert result.samples_us is result.warmup_us is None
@@ -157,7 +157,7 @@ def test_predict_of_keras_can_be_left_out(made_exports: Path) -> None:
 
 
 def test_a_threaded_measurement_says_so(made_exports: Path) -> None:
-    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads=2)
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads=2, repeats=0)
     assert [latency.threads for latency in bench(Exports.open(made_exports), ["onnx-float32"], config).results] == [2]
 
 
@@ -166,7 +166,7 @@ def test_where_the_keras_model_is_missing_a_notice_says_so(exports: Path) -> Non
         exports, lambda manifest: msgspec.structs.replace(manifest, model=None, artifacts=manifest.artifacts[:1])
     )
     notices = Notices()
-    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1)
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, repeats=0)
     measured = bench(Exports.open(exports), None, config, notices).results
     assert {latency.name.partition("@")[0] for latency in measured} == {"tflite-int8"}
     assert "Keras is not measured" in notices.messages[0]
@@ -181,7 +181,7 @@ def test_without_tensorflow_a_notice_says_so_and_naming_keras_is_an_error(
     edit_manifest(exports, lambda manifest: msgspec.structs.replace(manifest, artifacts=manifest.artifacts[:1]))
     monkeypatch.setitem(__import__("sys").modules, "tensorflow", None)
     notices = Notices()
-    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1)
+    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, repeats=0)
     measured = bench(Exports.open(exports), None, config, notices).results
     assert {latency.name.partition("@")[0] for latency in measured} == {"tflite-int8"}
     assert "tensorflow" in notices.messages[0]

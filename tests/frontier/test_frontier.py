@@ -29,6 +29,7 @@ from edgemnist.results.train import TrainResult
 from edgemnist.search.networks import undominated
 from edgemnist.train.run import CHECKPOINT_FILE
 from tests.conftest import Run
+from tests.processes import begin_forking
 from tests.render.test_narrow import lines_of
 from tests.train.conftest import Listener, no_pictures, small_dataset
 
@@ -54,6 +55,7 @@ def dataset(cache: Path) -> Dataset:
 def made(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Return the directory of a frontier of three networks, and what it found. Read only."""
     directory = tmp_path_factory.mktemp("frontier")
+    begin_forking()
     return directory, frontier(dataset, CONFIG, directory)
 
 

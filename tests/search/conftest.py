@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset
+from edgemnist.results.base import read_result
 from edgemnist.results.pipeline import SearchResult
 from edgemnist.search.limits import Limits
 from edgemnist.search.run import SearchConfig, search
@@ -15,6 +18,7 @@ from edgemnist.search.space import Space
 from edgemnist.search.trials import Job, Outcome
 from edgemnist.search.workers import Workers
 from edgemnist.train.network import MLP
+from tests.processes import begin_forking
 from tests.train.conftest import small_dataset
 
 TIMING = BenchConfig(samples=20, seconds=0, rounds=1, repeats=0, keras=False)
@@ -32,10 +36,15 @@ Made = tuple[Path, SearchResult]
 
 
 @pytest.fixture(scope="session")
-def made(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Return the directory of a search of four trials, and what it found. Read only."""
-    directory = tmp_path_factory.mktemp("search")
-    return directory, search(dataset, quick(), directory)
+def made(dataset: Dataset, shared_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return the directory of a search of four trials, and what it found: once for all, and here a copy. Read only."""
+    searched, told = shared_directory / "searched", shared_directory / "searched.json"
+    with FileLock(shared_directory / "searched.lock"):
+        if not told.exists():
+            begin_forking()
+            told.write_text(search(dataset, quick(), searched).to_json(), encoding="utf-8")
+    directory = Path(shutil.copytree(searched, tmp_path_factory.mktemp("search") / "made"))
+    return directory, read_result(SearchResult, told.read_bytes())
 
 
 def quick(**options: object) -> SearchConfig:

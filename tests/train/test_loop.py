@@ -67,6 +67,19 @@ def test_the_learning_rate_of_the_standard_recipe_falls_along_half_a_cosine(data
     assert [epoch.learning_rate for epoch in fitted.history] == pytest.approx(expected, rel=1e-4)
 
 
+def test_plans_of_one_process_have_a_schedule_each(dataset: Dataset) -> None:
+    """Two epochs of two, which end slowly, are not the first two of four."""
+    start = build_model((8,), 10, seed=0).get_weights()
+    short, long = (
+        [
+            fitted.state.trained()[0]
+            for fitted in fit(logits, start, dataset.train, plan(recipe="standard", epochs=epochs))
+        ]
+        for epochs in (2, 4)
+    )
+    assert not np.array_equal(short[1], long[1])
+
+
 def test_the_standard_recipe_keeps_averages_that_follow_the_weights(dataset: Dataset) -> None:
     start = build_model((32,), 10, seed=0).get_weights()
     state = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from filelock import FileLock
 from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.data.sources import embedded_dataset
 from edgemnist.errors import DataError, TrainingError, UsageError
-from edgemnist.progress import SILENT
+from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.likeness import shipped_network
 from edgemnist.read.provenance import RECORD_FILE, WEIGHTS_FILE, LikenessRecord, read_record
 from tests.conftest import Run
@@ -24,7 +25,9 @@ from edgemnist.train_likeness import calibrate, run
 from edgemnist.train_likeness import network as network_module
 from edgemnist.train_likeness.config import LikenessConfig
 from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs
+from edgemnist.train_likeness.pictures import Pictures, make_pictures
 from edgemnist.train_likeness.run import train_likeness
+from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import HERSHEY, font_file
 
 TINY = LikenessConfig(seed=3, epochs=3, jobs=1, pages=2, drawings=4, copies=1, fonts=("simplex", "DejaVuSans"))
@@ -49,6 +52,21 @@ def fonts_of_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "HELD_OUT_FONTS", ("plain", "triplex"))
 
 
+@pytest.fixture(scope="module")
+def drawn_once() -> Iterator[None]:
+    """Let the trainings of one configuration share their pictures, which other processes have to make."""
+    made: dict[LikenessConfig, Pictures] = {}
+
+    def pictures(digits: Digits, config: LikenessConfig, reporter: Reporter) -> Pictures:
+        if config not in made:
+            made[config] = make_pictures(digits, config, reporter)
+        return made[config]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "make_pictures", pictures)
+        yield
+
+
 @pytest.mark.usefixtures("fonts_of_every_machine")
 def test_the_threshold_of_the_network_that_ships(dataset: Dataset, tmp_path: Path) -> None:
     result = train_likeness(dataset, LikenessConfig(), tmp_path, keep_network=True)
@@ -61,14 +79,14 @@ def test_the_threshold_of_the_network_that_ships(dataset: Dataset, tmp_path: Pat
     assert 0.01 <= written["min_confidence"] < 0.5
 
 
-@pytest.mark.usefixtures("fonts_of_every_machine")
+@pytest.mark.usefixtures("fonts_of_every_machine", "drawn_once")
 def test_a_network_that_has_learned_nothing_is_not_written(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="No threshold"):
         train_likeness(dataset, TINY, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("fonts_of_every_machine")
+@pytest.mark.usefixtures("fonts_of_every_machine", "drawn_once")
 def test_what_is_written_is_recorded(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny network, averaged over few steps, with a threshold that asks for nothing."""
     monkeypatch.setattr(network_module, "AVERAGE", 0.5)
