@@ -75,8 +75,8 @@ def predict_sources(
     sourced = [*opened, *golden]
     predictions = answer(classifier, sourced, show=show)
     if collect is not None:
-        directory = None if exports is None else exports.directory
-        with collect.open(artifact=model.name, exports=directory, patient=True, reporter=reporter) as collector:
+        release = None if exports is None else exports.release
+        with collect.open(artifact=model.name, release=release, patient=True, reporter=reporter) as collector:
             for one, prediction in zip(sourced, predictions, strict=True):
                 # Evaluation images were not met in the field, and must not be learnt from.
                 if one.label is None:

@@ -67,11 +67,7 @@ def read(
         check_output(option, output, kind, inputs=[page])
     reporter = TerminalReporter()
     config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
-    samples = None
-    if collect is not None or collect_max is not None:
-        from edgemnist.samples.collector import CollectConfig
-
-        samples = CollectConfig.of(collect, collect_max)
+    samples = options.collecting(collect, collect_max)
     opened = open_for_answers(exports, artifact, reporter)
     with quiet_libraries():
         result = read_file(

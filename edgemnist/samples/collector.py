@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from edgemnist.agent.store import is_release_name
-from edgemnist.errors import EdgemnistError, UsageError
+from edgemnist.errors import EdgemnistError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.samples.quota import Filled, Quota, Reservoir
 from edgemnist.samples.sample import CORRECTION, DOUBT_BELOW, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, now
@@ -38,30 +37,12 @@ class CollectConfig:
     directory: Path
     quota: Quota = field(default_factory=Quota)
 
-    @classmethod
-    def of(cls, directory: Path | None, most: int | None) -> CollectConfig | None:
-        """Return what `--collect` and `--collect-max` ask for; None without them.
-
-        Raises UsageError for a limit that is too low, or that comes without `--collect`.
-        """
-        if directory is None:
-            if most is not None:
-                raise UsageError("--collect-max needs --collect", hint="Name a directory with --collect DIR.")
-            return None
-        return cls(directory=directory, quota=Quota() if most is None else Quota(most))
-
     def open(
-        self, *, artifact: str, exports: Path | None, patient: bool = False, reporter: Reporter = SILENT
+        self, *, artifact: str, release: str | None, patient: bool = False, reporter: Reporter = SILENT
     ) -> Collector:
-        """Return a collector for the answers of an artifact, from an export directory if that is known."""
-        name = "" if exports is None else exports.resolve().parent.name
+        """Return a collector for the answers of an artifact, of a release if it belongs to one."""
         return Collector(
-            self.directory,
-            quota=self.quota,
-            artifact=artifact,
-            release=name if is_release_name(name) else None,
-            patient=patient,
-            reporter=reporter,
+            self.directory, quota=self.quota, artifact=artifact, release=release, patient=patient, reporter=reporter
         )
 
 

@@ -112,11 +112,7 @@ def serve(
     for option, asked in (("--socket", socket), ("--user", user)):
         if asked and not systemd:
             raise UsageError(f"{option} needs --systemd", hint="Add --systemd, which prints a unit.")
-    samples = None
-    if collect is not None or collect_max is not None:
-        from edgemnist.samples.collector import CollectConfig
-
-        samples = CollectConfig.of(collect, collect_max)
+    samples = options.collecting(collect, collect_max)
     reporter = TerminalReporter()
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
     if concurrency is not None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgemnist.agent.store import is_release_name
 from edgemnist.errors import UnknownNameError
 from edgemnist.exports.directory import CURRENT, Exports, RecordedArtifact, model_for
 from edgemnist.exports.models import Model
@@ -59,10 +58,7 @@ class ModelStore:
     @property
     def release(self) -> str | None:
         """Return the name of the release of `edgemnist deploy` that the models belong to, if they do."""
-        if self._exports is None:
-            return None
-        name = self._exports.directory.parent.name
-        return name if is_release_name(name) else None
+        return None if self._exports is None else self._exports.release
 
     def answering(self) -> Answering:
         """Return what is known of the default model, its answers to the golden pack included."""

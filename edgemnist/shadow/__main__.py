@@ -16,8 +16,7 @@ from edgemnist.errors import EdgemnistError
 from edgemnist.exports.directory import Exports
 from edgemnist.samples.sample import DISAGREEMENT, NOT_A_DIGIT
 from edgemnist.samples.store import FILE, SampleStore
-from edgemnist.shadow.evidence import Evidence
-from edgemnist.shadow.tally import read_tally
+from edgemnist.shadow.tally import Evidence, read_tally
 
 if TYPE_CHECKING:
     from edgemnist.samples.sample import Sample

@@ -93,11 +93,7 @@ def watch(
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.drift.counts import health_file
 
-    samples = None
-    if collect is not None or collect_max is not None:
-        from edgemnist.samples.collector import CollectConfig
-
-        samples = CollectConfig.of(collect, collect_max)
+    samples = options.collecting(collect, collect_max)
     reporter = TerminalReporter()
     if systemd:
         from edgemnist.exports.directory import find_exports
