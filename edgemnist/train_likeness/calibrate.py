@@ -26,7 +26,7 @@ from edgemnist.read.provenance import Calibration
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs, hard_digits, not_digits
 from edgemnist.train_likeness.synthetic.camera import Picture, photograph_digit
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 
 RIGHT: Final = 0.995
 REFUSED: Final = 0.92

@@ -14,8 +14,7 @@ from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.likeness import CLASSES, LikenessNetwork
 from edgemnist.read.provenance import LikenessParity
 from edgemnist.train.augment import Distortion, warp
-from edgemnist.train_likeness.config import LikenessConfig
-from edgemnist.train_likeness.pictures import ALIKE, OTHER, PART, Images, Labels, Pictures
+from edgemnist.train_likeness.pictures import ALIKE, OTHER, PART, Images, Labels, LikenessConfig, Pictures
 
 if TYPE_CHECKING:
     import keras

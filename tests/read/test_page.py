@@ -23,9 +23,7 @@ from edgemnist.read.pieces import MAX_PIECES
 from edgemnist.read.recognize import MAX_TRIED
 from edgemnist.runtimes import load
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
-from edgemnist.train_likeness.synthetic.page import Page, PageStyle, compose_page
-from edgemnist.train_likeness.synthetic.styles import STYLES, quarter
+from edgemnist.train_likeness.synthetic.page import STYLES, Digits, Page, PageStyle, compose_page, quarter
 
 Write = Callable[..., Page]
 

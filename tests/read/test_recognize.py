@@ -14,7 +14,7 @@ from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.pieces import is_in_field
 from edgemnist.read.recognize import SIDE_BY_SIDE, TALL, Recognizer
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 from edgemnist.train_likeness.synthetic.strokes import print_text
 
 HEIGHT = 20

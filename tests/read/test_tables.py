@@ -25,8 +25,8 @@ from edgemnist.read.piece import Piece
 from edgemnist.read.pieces import find_sheet
 from edgemnist.read.recognize import Reading
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import font_file
+from edgemnist.train_likeness.synthetic.page import Digits
 from tests.conftest import Run
 
 pytestmark = pytest.mark.slow

@@ -22,8 +22,8 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("cv2")
 from edgemnist.train_likeness import calibrate, run
 from edgemnist.train_likeness import network as network_module
-from edgemnist.train_likeness.config import LikenessConfig
 from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs
+from edgemnist.train_likeness.pictures import LikenessConfig
 from edgemnist.train_likeness.run import train_likeness
 from edgemnist.train_likeness.synthetic.fonts import HERSHEY, font_file
 
