@@ -217,6 +217,11 @@ class Body:
         )
 
 
+def media_type(request: Request) -> str:
+    """Return the media type that a request announces, in lower case, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def content_type(request: Request, *, batches: bool) -> str:
     """Return the media type of a body, without parameters.
 
@@ -229,7 +234,7 @@ def content_type(request: Request, *, batches: bool) -> str:
             f"A body with Content-Encoding: {', '.join(encoded)[:40]} is not accepted",
             "Send it uncompressed, without a Content-Encoding header.",
         )
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(request)
     if kind.startswith("image/") or kind == ANY_BYTES or (batches and kind == JSON):
         return kind
     raise unsupported(
