@@ -62,6 +62,16 @@ Model: TypeAlias = Annotated[
     ),
 ]
 
+MinConfidence: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="P",
+        show_default="calibrated",
+        help="Below this, a digit is refused and shown as ?.",
+    ),
+]
+
 _SAMPLES: Final = "Samples"
 
 Collect: TypeAlias = Annotated[

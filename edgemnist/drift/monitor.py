@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -72,14 +72,7 @@ class Answering:
         answers = probabilities.argmax(axis=1).astype(np.int64)
         golden = count(pack.images, probabilities.max(axis=1).astype(np.float64), answers, len(labels))
         errors = int((answers != pack.labels).sum())
-        return cls(
-            artifact=model.name,
-            sha256=model.sha256,
-            release=release,
-            labels=labels,
-            golden=golden,
-            golden_errors=errors,
-        )
+        return replace(found, golden=golden, golden_errors=errors)
 
 
 class _Seen(NamedTuple):

@@ -14,11 +14,12 @@ from PIL import Image
 from edgemnist.arrays import IMAGE_SIDE, WHITE, as_pixels
 from edgemnist.errors import ImageError
 from edgemnist.images.decode import decode_image, open_image, picture_name
-from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
+from edgemnist.images.find import MIN_CONTRAST, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
 from edgemnist.images.mnist import fit_by_numpy
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light, plain_ground
 from edgemnist.native.fitting import UNEVEN, Fitted, Fitter, fitter
+from edgemnist.results.pictures import Box
 
 WORKING_SIDE: Final = 512
 """Longer side, at least, to which larger pictures are scaled first: a digit of a tenth of that has twice MNIST's

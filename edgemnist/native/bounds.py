@@ -15,7 +15,8 @@ from edgemnist.arrays import IMAGE_SIDE
 
 MAX_SCRATCH: Final = 1 << 26
 """Bytes of static memory: a microcontroller has far less."""
-_ALIGNMENT: Final = 4
+ALIGNMENT: Final = 4
+"""As in `kernel_scalar.c`."""
 BLOCK: Final = 8
 """Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
 PIXELS: Final = IMAGE_SIDE**2
@@ -140,7 +141,7 @@ def stays_inside(network: str, classes: int, *, windowed: bool, packed: bool) ->
         and (
             whole[5] == "NULL" or (_holds(tables, whole[5], "uint8_t", 256) and model["image_place"] + PIXELS <= arena)
         )
-        and sum(-(-part // _ALIGNMENT) * _ALIGNMENT for part in parts) <= int(whole[8]) <= MAX_SCRATCH
+        and sum(-(-part // ALIGNMENT) * ALIGNMENT for part in parts) <= int(whole[8]) <= MAX_SCRATCH
     )
 
 

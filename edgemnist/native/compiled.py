@@ -14,14 +14,14 @@ import numpy as np
 
 from edgemnist.errors import ArtifactError, temporary_files_failed
 from edgemnist.native.amalgamation import is_own
-from edgemnist.native.build import CompilerError, compile_c
+from edgemnist.native.build import WARNINGS, CompilerError, compile_c
 from edgemnist.runtimes.files import C_SOURCE, read_model
 from edgemnist.runtimes.interface import ChunkedClassifier
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images, Probabilities
 
-_OPTIONS: Final = ("-O3", "-shared", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
+_OPTIONS: Final = ("-O3", "-shared", *WARNINGS, "-Werror")
 
 
 @dataclass(frozen=True)

@@ -37,15 +37,7 @@ def read(
         ),
     ] = None,
     table: Annotated[bool, typer.Option("--table", help="Print the tables of the page instead of its lines.")] = False,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            metavar="P",
-            show_default="calibrated",
-            help="Below this, a digit is refused and shown as ?.",
-        ),
-    ] = None,
+    min_confidence: options.MinConfidence = None,
     artifact: options.Model = None,
     threads: options.Threads = 1,
     collect: options.Collect = None,

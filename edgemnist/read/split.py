@@ -11,6 +11,7 @@ from PIL import Image
 
 from edgemnist.images.components import bounds
 from edgemnist.images.paper import Ink
+from edgemnist.read.grid import Floats
 from edgemnist.read.piece import Piece
 
 SEAM_HEIGHT: Final = 32
@@ -24,8 +25,6 @@ APART: Final = 0.09
 CUTS_PER_WIDTH: Final = 4.0
 """At most so many seams for each height's worth of width, and `MAX_CUTS` in all."""
 MAX_CUTS: Final = 8
-
-Floats = npt.NDArray[np.float64]
 
 
 def cut_columns(piece: Piece) -> list[npt.NDArray[np.int64]]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes.files import TFLITE, read_model
-from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, not_a_classifier
+from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, first_line, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, can_express, covered_range, decoder, encoder
 
 
@@ -94,7 +94,7 @@ class _Session:
             self.interpreter.allocate_tensors()
             inputs, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"{path} cannot be loaded by LiteRT: {_words(error)}") from error
+            raise ArtifactError(f"{path} cannot be loaded by LiteRT: {first_line(error)}") from error
         self.input, self.output = _only(path, "input", inputs), _only(path, "output", outputs)
         if self.input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self.input.shape)}")
@@ -121,7 +121,7 @@ class _Session:
             self.interpreter.set_tensor(self.input.index, pixels.view(self.input.numbers.dtype).reshape(shape))
             self.interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"{self.path} cannot be executed by LiteRT: {_words(error)}") from error
+            raise ArtifactError(f"{self.path} cannot be executed by LiteRT: {first_line(error)}") from error
         return self.decode(self.interpreter.get_tensor(self.output.index).view(self.output.numbers.storage))
 
     def view(self, tensor: _Tensor) -> npt.NDArray[Any]:
@@ -197,8 +197,3 @@ def _only(path: Path, role: str, details: Sequence[Mapping[str, Any]]) -> _Tenso
         free_batch=signature[:1] == [-1],
         numbers=numbers,
     )
-
-
-def _words(error: Exception) -> str:
-    """Return the first line of LiteRT's message."""
-    return str(error).strip().split("\n", 1)[0]

@@ -223,6 +223,14 @@ class SampleStore:
                 raise
 
 
+def samples_in(directory: Path) -> list[Sample]:
+    """Return the samples of a directory, none where it has no store. Raises what `SampleStore.open` raises."""
+    if not (directory / FILE).exists():
+        return []
+    with SampleStore.open(directory) as store:
+        return store.samples()
+
+
 def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
     # A file that somebody else made may hold triggers and views that call functions.
     connection.execute("PRAGMA trusted_schema = OFF")

@@ -133,21 +133,9 @@ def serve(
         from edgemnist.serve.screen import show_unit
         from edgemnist.serve.unit import describe_service
 
-        here = {
-            "host",
-            "port",
-            "token",
-            "token_file",
-            "artifact",
-            "exports",
-            "collect",
-            "health",
-            "systemd",
-            "socket",
-            "user",
-            "json",
-        }
-        words = options.given_words(context, without=here)
+        # What `describe_service` knows, and what is for this machine.
+        here = {"host", "port", "token", "token_file", "artifact", "exports", "collect", "health"}
+        words = options.given_words(context, without=here | {"systemd", "socket", "user", "json"})
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)
         return

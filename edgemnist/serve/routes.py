@@ -36,7 +36,7 @@ from edgemnist.serve.jobs import Normalized, Page, PredictJob, ReadJob, images_o
 from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, MemoryFile, content_type, network_of
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
-from edgemnist.serve.refusals import RefusedError, bad_request, busy, unsupported, unusable_samples
+from edgemnist.serve.refusals import UNUSABLE, RefusedError, bad_request, busy, unsupported
 from edgemnist.serve.workers import SMALL_PIXELS, Lane, NotSmallError, Threads
 from edgemnist.storage import sha256
 
@@ -335,7 +335,7 @@ async def _keep_correction(
             if await asyncio.wait_for(asyncio.wrap_future(stored), STORED_S):
                 return
     if collector is not None and not collector.keeps:
-        raise unusable_samples()
+        raise RefusedError(*UNUSABLE)
     if collector is not None and not collector.has_room_for(writer):
         raise RefusedError(
             HTTPStatus.TOO_MANY_REQUESTS,

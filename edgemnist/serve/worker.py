@@ -275,18 +275,10 @@ def _declared(picture: IO[bytes]) -> tuple[int, int]:
     if pixels := webp_pixels(picture):
         return pixels, WEBP_BYTES * pixels
     with Image.open(picture, formats=FORMATS) as image:
-        pixels = declared_pixels(image)
-        return pixels, pixels * _bytes_per_pixel(image)
-
-
-def _bytes_per_pixel(image: Image.Image) -> int:
-    """Return what decoding takes at most: measured, and for each format the reason."""
-    stored = _STORED.get(image.mode, 4)
-    if image.info.get("progressive"):
-        # All coefficients, of two bytes each, until the last scan has come.
-        return 3 * stored
-    # A strip of a TIFF may be all of it, and a picture that EXIF turns is there twice.
-    return 2 * stored
+        pixels, stored = declared_pixels(image), _STORED.get(image.mode, 4)
+        # Measured: all coefficients of a progressive JPEG, of two bytes each, are there until the last scan has come; a
+        # strip of a TIFF may be all of it, and a picture that EXIF turns is there twice.
+        return pixels, pixels * stored * (3 if image.info.get("progressive") else 2)
 
 
 def _too_much_memory() -> RefusedError:

@@ -273,7 +273,9 @@ class Lane:
         self._cold = False
         self._calls.add(call)
         try:
-            reply = await self._threads.run(self._do, job, body, call, classifier, most_pixels)
+            reply = await self._threads.run(
+                lambda: self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)
+            )
         finally:
             self._calls.discard(call)
             call.cancel()
@@ -304,9 +306,6 @@ class Lane:
         for one in list(self._workers):
             # To wait for the end of a process is not the event loop's business.
             self._threads.submit(one.rest)
-
-    def _do(self, job: Job, body: MemoryFile, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
-        return self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)
 
     def _worker(self) -> Worker:
         if not hasattr(self._own, "worker"):

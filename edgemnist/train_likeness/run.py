@@ -19,7 +19,6 @@ from edgemnist.errors import DataError
 from edgemnist.exports.directory import reference_directory
 from edgemnist.images.mnist import fit_digit
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.read.judge import DIGITS
 from edgemnist.read.likeness import LikenessNetwork
 from edgemnist.read.provenance import (
     CALIBRATION_NAME,
@@ -33,6 +32,7 @@ from edgemnist.read.provenance import (
     read_record,
 )
 from edgemnist.results.base import Result
+from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes import load
 from edgemnist.storage import commit_files, sha256
 from edgemnist.train_likeness import network

@@ -33,15 +33,7 @@ def watch(
             "--source-file", metavar="FILE", help="The same, from a file: this keeps the password in a URL secret."
         ),
     ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            metavar="P",
-            show_default="calibrated",
-            help="Below this, a digit is refused and shown as ?.",
-        ),
-    ] = None,
+    min_confidence: options.MinConfidence = None,
     steady: Annotated[
         int, typer.Option("--steady", metavar="N", help="Frames that must agree on a number; 1 trusts every frame.")
     ] = 3,

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.vision.refuse import print_page
 from edgemnist.images.components import bounds
-from edgemnist.read import read_page
+from edgemnist.read.page import read_page
 from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.pieces import is_in_field
 from edgemnist.read.recognize import SIDE_BY_SIDE, TALL, Recognizer
