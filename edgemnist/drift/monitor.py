@@ -9,7 +9,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -49,30 +48,27 @@ BEFORE: Final = "health-before.json"
 """Counts of the model that answered before."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answering:
-    """The model that answers, and how well it does on its golden pack."""
-
-    artifact: str
-    sha256: str
-    release: str | None
-    labels: tuple[str, ...]
-    golden: Window | None = None
-    golden_errors: int = 0
-
-    @classmethod
-    def of(cls, model: Model, classifier: Classifier, exports: Exports | None, release: str | None) -> Answering:
-        """Return what is known of a model; its golden pack, if it has one, is answered here."""
-        labels = tuple(classifier.labels)
-        found = cls(artifact=model.name, sha256=model.sha256, release=release, labels=labels)
-        if exports is None or exports.manifest.golden is None:
-            return found
-        pack = exports.read_golden()
-        probabilities = classifier.predict_proba(pack.images)
-        answers = probabilities.argmax(axis=1).astype(np.int64)
-        golden = count(pack.images, probabilities.max(axis=1).astype(np.float64), answers, len(labels))
-        errors = int((answers != pack.labels).sum())
-        return replace(found, golden=golden, golden_errors=errors)
+def no_counts(model: Model, classifier: Classifier, exports: Exports | None, release: str | None) -> Record:
+    """Return the record of a model that has answered nothing but its golden pack, if it has one: that is done here."""
+    labels = list(classifier.labels)
+    nothing = Window.empty(len(labels))
+    record = Record(
+        artifact=model.name,
+        sha256=model.sha256,
+        release=release,
+        labels=labels,
+        first=nothing,
+        before=nothing,
+        lately=nothing,
+        evidence={},
+    )
+    if exports is None or exports.manifest.golden is None:
+        return record
+    pack = exports.read_golden()
+    probabilities = classifier.predict_proba(pack.images)
+    answers = probabilities.argmax(axis=1).astype(np.int64)
+    golden = count(pack.images, probabilities.max(axis=1).astype(np.float64), answers, len(labels))
+    return msgspec.structs.replace(record, golden=golden, golden_errors=int((answers != pack.labels).sum()))
 
 
 class _Seen(NamedTuple):
@@ -89,25 +85,6 @@ class Tally:
         """Continue with a record."""
         self._record = record
         self._detector = self._detect()
-
-    @classmethod
-    def start(cls, answering: Answering) -> Tally:
-        """Start an empty tally."""
-        nothing = Window.empty(len(answering.labels))
-        return cls(
-            Record(
-                artifact=answering.artifact,
-                sha256=answering.sha256,
-                release=answering.release,
-                labels=list(answering.labels),
-                golden=answering.golden,
-                golden_errors=answering.golden_errors,
-                first=nothing,
-                before=nothing,
-                lately=nothing,
-                evidence={},
-            )
-        )
 
     @property
     def record(self) -> Record:
@@ -152,13 +129,13 @@ class Monitor:
     def __init__(
         self,
         path: Path,
-        answering: Callable[[], Answering],
+        fresh: Callable[[], Record],
         *,
         patient: bool = False,
         reporter: Reporter = SILENT,
     ) -> None:
-        """`answering` is called in the thread: the golden pack takes a moment. A `patient` monitor loses nothing."""
-        self._path, self._answering, self._patient, self._reporter = path, answering, patient, reporter
+        """`fresh` gives `no_counts`, in the thread: the golden pack takes a moment. A `patient` one loses nothing."""
+        self._path, self._fresh, self._patient, self._reporter = path, fresh, patient, reporter
         self._waiting: queue.Queue[_Seen | None] = queue.Queue(WAITING)
         self._tally: Tally | None = None
         self.counts = True
@@ -235,17 +212,17 @@ class Monitor:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"{self._path.parent} cannot be created: {reason_of(error)}") from error
-        answering = self._answering()
+        fresh = self._fresh()
         try:
             record = read_record(self._path)
         except UsageError:
-            return Tally.start(answering)
-        if record.sha256 == answering.sha256 and record.labels == list(answering.labels):
-            return Tally(msgspec.structs.replace(record, release=answering.release))
+            return Tally(fresh)
+        if record.sha256 == fresh.sha256 and record.labels == fresh.labels:
+            return Tally(msgspec.structs.replace(record, release=fresh.release))
         aside = self._path.with_name(BEFORE)
         write_file(aside, record.encode())
         self._reporter.notice(
             f"{self._path} has counts of another model, {record.artifact}. They are kept as {aside}, and counting "
             "starts from zero."
         )
-        return Tally.start(answering)
+        return Tally(fresh)

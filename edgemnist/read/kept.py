@@ -58,9 +58,9 @@ def keeping(
                 collect.open(artifact=model.name, release=release, patient=True, reporter=reporter)
             )
         if health is not None:
-            from edgemnist.drift.monitor import Answering, Monitor
+            from edgemnist.drift.monitor import Monitor, no_counts
 
             monitor = stack.enter_context(
-                Monitor(health, lambda: Answering.of(model, classifier, exports, release), reporter=reporter)
+                Monitor(health, lambda: no_counts(model, classifier, exports, release), reporter=reporter)
             )
         yield None if collector is None and monitor is None else Keeper(classifier.labels, collector, monitor)

@@ -60,7 +60,7 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
     if config.health is not None:
         from edgemnist.drift.monitor import Monitor
 
-        monitor = Monitor(config.health, store.answering, reporter=_LogReporter())
+        monitor = Monitor(config.health, store.no_counts, reporter=_LogReporter())
         metrics.watch(monitor)
     shadow = None
     if collector is not None and config.collect is not None and store.release is not None:

@@ -34,13 +34,13 @@ from edgemnist.read.page import LARGER, SMALLEST, read_page
 from edgemnist.results.base import UNREADABLE
 from edgemnist.results.serve import PredictBody
 from edgemnist.runtimes.interface import Classifier, as_images
+from edgemnist.serve.config import Limits
 from edgemnist.serve.jobs import (
     Classify,
     Job,
     Needs,
     Normalized,
     Page,
-    PictureLimits,
     PredictJob,
     ReadJob,
     Refusal,
@@ -62,7 +62,7 @@ NICENESS: Final = 10
 """The event loop goes before: it has little to do, and everybody waits for it."""
 
 
-def work(connection: Connection, limits: PictureLimits) -> None:
+def work(connection: Connection, limits: Limits) -> None:
     """Do jobs until the connection ends."""
     # Of the terminal and of systemd, which sends it to all processes: the service says when it is over.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,7 +79,7 @@ def work(connection: Connection, limits: PictureLimits) -> None:
             job: Job = msgspec.msgpack.decode(connection.recv_bytes(), type=Job)
             memory.allow()
             # The signal at its end is not caught: it ends the process in the middle of a decoder.
-            signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
+            signal.setitimer(signal.ITIMER_PROF, limits.work_timeout_s)
             with receive_file(connection) as body:
                 reply = msgspec.msgpack.encode(_done(job, body, connection, limits, memory))
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -89,7 +89,7 @@ def work(connection: Connection, limits: PictureLimits) -> None:
 class _Memory:
     """The limit that the kernel holds this process to: what it has now, and what the job may take beside it."""
 
-    def __init__(self, limits: PictureLimits) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._before = _data_bytes()
         self._most = limits.decoded_bytes
 
@@ -122,7 +122,7 @@ def _data_bytes() -> int:
     return 1024 * int(status.partition("VmData:")[2].split()[0])
 
 
-def _done(job: Job, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory) -> Reply:
+def _done(job: Job, body: IO[bytes], connection: Connection, limits: Limits, memory: _Memory) -> Reply:
     try:
         if isinstance(job, PredictJob):
             return _normalized(job, body, connection, limits, memory)
@@ -139,7 +139,7 @@ def _done(job: Job, body: IO[bytes], connection: Connection, limits: PictureLimi
 
 
 def _normalized(
-    job: PredictJob, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory
+    job: PredictJob, body: IO[bytes], connection: Connection, limits: Limits, memory: _Memory
 ) -> Normalized:
     size = 0
     if job.batch:
@@ -178,7 +178,7 @@ def _normalized(
     )
 
 
-def _read(job: ReadJob, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory) -> Page:
+def _read(job: ReadJob, body: IO[bytes], connection: Connection, limits: Limits, memory: _Memory) -> Page:
     config = ReadConfig(min_confidence=job.min_confidence)
     needs = _needs([body], limits)
     # Small pages are enlarged first.
@@ -240,7 +240,7 @@ def _batch(body: bytes, limit: int) -> list[bytes]:
     return images
 
 
-def _needs(pictures: Sequence[IO[bytes]], limits: PictureLimits) -> Needs:
+def _needs(pictures: Sequence[IO[bytes]], limits: Limits) -> Needs:
     """Return what pictures take. Raises RefusedError where that is more than the limits allow."""
     pixels = largest = 0
     for picture in pictures:

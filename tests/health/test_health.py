@@ -40,7 +40,7 @@ def window(answered: int, confidence: float) -> Window:
 
 
 def record_of(golden_errors: int, golden_confidence: float) -> Record:
-    record = Tally.start(answering()).record
+    record = Tally(answering()).record
     return msgspec.structs.replace(record, golden=window(1_000, golden_confidence), golden_errors=golden_errors)
 
 
@@ -128,7 +128,7 @@ def test_evidence_is_a_power_of_ten(log10: float | None, told: str) -> None:
 
 
 def test_a_board_that_has_answered_nothing_is_well() -> None:
-    result = assess([Place(name="samples", record=Tally.start(answering()).record)])
+    result = assess([Place(name="samples", record=Tally(answering()).record)])
     assert result.passed
     assert result.lately is None
     assert result.first is None
