@@ -17,6 +17,7 @@ from edgemnist.native.amalgamation import is_own
 from edgemnist.native.build import WARNINGS, CompilerError, compile_c
 from edgemnist.runtimes.files import C_SOURCE, read_model
 from edgemnist.runtimes.interface import ChunkedClassifier
+from edgemnist.runtimes.pixels import Numbers, dequantize_scores
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images, Probabilities
@@ -54,8 +55,8 @@ class CompiledClassifier(ChunkedClassifier):
             )
         self._functions = _compiled(source, path)
         self._lock = threading.Lock()
-        values = np.arange(256, dtype=np.float32) - np.float32(self._functions.zero_point)
-        self._decoded = np.float32(self._functions.scale) * values
+        output = Numbers(np.dtype(np.uint8), self._functions.scale, self._functions.zero_point)
+        self._decoded = dequantize_scores(output)
         self._set_up(path, self._functions.labels if labels is None else labels)
 
     @classmethod

@@ -42,7 +42,7 @@ class LiteRTClassifier(ChunkedClassifier):
         self._lock = threading.Lock()
         self._first = self._session()
         self._resized: _Session | None = None
-        self._batch = self._first.fixed_batch
+        self._batch = None if self._first.input.free_batch else self._first.batch
         self._direct = _direct_access(self._first) if self._first.batch == 1 else None
         self._one = _direct_call(self._first, self._direct, self._lock) if self._direct else None
         self._set_up(path, labels, model=model)
@@ -101,11 +101,6 @@ class _Session:
         self.encode = encoder(self.input.numbers, input_range or covered_range(self.input.numbers))
         self.decode = decoder(self.output.numbers)
         self.batch = self.input.shape[0]
-
-    @property
-    def fixed_batch(self) -> int | None:
-        """How many images the model takes at once, or None where that is free."""
-        return None if self.input.free_batch else self.input.shape[0]
 
     def run(self, images: Images) -> Probabilities:
         """Return the scores of images, uint8 [N, 28, 28]; resizes the input where N is another than before."""
