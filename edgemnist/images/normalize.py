@@ -111,15 +111,6 @@ def read_digit(path: Path) -> Fitted:
         raise ImageError(f"{picture_name(path)} cannot be read as a digit: {error.message}", hint=error.hint) from error
 
 
-def to_mnist(image: Image.Image) -> tuple[Grey, bool]:
-    """Return the digit of a picture, uint8 [28, 28], white on black, and whether it was dark on light.
-
-    Raises ImageError as `normalize_digit` does.
-    """
-    normalized = normalize_digit(image)
-    return normalized.image, normalized.inverted
-
-
 def prepare(picture: str | Path | bytes | Image.Image | npt.ArrayLike) -> Grey:
     """Return the digit of a picture as classifiers take it, uint8 [28, 28], white on black.
 
