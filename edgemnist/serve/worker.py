@@ -34,6 +34,7 @@ from edgemnist.read.page import LARGER, SMALLEST, read_page
 from edgemnist.results.base import UNREADABLE
 from edgemnist.results.serve import PredictBody
 from edgemnist.runtimes.interface import Classifier, as_images
+from edgemnist.runtimes.untrusted_child import data_bytes
 from edgemnist.serve.config import Limits
 from edgemnist.serve.jobs import (
     Classify,
@@ -90,7 +91,7 @@ class _Memory:
     """The limit that the kernel holds this process to: what it has now, and what the job may take beside it."""
 
     def __init__(self, limits: Limits) -> None:
-        self._before = _data_bytes()
+        self._before = data_bytes()
         self._most = limits.decoded_bytes
 
     def allow(self, body: int = 0, picture: int = 0) -> None:
@@ -111,15 +112,6 @@ def receive_file(connection: Connection) -> IO[bytes]:
     file = os.fdopen(descriptors[0], "rb")
     file.seek(0)
     return file
-
-
-def _data_bytes() -> int:
-    """Return the bytes that RLIMIT_DATA counts, or 0 where the system does not tell."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return 1024 * int(status.partition("VmData:")[2].split()[0])
 
 
 def _done(job: Job, body: IO[bytes], connection: Connection, limits: Limits, memory: _Memory) -> Reply:

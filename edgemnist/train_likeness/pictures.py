@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.arrays import Images, Labels
 from edgemnist.errors import check_range
 from edgemnist.images.mnist import fit_digit
 from edgemnist.progress import SILENT, Reporter
@@ -50,9 +51,6 @@ BAR: Final = 0.12
 MNIST's ones."""
 FAR: Final = 0.25
 """Share of drawings that are few pixels high, digits and letters alike: height must not tell one from the other."""
-
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
