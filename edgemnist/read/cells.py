@@ -14,6 +14,7 @@ from edgemnist.images.mnist import stroke_contrast
 from edgemnist.images.paper import Ink
 from edgemnist.read.grid import Grid
 from edgemnist.read.piece import Piece, Pieces, without_rings
+from edgemnist.read.split import trimmed
 
 PALEST: Final = 40
 """Of 255: what takes less of the light is no writing, in a cell as elsewhere."""
@@ -167,7 +168,7 @@ def _parted(piece: Piece, grid: Grid) -> list[Piece]:
         parts = [np.where(side, piece.ink, 0) for side in (before, ~before)]
         if min(int(np.count_nonzero(part)) for part in parts) < 0.2 * np.count_nonzero(piece.ink):
             continue
-        cut = [_trimmed(replace(piece, ink=part.astype(np.uint8))) for part in parts]
+        cut = [trimmed(piece, part.astype(np.uint8), 0) for part in parts]
         return [one for some in cut if some is not None for one in _parted(some, grid)]
     return [piece]
 
@@ -190,15 +191,6 @@ def weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.flo
     order = np.argsort(values)
     cumulated = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
-
-
-def _trimmed(piece: Piece) -> Piece | None:
-    rows, columns = np.flatnonzero(piece.ink.any(axis=1)), np.flatnonzero(piece.ink.any(axis=0))
-    if not rows.size:
-        return None
-    x, y, _, _ = piece.box
-    box = x + int(columns[0]), y + int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
-    return replace(piece, box=box, ink=piece.ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
 def _placed(piece: Piece, grid: Grid, number: int) -> Piece | None:

@@ -57,12 +57,9 @@ texture have tens of thousands, and each takes time."""
 def find_sheet(grey: Grey) -> Sheet:
     """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
     dark = is_dark_on_light(grey)
-    structure = find_structure(grey, dark=dark)
-    grids, staves = structure.grids, structure.staves
+    grids, staves = find_structure(grey, dark=dark)
     ink, rulings = _ink_and_rulings(grey, dark=dark)
     light = grey if dark else 255 - grey
-    if not grids:
-        return Sheet([_pieces(ink, rulings, light)], [], staves)
     bare = without_grids(ink, grids)
     inside = {grid: pieces_in(bare, grid, 0, MAX_PIECES) for grid in grids}
     grids = [grid for grid in grids if is_written_into(grid, inside[grid])]

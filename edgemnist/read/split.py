@@ -67,12 +67,12 @@ def between(piece: Piece, left: npt.NDArray[np.int64] | None, right: npt.NDArray
         ink = np.where(columns >= left[:, None], ink, 0)
     if right is not None:
         ink = np.where(columns < right[:, None], ink, 0)
-    return trimmed(piece, ink)
+    return trimmed(piece, ink, int(ink.max()) // 3)
 
 
-def trimmed(piece: Piece, ink: Ink) -> Piece | None:
-    """Return a piece of which only `ink`, of its size, is left, cut to where that is."""
-    found = bounds(ink > ink.max() // 3)
+def trimmed(piece: Piece, ink: Ink, level: int) -> Piece | None:
+    """Return a piece of which only `ink`, of its size, is left, cut to where that is above `level`."""
+    found = bounds(ink > level)
     if found is None:
         return None
     top, left, bottom, right = found
