@@ -9,9 +9,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -120,7 +121,7 @@ def _seconds(since: str, until: str) -> float:
     return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
 
 
-class Monitor:
+class Monitor(AbstractContextManager["Monitor"]):
     """Counts answers into a file; as a context manager, which writes what has been counted.
 
     It never raises because of the file. `see` may be called from several threads.
@@ -142,9 +143,6 @@ class Monitor:
         """Whether answers are still counted."""
         self._thread = threading.Thread(target=self._work, name="health", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

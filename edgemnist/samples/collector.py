@@ -9,9 +9,10 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from edgemnist.errors import EdgemnistError
 from edgemnist.progress import SILENT, Reporter
@@ -46,7 +47,7 @@ class CollectConfig:
         )
 
 
-class Collector:
+class Collector(AbstractContextManager["Collector"]):
     """Keeps samples in the store of a directory; as a context manager, which writes what is waiting.
 
     It never raises because of the store. `offer` and `correct` may be called from several threads.
@@ -87,9 +88,6 @@ class Collector:
         self._reservoir = Reservoir(self._quota.uniform, seen)
         self._writer = threading.Thread(target=self._write, name="samples", daemon=True)
         self._writer.start()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
@@ -60,7 +60,7 @@ _SAMPLES: Final = "SELECT id, image, at, source, artifact, release, answer, conf
 _LABELS: Final = "SELECT sample, label, writer, at, settles FROM labels ORDER BY id"
 
 
-class SampleStore:
+class SampleStore(AbstractContextManager["SampleStore"]):
     """The samples of a directory; as a context manager, which closes it.
 
     Every method raises SamplesError if the file is damaged or cannot be written: the disk is full, it is read-only, or
@@ -98,9 +98,6 @@ class SampleStore:
                 connection.close()
                 raise
         return cls(path, connection)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

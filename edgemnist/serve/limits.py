@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from edgemnist.serve.config import Limits
 from edgemnist.serve.refusals import RefusedError, busy, too_large, too_slow, unsupported
@@ -158,16 +158,13 @@ class MemoryFile:
         self.size = 0
 
 
-class Body:
+class Body(contextlib.AbstractContextManager["Body"]):
     """The body of one request; as a context manager, which gives the memory back."""
 
     def __init__(self, request: Request, limits: Limits, memory: BodyMemory) -> None:
         self._request, self._limits, self._memory = request, limits, memory
         self._taken = 0
         self._file: MemoryFile | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self._memory.give_back(self._taken)
