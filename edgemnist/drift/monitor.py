@@ -105,7 +105,8 @@ class Tally:
         changed = msgspec.structs.replace(record, before=before, lately=lately + some)
         if not record.first_complete:
             first = record.first + some
-            complete = first.images >= LEAST_FIRST and _seconds(first.since, at) >= FIRST_S
+            seconds = (datetime.fromisoformat(at) - datetime.fromisoformat(first.since)).total_seconds()
+            complete = first.images >= LEAST_FIRST and seconds >= FIRST_S
             changed = msgspec.structs.replace(changed, first=first, first_complete=complete)
         self._record = changed
         if changed.first_complete and not record.first_complete:
@@ -115,10 +116,6 @@ class Tally:
     def _detect(self) -> Detector:
         record = self._record
         return Detector(record.golden, record.first if record.first_complete else None, record.evidence)
-
-
-def _seconds(since: str, until: str) -> float:
-    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
 
 
 class Monitor(AbstractContextManager["Monitor"]):
