@@ -85,11 +85,7 @@ FORMATS: Registry[FormatEntry] = Registry(
             target="edgemnist.export.web:WebExporter",
             summary="One web page with network and engine, which opens from disk",
             title="web page",
-            requires=(
-                _KERAS,
-                Package("ai-edge-litert", "ai_edge_litert"),
-                Package("ai-edge-quantizer", "ai_edge_quantizer"),
-            ),
+            requires=_TFLITE,
             extra="train",
             suffix=".html",
             stem="digit",

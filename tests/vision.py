@@ -8,7 +8,7 @@ import edgemnist
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.exports.directory import reference_directory
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ from sklearn.datasets import load_digits
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import find_dataset
 from edgemnist.exports.directory import REFERENCE, Exports
-from edgemnist.images import to_mnist
+from edgemnist.images import normalize_digit
 from edgemnist.learn.present import logits_of, read_present
 from edgemnist.learn.run import LearnConfig, learn
 from edgemnist.machine import host_facts
@@ -114,7 +114,7 @@ def pictures() -> tuple[Images, Labels]:
     for values in digits.images:
         small = Image.fromarray(np.rint(values * 255 / 16).astype(np.uint8))
         ink = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-        found.append(to_mnist(Image.fromarray(255 - np.pad(ink, MARGIN)))[0])
+        found.append(normalize_digit(Image.fromarray(255 - np.pad(ink, MARGIN))).image)
     return np.stack(found), digits.target.astype(np.int64)
 
 

@@ -15,7 +15,7 @@ from edgemnist.errors import ImageError
 from edgemnist.images import normalize_digit
 from edgemnist.images.grey import Grey
 from edgemnist.train_likeness.synthetic.camera import photograph_digit
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 from edgemnist.train_likeness.synthetic.strokes import draw_thin
 
 SEED: Final = 11

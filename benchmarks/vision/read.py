@@ -10,9 +10,8 @@ import numpy as np
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.read import read_page
-from edgemnist.train_likeness.synthetic.page import compose_page
-from edgemnist.train_likeness.synthetic.styles import STYLES
+from edgemnist.read.page import read_page
+from edgemnist.train_likeness.synthetic.page import STYLES, compose_page
 
 SEED: Final = 1000
 

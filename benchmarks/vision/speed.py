@@ -19,7 +19,7 @@ from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.images import open_image
 from edgemnist.machine import peak_rss
-from edgemnist.read import read_page
+from edgemnist.read.page import read_page
 from edgemnist.train_likeness.synthetic.page import Page, PageStyle, compose_page
 
 PAGE: Final = PageStyle(width=3000, height=4000, perspective=0.01, ruled=True)

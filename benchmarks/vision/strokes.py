@@ -25,7 +25,7 @@ from edgemnist.train.loop import fit
 from edgemnist.train.model import build_model, logits
 from edgemnist.train.recipes import RECIPES, Plan
 from edgemnist.train.run import accuracy
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 
 VALIDATION: Final = 10_000
 STROKES: Final = (0.0, 0.3, 0.6)

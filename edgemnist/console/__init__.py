@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import typer
 from rich.console import RenderableType
+from rich.text import Text
 
-from edgemnist.console.terminal import out
+from edgemnist.console.terminal import err, out
 from edgemnist.errors import DeployError
 from edgemnist.results.base import Result
 
@@ -33,6 +34,23 @@ def show(result: Result, page: Callable[[], RenderableType], *, json: bool, host
     else:
         # A table may be wider than the terminal, which then breaks its lines and loses nothing.
         out().print(drawn(host, page), crop=False)
+
+
+def show_listening(result: Result, sentence: str, address: str | None, token: str | None, *, json: bool) -> None:
+    """Say that a page can be opened: as JSON, or in a sentence; on a terminal, with a link for a phone, token included.
+
+    `address` is where other devices find the page, if they do.
+    """
+    if json:
+        out().print(result.to_json(), soft_wrap=True)
+        return
+    from urllib.parse import quote
+
+    err().print(Text(f"{sentence} Stop it with Ctrl-C."), soft_wrap=True)
+    if address is not None and err().is_terminal:
+        # Behind the #, it reaches no server and no log.
+        link = f"{address}#token={quote(token)}" if token else address
+        err().print(Text(f"On a phone in the same network, open {link}"), soft_wrap=True)
 
 
 def drawn(host: str, page: Callable[[], PageT]) -> PageT:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
 from edgemnist.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgemnist.samples.collector import CollectConfig
 
 ADVANCED: Final = "Advanced"
 """The panel of options that few need."""
@@ -56,6 +59,16 @@ Model: TypeAlias = Annotated[
         metavar="NAME|FILE",
         show_default="the fastest verified one",
         help="An artifact of the export directory, or any model file; add @RUNTIME for another runtime.",
+    ),
+]
+
+MinConfidence: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="P",
+        show_default="calibrated",
+        help="Below this, a digit is refused and shown as ?.",
     ),
 ]
 
@@ -210,6 +223,21 @@ def check_png(sheet: Path | None) -> None:
         raise UsageError(f"--sheet writes a PNG, and {sheet} does not end in .png")
 
 
+def collecting(directory: Path | None, most: int | None) -> CollectConfig | None:
+    """Return what `--collect` and `--collect-max` ask for; None without them.
+
+    Raises UsageError for a limit that is too low, or that comes without `--collect`.
+    """
+    if directory is None:
+        if most is not None:
+            raise UsageError("--collect-max needs --collect", hint="Name a directory with --collect DIR.")
+        return None
+    from edgemnist.samples.collector import CollectConfig
+    from edgemnist.samples.quota import Quota
+
+    return CollectConfig(directory=directory, quota=Quota() if most is None else Quota(most))
+
+
 def only(option: str, hosts: Sequence[str]) -> str:
     """Return the one board that an option names. Raises UsageError for several."""
     if len(hosts) != 1:
@@ -221,8 +249,7 @@ def only(option: str, hosts: Sequence[str]) -> str:
 
 def refuse_with_on(context: typer.Context, *names: str) -> None:
     """Raise UsageError where one of these parameters was given: it means nothing on a board."""
-    given = [str(one.opts[0]) for one in context.command.params if one.name in names and _is_given(context, one)]
-    if given:
+    if given := _given(context, names):
         raise UsageError(
             f"--on cannot be used with {', '.join(given)}", hint="What runs there is the board's current release."
         )
@@ -230,8 +257,7 @@ def refuse_with_on(context: typer.Context, *names: str) -> None:
 
 def refuse(context: typer.Context, *names: str, reason: str) -> None:
     """Raise UsageError where one of these parameters was given: it does not go with what was asked for."""
-    given = [str(one.opts[0]) for one in context.command.params if one.name in names and _is_given(context, one)]
-    if given:
+    if given := _given(context, names):
         raise UsageError(f"{reason}: {', '.join(given)} does not apply", hint=f"Leave out {', '.join(given)}.")
 
 
@@ -255,6 +281,10 @@ def given_words(context: typer.Context, *, without: Collection[str]) -> list[str
         else:
             options += [word for each in values for word in (one.opts[0], str(each))]
     return [*arguments, *options]
+
+
+def _given(context: typer.Context, names: Collection[str]) -> list[str]:
+    return [str(one.opts[0]) for one in context.command.params if one.name in names and _is_given(context, one)]
 
 
 def _is_given(context: typer.Context, parameter: Any) -> bool:  # noqa: ANN401 - Typer's own click has no public types

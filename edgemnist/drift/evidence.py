@@ -72,7 +72,6 @@ WATCHED: Final = (
 )
 SHARES: Final = 3
 """The first ones are shares, the others ranks."""
-_WEIGHTS: Final = np.array([one.weight for one in WATCHED])
 
 
 class Detector:

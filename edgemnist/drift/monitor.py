@@ -9,10 +9,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -49,37 +49,27 @@ BEFORE: Final = "health-before.json"
 """Counts of the model that answered before."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answering:
-    """The model that answers, and how well it does on its golden pack."""
-
-    artifact: str
-    sha256: str
-    release: str | None
-    labels: tuple[str, ...]
-    golden: Window | None = None
-    golden_errors: int = 0
-
-    @classmethod
-    def of(cls, model: Model, classifier: Classifier, exports: Exports | None, release: str | None) -> Answering:
-        """Return what is known of a model; its golden pack, if it has one, is answered here."""
-        labels = tuple(classifier.labels)
-        found = cls(artifact=model.name, sha256=model.sha256, release=release, labels=labels)
-        if exports is None or exports.manifest.golden is None:
-            return found
-        pack = exports.read_golden()
-        probabilities = classifier.predict_proba(pack.images)
-        answers = probabilities.argmax(axis=1).astype(np.int64)
-        golden = count(pack.images, probabilities.max(axis=1).astype(np.float64), answers, len(labels))
-        errors = int((answers != pack.labels).sum())
-        return cls(
-            artifact=model.name,
-            sha256=model.sha256,
-            release=release,
-            labels=labels,
-            golden=golden,
-            golden_errors=errors,
-        )
+def no_counts(model: Model, classifier: Classifier, exports: Exports | None, release: str | None) -> Record:
+    """Return the record of a model that has answered nothing but its golden pack, if it has one: that is done here."""
+    labels = list(classifier.labels)
+    nothing = Window.empty(len(labels))
+    record = Record(
+        artifact=model.name,
+        sha256=model.sha256,
+        release=release,
+        labels=labels,
+        first=nothing,
+        before=nothing,
+        lately=nothing,
+        evidence={},
+    )
+    if exports is None or exports.manifest.golden is None:
+        return record
+    pack = exports.read_golden()
+    probabilities = classifier.predict_proba(pack.images)
+    answers = probabilities.argmax(axis=1).astype(np.int64)
+    golden = count(pack.images, probabilities.max(axis=1).astype(np.float64), answers, len(labels))
+    return msgspec.structs.replace(record, golden=golden, golden_errors=int((answers != pack.labels).sum()))
 
 
 class _Seen(NamedTuple):
@@ -96,25 +86,6 @@ class Tally:
         """Continue with a record."""
         self._record = record
         self._detector = self._detect()
-
-    @classmethod
-    def start(cls, answering: Answering) -> Tally:
-        """Start an empty tally."""
-        nothing = Window.empty(len(answering.labels))
-        return cls(
-            Record(
-                artifact=answering.artifact,
-                sha256=answering.sha256,
-                release=answering.release,
-                labels=list(answering.labels),
-                golden=answering.golden,
-                golden_errors=answering.golden_errors,
-                first=nothing,
-                before=nothing,
-                lately=nothing,
-                evidence={},
-            )
-        )
 
     @property
     def record(self) -> Record:
@@ -134,7 +105,8 @@ class Tally:
         changed = msgspec.structs.replace(record, before=before, lately=lately + some)
         if not record.first_complete:
             first = record.first + some
-            complete = first.images >= LEAST_FIRST and _seconds(first.since, at) >= FIRST_S
+            seconds = (datetime.fromisoformat(at) - datetime.fromisoformat(first.since)).total_seconds()
+            complete = first.images >= LEAST_FIRST and seconds >= FIRST_S
             changed = msgspec.structs.replace(changed, first=first, first_complete=complete)
         self._record = changed
         if changed.first_complete and not record.first_complete:
@@ -146,11 +118,7 @@ class Tally:
         return Detector(record.golden, record.first if record.first_complete else None, record.evidence)
 
 
-def _seconds(since: str, until: str) -> float:
-    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
-
-
-class Monitor:
+class Monitor(AbstractContextManager["Monitor"]):
     """Counts answers into a file; as a context manager, which writes what has been counted.
 
     It never raises because of the file. `see` may be called from several threads.
@@ -159,22 +127,19 @@ class Monitor:
     def __init__(
         self,
         path: Path,
-        answering: Callable[[], Answering],
+        fresh: Callable[[], Record],
         *,
         patient: bool = False,
         reporter: Reporter = SILENT,
     ) -> None:
-        """`answering` is called in the thread: the golden pack takes a moment. A `patient` monitor loses nothing."""
-        self._path, self._answering, self._patient, self._reporter = path, answering, patient, reporter
+        """`fresh` gives `no_counts`, in the thread: the golden pack takes a moment. A `patient` one loses nothing."""
+        self._path, self._fresh, self._patient, self._reporter = path, fresh, patient, reporter
         self._waiting: queue.Queue[_Seen | None] = queue.Queue(WAITING)
         self._tally: Tally | None = None
         self.counts = True
         """Whether answers are still counted."""
         self._thread = threading.Thread(target=self._work, name="health", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -242,17 +207,17 @@ class Monitor:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"{self._path.parent} cannot be created: {reason_of(error)}") from error
-        answering = self._answering()
+        fresh = self._fresh()
         try:
             record = read_record(self._path)
         except UsageError:
-            return Tally.start(answering)
-        if record.sha256 == answering.sha256 and record.labels == list(answering.labels):
-            return Tally(msgspec.structs.replace(record, release=answering.release))
+            return Tally(fresh)
+        if record.sha256 == fresh.sha256 and record.labels == fresh.labels:
+            return Tally(msgspec.structs.replace(record, release=fresh.release))
         aside = self._path.with_name(BEFORE)
         write_file(aside, record.encode())
         self._reporter.notice(
             f"{self._path} has counts of another model, {record.artifact}. They are kept as {aside}, and counting "
             "starts from zero."
         )
-        return Tally.start(answering)
+        return Tally(fresh)

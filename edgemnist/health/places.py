@@ -11,11 +11,10 @@ from edgemnist.drift.counts import read_place
 from edgemnist.errors import DeployError
 from edgemnist.health.run import Place
 from edgemnist.results.health import BoardHealth
-from edgemnist.samples.store import FILE, SampleStore
+from edgemnist.samples.store import samples_in
 
 if TYPE_CHECKING:
     from edgemnist.deploy.target import BoardAddress
-    from edgemnist.samples.sample import Sample
 
 PARALLEL = 20
 """Boards at the same time."""
@@ -23,14 +22,7 @@ PARALLEL = 20
 
 def places_here(paths: Sequence[Path]) -> list[Place]:
     """Return the counts of directories of samples, or of files. Raises what `read_place` raises."""
-    return [Place(name=str(path), record=read_place(path), samples=_samples_in(path)) for path in paths]
-
-
-def _samples_in(path: Path) -> list[Sample]:
-    if not (path / FILE).exists():
-        return []
-    with SampleStore.open(path) as store:
-        return store.samples()
+    return [Place(name=str(path), record=read_place(path), samples=samples_in(path)) for path in paths]
 
 
 def places_on(targets: Sequence[BoardAddress], place: str) -> tuple[list[Place], list[BoardHealth]]:

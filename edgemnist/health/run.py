@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -165,7 +166,7 @@ def _quantities(record: Record, first: Window | None) -> list[Quantity]:
     ]
     for number, feature in enumerate(FEATURES):
         watched = [f"{feature.name}, {way}" for way in (LOWER, HIGHER)]
-        found.append(quantity(feature.name, feature.unit, watched, MeanOf(number)))
+        found.append(quantity(feature.name, feature.unit, watched, partial(mean_of, number)))
     return found
 
 
@@ -173,19 +174,13 @@ def _share(some: int, of: int) -> float | None:
     return some / of if of else None
 
 
-@dataclass(frozen=True)
-class MeanOf:
-    """Computes the mean of a feature, by its number, from the bins of a window; None without images."""
-
-    feature: int
-
-    def __call__(self, window: Window) -> float | None:
-        """Return the mean in a window."""
-        if not window.images:
-            return None
-        feature = FEATURES[self.feature]
-        middles = feature.low + (np.arange(BINS) + 0.5) * (feature.high - feature.low) / BINS
-        return float(middles @ np.array(window.ink[self.feature], np.float64)) / window.images
+def mean_of(number: int, window: Window) -> float | None:
+    """Return the mean of a feature, by its number, from the bins of a window; None without images."""
+    if not window.images:
+        return None
+    feature = FEATURES[number]
+    middles = feature.low + (np.arange(BINS) + 0.5) * (feature.high - feature.low) / BINS
+    return float(middles @ np.array(window.ink[number], np.float64)) / window.images
 
 
 def _shares(window: Window) -> list[float] | None:

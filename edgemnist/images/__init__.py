@@ -5,6 +5,6 @@
 """
 
 from edgemnist.images.decode import open_image
-from edgemnist.images.normalize import Normalized, normalize_digit, prepare, read_digit, to_mnist
+from edgemnist.images.normalize import normalize_digit, prepare, read_digit
 
-__all__ = ["Normalized", "normalize_digit", "open_image", "prepare", "read_digit", "to_mnist"]
+__all__ = ["normalize_digit", "open_image", "prepare", "read_digit"]

@@ -11,9 +11,7 @@ import numpy.typing as npt
 from edgemnist.images.components import Mask, bounds, label_components
 from edgemnist.images.paper import Ink
 from edgemnist.images.scale import SMALL
-
-Box = tuple[int, int, int, int]
-"""x, y, width, height in pixels."""
+from edgemnist.results.pictures import Box
 
 FINDING_SIDE: Final = 160
 """Longer side of the copy on which the pieces are told apart."""

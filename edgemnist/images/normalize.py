@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from PIL import Image
 from edgemnist.arrays import IMAGE_SIDE, WHITE, as_pixels
 from edgemnist.errors import ImageError
 from edgemnist.images.decode import decode_image, open_image, picture_name
-from edgemnist.images.find import MIN_CONTRAST, Box, find_digit
+from edgemnist.images.find import MIN_CONTRAST, find_digit
 from edgemnist.images.grey import Grey, border, to_grey
 from edgemnist.images.mnist import fit_by_numpy
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light, plain_ground
@@ -35,23 +35,7 @@ SHAPES: Final = ((2,), (3, 3), (3, 4))
 """How many dimensions the pixels of a picture have, and how many channels."""
 
 
-@dataclass(frozen=True)
-class Normalized:
-    """One digit as the models take it, and where it was."""
-
-    image: Grey
-    """uint8 [28, 28], white digit on black."""
-    inverted: bool
-    """True where the picture was dark on light."""
-    box: Box
-    """x, y, width, height of the digit, in pixels of the picture."""
-    several: bool = False
-    """Whether another piece of ink, as tall as a digit, stands beside it."""
-    grey: Grey | None = None
-    """Grey levels of the picture that it was found in, uint8 [h, w]."""
-
-
-def normalize_digit(image: Image.Image) -> Normalized:
+def normalize_digit(image: Image.Image) -> Fitted:
     """Find the digit in a picture and bring it to MNIST's conditions.
 
     A picture that is already 28×28 on pure black passes unchanged, and one on pure white is inverted, nothing else.
@@ -65,7 +49,7 @@ def normalize_digit(image: Image.Image) -> Normalized:
         raise ImageError("there is nothing on it but its background", hint="Write larger or darker, or come closer.")
     scale = max(image.size) / max(grey.shape)
     left, top, width, height = (round(value * scale) for value in fitted.box)
-    return Normalized(fitted.image, fitted.inverted, box=(left, top, width, height), several=fitted.several, grey=grey)
+    return replace(fitted, box=(left, top, width, height), grey=grey)
 
 
 def _fit(engine: Fitter, grey: Grey) -> Fitted | None:
@@ -115,7 +99,7 @@ def _uneven_ink(grey: Grey) -> tuple[Ink, bool]:
     return extract_ink(rimmed, dark=dark)[rim:-rim, rim:-rim], dark
 
 
-def read_digit(path: Path) -> Normalized:
+def read_digit(path: Path) -> Fitted:
     """Read a picture file and bring its digit to MNIST's conditions.
 
     Raises ImageError, naming the file, as `open_image` and `normalize_digit` do.
@@ -125,15 +109,6 @@ def read_digit(path: Path) -> Normalized:
         return normalize_digit(image)
     except ImageError as error:
         raise ImageError(f"{picture_name(path)} cannot be read as a digit: {error.message}", hint=error.hint) from error
-
-
-def to_mnist(image: Image.Image) -> tuple[Grey, bool]:
-    """Return the digit of a picture, uint8 [28, 28], white on black, and whether it was dark on light.
-
-    Raises ImageError as `normalize_digit` does.
-    """
-    normalized = normalize_digit(image)
-    return normalized.image, normalized.inverted
 
 
 def prepare(picture: str | Path | bytes | Image.Image | npt.ArrayLike) -> Grey:

@@ -12,13 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.native.bounds import BLOCK, stays_inside
+from edgemnist.native.bounds import ALIGNMENT, BLOCK, stays_inside
 from edgemnist.native.layers import total_outputs, window_of_layer
 from edgemnist.native.layout import Layout, ModelLayout, lay_out
 from edgemnist.native.network import Network
-
-_ALIGNMENT: Final = 4
-"""As in `kernel_scalar.c`."""
 
 ENGINE_BYTES: Final = 2_048
 """Of flash, at the most, for code, the descriptions of the layers and the names of ten classes: what GCC makes of them
@@ -146,7 +143,7 @@ extern const int edgemnist_score_zero_point;
 def c_source(network: Network, origin: Origin) -> str:
     """Return the C file: declarations, engine, tables, and functions; the same text for the same network."""
     tables = _Tables()
-    laid_out = lay_out(network, group=1, block=BLOCK, packed=True, alignment=_ALIGNMENT)
+    laid_out = lay_out(network, group=1, block=BLOCK, packed=True, alignment=ALIGNMENT)
     layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(laid_out.layers))
     pixel_map = tables.add("pixel_map", network.pixel_map)
     windows = _windows(laid_out)
@@ -318,14 +315,14 @@ def _bits(laid_out: ModelLayout) -> str:
 
 def static_bytes(network: Network) -> int:
     """Return the bytes of static memory of a network's C file. Of its weights only the shapes matter."""
-    return _scratch_bytes(lay_out(network, group=1, block=BLOCK, alignment=_ALIGNMENT))
+    return _scratch_bytes(lay_out(network, group=1, block=BLOCK, alignment=ALIGNMENT))
 
 
 def _scratch_bytes(laid_out: ModelLayout) -> int:
     """Return what `ARENA_PLACE` and the arena come to: a list of bytes, a patch, 16-bit numbers of rows."""
     numbers = laid_out.numbers
     parts = (numbers["most_inputs"], numbers["patch_bytes"], 2 * numbers["window_count"], numbers["arena_bytes"])
-    return sum(-(-part // _ALIGNMENT) * _ALIGNMENT for part in parts)
+    return sum(-(-part // ALIGNMENT) * ALIGNMENT for part in parts)
 
 
 def _number(value: int, dtype: np.dtype[Any]) -> str:

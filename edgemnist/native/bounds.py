@@ -5,6 +5,7 @@ The engine checks nothing when it runs: a place or a size that is wrong makes it
 
 from __future__ import annotations
 
+import ctypes
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from edgemnist.arrays import IMAGE_SIDE
+from edgemnist.native.layout import CONVOLUTION, CROP, DEPTHWISE
+from edgemnist.native.structures import Layer, Model, Window
 
 MAX_SCRATCH: Final = 1 << 26
 """Bytes of static memory: a microcontroller has far less."""
-_ALIGNMENT: Final = 4
+ALIGNMENT: Final = 4
+"""As in `kernel_scalar.c`."""
 BLOCK: Final = 8
 """Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
 PIXELS: Final = IMAGE_SIDE**2
@@ -45,21 +49,11 @@ _NETWORK: Final = re.compile(
     rf"#define EDGEMNIST_SCRATCH_BYTES ({_NATURAL})U\n"
 )
 
-_POINTERS: Final = ("weights", "bias", "wide_bias", "multiplier", "shift", "map", "exponentials", "softmax_map")
-_LAYERS: Final = (
-    *("exponential_count", "inputs", "outputs", "block", "blocks", "zero_point", "low", "high", "rounds_twice"),
-    *("weight_bits", "place"),
-)
-_WINDOWS: Final = (
-    *("row_bytes", "kept", "height", "width", "channels", "out_height", "out_width", "kernel_height", "kernel_width"),
-    *("stride_height", "stride_width", "top", "left", "kind", "zero"),
-)
-_MODEL: Final = (
-    *("arena_bytes", "image_place", "layer_count", "window_count", "most_inputs", "patch_bytes", "classes"),
-)
-_CONVOLUTION: Final = 0
-_DEPTHWISE: Final = 1
-_CROP: Final = 4
+_POINTERS: Final = [one[0] for one in Layer._fields_ if one[1] is ctypes.c_void_p]
+_LAYERS: Final = [one[0] for one in Layer._fields_ if one[1] is not ctypes.c_void_p]
+_WINDOWS: Final = [one[0] for one in Window._fields_]
+_MODEL: Final = [one[0] for one in Model._fields_[3:]]
+"""The names of the engine's structures, in their order; of a model all but its three pointers."""
 _MAPS: Final = ("map", "softmax_map")
 _WORDS: Final = {8: ("int8_t", BLOCK), 4: ("uint32_t", 1), 2: ("uint16_t", 1)}
 """By bits of a weight: the type of the weights of a block, and how many there are for an input."""
@@ -96,11 +90,11 @@ class _Layer:
 
     @property
     def convolves(self) -> bool:
-        return self.window is not None and self.window["kind"] == _CONVOLUTION
+        return self.window is not None and self.window["kind"] == CONVOLUTION
 
     @property
     def pools(self) -> bool:
-        return self.window is not None and self.window["kind"] not in {_CONVOLUTION, _DEPTHWISE}
+        return self.window is not None and self.window["kind"] not in {CONVOLUTION, DEPTHWISE}
 
 
 def stays_inside(network: str, classes: int, *, windowed: bool, packed: bool) -> bool:
@@ -140,7 +134,7 @@ def stays_inside(network: str, classes: int, *, windowed: bool, packed: bool) ->
         and (
             whole[5] == "NULL" or (_holds(tables, whole[5], "uint8_t", 256) and model["image_place"] + PIXELS <= arena)
         )
-        and sum(-(-part // _ALIGNMENT) * _ALIGNMENT for part in parts) <= int(whole[8]) <= MAX_SCRATCH
+        and sum(-(-part // ALIGNMENT) * ALIGNMENT for part in parts) <= int(whole[8]) <= MAX_SCRATCH
     )
 
 
@@ -227,7 +221,7 @@ def _follows(before: _Layer | None, layer: _Layer) -> bool:
             and window[edge] < window[f"kernel_{side}"]
             and (window[f"out_{side}"] - 1) * window[f"stride_{side}"] < window[side] + window[edge]
             # A crop takes the last row and column of each place, whatever the steps.
-            and (window["kind"] != _CROP or window[f"out_{side}"] + window[f"kernel_{side}"] - 1 <= window[side])
+            and (window["kind"] != CROP or window[f"out_{side}"] + window[f"kernel_{side}"] - 1 <= window[side])
             for side, edge in sides
         )
     )

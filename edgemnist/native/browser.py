@@ -23,6 +23,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.native.webassembly import describe_page
 from edgemnist.runtimes.files import WEB_PAGE, read_model
 from edgemnist.runtimes.interface import PROBES, ChunkedClassifier, as_images
+from edgemnist.runtimes.pixels import Numbers, dequantize_scores
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -82,7 +83,7 @@ class BrowserClassifier(ChunkedClassifier):
             raise ArtifactError(
                 f"{path} is not a page written by edgemnist", hint="Make one with: edgemnist export --format web"
             )
-        self._decoded = np.float32(about.scale) * (np.arange(256, dtype=np.float32) - np.float32(about.zero_point))
+        self._decoded = dequantize_scores(Numbers(np.dtype(np.uint8), about.scale, about.zero_point))
         self._classes = len(about.labels)
         try:
             self._browser = _Browser()

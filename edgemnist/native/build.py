@@ -64,14 +64,10 @@ WASM_OPTIONS = (
 """Small rather than fast where both are not to be had, as a page carries it."""
 
 
-def wasm_sources() -> list[Path]:
-    """Return the C files of the WebAssembly module."""
-    return [SOURCES / name for name in ("wasm.c", "kernel_wasm.c", "fit.c")]
-
-
 def compile_wasm(target: Path) -> None:
     """Compile the WebAssembly module to `target`, by the compiler in `ziglang`. Raises CompilerError."""
-    compile_c(wasm_sources(), target, compiler=ZIG, options=WASM_OPTIONS)
+    sources = [SOURCES / name for name in ("wasm.c", "kernel_wasm.c", "fit.c")]
+    compile_c(sources, target, compiler=ZIG, options=WASM_OPTIONS)
 
 
 def compile_library(target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,16 +88,6 @@ class NativeClassifier(ChunkedClassifier):
             invoke=partial(self._library.answer, reference),
             finish=self._one_answer.copy,
         )
-
-    def one_after_the_other(self, images: Images) -> Callable[[], object]:
-        """Return what takes images, in order in memory, through the engine and nothing else, for measurements.
-
-        Whole batches are answered sooner, since the engine takes them in another order.
-        """
-        call = self._prepare(images, np.empty((len(images), self._classes), dtype=np.float32))
-        pointer = ctypes.c_void_p
-        run = ctypes.CFUNCTYPE(None, pointer, pointer, ctypes.c_size_t, pointer, pointer)(self._kernel.run)
-        return lambda: run(call.model, call.images, call.count, call.scores, call.scratch)
 
     def _prepare(self, images: Images, answers: Probabilities) -> Call:
         """Return a call of the library that answers `images`, in order in memory; it keeps alive what it points to."""

@@ -14,14 +14,15 @@ import numpy as np
 
 from edgemnist.errors import ArtifactError, temporary_files_failed
 from edgemnist.native.amalgamation import is_own
-from edgemnist.native.build import CompilerError, compile_c
+from edgemnist.native.build import WARNINGS, CompilerError, compile_c
 from edgemnist.runtimes.files import C_SOURCE, read_model
 from edgemnist.runtimes.interface import ChunkedClassifier
+from edgemnist.runtimes.pixels import Numbers, dequantize_scores
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images, Probabilities
 
-_OPTIONS: Final = ("-O3", "-shared", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
+_OPTIONS: Final = ("-O3", "-shared", *WARNINGS, "-Werror")
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class CompiledClassifier(ChunkedClassifier):
             )
         self._functions = _compiled(source, path)
         self._lock = threading.Lock()
-        values = np.arange(256, dtype=np.float32) - np.float32(self._functions.zero_point)
-        self._decoded = np.float32(self._functions.scale) * values
+        output = Numbers(np.dtype(np.uint8), self._functions.scale, self._functions.zero_point)
+        self._decoded = dequantize_scores(output)
         self._set_up(path, self._functions.labels if labels is None else labels)
 
     @classmethod

@@ -51,14 +51,18 @@ class _Found(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A digit, and where it was."""
+    """One digit as the models take it, and where it was."""
 
     image: npt.NDArray[np.uint8]
-    """uint8 [28, 28], white on black."""
+    """uint8 [28, 28], white digit on black."""
     box: tuple[int, int, int, int]
-    """x, y, width, height in pixels of the picture."""
+    """x, y, width, height of the digit, in pixels of the picture."""
     inverted: bool
+    """Whether the picture was dark on light."""
     several: bool
+    """Whether another piece of ink, as tall as a digit, stands beside it."""
+    grey: npt.NDArray[np.uint8] | None = None
+    """Grey levels of the picture that it was found in, uint8 [h, w]; left out by the engine."""
 
 
 class Fitter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +17,11 @@ from edgemnist.native.network import Network, WeightForm, pack
 if TYPE_CHECKING:
     from edgemnist.runtimes.windows import Window
 
-_CONVOLUTION: Final = 0
-_DEPTHWISE: Final = 1
-_MAXIMUM: Final = 2
-_AVERAGE: Final = 3
-_CROP: Final = 4
+CONVOLUTION: Final = 0
+DEPTHWISE: Final = 1
+MAXIMUM: Final = 2
+AVERAGE: Final = 3
+CROP: Final = 4
 """Kinds of windows, as in `engine.h`."""
 
 
@@ -83,7 +83,9 @@ def lay_out(
     places = _Places.of(network, layers, windows, alignment)
     summed = [layer.numbers["inputs"] for layer in layers]
     patches = [
-        one.numbers["inputs"] for one, layer in zip(layers, network.layers, strict=True) if _is_convolution(layer)
+        one.numbers["inputs"]
+        for one, layer in zip(layers, network.layers, strict=True)
+        if isinstance(layer, Convolution)
     ]
     return ModelLayout(
         pixel_map=network.pixel_map,
@@ -111,10 +113,6 @@ def _of_squares(layer: Layer) -> Layer:
     half = IMAGE_SIDE // 2
     squares = layer.weights.reshape(-1, half, 2, half, 2).swapaxes(2, 3)
     return replace(layer, weights=squares.reshape(layer.weights.shape))
-
-
-def _is_convolution(layer: Layer) -> bool:
-    return isinstance(layer, Convolution)
 
 
 def _layer(layer: Layer, *, group: int, block: int, form: WeightForm) -> Layout:
@@ -189,7 +187,7 @@ def _windows(layers: Sequence[Layer], laid_out: Sequence[Layout]) -> list[dict[s
 
     What the next one does not look at, such as the last of an odd number of rows before a pooling, is not computed.
     """
-    windows = list(_leading(map(window_of_layer, layers)))
+    windows = [window for layer in layers if (window := window_of_layer(layer)) is not None]
     sizes = _sizes(windows)
     found: list[dict[str, int]] = []
     for index, (window, (out_height, out_width)) in enumerate(zip(windows, sizes, strict=True)):
@@ -220,13 +218,6 @@ def _windows(layers: Sequence[Layer], laid_out: Sequence[Layout]) -> list[dict[s
     return found
 
 
-def _leading(windows: Iterable[Window | None]) -> Iterator[Window]:
-    for window in windows:
-        if window is None:
-            return
-        yield window
-
-
 def _sizes(windows: Sequence[Window]) -> list[tuple[int, int]]:
     """Return height and width of each window's outputs, as far as the next one looks at them."""
     found: list[tuple[int, int]] = []
@@ -243,10 +234,10 @@ def _sizes(windows: Sequence[Window]) -> list[tuple[int, int]]:
 
 def _kind(layer: Layer) -> int:
     if isinstance(layer, Crop):
-        return _CROP
+        return CROP
     if isinstance(layer, Pool):
-        return _AVERAGE if layer.average else _MAXIMUM
-    return _CONVOLUTION if isinstance(layer, Convolution) else _DEPTHWISE
+        return AVERAGE if layer.average else MAXIMUM
+    return CONVOLUTION if isinstance(layer, Convolution) else DEPTHWISE
 
 
 @dataclass(frozen=True, kw_only=True)

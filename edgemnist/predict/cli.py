@@ -75,11 +75,7 @@ def predict(
     else:
         from edgemnist.predict.run import predict_sources
 
-        config = None
-        if collect is not None or collect_max is not None:
-            from edgemnist.samples.collector import CollectConfig
-
-            config = CollectConfig.of(collect, collect_max)
+        samples = options.collecting(collect, collect_max)
         reporter = TerminalReporter()
         # The evaluation images are the directory's, whoever answers.
         opened = open_for_answers(exports, None if index else artifact, reporter)
@@ -91,7 +87,7 @@ def predict(
                 artifact=artifact,
                 threads=threads,
                 show=shown,
-                collect=config,
+                collect=samples,
                 reporter=reporter,
             )
     host = on[0] if on else ""

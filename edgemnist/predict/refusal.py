@@ -11,7 +11,7 @@ import msgspec
 from edgemnist.results.pictures import DIGIT, NO_DIGIT, SEVERAL
 
 if TYPE_CHECKING:
-    from edgemnist.images.normalize import Normalized
+    from edgemnist.native.fitting import Fitted
 
 WIDE: Final = 1.3
 """Width by height from which on what is no digit is more likely several of them than a letter or a scribble."""
@@ -41,7 +41,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     """Width of the ink by its height."""
 
 
-def assess(found: Normalized) -> Assessment:
+def assess(found: Fitted) -> Assessment:
     """Return what the likeness network and the layout of the ink say about a picture."""
     from edgemnist.images.crowd import NOBODY, crowd
     from edgemnist.read.likeness import shipped_network

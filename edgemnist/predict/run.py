@@ -73,10 +73,11 @@ def predict_sources(
     golden = _golden_images(exports, indices)
     opened, unread = _each(pictures, functools.partial(_open_picture, digits=digits), reporter)
     sourced = [*opened, *golden]
-    predictions = answer(classifier, sourced, show=show)
+    probabilities = classifier.predict_proba(np.stack([one.image for one in sourced]))
+    predictions = tell(classifier, sourced, probabilities, show=show)
     if collect is not None:
-        directory = None if exports is None else exports.directory
-        with collect.open(artifact=model.name, exports=directory, patient=True, reporter=reporter) as collector:
+        release = None if exports is None else exports.release
+        with collect.open(artifact=model.name, release=release, patient=True, reporter=reporter) as collector:
             for one, prediction in zip(sourced, predictions, strict=True):
                 # Evaluation images were not met in the field, and must not be learnt from.
                 if one.label is None:
@@ -113,16 +114,10 @@ def predict_on(
     return structs.replace(result, unread=[*unread, *(why for why in result.unread if why.startswith(named))])
 
 
-def answer(classifier: Classifier, sourced: Sequence[Sourced], *, show: bool = False) -> list[Prediction]:
-    """Return one prediction for each image; with `show`, the image is part of it."""
-    probabilities = classifier.predict_proba(np.stack([one.image for one in sourced]))
-    return tell(classifier, sourced, probabilities, show=show)
-
-
 def tell(
     classifier: Classifier, sourced: Sequence[Sourced], probabilities: Probabilities, *, show: bool = False
 ) -> list[Prediction]:
-    """Return what a classifier's probabilities, float32 [N, C], say about each image.
+    """Return what a classifier's probabilities, float32 [N, C], say about each image, which `show` makes part of it.
 
     Raises ArtifactError if some are not finite.
     """
@@ -148,20 +143,16 @@ def expanded(source: Path) -> list[Path]:
     """
     if not os.path.isdir(source):  # noqa: PTH112 - unlike `Path.is_dir`, it says no where it cannot look
         return [source]
-    return _pictures_in(source)
-
-
-def _pictures_in(directory: Path) -> list[Path]:
     from edgemnist.images.decode import SUFFIXES
 
     try:
-        found = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+        found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError as error:
-        raise ImageError(f"{directory} cannot be read: {error.strerror or error}") from error
+        raise ImageError(f"{source} cannot be read: {error.strerror or error}") from error
     # A pipe that nobody writes to would be waited for.
     found = [path for path in found if not path.name.startswith(".") and path.is_file()]
     if not found:
-        raise ImageError(f"{directory} has no pictures", hint=f"Pictures end in {', '.join(sorted(SUFFIXES))}.")
+        raise ImageError(f"{source} has no pictures", hint=f"Pictures end in {', '.join(sorted(SUFFIXES))}.")
     return found
 
 

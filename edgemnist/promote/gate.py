@@ -12,7 +12,7 @@ from edgemnist.formatting import count, percent
 from edgemnist.verify.statistics import mcnemar_p
 
 if TYPE_CHECKING:
-    from edgemnist.shadow.evidence import Evidence
+    from edgemnist.shadow.tally import Evidence
 
 SIGNIFICANT: Final = 0.05
 """Of McNemar's test on the samples with a label, as in `edgemnist learn`."""

@@ -14,6 +14,7 @@ from edgemnist.images.mnist import stroke_contrast
 from edgemnist.images.paper import Ink
 from edgemnist.read.grid import Grid
 from edgemnist.read.piece import Piece, Pieces, without_rings
+from edgemnist.read.split import trimmed
 
 PALEST: Final = 40
 """Of 255: what takes less of the light is no writing, in a cell as elsewhere."""
@@ -64,7 +65,7 @@ def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
         return Pieces([], [], 0, left_out)
     heights = np.array([piece.box[3] for piece in pieces], dtype=np.float64)
     areas = np.array([np.count_nonzero(piece.ink) for piece in pieces], dtype=np.float64)
-    typical = max(_weighted_median(heights, areas), LOWEST * grid.cell_height)
+    typical = max(weighted_median(heights, areas), LOWEST * grid.cell_height)
     least = max(MIN_HEIGHT, SPECK * typical)
     return Pieces(
         without_rings([piece for piece in pieces if piece.box[3] >= least]),
@@ -102,17 +103,15 @@ def _pieces(ink: Ink, grid: Grid, number: int) -> list[Piece]:
     part = _without_shade(ink[top:bottom, left:right], grid)
     least = _thresholds(part, grid, (left, top))
     mask = (part >= least).astype(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    _, named, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    labels = np.asarray(named, dtype=np.int32)
     found: list[Piece] = []
     for label in range(1, len(stats)):
-        x, y, w, h = (int(value) for value in stats[label, :4])
-        if max(w, h) < SIDE:
+        if stats[label, 2:4].max() < SIDE:
             continue
-        x0, y0, x1, y1 = max(0, x - 1), max(0, y - 1), min(part.shape[1], x + w + 1), min(part.shape[0], y + h + 1)
-        own = (labels[y0:y1, x0:x1] == label).astype(np.uint8)
-        near = cv2.dilate(own, np.ones((3, 3), np.uint8))
-        whole = Piece((left + x0, top + y0, x1 - x0, y1 - y0), np.where(near, part[y0:y1, x0:x1], 0))
-        for piece in _cut(whole, grid):
+        whole = cut_out(part, labels, label, stats[label])
+        x, y, w, h = whole.box
+        for piece in _parted(replace(whole, box=(left + x, top + y, w, h)), grid):
             placed = _placed(piece, grid, number)
             if placed is not None and not is_lattice(placed):
                 found.append(placed)
@@ -156,7 +155,7 @@ def _strength(part: Ink, quad: npt.NDArray[np.float64]) -> float:
     return float(np.percentile(inked, STRONG)) if inked.size > SIDE else 0.0
 
 
-def _cut(piece: Piece, grid: Grid) -> list[Piece]:
+def _parted(piece: Piece, grid: Grid) -> list[Piece]:
     """Return a piece, or the parts of it in two cells where it is a digit in each."""
     x, y, w, h = piece.box
     if w < 2 * BEYOND * grid.cell_width:
@@ -169,24 +168,29 @@ def _cut(piece: Piece, grid: Grid) -> list[Piece]:
         parts = [np.where(side, piece.ink, 0) for side in (before, ~before)]
         if min(int(np.count_nonzero(part)) for part in parts) < 0.2 * np.count_nonzero(piece.ink):
             continue
-        cut = [_trimmed(replace(piece, ink=part.astype(np.uint8))) for part in parts]
-        return [one for some in cut if some is not None for one in _cut(some, grid)]
+        cut = [trimmed(piece, part.astype(np.uint8), 0) for part in parts]
+        return [one for some in cut if some is not None for one in _parted(some, grid)]
     return [piece]
 
 
-def _weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
+def cut_out(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray[np.int32]) -> Piece:
+    """Cut out a piece, with the soft edge of its strokes, which lies outside the mask.
+
+    `labels`, `label` and `stats` are OpenCV's of connected components, all, one and its row.
+    """
+    x, y, w, h = (int(value) for value in stats[:4])
+    left, top = max(0, x - 1), max(0, y - 1)
+    right, bottom = min(ink.shape[1], x + w + 1), min(ink.shape[0], y + h + 1)
+    own = (labels[top:bottom, left:right] == label).astype(np.uint8)
+    near = cv2.dilate(own, np.ones((3, 3), np.uint8))
+    return Piece((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
+
+
+def weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
+    """Return the least of values, [N], up to which there is half of the weights, [N]."""
     order = np.argsort(values)
     cumulated = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
-
-
-def _trimmed(piece: Piece) -> Piece | None:
-    rows, columns = np.flatnonzero(piece.ink.any(axis=1)), np.flatnonzero(piece.ink.any(axis=0))
-    if not rows.size:
-        return None
-    x, y, _, _ = piece.box
-    box = x + int(columns[0]), y + int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
-    return replace(piece, box=box, ink=piece.ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
 def _placed(piece: Piece, grid: Grid, number: int) -> Piece | None:

@@ -37,15 +37,7 @@ def read(
         ),
     ] = None,
     table: Annotated[bool, typer.Option("--table", help="Print the tables of the page instead of its lines.")] = False,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            metavar="P",
-            show_default="calibrated",
-            help="Below this, a digit is refused and shown as ?.",
-        ),
-    ] = None,
+    min_confidence: options.MinConfidence = None,
     artifact: options.Model = None,
     threads: options.Threads = 1,
     collect: options.Collect = None,
@@ -67,11 +59,7 @@ def read(
         check_output(option, output, kind, inputs=[page])
     reporter = TerminalReporter()
     config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
-    samples = None
-    if collect is not None or collect_max is not None:
-        from edgemnist.samples.collector import CollectConfig
-
-        samples = CollectConfig.of(collect, collect_max)
+    samples = options.collecting(collect, collect_max)
     opened = open_for_answers(exports, artifact, reporter)
     with quiet_libraries():
         result = read_file(

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.read.grid import Bools
 from edgemnist.read.recognize import Reading
 from edgemnist.results.pictures import Box
 
@@ -68,8 +69,6 @@ SPECK: Final = 0.5
 LOW: Final = 0.75
 """In a table of digits, what is no digit, has less than this share of the ink of a usual one, and of its height, is a
 speck."""
-
-Bools = npt.NDArray[np.bool_]
 
 
 def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:

@@ -12,13 +12,10 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from edgemnist.read.grid import WEAK, Curve, Grid, make_grid, snapped
+from edgemnist.read.grid import WEAK, Curve, Floats, Grid, make_grid, snapped
 from edgemnist.read.lines import Line, Mask
 from edgemnist.read.staff import is_staff
-
-Floats = npt.NDArray[np.float64]
 
 ROWS: Final = 32
 """A band is looked at in so many rows."""

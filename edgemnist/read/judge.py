@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images, Labels
 from edgemnist.read.likeness import LikenessNetwork, shipped_network
+from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes.interface import Classifier, check_answers
 
-DIGITS: Final = tuple("0123456789")
 TEMPER: Final = np.float32(1 / 3)
 """Power of the classifier's probabilities: it has seen one kind of handwriting, and is too sure of all others."""
 LEAST: Final = np.float32(1 / 512)

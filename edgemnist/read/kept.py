@@ -51,19 +51,16 @@ def keeping(
     """Give what takes the digits that a model reads on pages; None if nothing is to be kept."""
     with ExitStack() as stack:
         collector = monitor = None
+        release = None if exports is None else exports.release
         if collect is not None:
-            directory = None if exports is None else exports.directory
             collector = stack.enter_context(
                 # A page has more digits at once than may wait.
-                collect.open(artifact=model.name, exports=directory, patient=True, reporter=reporter)
+                collect.open(artifact=model.name, release=release, patient=True, reporter=reporter)
             )
         if health is not None:
-            from edgemnist.agent.store import is_release_name
-            from edgemnist.drift.monitor import Answering, Monitor
+            from edgemnist.drift.monitor import Monitor, no_counts
 
-            name = "" if exports is None else exports.directory.resolve().parent.name
-            release = name if is_release_name(name) else None
             monitor = stack.enter_context(
-                Monitor(health, lambda: Answering.of(model, classifier, exports, release), reporter=reporter)
+                Monitor(health, lambda: no_counts(model, classifier, exports, release), reporter=reporter)
             )
         yield None if collector is None and monitor is None else Keeper(classifier.labels, collector, monitor)

@@ -133,7 +133,8 @@ def _tables(mask: Mask, downs: Sequence[Line], acrosses: Sequence[Line]) -> Iter
     # Ink alone is not enough: there is some beside every other line, too.
     across &= _reached(vertices[..., 0], downs)
     down &= _reached(vertices[..., 1].T, acrosses).T
-    cells = _cells(across, down).astype(np.uint8)
+    sides = across[:-1].astype(int) + across[1:] + down[:, :-1] + down[:, 1:]
+    cells = (sides >= SIDES).astype(np.uint8)
     count, labels = cv2.connectedComponents(cells, connectivity=4)
     for label in range(1, count):
         top, left, height, width = _trimmed(labels == label)
@@ -160,12 +161,6 @@ def _reached(at: Floats, lines: Sequence[Line]) -> Bools:
     middle = (at[:, 1:] + at[:, :-1]) / 2
     first, last = (np.array([getattr(line, end) for line in lines])[:, None] for end in ("first", "last"))
     return np.asarray((middle >= first) & (middle <= last))
-
-
-def _cells(across: Bools, down: Bools) -> Bools:
-    """Tell which cells of a lattice have sides enough."""
-    sides = across[:-1].astype(int) + across[1:] + down[:, :-1] + down[:, 1:]
-    return np.asarray(sides >= SIDES)
 
 
 def _trimmed(own: Bools) -> tuple[int, int, int, int]:

@@ -14,12 +14,11 @@ from PIL import Image
 from edgemnist.images.grey import Grey, to_grey
 from edgemnist.read.assemble import Assembled, SeenDigit
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.judge import DIGITS
 from edgemnist.read.piece import Sheet
 from edgemnist.read.recognize import Recognizer
 from edgemnist.read.turn import best_turn, turned_back
 from edgemnist.registry import Entry, Package
-from edgemnist.results.pictures import ReadResult, StageTimes
+from edgemnist.results.pictures import DIGITS, ReadResult, StageTimes
 from edgemnist.runtimes.interface import Classifier
 
 SMALLEST: Final = 640

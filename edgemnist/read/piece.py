@@ -61,11 +61,6 @@ class Pieces:
     """Boxes of those with the least ink, where there were too many."""
 
     @property
-    def complete(self) -> bool:
-        """False where some were left out."""
-        return not self.left_out
-
-    @property
     def unread(self) -> list[Box]:
         """Boxes of what is no candidate."""
         return [*(piece.box for piece in self.fragments), *self.left_out]
@@ -100,4 +95,4 @@ class Sheet:
     @property
     def complete(self) -> bool:
         """False where there was more than was looked at."""
-        return all(part.complete for part in self.parts)
+        return not any(part.left_out for part in self.parts)

@@ -12,7 +12,7 @@ from edgemnist.images.find import INK_SHARE, strong_ink
 from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
-from edgemnist.read.cells import blank_out, is_lattice, is_written_into, pieces_in
+from edgemnist.read.cells import blank_out, cut_out, is_lattice, is_written_into, pieces_in, weighted_median
 from edgemnist.read.erase import without_grids
 from edgemnist.read.grid import Grid
 from edgemnist.read.piece import Piece, Pieces, Sheet, without_rings
@@ -57,12 +57,9 @@ texture have tens of thousands, and each takes time."""
 def find_sheet(grey: Grey) -> Sheet:
     """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
     dark = is_dark_on_light(grey)
-    structure = find_structure(grey, dark=dark)
-    grids, staves = structure.grids, structure.staves
+    grids, staves = find_structure(grey, dark=dark)
     ink, rulings = _ink_and_rulings(grey, dark=dark)
     light = grey if dark else 255 - grey
-    if not grids:
-        return Sheet([_pieces(ink, rulings, light)], [], staves)
     bare = without_grids(ink, grids)
     inside = {grid: pieces_in(bare, grid, 0, MAX_PIECES) for grid in grids}
     grids = [grid for grid in grids if is_written_into(grid, inside[grid])]
@@ -115,17 +112,17 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
         left_out = [(left, top, wide, high) for left, top, wide, high in stats[by_ink[most:], :4].tolist()]
         chosen = np.sort(by_ink[:most])
     kept: list[int] = chosen.tolist()
-    pieces = {label: _cut(ink, labels, label, stats[label]) for label in kept}
+    pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
     if not kept:
         return Pieces([], [], 0, left_out)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
-    usual = _weighted_median(np.array(list(strength.values())), area[kept].astype(float))
+    usual = weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     kept = [label for label in kept if not is_in_field(light, pieces[label])]
     if not kept:
         return Pieces([], [], 0, left_out)
-    typical = _weighted_median(h[kept].astype(float), area[kept].astype(float))
+    typical = weighted_median(h[kept].astype(float), area[kept].astype(float))
     candidates: list[Piece] = []
     fragments: list[Piece] = []
     for label in kept:
@@ -144,16 +141,6 @@ def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:
             return ink, rulings
     ink = extract_ink(grey, dark=dark)
     return ink, find_rulings(ink, FAINTEST_RULING)
-
-
-def _cut(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray[np.int32]) -> Piece:
-    """Cut out a piece, with the soft edge of its strokes, which lies outside the mask."""
-    x, y, w, h = (int(value) for value in stats[:4])
-    left, top = max(0, x - 1), max(0, y - 1)
-    right, bottom = min(ink.shape[1], x + w + 1), min(ink.shape[0], y + h + 1)
-    own = (labels[top:bottom, left:right] == label).astype(np.uint8)
-    near = cv2.dilate(own, np.ones((3, 3), np.uint8))
-    return Piece((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
 
 
 def _shade(ink: Ink, mask: npt.NDArray[np.uint8], piece: Piece) -> float:
@@ -190,9 +177,3 @@ def is_in_field(light: Grey, piece: Piece) -> bool:
     within = int(np.count_nonzero(light[y : y + h, x : x + w] < between))
     dark = int(np.count_nonzero(around < between)) - within
     return dark > FIELD * max(1, around.size - w * h)
-
-
-def _weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
-    order = np.argsort(values)
-    cumulated = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])

@@ -15,11 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.images.paper import Ink
-from edgemnist.read.lines import straight_line, transposed
-
-Mask = npt.NDArray[np.uint8]
-"""uint8 [h, w]: 1 for ink."""
-Floats = npt.NDArray[np.float64]
+from edgemnist.read.lines import Floats, Mask, straight_line, transposed
 
 RUN_SHARE: Final = 1 / 30
 """A ruling has straight runs at least this long, as a share of the page's side; slanted, it is a staircase."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from edgemnist.images.components import bounds
 from edgemnist.images.paper import Ink
+from edgemnist.read.grid import Floats
 from edgemnist.read.piece import Piece
 
 SEAM_HEIGHT: Final = 32
@@ -24,8 +25,6 @@ APART: Final = 0.09
 CUTS_PER_WIDTH: Final = 4.0
 """At most so many seams for each height's worth of width, and `MAX_CUTS` in all."""
 MAX_CUTS: Final = 8
-
-Floats = npt.NDArray[np.float64]
 
 
 def cut_columns(piece: Piece) -> list[npt.NDArray[np.int64]]:
@@ -68,12 +67,12 @@ def between(piece: Piece, left: npt.NDArray[np.int64] | None, right: npt.NDArray
         ink = np.where(columns >= left[:, None], ink, 0)
     if right is not None:
         ink = np.where(columns < right[:, None], ink, 0)
-    return trimmed(piece, ink)
+    return trimmed(piece, ink, int(ink.max()) // 3)
 
 
-def trimmed(piece: Piece, ink: Ink) -> Piece | None:
-    """Return a piece of which only `ink`, of its size, is left, cut to where that is."""
-    found = bounds(ink > ink.max() // 3)
+def trimmed(piece: Piece, ink: Ink, level: int) -> Piece | None:
+    """Return a piece of which only `ink`, of its size, is left, cut to where that is above `level`."""
+    found = bounds(ink > level)
     if found is None:
         return None
     top, left, bottom, right = found

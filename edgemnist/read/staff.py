@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from edgemnist.read.grid import Grid
+from edgemnist.read.grid import Floats, Grid
 from edgemnist.read.lines import Line
 from edgemnist.read.piece import Staff
 
@@ -22,8 +21,6 @@ PART: Final = 0.2
 """Notes part a line; parts of less than this share of the longest are left out."""
 SAME: Final = 3
 """Lines of one row lie within so many pixels."""
-
-Floats = npt.NDArray[np.float64]
 
 
 def find_staves(level: Sequence[Line]) -> list[Staff]:

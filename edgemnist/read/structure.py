@@ -48,20 +48,14 @@ RIM: Final = 5
 """Pixels, of which half are outside: the outline of a field is drawn two pixels wide."""
 
 
-@dataclass(frozen=True)
-class Structure:
-    """What is printed on a page."""
+def find_structure(grey: Grey, *, dark: bool) -> tuple[list[Grid], list[Staff]]:
+    """Return the tables, from top to bottom, and the staves of a page, uint8 [h, w].
 
-    grids: list[Grid]
-    """Its tables, from top to bottom."""
-    staves: list[Staff]
-
-
-def find_structure(grey: Grey, *, dark: bool) -> Structure:
-    """Return what is printed on a page, uint8 [h, w], to be written into; `dark`: whether ink is darker than paper."""
+    `dark` tells whether ink is darker than paper.
+    """
     contrast = _contrast(grey, dark=dark)
     lines = _Lines(contrast.mask)
-    return Structure(_find_tables(lines, contrast), find_staves(lines.level))
+    return _find_tables(lines, contrast), find_staves(lines.level)
 
 
 def _find_tables(lines: _Lines, contrast: _Contrast) -> list[Grid]:

@@ -6,24 +6,23 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from edgemnist.results.base import UNREADABLE
 from edgemnist.results.samples import GivenLabel, LabelBody, LabelResponse, ReviewItem, ReviewQueue
 from edgemnist.review.order import classes_of, to_review
 from edgemnist.samples.sample import NOT_A_DIGIT, Sample
-from edgemnist.serve.limits import JSON, Body, BodyMemory
+from edgemnist.serve.limits import JSON, Body, BodyMemory, media_type
 from edgemnist.serve.metrics import Metrics
 from edgemnist.serve.middleware import RequestMiddleware
 from edgemnist.serve.refusals import RefusedError, bad_request
-from edgemnist.serve.routes import page_files
+from edgemnist.serve.routes import json_response, page_files
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp
 
-    from edgemnist.results.base import Result
     from edgemnist.samples.store import SampleStore
     from edgemnist.serve.config import Limits, ServeConfig
 
@@ -40,10 +39,7 @@ def review_app(store: SampleStore, writer: str, config: ServeConfig) -> ASGIApp:
     review = Review(store, writer, config.limits)
 
     async def page(request: Request) -> Response:
-        file = files[request.url.path]
-        if request.headers.get("if-none-match") == file.headers["etag"]:
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=file.headers)
-        return Response(file.data, headers=file.headers)
+        return files[request.url.path].response(request)
 
     router = Router([
         Route("/v1/samples", review.queue),
@@ -65,14 +61,14 @@ class Review:
         del request
         samples = self._store.samples()
         shown = [_item(one) for one in to_review(samples, self._writer)]
-        return _json(ReviewQueue(writer=self._writer, classes=list(classes_of(samples)), samples=shown))
+        return json_response(ReviewQueue(writer=self._writer, classes=list(classes_of(samples)), samples=shown))
 
     async def label(self, request: Request) -> Response:
         """Take a label."""
         number = _number(request.path_params["id"])
         with Body(request, self._limits, self._bodies) as body:
             # A form of another site can send text, but not this without asking first.
-            if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+            if media_type(request) != JSON:
                 raise bad_request("A label is sent as JSON", f"Send Content-Type: {JSON}.")
             try:
                 wanted = msgspec.json.decode((await body.read()).read(), type=LabelBody).label
@@ -89,7 +85,7 @@ class Review:
         after = next((one for one in self._store.samples() if one.id == number), None)
         if after is None:
             raise _gone(number)
-        return _json(LabelResponse(labels=_given(after), disputed=after.disputed))
+        return json_response(LabelResponse(labels=_given(after), disputed=after.disputed))
 
 
 def _number(text: str) -> int:
@@ -118,7 +114,3 @@ def _item(sample: Sample) -> ReviewItem:
 
 def _given(sample: Sample) -> list[GivenLabel]:
     return [GivenLabel(label=one.label, writer=one.writer) for one in sample.labels]
-
-
-def _json(result: Result) -> Response:
-    return Response(msgspec.json.encode(result), headers={"cache-control": "no-store", "content-type": JSON})

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from edgemnist.samples.store import SampleStore
     from edgemnist.serve.config import ServeConfig
 
-DEFAULT_PORT: Final = 8001
-"""Port next to that of `edgemnist serve`."""
 MOST_NAME: Final = 64
 """Characters of a writer's name."""
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from rich.text import Text
-
+from edgemnist.console import show_listening
 from edgemnist.console.tables import table
-from edgemnist.console.terminal import err, out
 from edgemnist.formatting import count
 
 if TYPE_CHECKING:
@@ -36,13 +33,7 @@ def summary_page(result: ReviewResult, out_directory: Path | None) -> Renderable
 
 
 def show_started(result: ReviewResult, *, json: bool, token: str | None) -> None:
-    """Say where the page is; on a terminal, with a link for a phone that includes the token."""
-    if json:
-        out().print(result.to_json(), soft_wrap=True)
-        return
+    """Say where the page is; see `show_listening`."""
     where = result.address or result.url
-    words = f"{result.to_review:,} of {count(result.samples, 'sample')} to review, as {result.writer}, at {where}. "
-    err().print(Text(f"{words}Stop it with Ctrl-C."), soft_wrap=True)
-    if result.address is not None and err().is_terminal:
-        link = f"{result.address}#token={quote(token)}" if token else result.address
-        err().print(Text(f"On a phone in the same network, open {link}"), soft_wrap=True)
+    sentence = f"{result.to_review:,} of {count(result.samples, 'sample')} to review, as {result.writer}, at {where}."
+    show_listening(result, sentence, result.address, token, json=json)

@@ -290,6 +290,11 @@ def as_images(images: npt.ArrayLike) -> Images:
     return as_pixels(found)
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of a runtime's message."""
+    return str(error).strip().split("\n", 1)[0]
+
+
 def not_a_classifier(path: Path, reason: str) -> ArtifactError:
     """Return the error for a model that does anything but classify 28×28 images."""
     return ArtifactError(

@@ -243,16 +243,12 @@ def model_bytes(model: Any) -> bytes:  # noqa: ANN401 - Keras has no types
         for name in sorted(source.namelist()):
             data = source.read(name)
             if name.endswith(".json"):
-                data = _normalized_json(data)
+                document = json.loads(data)
+                document.pop("date_saved", None)
+                _number_shared_objects(document, {})
+                data = json.dumps(document).encode()
             target.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), data)
     return normalized.getvalue()
-
-
-def _normalized_json(data: bytes) -> bytes:
-    document = json.loads(data)
-    document.pop("date_saved", None)
-    _number_shared_objects(document, {})
-    return json.dumps(document).encode()
 
 
 def _number_shared_objects(node: Any, numbers: dict[int, int]) -> None:  # noqa: ANN401 - any part of a JSON document

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes.files import TFLITE, read_model
-from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, not_a_classifier
+from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, first_line, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, can_express, covered_range, decoder, encoder
 
 
@@ -42,7 +42,7 @@ class LiteRTClassifier(ChunkedClassifier):
         self._lock = threading.Lock()
         self._first = self._session()
         self._resized: _Session | None = None
-        self._batch = self._first.fixed_batch
+        self._batch = None if self._first.input.free_batch else self._first.batch
         self._direct = _direct_access(self._first) if self._first.batch == 1 else None
         self._one = _direct_call(self._first, self._direct, self._lock) if self._direct else None
         self._set_up(path, labels, model=model)
@@ -94,18 +94,13 @@ class _Session:
             self.interpreter.allocate_tensors()
             inputs, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"{path} cannot be loaded by LiteRT: {_words(error)}") from error
+            raise ArtifactError(f"{path} cannot be loaded by LiteRT: {first_line(error)}") from error
         self.input, self.output = _only(path, "input", inputs), _only(path, "output", outputs)
         if self.input.shape[1:] not in INPUT_SHAPES:
             raise not_a_classifier(path, f"its input is an array of {list(self.input.shape)}")
         self.encode = encoder(self.input.numbers, input_range or covered_range(self.input.numbers))
         self.decode = decoder(self.output.numbers)
         self.batch = self.input.shape[0]
-
-    @property
-    def fixed_batch(self) -> int | None:
-        """How many images the model takes at once, or None where that is free."""
-        return None if self.input.free_batch else self.input.shape[0]
 
     def run(self, images: Images) -> Probabilities:
         """Return the scores of images, uint8 [N, 28, 28]; resizes the input where N is another than before."""
@@ -121,7 +116,7 @@ class _Session:
             self.interpreter.set_tensor(self.input.index, pixels.view(self.input.numbers.dtype).reshape(shape))
             self.interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"{self.path} cannot be executed by LiteRT: {_words(error)}") from error
+            raise ArtifactError(f"{self.path} cannot be executed by LiteRT: {first_line(error)}") from error
         return self.decode(self.interpreter.get_tensor(self.output.index).view(self.output.numbers.storage))
 
     def view(self, tensor: _Tensor) -> npt.NDArray[Any]:
@@ -197,8 +192,3 @@ def _only(path: Path, role: str, details: Sequence[Mapping[str, Any]]) -> _Tenso
         free_batch=signature[:1] == [-1],
         numbers=numbers,
     )
-
-
-def _words(error: Exception) -> str:
-    """Return the first line of LiteRT's message."""
-    return str(error).strip().split("\n", 1)[0]

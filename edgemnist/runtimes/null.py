@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Probabilities
+from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes.interface import Classifier, Steps, as_images
-
-DIGITS = tuple("0123456789")
 
 
 class NullClassifier(Classifier):

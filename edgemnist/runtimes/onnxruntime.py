@@ -16,7 +16,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.formats import INPUT_RANGES
 from edgemnist.results.base import UNREADABLE
 from edgemnist.runtimes.files import ONNX, read_model
-from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, not_a_classifier
+from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, first_line, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, decoder, encoder
 
 LABELS_KEY: Final = "labels"
@@ -93,7 +93,7 @@ class ONNXRuntimeClassifier(ChunkedClassifier):
             scores = self._session.run([self._output.name], {self._input.name: tensor})[0]
         except Exception as error:
             # The exceptions of ONNX Runtime have no base class of their own.
-            raise ArtifactError(f"{self._path} cannot be executed by ONNX Runtime: {_words(error)}") from error
+            raise ArtifactError(f"{self._path} cannot be executed by ONNX Runtime: {first_line(error)}") from error
         return self._decode(scores.view(self._output.numbers.storage))
 
     def _bound_call(self) -> tuple[Callable[[Images], Probabilities], Steps]:
@@ -147,7 +147,7 @@ def _load(model: bytes, path: Path, threads: int) -> Any:  # noqa: ANN401 - ONNX
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         # The exceptions of ONNX Runtime have no base class of their own.
-        raise ArtifactError(f"{path} cannot be loaded by ONNX Runtime: {_words(error)}") from error
+        raise ArtifactError(f"{path} cannot be loaded by ONNX Runtime: {first_line(error)}") from error
 
 
 def _only(path: Path, role: str, tensors: Sequence[Any]) -> _Tensor:
@@ -178,8 +178,3 @@ def stored_range(properties: Mapping[str, str]) -> str | None:
     """Return the input range that a file carries under `RANGE_KEY`, or None."""
     stored = properties.get(RANGE_KEY)
     return stored if stored in INPUT_RANGES else None
-
-
-def _words(error: Exception) -> str:
-    """Return the first line of ONNX Runtime's message."""
-    return str(error).strip().split("\n", 1)[0]

@@ -185,15 +185,22 @@ def _try_runtime(runtime: str, path: Path, report: Callable[..., None]) -> None:
 def _limit(path: Path, seconds: float) -> None:
     """Limit the time of the processor that this process may take from now on, and on Linux its memory."""
     _limit_time(path, seconds)
-    with contextlib.suppress(OSError):
-        # Private and writable, as the limit counts it.
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        now = 1024 * int(status.partition("VmData:")[2].split()[0])
+    if now := data_bytes():
         import resource
 
         most = now + MEMORY + COPIES * _size(path)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(OSError):
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def data_bytes() -> int:
+    """Return the bytes that RLIMIT_DATA counts, private and writable ones, or 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return 1024 * int(status.partition("VmData:")[2].split()[0])
 
 
 def _limit_time(path: Path, seconds: float) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
-from edgemnist.agent.store import is_release_name
-from edgemnist.errors import EdgemnistError, UsageError
+from edgemnist.errors import EdgemnistError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.samples.quota import Filled, Quota, Reservoir
 from edgemnist.samples.sample import CORRECTION, DOUBT_BELOW, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, now
@@ -38,34 +38,16 @@ class CollectConfig:
     directory: Path
     quota: Quota = field(default_factory=Quota)
 
-    @classmethod
-    def of(cls, directory: Path | None, most: int | None) -> CollectConfig | None:
-        """Return what `--collect` and `--collect-max` ask for; None without them.
-
-        Raises UsageError for a limit that is too low, or that comes without `--collect`.
-        """
-        if directory is None:
-            if most is not None:
-                raise UsageError("--collect-max needs --collect", hint="Name a directory with --collect DIR.")
-            return None
-        return cls(directory=directory, quota=Quota() if most is None else Quota(most))
-
     def open(
-        self, *, artifact: str, exports: Path | None, patient: bool = False, reporter: Reporter = SILENT
+        self, *, artifact: str, release: str | None, patient: bool = False, reporter: Reporter = SILENT
     ) -> Collector:
-        """Return a collector for the answers of an artifact, from an export directory if that is known."""
-        name = "" if exports is None else exports.resolve().parent.name
+        """Return a collector for the answers of an artifact, of a release if it belongs to one."""
         return Collector(
-            self.directory,
-            quota=self.quota,
-            artifact=artifact,
-            release=name if is_release_name(name) else None,
-            patient=patient,
-            reporter=reporter,
+            self.directory, quota=self.quota, artifact=artifact, release=release, patient=patient, reporter=reporter
         )
 
 
-class Collector:
+class Collector(AbstractContextManager["Collector"]):
     """Keeps samples in the store of a directory; as a context manager, which writes what is waiting.
 
     It never raises because of the store. `offer` and `correct` may be called from several threads.
@@ -106,9 +88,6 @@ class Collector:
         self._reservoir = Reservoir(self._quota.uniform, seen)
         self._writer = threading.Thread(target=self._write, name="samples", daemon=True)
         self._writer.start()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

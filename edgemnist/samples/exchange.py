@@ -39,7 +39,13 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     labels: list[LabelRow]
 
     def sample(self) -> Sample:
-        """Return the sample as the store has it, without labels."""
+        """Return the sample with the labels that count: the last one of each writer, unless it was taken back."""
+        counting: dict[str, Label] = {}
+        for row in self.labels:
+            # Out first, so that the order is that of the last labels.
+            counting.pop(row.writer, None)
+            if row.label is not None:
+                counting[row.writer] = Label(row.label, row.writer, row.at, row.settles)
         return Sample(
             id=self.id,
             image=np.frombuffer(self.image, np.uint8).reshape(IMAGE_SIDE, IMAGE_SIDE),
@@ -50,9 +56,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             answer=self.answer,
             confidence=self.confidence,
             reason=self.reason,
-            labels=tuple(
-                Label(one.label, one.writer, one.at, one.settles) for one in self.labels if one.label is not None
-            ),
+            labels=tuple(counting.values()),
         )
 
 

@@ -13,16 +13,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
-from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import SamplesError, StorageError, UsageError, reason_of, upgrade_line
 from edgemnist.samples.exchange import LabelRow, Sent
-from edgemnist.samples.sample import CORRECTION, PIXELS, REASONS, UNIFORM, Label, Sample, now
+from edgemnist.samples.sample import CORRECTION, PIXELS, REASONS, UNIFORM, Sample, now
 
 FILE: Final = "samples.sqlite"
 APPLICATION: Final = 0x65646D73
@@ -61,7 +60,7 @@ _SAMPLES: Final = "SELECT id, image, at, source, artifact, release, answer, conf
 _LABELS: Final = "SELECT sample, label, writer, at, settles FROM labels ORDER BY id"
 
 
-class SampleStore:
+class SampleStore(AbstractContextManager["SampleStore"]):
     """The samples of a directory; as a context manager, which closes it.
 
     Every method raises SamplesError if the file is damaged or cannot be written: the disk is full, it is read-only, or
@@ -100,9 +99,6 @@ class SampleStore:
                 raise
         return cls(path, connection)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exception: object) -> None:
         self.close()
 
@@ -113,10 +109,7 @@ class SampleStore:
 
     def samples(self) -> list[Sample]:
         """Return all samples in the order in which they were kept."""
-        with _explained(self.path):
-            labels = _latest(self._connection.execute(_LABELS))
-            rows = self._connection.execute(_SAMPLES).fetchall()
-        return [_sample(row, labels.get(row[0], ())) for row in rows]
+        return [one.sample() for one in self.sent()]
 
     def add(self, sample: Sample, *, most: int | None = None, counts: Mapping[str, int] | None = None) -> int | None:
         """Keep a sample with its labels, write `counts`, and return the sample's id: all in one transaction.
@@ -131,7 +124,7 @@ class SampleStore:
                 return None
             number = _insert_sample(write, sample)
             for label in sample.labels:
-                _insert_label(write, number, label.label, label)
+                _insert_label(write, number, LabelRow(*label))
             for name, value in (counts or {}).items():
                 write.execute("INSERT OR REPLACE INTO counts VALUES (?, ?)", (name, value))
         return number
@@ -144,7 +137,7 @@ class SampleStore:
         with self._transaction() as write:
             if write.execute("SELECT 1 FROM samples WHERE id = ?", (sample,)).fetchone() is None:
                 raise UsageError(f"{self.path} has no sample {sample}")
-            _insert_label(write, sample, label, Label(label or "", writer, now(), settles))
+            _insert_label(write, sample, LabelRow(label, writer, now(), settles))
 
     def sent(self) -> list[Sent]:
         """Return all samples with every row of their labels, for another store to `merge`."""
@@ -173,8 +166,7 @@ class SampleStore:
                 rows = write.execute("SELECT label, writer, at FROM labels WHERE sample = ?", (number,)).fetchall()
                 for label in one.labels:
                     if (label.label, label.writer, label.at) not in rows:
-                        given = Label(label.label or "", label.writer, label.at, label.settles)
-                        _insert_label(write, number, label.label, given)
+                        _insert_label(write, number, label)
                         added += 1
         return added
 
@@ -226,6 +218,14 @@ class SampleStore:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+def samples_in(directory: Path) -> list[Sample]:
+    """Return the samples of a directory, none where it has no store. Raises what `SampleStore.open` raises."""
+    if not (directory / FILE).exists():
+        return []
+    with SampleStore.open(directory) as store:
+        return store.samples()
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
@@ -308,36 +308,6 @@ def _insert_sample(write: sqlite3.Connection, sample: Sample) -> int:
     return int(added.lastrowid or 0)
 
 
-def _insert_label(write: sqlite3.Connection, sample: int, label: str | None, given: Label) -> None:
-    values = (sample, label, given.writer, given.at, given.settles)
+def _insert_label(write: sqlite3.Connection, sample: int, label: LabelRow) -> None:
+    values = (sample, label.label, label.writer, label.at, label.settles)
     write.execute("INSERT INTO labels (sample, label, writer, at, settles) VALUES (?, ?, ?, ?, ?)", values)
-
-
-def _latest(rows: sqlite3.Cursor) -> dict[int, tuple[Label, ...]]:
-    """Return the labels of each sample that count."""
-    found: dict[int, dict[str, Label]] = {}
-    for sample, label, writer, at, settles in rows:
-        of_sample = found.setdefault(sample, {})
-        # Out first, so that the order is that of the last labels.
-        of_sample.pop(writer, None)
-        if label is not None:
-            of_sample[writer] = Label(label, writer, at, bool(settles))
-    return {sample: tuple(labels.values()) for sample, labels in found.items()}
-
-
-def _sample(
-    row: tuple[int, bytes, str, str, str, str | None, str | None, float, str], labels: tuple[Label, ...]
-) -> Sample:
-    number, image, at, source, artifact, release, answer, confidence, reason = row
-    return Sample(
-        id=number,
-        image=np.frombuffer(image, np.uint8).reshape(IMAGE_SIDE, IMAGE_SIDE),
-        at=at,
-        source=source,
-        artifact=artifact,
-        release=release,
-        answer=answer,
-        confidence=confidence,
-        reason=reason,
-        labels=labels,
-    )

@@ -112,11 +112,7 @@ def serve(
     for option, asked in (("--socket", socket), ("--user", user)):
         if asked and not systemd:
             raise UsageError(f"{option} needs --systemd", hint="Add --systemd, which prints a unit.")
-    samples = None
-    if collect is not None or collect_max is not None:
-        from edgemnist.samples.collector import CollectConfig
-
-        samples = CollectConfig.of(collect, collect_max)
+    samples = options.collecting(collect, collect_max)
     reporter = TerminalReporter()
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
     if concurrency is not None:
@@ -137,21 +133,9 @@ def serve(
         from edgemnist.serve.screen import show_unit
         from edgemnist.serve.unit import describe_service
 
-        here = {
-            "host",
-            "port",
-            "token",
-            "token_file",
-            "artifact",
-            "exports",
-            "collect",
-            "health",
-            "systemd",
-            "socket",
-            "user",
-            "json",
-        }
-        words = options.given_words(context, without=here)
+        # What `describe_service` knows, and what is for this machine.
+        here = {"host", "port", "token", "token_file", "artifact", "exports", "collect", "health"}
+        words = options.given_words(context, without=here | {"systemd", "socket", "user", "json"})
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)
         return

@@ -21,19 +21,6 @@ LARGE_BYTES: Final = 2**22
 """After a picture of so many bytes the process ends, which gives its memory back at once."""
 
 
-class PictureLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pictures of one request may take."""
-
-    max_pixels: int
-    """Of all of them."""
-    decoded_bytes: int
-    """Of memory, to decode the largest."""
-    max_images: int
-    """Of a batch."""
-    cpu_s: float
-    """Of the processor: a busy machine is not the picture's fault."""
-
-
 class PredictJob(msgspec.Struct, frozen=True, kw_only=True, tag="predict"):
     """A request for `predict`; its body follows as a message of its own."""
 

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from edgemnist.serve.config import Limits
 from edgemnist.serve.refusals import RefusedError, busy, too_large, too_slow, unsupported
@@ -158,16 +158,13 @@ class MemoryFile:
         self.size = 0
 
 
-class Body:
+class Body(contextlib.AbstractContextManager["Body"]):
     """The body of one request; as a context manager, which gives the memory back."""
 
     def __init__(self, request: Request, limits: Limits, memory: BodyMemory) -> None:
         self._request, self._limits, self._memory = request, limits, memory
         self._taken = 0
         self._file: MemoryFile | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self._memory.give_back(self._taken)
@@ -217,6 +214,11 @@ class Body:
         )
 
 
+def media_type(request: Request) -> str:
+    """Return the media type that a request announces, in lower case, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def content_type(request: Request, *, batches: bool) -> str:
     """Return the media type of a body, without parameters.
 
@@ -229,7 +231,7 @@ def content_type(request: Request, *, batches: bool) -> str:
             f"A body with Content-Encoding: {', '.join(encoded)[:40]} is not accepted",
             "Send it uncompressed, without a Content-Encoding header.",
         )
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(request)
     if kind.startswith("image/") or kind == ANY_BYTES or (batches and kind == JSON):
         return kind
     raise unsupported(

@@ -112,12 +112,9 @@ class RequestMiddleware:
             await _send(refused, send_secured)
         finally:
             self._metrics.in_flight.dec()
-            self._metrics.request(self._label(scope["path"]), status, perf_counter() - started)
-
-    def _label(self, path: str) -> str:
-        if path in self._pages:
-            return "page"
-        return path if path in PATHS else OTHER
+            path = scope["path"]
+            label = "page" if path in self._pages else path if path in PATHS else OTHER
+            self._metrics.request(label, status, perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
         path = scope["path"]

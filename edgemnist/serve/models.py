@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgemnist.agent.store import is_release_name
 from edgemnist.errors import UnknownNameError
 from edgemnist.exports.directory import CURRENT, Exports, RecordedArtifact, model_for
 from edgemnist.exports.models import Model
@@ -17,7 +16,7 @@ from edgemnist.runtimes import RUNTIMES, default_runtime
 from edgemnist.runtimes.interface import Classifier
 
 if TYPE_CHECKING:
-    from edgemnist.drift.monitor import Answering
+    from edgemnist.drift.counts import Record
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,13 @@ class ModelStore:
     @property
     def release(self) -> str | None:
         """Return the name of the release of `edgemnist deploy` that the models belong to, if they do."""
-        if self._exports is None:
-            return None
-        name = self._exports.directory.parent.name
-        return name if is_release_name(name) else None
+        return None if self._exports is None else self._exports.release
 
-    def answering(self) -> Answering:
-        """Return what is known of the default model, its answers to the golden pack included."""
-        from edgemnist.drift.monitor import Answering
+    def no_counts(self) -> Record:
+        """Return the record of the default model before its first request; see `drift.monitor`."""
+        from edgemnist.drift.monitor import no_counts
 
-        return Answering.of(self._model, self._loaded[self.default].classifier, self._exports, self.release)
+        return no_counts(self._model, self._loaded[self.default].classifier, self._exports, self.release)
 
     def ready(self, name: str | None) -> LoadedModel | None:
         """Return a model, the default one for None; None where it is still to be loaded."""

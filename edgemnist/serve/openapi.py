@@ -139,12 +139,16 @@ def _operation(
     body: dict[str, Any] | None = None,
     open_: bool = False,
 ) -> dict[str, Any]:
+    refused = {"application/json": {"schema": _reference("ErrorResponse")}}
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
         "responses": {
             "200": {"description": "Done.", "content": {"application/json": {"schema": _reference(result)}}},
-            **_refusals((*_ALWAYS, *refusals)),
+            **{
+                str(status): {"description": _REFUSALS[status], "content": refused}
+                for status in sorted((*_ALWAYS, *refusals))
+            },
         },
     }
     if open_:
@@ -160,11 +164,6 @@ def _text(name: str, summary: str) -> dict[str, Any]:
     operation = _operation(name, summary, "", ())
     operation["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     return operation
-
-
-def _refusals(statuses: tuple[int, ...]) -> dict[str, Any]:
-    content = {"application/json": {"schema": _reference("ErrorResponse")}}
-    return {str(status): {"description": _REFUSALS[status], "content": content} for status in sorted(statuses)}
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ _DAMAGED: Final = (
     "damaged-artifact",
     "The artifact cannot be used: its files have changed since the service started; the service's log says how",
 )
-_UNUSABLE: Final = (
+UNUSABLE: Final = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     "unusable-samples",
     "The samples cannot be read or written; the log says why",
@@ -60,7 +60,7 @@ _STATUS: Final = (
     (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-picture", ""),
     (ArtifactError, *_DAMAGED),
     (ManifestError, *_DAMAGED),
-    (SamplesError, *_UNUSABLE),
+    (SamplesError, *UNUSABLE),
     (StorageError, *_DAMAGED),
     (MissingDependencyError, HTTPStatus.NOT_IMPLEMENTED, "missing-dependency", ""),
 )
@@ -91,11 +91,6 @@ def too_slow(message: str) -> RefusedError:
 def busy(message: str) -> RefusedError:
     """Return the refusal of what the service has no room for at the moment."""
     return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", message, "Try again.", headers={"retry-after": "1"})
-
-
-def unusable_samples() -> RefusedError:
-    """Return the refusal of what cannot be kept, now or later."""
-    return RefusedError(*_UNUSABLE)
 
 
 def stopping() -> RefusedError:

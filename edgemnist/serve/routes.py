@@ -36,7 +36,7 @@ from edgemnist.serve.jobs import Normalized, Page, PredictJob, ReadJob, images_o
 from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, MemoryFile, content_type, network_of
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
-from edgemnist.serve.refusals import RefusedError, bad_request, busy, unsupported, unusable_samples
+from edgemnist.serve.refusals import UNUSABLE, RefusedError, bad_request, busy, unsupported
 from edgemnist.serve.workers import SMALL_PIXELS, Lane, NotSmallError, Threads
 from edgemnist.storage import sha256
 
@@ -79,6 +79,12 @@ class PageFile:
 
     data: bytes
     headers: dict[str, str]
+
+    def response(self, request: Request) -> Response:
+        """Return the file, or that the client has it."""
+        if request.headers.get("if-none-match") == self.headers["etag"]:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=self.headers)
+        return Response(self.data, headers=self.headers)
 
 
 def page_files(package: str = "edgemnist.serve") -> dict[str, PageFile]:
@@ -165,7 +171,7 @@ class Endpoints:
             self._metrics.stage("predict", stage, getattr(result.microseconds, stage) / 1e6)
         for one in models:
             self._metrics.answered("predict", one.name, len(result.predictions))
-        return _json(result)
+        return json_response(result)
 
     async def _normalized(self, job: PredictJob, data: MemoryFile, model: LoadedModel) -> Normalized | Page:
         if not job.batch and data.size <= SMALL_BYTES:
@@ -194,7 +200,7 @@ class Endpoints:
         answer, confidence = model.classifier.labels[int(row.argmax())], float(row.max())
         client = network_of((request.client or ("",))[0])
         await _keep_correction(self._collector, image, given.label, client=client, answer=answer, confidence=confidence)
-        return _json(CorrectionResponse(label=given.label, answer=answer, confidence=confidence))
+        return json_response(CorrectionResponse(label=given.label, answer=answer, confidence=confidence))
 
     async def read(self, request: Request) -> Response:
         """Read a page."""
@@ -215,7 +221,7 @@ class Endpoints:
         for stage in ("find", "normalize", "classify", "arrange"):
             observe(stage, getattr(page.result.milliseconds, stage) / 1e3)
         self._metrics.answered("read", model.name, 1)
-        return _json(msgspec.structs.replace(page.result, artifact=model.name, runtime=model.runtime))
+        return json_response(msgspec.structs.replace(page.result, artifact=model.name, runtime=model.runtime))
 
     @staticmethod
     async def _until_gone(request: Request, work: Coroutine[None, None, Normalized | Page]) -> Normalized | Page:
@@ -234,13 +240,13 @@ class Endpoints:
     async def artifacts(self, request: Request) -> Response:
         """Tell what can be asked for."""
         del request
-        return _json(await self._disk.run(self._store.describe))
+        return json_response(await self._disk.run(self._store.describe))
 
     async def health(self, request: Request) -> Response:
         """Tell that the service is well, and which release it answers from."""
         del request
         store, collector = self._store, self._collector
-        return _json(
+        return json_response(
             HealthResponse(
                 status="ok",
                 release=store.release,
@@ -262,19 +268,17 @@ class Endpoints:
 
     async def page(self, request: Request) -> Response:
         """Return a file of the page."""
-        file = self._files[request.url.path]
         # Whoever opens the page is about to draw.
         self._drawings.warm_up()
-        if request.headers.get("if-none-match") == file.headers["etag"]:
-            return Response(status_code=304, headers=file.headers)
-        return Response(file.data, headers=file.headers)
+        return self._files[request.url.path].response(request)
 
     async def _loaded(self, name: str | None) -> LoadedModel:
         ready = self._store.ready(name)
         return ready if ready is not None else await self._disk.run(self._store.get, name)
 
 
-def _json(result: Result) -> Response:
+def json_response(result: Result) -> Response:
+    """Return an answer that was made for one request."""
     return Response(msgspec.json.encode(result), headers={**_NO_STORE, "content-type": JSON})
 
 
@@ -331,7 +335,7 @@ async def _keep_correction(
             if await asyncio.wait_for(asyncio.wrap_future(stored), STORED_S):
                 return
     if collector is not None and not collector.keeps:
-        raise unusable_samples()
+        raise RefusedError(*UNUSABLE)
     if collector is not None and not collector.has_room_for(writer):
         raise RefusedError(
             HTTPStatus.TOO_MANY_REQUESTS,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from rich.text import Text
-
+from edgemnist.console import show_listening
 from edgemnist.console.terminal import err, out
 from edgemnist.results.base import Result
 from edgemnist.systemd import service_unit, socket_unit
@@ -26,18 +24,12 @@ class UnitResult(Result, frozen=True, kw_only=True):
 
 
 def show_started(result: ServeResult, *, json: bool, token: str | None = None) -> None:
-    """Say where the service answers; on a terminal, with a link that brings its token along for a phone."""
-    if json:
-        out().print(result.to_json(), soft_wrap=True)
-        return
+    """Say where the service answers; see `show_listening`."""
     release = f", release {result.release}" if result.release else ""
     secured = ", with your token" if result.token else ""
     where = result.address or result.url
-    err().print(Text(f"{result.artifact}{release} answers at {where}{secured}. Stop it with Ctrl-C."), soft_wrap=True)
-    if result.address is not None and err().is_terminal:
-        # Behind the #, it reaches no server and no log.
-        link = f"{result.address}#token={quote(token)}" if token else result.address
-        err().print(Text(f"On a phone in the same network, open {link}"), soft_wrap=True)
+    sentence = f"{result.artifact}{release} answers at {where}{secured}."
+    show_listening(result, sentence, result.address, token, json=json)
 
 
 def show_unit(service: Unit, *, socket: bool, json: bool) -> None:

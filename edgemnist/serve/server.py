@@ -55,20 +55,12 @@ def make_app(store: ModelStore, config: ServeConfig) -> tuple[ASGIApp, Callable[
     files = page_files()
     collector = None
     if config.collect is not None:
-        from edgemnist.samples.collector import Collector
-
-        collector = Collector(
-            config.collect.directory,
-            quota=config.collect.quota,
-            artifact=store.default,
-            release=store.release,
-            reporter=_LogReporter(),
-        )
+        collector = config.collect.open(artifact=store.default, release=store.release, reporter=_LogReporter())
     monitor = None
     if config.health is not None:
         from edgemnist.drift.monitor import Monitor
 
-        monitor = Monitor(config.health, store.answering, reporter=_LogReporter())
+        monitor = Monitor(config.health, store.no_counts, reporter=_LogReporter())
         metrics.watch(monitor)
     shadow = None
     if collector is not None and config.collect is not None and store.release is not None:

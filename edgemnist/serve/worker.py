@@ -34,13 +34,14 @@ from edgemnist.read.page import LARGER, SMALLEST, read_page
 from edgemnist.results.base import UNREADABLE
 from edgemnist.results.serve import PredictBody
 from edgemnist.runtimes.interface import Classifier, as_images
+from edgemnist.runtimes.untrusted_child import data_bytes
+from edgemnist.serve.config import Limits
 from edgemnist.serve.jobs import (
     Classify,
     Job,
     Needs,
     Normalized,
     Page,
-    PictureLimits,
     PredictJob,
     ReadJob,
     Refusal,
@@ -62,7 +63,7 @@ NICENESS: Final = 10
 """The event loop goes before: it has little to do, and everybody waits for it."""
 
 
-def work(connection: Connection, limits: PictureLimits) -> None:
+def work(connection: Connection, limits: Limits) -> None:
     """Do jobs until the connection ends."""
     # Of the terminal and of systemd, which sends it to all processes: the service says when it is over.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,7 +80,7 @@ def work(connection: Connection, limits: PictureLimits) -> None:
             job: Job = msgspec.msgpack.decode(connection.recv_bytes(), type=Job)
             memory.allow()
             # The signal at its end is not caught: it ends the process in the middle of a decoder.
-            signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
+            signal.setitimer(signal.ITIMER_PROF, limits.work_timeout_s)
             with receive_file(connection) as body:
                 reply = msgspec.msgpack.encode(_done(job, body, connection, limits, memory))
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -89,8 +90,8 @@ def work(connection: Connection, limits: PictureLimits) -> None:
 class _Memory:
     """The limit that the kernel holds this process to: what it has now, and what the job may take beside it."""
 
-    def __init__(self, limits: PictureLimits) -> None:
-        self._before = _data_bytes()
+    def __init__(self, limits: Limits) -> None:
+        self._before = data_bytes()
         self._most = limits.decoded_bytes
 
     def allow(self, body: int = 0, picture: int = 0) -> None:
@@ -113,16 +114,7 @@ def receive_file(connection: Connection) -> IO[bytes]:
     return file
 
 
-def _data_bytes() -> int:
-    """Return the bytes that RLIMIT_DATA counts, or 0 where the system does not tell."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return 1024 * int(status.partition("VmData:")[2].split()[0])
-
-
-def _done(job: Job, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory) -> Reply:
+def _done(job: Job, body: IO[bytes], connection: Connection, limits: Limits, memory: _Memory) -> Reply:
     try:
         if isinstance(job, PredictJob):
             return _normalized(job, body, connection, limits, memory)
@@ -139,7 +131,7 @@ def _done(job: Job, body: IO[bytes], connection: Connection, limits: PictureLimi
 
 
 def _normalized(
-    job: PredictJob, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory
+    job: PredictJob, body: IO[bytes], connection: Connection, limits: Limits, memory: _Memory
 ) -> Normalized:
     size = 0
     if job.batch:
@@ -178,7 +170,7 @@ def _normalized(
     )
 
 
-def _read(job: ReadJob, body: IO[bytes], connection: Connection, limits: PictureLimits, memory: _Memory) -> Page:
+def _read(job: ReadJob, body: IO[bytes], connection: Connection, limits: Limits, memory: _Memory) -> Page:
     config = ReadConfig(min_confidence=job.min_confidence)
     needs = _needs([body], limits)
     # Small pages are enlarged first.
@@ -240,7 +232,7 @@ def _batch(body: bytes, limit: int) -> list[bytes]:
     return images
 
 
-def _needs(pictures: Sequence[IO[bytes]], limits: PictureLimits) -> Needs:
+def _needs(pictures: Sequence[IO[bytes]], limits: Limits) -> Needs:
     """Return what pictures take. Raises RefusedError where that is more than the limits allow."""
     pixels = largest = 0
     for picture in pictures:
@@ -275,18 +267,10 @@ def _declared(picture: IO[bytes]) -> tuple[int, int]:
     if pixels := webp_pixels(picture):
         return pixels, WEBP_BYTES * pixels
     with Image.open(picture, formats=FORMATS) as image:
-        pixels = declared_pixels(image)
-        return pixels, pixels * _bytes_per_pixel(image)
-
-
-def _bytes_per_pixel(image: Image.Image) -> int:
-    """Return what decoding takes at most: measured, and for each format the reason."""
-    stored = _STORED.get(image.mode, 4)
-    if image.info.get("progressive"):
-        # All coefficients, of two bytes each, until the last scan has come.
-        return 3 * stored
-    # A strip of a TIFF may be all of it, and a picture that EXIF turns is there twice.
-    return 2 * stored
+        pixels, stored = declared_pixels(image), _STORED.get(image.mode, 4)
+        # Measured: all coefficients of a progressive JPEG, of two bytes each, are there until the last scan has come; a
+        # strip of a TIFF may be all of it, and a picture that EXIF turns is there twice.
+        return pixels, pixels * stored * (3 if image.info.get("progressive") else 2)
 
 
 def _too_much_memory() -> RefusedError:

@@ -20,7 +20,7 @@ import msgspec
 
 from edgemnist.results.base import UNREADABLE
 from edgemnist.serve import jobs
-from edgemnist.serve.jobs import Classify, Job, Needs, Normalized, Page, PictureLimits, Refusal, Reply
+from edgemnist.serve.jobs import Classify, Job, Needs, Normalized, Page, Refusal, Reply
 from edgemnist.serve.limits import Memory, MemoryFile
 from edgemnist.serve.refusals import RefusedError, busy, stopping
 
@@ -119,7 +119,7 @@ class Call:
 class Worker:
     """One process, started when it is needed, and again when it has ended."""
 
-    def __init__(self, limits: PictureLimits) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         # The service may end while a thread starts its process.
         self._lock = threading.RLock()
@@ -193,7 +193,7 @@ class Worker:
             with call.on(process), contextlib.ExitStack() as reserved:
                 pipe.send_bytes(msgspec.msgpack.encode(job))
                 jobs.send_file(pipe, body.descriptor)
-                deadline = monotonic() + PATIENCE * self._limits.cpu_s
+                deadline = monotonic() + PATIENCE * self._limits.work_timeout_s
                 while isinstance(reply := self._reply(pipe, deadline), Needs | Classify):
                     if isinstance(reply, Classify):
                         pipe.send_bytes(classifier.predict_proba(jobs.images_of(reply.images)).tobytes())
@@ -236,7 +236,9 @@ class Worker:
         return _unreadable("The picture could not be decoded: it is damaged, or takes too much memory")
 
     def _too_slow(self) -> RefusedError:
-        return _unreadable(f"The picture took more than {self._limits.cpu_s:g} seconds to read, which is the limit")
+        return _unreadable(
+            f"The picture took more than {self._limits.work_timeout_s:g} seconds to read, which is the limit"
+        )
 
 
 class Lane:
@@ -245,12 +247,7 @@ class Lane:
     def __init__(self, name: str, count: int, waiting: int, limits: Limits, memory: Memory) -> None:
         self._threads = Threads(name, count, waiting)
         self._memory = memory
-        self._picture_limits = PictureLimits(
-            max_pixels=limits.max_pixels,
-            decoded_bytes=limits.decoded_bytes,
-            max_images=limits.max_images,
-            cpu_s=limits.work_timeout_s,
-        )
+        self._limits = limits
         self._own = threading.local()
         self._calls: set[Call] = set()
         self._workers: list[Worker] = []
@@ -273,7 +270,9 @@ class Lane:
         self._cold = False
         self._calls.add(call)
         try:
-            reply = await self._threads.run(self._do, job, body, call, classifier, most_pixels)
+            reply = await self._threads.run(
+                lambda: self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)
+            )
         finally:
             self._calls.discard(call)
             call.cancel()
@@ -305,12 +304,9 @@ class Lane:
             # To wait for the end of a process is not the event loop's business.
             self._threads.submit(one.rest)
 
-    def _do(self, job: Job, body: MemoryFile, call: Call, classifier: Classifier, most_pixels: int | None) -> Reply:
-        return self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)
-
     def _worker(self) -> Worker:
         if not hasattr(self._own, "worker"):
-            self._own.worker = Worker(self._picture_limits)
+            self._own.worker = Worker(self._limits)
             self._workers.append(self._own.worker)
         own: Worker = self._own.worker
         return own
@@ -325,7 +321,7 @@ class Lane:
         return ended
 
 
-def _work(connection: Connection, limits: PictureLimits) -> None:
+def _work(connection: Connection, limits: Limits) -> None:
     # Late: the service itself never looks at a picture, and has 10 MB less without what can.
     from edgemnist.serve.worker import work
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -15,22 +14,15 @@ import numpy as np
 from edgemnist.errors import EdgemnistError
 from edgemnist.exports.directory import Exports
 from edgemnist.samples.sample import DISAGREEMENT, NOT_A_DIGIT
-from edgemnist.samples.store import FILE, SampleStore
-from edgemnist.shadow.evidence import Evidence
-from edgemnist.shadow.tally import read_tally
-
-if TYPE_CHECKING:
-    from edgemnist.samples.sample import Sample
+from edgemnist.samples.store import samples_in
+from edgemnist.shadow.tally import Evidence, read_tally
 
 
 def evidence(serving: Path, shadow: Path, directory: Path) -> Evidence:
     """Return what is known about the two releases. Raises what opening them raises."""
     if not shadow.exists():
         return Evidence(release=None, tally=None, unlabelled=0, images=0, before=0, after=0, fixed=0, broken=0)
-    samples: list[Sample] = []
-    if (directory / FILE).exists():
-        with SampleStore.open(directory) as store:
-            samples = store.samples()
+    samples = samples_in(directory)
     labelled = [one for one in samples if one.label not in {None, NOT_A_DIGIT}]
     answers = []
     for place in (serving, shadow):

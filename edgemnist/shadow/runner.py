@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -57,7 +57,7 @@ class _Loaded:
     classifier: Classifier
 
 
-class Shadow:
+class Shadow(contextlib.AbstractContextManager["Shadow"]):
     """Compares answers with those of the release in the shadow; as a context manager, which writes the counts.
 
     `offer` may be called from several threads.
@@ -84,9 +84,6 @@ class Shadow:
         self._skipped = 0
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

@@ -1,4 +1,4 @@
-"""How often the release in the shadow agreed with the one that serves: one JSON file beside the samples."""
+"""How often the release in the shadow agreed with the one that serves: a JSON file beside the samples."""
 
 from __future__ import annotations
 
@@ -34,6 +34,27 @@ class ShadowTally(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Images for which the budget of processor time was used up."""
     cpu_s: Annotated[float, msgspec.Meta(ge=0, le=1e300)] = 0.0
     """Of the processor, that the release in the shadow took."""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a board tells the desk: these counts, and those of the samples with a label, which both models answer."""
+
+    release: str | None
+    """In the shadow; None if there is none."""
+    tally: ShadowTally | None
+    """None if it has answered nothing yet."""
+    unlabelled: Count
+    """Samples on which they differed, and nobody has said yet what they are."""
+    images: Count
+    """Samples with a label."""
+    before: Count
+    """That the release that serves gets right."""
+    after: Count
+    """That the one in the shadow gets right."""
+    fixed: Count
+    """That only the one in the shadow gets right."""
+    broken: Count
+    """That only the one that serves gets right."""
 
 
 def read_tally(directory: Path) -> ShadowTally | None:

@@ -14,7 +14,7 @@ from edgemnist.arrays import Images
 from edgemnist.data.dataset import Dataset, Split, stratified_indices
 from edgemnist.errors import ImageError, TrainingError
 from edgemnist.formatting import percent
-from edgemnist.images.normalize import to_mnist
+from edgemnist.images.normalize import normalize_digit
 from edgemnist.progress import Reporter
 from edgemnist.results.train import Epoch
 
@@ -109,7 +109,7 @@ def _read_from_paper(image: npt.NDArray[np.uint8]) -> Images:
     large = Image.fromarray(image).resize([side * ENLARGED for side in image.shape[::-1]], Image.Resampling.BICUBIC)
     paper = PAPER - np.asarray(large, np.float64) / 255 * (PAPER - INK)
     try:
-        return to_mnist(Image.fromarray(_pixels(paper)))[0]
+        return normalize_digit(Image.fromarray(_pixels(paper))).image
     except ImageError:
         # Nothing was found on it, which is a wrong answer for every class but one.
         return np.zeros_like(image)

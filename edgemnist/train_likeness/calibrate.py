@@ -9,7 +9,6 @@ has, handwriting among them. No test digit is used.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,8 +24,9 @@ from edgemnist.read.likeness import LikenessNetwork
 from edgemnist.read.provenance import Calibration
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs, hard_digits, not_digits
+from edgemnist.train_likeness.harvest import WORD_LETTERS
 from edgemnist.train_likeness.synthetic.camera import Picture, photograph_digit
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 
 RIGHT: Final = 0.995
 REFUSED: Final = 0.92
@@ -35,7 +35,6 @@ ANSWERED: Final = 0.9
 COUNT: Final = 600
 """Photographed digits, bent digits, and scribbles with blots, each."""
 LETTER_COPIES: Final = 6
-LETTERS: Final = "".join(sorted(set(string.ascii_letters) - set("OoIl")))
 SEED: Final = 5
 
 
@@ -58,7 +57,7 @@ def calibrate(
     images += [fit_digit(drawing) for drawing in hard_digits(bent.images, rng)]
     verdicts = judge(classifier, np.stack(images), network)
     right = verdicts.classes == np.concatenate([photographed.labels, bent.labels])
-    letters = font_glyphs(LETTERS, rng, copies=LETTER_COPIES, fonts=HELD_OUT_FONTS)
+    letters = font_glyphs(WORD_LETTERS, rng, copies=LETTER_COPIES, fonts=HELD_OUT_FONTS)
     others = list(not_digits(digits.images, COUNT // 2, rng))
     scribbles = others[0::4] + others[1::4]
     foreign = [judge(classifier, _fitted(pictures), network).confidences for pictures in (letters, scribbles)]

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from edgemnist.console import command_app, options
+from edgemnist.registry import Entry, Package
 
 app = command_app()
+
+TRAINER: Final = Entry(
+    target="edgemnist.train_likeness.run:train_likeness",
+    summary="Training the likeness network",
+    requires=(
+        Package("tensorflow", "tensorflow"),
+        Package("opencv-python-headless", "cv2"),
+        Package("matplotlib", "matplotlib"),
+    ),
+    extra="train,vision",
+)
+"""What makes the likeness network, and the packages that it needs beside edgemnist itself."""
 
 
 @app.command(epilog="Example: edgemnist train-likeness --out likeness")
@@ -37,12 +50,11 @@ def train_likeness(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
-    from edgemnist.train_likeness.entry import TRAINER
     from edgemnist.train_likeness.screen import train_likeness_page
 
     with quiet_libraries():
         run = TRAINER.load()
-        from edgemnist.train_likeness.config import LikenessConfig
+        from edgemnist.train_likeness.pictures import LikenessConfig
 
         config = LikenessConfig(seed=seed, epochs=epochs)
         reporter = TerminalReporter()

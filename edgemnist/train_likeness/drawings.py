@@ -8,8 +8,8 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from edgemnist.arrays import Images
 from edgemnist.train_likeness.synthetic import strokes
 from edgemnist.train_likeness.synthetic.camera import Picture
 from edgemnist.train_likeness.synthetic.fonts import PACKAGES
@@ -106,8 +106,6 @@ COPIES: Final = 24
 """How often each character of each font is drawn."""
 LEAN: Final = 0.4
 """A character that would keep less than this share of its ink is not made leaner: it would lose its thin strokes."""
-
-Images = npt.NDArray[np.uint8]
 
 
 def hard_digits(digits: Images, rng: np.random.Generator) -> Iterator[Picture]:

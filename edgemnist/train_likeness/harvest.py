@@ -21,10 +21,8 @@ from edgemnist.read.layout import overlap
 from edgemnist.read.piece import Piece
 from edgemnist.read.pieces import find_pieces
 from edgemnist.read.split import between, cut_columns
-from edgemnist.train_likeness.synthetic.digits import Digits
-from edgemnist.train_likeness.synthetic.page import Box, PageStyle, Truth, compose_page
+from edgemnist.train_likeness.synthetic.page import STYLES, Box, Digits, PageStyle, Truth, compose_page
 from edgemnist.train_likeness.synthetic.strokes import print_text
-from edgemnist.train_likeness.synthetic.styles import STYLES
 
 IS_DIGIT: Final = 0.8
 """A part that shares at least this much of the union with a digit's box is this digit."""

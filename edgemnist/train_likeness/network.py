@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.arrays import Images, Labels
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.likeness import CLASSES, LikenessNetwork
 from edgemnist.read.provenance import LikenessParity
 from edgemnist.train.augment import Distortion, warp
-from edgemnist.train_likeness.config import LikenessConfig
-from edgemnist.train_likeness.pictures import ALIKE, OTHER, PART, Images, Labels, Pictures
+from edgemnist.train_likeness.pictures import ALIKE, OTHER, PART, LikenessConfig, Pictures
 
 if TYPE_CHECKING:
     import keras

@@ -21,15 +21,24 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.arrays import Images, Labels
+from edgemnist.errors import check_range
 from edgemnist.images.mnist import fit_digit
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.train_likeness.config import LikenessConfig
-from edgemnist.train_likeness.drawings import LETTERS, font_glyphs, hard_digits, letters_like_digits, not_digits
+from edgemnist.train_likeness.drawings import (
+    COPIES,
+    FONTS,
+    LETTERS,
+    font_glyphs,
+    hard_digits,
+    letters_like_digits,
+    not_digits,
+)
 from edgemnist.train_likeness.hands import in_few_pixels, styled_digits
 from edgemnist.train_likeness.harvest import harvest, harvest_words
 from edgemnist.train_likeness.synthetic.camera import Picture
-from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import HERSHEY
+from edgemnist.train_likeness.synthetic.page import Digits
 
 OTHER: Final = 10
 """Label of anything that is not a digit."""
@@ -43,8 +52,27 @@ MNIST's ones."""
 FAR: Final = 0.25
 """Share of drawings that are few pixels high, digits and letters alike: height must not tell one from the other."""
 
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
+
+@dataclass(frozen=True, kw_only=True)
+class LikenessConfig:
+    """The recipe. Its defaults made the files that ship; smaller numbers are for tests. Raises UsageError below 1."""
+
+    seed: int = 21
+    epochs: int = 18
+    jobs: int = 18
+    """Number of pieces, each with its own seed, that the making of pictures is cut into."""
+    pages: int = 100
+    """Small pages of each job."""
+    drawings: int = 400
+    """Scribbles, blots, pairs and pieces of each job, each; and twice as many hard digits."""
+    copies: int = COPIES
+    """How often each character of each font is drawn."""
+    fonts: tuple[str, ...] = FONTS
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "jobs", "pages", "drawings", "copies"):
+            check_range(f"--{name}", getattr(self, name), least=1)
+        check_range("--seed", self.seed, least=0)
 
 
 @dataclass(frozen=True)

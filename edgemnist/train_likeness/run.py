@@ -19,7 +19,6 @@ from edgemnist.errors import DataError
 from edgemnist.exports.directory import reference_directory
 from edgemnist.images.mnist import fit_digit
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.read.judge import DIGITS
 from edgemnist.read.likeness import LikenessNetwork
 from edgemnist.read.provenance import (
     CALIBRATION_NAME,
@@ -27,20 +26,21 @@ from edgemnist.read.provenance import (
     RECORD_NAME,
     WEIGHTS_FILE,
     WEIGHTS_NAME,
+    Calibration,
     LikenessRecord,
     Recipe,
     read_record,
 )
+from edgemnist.results.base import Result
+from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes import load
 from edgemnist.storage import commit_files, sha256
 from edgemnist.train_likeness import network
 from edgemnist.train_likeness.calibrate import calibrate
-from edgemnist.train_likeness.config import LikenessConfig
 from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs, not_digits
-from edgemnist.train_likeness.pictures import OTHER, make_pictures
-from edgemnist.train_likeness.result import TrainLikenessResult
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.pictures import OTHER, LikenessConfig, make_pictures
 from edgemnist.train_likeness.synthetic.fonts import PACKAGES, hashes, require
+from edgemnist.train_likeness.synthetic.page import Digits
 
 HELD_OUT: Final = 6
 """One in so many training digits, the last ones, is kept for the threshold: 10,000 of MNIST's."""
@@ -49,6 +49,16 @@ DRAWINGS: Final = 50
 EVERYWHERE: Final = ("simplex", "DejaVuSans", "DejaVuSerif")
 """Fonts that need no package of Debian's."""
 CALIBRATED_WITH: Final = "tflite-int8.tflite"
+
+
+class TrainLikenessResult(Result, frozen=True, kw_only=True):
+    """`edgemnist train-likeness`."""
+
+    directory: str
+    files: list[str]
+    """Names of the files that were written there."""
+    network: LikenessRecord
+    calibration: Calibration
 
 
 def train_likeness(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import RenderableType
 from rich.text import Text
 
 from edgemnist.console.tables import table
 from edgemnist.formatting import count, percent
-from edgemnist.train_likeness.result import TrainLikenessResult
+
+if TYPE_CHECKING:
+    from edgemnist.train_likeness.run import TrainLikenessResult
 
 
 def train_likeness_page(result: TrainLikenessResult) -> RenderableType:

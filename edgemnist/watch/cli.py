@@ -33,15 +33,7 @@ def watch(
             "--source-file", metavar="FILE", help="The same, from a file: this keeps the password in a URL secret."
         ),
     ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            metavar="P",
-            show_default="calibrated",
-            help="Below this, a digit is refused and shown as ?.",
-        ),
-    ] = None,
+    min_confidence: options.MinConfidence = None,
     steady: Annotated[
         int, typer.Option("--steady", metavar="N", help="Frames that must agree on a number; 1 trusts every frame.")
     ] = 3,
@@ -93,11 +85,7 @@ def watch(
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.drift.counts import health_file
 
-    samples = None
-    if collect is not None or collect_max is not None:
-        from edgemnist.samples.collector import CollectConfig
-
-        samples = CollectConfig.of(collect, collect_max)
+    samples = options.collecting(collect, collect_max)
     reporter = TerminalReporter()
     if systemd:
         from edgemnist.exports.directory import find_exports

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,14 +20,23 @@ import numpy as np
 from edgemnist.errors import ImageError
 from edgemnist.images.grey import Grey
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.read.assemble import REFUSED
 from edgemnist.read.kept import Keeper
-from edgemnist.read.layout import overlap
+from edgemnist.read.layout import around, overlap
 from edgemnist.read.page import FINDER, read_page
-from edgemnist.results.pictures import Box, ReadNumber, ReadResult, WatchNumber, WatchReading, WatchTimes
+from edgemnist.results.pictures import (
+    Box,
+    ReadCell,
+    ReadNumber,
+    ReadResult,
+    ReadTable,
+    WatchNumber,
+    WatchReading,
+    WatchTimes,
+)
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.watch.capture import open_source
 from edgemnist.watch.sources import Frame, WatchConfig
-from edgemnist.watch.tables import TableSteadier
 
 CELLS: Final = (64, 48)
 """Columns and rows of cells that a frame is compared by: their means are free of the sensor's noise."""
@@ -73,7 +82,7 @@ class _Track:
 
 
 class Steadier:
-    """Takes the readings of frames in turn, and tells what is certain by now."""
+    """Takes the numbers of frames in turn, and tells what is certain by now."""
 
     def __init__(self, agreeing: int) -> None:
         self._agreeing = agreeing
@@ -111,6 +120,55 @@ class Steadier:
         if len(votes[text]) < self._agreeing:
             return None
         return text, sum(votes[text]) / len(votes[text])
+
+
+SAME_TABLE: Final = 0.5
+"""A table is the one of another frame if it has as many rows and columns, and they share this much of their union."""
+
+
+class TableSteadier:
+    """Takes the tables of frames in turn, and tells what is certain by now."""
+
+    def __init__(self, agreeing: int) -> None:
+        self._agreeing = agreeing
+        self._frames: deque[Sequence[ReadTable]] = deque(maxlen=2 * agreeing - 1)
+
+    def add(self, tables: Sequence[ReadTable]) -> list[ReadTable]:
+        """Add what one frame shows, and return those of its tables that enough of the latest frames have."""
+        self._frames.append(tables)
+        steady: list[ReadTable] = []
+        for table in tables:
+            sightings = [same for frame in self._frames if (same := _same(table, frame)) is not None]
+            if len(sightings) >= self._agreeing:
+                cells = [self._agreed(cell, sightings) for cell in table.cells]
+                steady.append(msgspec.structs.replace(table, cells=cells))
+        return steady
+
+    def _agreed(self, cell: ReadCell, sightings: Sequence[ReadTable]) -> ReadCell:
+        """Return a cell with the text that enough frames have in its place, and the mean of their confidences."""
+        others = [
+            other
+            for table in sightings
+            for other in table.cells
+            if (other.row, other.column, other.rows, other.columns) == (cell.row, cell.column, cell.rows, cell.columns)
+        ]
+        text, count = Counter(other.text for other in others).most_common(1)[0]
+        if count < self._agreeing:
+            return msgspec.structs.replace(cell, text=REFUSED, confidence=None)
+        sure = [other.confidence for other in others if other.text == text and other.confidence is not None]
+        return msgspec.structs.replace(cell, text=text, confidence=sum(sure) / len(sure) if sure else None)
+
+
+def _same(table: ReadTable, frame: Sequence[ReadTable]) -> ReadTable | None:
+    for other in frame:
+        alike = (other.rows, other.columns) == (table.rows, table.columns)
+        if alike and overlap(_box(table), _box(other)) >= SAME_TABLE:
+            return other
+    return None
+
+
+def _box(table: ReadTable) -> Box:
+    return around([cell.box for cell in table.cells])
 
 
 def watch(

@@ -183,7 +183,7 @@ def of_bad(**changes: object) -> Callable[[str, dict[str, Any]], dict[str, Any]]
     return answer
 
 
-NOTHING = Tally.start(answering()).record.lately
+NOTHING = Tally(answering()).record.lately
 
 
 @pytest.mark.parametrize(

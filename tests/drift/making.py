@@ -7,7 +7,8 @@ import functools
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.drift.monitor import Answering, Tally
+from edgemnist.drift.counts import Record
+from edgemnist.drift.monitor import Tally, no_counts
 from edgemnist.exports.directory import REFERENCE, Exports
 
 FIRST_DAY, LAST_DAY = "2026-11-01T08:00:00.000Z", "2026-11-08T09:00:00.000Z"
@@ -21,16 +22,16 @@ def images() -> Images:
 
 
 @functools.cache
-def answering() -> Answering:
-    """Return the reference model as it answers here."""
+def answering() -> Record:
+    """Return the record of the reference model before it has answered anything."""
     exports = Exports.open(REFERENCE)
     model = exports.model("tflite-int8@integer")
-    return Answering.of(model, model.load(), exports, None)
+    return no_counts(model, model.load(), exports, None)
 
 
 def after_a_week(count: int = 600) -> Tally:
     """Return a tally of sure answers to so many images, with a first week that is complete."""
-    tally = Tally.start(answering())
+    tally = Tally(answering())
     add(tally, images()[: count // 2], FIRST_DAY)
     add(tally, images()[count // 2 : count], LAST_DAY)
     return tally

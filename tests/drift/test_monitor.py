@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgemnist.drift import monitor as module
@@ -32,7 +32,7 @@ def test_what_is_seen_is_in_the_file_and_counting_goes_on_from_there(tmp_path: P
 
 
 def test_the_first_week_takes_a_week_and_enough_images() -> None:
-    tally = Tally.start(answering())
+    tally = Tally(answering())
     add(tally, images()[:499], FIRST_DAY)
     add(tally, images()[:1], "2026-11-08T07:59:59.000Z")
     assert not tally.record.first_complete
@@ -40,7 +40,7 @@ def test_the_first_week_takes_a_week_and_enough_images() -> None:
     assert tally.record.first_complete
     add(tally, images()[:1], LAST_DAY)
     assert tally.record.first.images == 501
-    short = Tally.start(answering())
+    short = Tally(answering())
     add(short, images()[:499], FIRST_DAY)
     add(short, images()[:1], FIRST_DAY)
     assert not short.record.first_complete
@@ -58,7 +58,7 @@ def test_counts_of_another_model_are_kept_aside(tmp_path: Path) -> None:
     path, notices = tmp_path / "health.json", Notices()
     with counting(path) as monitor:
         monitor.see(images()[:7], [0.99] * 7, [1] * 7)
-    other = dataclasses.replace(answering(), sha256="0" * 64)
+    other = msgspec.structs.replace(answering(), sha256="0" * 64)
     with Monitor(path, lambda: other, reporter=notices) as monitor:
         monitor.see(images()[:2], [0.99] * 2, [1] * 2)
     assert read_record(path).lately.images == 2

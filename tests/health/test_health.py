@@ -13,7 +13,7 @@ import pytest
 from edgemnist.drift.counts import FILE, Record, Window
 from edgemnist.drift.monitor import Tally
 from edgemnist.health.cells import evidence_of
-from edgemnist.health.run import MeanOf, Place, assess, estimated, labelled, mixture_evidence
+from edgemnist.health.run import Place, assess, estimated, labelled, mean_of, mixture_evidence
 from edgemnist.samples.sample import DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist
@@ -40,7 +40,7 @@ def window(answered: int, confidence: float) -> Window:
 
 
 def record_of(golden_errors: int, golden_confidence: float) -> Record:
-    record = Tally.start(answering()).record
+    record = Tally(answering()).record
     return msgspec.structs.replace(record, golden=window(1_000, golden_confidence), golden_errors=golden_errors)
 
 
@@ -95,8 +95,8 @@ def test_another_mixture_of_classes_is_told_from_chance() -> None:
 
 def test_means_of_ink_are_those_of_the_bins() -> None:
     record = after_a_week().record
-    assert MeanOf(3)(record.first) == pytest.approx(14, abs=0.2)
-    assert MeanOf(0)(NEVER) is None
+    assert mean_of(3, record.first) == pytest.approx(14, abs=0.2)
+    assert mean_of(0, NEVER) is None
 
 
 def test_an_alarm_names_what_changed_and_shows_the_samples_that_have_it() -> None:
@@ -128,7 +128,7 @@ def test_evidence_is_a_power_of_ten(log10: float | None, told: str) -> None:
 
 
 def test_a_board_that_has_answered_nothing_is_well() -> None:
-    result = assess([Place(name="samples", record=Tally.start(answering()).record)])
+    result = assess([Place(name="samples", record=Tally(answering()).record)])
     assert result.passed
     assert result.lately is None
     assert result.first is None

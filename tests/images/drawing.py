@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgemnist.images import open_image, to_mnist
+from edgemnist.images import read_digit
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -26,7 +26,8 @@ def read(image: Image.Image, tmp_path: Path, **options: Any) -> tuple[Pixels, bo
     """Save a picture (as PNG, unless `format` says otherwise), open it and turn it into MNIST's form."""
     path = tmp_path / "picture"
     image.save(path, **{"format": "PNG", **options})
-    return to_mnist(open_image(path))
+    found = read_digit(path)
+    return found.image, found.inverted
 
 
 def same(image: Pixels, expected: Pixels, tolerance: int = 0) -> bool:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgemnist.errors import ImageError
-from edgemnist.images import open_image, read_digit, to_mnist
+from edgemnist.images import normalize_digit, open_image, read_digit
 from edgemnist.images.decode import MAX_PIXELS, decode_image, webp_pixels
 from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_digit
@@ -81,7 +81,7 @@ def test_a_phone_picture_with_a_preview_behind_it_is_one_picture(tmp_path: Path)
     picture = Image.fromarray(digit(280)).convert("RGB")
     path = tmp_path / "phone.jpg"
     picture.save(path, format="MPO", save_all=True, append_images=[picture.resize((28, 28))])
-    assert same(to_mnist(open_image(path))[0], fit_digit(digit()), tolerance=70)
+    assert same(read_digit(path).image, fit_digit(digit()), tolerance=70)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF"])
@@ -160,7 +160,7 @@ def test_a_path_that_leads_nowhere_is_named_with_the_reason(tmp_path: Path) -> N
 
 def test_a_picture_object_without_pixels_is_refused() -> None:
     with pytest.raises(ImageError, match="has no pixels"):
-        to_mnist(Image.new("L", (0, 5)))
+        normalize_digit(Image.new("L", (0, 5)))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
 from edgemnist.read.judge import judge
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.camera import photograph_digit
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 from edgemnist.train_likeness.synthetic.strokes import draw_thin
 from tests.images.drawing import digit
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgemnist.images.grey import Grey
-from edgemnist.images.normalize import Normalized
+from edgemnist.native.fitting import Fitted
 from edgemnist.predict.refusal import Assessment, agreement, assess, verdict
 from edgemnist.read.likeness import shipped_network
 
@@ -85,9 +85,9 @@ def scribble(dots: int) -> Grey:
     return grey
 
 
-def found(grey: Grey | None, box: tuple[int, int, int, int] = (10, 20, 96, 80), *, several: bool = False) -> Normalized:
+def found(grey: Grey | None, box: tuple[int, int, int, int] = (10, 20, 96, 80), *, several: bool = False) -> Fitted:
     image = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
-    return Normalized(image, inverted=True, box=box, several=several, grey=grey)
+    return Fitted(image, box, inverted=True, several=several, grey=grey)
 
 
 @pytest.mark.parametrize(("dots", "several"), [(0, False), (1, False), (2, True)])

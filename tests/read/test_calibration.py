@@ -18,7 +18,7 @@ from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.read.judge import judge
 from edgemnist.read.provenance import CALIBRATION_FILE, WEIGHTS_FILE
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 from edgemnist.train_likeness.synthetic.strokes import draw_letter, scribble
 
 

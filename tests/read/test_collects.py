@@ -35,7 +35,7 @@ def stored(directory: Path) -> list[Sample]:
 def test_a_page_leaves_its_digits_and_never_itself(tmp_path: Path) -> None:
     exports = Exports.open("reference")
     plain = read_file(exports, PAGE, ReadConfig(), artifact="tflite-int8@integer")
-    config = CollectConfig.of(tmp_path, None)
+    config = CollectConfig(directory=tmp_path)
     result = read_file(exports, PAGE, ReadConfig(), artifact="tflite-int8@integer", collect=config)
     assert result.digits == plain.digits
     kept = stored(tmp_path)

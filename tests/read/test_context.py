@@ -26,10 +26,9 @@ from edgemnist.read.context import (
     speaks,
     specks,
 )
-from edgemnist.read.judge import DIGITS
 from edgemnist.read.piece import Piece, Pieces, Sheet, Staff
 from edgemnist.read.recognize import Reading
-from edgemnist.results.pictures import Box
+from edgemnist.results.pictures import DIGITS, Box
 
 THRESHOLD = 0.2
 NOTHING_ELSE = Sheet([Pieces([], [], 0)], [])

@@ -7,8 +7,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edgemnist.read.judge import DIGITS, judge
+from edgemnist.read.judge import judge
 from edgemnist.read.likeness import LikenessNetwork
+from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes.interface import Classifier
 
 

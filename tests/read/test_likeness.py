@@ -16,7 +16,7 @@ from edgemnist.read.likeness import CLASSES, EXACT, LikenessNetwork, shipped_net
 from edgemnist.read.provenance import RECORD_FILE, WEIGHTS_FILE, LikenessRecord, read_record
 from edgemnist.runtimes import RUNTIMES, load
 from edgemnist.runtimes.tflite import read_graph_file
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 from edgemnist.train_likeness.synthetic.strokes import draw_letter, scribble
 
 THREE_BARS = np.zeros((1, 28, 28), dtype=np.uint8)

@@ -17,15 +17,15 @@ from PIL import Image
 
 from benchmarks.vision.scoring import Score, score
 from edgemnist.arrays import Probabilities
-from edgemnist.read import ReadConfig, ReadResult, read_page
+from edgemnist.read.config import ReadConfig
 from edgemnist.read.context import AMONG_SURE
+from edgemnist.read.page import read_page
 from edgemnist.read.pieces import MAX_PIECES
 from edgemnist.read.recognize import MAX_TRIED
+from edgemnist.results.pictures import ReadResult
 from edgemnist.runtimes import load
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
-from edgemnist.train_likeness.synthetic.page import Page, PageStyle, compose_page
-from edgemnist.train_likeness.synthetic.styles import STYLES, quarter
+from edgemnist.train_likeness.synthetic.page import STYLES, Digits, Page, PageStyle, compose_page, quarter
 
 Write = Callable[..., Page]
 

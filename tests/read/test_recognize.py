@@ -9,12 +9,12 @@ import pytest
 
 from benchmarks.vision.refuse import print_page
 from edgemnist.images.components import bounds
-from edgemnist.read import read_page
+from edgemnist.read.page import read_page
 from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.pieces import is_in_field
 from edgemnist.read.recognize import SIDE_BY_SIDE, TALL, Recognizer
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 from edgemnist.train_likeness.synthetic.strokes import print_text
 
 HEIGHT = 20

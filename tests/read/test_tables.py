@@ -17,16 +17,16 @@ from benchmarks.vision.forms import Cells, compare
 from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
 from edgemnist.images.grey import Grey, to_grey
-from edgemnist.read import ReadResult, read_page
 from edgemnist.read.assemble import Assembled
 from edgemnist.read.config import ReadConfig
-from edgemnist.read.judge import DIGITS
+from edgemnist.read.page import read_page
 from edgemnist.read.piece import Piece
 from edgemnist.read.pieces import find_sheet
 from edgemnist.read.recognize import Reading
+from edgemnist.results.pictures import DIGITS, ReadResult
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import font_file
+from edgemnist.train_likeness.synthetic.page import Digits
 from tests.conftest import Run
 
 pytestmark = pytest.mark.slow

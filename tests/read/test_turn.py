@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
-from edgemnist.read import ReadResult, read_page
+from edgemnist.read.page import read_page
 from edgemnist.read.turn import FEWEST, box_before
+from edgemnist.results.pictures import ReadResult
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 from edgemnist.train_likeness.synthetic.strokes import print_text
 from tests.conftest import Run
 

@@ -16,7 +16,7 @@ from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.serve import workers
 from edgemnist.serve.config import Limits
-from edgemnist.serve.jobs import Normalized, PictureLimits, PredictJob
+from edgemnist.serve.jobs import Normalized, PredictJob
 from edgemnist.serve.limits import Memory, MemoryFile
 from edgemnist.serve.refusals import RefusedError
 from edgemnist.serve.workers import Lane
@@ -74,9 +74,7 @@ def test_an_idle_process_ends_and_comes_back_with_the_next_picture(
 
 
 def test_a_process_at_work_does_not_rest() -> None:
-    worker = workers.Worker(
-        PictureLimits(max_pixels=1000, decoded_bytes=10**6, max_images=1, cpu_s=1),
-    )
+    worker = workers.Worker(Limits(max_pixels=1000, max_images=1, work_timeout_s=1))
     process, _ = worker.start()
     with worker._working:
         worker.rest()
@@ -99,7 +97,7 @@ def test_a_process_that_cannot_be_started_is_tried_again_and_then_told(
         begin(process)
 
     monkeypatch.setattr(ForkServerProcess, "start", start)
-    worker = workers.Worker(PictureLimits(max_pixels=1000, decoded_bytes=10**6, max_images=1, cpu_s=1))
+    worker = workers.Worker(Limits(max_pixels=1000, max_images=1, work_timeout_s=1))
     if failures < workers.STARTS:
         process, _ = worker.start()
         assert process.is_alive()

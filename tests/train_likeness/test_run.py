@@ -23,12 +23,11 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("cv2")
 from edgemnist.train_likeness import calibrate, run
 from edgemnist.train_likeness import network as network_module
-from edgemnist.train_likeness.config import LikenessConfig
 from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs
-from edgemnist.train_likeness.pictures import Pictures, make_pictures
+from edgemnist.train_likeness.pictures import LikenessConfig, Pictures, make_pictures
 from edgemnist.train_likeness.run import train_likeness
-from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import HERSHEY, font_file
+from edgemnist.train_likeness.synthetic.page import Digits
 
 TINY = LikenessConfig(seed=3, epochs=3, jobs=1, pages=2, drawings=4, copies=1, fonts=("simplex", "DejaVuSans"))
 

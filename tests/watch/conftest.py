@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 from tests.vision import classifier, digits
 
 __all__ = ["classifier", "digits"]

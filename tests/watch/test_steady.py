@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from edgemnist.results.pictures import Box, ReadCell, ReadNumber, ReadTable
-from edgemnist.watch.run import Steadier
-from edgemnist.watch.tables import TableSteadier
+from edgemnist.watch.run import Steadier, TableSteadier
 
 PLACE: Box = (100, 50, 60, 30)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgemnist.data.sources import read_directory
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 
 REPOSITORY = Path(__file__).parents[3]
 REFERENCE_PACK = REPOSITORY / "exports" / "reference" / "golden.npz"

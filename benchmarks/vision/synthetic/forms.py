@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from edgemnist.train_likeness.synthetic.camera import Camera, Floats, Picture, as_share, develop, lay_ink, paper
-from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import font_file
-from edgemnist.train_likeness.synthetic.page import Box, PageStyle, Truth, glyph, project, stamp, view
+from edgemnist.train_likeness.synthetic.page import Box, Digits, PageStyle, Truth, glyph, project, stamp, view
 
 Kind = Literal["comb", "grid", "table", "frame"]
 

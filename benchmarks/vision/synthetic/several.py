@@ -10,7 +10,7 @@ from PIL import Image
 
 from edgemnist.images.grey import Grey
 from edgemnist.train_likeness.synthetic.camera import Camera, Floats, as_share, develop, lay_ink, paper
-from edgemnist.train_likeness.synthetic.digits import Digits
+from edgemnist.train_likeness.synthetic.page import Digits
 
 Draw = Callable[[Digits, np.random.Generator], Grey]
 

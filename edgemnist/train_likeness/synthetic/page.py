@@ -1,8 +1,8 @@
-"""Sheets of handwritten numbers, photographed, with the truth about every digit on them."""
+"""Sheets of handwritten numbers in many styles, photographed, with the truth about every digit on them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import cv2
@@ -11,7 +11,6 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from edgemnist.train_likeness.synthetic.camera import Camera, Floats, Picture, as_share, develop, lay_ink, paper
-from edgemnist.train_likeness.synthetic.digits import Digits
 from edgemnist.train_likeness.synthetic.fonts import font_file
 
 BackText: Final = "The quick brown fox jumps over the lazy dog 0123456789. "
@@ -19,6 +18,24 @@ BackText: Final = "The quick brown fox jumps over the lazy dog 0123456789. "
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Handwritten digits with their labels."""
+
+    images: npt.NDArray[np.uint8]
+    """uint8 [N, 28, 28], white on black."""
+    labels: npt.NDArray[np.int64]
+    """int64 [N]."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def sample(self, count: int, rng: np.random.Generator) -> Digits:
+        """Return `count` of them, each at most once if there are enough."""
+        chosen = rng.choice(len(self), size=count, replace=count > len(self))
+        return Digits(self.images[chosen], self.labels[chosen])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +72,31 @@ class PageStyle:
     inverted: bool = False
     """Chalk on a blackboard."""
     camera: Camera = field(default_factory=Camera)
+
+
+STYLES: Final[dict[str, PageStyle]] = {
+    "scan": PageStyle(row_slope=0.0, camera=Camera(shadow=0.0, blur=(0.3, 0.6), noise=1.5, jpeg_quality=92)),
+    "photo": PageStyle(perspective=0.015),
+    "slanted": PageStyle(row_slope=0.12, rows=8, columns=10),
+    "ruled": PageStyle(ruled=True, row_slope=0.015, perspective=0.01),
+    "squared": PageStyle(squared=True, row_slope=0.015, perspective=0.01),
+    "show-through": PageStyle(show_through=0.3),
+    "specks-holes": PageStyle(specks=120, punch_holes=True),
+    "table": PageStyle(table=True, perspective=0.03, punch_holes=True),
+    "touching": PageStyle(touching=0.35, row_slope=0.02),
+    "pale": PageStyle(ink=(0.45, 0.6), camera=Camera(shadow=0.6)),
+    "dark-shadow": PageStyle(camera=Camera(shadow=0.95, noise=5)),
+    "small": PageStyle(digit=0.03, width=1200, height=1500),
+    "blackboard": PageStyle(inverted=True),
+    "everything": PageStyle(ruled=True, show_through=0.2, specks=60, punch_holes=True, table=True, perspective=0.02,
+                            touching=0.1, row_slope=0.03),
+}  # fmt: skip
+"""The pages that reading is measured on, by what makes them hard: 100 digits each, but for `slanted`, which has 80."""
+
+
+def quarter(style: PageStyle) -> PageStyle:
+    """Return a quarter of a page in a style: 24 digits, for tests that have to be quick."""
+    return replace(style, width=900, height=700, rows=4, columns=6, digit=0.075)
 
 
 @dataclass(frozen=True)
