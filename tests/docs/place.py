@@ -24,12 +24,13 @@ PARSED = frozenset({"example", "minutes", "hardware"})
 """Needs of blocks whose command lines are parsed and not run: they train for minutes, or ask for a camera."""
 
 EDGEMNIST = """case "$1 $*" in
-"bench "*--seconds*) ;;
+*--seconds*) ;;
 "bench "*--save* | "bench "*--baseline*) set -- "$@" --samples 100 --seconds 0.1 --rounds 5 ;;
 "bench "*) set -- "$@" --samples 100 --seconds 0.1 --rounds 1 --repeats 0 ;;
+"compare "* | "scenario "*) set -- "$@" --samples 100 --seconds 0.1 ;;
 esac
 exec {edgemnist} "$@\""""
-"""Runs the command line as it is; a benchmark times less, since no figure is looked at but by a comparison."""
+"""Runs the command line as it is; what measures times less, since no figure is looked at but by a comparison."""
 PARSE = """exec {python} - "$@" <<'END'
 import sys, typer, typer.main
 from edgemnist.app import app
