@@ -31,8 +31,10 @@ MNIST = Path(DATA or "not-given").resolve()
 
 LONGEST = ("test_frontier.py", "test_checkpoint.py", "test_kills.py", "test_blocks.py")
 """Files that take minutes. The first two train on their own, while one worker makes the artifacts for all others."""
-DIVIDED = {"test_kills.py", "test_blocks.py"}
-"""Those of which every test takes long, and nothing is made for the file alone: the workers share them."""
+LAST = "test_agreement.py"
+"""A file of many short tests: whichever worker is done takes one, so that none is left alone with a long file."""
+DIVIDED = {"test_kills.py", "test_blocks.py", LAST}
+"""Those for which nothing is made that other files do not need: the workers share them."""
 
 SLOW_FIXTURES = {
     "made_exports",
@@ -86,7 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         imported = vars(getattr(item, "module", item))
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())) or SLOW_MODULES & imported.keys():
             item.add_marker("slow")
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    order = {**{name: place for place, name in enumerate(LONGEST)}, LAST: len(LONGEST) + 1}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
 
 
 @pytest.hookimpl(optionalhook=True)

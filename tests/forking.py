@@ -1,105 +1,128 @@
 """The command line in processes that are forked from one in which TensorFlow is imported, which takes seconds.
 
-`python -I -S forking.py PLACE STARTED WORDS...` is `edgemnist WORDS...`: what runs has the streams, the directory, the
-environment and the exit code of the caller. The first run of each command in a session of tests, which leaves a mark in
-the directory STARTED, imports everything itself, as a user's does. `python forking.py PLACE` is what forks, until its
-standard input closes.
+`python -m tests.forking PLACE` is what forks, until its standard input closes, for those who call it: tests/calling.py.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import importlib
 import json
 import os
+import pkgutil
+import runpy
+import select
+import shutil
+import signal
 import socket
 import sys
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-SOCKET = "socket"
-TRIES_FILES = "the child that tries files"
+from tests import calling
+
+TRIES_FILES = f"{calling.FORKED_ALWAYS}the child that tries files"
 """What stands for a command where a command line has files of unknown origin tried in a child: that is forked, too."""
+MEASURES = f"{calling.FORKED_ALWAYS}the process that measures"
+"""The same for the process that a benchmark starts for each artifact and round."""
+FORKS_MEASURING = "EDGEMNIST_TESTS_FORK_MEASURING"
+"""In the environment of a command line: its processes that measure are forked. Their start and their memory say nothing
+then, so it is for tests which look at no such figure."""
 _MODULE = "edgemnist"
+_AT_IMPORT = {"edgemnist.watch.capture", "edgemnist.serve.preload"}
+"""What does something when it is imported."""
+_ALSO = ("ai_edge_litert.interpreter", "jinja2", "typer.rich_utils")
 
 
-def call(place: str, started: str, words: list[str]) -> int:
-    """Have a command line run with the streams of this process, and return its exit code; a signal is negative."""
-    if words[:1] != [TRIES_FILES] and is_first(started, words):
-        os.execv(sys.executable, [sys.executable, "-m", _MODULE, *words])
-    asked = {"words": words, "directory": os.getcwd(), "environment": dict(os.environ)}
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(os.path.join(place, SOCKET))
-        socket.send_fds(client, [b"\n"], [0, 1, 2])
-        client.sendall(json.dumps(asked).encode() + b"\n")
-        with client.makefile() as answer:
-            return int(answer.readline())
+def child(place: str, words: str) -> list[str]:
+    """Return what starts a process that is forked and is no command."""
+    return [sys.executable, "-I", "-S", calling.__file__, place, "", words]
 
 
-def is_first(started: str, words: list[str]) -> bool:
-    """Return whether a command has not been run before in this session of tests."""
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(started)
-    try:
-        os.close(os.open(os.path.join(started, words[0]), os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return False
-    except (IndexError, OSError):
-        pass
-    return True
+@dataclass(frozen=True)
+class _Running:
+    """A forked process, and who waits for it."""
+
+    number: int
+    ended: int
+    """Can be read from once it has ended."""
+    caller: socket.socket
+
+    def close(self) -> None:
+        os.close(self.ended)
+        self.caller.close()
 
 
-def child_that_tries_files(place: str) -> list[str]:
-    """Return the command of a child that is forked; as a real one's, the list of places of modules follows."""
-    return [sys.executable, "-I", "-S", __file__, place, "", TRIES_FILES]
-
-
-def serve(place: str) -> None:
-    """Fork for every caller. Return in the process that is to be the command line, which has all that it is to have."""
-    import select
-    import shutil
-    import signal
-
+def serve(place: str) -> list[Any]:
+    """Fork for every caller. Return in the process that is to be the command line, with what it is to be."""
+    running: list[_Running] = []
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.join(place, "new"))
         server.listen(64)
         # Whoever finds the socket can call.
-        os.rename(os.path.join(place, "new"), os.path.join(place, SOCKET))
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        os.rename(os.path.join(place, "new"), os.path.join(place, calling.SOCKET))
         while True:
-            if sys.stdin in select.select([server, sys.stdin], [], [])[0]:
-                shutil.rmtree(place)
-                os._exit(0)
-            client = server.accept()[0]
-            if os.fork() == 0:
+            waited = [server, sys.stdin, *(one for each in running for one in (each.ended, each.caller))]
+            ready = select.select(waited, [], [])[0]
+            if sys.stdin in ready:
+                leave(place, running)
+            for one in [each for each in running if each.ended in ready or each.caller in ready]:
+                running.remove(one)
+                finish(one, killed=one.ended not in ready)
+            if server in ready and (asked := accept(server, running)):
                 break
-            client.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with client:
-        streams = socket.recv_fds(client, 1, 3)[1]
-        with client.makefile() as text:
-            asked = json.loads(text.readline())
-        child = os.fork()
-        if child:
-            for stream in streams:
-                os.close(stream)
-            end_with_caller(client, child)
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            client.sendall(f"{code}\n".encode())
-            os._exit(0)
-    take_over(streams, asked["words"], asked["directory"], asked["environment"])
+    for one in running:
+        one.close()
+    return asked
 
 
-def end_with_caller(client: socket.socket, child: int) -> None:
-    """Wait for the end of a process, and kill it, with its group if it leads one, where its caller is killed first."""
-    import select
-    import signal
+def accept(server: socket.socket, running: list[_Running]) -> list[Any]:
+    """Fork for the next caller. Return what is asked for, and its streams, in the child, and nothing in the parent."""
+    caller = server.accept()[0]
+    caller.settimeout(60)
+    streams: list[int] = []
+    try:
+        streams = socket.recv_fds(caller, 1, 3)[1]
+        with caller.makefile() as text:
+            asked = ast.literal_eval(text.readline())
+    except (OSError, SyntaxError):
+        # It was killed, or stopped, before it could ask.
+        caller.close()
+    else:
+        number = os.fork()
+        if not number:
+            caller.close()
+            return [streams, asked["words"], asked["directory"], asked["environment"]]
+        running.append(_Running(number, os.pidfd_open(number), caller))
+    for stream in streams:
+        os.close(stream)
+    return []
 
-    ended = os.pidfd_open(child)
-    ends: list[Any] = [ended, client]
-    if client in select.select(ends, [], [])[0]:
-        # It is not waited for yet, so its number is nobody else's.
-        leads = os.getpgid(child) == child
-        (os.killpg if leads else os.kill)(child, signal.SIGKILL)
-    os.close(ended)
+
+def finish(one: _Running, *, killed: bool) -> None:
+    """Tell the caller how a process ended; where the caller was killed first, kill the process."""
+    if killed:
+        kill(one)
+    code = os.waitstatus_to_exitcode(os.waitpid(one.number, 0)[1])
+    with contextlib.suppress(OSError):
+        one.caller.sendall(f"{code}\n".encode())
+    one.close()
+
+
+def kill(one: _Running) -> None:
+    """Kill a process, with its group if it leads one."""
+    # It is not waited for yet, so its number is nobody else's.
+    leads = os.getpgid(one.number) == one.number
+    (os.killpg if leads else os.kill)(one.number, signal.SIGKILL)
+
+
+def leave(place: str, running: list[_Running]) -> NoReturn:
+    """End, with all that was left running."""
+    for one in running:
+        finish(one, killed=True)
+    shutil.rmtree(place)
+    os._exit(0)
 
 
 def take_over(streams: list[int], words: list[str], directory: str, environment: dict[str, str]) -> None:
@@ -118,29 +141,38 @@ def take_over(streams: list[int], words: list[str], directory: str, environment:
     sys.argv[1:] = words
 
 
+def import_all() -> None:
+    """Import what most commands do, which would take each of them a tenth of a second."""
+    import edgemnist
+
+    for module in pkgutil.walk_packages(edgemnist.__path__, f"{_MODULE}."):
+        if module.name not in _AT_IMPORT and not module.name.endswith(("__main__", ".engine")):
+            importlib.import_module(module.name)
+    for name in _ALSO:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
 def main() -> None:
-    """Be the caller, or what forks, and then the command line."""
-    if sys.flags.no_site:
-        place, started, *words = sys.argv[1:]
-        code = call(place, started, words)
-        if code < 0:
-            os.kill(os.getpid(), -code)
-        sys.exit(code)
+    """Be what forks, and then what was asked for."""
     import gc
-    import runpy
 
     # As the command line has it before it imports TensorFlow.
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
     import tensorflow as tf
 
-    import edgemnist.app
+    from edgemnist.bench import process
     from edgemnist.runtimes import untrusted
 
-    untrusted._COMMAND[:] = child_that_tries_files(sys.argv[1])
-    del tf, edgemnist
+    import_all()
+    place = sys.argv[1]
+    untrusted._COMMAND[:] = child(place, TRIES_FILES)
+    del tf
     # To look through what TensorFlow has made, and to copy it for that, would take every process a second.
     gc.freeze()
-    serve(sys.argv[1])
+    take_over(*serve(place))
+    if os.environ.pop(FORKS_MEASURING, ""):
+        process._COMMAND[:] = child(place, MEASURES)
     if sys.argv[1] == TRIES_FILES:
         from edgemnist.runtimes.untrusted_child import main as try_files
 
@@ -149,13 +181,19 @@ def main() -> None:
         try_files()
         os._exit(0)
     try:
+        if sys.argv[1] == MEASURES:
+            from edgemnist.bench.worker import main as measure
+
+            sys.path[:] = os.environ["PYTHONPATH"].split(os.pathsep)
+            measure()
+            sys.exit()
         runpy.run_module(_MODULE, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
-        leave(ended.code)
+        exit_at_once(ended.code)
         raise
 
 
-def leave(code: object) -> None:
+def exit_at_once(code: object) -> None:
     """Exit as Python would, but without unloading modules. Return if the exit code is a message yet to be printed."""
     import atexit
     import threading

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgemnist.runtimes import untrusted
-from tests import forking
+from tests import calling, forking
 
 _OWN = [sys.executable, "-m", "edgemnist"]
 CHILD = tuple(untrusted._COMMAND)
@@ -40,7 +40,7 @@ def command_line(environment: Mapping[str, str] | None = None) -> list[str]:
     if _of_python({**os.environ, **(environment or {})}) != _AT_START:
         return _OWN
     started = Path(os.environ["EDGEMNIST_CACHE"]).with_name("started")
-    return [sys.executable, "-I", "-S", forking.__file__, str(_server().place), str(started)]
+    return [sys.executable, "-I", "-S", calling.__file__, str(_server().place), str(started)]
 
 
 class _Server:
@@ -49,16 +49,16 @@ class _Server:
     def __init__(self) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="edgemnist-"))
         self._process = subprocess.Popen(
-            [sys.executable, forking.__file__, self.place],
+            [sys.executable, "-m", "tests.forking", self.place],
             cwd=Path(__file__).parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        while not (self.place / forking.SOCKET).exists():
+        while not (self.place / calling.SOCKET).exists():
             assert self._process.poll() is None, "what forks does not start"
             time.sleep(0.02)
-        untrusted._COMMAND[:] = forking.child_that_tries_files(str(self.place))
+        untrusted._COMMAND[:] = forking.child(str(self.place), forking.TRIES_FILES)
 
     def end(self) -> None:
         untrusted._COMMAND[:] = CHILD

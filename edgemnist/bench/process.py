@@ -11,7 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -24,7 +24,8 @@ _SIGNALS = {
     "SIGILL": "This CPU lacks an instruction that the runtime uses: install a build of the runtime for this board.",
     "SIGKILL": "The system may have run out of memory: try a smaller --batch-size.",
 }
-
+# -P as well as the path: it must import the very same modules, and nothing that lies about in the directory.
+_COMMAND: Final = [sys.executable, "-P", "-m", "edgemnist.bench.worker"]
 
 ReportT = TypeVar("ReportT", bound=WorkerReport | ScenarioReport)
 
@@ -70,9 +71,8 @@ def _run_worker(subject: str, request: WorkerRequest, kind: type[ReportT]) -> tu
     """Return what a fresh process reports, and when it was started."""
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter_ns()
-        # -P as well as the path: it must import the very same modules, and nothing that lies about in the directory.
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", "edgemnist.bench.worker"],
+        ended = subprocess.run(  # noqa: S603 - our own code
+            _COMMAND,
             input=msgspec.json.encode(request),
             stdout=subprocess.DEVNULL,
             stderr=log,

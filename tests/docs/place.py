@@ -15,6 +15,7 @@ from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
+from tests.forking import FORKS_MEASURING
 from tests.processes import command_line
 
 PAGE = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
@@ -23,12 +24,13 @@ PARSED = frozenset({"example", "minutes", "hardware"})
 """Needs of blocks whose command lines are parsed and not run: they train for minutes, or ask for a camera."""
 
 EDGEMNIST = """case "$1 $*" in
-"bench "*--seconds*) ;;
+*--seconds*) ;;
 "bench "*--save* | "bench "*--baseline*) set -- "$@" --samples 100 --seconds 0.1 --rounds 5 ;;
 "bench "*) set -- "$@" --samples 100 --seconds 0.1 --rounds 1 --repeats 0 ;;
+"compare "* | "scenario "*) set -- "$@" --samples 100 --seconds 0.1 ;;
 esac
 exec {edgemnist} "$@\""""
-"""Runs the command line as it is; a benchmark times less, since no figure is looked at but by a comparison."""
+"""Runs the command line as it is; what measures times less, since no figure is looked at but by a comparison."""
 PARSE = """exec {python} - "$@" <<'END'
 import sys, typer, typer.main
 from edgemnist.app import app
@@ -100,6 +102,7 @@ class Place:
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "EDGEMNIST_OFFLINE": "1",
             "COLUMNS": "100",
+            FORKS_MEASURING: "1",
         }
         self.words: dict[str, str] = {}
         """What this machine is not, by what it is instead."""

@@ -63,6 +63,26 @@ def export(model: Any, dataset: Dataset, place: Path, **options: Any) -> tuple[E
     return Exports.open(place / "exports"), result, listener
 
 
+@dataclasses.dataclass(frozen=True)
+class Scaled:
+    """A network that takes pixels up to 255 and scales them itself, and what was exported of it."""
+
+    model: Any
+    place: Path
+    exports: Exports
+    result: ExportResult
+    listener: Listener
+
+
+@pytest.fixture(scope="module")
+def scaled(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Scaled:
+    """Read only."""
+    from keras import layers
+
+    model, place = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0), tmp_path_factory.mktemp("scaled")
+    return Scaled(model, place, *export(model, dataset, place, **QUICK))
+
+
 def check_all(exports: Exports, *, least: float = 0.8) -> None:
     """Make sure that the reference knows the digits, and that every artifact in every runtime answers as it does."""
     golden = exports.read_golden()
@@ -85,17 +105,11 @@ def test_an_adapted_normalization_is_exported_with_its_statistics(dataset: Datas
     check_all(exports)
 
 
-def test_a_model_that_takes_pixels_up_to_255_is_found_out_by_its_layers_recorded_and_fed_them(
-    dataset: Dataset, tmp_path: Path
-) -> None:
-    from keras import layers
-
-    model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
-    exports, result, listener = export(model, dataset, tmp_path, **QUICK)
-    assert result.input_range == "0..255"
-    assert [notice for notice in listener.notices if "takes pixels in 0..255" in notice]
-    assert {artifact.input_range for artifact in exports.manifest.artifacts} == {"0..255"}
-    check_all(exports)
+def test_a_model_that_takes_pixels_up_to_255_is_found_out_by_its_layers_recorded_and_fed_them(scaled: Scaled) -> None:
+    assert scaled.result.input_range == "0..255"
+    assert [notice for notice in scaled.listener.notices if "takes pixels in 0..255" in notice]
+    assert {artifact.input_range for artifact in scaled.exports.manifest.artifacts} == {"0..255"}
+    check_all(scaled.exports)
 
 
 @pytest.mark.parametrize(("scale", "offset", "wanted"), [(2 / 255, -1.0, "-1..1"), (1 / 255, 0.0, "0..1")])
@@ -107,28 +121,20 @@ def test_without_such_a_layer_the_accuracy_on_training_images_tells(
     check_all(exports)
 
 
-def test_a_file_named_by_its_path_keeps_range_and_class_names(dataset: Dataset, tmp_path: Path) -> None:
-    from keras import layers
-
-    model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
-    exports, *_ = export(model, dataset, tmp_path, format="tflite", quantizations=["float32", "int8"])
-    golden = exports.read_golden()
+def test_a_file_named_by_its_path_keeps_range_and_class_names(scaled: Scaled) -> None:
+    golden = scaled.exports.read_golden()
     for name in ("tflite-float32.tflite", "tflite-int8.tflite", "model.keras"):
-        classifier = file_model(str(tmp_path / "exports" / name)).load()
+        classifier = file_model(str(scaled.place / "exports" / name)).load()
         assert np.mean(classifier.predict(golden.images) == golden.labels) >= 0.8, name
-        assert classifier.labels == tuple(exports.manifest.labels)
+        assert classifier.labels == tuple(scaled.exports.manifest.labels)
 
 
-def test_an_onnx_file_and_a_quantized_tflite_file_say_their_range_alone(dataset: Dataset, tmp_path: Path) -> None:
-    from keras import layers
-
+def test_an_onnx_file_and_a_quantized_tflite_file_say_their_range_alone(scaled: Scaled, tmp_path: Path) -> None:
     import edgemnist
 
-    model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
-    exports, *_ = export(model, dataset, tmp_path, **QUICK)
-    golden = exports.read_golden()
+    golden = scaled.exports.read_golden()
     for name in ("onnx-float32.onnx", "tflite-int8.tflite"):
-        alone = Path(shutil.copy(tmp_path / "exports" / name, tmp_path / name))
+        alone = Path(shutil.copy(scaled.place / "exports" / name, tmp_path / name))
         assert np.mean(edgemnist.load(alone).predict(golden.images) == golden.labels) >= 0.8, name
 
 
@@ -230,12 +236,9 @@ def test_a_typing_error_is_told_before_images_are_looked_for(edgemnist: Run) -> 
 
 
 def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_questioned(
-    dataset: Dataset, tmp_path: Path
+    scaled: Scaled, dataset: Dataset, tmp_path: Path
 ) -> None:
-    from keras import layers
-
-    model = trained(dataset, [layers.Rescaling(1 / 255)], scale=1.0)
-    _, result, listener = export(model, dataset, tmp_path, format="tflite", input_range="0..1")
+    _, result, listener = export(scaled.model, dataset, tmp_path, format="tflite", input_range="0..1")
     assert result.input_range == "0..1"
     assert [notice for notice in listener.notices if "hardly better than guessing" in notice and "0..1" in notice]
     with pytest.raises(UnknownNameError, match="input range"):
