@@ -21,6 +21,7 @@ _FORMATS = " or ".join(FORMATS)
 _QUANTIZATIONS = " ".join(
     f"{name}: {', '.join((*entry.quantizations, *entry.trained))}." for name, entry in FORMATS.items()
 )
+_MADE = " and ".join(name for name, entry in FORMATS.items() if not entry.by_name)
 _DEFAULTS = ", ".join(f"{entry.quantizations[0]} for {name}" for name, entry in FORMATS.items())
 
 
@@ -29,7 +30,7 @@ def export(
     *,
     format_: Annotated[
         str | None,
-        typer.Option("--format", show_default="all that the model can become", help=f"{_FORMATS}."),
+        typer.Option("--format", show_default=f"all of {_MADE} that the model can become", help=f"{_FORMATS}."),
     ] = None,
     quantize: Annotated[
         list[str] | None,
