@@ -12,6 +12,7 @@ from edgemnist.arrays import Images, as_digit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.context import (
     answered,
+    are_doubtful,
     are_stripes,
     has_letters,
     in_print,
@@ -153,7 +154,7 @@ class Assembled:
                 self._refuse(whole)
         outside = [index for line in kept for members in line for index in members]
         counting = self._counting(outside)
-        if is_pattern(counting) or are_stripes(counting):
+        if is_pattern(counting) or are_stripes(counting) or are_doubtful(counting):
             self._refuse(outside)
         self._refuse([index for index in outside if self._is_music(index)])
         flags = np.array([self._counts[index] for index in outside], dtype=bool)
@@ -169,7 +170,7 @@ class Assembled:
             tables.setdefault(table, []).extend(some)
         for these in tables.values():
             counting = self._counting(these)
-            if 2 * len(counting) < len(these) and not any(map(speaks, counting)):
+            if (2 * len(counting) < len(these) and not any(map(speaks, counting))) or are_doubtful(counting):
                 self._refuse(these)
 
     def _is_music(self, index: int) -> bool:

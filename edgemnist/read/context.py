@@ -38,6 +38,8 @@ SURE_BAR: Final = 0.96
 PATTERN: Final = 12
 MANY: Final = 100
 """So many digits, all the same and of a height, are a pattern, and so many are one at any height."""
+LEAST_SPEAKING: Final = 0.25
+"""Share of so many digits that are surely digits. In photographs that are blurred or reduced it is 0.4 and more."""
 UNEVEN: Final = 0.25
 """What is all the same digit, and differs in height by this share (a standard deviation), was drawn and not written."""
 BARS: Final = 6
@@ -137,6 +139,11 @@ def is_pattern(readings: Sequence[Reading]) -> bool:
     if same < 1:
         return bool(same >= NEARLY_ALL and spread >= UNEVEN)
     return not EVEN < spread < UNEVEN or len(readings) >= MANY
+
+
+def are_doubtful(readings: Sequence[Reading]) -> bool:
+    """Tell arrows, or the dots of a printed picture, from digits: of many, some look a little like one, and few do."""
+    return len(readings) >= PATTERN and sum(map(speaks, readings)) < LEAST_SPEAKING * len(readings)
 
 
 def is_bar(reading: Reading, slender: float = SLENDER) -> bool:

@@ -14,10 +14,12 @@ from edgemnist.read.context import (
     AMONG_ALL,
     AMONG_SURE,
     CERTAIN,
+    LEAST_SPEAKING,
     PATTERN,
     STRIPES,
     TEXT,
     answered,
+    are_doubtful,
     are_stripes,
     in_print,
     is_barcode,
@@ -240,3 +242,14 @@ def test_long_bars_and_hardly_anything_else_are_stripes() -> None:
     assert are_stripes([*stripes, *row([0.9], height=400, width=20)])
     # Ones of a pen, and a stripe among them.
     assert not are_stripes([*row(STRIPES * [0.9], height=40, width=10), stripes[0]])
+
+
+def test_many_that_look_a_little_like_digits_are_none_unless_some_surely_are() -> None:
+    doubtful = PATTERN * [0.5]
+    assert are_doubtful(row(doubtful))
+    assert not are_doubtful(row(doubtful[1:]))
+    speaking = round(LEAST_SPEAKING * PATTERN)
+    assert not are_doubtful(row([*speaking * [0.9], *doubtful[speaking:]]))
+    assert are_doubtful(row([*(speaking - 1) * [0.9], *doubtful[speaking - 1 :]]))
+    # Strokes do not speak as soon as shapes do.
+    assert are_doubtful(row(PATTERN * [0.9], width=10))

@@ -325,6 +325,20 @@ def moire(sheet: Grey) -> None:
     sheet[:] = 128 + 60 * np.sin(0.9 * x + 0.03 * y) + 60 * np.sin(0.95 * x - 0.05 * y)
 
 
+def halftone(sheet: Grey) -> None:
+    """A printed photograph, from black to white: dots of which those between touch like the lines of a table."""
+    y, x = np.mgrid[0 : sheet.shape[0], 0 : sheet.shape[1]]
+    tone = np.hypot(x - sheet.shape[1] / 2, y - sheet.shape[0] / 2) / (0.7 * max(sheet.shape))
+    sheet[:] = np.where(np.sin(x / 3) + np.sin(y / 3) > 4 * (tone - 0.5), 230, 40)
+
+
+def arrows(sheet: Grey) -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(40):
+        x, y = int(rng.integers(30, sheet.shape[1] - 100)), int(rng.integers(30, sheet.shape[0] - 30))
+        cv2.arrowedLine(sheet, (x, y), (x + 60, y), 40, 4, tipLength=0.25)
+
+
 def thick_grid(sheet: Grey) -> None:
     for at in range(40, 700, 90):
         cv2.line(sheet, (40, at), (850, at), 30, 30)
@@ -382,7 +396,7 @@ def test_lines_alone_make_no_table(draw: Callable[[Grey], None], classifier: Cla
 
 
 NO_DIGITS = (staves, music, melody, song, fringes, barcode, cross, crosses, crossword, dots, chessboard, graph_paper,
-             letters, moire, ovals, prose, thick_grid, ticks)  # fmt: skip
+             halftone, arrows, letters, moire, ovals, prose, thick_grid, ticks)  # fmt: skip
 
 
 @pytest.mark.parametrize("draw", NO_DIGITS)
