@@ -43,6 +43,17 @@ def test_labels_come_back_once_and_what_was_taken_back_stays_so(tmp_path: Path) 
         assert board.sent() == before
 
 
+def test_on_its_way_a_sample_has_the_labels_that_it_has_in_the_store(tmp_path: Path) -> None:
+    with SampleStore.open(tmp_path / "board", create=True) as board:
+        board.add(sample_of(0))
+        for label, writer in (("3", "bob"), ("4", "eve"), ("5", "ann"), ("7", "bob"), (None, "eve")):
+            board.label(1, label, writer)
+        (stored,) = board.samples()
+        (sent,) = decode_sent(encode_sent(board.sent()), "board")
+        assert [(one.label, one.writer) for one in sent.sample().labels] == [("5", "ann"), ("7", "bob")]
+        assert sent.sample().labels == stored.labels
+
+
 def test_a_label_of_a_sample_that_is_gone_brings_it_back(tmp_path: Path) -> None:
     with SampleStore.open(tmp_path / "board", create=True) as board:
         board.add(sample_of(1))
