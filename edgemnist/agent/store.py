@@ -49,6 +49,12 @@ def is_release_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def release_of(exports: Path) -> str | None:
+    """Return the name of the release that an export directory is in; None for any other directory."""
+    name = exports.resolve().parent.name
+    return name if is_release_name(name) else None
+
+
 def find_venv_change(venv: Path) -> str:
     """Return what was changed in a virtual environment since it was installed, in words; empty if nothing was."""
     with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):

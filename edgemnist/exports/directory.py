@@ -111,14 +111,6 @@ class Exports:
         return cls(place, read_manifest(place))
 
     @cached_property
-    def release(self) -> str | None:
-        """Name of the release of `edgemnist deploy` that this directory is in; None for any other."""
-        from edgemnist.agent.store import is_release_name
-
-        name = self.directory.resolve().parent.name
-        return name if is_release_name(name) else None
-
-    @cached_property
     def is_reference(self) -> bool:
         """Whether this is the directory that comes with the package: it is everybody's, and keeps no results."""
         return self.directory.resolve() == reference_directory().resolve()

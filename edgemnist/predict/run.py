@@ -76,7 +76,9 @@ def predict_sources(
     probabilities = classifier.predict_proba(np.stack([one.image for one in sourced]))
     predictions = tell(classifier, sourced, probabilities, show=show)
     if collect is not None:
-        release = None if exports is None else exports.release
+        from edgemnist.agent.store import release_of
+
+        release = None if exports is None else release_of(exports.directory)
         with collect.open(artifact=model.name, release=release, patient=True, reporter=reporter) as collector:
             for one, prediction in zip(sourced, predictions, strict=True):
                 # Evaluation images were not met in the field, and must not be learnt from.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgemnist.agent.store import release_of
 from edgemnist.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def keeping(
     """Give what takes the digits that a model reads on pages; None if nothing is to be kept."""
     with ExitStack() as stack:
         collector = monitor = None
-        release = None if exports is None else exports.release
+        release = None if exports is None else release_of(exports.directory)
         if collect is not None:
             collector = stack.enter_context(
                 # A page has more digits at once than may wait.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgemnist.agent.store import release_of
 from edgemnist.errors import UnknownNameError
 from edgemnist.exports.directory import CURRENT, Exports, RecordedArtifact, model_for
 from edgemnist.exports.models import Model
@@ -58,7 +59,7 @@ class ModelStore:
     @property
     def release(self) -> str | None:
         """Return the name of the release of `edgemnist deploy` that the models belong to, if they do."""
-        return None if self._exports is None else self._exports.release
+        return None if self._exports is None else release_of(self._exports.directory)
 
     def no_counts(self) -> Record:
         """Return the record of the default model before its first request; see `drift.monitor`."""
