@@ -24,6 +24,11 @@ def test_everything_that_is_offered_is_listed_and_there() -> None:
         _ = edgemnist.lood  # type: ignore[attr-defined]
 
 
+def test_no_module_has_more_than_400_lines() -> None:
+    package = Path(edgemnist.__file__).parent
+    assert {path.name for path in package.rglob("*.py") if path.read_bytes().count(b"\n") > 400} == set()
+
+
 def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -> None:
     picture = seven(mode="RGB")
     picture.save(tmp_path / "seven.png")
