@@ -68,7 +68,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not pi and not full_data and not native"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not pi and not full_data and not native"
 
 test-full-data: $(STAMP)
 	@if [ -z "$$EDGEMNIST_DATA" ]; then \

@@ -219,6 +219,7 @@ def test_weights_that_are_no_numbers_are_refused_before_a_conversion_is_blamed(
         read_source(path)
 
 
+@pytest.mark.slow
 def test_pixels_that_are_whole_numbers_are_refused_by_name(save_model: Callable[..., Path]) -> None:
     from keras import layers
 
