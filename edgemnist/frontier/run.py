@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from msgspec.structs import asdict
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset
@@ -98,17 +97,21 @@ def frontier(dataset: Dataset, config: FrontierConfig, directory: Path, reporter
 def _rows(network: MadeNetwork) -> list[FrontierRow]:
     parities = {parity.name: parity for parity in network.verified.artifacts}
     latencies = {latency.name: latency for latency in network.benched.results}
-    of_network = {
-        "hidden": network.trained.hidden,
-        "parameters": network.trained.parameters,
-        "directory": network.directory.name,
-        "reference_accuracy": network.verified.reference_accuracy,
-        "smallest": False,
-        "fastest": False,
-    }
-    # A row has fields of both.
     return [
-        msgspec.convert({**asdict(latencies[name]), **asdict(parities[name]), **of_network}, FrontierRow)
+        FrontierRow(
+            hidden=network.trained.hidden,
+            parameters=network.trained.parameters,
+            name=name,
+            directory=network.directory.name,
+            bytes=latencies[name].bytes,
+            accuracy=parities[name].accuracy,
+            reference_accuracy=network.verified.reference_accuracy,
+            flips=parities[name].flips,
+            passed=parities[name].passed,
+            p50_us=latencies[name].p50_us,
+            smallest=False,
+            fastest=False,
+        )
         for name in NAMES
     ]
 
@@ -118,10 +121,12 @@ def _compared(rows: list[FrontierRow]) -> list[FrontierRow]:
     rows = sorted(rows, key=lambda row: row.bytes)
     passed = [row for row in rows if row.passed]
     accuracies = [row.accuracy for row in passed]
-    smallest = undominated([row.bytes for row in passed], accuracies)
-    fastest = undominated([row.p50_us for row in passed], accuracies)
-    best = iter([{"smallest": one, "fastest": other} for one, other in zip(smallest, fastest, strict=True)])
-    return [msgspec.structs.replace(row, **next(best)) if row.passed else row for row in rows]
+    smallest = dict(zip(map(id, passed), undominated([row.bytes for row in passed], accuracies), strict=True))
+    fastest = dict(zip(map(id, passed), undominated([row.p50_us for row in passed], accuracies), strict=True))
+    return [
+        msgspec.structs.replace(row, smallest=smallest.get(id(row), False), fastest=fastest.get(id(row), False))
+        for row in rows
+    ]
 
 
 def frontier_png(result: FrontierResult) -> bytes:

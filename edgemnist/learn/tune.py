@@ -146,8 +146,8 @@ def tune(replay: Replay, samples: Split, turn: int = 0, others: Sequence[Weights
     split = Split(np.empty((len(labels), 0, 0), np.uint8), labels)
     *_, fitted = fit(logits, present.weights, split, plan, schedule=data_of)
     new = fitted.state.trained()
-    averaged = [np.mean(alike, axis=0, dtype=np.float32) for alike in zip(new, *others, strict=True)]
-    return Tuned(*replay.mixed([np.asarray(one) for one in averaged]), new)
+    averaged = [np.asarray(np.mean(alike, axis=0, dtype=np.float32)) for alike in zip(new, *others, strict=True)]
+    return Tuned(*replay.mixed(averaged), new)
 
 
 def mix(old: Weights, new: Weights, share: float) -> Weights:

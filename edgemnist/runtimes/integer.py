@@ -215,25 +215,25 @@ def elementwise(
     if not other.constant or other.values().size != 1:
         raise ValueError(f"it has a {operator.kind} of more than a single number")
     number = int(other.values().astype(np.int64).reshape(-1)[0]) - affine(other)[1]
-    low, high = activation_range(target, operator.activation)
     (scale, zero_point), (target_scale, target_zero_point) = affine(source), affine(target)
-    scales = scale, affine(other)[0]
-
-    def product(values: Quantized) -> Quantized:
-        return rescale(values * number, *fixedpoint.quantized_multiplier(scales[0] * scales[1] / target_scale))
-
-    def total(values: Quantized) -> Quantized:
+    other_scale = affine(other)[0]
+    lowest, highest = BOUNDS[source.dtype]
+    levels = np.arange(lowest, highest + 1, dtype=np.int64) - zero_point
+    if operator.kind == "MUL":
+        found = rescale(levels * number, *fixedpoint.quantized_multiplier(scale * other_scale / target_scale))
+    else:
         # LiteRT's reference kernels round each of these twice, whatever they do elsewhere.
-        common = 2 * max(scales)
+        common = 2 * max(scale, other_scale)
         first, second = (
             fixedpoint.multiply_rounding_twice(term << _SUM_BITS, *fixedpoint.quantized_multiplier(one / common))
-            for term, one in zip((values, np.array(number)), scales, strict=True)
+            for term, one in ((levels, scale), (np.array(number), other_scale))
         )
         back = fixedpoint.quantized_multiplier(common / (target_scale * 2**_SUM_BITS))
-        return fixedpoint.multiply_rounding_twice(first + second if operator.kind == "ADD" else first - second, *back)
-
-    compute = product if operator.kind == "MUL" else total
-    return lambda values: np.clip(compute(values - zero_point) + target_zero_point, low, high)
+        total = first + second if operator.kind == "ADD" else first - second
+        found = fixedpoint.multiply_rounding_twice(total, *back)
+    low, high = activation_range(target, operator.activation)
+    table = np.clip(found + target_zero_point, low, high)
+    return lambda values: table[values - lowest]
 
 
 def _fully_connected(  # noqa: PLR0917 - the operator's tensors in its own order
