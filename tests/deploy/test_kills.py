@@ -33,7 +33,7 @@ PUTTING_IN_ORDER = 14
 """Steps that any run has: the lock, what lies about, the switch that was cut off, and the first of its own work."""
 LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60, "a promotion": 50}
 """Kills of each scenario at every step; 200 are asked for in all."""
-KINDS = {"the first deployment": 10, "an upgrade": 10, "a rollback": 7, "a promotion": 7}
+KINDS = {"the first deployment": 8, "an upgrade": 8, "a rollback": 6, "a promotion": 6}
 """Kinds of steps that each has at least."""
 
 
