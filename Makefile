@@ -1,5 +1,5 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
-# make test   the whole test-suite; what it leaves out for want of a program is named at the end
+# make test   the test-suite, but for test-sweep; what it leaves out for want of a program is named at the end
 # make test-fast   what needs no TensorFlow, browser, ssh or emulation: a minute
 # make test-sweep   what `make test` has a part of, whole: a kill at every step, every broken answer
 # make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files

@@ -230,11 +230,8 @@ def test_a_hostile_board_costs_its_own_row_of_a_fleet(
 
 @pytest.mark.parametrize(
     "facts",
-    swept(
-        [{"clock": 1e300}, {"clock": -1e300}, {"python": "x"}, {"python": "9" * 5000}, {"cores": 1 << 70},
-         {"throttled": 1 << 62}, {"board": ESCAPES}, {"disk_free_bytes": -1}, {"temperature_c": 1e308}],
-        kept=[{"clock": 1e300}, {"python": "9" * 5000}, {"cores": 1 << 70}, {"board": ESCAPES}],
-    ),
+    [{"clock": 1e300}, {"clock": -1e300}, {"python": "x"}, {"python": "9" * 5000}, {"cores": 1 << 70},
+     {"throttled": 1 << 62}, {"board": ESCAPES}, {"disk_free_bytes": -1}, {"temperature_c": 1e308}],
 )  # fmt: skip
 def test_facts_that_cannot_be_true_bring_nobody_down(
     facts: dict[str, object], new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, tmp_path: Path
