@@ -19,6 +19,7 @@ from edgemnist.read.context import (
     is_bar,
     is_barcode,
     is_pattern,
+    is_scrap,
     is_word,
     speaks,
     specks,
@@ -169,6 +170,7 @@ class Assembled:
         for (table, _), some in self._members.items():
             tables.setdefault(table, []).extend(some)
         for these in tables.values():
+            self._refuse([index for index in these if is_scrap(self._readings[index])])
             counting = self._counting(these)
             if (2 * len(counting) < len(these) and not any(map(speaks, counting))) or are_doubtful(counting):
                 self._refuse(these)

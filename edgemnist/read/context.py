@@ -50,6 +50,8 @@ EVEN: Final = 0.05
 """So many pieces that are this slender, and differ in height and place by this share of it at most, are bars."""
 SOFT: Final = 2
 """Pixels of a box, across and down, that are the soft edges of its ink."""
+LOWEST_BAR: Final = 14
+"""Pixels. Ones in tables of photographs that are half as large have 17 and more."""
 STRIPES: Final = 4
 STRIPE: Final = 0.1
 """So many bars of this slenderness, and hardly anything else on a page, are no ones: a pen is a tenth of a digit."""
@@ -150,6 +152,11 @@ def is_bar(reading: Reading, slender: float = SLENDER) -> bool:
     """Tell a bare stroke."""
     width, height = reading.piece.box[2:]
     return width - SOFT <= slender * (height - SOFT)
+
+
+def is_scrap(reading: Reading) -> bool:
+    """Tell a bar that is too low for a one, where small digits count: what is left between the dots of a picture."""
+    return is_bar(reading) and reading.piece.box[3] < LOWEST_BAR
 
 
 def is_barcode(readings: Sequence[Reading]) -> bool:

@@ -144,7 +144,9 @@ def test_a_single_digit_is_one_digit_and_its_model_is_named_once(edgemnist: Run,
     done = edgemnist("read", "one.png", "--artifact", "./tflite-int8.tflite@litert")
     assert done.returncode == 0, done.stderr
     assert re.search(
-        r"^1 digit, 0 refused below 8 %, [\d,]+ ms · \./tflite-int8\.tflite(@litert|, litert)$", done.stdout, re.MULTILINE
+        r"^1 digit, 0 refused below 8 %, [\d,]+ ms · \./tflite-int8\.tflite(@litert|, litert)$",
+        done.stdout,
+        re.MULTILINE,
     )
 
 

@@ -221,6 +221,16 @@ def test_a_table_without_a_sure_digit_of_which_most_is_none_has_none(
     assert sum(digit.digit is not None for digit in page.digits) == counting
 
 
+@pytest.mark.parametrize(("size", "counts"), [((3, 13), False), ((3, 14), True), ((9, 13), True)])
+def test_a_bar_too_low_for_a_one_is_a_scrap_of_a_line_though_small_digits_count(
+    size: tuple[int, int], *, counts: bool
+) -> None:
+    sheet = find_sheet(ruled(40, 60, rows=2, columns=3, side=90, thickness=3))
+    bar = Reading(Piece((80, 80, *size), np.full(size[::-1], 200, dtype=np.uint8), 0, 0), 1, 0.99)
+    page = Assembled([bar], sheet, DIGITS, ReadConfig(min_confidence=0.2), (1, 1))
+    assert [digit.digit is not None for digit in page.digits] == [counts]
+
+
 def staves(sheet: Grey) -> None:
     for stave in range(4):
         for line in range(5):
