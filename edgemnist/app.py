@@ -25,11 +25,11 @@ _GROUPS = {
 COMMANDS: Final = {name: group for group, names in _GROUPS.items() for name in names.split()}
 """The commands in the order in which `--help` lists them, each with the group that it stands in.
 
-Each has its options in `edgemnist/<name>/cli.py`."""
+Each is a folder with its options in `cli.py`, or one module: `edgemnist/<name>.py`."""
 
 
 def folder_of(command: str) -> str:
-    """Return the folder of a command."""
+    """Return the name of a command's folder, or of its module."""
     return command.replace("-", "_")
 
 
@@ -46,7 +46,9 @@ class Commands(TyperGroup):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(importlib.import_module(f"edgemnist.{folder_of(cmd_name)}.cli").app)
+        place = importlib.import_module(f"edgemnist.{folder_of(cmd_name)}")
+        options = importlib.import_module(f"{place.__name__}.cli") if hasattr(place, "__path__") else place
+        command = typer.main.get_command(options.app)
         command.name = cmd_name
         command.rich_help_panel = COMMANDS[cmd_name]  # type: ignore[attr-defined]  # Typer's own class has it
         # Typer keeps the line breaks of the source in all paragraphs but the first.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.all.run import run_pipeline
+from edgemnist.all import run_pipeline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.sources import find_dataset
 from edgemnist.export.interface import ExportConfig

@@ -27,7 +27,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from edgemnist.exports.directory import REFERENCE, Exports
 from edgemnist.samples.store import SampleStore
-from edgemnist.shadow.tally import read_tally
+from edgemnist.shadow import read_tally
 from tests.browser import draw, show, tap
 from tests.conftest import run_edgemnist
 from tests.deploy.answering import ask, wait_for

@@ -34,7 +34,7 @@ from edgemnist.learn.present import logits_of, read_present
 from edgemnist.learn.run import LearnConfig, learn
 from edgemnist.machine import host_facts
 from edgemnist.runtimes.keras import decode_keras_model
-from edgemnist.samples.sample import CORRECTION, Label, Sample, now
+from edgemnist.samples import CORRECTION, Label, Sample, now
 from edgemnist.samples.store import SampleStore
 
 RESULTS = Path(__file__).with_suffix(".json")

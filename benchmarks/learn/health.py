@@ -39,7 +39,7 @@ from edgemnist.exports.directory import REFERENCE, Exports
 from edgemnist.health.run import estimated
 from edgemnist.machine import host_facts
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.samples.sample import DOUBT_BELOW, now
+from edgemnist.samples import DOUBT_BELOW, now
 from edgemnist.train.checks import conditions
 
 RESULTS = Path(__file__).with_suffix(".json")

@@ -18,8 +18,7 @@ import numpy as np
 from edgemnist.arrays import Images
 from edgemnist.bench.baseline import DEFAULT_MAX_SLOWDOWN, check_in_common, compare_with_baseline, read_baseline
 from edgemnist.bench.config import NULL, BenchConfig, Subject, evict, files_of, select_subjects
-from edgemnist.bench.process import Measured, measure
-from edgemnist.bench.protocol import Scenario, WorkerReport, WorkerRequest
+from edgemnist.bench.process import Measured, Scenario, WorkerReport, WorkerRequest, measure
 from edgemnist.bench.quality import (
     call_steps,
     histogram,

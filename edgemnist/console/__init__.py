@@ -11,7 +11,7 @@ from rich.text import Text
 
 from edgemnist.console.terminal import err, out
 from edgemnist.errors import DeployError
-from edgemnist.results.base import Result
+from edgemnist.results import Result
 
 PageT = TypeVar("PageT")
 

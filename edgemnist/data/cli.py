@@ -37,7 +37,7 @@ def data(
     from edgemnist.exports.directory import peek
     from edgemnist.exports.manifest import DEFAULT_EXPORTS, command
     from edgemnist.exports.outputs import PNG, check_output
-    from edgemnist.exports.training import count_seen
+    from edgemnist.exports.questions import count_seen
     from edgemnist.images.sheet import class_sheet_png, terminal_rows
     from edgemnist.storage import write_file
 

@@ -35,7 +35,7 @@ from edgemnist.results.boards import (
 )
 from edgemnist.results.pictures import PredictResult
 from edgemnist.results.verify import VerifyResult
-from edgemnist.samples.exchange import Sent, decode_sent, encode_sent
+from edgemnist.samples import Sent, decode_sent, encode_sent
 
 ANSWER_S = 7_200.0
 """Two hours: the slowest board verifies 10,000 images in less."""

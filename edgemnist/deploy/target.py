@@ -39,7 +39,7 @@ from edgemnist.deploy.transport import (
 )
 from edgemnist.doctor.checks import RepairCommands
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError, UsageError
-from edgemnist.results.base import SCHEMA_VERSION
+from edgemnist.results import SCHEMA_VERSION
 from edgemnist.storage import sha256
 
 DEFAULT_ROOT = ".local/share/edgemnist"

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from edgemnist.arrays import Images
 from edgemnist.drift.ink import BINS, FEATURES, bins_of, ink_of
 from edgemnist.errors import StorageError, UsageError, upgrade_line
-from edgemnist.results.base import UNREADABLE
-from edgemnist.samples.sample import DOUBT_BELOW
+from edgemnist.results import UNREADABLE
+from edgemnist.samples import DOUBT_BELOW
 from edgemnist.storage import sha256
 
 FILE: Final = "health.json"

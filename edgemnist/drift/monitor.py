@@ -22,7 +22,7 @@ from edgemnist.drift.evidence import Detector
 from edgemnist.drift.ink import bins_of, ink_of
 from edgemnist.errors import EdgemnistError, StorageError, UsageError, reason_of
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.samples.sample import DOUBT_BELOW, now
+from edgemnist.samples import DOUBT_BELOW, now
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:

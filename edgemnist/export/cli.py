@@ -111,11 +111,11 @@ def export(
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
+    from edgemnist.export.c import C_FORMAT, CExtras
     from edgemnist.export.interface import ExportConfig
     from edgemnist.export.model import read_source_file
-    from edgemnist.export.projects import C_FORMAT, CExtras
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
-    from edgemnist.exports.training import source_of_training
+    from edgemnist.exports.questions import source_of_training
 
     config = ExportConfig.of(
         format=format_,

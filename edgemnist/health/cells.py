@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from edgemnist.formatting import percent
 
 if TYPE_CHECKING:
-    from edgemnist.results.health import EstimatedAccuracy, HealthReport, LabelledAccuracy, Quantity
+    from edgemnist.results.samples import EstimatedAccuracy, HealthReport, LabelledAccuracy, Quantity
 
 ACCURACY: Final = ("accuracy", "images", "share", "95 %")
 QUANTITIES: Final = ("quantity", "golden pack", "first week", "lately", "evidence")

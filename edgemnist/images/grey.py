@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.errors import ImageError
-from edgemnist.images.memory import pixels_of
+from edgemnist.images.decode import pixels_of
 from edgemnist.images.scale import whole_factor
 from edgemnist.native.fitting import fitter
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.images.components import bounds
+from edgemnist.images.find import bounds
 from edgemnist.images.paper import Ink
 from edgemnist.images.scale import SMALL, quadruple, rescale
 from edgemnist.native.fitting import MAX_SIDE, fitter

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgemnist.errors import ArtifactError, UnknownNameError
-from edgemnist.native.library import Library, open_library
+from edgemnist.native.library import Call, Kernel, Library, PreparedModel, Single, aligned, open_library
 from edgemnist.native.network import Network, read_network
-from edgemnist.native.structures import Call, Kernel, PreparedModel, Single, aligned
 from edgemnist.runtimes.interface import SINGLE, ChunkedClassifier, Steps
 from edgemnist.runtimes.pixels import dequantize_scores
 from edgemnist.runtimes.tflite import read_graph_file

@@ -15,8 +15,8 @@ from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.data import ReportData, field_sentence, read_field, read_report_data, rows
 from edgemnist.report.figures import confusion, curves_svg, distributions_svg, layers_svg, pictures, trade_off_svg
 from edgemnist.results.bench import KERAS
-from edgemnist.results.health import HealthReport
 from edgemnist.results.pipeline import ReportResult
+from edgemnist.results.samples import HealthReport
 from edgemnist.scenario.table import scenario_table
 from edgemnist.storage import write_file
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from edgemnist.results.pictures import DIGITS
-from edgemnist.samples.sample import (
+from edgemnist.samples import (
     CORRECTION,
     DISAGREEMENT,
     DOUBTFUL,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from edgemnist.errors import EdgemnistError
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.samples import CORRECTION, DOUBT_BELOW, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, now
 from edgemnist.samples.quota import Filled, Quota, Reservoir
-from edgemnist.samples.sample import CORRECTION, DOUBT_BELOW, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, now
 from edgemnist.samples.store import SampleStore
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from edgemnist.exports.directory import Exports
 from edgemnist.exports.findings import TRAINING_FILE
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.progress import Reporter
-from edgemnist.results.base import UNREADABLE, read_result
+from edgemnist.results import UNREADABLE, read_result
 from edgemnist.results.bench import BenchResult
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.results.verify import VerifyResult
 from edgemnist.train.recipes import TrainConfig, plan_for
 from edgemnist.train.run import can_resume, train

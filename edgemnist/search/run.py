@@ -20,10 +20,9 @@ from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.results.pipeline import SearchLimits, SearchResult, SearchRow, SearchTrial
 from edgemnist.search.costs import HERE, Stopwatch, sample_of
 from edgemnist.search.journal import locked
-from edgemnist.search.limits import Costs, Limits, best_so_far, choose
+from edgemnist.search.limits import Costs, Limits, Space, best_so_far, choose
 from edgemnist.search.networks import MadeNetwork, finished_training, make_network, warnings_of
 from edgemnist.search.picture import search_png
-from edgemnist.search.space import Space
 from edgemnist.search.study import WINDOW, Asked, Study, Tried
 from edgemnist.search.trials import Job, TrialData, rungs_of, split_for_selection, teacher_of, with_teacher
 from edgemnist.search.workers import Workers

@@ -12,7 +12,7 @@ from edgemnist.errors import UnknownNameError
 from edgemnist.exports.directory import CURRENT, Exports, RecordedArtifact, model_for
 from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.serve import ArtifactsResponse, ArtifactStatus
+from edgemnist.results.pictures import ArtifactsResponse, ArtifactStatus
 from edgemnist.runtimes import RUNTIMES, default_runtime
 from edgemnist.runtimes.interface import Classifier
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from edgemnist.errors import EXIT_INTERRUPTED, UsageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
-from edgemnist.results.serve import ServeResult
+from edgemnist.results.pictures import ServeResult
 from edgemnist.serve.config import BACKLOG, Limits, ServeConfig, is_loopback
 
 if TYPE_CHECKING:

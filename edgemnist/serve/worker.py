@@ -31,8 +31,8 @@ from edgemnist.images.decode import FORMATS, declared_pixels, decode_image, webp
 from edgemnist.predict.refusal import Assessment, assess
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import LARGER, SMALLEST, read_page
-from edgemnist.results.base import UNREADABLE
-from edgemnist.results.serve import PredictBody
+from edgemnist.results import UNREADABLE
+from edgemnist.results.pictures import PredictBody
 from edgemnist.runtimes.interface import Classifier, as_images
 from edgemnist.runtimes.untrusted_child import data_bytes
 from edgemnist.serve.config import Limits

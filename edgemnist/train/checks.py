@@ -16,7 +16,7 @@ from edgemnist.errors import ImageError, TrainingError
 from edgemnist.formatting import percent
 from edgemnist.images.normalize import normalize_digit
 from edgemnist.progress import Reporter
-from edgemnist.results.train import Epoch
+from edgemnist.results.pipeline import Epoch
 
 EARLIEST_STEPS = 25
 """Steps after which a working training is beyond guessing: the classic is at 70 % after 25 batches of MNIST."""

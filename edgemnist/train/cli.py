@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from edgemnist.results.train import TrainResult
+    from edgemnist.results.pipeline import TrainResult
 
 app = command_app()
 

@@ -25,7 +25,7 @@ from edgemnist.arrays import IMAGE_SIDE, Images, batches
 from edgemnist.data.dataset import Split, split_sha256
 from edgemnist.errors import ModelError, TrainingError
 from edgemnist.progress import Reporter
-from edgemnist.results.base import UNREADABLE
+from edgemnist.results import UNREADABLE
 from edgemnist.runtimes.keras import ZIP_EPOCH, decode_keras_model, model_bytes
 from edgemnist.storage import sha256, write_file
 from edgemnist.train.augment import distorted

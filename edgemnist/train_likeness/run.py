@@ -31,7 +31,7 @@ from edgemnist.read.provenance import (
     Recipe,
     read_record,
 )
-from edgemnist.results.base import Result
+from edgemnist.results import Result
 from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes import load
 from edgemnist.storage import commit_files, sha256

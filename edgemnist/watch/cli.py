@@ -1,13 +1,22 @@
-"""`edgemnist watch`."""
+"""`edgemnist watch`: its options, and what it prints: lines of JSON for programs, what changes for a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from edgemnist.console import command_app, options
+from edgemnist.console.terminal import out
+from edgemnist.formatting import percent
+
+if TYPE_CHECKING:
+    from edgemnist.results.pictures import WatchReading
 
 app = command_app()
 
@@ -67,7 +76,6 @@ def watch(
     options.limit_numpy_threads()
     from edgemnist.errors import ReaderGoneError, UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
-    from edgemnist.watch.screen import print_text, printer
     from edgemnist.watch.sources import WatchConfig
 
     given = [one for one in (source, source_option, source_file) if one is not None]
@@ -89,7 +97,7 @@ def watch(
     reporter = TerminalReporter()
     if systemd:
         from edgemnist.exports.directory import find_exports
-        from edgemnist.watch.unit import watch_unit
+        from edgemnist.systemd import watch_unit
 
         here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}
         words = options.given_words(context, without=here | {"collect", "health"})
@@ -121,3 +129,43 @@ def watch(
                 watch_source(watched, classifier, config, emit=emit, stop=stop, keeper=keeper, reporter=reporter)
         except ReaderGoneError:
             return
+
+
+def printer(*, json: bool) -> Callable[[WatchReading], None]:
+    """Return what prints readings: as JSON where that was asked for, or where stdout is not a terminal."""
+    if json or not out().is_terminal:
+        import msgspec
+
+        # One line each; it raises ReaderGoneError where nobody reads any more.
+        return lambda reading: print_text(msgspec.json.encode(reading).decode() + "\n")
+    return _Changes().print
+
+
+def print_text(text: str) -> None:
+    """Write a text as it is."""
+    out().file.write(text)
+
+
+class _Changes:
+    """Prints the numbers of a frame where they are others than before, as they stand on the page."""
+
+    def __init__(self) -> None:
+        self._before: tuple[str, list[str]] | None = None
+
+    def print(self, reading: WatchReading) -> None:
+        rows = [
+            "  ".join(number.text for number in line)
+            for _, line in groupby(reading.numbers, key=lambda number: number.line)
+        ]
+        if self._before == (reading.source, rows):
+            return
+        new_source = self._before is None or self._before[0] != reading.source
+        self._before = reading.source, rows
+        time = datetime.fromisoformat(reading.timestamp).astimezone().strftime("%H:%M:%S")
+        certain = "" if reading.confidence is None else f"  {percent(reading.confidence, 1)}"
+        remark = f"{certain}  {reading.milliseconds.total:,.0f} ms{f'  {reading.source}' if new_source else ''}"
+        out().print(
+            Text.assemble(f"{time}  ", (rows[0] if rows else "nothing", "bold" if rows else "dim"), (remark, "dim"))
+        )
+        for row in rows[1:]:
+            out().print(Text.assemble(" " * (len(time) + 2), (row, "bold")))

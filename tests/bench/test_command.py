@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgemnist.bench.cli import bench_page
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench, bench_against
-from edgemnist.bench.screen import bench_page
 from edgemnist.errors import UsageError
 from edgemnist.exports.directory import Exports
 from tests.conftest import Run

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.compare.run import compare, open_for
+from edgemnist.compare import compare_models as compare
+from edgemnist.compare import open_for
 from edgemnist.errors import ManifestError, UnknownNameError, UsageError
 from edgemnist.exports.directory import Exports
 from tests.notices import Notices

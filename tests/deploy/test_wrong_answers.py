@@ -22,8 +22,7 @@ from edgemnist.deploy.transport import Host
 from edgemnist.drift.counts import Record, _checksum
 from edgemnist.drift.monitor import Tally
 from edgemnist.errors import EdgemnistError
-from edgemnist.health.places import places_on
-from edgemnist.health.run import assess
+from edgemnist.health.run import assess, places_on
 from edgemnist.results.pictures import Prediction, PredictResult
 from tests.drift.making import after_a_week, answering
 

@@ -478,7 +478,7 @@ def test_a_process_that_measures_gives_a_model_no_more_images_at_once_than_were_
 
 _MOST = """
 import sys, msgspec
-from edgemnist.bench.protocol import WorkerRequest
+from edgemnist.bench.process import WorkerRequest
 from edgemnist.bench.worker import get_ready
 print(get_ready(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)).classifier.most)
 """

@@ -91,7 +91,7 @@ def _finding(name: str) -> Callable[[bytes, Path], object]:
     def parse(data: bytes, path: Path) -> object:
         from edgemnist.exports.findings import read_saved
         from edgemnist.results.bench import BenchResult, ScenariosResult
-        from edgemnist.results.train import TrainResult
+        from edgemnist.results.pipeline import TrainResult
         from edgemnist.results.verify import VerifyResult
 
         kinds: dict[str, Any] = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult}

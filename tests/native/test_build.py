@@ -13,8 +13,8 @@ import pytest
 
 from edgemnist.errors import ArtifactError, MissingDependencyError
 from edgemnist.native import build
+from edgemnist.native.build import WHEELS
 from edgemnist.native.library import ABI, open_library
-from edgemnist.native.targets import WHEELS
 from edgemnist.runtimes import RUNTIMES
 from tests.conftest import REPOSITORY
 

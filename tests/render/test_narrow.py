@@ -21,7 +21,7 @@ from rich.console import Console, RenderableType
 from edgemnist.console import terminal
 from edgemnist.deploy.cli import deploy_page
 from edgemnist.doctor.cli import doctor_page
-from edgemnist.releases.cli import releases_page
+from edgemnist.releases import releases_page
 from edgemnist.results.boards import (
     DEPLOYED,
     UNCHANGED,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgemnist.review.order import classes_of, to_review
-from edgemnist.samples.sample import (
+from edgemnist.samples import (
     CORRECTION,
     DISAGREEMENT,
     DOUBTFUL,

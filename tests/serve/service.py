@@ -123,7 +123,7 @@ LIMITED = """
 import json, sys
 from pathlib import Path
 from edgemnist.exports.directory import Exports
-from edgemnist.serve.screen import log_to_stderr, show_started
+from edgemnist.serve.cli import log_to_stderr, show_started
 from edgemnist.serve.config import Limits, ServeConfig
 from edgemnist.serve.run import open_service
 

@@ -21,7 +21,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from edgemnist.drift.counts import read_record
 from edgemnist.exports.directory import Exports, reference_directory
-from edgemnist.samples.sample import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
+from edgemnist.samples import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
 from edgemnist.samples.store import SampleStore
 from tests.browser import WINDOWS, console, draw
 from tests.conftest import run_edgemnist

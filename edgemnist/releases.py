@@ -1,4 +1,4 @@
-"""`edgemnist releases`."""
+"""`edgemnist releases`: what is on a board, and what serves."""
 
 from __future__ import annotations
 

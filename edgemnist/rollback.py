@@ -1,4 +1,4 @@
-"""`edgemnist rollback`."""
+"""`edgemnist rollback`: an older release of a board serves again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgemnist all`."""
+"""`edgemnist all`: train → export → verify → bench, and what to ship."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import typer
 
 from edgemnist.console import command_app, options
 from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import RenderableType
 
+    from edgemnist.bench.config import BenchConfig
+    from edgemnist.data.dataset import Dataset
+    from edgemnist.export.interface import ExportConfig
     from edgemnist.results.pipeline import PipelineResult
+    from edgemnist.train.recipes import TrainConfig
 
 app = command_app()
 
@@ -34,7 +39,6 @@ def all_(
     json: options.Json = False,
 ) -> None:
     """Train, export to every format, verify, bench, and say which artifact to ship and why."""
-    from edgemnist.all.run import run_pipeline
     from edgemnist.bench.config import BenchConfig
     from edgemnist.console import show
     from edgemnist.console.terminal import TerminalReporter, quiet_libraries
@@ -61,6 +65,60 @@ def all_(
     show(result, lambda: pipeline_page(result, directory), json=json)
     if not result.verify.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def run_pipeline(
+    dataset: Dataset,
+    exports: Path,
+    *,
+    train_config: TrainConfig,
+    export_config: ExportConfig,
+    bench_config: BenchConfig,
+    reporter: Reporter = SILENT,
+) -> PipelineResult:
+    """Run every stage on `dataset`, leaving its files in `exports`.
+
+    A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise, and
+    KeyboardInterrupt after a training that was interrupted.
+    """
+    import msgspec
+    from msgspec.structs import asdict
+
+    from edgemnist.bench.run import bench
+    from edgemnist.export.run import export_model
+    from edgemnist.exports.directory import Exports
+    from edgemnist.exports.findings import choose
+    from edgemnist.results.pipeline import PipelineResult, PipelineRow
+    from edgemnist.train.run import train
+    from edgemnist.verify.run import verify
+
+    trained = train(dataset, train_config, exports, reporter)
+    if trained.interrupted:
+        # What was learned so far is saved; the user wants to stop, and not only the training.
+        raise KeyboardInterrupt
+    exported = export_model(export_config, dataset, exports, reporter)
+    opened = Exports.open(exports)
+    verified = verify(opened, reporter=reporter, layers=True)
+    opened.findings.save_verification(verified, reporter)
+    benched = bench(opened, None, bench_config, reporter)
+    opened.findings.save_bench(benched, reporter)
+    latencies = {latency.name: latency for latency in benched.results}
+    # A row has fields of both.
+    rows = [
+        msgspec.convert({**asdict(latencies[parity.name]), **asdict(parity)}, PipelineRow)
+        for parity in verified.artifacts
+        if parity.name in latencies
+    ]
+    recommended, reason = choose(verified.artifacts, benched.results)
+    return PipelineResult(
+        train=trained,
+        export=exported,
+        verify=verified,
+        bench=benched,
+        rows=rows,
+        recommended=recommended,
+        reason=reason,
+    )
 
 
 def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
