@@ -93,7 +93,7 @@ test-native: $(STAMP)
 	@$(NATIVE)
 	$(BIN)/python -m pytest -m native --timeout 1800 tests/native
 
-WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/build.py)
+WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/__init__.py)
 
 wheels: $(STAMP)
 	@$(NATIVE)

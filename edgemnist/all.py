@@ -40,8 +40,7 @@ def all_(
 ) -> None:
     """Train, export to every format, verify, bench, and say which artifact to ship and why."""
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
     from edgemnist.exports.manifest import DEFAULT_EXPORTS

@@ -72,14 +72,14 @@ class Commands(TyperGroup):
             # Whatever else the operating system refuses is a defect of ours.
             if failure is None:
                 raise
-            from edgemnist.console.terminal import show_error
+            from edgemnist.console import show_error
 
             show_error(failure)
             if debug:
                 traceback.print_exc()
             raise typer.Exit(failure.exit_code) from None
         except KeyboardInterrupt:
-            from edgemnist.console.terminal import show_interrupted
+            from edgemnist.console import show_interrupted
 
             show_interrupted()
             raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -118,7 +118,7 @@ app = typer.Typer(
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
     if wanted:
         from edgemnist import __version__
-        from edgemnist.console.terminal import out
+        from edgemnist.console import out
 
         out().print(f"edgemnist {__version__}")
         raise typer.Exit
@@ -145,7 +145,7 @@ def edgemnist(
 
 def main() -> None:
     """Run the command line."""
-    from edgemnist.console.terminal import prepare_streams, show_error
+    from edgemnist.console import prepare_streams, show_error
 
     try:
         prepare_streams()

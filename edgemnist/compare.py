@@ -50,8 +50,7 @@ def compare(
 ) -> None:
     """Time two models in turns, so that whatever drifts hits both alike, and print their ratio."""
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports.outputs import JSON, check_output
 
     check_output("--save", save, JSON)

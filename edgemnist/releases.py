@@ -16,11 +16,7 @@ app = command_app()
 
 @app.command(epilog="Example: edgemnist releases --to pi@raspberrypi.local")
 def releases(
-    *,
-    to: options.ToOne,
-    root: options.Root = None,
-    ssh_config: options.SshConfig = None,
-    json: options.Json = False,
+    *, to: options.ToOne, root: options.Root = None, ssh_config: options.SshConfig = None, json: options.Json = False
 ) -> None:
     """List the releases on a board, and which one serves, after the board has checked every file."""
     from edgemnist.console import show

@@ -31,9 +31,8 @@ def rollback(
 
     Ctrl-C stops it, unless the switch has begun: that is then completed.
     """
-    from edgemnist.console import show
+    from edgemnist.console import err, show, show_interrupted
     from edgemnist.console.tables import closing
-    from edgemnist.console.terminal import err, show_interrupted
     from edgemnist.deploy.remote import rollback_on
     from edgemnist.deploy.run import MOST_WAIT_S
     from edgemnist.deploy.target import BoardAddress

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import edgemnist
-from edgemnist.drift.counts import kept_words
+from edgemnist.drift import kept_words
 from edgemnist.errors import UsageError
 from edgemnist.exports.models import absolute_name
 from edgemnist.watch.sources import CREDENTIALS, PICAMERA, URL
@@ -197,12 +197,7 @@ TOKEN_CREDENTIAL = "token"  # noqa: S105 - the name of the secret
 
 
 def describe_service(
-    exports: Path,
-    config: ServeConfig,
-    *,
-    token_file: Path | None,
-    user_unit: bool,
-    options: Sequence[str],
+    exports: Path, config: ServeConfig, *, token_file: Path | None, user_unit: bool, options: Sequence[str]
 ) -> Unit:
     """Return the service that runs this command, from this environment, with `options` beside host and directory."""
     # Windows has none.

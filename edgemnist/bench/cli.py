@@ -102,8 +102,7 @@ def bench(
     from edgemnist.bench.baseline import ROUNDS
     from edgemnist.bench.config import BenchConfig
     from edgemnist.bench.run import bench_against
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports.directory import Exports
     from edgemnist.exports.outputs import JSON, check_output
 

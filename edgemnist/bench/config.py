@@ -94,8 +94,7 @@ class BenchConfig:
             )
         if (most := self.thread_counts[-1]) > (cpus := len(usable_cpus())):
             raise UsageError(
-                f"--threads {most} is more than this process may use",
-                hint=f"It may use {count(cpus, 'CPU')}.",
+                f"--threads {most} is more than this process may use", hint=f"It may use {count(cpus, 'CPU')}."
             )
 
     @staticmethod

@@ -68,10 +68,7 @@ SAMPLE_IMAGES = 256
 
 
 def bench(
-    exports: Exports,
-    names: Sequence[str] | None = None,
-    config: BenchConfig | None = None,
-    reporter: Reporter = SILENT,
+    exports: Exports, names: Sequence[str] | None = None, config: BenchConfig | None = None, reporter: Reporter = SILENT
 ) -> BenchResult:
     """Measure models of an export directory: those named (`keras` is a name too), or all that can be run, and Keras.
 

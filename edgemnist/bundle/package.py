@@ -172,10 +172,7 @@ class WheelsConfig:
 
     def __post_init__(self) -> None:
         if self.machine not in MACHINES:
-            raise UsageError(
-                f"There are no wheels for {self.machine}",
-                hint=f"Known: {', '.join(MACHINES)}.",
-            )
+            raise UsageError(f"There are no wheels for {self.machine}", hint=f"Known: {', '.join(MACHINES)}.")
         for python in self.pythons:
             if not re.fullmatch(r"3\.\d+", python):
                 raise UsageError(

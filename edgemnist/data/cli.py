@@ -30,8 +30,7 @@ def data(
     """Find the images, describe them, and compare them with those that the export directory was made from."""
     import msgspec
 
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports.directory import peek

@@ -77,9 +77,8 @@ def deploy(
     Exit 1 if a self-test or a service failed; the old release then keeps serving.
     Ctrl-C stops the deployment on every board where the switch has not begun.
     """
-    from edgemnist.agent.request import SelfTestLimits
-    from edgemnist.console import show
-    from edgemnist.console.terminal import show_interrupted
+    from edgemnist.agent import SelfTestLimits
+    from edgemnist.console import show, show_interrupted
     from edgemnist.deploy.run import DeployConfig, FleetConfig, deploy_fleet, open_bundle, read_inventory
     from edgemnist.deploy.target import BoardAddress
 
@@ -112,8 +111,8 @@ def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
     from rich.live import Live
     from rich.text import Text
 
+    from edgemnist.console import err
     from edgemnist.console.tables import table
-    from edgemnist.console.terminal import err
 
     console = err()
     steps = dict.fromkeys(boards, "waiting")

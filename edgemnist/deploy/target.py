@@ -13,20 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import edgemnist
+from edgemnist.agent import MARK
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
 from edgemnist.agent.bundle import encode_archive
-from edgemnist.agent.request import MARK
-from edgemnist.deploy.answers import (
-    MOST_ANSWER,
-    MOST_STEPS,
-    AnswerT,
-    Line,
-    convert,
-    decode,
-    message,
-    step_name,
-)
-from edgemnist.deploy.stop import Stop
+from edgemnist.deploy import Stop
+from edgemnist.deploy.answers import MOST_ANSWER, MOST_STEPS, AnswerT, Line, convert, decode, message, step_name
 from edgemnist.deploy.transport import (
     QUICK_S,
     Connection,

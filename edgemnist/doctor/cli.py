@@ -32,8 +32,7 @@ def doctor(
 
     The board need not have edgemnist yet. Exit 1 if something keeps edgemnist from working.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.deploy.remote import doctor_on
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.doctor.checks import doctor as run

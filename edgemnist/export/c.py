@@ -19,8 +19,8 @@ from edgemnist.errors import ArtifactError, MissingDependencyError, ModelError, 
 from edgemnist.export.interface import ExportConfig, Exported
 from edgemnist.export.tflite import LEVELS, TFLiteExporter, largest_weight
 from edgemnist.exports.manifest import Footprint, TensorSpec
+from edgemnist.native import ZIG, CompilerError, compile_c, find_compiler
 from edgemnist.native.amalgamation import Origin, c_source, describe
-from edgemnist.native.build import ZIG, CompilerError, compile_c, find_compiler
 from edgemnist.native.network import Network, read_network
 from edgemnist.runtimes.integer import Rounding, chain, step
 from edgemnist.runtimes.tflite import read_graph
@@ -322,7 +322,7 @@ class CExporter(NetworkExporter):
     def inspect(self, data: bytes, quantization: str) -> Exported:
         """Compile a C file if there is a compiler; see `Exporter.inspect`."""
         if find_compiler() is not None:
-            from edgemnist.native.compiled import CompiledClassifier
+            from edgemnist.native.classifier import CompiledClassifier
 
             CompiledClassifier(data, Path(f"{self.format}-{quantization}.c"), labels=self.labels)
         described = describe(data)

@@ -108,8 +108,7 @@ def export(
 
     Without --data the images of the training are used, if their directory is still there.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.c import C_FORMAT, CExtras
     from edgemnist.export.interface import ExportConfig

@@ -93,11 +93,7 @@ class Exports:
 
     @classmethod
     def open(
-        cls,
-        directory: str | Path | None = None,
-        reporter: Reporter = SILENT,
-        *,
-        fall_back: bool = False,
+        cls, directory: str | Path | None = None, reporter: Reporter = SILENT, *, fall_back: bool = False
     ) -> Exports:
         """Open an export directory: the one that is named, else `exports/`.
 

@@ -45,8 +45,7 @@ def frontier(
     Run it again after an interruption: it continues where it stopped.
     """
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.frontier.run import DEFAULT_SIZES, FrontierConfig
 

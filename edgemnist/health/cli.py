@@ -12,7 +12,6 @@ from rich.text import Text
 from edgemnist.console import command_app, options
 from edgemnist.console.tables import closing, fault_line, table
 from edgemnist.formatting import percent
-from edgemnist.health.cells import ACCURACY, QUANTITIES, accuracies, evidence_of, quantities
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -112,6 +111,8 @@ def health_page(result: HealthReport) -> RenderableType:
 
 
 def _accuracies(result: HealthReport) -> RenderableType:
+    from edgemnist.health.run import ACCURACY, accuracies
+
     page = table(*ACCURACY, prose=["accuracy"])
     for row in accuracies(result):
         page.add_row(*row)
@@ -119,6 +120,8 @@ def _accuracies(result: HealthReport) -> RenderableType:
 
 
 def _quantities(result: HealthReport) -> RenderableType:
+    from edgemnist.health.run import QUANTITIES, quantities
+
     page = table(*QUANTITIES)
     for one, (*cells, evidence) in zip(result.quantities, quantities(result), strict=True):
         loud = one.evidence is not None and one.evidence >= LOUD
@@ -127,6 +130,8 @@ def _quantities(result: HealthReport) -> RenderableType:
 
 
 def _boards(result: HealthReport) -> RenderableType:
+    from edgemnist.health.run import evidence_of
+
     page = table("board", "images", "estimated", "evidence")
     for one in result.boards:
         if one.fault is None:

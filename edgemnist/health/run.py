@@ -1,4 +1,7 @@
-"""From counts, and samples with labels, to a judgement of the model: of directories and files here, or of boards."""
+"""From counts, and samples with labels, to a judgement of the model: of directories and files here, or of boards.
+
+Its tables are made cell by cell, for the terminal and for the report of an export directory.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgemnist.drift.counts import Record, Window, merge, read_place
+from edgemnist.drift import BINS, FEATURES, Record, Window, ink_of, merge, read_place
 from edgemnist.drift.evidence import DOUBTFUL, DOUBTFUL_GOLDEN, HIGHER, LOWER, REFUSED, alarmed, means, total
-from edgemnist.drift.ink import BINS, FEATURES, ink_of
 from edgemnist.errors import DeployError
+from edgemnist.formatting import percent
 from edgemnist.results.samples import (
     BoardHealth,
     ChangedSample,
@@ -237,9 +240,9 @@ def places_on(targets: Sequence[BoardAddress], place: str) -> tuple[list[Place],
 
     Raises the first error if every board fails, and UsageError if one is named twice.
     """
+    from edgemnist.deploy import in_parallel
     from edgemnist.deploy.remote import health_on, samples_on
     from edgemnist.deploy.run import as_fault
-    from edgemnist.deploy.stop import in_parallel
     from edgemnist.deploy.target import require_distinct
 
     require_distinct(targets)
@@ -263,3 +266,52 @@ def places_on(targets: Sequence[BoardAddress], place: str) -> tuple[list[Place],
     if not places:
         raise errors[0][1]
     return places, [BoardHealth(host=name, fault=as_fault(error)) for name, error in errors]
+
+
+ACCURACY: Final = ("accuracy", "images", "share", "95 %")
+QUANTITIES: Final = ("quantity", "golden pack", "first week", "lately", "evidence")
+
+
+def accuracies(found: HealthReport) -> list[tuple[str, ...]]:
+    """Return the cells below `ACCURACY`."""
+    rows: list[tuple[str, EstimatedAccuracy | LabelledAccuracy | None]] = [
+        ("golden pack, with labels", found.golden),
+        ("first week, estimated", found.first),
+        ("lately, estimated", found.lately),
+        ("even draw, with labels", found.labelled),
+    ]
+    return [
+        (
+            name,
+            f"{one.images:,}",
+            percent(one.accuracy),
+            "" if one.interval is None else f"{one.interval.low * 100:.1f}–{one.interval.high * 100:.1f}",
+        )
+        for name, one in rows
+        if one is not None
+    ]
+
+
+def quantities(found: HealthReport) -> list[tuple[str, ...]]:
+    """Return the cells below `QUANTITIES`."""
+    return [
+        (
+            one.name,
+            *(value_of(one, value) for value in (one.golden, one.first, one.lately)),
+            evidence_of(one.evidence),
+        )
+        for one in found.quantities
+    ]
+
+
+def evidence_of(log10: float | None) -> str:
+    """Return evidence as a power of ten; empty for none."""
+    # What has hardly any is 10^0, not 10^-0.
+    return "" if log10 is None else f"10^{log10:z.0f}"
+
+
+def value_of(one: Quantity, value: float | None) -> str:
+    """Return a share in percent, or a mean with its unit."""
+    if value is None:
+        return ""
+    return f"{value:.2f} {one.unit}" if one.unit else percent(value, 1)

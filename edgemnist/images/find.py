@@ -11,9 +11,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.images.grey import Grey
+from edgemnist.images.grey import SMALL, Grey
 from edgemnist.images.paper import Ink, extract_ink
-from edgemnist.images.scale import SMALL
 from edgemnist.results.pictures import Box
 
 FINDING_SIDE: Final = 160

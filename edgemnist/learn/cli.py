@@ -60,8 +60,7 @@ def learn(
     images of the training are replayed, if their directory is still there. With --on, the samples of one or more boards
     are fetched, and DIR is where they are on each.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.errors import EXIT_GATE_MISSED, check_range
     from edgemnist.exports.directory import Exports

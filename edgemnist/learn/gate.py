@@ -91,11 +91,7 @@ def features_of(hidden: Callable[[Images], npt.NDArray[np.float32]], images: Ima
 
 
 def contradictions(
-    samples: Sequence[Sample],
-    own: Known,
-    probabilities: npt.NDArray[np.float32],
-    training: Known,
-    names: Sequence[str],
+    samples: Sequence[Sample], own: Known, probabilities: npt.NDArray[np.float32], training: Known, names: Sequence[str]
 ) -> list[Contradiction]:
     """Return the samples whose label nearly all their neighbours and the present model contradict.
 

@@ -17,20 +17,8 @@ from edgemnist.arrays import Images, Labels
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError, reason_of
 from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, ModelRecord, record_of
-from edgemnist.exports.questions import (
-    IMAGES_FILE,
-    encode_training_images,
-    image_hashes,
-)
-from edgemnist.learn.gate import (
-    NEIGHBOUR_IMAGES,
-    Known,
-    contradictions,
-    features_of,
-    folds_of,
-    gate,
-    paired,
-)
+from edgemnist.exports.questions import IMAGES_FILE, encode_training_images, image_hashes
+from edgemnist.learn.gate import NEIGHBOUR_IMAGES, Known, contradictions, features_of, folds_of, gate, paired
 from edgemnist.learn.present import INT8, Present, hidden_of, logits_of, read_present
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package

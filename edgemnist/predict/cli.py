@@ -59,8 +59,8 @@ def predict(
     the answer says so; to read several, see `edgemnist read`.
     """
     options.limit_numpy_threads()
+    from edgemnist.console import TerminalReporter, quiet_libraries
     from edgemnist.console import show as show_result
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.exports.directory import open_for_answers
 
     if sheet is not None:

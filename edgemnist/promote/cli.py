@@ -51,8 +51,7 @@ def promote(
     It must have answered enough images, and either differ on few or be better on samples with a label. Then it tests
     itself on the board once more. Exit 1 if it does not pass; the old release keeps serving. `rollback` undoes it.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import err, show_interrupted
+    from edgemnist.console import err, show, show_interrupted
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.promote.run import PromoteConfig, promote_on
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edgemnist.agent import SelfTestLimits
 from edgemnist.agent.apply import no_shadow
-from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.answers import convert, decode
 from edgemnist.deploy.remote import ANSWER_S, EXPORTS, ask_module, switch_on
 from edgemnist.deploy.run import MOST_WAIT_S, MOST_WORK_S

@@ -23,8 +23,7 @@ def recommend(*, exports: options.Exports = None, json: options.Json = False) ->
 
     It weighs what `edgemnist verify` and `edgemnist bench` found: run both first, on the board itself.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports.directory import Exports
     from edgemnist.recommend.weigh import recommend as weigh
 

@@ -39,8 +39,7 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Write what all commands found as one HTML file, which opens from disk and needs no network."""
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports.directory import Exports
     from edgemnist.exports.outputs import HTML, MARKDOWN, check_output
     from edgemnist.report.page import write_report

@@ -71,8 +71,7 @@ def review(
     """
     import msgspec
 
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.errors import UsageError
     from edgemnist.review.run import run_page, summary, writer_named
     from edgemnist.samples.store import SampleStore

@@ -6,16 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from edgemnist.results.pictures import DIGITS
-from edgemnist.samples import (
-    CORRECTION,
-    DISAGREEMENT,
-    DOUBTFUL,
-    IMPORTED,
-    NOT_A_DIGIT,
-    REFUSED,
-    UNIFORM,
-    Sample,
-)
+from edgemnist.samples import CORRECTION, DISAGREEMENT, DOUBTFUL, IMPORTED, NOT_A_DIGIT, REFUSED, UNIFORM, Sample
 
 _SUSPICION: Final = (CORRECTION, DISAGREEMENT, REFUSED, DOUBTFUL, UNIFORM, IMPORTED)
 """Reasons, the most suspicious first."""

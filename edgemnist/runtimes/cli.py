@@ -26,8 +26,7 @@ def runtimes(*, exports: options.Exports = None, json: options.Json = False) -> 
 
     It also lists which models of the export directory can run here.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports.directory import peek
 
     opened = peek(exports, TerminalReporter())

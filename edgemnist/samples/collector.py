@@ -93,13 +93,7 @@ class Collector(AbstractContextManager["Collector"]):
         self.close()
 
     def offer(
-        self,
-        image: Images,
-        *,
-        source: str,
-        answer: str | None,
-        confidence: float,
-        reason: str | None = None,
+        self, image: Images, *, source: str, answer: str | None, confidence: float, reason: str | None = None
     ) -> str | None:
         """Keep an image, uint8 [28, 28], if it is worth it, and return the reason; None if it is not kept.
 

@@ -60,8 +60,7 @@ def scenario(
 ) -> None:
     """Put models under load, each in a process of its own, and say what they sustain."""
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
+    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports.directory import Exports
     from edgemnist.exports.outputs import JSON, check_output
     from edgemnist.exports.questions import question
@@ -103,7 +102,7 @@ def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
 
     from edgemnist.console.tables import closing, host_line, quality, table
     from edgemnist.formatting import count
-    from edgemnist.scenario.table import run_name, scenario_table
+    from edgemnist.scenario.run import run_name, scenario_table
 
     found = scenario_table(result)
     page = table(*found.columns)

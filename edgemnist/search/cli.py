@@ -84,8 +84,7 @@ def search(
 
     Run it again after an interruption, however it ended: it continues where it stopped.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
 
     run = SEARCH.load()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgemnist.console import command_app, options, show_listening
-from edgemnist.console.terminal import err, out
+from edgemnist.console import command_app, err, options, out, show_listening
 from edgemnist.results import Result
 
 if TYPE_CHECKING:
@@ -111,8 +110,8 @@ def serve(
 
     Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json describes the requests.
     """
-    from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.drift.counts import health_file
+    from edgemnist.console import TerminalReporter
+    from edgemnist.drift import health_file
     from edgemnist.errors import UsageError
     from edgemnist.serve.config import Limits, ServeConfig, read_token, unit_token
 
@@ -145,7 +144,7 @@ def serve(
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)
         return
-    from edgemnist.console.terminal import quiet_libraries
+    from edgemnist.console import quiet_libraries
     from edgemnist.exports.directory import open_for_answers
     from edgemnist.serve.run import open_service
 

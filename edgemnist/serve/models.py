@@ -17,7 +17,7 @@ from edgemnist.runtimes import RUNTIMES, default_runtime
 from edgemnist.runtimes.interface import Classifier
 
 if TYPE_CHECKING:
-    from edgemnist.drift.counts import Record
+    from edgemnist.drift import Record
 
 
 @dataclass(frozen=True)

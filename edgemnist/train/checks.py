@@ -14,7 +14,7 @@ from edgemnist.arrays import Images
 from edgemnist.data.dataset import Dataset, Split, stratified_indices
 from edgemnist.errors import ImageError, TrainingError
 from edgemnist.formatting import percent
-from edgemnist.images.normalize import normalize_digit
+from edgemnist.images import normalize_digit
 from edgemnist.progress import Reporter
 from edgemnist.results.pipeline import Epoch
 

@@ -61,8 +61,7 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train a Keras model, an MLP or a small CNN, and write model.keras, training.json and the curves."""
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.train.network import Network

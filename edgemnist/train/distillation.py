@@ -192,14 +192,7 @@ class Teachers:
         return path, Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
 
     def copies(
-        self,
-        distillation: Distillation,
-        train: Split,
-        *,
-        classes: int,
-        seed: int,
-        resume: bool,
-        reporter: Reporter,
+        self, distillation: Distillation, train: Split, *, classes: int, seed: int, resume: bool, reporter: Reporter
     ) -> tuple[Path, AugmentedCopies]:
         """Return the file of the teacher, trained first if it does not exist, and the copies that it labels.
 

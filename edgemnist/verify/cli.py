@@ -88,8 +88,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     json: options.Json = False,
 ) -> None:
     """Check every artifact against the Keras model, on every evaluation image. Exit 1 if a gate is missed."""
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.errors import UsageError
     from edgemnist.exports.outputs import PNG, XML, check_output
     from edgemnist.results.verify import GateResult

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from edgemnist.console import command_app, options
-from edgemnist.console.terminal import out
+from edgemnist.console import command_app, options, out
 from edgemnist.formatting import percent
 
 if TYPE_CHECKING:
@@ -90,8 +89,8 @@ def watch(
         once=once,
         give_up_s=give_up,
     )
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
-    from edgemnist.drift.counts import health_file
+    from edgemnist.console import TerminalReporter, quiet_libraries
+    from edgemnist.drift import health_file
 
     samples = options.collecting(collect, collect_max)
     reporter = TerminalReporter()

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgemnist.agent.request import Apply, SelfTestLimits
+from edgemnist.agent import Apply, SelfTestLimits
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.deploy.run import LocalBundle, open_bundle
 from edgemnist.exports.directory import Exports

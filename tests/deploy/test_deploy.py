@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from PIL import Image
 
+from edgemnist.agent import SelfTestLimits
 from edgemnist.agent.bundle import BundledFile, BundleRecord
 from edgemnist.agent.durable import record_tree
 from edgemnist.agent.install import find_venv, needs
-from edgemnist.agent.request import SelfTestLimits
 from edgemnist.agent.store import COMPLETE_FILE, Store
 from edgemnist.bench.cli import fleet_bench_page
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on

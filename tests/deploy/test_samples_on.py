@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.deploy.remote import samples_on
-from edgemnist.drift.counts import FILE
+from edgemnist.drift import FILE
 from edgemnist.errors import DeployError
 from edgemnist.learn.cli import fetch
 from edgemnist.review.run import copy_of, review_on

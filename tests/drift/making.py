@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.drift.counts import Record
+from edgemnist.drift import Record
 from edgemnist.drift.monitor import Tally, no_counts
 from edgemnist.exports.directory import REFERENCE, Exports
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.drift.counts import FILE, read_record
+from edgemnist.drift import FILE, read_record
 from edgemnist.exports.directory import Exports
 from edgemnist.read.assemble import SeenDigit
 from edgemnist.read.config import ReadConfig

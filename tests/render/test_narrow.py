@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
-from edgemnist.console import terminal
+from edgemnist import console as terminal
 from edgemnist.deploy.cli import deploy_page
 from edgemnist.doctor.cli import doctor_page
 from edgemnist.releases import releases_page

@@ -19,8 +19,7 @@ from edgemnist.exports.manifest import read_manifest
 from edgemnist.report.data import read_report_data
 from edgemnist.report.page import html_page
 from edgemnist.results.bench import ScenarioResult
-from edgemnist.scenario.run import ScenarioConfig, run_scenario
-from edgemnist.scenario.table import scenario_table
+from edgemnist.scenario.run import ScenarioConfig, run_scenario, scenario_table
 from tests.conftest import Run
 from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact

@@ -19,7 +19,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from edgemnist.drift.counts import read_record
+from edgemnist.drift import read_record
 from edgemnist.exports.directory import Exports, reference_directory
 from edgemnist.samples import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
 from edgemnist.samples.store import SampleStore
