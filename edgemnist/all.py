@@ -85,7 +85,7 @@ def run_pipeline(
 
     from edgemnist.bench.run import bench
     from edgemnist.export.run import export_model
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.findings import choose
     from edgemnist.results.pipeline import PipelineResult, PipelineRow
     from edgemnist.train.run import train

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.results.bench import PairResult
 
 FEWEST_ROUNDS: Final = 3
@@ -128,7 +128,7 @@ def open_for(directory: Path | None, names: tuple[str, str], reporter: Reporter 
     Two model files need none: without one, the images are those of the reference, and a notice says so. Raises what
     `Exports.open` raises.
     """
-    from edgemnist.exports.directory import Exports, find_exports, reference_directory
+    from edgemnist.exports import Exports, find_exports, reference_directory
     from edgemnist.exports.manifest import MANIFEST_FILE
     from edgemnist.exports.models import split_name
     from edgemnist.runtimes import is_model_file

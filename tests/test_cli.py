@@ -23,7 +23,7 @@ import pytest
 
 from edgemnist.app import COMMANDS, folder_of
 from edgemnist.deploy.run import as_fault
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from tests.conftest import REPOSITORY, Run, run_edgemnist
 from tests.serve.service import seven
 

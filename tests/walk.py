@@ -25,7 +25,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.exports import REFERENCE, Exports
 from edgemnist.samples.store import SampleStore
 from edgemnist.shadow import read_tally
 from tests.browser import draw, show, tap

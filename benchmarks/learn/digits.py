@@ -28,7 +28,7 @@ from sklearn.datasets import load_digits
 
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import find_dataset
-from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.exports import REFERENCE, Exports
 from edgemnist.images import normalize_digit
 from edgemnist.learn.present import logits_of, read_present
 from edgemnist.learn.run import LearnConfig, learn

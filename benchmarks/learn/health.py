@@ -34,7 +34,7 @@ from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import find_dataset
 from edgemnist.drift import BINS, Record, Window, bins_of, count, ink_of
 from edgemnist.drift.evidence import ALARM, Detector, total
-from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.exports import REFERENCE, Exports
 from edgemnist.health.run import estimated
 from edgemnist.machine import host_facts
 from edgemnist.runtimes.interface import Classifier

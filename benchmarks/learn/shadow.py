@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from edgemnist.agent.store import Store
-from edgemnist.exports.directory import REFERENCE, Exports, reference_directory
+from edgemnist.exports import REFERENCE, Exports, reference_directory
 from edgemnist.machine import host_facts
 from edgemnist.samples import now
 from edgemnist.shadow import read_tally

@@ -103,7 +103,7 @@ def bench(
     from edgemnist.bench.config import BenchConfig
     from edgemnist.bench.run import bench_against
     from edgemnist.console import TerminalReporter, show
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.outputs import JSON, check_output
 
     check_output("--save", save, JSON)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError, check_range
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.manifest import check_recorded
 from edgemnist.exports.models import Model, require_runtime
 from edgemnist.formatting import count

@@ -18,7 +18,8 @@ import numpy as np
 from edgemnist.arrays import Images
 from edgemnist.bench.baseline import DEFAULT_MAX_SLOWDOWN, check_in_common, compare_with_baseline, read_baseline
 from edgemnist.bench.config import NULL, BenchConfig, Subject, evict, files_of, select_subjects
-from edgemnist.bench.process import Measured, Scenario, WorkerReport, WorkerRequest, measure
+from edgemnist.bench.process import Measured, measure
+from edgemnist.bench.protocol import Scenario, WorkerReport, WorkerRequest
 from edgemnist.bench.quality import (
     call_steps,
     histogram,
@@ -29,7 +30,7 @@ from edgemnist.bench.quality import (
     summarise,
 )
 from edgemnist.errors import ArtifactError, UsageError, check_range
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.models import Model
 from edgemnist.exports.questions import questions
 from edgemnist.machine import busy_cpus, choose_cpus, host_facts, usable_cpus

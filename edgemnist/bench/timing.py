@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from edgemnist.bench.process import DutyCycle, Offline, Server, Trial
+from edgemnist.bench.protocol import DutyCycle, Offline, Server, Trial
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images

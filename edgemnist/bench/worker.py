@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgemnist.bench import timing
-from edgemnist.bench.process import (
+from edgemnist.bench.protocol import (
     Failure,
     Offline,
     Outcome,

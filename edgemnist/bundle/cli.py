@@ -52,7 +52,7 @@ def bundle(
     from edgemnist.bundle.package import RASPBERRY_PI_MACHINE, RASPBERRY_PI_PYTHONS, WheelsConfig
     from edgemnist.console import TerminalReporter, show
     from edgemnist.errors import UsageError
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.outputs import ZIP, check_output
 
     for option, given in (("--python", python), ("--machine", machine)):

@@ -25,7 +25,7 @@ import edgemnist
 from edgemnist.agent.bundle import encode_archive
 from edgemnist.agent.install import with_extras
 from edgemnist.errors import BundleError, MissingDependencyError, UsageError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.progress import Reporter
 
 NAME = "edgemnist"

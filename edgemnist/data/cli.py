@@ -33,7 +33,7 @@ def data(
     from edgemnist.console import TerminalReporter, show
     from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
-    from edgemnist.exports.directory import peek
+    from edgemnist.exports import peek
     from edgemnist.exports.manifest import DEFAULT_EXPORTS, command
     from edgemnist.exports.outputs import PNG, check_output
     from edgemnist.exports.questions import count_seen

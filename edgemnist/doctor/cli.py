@@ -36,7 +36,7 @@ def doctor(
     from edgemnist.deploy.remote import doctor_on
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.doctor.checks import doctor as run
-    from edgemnist.exports.directory import REFERENCE, find_exports, reference_directory
+    from edgemnist.exports import REFERENCE, find_exports, reference_directory
     from edgemnist.exports.manifest import command
 
     reporter = TerminalReporter()

@@ -26,7 +26,7 @@ from edgemnist.storage import write_file
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.models import Model
     from edgemnist.runtimes.interface import Classifier
 

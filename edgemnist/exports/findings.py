@@ -25,7 +25,7 @@ from edgemnist.runtimes import RUNTIMES
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.results.pipeline import TrainResult
 
 VERIFY_FILE: Final = "verify.json"

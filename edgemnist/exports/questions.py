@@ -25,7 +25,7 @@ from edgemnist.results import UNREADABLE, Part
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.golden import Golden
     from edgemnist.exports.manifest import Manifest
     from edgemnist.progress import Reporter

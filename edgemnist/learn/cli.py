@@ -63,7 +63,7 @@ def learn(
     from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.errors import EXIT_GATE_MISSED, check_range
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.questions import source_of_training
     from edgemnist.learn.run import LearnConfig
     from edgemnist.learn.run import learn as run

@@ -17,7 +17,7 @@ from edgemnist.runtimes.integer import chain
 from edgemnist.runtimes.tflite import read_graph
 
 if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.train.model import Weights
 
 INT8: Final = "tflite-int8"

@@ -27,7 +27,7 @@ from edgemnist.samples import NOT_A_DIGIT, Sample
 from edgemnist.storage import check_writable, commit_files, new_directory, sha256
 
 if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.golden import GoldenPack
     from edgemnist.learn.tune import Replay
     from edgemnist.samples.store import SampleStore
@@ -271,7 +271,7 @@ def _export(exports: Exports, place: Path, dataset: Dataset, reporter: Reporter)
     """Export the same artifacts as before, and return how much accuracy int8 loses against float."""
     from edgemnist.export.interface import ArtifactSpec, ExportConfig
     from edgemnist.export.run import export_model
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
 
     specs = tuple(ArtifactSpec(one.format, one.quantization) for one in exports.manifest.artifacts)
     if not specs:

@@ -61,7 +61,7 @@ def predict(
     options.limit_numpy_threads()
     from edgemnist.console import TerminalReporter, quiet_libraries
     from edgemnist.console import show as show_result
-    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.exports import open_for_answers
 
     if sheet is not None:
         from edgemnist.exports.outputs import PNG, check_output

@@ -48,7 +48,7 @@ def read(
     """Read every digit on a page, line by line, and the numbers and tables that they form."""
     options.limit_numpy_threads()
     from edgemnist.console import TerminalReporter, quiet_libraries, show
-    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.exports import open_for_answers
     from edgemnist.exports.outputs import CSV, PICTURE, check_output
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.read.run import read_file

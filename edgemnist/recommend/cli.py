@@ -24,7 +24,7 @@ def recommend(*, exports: options.Exports = None, json: options.Json = False) ->
     It weighs what `edgemnist verify` and `edgemnist bench` found: run both first, on the board itself.
     """
     from edgemnist.console import TerminalReporter, show
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.recommend.weigh import recommend as weigh
 
     opened = Exports.open(exports, TerminalReporter())

@@ -40,7 +40,7 @@ def report(
 ) -> None:
     """Write what all commands found as one HTML file, which opens from disk and needs no network."""
     from edgemnist.console import TerminalReporter, show
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.outputs import HTML, MARKDOWN, check_output
     from edgemnist.report.page import write_report
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import CURRENT, Exports
+from edgemnist.exports import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import Artifact, Manifest
 from edgemnist.exports.models import split_name

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgemnist.errors import MissingDependencyError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.formatting import host_fact, microseconds
 from edgemnist.health.run import ACCURACY, QUANTITIES, accuracies, quantities
 from edgemnist.registry import Package

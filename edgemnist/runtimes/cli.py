@@ -14,7 +14,7 @@ from edgemnist.formatting import count, footprint
 from edgemnist.results.data import RuntimesResult
 
 if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.results.data import RuntimesResult
 
 app = command_app()
@@ -27,7 +27,7 @@ def runtimes(*, exports: options.Exports = None, json: options.Json = False) -> 
     It also lists which models of the export directory can run here.
     """
     from edgemnist.console import TerminalReporter, show
-    from edgemnist.exports.directory import peek
+    from edgemnist.exports import peek
 
     opened = peek(exports, TerminalReporter())
     result = availability(opened)

@@ -61,7 +61,7 @@ def scenario(
     """Put models under load, each in a process of its own, and say what they sustain."""
     from edgemnist.bench.config import BenchConfig
     from edgemnist.console import TerminalReporter, show
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.outputs import JSON, check_output
     from edgemnist.exports.questions import question
     from edgemnist.scenario.run import ScenarioConfig, run_scenario

@@ -15,11 +15,12 @@ import numpy as np
 
 from edgemnist.arrays import Images
 from edgemnist.bench.config import BenchConfig, Subject
-from edgemnist.bench.process import DutyCycle, Offline, Scenario, ScenarioReport, Server, Trial, measure
+from edgemnist.bench.process import measure
+from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, ScenarioReport, Server, Trial
 from edgemnist.bench.quality import host_warnings, quieter, summarise
 from edgemnist.bench.run import choose_subjects, evaluation_images, latency, measure_all, request_for, scratch_directory
 from edgemnist.errors import UnknownNameError, UsageError, check_range
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.findings import without_samples
 from edgemnist.formatting import microseconds
 from edgemnist.machine import host_facts

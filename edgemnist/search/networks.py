@@ -16,7 +16,7 @@ from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ManifestError, StorageError
 from edgemnist.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.findings import TRAINING_FILE
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.figures import new_figure, png

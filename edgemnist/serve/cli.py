@@ -135,7 +135,7 @@ def serve(
         limits=limits,
     )
     if systemd:
-        from edgemnist.exports.directory import find_exports
+        from edgemnist.exports import find_exports
         from edgemnist.systemd import describe_service
 
         # What `describe_service` knows, and what is for this machine.
@@ -145,7 +145,7 @@ def serve(
         show_unit(unit, socket=socket, json=json)
         return
     from edgemnist.console import quiet_libraries
-    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.exports import open_for_answers
     from edgemnist.serve.run import open_service
 
     log_to_stderr()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgemnist.agent.store import release_of
 from edgemnist.errors import UnknownNameError
-from edgemnist.exports.directory import CURRENT, Exports, RecordedArtifact, model_for
+from edgemnist.exports import CURRENT, Exports, RecordedArtifact, model_for
 from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pictures import ArtifactsResponse, ArtifactStatus

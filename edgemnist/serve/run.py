@@ -20,7 +20,7 @@ from edgemnist.serve.config import BACKLOG, Limits, ServeConfig, is_loopback
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
 
 
 OUTSIDE: Final = ("192.0.2.1", 9)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from edgemnist.errors import EdgemnistError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.samples import DISAGREEMENT, NOT_A_DIGIT
 from edgemnist.samples.store import samples_in
 from edgemnist.shadow import Evidence, read_tally

@@ -21,7 +21,7 @@ import numpy as np
 
 from edgemnist.agent.store import Store
 from edgemnist.errors import EdgemnistError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.samples import DISAGREEMENT
 from edgemnist.shadow import ShadowTally, read_tally, write_tally

@@ -127,7 +127,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         if quantization is not None:
             gate_for(quantization)
         with quiet_libraries():
-            from edgemnist.exports.directory import find_exports
+            from edgemnist.exports import find_exports
             from edgemnist.verify.files import find_evaluation, verify_files
             from edgemnist.verify.run import write_flips
 
@@ -144,7 +144,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         options.refuse(context, "quantization", "data", reason="Artifacts are checked against the golden pack")
         _refuse_files(artifacts or ())
         with quiet_libraries():
-            from edgemnist.exports.directory import Exports
+            from edgemnist.exports import Exports
             from edgemnist.verify.run import keep_verdict, write_flips
             from edgemnist.verify.run import verify as run
 

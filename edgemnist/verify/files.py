@@ -14,7 +14,7 @@ import numpy as np
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import find_dataset
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import MANIFEST_FILE, Artifact
 from edgemnist.exports.models import Model, file_model, recorded_beside

@@ -95,7 +95,7 @@ def watch(
     samples = options.collecting(collect, collect_max)
     reporter = TerminalReporter()
     if systemd:
-        from edgemnist.exports.directory import find_exports
+        from edgemnist.exports import find_exports
         from edgemnist.systemd import watch_unit
 
         here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}
@@ -104,7 +104,7 @@ def watch(
         print_text(watch_unit(given[0], words, exports=found, artifact=artifact, collect=collect, health=health))
         return
 
-    from edgemnist.exports.directory import model_for, open_for_answers
+    from edgemnist.exports import model_for, open_for_answers
     from edgemnist.read.page import FINDER
 
     # Before what is imported next, which needs OpenCV.

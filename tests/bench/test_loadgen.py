@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from edgemnist.bench.process import DutyCycle, Offline, Server
+from edgemnist.bench.protocol import DutyCycle, Offline, Server
 from edgemnist.bench.timing import answer_poisson, calls_for, duty_cycle, offline, server, typical_call, wait_until
 
 IMAGES = np.zeros((4, 28, 28), np.uint8)

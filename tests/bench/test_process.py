@@ -16,16 +16,8 @@ import numpy as np
 import pytest
 
 from edgemnist.bench import process
-from edgemnist.bench.process import (
-    DutyCycle,
-    Measured,
-    Offline,
-    Scenario,
-    ScenarioReport,
-    Server,
-    WorkerReport,
-    WorkerRequest,
-)
+from edgemnist.bench.process import Measured
+from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, ScenarioReport, Server, WorkerReport, WorkerRequest
 from edgemnist.errors import MeasurementError
 from edgemnist.machine import usable_cpus
 
@@ -189,7 +181,7 @@ def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(
 def test_an_interrupted_run_leaves_no_process_behind(request_: WorkerRequest, tmp_path: Path) -> None:
     code = (
         "import sys, msgspec, edgemnist.bench.process as p\n"
-        "from edgemnist.bench.process import WorkerReport, WorkerRequest\n"
+        "from edgemnist.bench.protocol import WorkerReport, WorkerRequest\n"
         "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest), WorkerReport)\n"
     )
     request = tmp_path / "request.json"

@@ -478,7 +478,7 @@ def test_a_process_that_measures_gives_a_model_no_more_images_at_once_than_were_
 
 _MOST = """
 import sys, msgspec
-from edgemnist.bench.process import WorkerRequest
+from edgemnist.bench.protocol import WorkerRequest
 from edgemnist.bench.worker import get_ready
 print(get_ready(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)).classifier.most)
 """
@@ -486,7 +486,7 @@ print(get_ready(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)
 
 @pytest.mark.parametrize("hostile", ["quantized", "twin"])
 def test_both_files_are_tried_before_their_layers_are_looked_at(tmp_path: Path, hostile: str) -> None:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.verify.layers import compare_layers
 
     reference = REPOSITORY / "exports/reference"

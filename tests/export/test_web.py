@@ -22,7 +22,7 @@ from edgemnist.arrays import Images
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import ArtifactError
 from edgemnist.export.web import web_page
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.images import normalize_digit

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from edgemnist.errors import ManifestError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.findings import (
     BENCH_BEFORE_FILE,
     BENCH_FILE,

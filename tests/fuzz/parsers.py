@@ -118,7 +118,7 @@ def _answers(data: bytes, path: Path) -> object:
 def _small_golden(_: Path) -> Sequence[bytes]:
     import dataclasses
 
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
 
     whole = Exports.open(OLD).read_golden()
     few = {name: getattr(whole, name)[:20] for name in ("images", "labels", "probabilities")}

@@ -14,7 +14,7 @@ from edgemnist.arrays import Images
 from edgemnist.errors import MissingDependencyError, UnknownNameError, UsageError
 from edgemnist.export.c import PROJECTS, TARGETS, CExtras, write_executable, write_project
 from edgemnist.export.interface import ExportConfig
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.native.amalgamation import Origin, c_header, c_source

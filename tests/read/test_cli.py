@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from tests.conftest import REPOSITORY, Run
 
 PAGES = Path(__file__).with_name("pages")

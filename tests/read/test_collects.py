@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edgemnist.drift import FILE, read_record
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.read.assemble import SeenDigit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.run import read_file

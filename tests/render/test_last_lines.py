@@ -21,7 +21,7 @@ from edgemnist.console.tables import host_line
 from edgemnist.deploy.cli import deploy_page
 from edgemnist.doctor.cli import doctor_page
 from edgemnist.errors import BundleError, StorageError, UsageError, explained
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.formats import FORMATS
 from edgemnist.formatting import percent
 from edgemnist.promote.cli import promote_page

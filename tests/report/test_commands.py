@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from edgemnist.app import Commands, app
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.exports.manifest import Manifest
 from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.data import ReportData, read_report_data

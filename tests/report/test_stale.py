@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.recommend.weigh import recommend
 from edgemnist.report.data import read_report_data

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.samples import UNIFORM
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist

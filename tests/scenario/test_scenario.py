@@ -13,7 +13,7 @@ import pytest
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.errors import ManifestError, UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.findings import SCENARIOS_FILE
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.report.data import read_report_data

@@ -20,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from edgemnist.drift import read_record
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.samples import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
 from edgemnist.samples.store import SampleStore
 from tests.browser import WINDOWS, console, draw

@@ -10,7 +10,7 @@ import pytest
 
 from edgemnist.agent.store import Store
 from edgemnist.errors import StorageError
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.samples import DISAGREEMENT
 from edgemnist.samples.collector import Collector
 from edgemnist.samples.quota import Quota
