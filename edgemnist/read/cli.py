@@ -1,13 +1,24 @@
-"""`edgemnist read`."""
+"""`edgemnist read`: its options and its page."""
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
 from edgemnist.console import command_app, options
+from edgemnist.formatting import answered_by, count, percent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.results.pictures import ReadResult, ReadTable
 
 app = command_app()
 
@@ -52,7 +63,6 @@ def read(
     from edgemnist.exports.outputs import CSV, PICTURE, check_output
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.read.run import read_file
-    from edgemnist.read.screen import read_page_view
 
     for option, output, kind in (("--boxes", boxes, PICTURE), ("--csv", csv, CSV)):
         check_output(option, output, kind, inputs=[page])
@@ -73,3 +83,43 @@ def read(
             reporter=reporter,
         )
     show(result, lambda: read_page_view(result, tables=table), json=json)
+
+
+def read_page_view(result: ReadResult, *, tables: bool = False) -> RenderableType:
+    """Write the numbers as they stand on the page, line by line, or its `tables`; and below them how it went."""
+    lines: list[RenderableType] = [_drawn(table) for table in result.tables] if tables else _lines(result)
+    if tables and not lines:
+        lines = [Text("No table was found on the page.")]
+
+    times = result.milliseconds
+    total = times.find + times.normalize + times.classify + times.arrange
+    summary = f"{count(len(result.digits), 'digit')}, {_refused(result)}, {total:,.0f} ms"
+    return Group(*lines, Text(f"{summary} · {answered_by(result.artifact, result.runtime)}", style="dim"))
+
+
+def _refused(result: ReadResult) -> str:
+    """Tell what was refused for its own confidence from what was refused for what is around it."""
+    refused = [digit.confidence for digit in result.digits if digit.digit is None]
+    doubtful = sum(confidence < result.min_confidence for confidence in refused)
+    threshold = percent(result.min_confidence, 0)
+    if doubtful == len(refused):
+        return f"{doubtful:,} refused below {threshold}"
+    return f"{len(refused):,} refused ({doubtful:,} below {threshold}, {len(refused) - doubtful:,} by their context)"
+
+
+def _lines(result: ReadResult) -> list[RenderableType]:
+    return [
+        Text("  ".join(number.text for number in members), style="bold")
+        for _, members in groupby(result.numbers, key=lambda number: number.line)
+    ]
+
+
+def _drawn(table: ReadTable) -> Table:
+    from edgemnist.read.sheets import rows_of
+
+    view = Table(box=box.SQUARE, show_header=False, show_lines=True, style="dim")
+    for _ in range(table.columns):
+        view.add_column(justify="right", style="bold", no_wrap=True)
+    for row in rows_of(table):
+        view.add_row(*row)
+    return view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -13,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from rich.console import Console
 
 from edgemnist.exports import reference_directory
+from edgemnist.read.cli import read_page_view
+from edgemnist.results.pictures import ReadDigit, ReadResult, StageTimes
 from tests.conftest import REPOSITORY, Run
 
 PAGES = Path(__file__).with_name("pages")
@@ -140,8 +144,23 @@ def test_a_single_digit_is_one_digit_and_its_model_is_named_once(edgemnist: Run,
     done = edgemnist("read", "one.png", "--artifact", "./tflite-int8.tflite@litert")
     assert done.returncode == 0, done.stderr
     assert re.search(
-        r"^1 digit, 0 refused below 8 %, \d+ ms · \./tflite-int8\.tflite(@litert|, litert)$", done.stdout, re.MULTILINE
+        r"^1 digit, 0 refused below 8 %, [\d,]+ ms · \./tflite-int8\.tflite(@litert|, litert)$",
+        done.stdout,
+        re.MULTILINE,
     )
+
+
+def test_what_was_refused_for_what_is_around_it_is_not_said_to_be_below_the_threshold() -> None:
+    def summary(*confidences: float) -> str:
+        digits = [ReadDigit(digit=None, confidence=one, box=(0, 0, 9, 9), line=0) for one in confidences]
+        times = StageTimes(find=1, normalize=1, classify=1, arrange=1)
+        result = ReadResult(width=9, height=9, min_confidence=0.08, digits=digits, numbers=[], milliseconds=times)
+        stream = io.StringIO()
+        Console(file=stream, width=80).print(read_page_view(result))
+        return stream.getvalue()
+
+    assert "3 digits, 3 refused (1 below 8 %, 2 by their context), 4 ms" in summary(0.02, 0.3, 0.9)
+    assert "2 digits, 2 refused below 8 %, 4 ms" in summary(0.02, 0.03)
 
 
 def test_noise_is_told_not_to_have_been_read_completely(edgemnist: Run, tmp_path: Path) -> None:
