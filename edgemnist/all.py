@@ -27,10 +27,10 @@ app = command_app()
 @app.command(epilog="Example: edgemnist all --recipe baseline --seed 1")
 def all_(
     *,
-    recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
+    recipe: options.Recipe = "standard",
     hidden: options.Hidden = None,
     epochs: options.Epochs = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
+    seed: options.Seed = 0,
     samples: Annotated[int, typer.Option("--samples", help="Minimum number of timed calls of each artifact.")] = 1000,
     rounds: Annotated[int, typer.Option("--rounds", help="Rounds over all artifacts, each in new processes.")] = 2,
     data: options.Data = None,

@@ -29,7 +29,7 @@ def frontier(
             help="Units of a network's hidden layers, such as 64 or 128,64; repeat for each network.",
         ),
     ] = None,
-    recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
+    recipe: options.Recipe = "standard",
     epochs: options.Epochs = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of every training.")] = 0,
     samples: Annotated[int, typer.Option("--samples", help="Minimum number of timed calls of each artifact.")] = 1000,

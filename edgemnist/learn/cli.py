@@ -47,7 +47,7 @@ def learn(
     ] = None,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
+    seed: options.Seed = 0,
     data: options.Data = None,
     offline: options.Offline = False,
     exports: options.Exports = None,

@@ -51,10 +51,8 @@ def review(
         bool,
         typer.Option("--idx", help="With --export: write four IDX files instead.", rich_help_panel=_DATA),
     ] = False,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")] = 8001,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8001,
     on: options.On = None,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,

@@ -68,7 +68,7 @@ def search(
             help="Trainings at a time: N here, or as many as a Ray cluster runs, on this machine (auto) or elsewhere.",
         ),
     ] = "1",
-    recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
+    recipe: options.Recipe = "standard",
     epochs: options.Epochs = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed tries the same networks.")] = 0,
     data: options.Data = None,

@@ -27,10 +27,8 @@ app = command_app()
 def serve(
     context: typer.Context,
     *,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")] = 8000,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8000,
     token: Annotated[
         str | None,
         typer.Option("--token", metavar="SECRET", envvar="EDGEMNIST_TOKEN", help="Secret that clients must send."),

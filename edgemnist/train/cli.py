@@ -45,7 +45,7 @@ def train(
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", show_default="the recipe's", help="Images per step.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
+    seed: options.Seed = 0,
     teacher_seed: Annotated[
         int | None,
         typer.Option(
