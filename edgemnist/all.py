@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, table, verdict
 from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.formatting import kilobytes, microseconds, percent, ratio
 from edgemnist.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rich.console import RenderableType
 
     from edgemnist.bench.config import BenchConfig
     from edgemnist.data.dataset import Dataset
@@ -40,7 +42,6 @@ def all_(
 ) -> None:
     """Train, export to every format, verify, bench, and say which artifact to ship and why."""
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
@@ -122,12 +123,7 @@ def run_pipeline(
 
 def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
     """Draw the one table that the whole run was for, and what to ship."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table, verdict
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import kilobytes, microseconds, percent, ratio
 
     page = table("artifact", "size", "accuracy", "flips", "p50", "vs Keras", "gate", left=["gate"])
     for row in result.rows:

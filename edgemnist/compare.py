@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show, tables
 from edgemnist.errors import EXIT_GATE_MISSED, check_range
+from edgemnist.formatting import count, kilobytes, microseconds, percent
 from edgemnist.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.bench.config import BenchConfig
     from edgemnist.exports import Exports
     from edgemnist.results.bench import PairResult
@@ -50,7 +51,6 @@ def compare(
 ) -> None:
     """Time two models in turns, so that whatever drifts hits both alike, and print their ratio."""
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports.outputs import JSON, check_output
 
     check_output("--save", save, JSON)
@@ -142,11 +142,6 @@ def open_for(directory: Path | None, names: tuple[str, str], reporter: Reporter 
 
 def compare_page(result: PairResult, step: str = "") -> RenderableType:
     """Draw both sides of a pair, and what they say about each other. `step` is the command that comes next."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console import tables
-    from edgemnist.formatting import count, kilobytes, microseconds, percent
     from edgemnist.results.bench import subject_key
 
     page = tables.table("artifact", "runtime", "p50", "p90", "p99", "min", "size", left=["runtime"])

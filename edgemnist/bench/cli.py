@@ -10,7 +10,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show
 from edgemnist.console.tables import (
     closing,
     closing_of_boards,
@@ -102,7 +102,6 @@ def bench(
     from edgemnist.bench.baseline import ROUNDS
     from edgemnist.bench.config import BenchConfig
     from edgemnist.bench.run import bench_against
-    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports import Exports
     from edgemnist.exports.outputs import JSON, check_output
 

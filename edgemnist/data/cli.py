@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show
+from edgemnist.console.tables import closing, table
+from edgemnist.formatting import count
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.data import DataResult
 
 app = command_app()
@@ -30,7 +32,6 @@ def data(
     """Find the images, describe them, and compare them with those that the export directory was made from."""
     import msgspec
 
-    from edgemnist.console import TerminalReporter, show
     from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports import peek
@@ -65,12 +66,6 @@ def data(
 
 def data_page(result: DataResult, digits: Sequence[str], step: str) -> RenderableType:
     """Draw counts, ranges and checksums, and a few digits above them. `step` is the command that comes next."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table
-    from edgemnist.formatting import count
-
     counts = table("class", "train", "test")
     for label in result.labels:
         counts.add_row(label, f"{result.train.per_class[label]:,}", f"{result.test.per_class[label]:,}")

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, table
 from edgemnist.formats import FORMATS, INPUT_RANGES
+from edgemnist.formatting import count, footprint, kilobytes
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.pipeline import ExportResult
 
 app = command_app()
@@ -108,7 +110,6 @@ def export(
 
     Without --data the images of the training are used, if their directory is still there.
     """
-    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.c import C_FORMAT, CExtras
     from edgemnist.export.interface import ExportConfig
@@ -145,12 +146,7 @@ def export(
 
 def export_page(result: ExportResult, exports: Path) -> RenderableType:
     """Draw the files that were written, and the formats that the model cannot be exported to."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import count, footprint, kilobytes
 
     page = table("artifact", "size", "SHA-256", "file", left=["SHA-256"], prose=["file"])
     for artifact in result.artifacts:

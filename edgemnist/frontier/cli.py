@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, quality, table, verdict
+from edgemnist.formatting import count, kilobytes, microseconds, percent
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.pipeline import FrontierResult
 
 app = command_app()
@@ -45,7 +47,6 @@ def frontier(
     Run it again after an interruption: it continues where it stopped.
     """
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.frontier.run import DEFAULT_SIZES, FrontierConfig
 
@@ -67,12 +68,7 @@ def frontier(
 
 def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
     """Draw a line for each artifact, from the smallest to the largest."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, quality, table, verdict
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import count, kilobytes, microseconds, percent
 
     columns = ("units", "artifact", "size", "accuracy", "flips", "p50", "best", "gate")
     page = table(*columns, left=["artifact", "best", "gate"])

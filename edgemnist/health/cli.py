@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import command_app, options, show
 from edgemnist.console.tables import closing, fault_line, table
+from edgemnist.errors import EXIT_GATE_MISSED
 from edgemnist.formatting import percent
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.samples import HealthReport
 
 app = command_app()
@@ -50,8 +49,6 @@ def health(
     alarm in 100,000 images, however often you look. Without labels the accuracy is an estimate from the model's
     own confidences, and misses errors that the model is certain about.
     """
-    from edgemnist.console import show
-    from edgemnist.errors import EXIT_GATE_MISSED
     from edgemnist.exports.outputs import PNG, check_output
     from edgemnist.health.run import assess, places_here, places_on
 

@@ -11,16 +11,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
 from edgemnist.console.tables import table
+from edgemnist.errors import EXIT_GATE_MISSED, check_range
 from edgemnist.formatting import percent
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.samples import LearnResult, Paired
     from edgemnist.results.verify import Interval
 
@@ -60,9 +59,7 @@ def learn(
     images of the training are replayed, if their directory is still there. With --on, the samples of one or more boards
     are fetched, and DIR is where they are on each.
     """
-    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
-    from edgemnist.errors import EXIT_GATE_MISSED, check_range
     from edgemnist.exports import Exports
     from edgemnist.exports.questions import source_of_training
     from edgemnist.learn.run import LearnConfig

@@ -11,7 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, drawn, options, quiet_libraries
+from edgemnist.console import show as show_result
 from edgemnist.errors import EXIT_BAD_INPUT
 from edgemnist.formatting import answered_by, percent
 from edgemnist.results.pictures import NO_DIGIT, SEVERAL, Prediction, PredictResult
@@ -59,8 +60,6 @@ def predict(
     the answer says so; to read several, see `edgemnist read`.
     """
     options.limit_numpy_threads()
-    from edgemnist.console import TerminalReporter, quiet_libraries
-    from edgemnist.console import show as show_result
     from edgemnist.exports import open_for_answers
 
     if sheet is not None:
@@ -97,7 +96,6 @@ def predict(
             )
     host = on[0] if on else ""
     if sheet is not None:
-        from edgemnist.console import drawn
         from edgemnist.images.sheet import strip_png
         from edgemnist.storage import write_file
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import command_app, options, show
 from edgemnist.console.tables import closing, table
 from edgemnist.errors import EXIT_GATE_MISSED, EXIT_INTERRUPTED
 from edgemnist.formatting import percent
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.boards import PromoteResult
 
 app = command_app()
@@ -51,7 +49,7 @@ def promote(
     It must have answered enough images, and either differ on few or be better on samples with a label. Then it tests
     itself on the board once more. Exit 1 if it does not pass; the old release keeps serving. `rollback` undoes it.
     """
-    from edgemnist.console import err, show, show_interrupted
+    from edgemnist.console import err, show_interrupted
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.promote.gate import PromoteConfig
     from edgemnist.promote.run import promote_on

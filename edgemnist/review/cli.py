@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import RenderableType
 
-from edgemnist.console import command_app, options, show_listening
+from edgemnist.console import TerminalReporter, command_app, options, show, show_listening
 from edgemnist.console.tables import table
+from edgemnist.errors import UsageError
 from edgemnist.formatting import count
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.samples import ReviewResult
 
 _DATA = "Data sets"
@@ -69,8 +69,6 @@ def review(
     """
     import msgspec
 
-    from edgemnist.console import TerminalReporter, show
-    from edgemnist.errors import UsageError
     from edgemnist.review.run import run_page, summary, writer_named
     from edgemnist.samples.store import SampleStore
     from edgemnist.serve.config import ServeConfig, read_token

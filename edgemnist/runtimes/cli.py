@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show
 from edgemnist.console.tables import closing, table
 from edgemnist.formatting import count, footprint
 from edgemnist.results.data import RuntimesResult
@@ -26,7 +26,6 @@ def runtimes(*, exports: options.Exports = None, json: options.Json = False) -> 
 
     It also lists which models of the export directory can run here.
     """
-    from edgemnist.console import TerminalReporter, show
     from edgemnist.exports import peek
 
     opened = peek(exports, TerminalReporter())

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgemnist.console import command_app, err, options, out, show_listening
+from edgemnist.console import TerminalReporter, command_app, err, options, out, quiet_libraries, show_listening
+from edgemnist.errors import UsageError
 from edgemnist.results import Result
 
 if TYPE_CHECKING:
@@ -108,9 +109,7 @@ def serve(
 
     Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json describes the requests.
     """
-    from edgemnist.console import TerminalReporter
     from edgemnist.drift import health_file
-    from edgemnist.errors import UsageError
     from edgemnist.serve.config import Limits, ServeConfig, read_token, unit_token
 
     for option, asked in (("--socket", socket), ("--user", user)):
@@ -142,7 +141,6 @@ def serve(
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)
         return
-    from edgemnist.console import quiet_libraries
     from edgemnist.exports import open_for_answers
     from edgemnist.serve.run import open_service
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, table
 from edgemnist.errors import EXIT_INTERRUPTED, UsageError
+from edgemnist.formatting import count, percent
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rich.console import RenderableType
 
     from edgemnist.results.pipeline import TrainResult
 
@@ -61,7 +63,6 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train a Keras model, an MLP or a small CNN, and write model.keras, training.json and the curves."""
-    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.train.network import Network
@@ -92,12 +93,7 @@ def train(
 
 def train_page(result: TrainResult, exports: Path) -> RenderableType:
     """Draw what was trained, on what, and how well it does."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import count, percent
 
     page = table("", " ", prose=[" "])
     page.show_header = False

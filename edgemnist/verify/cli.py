@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from edgemnist.console import command_app, options
-from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.errors import EXIT_GATE_MISSED, UsageError
 
 app = command_app()
 
@@ -88,8 +88,6 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     json: options.Json = False,
 ) -> None:
     """Check every artifact against the Keras model, on every evaluation image. Exit 1 if a gate is missed."""
-    from edgemnist.console import TerminalReporter, quiet_libraries, show
-    from edgemnist.errors import UsageError
     from edgemnist.exports.outputs import PNG, XML, check_output
     from edgemnist.results.verify import GateResult
     from edgemnist.storage import write_file
@@ -163,8 +161,6 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
 
 def _refuse_files(names: Sequence[str]) -> None:
     """Raise UsageError if a name is that of a file."""
-    from edgemnist.errors import UsageError
-
     if files := [name for name in names if Path(name).suffix and Path(name).is_file()]:
         raise UsageError(
             f"{files[0]} is a file, and there is none to compare it with",

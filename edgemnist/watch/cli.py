@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from edgemnist.console import command_app, options, out
+from edgemnist.console import TerminalReporter, command_app, options, out, quiet_libraries
+from edgemnist.errors import ReaderGoneError, UsageError
 from edgemnist.formatting import percent
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def watch(
     opened again. SIGTERM and Ctrl-C end it with exit code 0.
     """
     options.limit_numpy_threads()
-    from edgemnist.errors import ReaderGoneError, UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.watch.sources import WatchConfig
 
@@ -89,7 +89,6 @@ def watch(
         once=once,
         give_up_s=give_up,
     )
-    from edgemnist.console import TerminalReporter, quiet_libraries
     from edgemnist.drift import health_file
 
     samples = options.collecting(collect, collect_max)
