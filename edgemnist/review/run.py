@@ -19,7 +19,7 @@ import msgspec
 from edgemnist.deploy.remote import merge_samples_on, samples_on
 from edgemnist.errors import MissingDependencyError, UsageError
 from edgemnist.results.samples import ReviewResult
-from edgemnist.review.order import to_review
+from edgemnist.samples import to_review
 from edgemnist.samples.store import FILE, SampleStore
 from edgemnist.serve.run import SERVER, listen, network_address, url_of
 from edgemnist.storage import cache_directory, sha256

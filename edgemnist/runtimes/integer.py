@@ -21,7 +21,7 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import fixedpoint
-from edgemnist.runtimes.affine import (
+from edgemnist.runtimes.fixedpoint import (
     BOUNDS,
     Quantized,
     Rescale,

@@ -1,10 +1,12 @@
 """Digits met in the field: what the model saw, what it answered and, later, how people labelled it.
 
-Between a board and a desk they travel in one JSON document, with every label that was ever given.
+A reviewer sees the most suspicious first. Between a board and a desk they travel in one JSON document, with every label
+that was ever given.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final, NamedTuple
@@ -15,6 +17,7 @@ import numpy as np
 from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.errors import StorageError
 from edgemnist.results import UNREADABLE
+from edgemnist.results.pictures import DIGITS
 
 PIXELS: Final = IMAGE_SIDE**2
 
@@ -166,3 +169,27 @@ def decode_sent(data: str | bytes, name: str) -> list[Sent]:
     if any(len(one.image) != PIXELS or one.reason not in REASONS for one in samples):
         raise StorageError(f"The samples of {name} cannot be read: one is not a sample of this version")
     return samples
+
+
+_SUSPICION: Final = (CORRECTION, DISAGREEMENT, REFUSED, DOUBTFUL, UNIFORM, IMPORTED)
+"""Reasons, the most suspicious first."""
+
+
+def to_review(samples: Iterable[Sample], writer: str) -> list[Sample]:
+    """Return the samples that a writer should look at, the most suspicious first.
+
+    These are samples without a label, samples whose labels differ, and corrections that nobody else has confirmed.
+    """
+    shown = [one for one in samples if one.disputed or not one.labels or _is_unconfirmed(one, writer)]
+    return sorted(shown, key=lambda one: (not one.disputed, _SUSPICION.index(one.reason), one.confidence, one.id))
+
+
+def _is_unconfirmed(sample: Sample, writer: str) -> bool:
+    return sample.reason == CORRECTION and len(sample.labels) == 1 and sample.labels[0].writer != writer
+
+
+def classes_of(samples: Iterable[Sample]) -> Sequence[str]:
+    """Return the classes that labels may name: the ten digits, or all that were answered and labelled."""
+    found = {name for one in samples for name in (one.answer, *(label.label for label in one.labels)) if name}
+    found.discard(NOT_A_DIGIT)
+    return DIGITS if found <= set(DIGITS) else sorted(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgemnist.review.order import classes_of, to_review
 from edgemnist.samples import (
     CORRECTION,
     DISAGREEMENT,
@@ -13,7 +12,9 @@ from edgemnist.samples import (
     REFUSED,
     UNIFORM,
     Label,
+    classes_of,
     now,
+    to_review,
 )
 from tests.samples.making import sample_of
 

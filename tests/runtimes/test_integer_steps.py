@@ -15,7 +15,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.runtimes.affine import (
+from edgemnist.runtimes.fixedpoint import (
     activation_range,
     affine,
     bias_of,
