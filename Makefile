@@ -1,6 +1,7 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
-# make test   the whole test-suite; what it leaves out for want of a program is named at the end
+# make test   the test-suite, but for test-sweep; what it leaves out for want of a program is named at the end
 # make test-fast   what needs no TensorFlow, browser, ssh or emulation: a minute
+# make test-sweep   what `make test` has a part of, whole: a kill at every step, every broken answer
 # make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
 # make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
 #                that no test notices; `.venv/bin/mutmut show NAME` shows one
@@ -26,7 +27,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-fast test-full-data test-mutants fuzz test-pi test-native wheels lint docs format setup clean
+.PHONY: demo test test-fast test-sweep test-full-data test-mutants fuzz test-pi test-native wheels lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -68,7 +69,10 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not pi and not full_data and not native"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not pi and not full_data and not native and not sweep"
+
+test-sweep: $(STAMP)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m sweep --timeout 1800
 
 test-full-data: $(STAMP)
 	@if [ -z "$$EDGEMNIST_DATA" ]; then \

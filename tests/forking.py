@@ -26,6 +26,8 @@ TRIES_FILES = f"{calling.FORKED_ALWAYS}the child that tries files"
 """What stands for a command where a command line has files of unknown origin tried in a child: that is forked, too."""
 MEASURES = f"{calling.FORKED_ALWAYS}the process that measures"
 """The same for the process that a benchmark starts for each artifact and round."""
+PARSES = f"{calling.FORKED_ALWAYS}the command line, whose command does not run"
+"""The same for `tests.parsing`."""
 FORKS_MEASURING = "EDGEMNIST_TESTS_FORK_MEASURING"
 """In the environment of a command line: its processes that measure are forked. Their start and their memory say nothing
 then, so it is for tests which look at no such figure."""
@@ -163,6 +165,7 @@ def main() -> None:
 
     from edgemnist.bench import process
     from edgemnist.runtimes import untrusted
+    from tests.parsing import parse
 
     import_all()
     place = sys.argv[1]
@@ -186,6 +189,9 @@ def main() -> None:
 
             sys.path[:] = os.environ["PYTHONPATH"].split(os.pathsep)
             measure()
+            sys.exit()
+        if sys.argv[1] == PARSES:
+            parse(sys.argv[2:])
             sys.exit()
         runpy.run_module(_MODULE, run_name="__main__", alter_sys=True)
     except SystemExit as ended:

@@ -43,6 +43,13 @@ def command_line(environment: Mapping[str, str] | None = None) -> list[str]:
     return [sys.executable, "-I", "-S", calling.__file__, str(_server().place), str(started)]
 
 
+def parsing_line() -> list[str]:
+    """Return what takes the words of a command line and stops before its command runs."""
+    if not _can_fork():
+        return [sys.executable, "-m", "tests.parsing"]
+    return forking.child(str(_server().place), forking.PARSES)
+
+
 class _Server:
     """What forks; it ends with this process, or with `end`."""
 

@@ -22,6 +22,8 @@ from edgemnist.agent.store import Store
 from edgemnist.deploy.target import BoardAddress, make_agent
 
 SSHD = "/usr/sbin/sshd"
+FORKS_SELF_TESTS = "EDGEMNIST_TESTS_FORK_SELF_TESTS"
+"""In the environment of a board's program: the directory of what forks self-tests, `forking_self_tests.py`."""
 
 
 def free_port() -> int:
@@ -51,7 +53,11 @@ class Sshd:
         (programs / "python3").symlink_to(Path(sys.base_prefix) / "bin" / Path(sys.executable).resolve().name)
         # Start-up files of the login shell may put other programs first, so the path is set after them.
         session = directory / "session"
-        session.write_text(f'#!/bin/sh\nexport PATH={programs}:/usr/bin:/bin\neval "$SSH_ORIGINAL_COMMAND"\n')
+        self._self_tests = directory / "self-tests"
+        session.write_text(
+            f"#!/bin/sh\nexport PATH={programs}:/usr/bin:/bin {FORKS_SELF_TESTS}={self._self_tests}\n"
+            'eval "$SSH_ORIGINAL_COMMAND"\n'
+        )
         session.chmod(0o755)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
@@ -76,6 +82,11 @@ class Sshd:
                     return
             time.sleep(0.05)
         raise AssertionError("sshd does not start")
+
+    def fork_self_tests(self, place: Path) -> None:
+        """Have the self-tests of its boards forked by what listens there, from now on."""
+        if not self._self_tests.is_symlink():
+            self._self_tests.symlink_to(place)
 
     @property
     def pid(self) -> int:

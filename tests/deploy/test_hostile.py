@@ -25,6 +25,7 @@ from edgemnist.errors import DeployError, EdgemnistError, UsageError
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard
 from tests.deploy.trying import the_next_try_succeeds
+from tests.sweeping import swept
 
 ONCE = DeployConfig(retries=0)
 
@@ -88,7 +89,11 @@ BROKEN: dict[str, Callable[[socket.socket], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(BROKEN))
+OF_EACH_KIND = ["bad status line", "negative length", "nested", "endless", "a byte a time"]
+"""No HTTP, a header that lies, a body that lies, one without an end, and one that takes its time."""
+
+
+@pytest.mark.parametrize("name", swept(BROKEN, kept=OF_EACH_KIND))
 def test_a_health_answer_that_is_broken_is_rolled_back(
     name: str, board: LoopbackBoard, new_bundle: LocalBundle, old: str
 ) -> None:
@@ -115,8 +120,12 @@ def test_a_health_answer_that_is_broken_is_rolled_back(
 
 
 @pytest.mark.parametrize(
-    "line", ["timeout = nan", "timeout = inf", "timeout = 0", "timeout = true", "timeout = 'x'", "health = 'x'",
-             "health = 5", "health = 'http://a b'", "restart = ['a\\u0000b']"],
+    "line",
+    swept(
+        ["timeout = nan", "timeout = inf", "timeout = 0", "timeout = true", "timeout = 'x'", "health = 'x'",
+         "health = 5", "health = 'http://a b'", "restart = ['a\\u0000b']"],
+        kept=["timeout = nan", "health = 'x'", "restart = ['a\\u0000b']"],
+    ),
 )  # fmt: skip
 def test_settings_that_could_not_work_are_refused_before_the_switch(
     line: str, board: LoopbackBoard, new_bundle: LocalBundle, old: str
@@ -181,13 +190,16 @@ HOSTILE = {
 }
 TOLD = {"a long line": "more than 32 MB", "no end": "more than 64 MB"}
 """What is said where the size is the only fault."""
+KEPT = ["a list", "a process of everybody", "an empty result", "an error of another type", "escapes in an error",
+        "a long line", "no end", "no UTF-8", "nothing"]  # fmt: skip
+"""One of each kind: no object, a lie of each of its members, words for the terminal, too much, and too little."""
 
 
 def is_plain(text: str) -> bool:
     return text.isprintable()
 
 
-@pytest.mark.parametrize("name", list(HOSTILE))
+@pytest.mark.parametrize("name", swept(HOSTILE, kept=KEPT))
 def test_a_hostile_board_costs_its_own_row_of_a_fleet(
     name: str, new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, new: str
 ) -> None:

@@ -64,7 +64,11 @@ def halt_self_test(board: LoopbackBoard) -> None:
 
 
 @pytest.mark.parametrize("step", ["connect", "preflight", "transfer", "self-test"])
-def test_before_the_switch_it_stops(step: str, board: LoopbackBoard, new_bundle: LocalBundle, old: str) -> None:
+def test_before_the_switch_it_stops(
+    step: str, board: LoopbackBoard, new_bundle: LocalBundle, old: str, request: pytest.FixtureRequest
+) -> None:
+    if step == "self-test":
+        request.getfixturevalue("real_self_tests")
     command = Command(board, "deploy", new_bundle.path, "--to", board.name)
     command.wait_until(f"board: {step}")
     if step == "self-test":

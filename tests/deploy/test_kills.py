@@ -26,12 +26,15 @@ from tests.deploy.bundles import request_for
 from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state
 from tests.killing import Program, state_of
+from tests.sweeping import swept
 
 HERE = Path(__file__).parent
 PUTTING_IN_ORDER = 14
 """Steps that any run has: the lock, what lies about, the switch that was cut off, and the first of its own work."""
 LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60, "a promotion": 50}
-"""Kills of each scenario; 200 are asked for in all."""
+"""Kills of each scenario at every step; 200 are asked for in all."""
+KINDS = {"the first deployment": 8, "an upgrade": 8, "a rollback": 6, "a promotion": 6}
+"""Kinds of steps that each has at least."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,9 @@ def packages(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         assert find_change(venv) == ""
 
 
+@pytest.mark.parametrize("every", swept([False, True], kept=[False]), ids=["a step of each kind", "every step"])
 def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
-    scenario: Scenario, program: Program, old_bundle: LocalBundle, new_bundle: LocalBundle
+    scenario: Scenario, program: Program, old_bundle: LocalBundle, new_bundle: LocalBundle, *, every: bool
 ) -> None:
     root = scenario.state.parents[1] / "board" / "edgemnist"
     board = LoopbackBoard("board", root, Path())
@@ -151,8 +155,10 @@ def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
         assert all(release.problems() == [] for release in board.store.releases()), where
 
     again = random.Random(scenario.name)
-    kills = 0
-    for step, name in enumerate(steps, 1):
+    chosen = range(1, len(steps) + 1) if every else of_each_kind(steps, switched, again)
+    assert len(chosen) >= (LEAST[scenario.name] / 2 if every else KINDS[scenario.name])
+    for step in chosen:
+        name = steps[step - 1]
         where = f"step {step} of {len(steps)}, {name}"
         copy_state(scenario.state, root)
         killed = program.run(command=scenario.command, request=scenario.request, limit=step)
@@ -170,8 +176,14 @@ def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
         assert board.serves() in {scenario.before, scenario.after}, where
         is_whole(where)
         goes_on(where)
-        kills += 2
-    assert kills >= LEAST[scenario.name]
+
+
+def of_each_kind(steps: list[str], switched: int, rng: random.Random) -> list[int]:
+    """Return the numbers of steps that stand for all: one of each kind, and those on both sides of the switch."""
+    kinds: dict[str, list[int]] = {}
+    for number, step in enumerate(steps, 1):
+        kinds.setdefault(step.partition(" ")[0], []).append(number)
+    return sorted({switched, switched + 1, *map(rng.choice, kinds.values())})
 
 
 def link(root: Path, step: str) -> bool:

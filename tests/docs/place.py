@@ -16,7 +16,7 @@ from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
 from tests.forking import FORKS_MEASURING
-from tests.processes import command_line
+from tests.processes import command_line, parsing_line
 
 PAGE = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
 FORM = REPOSITORY / "tests" / "read" / "pages" / "form.jpg"
@@ -31,15 +31,7 @@ EDGEMNIST = """case "$1 $*" in
 esac
 exec {edgemnist} "$@\""""
 """Runs the command line as it is; what measures times less, since no figure is looked at but by a comparison."""
-PARSE = """exec {python} - "$@" <<'END'
-import sys, typer, typer.main
-from edgemnist.app import app
-
-group = typer.main.get_command(app)
-context = typer.Context(group, info_name="edgemnist")
-name, command, words = group.resolve_command(context, sys.argv[1:])
-command.make_context(name, words, parent=context)
-END"""
+PARSE = 'exec {parsing} "$@"'
 """Takes a command line as `edgemnist` does, and stops before the command runs."""
 BACKGROUND = """[ "$1" = serve ] || exec {python} -m edgemnist "$@"
 exec {python} - "$@" <<'END'
@@ -121,6 +113,7 @@ class Place:
         known = {
             "python": sys.executable,
             "edgemnist": shlex.join(command_line()),
+            "parsing": shlex.join(parsing_line()),
             "repository": REPOSITORY,
             "place": self.directory,
             **values,

@@ -21,12 +21,14 @@ from edgemnist.storage import ABANDONED_AFTER_S, JOURNAL_FILE
 from tests.conftest import OLD_EXPORTS
 from tests.killing import Program, state_of
 from tests.learn.test_learn import field, fill
+from tests.sweeping import swept
 
 pytestmark = pytest.mark.slow
 
 STAYS, LEAVES = 20, 4
 """Labels of one who stays, and of one whose labels are to be forgotten."""
-KILLS = 18
+KILLS = (8, 18)
+"""Some, and those of a sweep."""
 ARTIFACT = "tflite-int8"
 
 
@@ -56,8 +58,9 @@ def is_whole(out: Path) -> bool:
     return [(one.name, one.status) for one in made.artifacts] == [(ARTIFACT, "current")]
 
 
+@pytest.mark.parametrize("kills", swept(KILLS, kept=KILLS[:1]))
 def test_killed_at_any_step_it_loses_no_label_and_writes_all_or_nothing(
-    place: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+    kills: int, place: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     before = Path(shutil.copytree(place, tmp_path_factory.mktemp("before") / "place"))
     exports = state_of(place / "exports")
@@ -84,7 +87,7 @@ def test_killed_at_any_step_it_loses_no_label_and_writes_all_or_nothing(
         renamed = steps.index(next(step for step in steps if step.startswith("os.rename") and str(out) in step)) + 1
         rng = random.Random(16)
         chosen = {forgotten, forgotten + 1, renamed, renamed + 1}
-        chosen |= set(rng.sample(sorted(set(range(1, len(steps) + 1)) - chosen), KILLS - len(chosen)))
+        chosen |= set(rng.sample(sorted(set(range(1, len(steps) + 1)) - chosen), kills - len(chosen)))
 
         known: set[tuple[bool, ...]] = set()
         for number in sorted(chosen):

@@ -19,14 +19,22 @@ from tests.deploy.loopback import free_port
 from tests.killing import Program, answered_until_it_is_gone, state_of
 from tests.review.near import LABELS, TAKEN
 from tests.review.test_transfer import contents, drawn
+from tests.sweeping import swept
 
 pytestmark = pytest.mark.slow
 
 SAMPLES = 10
-KILLS = 12
-"""Kills of each kind of work."""
+KILLS = (4, 12)
+"""Kills of each kind of work: a few, and those of a sweep."""
 PAGE_STEPS = 60
 """The page is killed at one of its first steps after the store is open: ten labels or so."""
+
+
+@pytest.fixture(params=swept(KILLS, kept=KILLS[:1]))
+def kills(request: pytest.FixtureRequest) -> int:
+    """How often the work is killed."""
+    count: int = request.param
+    return count
 
 
 @pytest.fixture
@@ -70,19 +78,19 @@ def begin_again(place: Path, before: Path) -> None:
     shutil.copytree(before, place)
 
 
-def drawn_steps(steps: list[str], seed: str) -> list[int]:
+def drawn_steps(steps: list[str], seed: str, kills: int) -> list[int]:
     """Return the numbers of the steps to be killed at: the first and the last that change something, and others."""
     changing = [number for number, step in enumerate(steps, 1) if not step.startswith(("SQL SELECT", "SQL PRAGMA"))]
     ends = {changing[0], changing[-1]}
     others = sorted(set(changing) - ends)
-    return sorted(ends | set(random.Random(seed).sample(others, min(len(others), KILLS - len(ends)))))
+    return sorted(ends | set(random.Random(seed).sample(others, min(len(others), kills - len(ends)))))
 
 
-def test_what_the_page_has_answered_is_stored(program: Program, kept: Path, tmp_path: Path) -> None:
+def test_what_the_page_has_answered_is_stored(program: Program, kept: Path, kills: int, tmp_path: Path) -> None:
     before = Path(shutil.copytree(kept, tmp_path / "before"))
     rng = random.Random(0)
     given = 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         begin_again(kept, before)
         port = free_port()
         words = ["review", str(kept / "samples"), "--port", str(port), "--as", "ann", "--json"]
@@ -97,10 +105,10 @@ def test_what_the_page_has_answered_is_stored(program: Program, kept: Path, tmp_
         assert found[: len(taken)] == taken
         assert len(found) <= len(taken) + 1
         given += len(taken)
-    assert given > KILLS
+    assert given > kills
 
 
-def test_an_import_goes_on_where_it_was_killed(review: Review, kept: Path, tmp_path: Path) -> None:
+def test_an_import_goes_on_where_it_was_killed(review: Review, kept: Path, kills: int, tmp_path: Path) -> None:
     with SampleStore.open(kept / "samples") as store:
         for one in store.samples()[:6]:
             store.label(one.id, str(one.answer), "bob")
@@ -116,7 +124,7 @@ def test_an_import_goes_on_where_it_was_killed(review: Review, kept: Path, tmp_p
     assert counted["code"] == 0, counted["said"]
     whole = contents(kept / "samples")
     assert len(whole) == 6
-    for number in drawn_steps(counted["steps"], "import"):
+    for number in drawn_steps(counted["steps"], "import", kills):
         begin_again(kept, before)
         assert review("--import", data, limit=number)["code"] == -9
         assert len(every_label(kept / "samples")) >= SAMPLES - 3
@@ -127,7 +135,9 @@ def test_an_import_goes_on_where_it_was_killed(review: Review, kept: Path, tmp_p
 
 
 @pytest.mark.parametrize("options", [(), ("--idx",)])
-def test_an_export_is_whole_or_not_there(options: tuple[str, ...], review: Review, kept: Path, tmp_path: Path) -> None:
+def test_an_export_is_whole_or_not_there(
+    options: tuple[str, ...], review: Review, kept: Path, kills: int, tmp_path: Path
+) -> None:
     with SampleStore.open(kept / "samples") as store:
         for one in store.samples():
             store.label(one.id, str(one.answer), "ann")
@@ -142,7 +152,7 @@ def test_an_export_is_whole_or_not_there(options: tuple[str, ...], review: Revie
     renamed = next(number for number, step in enumerate(counted["steps"], 1) if step.startswith("os.rename"))
     before = Path(shutil.copytree(kept, tmp_path / "before"))
     # The last is killed before the rename: what it leaves is the most.
-    for number in (*drawn_steps(counted["steps"], "export")[:-1], renamed + 1, renamed):
+    for number in (*drawn_steps(counted["steps"], "export", kills)[:-1], renamed + 1, renamed):
         begin_again(kept, before)
         assert review("--export", out, *options, limit=number)["code"] == -9
         assert out.exists() == (number > renamed)
@@ -154,12 +164,12 @@ def test_an_export_is_whole_or_not_there(options: tuple[str, ...], review: Revie
     assert {path.name for path in kept.iterdir()} == {"samples", "out"}
 
 
-def test_labels_of_a_board_are_on_their_way_or_there(review: Review, kept: Path, tmp_path: Path) -> None:
+def test_labels_of_a_board_are_on_their_way_or_there(review: Review, kept: Path, kills: int, tmp_path: Path) -> None:
     before = Path(shutil.copytree(kept, tmp_path / "before"))
     counted = review("--on", "board", **{LABELS: "4"})
     assert counted["code"] == 0, counted["said"]
     assert not list((kept / "cache").glob("boards/*/*"))
-    for number in drawn_steps(counted["steps"], "board"):
+    for number in drawn_steps(counted["steps"], "board", kills):
         where = f"step {number}, {counted['steps'][number - 1]}"
         begin_again(kept, before)
         assert review("--on", "board", limit=number, **{LABELS: "4"})["code"] == -9, where

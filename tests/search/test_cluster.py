@@ -38,6 +38,22 @@ def cluster() -> Iterator[Any]:
     cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
+@pytest.fixture(scope="module")
+def before_ray(cluster: Any) -> Any:
+    """Return what SIGTERM does before this process has connected to a cluster."""
+    del cluster
+    return signal.getsignal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def workers(before_ray: Any) -> Iterator[RayWorkers]:
+    """The cluster's workers, by a connection that all tests share: each would start processes on every machine."""
+    del before_ray
+    connected = RayWorkers("auto")
+    yield connected
+    connected.close()
+
+
 @dataclass(frozen=True)
 class Watch:
     """Tells which process measured."""
@@ -58,45 +74,51 @@ class Watch:
         return float(os.getpid())
 
 
-def test_ray_leaves_it_to_the_command_what_sigterm_does(cluster: Any) -> None:
-    del cluster
-    before = signal.getsignal(signal.SIGTERM)
-    workers = RayWorkers("auto")
-    try:
-        assert signal.getsignal(signal.SIGTERM) is before
-    finally:
-        workers.close()
+def test_ray_leaves_it_to_the_command_what_sigterm_does(before_ray: Any, workers: RayWorkers) -> None:
+    del workers
+    assert signal.getsignal(signal.SIGTERM) is before_ray
 
 
-def test_a_board_is_asked_by_the_machine_that_reaches_it(cluster: Any) -> None:
-    del cluster
-    workers = RayWorkers("auto")
-    try:
-        measure: Any = workers.measure
-        assert measure(Watch("pi@board"), None) != os.getpid()
-        assert measure(Watch("pi@elsewhere"), None) == os.getpid()
-        with pytest.raises(MeasurementError, match="pi@board went away") as failure:
-            measure(Watch("pi@board", broken=True), None)
-        assert failure.value.hint == "Is it on?"
-    finally:
-        workers.close()
+def test_a_board_is_asked_by_the_machine_that_reaches_it(workers: RayWorkers) -> None:
+    measure: Any = workers.measure
+    assert measure(Watch("pi@board"), None) != os.getpid()
+    assert measure(Watch("pi@elsewhere"), None) == os.getpid()
+    with pytest.raises(MeasurementError, match="pi@board went away") as failure:
+        measure(Watch("pi@board", broken=True), None)
+    assert failure.value.hint == "Is it on?"
+
+
+def test_a_trial_that_fails_by_our_own_doing_says_so(workers: RayWorkers, dataset: Dataset) -> None:
+    from edgemnist.search.trials import TrialData, split_for_selection
+
+    train, selection = split_for_selection(dataset)
+    workers.begin(TrialData(train=train, selection=selection, classes=10))
+    job = Job(network="mlp:28:8:8bit", recipe="baseline", epochs=1, seed=0)
+    with pytest.raises(UsageError, match="--network mlp:5:8:8bit is not possible"):
+        workers.result(workers.submit(replace(job, network="mlp:5:8:8bit")))
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let this machine have another version of a package than all others."""
+    installed = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda one: "0.0.1" if one == name else installed(one))
 
 
 @pytest.mark.parametrize("name", ["edgemnist", "tensorflow"])
-def test_a_cluster_of_another_version_is_refused(name: str, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    del cluster
-    installed = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda one: "0.0.1" if one == name else installed(one))
+def test_a_cluster_of_another_version_is_refused(
+    name: str, workers: RayWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, name)
     with pytest.raises(UsageError, match=rf"of the Ray cluster has {name} \S+, but this machine has 0.0.1") as failure:
-        RayWorkers("auto")
+        workers._check_versions()
     assert "pip install" in failure.value.hint
 
 
 class Losing(RayWorkers):
     """Loses a machine once the first trial is over."""
 
-    def __init__(self, cluster: Any) -> None:
-        super().__init__("auto")
+    def __init__(self, connected: RayWorkers, cluster: Any) -> None:
+        self._ray = connected._ray
         self.cluster = cluster
         self.lost = 0
 
@@ -109,12 +131,26 @@ class Losing(RayWorkers):
         return outcome
 
 
-def test_a_machine_that_dies_costs_its_trials_alone(cluster: Any, made: Made, dataset: Dataset, tmp_path: Path) -> None:
-    workers = Losing(cluster)
-    result = search(dataset, quick(), tmp_path, workers)
-    assert workers.lost == 1
+def test_a_machine_that_dies_costs_its_trials_alone(
+    cluster: Any, workers: RayWorkers, made: Made, dataset: Dataset, tmp_path: Path
+) -> None:
+    losing = Losing(workers, cluster)
+    result = search(dataset, quick(), tmp_path, losing)
+    assert losing.lost == 1
     assert result.trials == made[1].trials
     assert [(row.network, row.accuracy) for row in result.rows] == [(row.network, row.accuracy) for row in made[1].rows]
+
+
+def test_who_refuses_a_cluster_leaves_it(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comes after those that share a connection, as a process can have one only."""
+    import ray
+
+    del cluster
+    ray.shutdown()
+    pretend(monkeypatch, "edgemnist")
+    with pytest.raises(UsageError, match="but this machine has 0"):
+        RayWorkers("auto")
+    assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize(
@@ -144,18 +180,3 @@ def test_a_cluster_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_one_worker_needs_no_ray() -> None:
     assert isinstance(parse_workers("1"), Workers)
-
-
-def test_a_trial_that_fails_by_our_own_doing_says_so(cluster: Any, dataset: Dataset) -> None:
-    from edgemnist.search.trials import TrialData, split_for_selection
-
-    del cluster
-    train, selection = split_for_selection(dataset)
-    workers = RayWorkers("auto")
-    try:
-        workers.begin(TrialData(train=train, selection=selection, classes=10))
-        job = Job(network="mlp:28:8:8bit", recipe="baseline", epochs=1, seed=0)
-        with pytest.raises(UsageError, match="--network mlp:5:8:8bit is not possible"):
-            workers.result(workers.submit(replace(job, network="mlp:5:8:8bit")))
-    finally:
-        workers.close()

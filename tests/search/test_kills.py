@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.search.test_study import opened, run
+from tests.sweeping import swept
 
 TRIALS = 40
 SPAWN = multiprocessing.get_context("forkserver")
@@ -37,7 +38,7 @@ def killed(directory: Path, seconds: float) -> bool:
     return at_work
 
 
-@pytest.mark.parametrize("kills", [3, 30])
+@pytest.mark.parametrize("kills", swept([3, 30], kept=[3]))
 @pytest.mark.slow
 def test_a_killed_search_goes_on_and_loses_nothing_that_was_finished(kills: int, tmp_path: Path) -> None:
     rng = random.Random(kills)

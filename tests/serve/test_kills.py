@@ -13,23 +13,26 @@ from edgemnist.exports import Exports
 from edgemnist.samples.store import SampleStore
 from tests.deploy.loopback import free_port
 from tests.killing import Program, answered_until_it_is_gone
+from tests.sweeping import swept
 
 pytestmark = pytest.mark.slow
 
-KILLS = 12
+KILLS = (4, 12)
+"""A few, and those of a sweep."""
 STARTED = 25
 """Steps until it answers."""
 CORRECTING = 60
 """It is killed at one of its first steps after that: ten corrections or so."""
 
 
-def test_what_a_killed_service_has_answered_is_stored(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", swept(KILLS, kept=KILLS[:1]))
+def test_what_a_killed_service_has_answered_is_stored(kills: int, tmp_path: Path) -> None:
     rng = random.Random(0)
     image = Exports.open("reference").read_golden().images[0].tolist()
     samples = tmp_path / "samples"
     given = 0
     with Program(tmp_path, "-m", "tests.killing", "edgemnist.app", "edgemnist.serve.server") as program:
-        for _ in range(KILLS):
+        for _ in range(kills):
             shutil.rmtree(samples, ignore_errors=True)
             port = free_port()
             words = ["serve", "--exports", "reference", "--port", str(port), "--rate", "0", "--collect", str(samples)]
@@ -44,4 +47,4 @@ def test_what_a_killed_service_has_answered_is_stored(tmp_path: Path) -> None:
             assert found[: len(answered)] == answered
             assert len(found) <= len(answered) + 1
             given += len(answered)
-    assert given > KILLS
+    assert given > kills

@@ -7,15 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.serve.service import Service
+from tests.sweeping import swept
 
 
+@pytest.mark.parametrize("examples", swept(["5", "25"], kept=["5"]))
 def test_no_request_that_a_fuzzer_makes_up_is_answered_otherwise_than_documented(
-    service: Service, tmp_path: Path
+    examples: str, service: Service, tmp_path: Path
 ) -> None:
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{service.url}openapi.json"]
-    options = ["--checks", checks, "--max-examples", "25", "--seed", "1", "--phases", "examples,coverage,fuzzing"]
+    options = ["--checks", checks, "--max-examples", examples, "--seed", "1", "--phases", "examples,coverage,fuzzing"]
     done = subprocess.run(
         [*command, *options],
         cwd=tmp_path,
