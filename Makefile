@@ -97,7 +97,7 @@ test-native: $(STAMP)
 	@$(NATIVE)
 	$(BIN)/python -m pytest -m native --timeout 1800 tests/native
 
-WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/targets.py)
+WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/__init__.py)
 
 wheels: $(STAMP)
 	@$(NATIVE)

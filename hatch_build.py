@@ -1,7 +1,7 @@
 """Hatchling's build hook: compiles the native engine into a wheel, or into the checkout of an editable install.
 
 Without a compiler the wheel is a pure one, and everything but the native runtime works. `EDGEMNIST_WHEEL_TARGET` names
-one of `edgemnist/native/targets.py`, which `ziglang` then compiles for, or fails, or is `any` for a pure wheel.
+one of `edgemnist/native/__init__.py`, which `ziglang` then compiles for, or fails, or is `any` for a pure wheel.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class NativeEngineHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchli
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile the engine; `version` is `editable` or `standard`."""
         native = Path(self.root) / "edgemnist" / "native"
-        build, targets = (_module(native / f"{name}.py") for name in ("build", "targets"))
+        build = _module(native / "__init__.py")
         name = os.environ.get("EDGEMNIST_WHEEL_TARGET")
         if name == "any":
             return
-        target = targets.WHEELS[name] if name else None
+        target = build.WHEELS[name] if name else None
         library = target.library if target else build.library_name()
         if version == "editable":
             made = native / library

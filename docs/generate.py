@@ -24,7 +24,7 @@ import edgemnist
 from edgemnist import errors
 from edgemnist.app import app
 from edgemnist.formats import FORMATS
-from edgemnist.results.base import Result
+from edgemnist.results import Result
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml

@@ -14,7 +14,7 @@ Whole numbers are pixels of 0 to 255; fractions are shares of white, 0 to 1, unl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.images import prepare
     from edgemnist.runtimes import load
 
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 __all__ = ["Exports", "__version__", "load", "prepare"]
 
 if not TYPE_CHECKING:
-    _HOMES = {"Exports": "edgemnist.exports.directory", "load": "edgemnist.runtimes", "prepare": "edgemnist.images"}
+    _HOMES = {"Exports": "edgemnist.exports", "load": "edgemnist.runtimes", "prepare": "edgemnist.images"}
 
     def __getattr__(name: str) -> object:
         # Late, as `typing` would be early: Ctrl-C has no answer before `__main__` has been reached.

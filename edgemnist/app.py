@@ -25,11 +25,11 @@ _GROUPS = {
 COMMANDS: Final = {name: group for group, names in _GROUPS.items() for name in names.split()}
 """The commands in the order in which `--help` lists them, each with the group that it stands in.
 
-Each has its options in `edgemnist/<name>/cli.py`."""
+Each is a folder with its options in `cli.py`, or one module: `edgemnist/<name>.py`."""
 
 
 def folder_of(command: str) -> str:
-    """Return the folder of a command."""
+    """Return the name of a command's folder, or of its module."""
     return command.replace("-", "_")
 
 
@@ -46,7 +46,9 @@ class Commands(TyperGroup):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(importlib.import_module(f"edgemnist.{folder_of(cmd_name)}.cli").app)
+        place = importlib.import_module(f"edgemnist.{folder_of(cmd_name)}")
+        options = importlib.import_module(f"{place.__name__}.cli") if hasattr(place, "__path__") else place
+        command = typer.main.get_command(options.app)
         command.name = cmd_name
         command.rich_help_panel = COMMANDS[cmd_name]  # type: ignore[attr-defined]  # Typer's own class has it
         # Typer keeps the line breaks of the source in all paragraphs but the first.
@@ -70,14 +72,14 @@ class Commands(TyperGroup):
             # Whatever else the operating system refuses is a defect of ours.
             if failure is None:
                 raise
-            from edgemnist.console.terminal import show_error
+            from edgemnist.console import show_error
 
             show_error(failure)
             if debug:
                 traceback.print_exc()
             raise typer.Exit(failure.exit_code) from None
         except KeyboardInterrupt:
-            from edgemnist.console.terminal import show_interrupted
+            from edgemnist.console import show_interrupted
 
             show_interrupted()
             raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -116,7 +118,7 @@ app = typer.Typer(
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
     if wanted:
         from edgemnist import __version__
-        from edgemnist.console.terminal import out
+        from edgemnist.console import out
 
         out().print(f"edgemnist {__version__}")
         raise typer.Exit
@@ -143,7 +145,7 @@ def edgemnist(
 
 def main() -> None:
     """Run the command line."""
-    from edgemnist.console.terminal import prepare_streams, show_error
+    from edgemnist.console import prepare_streams, show_error
 
     try:
         prepare_streams()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.arrays import Labels
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import TrainResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

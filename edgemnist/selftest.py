@@ -32,7 +32,7 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
     """
     from edgemnist.bench.config import BenchConfig
     from edgemnist.bench.run import bench
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.verify.run import verify
 
     opened = Exports.open(exports)

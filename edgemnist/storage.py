@@ -29,7 +29,7 @@ from typing import IO, Final
 import msgspec
 
 from edgemnist.errors import StorageError, reason_of
-from edgemnist.results.base import UNREADABLE
+from edgemnist.results import UNREADABLE
 
 # As the standard library's own `random` does: what hashlib prefers is OpenSSL, which takes 4 MB of memory, a tenth of
 # what `edgemnist predict` takes.

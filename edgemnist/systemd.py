@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import edgemnist
+from edgemnist.drift import kept_words
+from edgemnist.errors import UsageError
+from edgemnist.exports.models import absolute_name
+from edgemnist.watch.sources import CREDENTIALS, PICAMERA, URL
+
+if TYPE_CHECKING:
+    from edgemnist.serve.config import ServeConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,3 +191,102 @@ def quote(word: str) -> str:
     escaped = re.sub(r"%(?!d\b)", "%%", word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$"))
     escaped = escaped.replace("\n", "\\n")
     return f'"{escaped}"' if not escaped or re.search(r"[\s;'\"]", escaped) else escaped
+
+
+TOKEN_CREDENTIAL = "token"  # noqa: S105 - the name of the secret
+
+
+def describe_service(
+    exports: Path, config: ServeConfig, *, token_file: Path | None, user_unit: bool, options: Sequence[str]
+) -> Unit:
+    """Return the service that runs this command, from this environment, with `options` beside host and directory."""
+    # Windows has none.
+    import pwd
+
+    # Not resolved: where it leads through `current`, the unit outlives the release.
+    exports = exports.absolute()
+    command = [str(python_for(exports)), "-I", "-m", "edgemnist", "serve", "--exports", str(exports)]
+    command += ["--host", config.host, "--port", str(config.port), *options]
+    name, model = absolute_name(config.artifact)
+    command += [] if name is None else ["--artifact", name]
+    kept, writes = kept_words(None if config.collect is None else config.collect.directory, config.health)
+    command += kept
+    credentials: list[tuple[str, PurePosixPath]] = []
+    if token_file is not None:
+        command += ["--token-file", f"%d/{TOKEN_CREDENTIAL}"]
+        credentials.append((TOKEN_CREDENTIAL, PurePosixPath(token_file.absolute())))
+    return Unit(
+        name="edgemnist",
+        description="edgemnist: reads handwritten digits",
+        command=command,
+        reads=shown(exports, *([] if model is None else [model])),
+        writes=writes,
+        user=None if user_unit else pwd.getpwuid(os.getuid()).pw_name,
+        notify=True,
+        listens=f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}",
+        credentials=credentials,
+    )
+
+
+SOURCE_CREDENTIAL: Final = "source"
+
+
+def watch_unit(
+    source: str | Path,
+    options: Sequence[str],
+    *,
+    exports: Path,
+    artifact: str | None = None,
+    collect: Path | None = None,
+    health: Path | None = None,
+) -> str:
+    """Return the unit that runs `edgemnist watch` on a source, as the present user.
+
+    A `Path` is a file that keeps a URL: systemd reads it later, and perhaps only root may read it now. `exports` is
+    where the artifacts are, and `artifact` the model that answers, where one was named. `collect` and `health` are what
+    it writes.
+
+    Raises UsageError for a URL with a password, which would have to stand in the unit, where everybody can read it.
+    """
+    is_stream = isinstance(source, Path) or bool(URL.match(source))
+    devices = _devices(source)
+    named, reads = _named(source)
+    words = [*named, *options, "--exports", str(exports.absolute())]
+    name, model = absolute_name(artifact)
+    words += [] if name is None else ["--artifact", name]
+    kept, writes = kept_words(collect, health)
+    return service_unit(
+        Unit(
+            name="edgemnist-watch",
+            description=f"edgemnist watch {'a stream' if is_stream else source}",
+            command=[str(python_for(exports)), "-I", "-m", "edgemnist", "watch", *words, *kept],
+            reads=shown(exports, *reads, *([] if model is None else [model])),
+            writes=writes,
+            user=getpass.getuser(),
+            network=is_stream,
+            devices=devices,
+            groups=("video",) if devices else (),
+            credentials=[(SOURCE_CREDENTIAL, PurePosixPath(source.absolute()))] if isinstance(source, Path) else [],
+        )
+    )
+
+
+def _named(source: str | Path) -> tuple[list[str], list[Path]]:
+    """Return the words that name the source, and where it is."""
+    if isinstance(source, Path):
+        return ["--source-file", f"%d/{SOURCE_CREDENTIAL}"], []
+    if CREDENTIALS.search(source):
+        raise UsageError(
+            "A password in a URL must not be written into a unit: everybody on the machine can read it",
+            hint="Put the URL into a file that only root can read, and name that with --source-file.",
+        )
+    path = Path(source)
+    return ([str(path.absolute())], [path]) if path.exists() else ([source], [])
+
+
+def _devices(source: str | Path) -> tuple[str, ...]:
+    """Return the devices that a camera is: libcamera speaks to the sensor, the image processor and their memory."""
+    if source == PICAMERA:
+        return "char-video4linux", "char-media", "char-dma_heap"
+    is_camera = isinstance(source, str) and (source.isdecimal() or source.startswith("/dev/"))
+    return ("char-video4linux",) if is_camera else ()

@@ -23,7 +23,7 @@ import pytest
 
 from edgemnist.app import COMMANDS, folder_of
 from edgemnist.deploy.run import as_fault
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from tests.conftest import REPOSITORY, Run, run_edgemnist
 from tests.serve.service import seven
 
@@ -51,7 +51,8 @@ def test_every_command_has_help_with_an_example_and_json(command: str, edgemnist
 
 
 def test_every_command_is_listed_in_the_order_of_the_pipeline(edgemnist: Run) -> None:
-    assert all((PACKAGE / folder_of(command) / "cli.py").exists() for command in COMMANDS)
+    for name in map(folder_of, COMMANDS):
+        assert (PACKAGE / name / "cli.py").exists() != (PACKAGE / f"{name}.py").exists(), name
     text = edgemnist("--help").stdout
     places = [text.index(f"│ {command} ") for command in COMMANDS]
     assert places == sorted(places)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.all.run import run_pipeline
+from edgemnist.all import run_pipeline
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.sources import find_dataset
 from edgemnist.export.interface import ExportConfig
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.report.data import read_report_data
 from edgemnist.train.recipes import TrainConfig
 

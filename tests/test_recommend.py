@@ -10,7 +10,7 @@ import pytest
 
 from edgemnist.bench.quality import host_warnings
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.machine import host_facts
 from edgemnist.recommend.weigh import cache_bytes, fitting_cache, recommend, weigh
 from edgemnist.results.verify import Limit

@@ -6,7 +6,7 @@ import pytest
 
 import edgemnist
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.page import Digits
 

@@ -25,9 +25,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.exports import REFERENCE, Exports
 from edgemnist.samples.store import SampleStore
-from edgemnist.shadow.tally import read_tally
+from edgemnist.shadow import read_tally
 from tests.browser import draw, show, tap
 from tests.conftest import run_edgemnist
 from tests.deploy.answering import ask, wait_for

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.machine import host_facts
 from edgemnist.verify.run import verify
 

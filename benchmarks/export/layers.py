@@ -24,7 +24,7 @@ from edgemnist.data.sources import find_dataset
 from edgemnist.errors import EdgemnistError
 from edgemnist.export.interface import ExportConfig, artifact_specs
 from edgemnist.export.run import export_model
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 
 FURTHEST = 1e-4
 IMAGES = 50

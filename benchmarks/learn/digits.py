@@ -28,13 +28,13 @@ from sklearn.datasets import load_digits
 
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import find_dataset
-from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.exports import REFERENCE, Exports
 from edgemnist.images import normalize_digit
 from edgemnist.learn.present import logits_of, read_present
 from edgemnist.learn.run import LearnConfig, learn
 from edgemnist.machine import host_facts
 from edgemnist.runtimes.keras import decode_keras_model
-from edgemnist.samples.sample import CORRECTION, Label, Sample, now
+from edgemnist.samples import CORRECTION, Label, Sample, now
 from edgemnist.samples.store import SampleStore
 
 RESULTS = Path(__file__).with_suffix(".json")

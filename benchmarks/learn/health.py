@@ -32,14 +32,13 @@ from scipy import ndimage
 from benchmarks.learn.digits import pictures
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import find_dataset
-from edgemnist.drift.counts import Record, Window, count
+from edgemnist.drift import BINS, Record, Window, bins_of, count, ink_of
 from edgemnist.drift.evidence import ALARM, Detector, total
-from edgemnist.drift.ink import BINS, bins_of, ink_of
-from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.exports import REFERENCE, Exports
 from edgemnist.health.run import estimated
 from edgemnist.machine import host_facts
 from edgemnist.runtimes.interface import Classifier
-from edgemnist.samples.sample import DOUBT_BELOW, now
+from edgemnist.samples import DOUBT_BELOW, now
 from edgemnist.train.checks import conditions
 
 RESULTS = Path(__file__).with_suffix(".json")

@@ -26,10 +26,10 @@ import numpy as np
 from PIL import Image
 
 from edgemnist.agent.store import Store
-from edgemnist.exports.directory import REFERENCE, Exports, reference_directory
+from edgemnist.exports import REFERENCE, Exports, reference_directory
 from edgemnist.machine import host_facts
-from edgemnist.samples.sample import now
-from edgemnist.shadow.tally import read_tally
+from edgemnist.samples import now
+from edgemnist.shadow import read_tally
 
 RESULTS = Path(__file__).with_suffix(".json")
 ROUNDS, REQUESTS = 30, 200

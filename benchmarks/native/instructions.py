@@ -38,8 +38,7 @@ from edgemnist.native.classifier import read_network_file
 from edgemnist.native.layers import Dense
 from edgemnist.native.network import Network
 from edgemnist.runtimes import load
-from edgemnist.runtimes.affine import affine
-from edgemnist.runtimes.fixedpoint import quantized_multiplier
+from edgemnist.runtimes.fixedpoint import affine, quantized_multiplier
 from edgemnist.runtimes.tflite import read_graph_file
 
 RESULTS = Path(__file__).with_suffix(".json")

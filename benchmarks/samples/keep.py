@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from edgemnist.machine import host_facts
+from edgemnist.samples import now
 from edgemnist.samples.collector import Collector
 from edgemnist.samples.quota import Quota
-from edgemnist.samples.sample import now
 
 RESULTS = Path(__file__).with_suffix(".json")
 KEPT, NOT_KEPT = 500, 200_000

@@ -28,8 +28,7 @@ from pathlib import Path
 import numpy as np
 from optuna._hypervolume import compute_hypervolume
 
-from edgemnist.search.limits import Limits
-from edgemnist.search.space import Space
+from edgemnist.search.limits import Limits, Space
 from edgemnist.search.study import WINDOW, Asked, Study, objectives
 from edgemnist.train.network import CNN, Network
 

@@ -33,7 +33,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 
 SECONDS: Final = 8.0
 RATE: Final = 20.0

@@ -31,7 +31,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 
 CLIENTS: Final = 50
 RATES: Final = (1.0, 2.0, 3.0, 4.0)

@@ -28,8 +28,8 @@ from edgemnist.data.sources import find_dataset
 from edgemnist.export.interface import RANGES, ExportConfig
 from edgemnist.export.run import export_model
 from edgemnist.machine import host_facts
-from edgemnist.results.base import read_result
-from edgemnist.results.train import TrainResult
+from edgemnist.results import read_result
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.runtimes import load
 from edgemnist.train.distillation import Teachers
 from edgemnist.train.recipes import TrainConfig

@@ -30,8 +30,8 @@ from edgemnist.export.c import CExporter
 from edgemnist.export.model import KerasSource, read_source
 from edgemnist.export.tflite import TFLiteExporter
 from edgemnist.machine import host_facts
-from edgemnist.results.base import read_result
-from edgemnist.results.train import TrainResult
+from edgemnist.results import read_result
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.runtimes import load
 from edgemnist.train.distillation import Teachers
 from edgemnist.train.network import Network

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.runtimes.interface import softmax
 from edgemnist.runtimes.tflite import read_graph
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers, read_golden
 from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, record_of
 from edgemnist.machine import host_facts, peak_rss

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import edgemnist
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.runtimes.interface import Classifier
 
 RESULTS: Final = Path(__file__).parent

@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgemnist.agent import Apply, Responder, SelfTestLimits
 from edgemnist.agent.apply import StoppedError, apply, drop_shadow, find_release, promote, rollback
 from edgemnist.agent.durable import holder
 from edgemnist.agent.facts import collect_facts, exposed, probe_all
 from edgemnist.agent.install import end_with_the_line, finish, start
-from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
 from edgemnist.errors import EXIT_INTERRUPTED, DeployError, EdgemnistError
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgemnist.agent.request import Apply, Responder, SelfTestLimits
+    from edgemnist.agent import Apply, Responder, SelfTestLimits
 
 
 class DamagedTransferError(DeployError):

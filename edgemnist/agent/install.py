@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edgemnist.agent import SelfTestLimits
     from edgemnist.agent.bundle import Archive
-    from edgemnist.agent.request import SelfTestLimits
     from edgemnist.agent.store import Store
 
 

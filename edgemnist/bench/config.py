@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError, check_range
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.manifest import check_recorded
 from edgemnist.exports.models import Model, require_runtime
 from edgemnist.formatting import count
@@ -94,8 +94,7 @@ class BenchConfig:
             )
         if (most := self.thread_counts[-1]) > (cpus := len(usable_cpus())):
             raise UsageError(
-                f"--threads {most} is more than this process may use",
-                hint=f"It may use {count(cpus, 'CPU')}.",
+                f"--threads {most} is more than this process may use", hint=f"It may use {count(cpus, 'CPU')}."
             )
 
     @staticmethod

@@ -30,7 +30,7 @@ from edgemnist.bench.quality import (
     summarise,
 )
 from edgemnist.errors import ArtifactError, UsageError, check_range
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.models import Model
 from edgemnist.exports.questions import questions
 from edgemnist.machine import busy_cpus, choose_cpus, host_facts, usable_cpus
@@ -69,10 +69,7 @@ SAMPLE_IMAGES = 256
 
 
 def bench(
-    exports: Exports,
-    names: Sequence[str] | None = None,
-    config: BenchConfig | None = None,
-    reporter: Reporter = SILENT,
+    exports: Exports, names: Sequence[str] | None = None, config: BenchConfig | None = None, reporter: Reporter = SILENT
 ) -> BenchResult:
     """Measure models of an export directory: those named (`keras` is a name too), or all that can be run, and Keras.
 

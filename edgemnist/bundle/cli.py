@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show
+from edgemnist.console.tables import closing, table
+from edgemnist.errors import UsageError
+from edgemnist.formatting import count, kilobytes
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.boards import BundleResult
 
 app = command_app()
@@ -50,10 +52,7 @@ def bundle(
     """
     from edgemnist.bundle.pack import BundleConfig, make_bundle
     from edgemnist.bundle.package import RASPBERRY_PI_MACHINE, RASPBERRY_PI_PYTHONS, WheelsConfig
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.errors import UsageError
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.outputs import ZIP, check_output
 
     for option, given in (("--python", python), ("--machine", machine)):
@@ -71,11 +70,6 @@ def bundle(
 def bundle_page(result: BundleResult, instead: str = "") -> RenderableType:
     """Draw what is in the bundle. `instead` is the command that comes next if boards will refuse it."""
     import shlex
-
-    from rich.console import Group
-
-    from edgemnist.console.tables import closing, table
-    from edgemnist.formatting import count, kilobytes
 
     wheels = f"{result.machine}, Python {', '.join(result.pythons)}" if result.pythons else "fetched by the board"
     rows = {

@@ -26,12 +26,11 @@ from edgemnist.agent.bundle import (
 )
 from edgemnist.bundle.package import WheelsConfig, fetch_wheels, package_wheel, pinned, read_metadata
 from edgemnist.errors import ArtifactError, BundleError, MissingDependencyError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, AnswersBySha256, encode_answers, read_answers
 from edgemnist.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, record_of
-from edgemnist.native import BOARDS, board_library
-from edgemnist.native.build import ZIG, CompilerError, compile_library
-from edgemnist.native.targets import WHEELS as WHEEL_TARGETS
+from edgemnist.native import BOARDS, ZIG, CompilerError, board_library, compile_library
+from edgemnist.native import WHEELS as WHEEL_TARGETS
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.boards import BundleResult
 from edgemnist.runtimes import RUNTIMES, default_runtime

@@ -25,7 +25,7 @@ import edgemnist
 from edgemnist.agent.bundle import encode_archive
 from edgemnist.agent.install import with_extras
 from edgemnist.errors import BundleError, MissingDependencyError, UsageError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.progress import Reporter
 
 NAME = "edgemnist"
@@ -172,10 +172,7 @@ class WheelsConfig:
 
     def __post_init__(self) -> None:
         if self.machine not in MACHINES:
-            raise UsageError(
-                f"There are no wheels for {self.machine}",
-                hint=f"Known: {', '.join(MACHINES)}.",
-            )
+            raise UsageError(f"There are no wheels for {self.machine}", hint=f"Known: {', '.join(MACHINES)}.")
         for python in self.pythons:
             if not re.fullmatch(r"3\.\d+", python):
                 raise UsageError(

@@ -106,6 +106,8 @@ Health: TypeAlias = Annotated[
     ),
 ]
 
+Recipe: TypeAlias = Annotated[str, typer.Option("--recipe", help="See edgemnist train.")]
+
 Hidden: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -117,12 +119,15 @@ Epochs: TypeAlias = Annotated[
     int | None, typer.Option("--epochs", show_default="the recipe's", help="Passes over the data.")
 ]
 
+Seed: TypeAlias = Annotated[
+    int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")
+]
+
 Threads: TypeAlias = Annotated[int, typer.Option("--threads", help="Threads a runtime may use for one call.")]
 
 ThreadRange: TypeAlias = Annotated[
     str, typer.Option("--threads", metavar="N|N-M", help="Threads a runtime may use for one call; 1-4 measures each.")
 ]
-
 
 Samples: TypeAlias = Annotated[int, typer.Option("--samples", help="Minimum number of timed calls.")]
 
@@ -185,6 +190,12 @@ SshConfig: TypeAlias = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+
+Host: TypeAlias = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
+]
+
+Port: TypeAlias = Annotated[int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")]
 
 Wait: TypeAlias = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for another deployment.")

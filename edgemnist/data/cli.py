@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show
+from edgemnist.console.tables import closing, table
+from edgemnist.formatting import count
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.data import DataResult
 
 app = command_app()
@@ -30,14 +32,12 @@ def data(
     """Find the images, describe them, and compare them with those that the export directory was made from."""
     import msgspec
 
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
     from edgemnist.data.dataset import describe
     from edgemnist.data.sources import find_dataset
-    from edgemnist.exports.directory import peek
+    from edgemnist.exports import peek
     from edgemnist.exports.manifest import DEFAULT_EXPORTS, command
     from edgemnist.exports.outputs import PNG, check_output
-    from edgemnist.exports.training import count_seen
+    from edgemnist.exports.questions import count_seen
     from edgemnist.images.sheet import class_sheet_png, terminal_rows
     from edgemnist.storage import write_file
 
@@ -66,12 +66,6 @@ def data(
 
 def data_page(result: DataResult, digits: Sequence[str], step: str) -> RenderableType:
     """Draw counts, ranges and checksums, and a few digits above them. `step` is the command that comes next."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table
-    from edgemnist.formatting import count
-
     counts = table("class", "train", "test")
     for label in result.labels:
         counts.add_row(label, f"{result.train.per_class[label]:,}", f"{result.test.per_class[label]:,}")

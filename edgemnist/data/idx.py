@@ -216,8 +216,7 @@ def decode_idx_set(
     classes = np.unique(values)
     if len(classes) == 1:
         raise DataError(
-            f"{contents['train-labels'].name} has a single class, {classes[0]}",
-            hint="A classifier needs at least two.",
+            f"{contents['train-labels'].name} has a single class, {classes[0]}", hint="A classifier needs at least two."
         )
     if unknown := np.setdiff1d(test_values, classes).tolist():
         raise DataError(

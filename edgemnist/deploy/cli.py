@@ -6,16 +6,17 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import command_app, options, show
+from edgemnist.console.tables import closing, fault_line, table
 from edgemnist.errors import EXIT_INTERRUPTED
+from edgemnist.formatting import count
 from edgemnist.results.boards import DEPLOYED, FAILED, SHADOW, SKIPPED, UNCHANGED, BoardResult, DeployResult, labels
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 _COLOURS: Final = {DEPLOYED: "green", SHADOW: "green", UNCHANGED: "green", FAILED: "bold red", SKIPPED: "yellow"}
 
@@ -77,9 +78,8 @@ def deploy(
     Exit 1 if a self-test or a service failed; the old release then keeps serving.
     Ctrl-C stops the deployment on every board where the switch has not begun.
     """
-    from edgemnist.agent.request import SelfTestLimits
-    from edgemnist.console import show
-    from edgemnist.console.terminal import show_interrupted
+    from edgemnist.agent import SelfTestLimits
+    from edgemnist.console import show_interrupted
     from edgemnist.deploy.run import DeployConfig, FleetConfig, deploy_fleet, open_bundle, read_inventory
     from edgemnist.deploy.target import BoardAddress
 
@@ -110,10 +110,8 @@ def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
     Gives what is called, from several threads, with a board and the step that begins there.
     """
     from rich.live import Live
-    from rich.text import Text
 
-    from edgemnist.console.tables import table
-    from edgemnist.console.terminal import err
+    from edgemnist.console import err
 
     console = err()
     steps = dict.fromkeys(boards, "waiting")
@@ -137,12 +135,6 @@ def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
 
 def deploy_page(result: DeployResult) -> RenderableType:
     """Draw a line for each board, and below them why some do not have the release."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, fault_line, table
-    from edgemnist.formatting import count
-
     page = table("board", "", "release", "before", "seconds", "self-test",
                  left=["", "release", "before"], prose=["self-test"])  # fmt: skip
     names = labels([(board.host, board.root) for board in result.boards])
@@ -170,7 +162,6 @@ def deploy_page(result: DeployResult) -> RenderableType:
 
 
 def _selftest(board: BoardResult) -> str:
-    from edgemnist.formatting import count
 
     test = board.selftest
     if test is None:

@@ -12,14 +12,14 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from edgemnist.agent.facts import throttle_names
+from edgemnist.deploy import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.answers import Examined, Ran, bounded, clean_result, cleaned, convert, message
 from edgemnist.deploy.run import MOST_WORK_S, OnStep, as_fault, left_alone
-from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
 from edgemnist.deploy.transport import QUICK_S, ConnectionLostError
 from edgemnist.doctor.artifacts import arguments
 from edgemnist.doctor.checks import examine
-from edgemnist.drift.counts import Record, decode_record
+from edgemnist.drift import Record, decode_record
 from edgemnist.errors import EXIT_BAD_INPUT, EXIT_GATE_MISSED, EXIT_OK, DeployError
 from edgemnist.exports.manifest import MANIFEST_FILE, read_manifest
 from edgemnist.results.bench import BenchResult, ScenarioResult
@@ -35,7 +35,7 @@ from edgemnist.results.boards import (
 )
 from edgemnist.results.pictures import PredictResult
 from edgemnist.results.verify import VerifyResult
-from edgemnist.samples.exchange import Sent, decode_sent, encode_sent
+from edgemnist.samples import Sent, decode_sent, encode_sent
 
 ANSWER_S = 7_200.0
 """Two hours: the slowest board verifies 10,000 images in less."""
@@ -258,12 +258,7 @@ def rollback_on(
 
 
 def switch_on(
-    target: BoardAddress,
-    verb: str,
-    request: dict[str, Any],
-    on_step: OnStep = lambda _: None,
-    *,
-    limit_s: float,
+    target: BoardAddress, verb: str, request: dict[str, Any], on_step: OnStep = lambda _: None, *, limit_s: float
 ) -> RollbackResult:
     """Ask a board to let another release serve.
 

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import msgspec
 
+from edgemnist.agent import SelfTestLimits
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
 from edgemnist.agent.bundle import Archive, BundleRecord, read_record, read_signature
 from edgemnist.agent.durable import hash_file
 from edgemnist.agent.facts import BoardFacts, program_machine
-from edgemnist.agent.request import SelfTestLimits
+from edgemnist.deploy import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.answers import Applied, Prepared, message
-from edgemnist.deploy.stop import Stop, in_parallel, on_ctrl_c
 from edgemnist.deploy.target import BoardAddress, open_board, require_distinct
 from edgemnist.deploy.transport import ConnectionLostError
 from edgemnist.doctor.checks import (

@@ -13,20 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import edgemnist
+from edgemnist.agent import MARK
 from edgemnist.agent.apply import DamagedTransferError, StoppedError
 from edgemnist.agent.bundle import encode_archive
-from edgemnist.agent.request import MARK
-from edgemnist.deploy.answers import (
-    MOST_ANSWER,
-    MOST_STEPS,
-    AnswerT,
-    Line,
-    convert,
-    decode,
-    message,
-    step_name,
-)
-from edgemnist.deploy.stop import Stop
+from edgemnist.deploy import Stop
+from edgemnist.deploy.answers import MOST_ANSWER, MOST_STEPS, AnswerT, Line, convert, decode, message, step_name
 from edgemnist.deploy.transport import (
     QUICK_S,
     Connection,
@@ -39,7 +30,7 @@ from edgemnist.deploy.transport import (
 )
 from edgemnist.doctor.checks import RepairCommands
 from edgemnist.errors import BundleError, DeployError, EdgemnistError, GateMissedError, UsageError
-from edgemnist.results.base import SCHEMA_VERSION
+from edgemnist.results import SCHEMA_VERSION
 from edgemnist.storage import sha256
 
 DEFAULT_ROOT = ".local/share/edgemnist"

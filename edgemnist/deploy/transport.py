@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from edgemnist.deploy import Stop
 from edgemnist.deploy.answers import MOST_BYTES, MOST_ERROR_BYTES, MOST_LINE_BYTES, clean, message
-from edgemnist.deploy.stop import Stop
 from edgemnist.errors import DeployError, MissingDependencyError, UsageError
 
 _OPTIONS = (
@@ -91,12 +91,7 @@ class Connection:
         self._cut = cut
 
     def run(
-        self,
-        command: str,
-        data: bytes = b"",
-        *,
-        on_line: Callable[[str], None] | None = None,
-        limit_s: float = QUICK_S,
+        self, command: str, data: bytes = b"", *, on_line: Callable[[str], None] | None = None, limit_s: float = QUICK_S
     ) -> tuple[int, str]:
         """Run a shell command on the board with `data` on its stdin; return its exit code and its stderr.
 

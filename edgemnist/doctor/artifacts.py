@@ -20,12 +20,12 @@ import numpy as np
 
 from edgemnist.doctor.checks import HERE, RUNTIME_PACKAGES, RepairCommands, crash_meaning, tested
 from edgemnist.errors import EdgemnistError, MissingDependencyError
-from edgemnist.exports.directory import OUTDATED, Exports
+from edgemnist.exports import OUTDATED, Exports
 from edgemnist.exports.golden import ask_one_at_a_time, read_answers
 from edgemnist.exports.manifest import Artifact
 from edgemnist.formats import arithmetic_of
 from edgemnist.formatting import count
-from edgemnist.results.base import UNREADABLE
+from edgemnist.results import UNREADABLE
 from edgemnist.results.boards import Check
 from edgemnist.verify.vote import DRIFT, FLIPS, explaining_rescaling, replay
 

@@ -27,7 +27,7 @@ from edgemnist.agent.facts import (
     throttle_names,
 )
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.base import UNREADABLE
+from edgemnist.results import UNREADABLE
 from edgemnist.results.boards import Check, DoctorResult, Level
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show
+from edgemnist.console.tables import closing, table
 from edgemnist.errors import EXIT_GATE_MISSED
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.boards import DoctorResult
 
 app = command_app()
@@ -32,12 +33,10 @@ def doctor(
 
     The board need not have edgemnist yet. Exit 1 if something keeps edgemnist from working.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
     from edgemnist.deploy.remote import doctor_on
     from edgemnist.deploy.target import BoardAddress
     from edgemnist.doctor.checks import doctor as run
-    from edgemnist.exports.directory import REFERENCE, find_exports, reference_directory
+    from edgemnist.exports import REFERENCE, find_exports, reference_directory
     from edgemnist.exports.manifest import command
 
     reporter = TerminalReporter()
@@ -60,10 +59,6 @@ def doctor_page(result: DoctorResult, step: str = "") -> RenderableType:
 
     `step` is the command that comes next where nothing has to be fixed.
     """
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table
     from edgemnist.results.boards import Level
 
     marks = {

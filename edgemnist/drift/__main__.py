@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edgemnist.drift.counts import read_place
+from edgemnist.drift import read_place
 from edgemnist.errors import EdgemnistError
 
 

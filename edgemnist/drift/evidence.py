@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.drift.ink import BINS, FEATURES
+from edgemnist.drift import BINS, FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgemnist.drift.counts import Window
+    from edgemnist.drift import Window
 
 ALARM: Final = 1e5
 """Images to a false alarm, at least in the mean."""

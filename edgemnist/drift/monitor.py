@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from edgemnist.drift.counts import Record, Window, count, read_record
+from edgemnist.drift import Record, Window, bins_of, count, ink_of, read_record
 from edgemnist.drift.evidence import Detector
-from edgemnist.drift.ink import bins_of, ink_of
 from edgemnist.errors import EdgemnistError, StorageError, UsageError, reason_of
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.samples.sample import DOUBT_BELOW, now
+from edgemnist.samples import DOUBT_BELOW, now
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.models import Model
     from edgemnist.runtimes.interface import Classifier
 
@@ -125,12 +124,7 @@ class Monitor(AbstractContextManager["Monitor"]):
     """
 
     def __init__(
-        self,
-        path: Path,
-        fresh: Callable[[], Record],
-        *,
-        patient: bool = False,
-        reporter: Reporter = SILENT,
+        self, path: Path, fresh: Callable[[], Record], *, patient: bool = False, reporter: Reporter = SILENT
     ) -> None:
         """`fresh` gives `no_counts`, in the thread: the golden pack takes a moment. A `patient` one loses nothing."""
         self._path, self._fresh, self._patient, self._reporter = path, fresh, patient, reporter

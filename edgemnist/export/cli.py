@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, table
 from edgemnist.formats import FORMATS, INPUT_RANGES
+from edgemnist.formatting import count, footprint, kilobytes
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.pipeline import ExportResult
 
 app = command_app()
@@ -108,14 +110,12 @@ def export(
 
     Without --data the images of the training are used, if their directory is still there.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
+    from edgemnist.export.c import C_FORMAT, CExtras
     from edgemnist.export.interface import ExportConfig
     from edgemnist.export.model import read_source_file
-    from edgemnist.export.projects import C_FORMAT, CExtras
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
-    from edgemnist.exports.training import source_of_training
+    from edgemnist.exports.questions import source_of_training
 
     config = ExportConfig.of(
         format=format_,
@@ -146,12 +146,7 @@ def export(
 
 def export_page(result: ExportResult, exports: Path) -> RenderableType:
     """Draw the files that were written, and the formats that the model cannot be exported to."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import count, footprint, kilobytes
 
     page = table("artifact", "size", "SHA-256", "file", left=["SHA-256"], prose=["file"])
     for artifact in result.artifacts:

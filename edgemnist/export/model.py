@@ -25,7 +25,7 @@ from edgemnist.exports.questions import near_chance
 from edgemnist.formats import INPUT_RANGES, UNIT
 from edgemnist.progress import Reporter
 from edgemnist.results.data import DataIdentity
-from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
+from edgemnist.runtimes import KERAS, KERAS_H5, identify, read_model
 from edgemnist.runtimes.keras import KerasClassifier, check_model, decode_keras_model, in_float32, model_bytes
 from edgemnist.storage import sha256
 

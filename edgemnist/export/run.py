@@ -15,8 +15,8 @@ from edgemnist.arrays import Labels
 from edgemnist.data.dataset import Dataset, stratified_indices
 from edgemnist.errors import ArtifactError, EdgemnistError, ModelError, temporary_files_failed
 from edgemnist.export.interface import FLIPS, ArtifactSpec, ExportConfig, Exported, Exporter
-from edgemnist.export.lowbit import trained_quantization
 from edgemnist.export.model import KerasSource, Origin, check_executable, find_input_range, find_origin
+from edgemnist.export.tflite import trained_quantization
 from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answers_of_export
 from edgemnist.exports.manifest import (
     GOLDEN_FILE,
@@ -30,8 +30,7 @@ from edgemnist.exports.manifest import (
     kept_model,
     record_of,
 )
-from edgemnist.exports.questions import chance_question
-from edgemnist.exports.training import check_unseen
+from edgemnist.exports.questions import chance_question, check_unseen
 from edgemnist.formats import FORMATS, UNIT, arithmetic_of, artifact_names
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pipeline import ExportedArtifact, ExportResult, RefusedArtifact

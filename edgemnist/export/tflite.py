@@ -1,4 +1,10 @@
-"""TFLite, which LiteRT executes."""
+"""TFLite, which LiteRT executes.
+
+A converter spreads the weights of each output over -127..127. If a network was trained for 15 or 3 levels, those are
+not the integers that it was trained with, but multiples of them, rounded. Here they are restored to -7..7 or -1..1,
+with the scales and biases that belong to them. So the file is still int8 to every runtime, and a C file made
+from it holds a weight in 4 or 2 bits without loss.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +13,18 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgemnist.export.interface import Constant, Exported, Exporter, wrong_weights
-from edgemnist.export.lowbit import with_trained_levels
 from edgemnist.exports.manifest import TensorSpec
 from edgemnist.runtimes.litert import LiteRTClassifier
+from edgemnist.runtimes.tflite import IDENTIFIER, Graph, Operator, read_graph
+
+if TYPE_CHECKING:
+    from edgemnist.runtimes.tflite import Tensor
 
 _WEIGHTS: Final = {"int8": "int8", "int4": "int4", "dynamic": "int8", "float16": "float16", "float32": "float32"}
 """The dtype of the weights, by quantization."""
@@ -164,3 +173,166 @@ def _outputs(model: bytes, inputs: Sequence[Sequence[Any]]) -> npt.NDArray[np.fl
         interpreter.invoke()
         answers.append(interpreter.get_tensor(target))
     return np.concatenate(answers)
+
+
+LEVELS: Final = {"int2": 1, "int4": 7, "int8": 127}
+"""Largest weight, by quantization; the smallest is its negative."""
+FEW: Final = LEVELS["int4"]
+ROUNDED: Final = 0.51
+"""How far a multiple may be from its integer: half, and the error of float32."""
+FLOAT_NOISE: Final = 1e-4
+"""Noise of a weight in float32, as a share of the largest of its output."""
+_OPERATORS: Final = frozenset({"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"})
+
+
+class _Layer(NamedTuple):
+    """One layer with weights of few levels."""
+
+    weights: int
+    """Index of the tensor."""
+    bias: int | None
+    levels: npt.NDArray[np.int8]
+    """The weights, in the shape of their tensor."""
+    factors: npt.NDArray[np.float64]
+    """Factor by which the scale of each output grows, [outputs]."""
+
+
+def with_trained_levels(data: bytes) -> bytes:
+    """Return a full-int8 TFLite file with the integers that it was trained with, or unchanged if those are too many.
+
+    Raises ValueError if the new file does not read back as it was meant.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = read_graph(data)
+    layers = [_layer(graph, operator) for operator in _weighted(graph)]
+    if not layers or any(layer is None for layer in layers):
+        return data
+    found = [layer for layer in layers if layer is not None]
+    if all((layer.factors == 1).all() for layer in found):
+        return data
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    for layer in found:
+        _change(model, layer)
+    builder = flatbuffers.Builder(len(data))
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    changed = bytes(builder.Output())
+    _check(graph, read_graph(changed), found)
+    return changed
+
+
+def few_levels(
+    weights: npt.NDArray[np.float64], tolerance: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """Return weights, [outputs, inputs], as integers of -7..7 at most, and the step of each output, [outputs].
+
+    None if no such integers are within `tolerance` of the weights.
+    """
+    levels, steps = np.zeros_like(weights), np.ones(len(weights))
+    for output, values in enumerate(weights):
+        if not (largest := float(np.abs(values).max())):
+            continue
+        for most in range(1, FEW + 1):
+            step = largest / most
+            candidate = np.rint(values / step)
+            if np.abs(values - candidate * step).max() <= tolerance:
+                levels[output], steps[output] = candidate, step
+                break
+        else:
+            return None
+    return levels, steps
+
+
+def largest_weight(data: bytes) -> int:
+    """Return the largest weight of a full-int8 TFLite file as an integer, 0 to 128."""
+    graph = read_graph(data)
+    kernels = [graph.tensors[operator.inputs[1]].values() for operator in _weighted(graph)]
+    return max((int(np.abs(kernel.astype(np.int64)).max()) for kernel in kernels), default=0)
+
+
+def trained_quantization(model: Any) -> str | None:  # noqa: ANN401 - Keras has no types
+    """Return the narrowest quantization that holds a Keras model without loss; None if that is int8 or wider."""
+    import keras
+
+    most = 0
+    for layer in model.layers:
+        for kernel in (np.asarray(weight, np.float64) for weight in layer.get_weights() if len(weight.shape) > 1):
+            axis = kernel.ndim - (2 if isinstance(layer, keras.layers.DepthwiseConv2D) else 1)
+            rows = np.moveaxis(kernel, axis, 0).reshape(kernel.shape[axis], -1)
+            largest = np.abs(rows).max(axis=1, keepdims=True)
+            found = few_levels(rows / np.where(largest > 0, largest, 1), FLOAT_NOISE)
+            if found is None:
+                return None
+            most = max(most, int(np.abs(found[0]).max()))
+    return next((name for name, level in LEVELS.items() if 0 < most <= level), None)
+
+
+def _weighted(graph: Graph) -> Iterator[Operator]:
+    return (operator for operator in graph.operators if operator.kind in _OPERATORS)
+
+
+def _layer(graph: Graph, operator: Operator) -> _Layer | None:
+    """Return a layer's weights as few levels; None if they are more, or not int8 with a scale for each output."""
+    weights = graph.tensors[operator.inputs[1]]
+    axis = weights.channel_axis
+    if weights.dtype != "int8" or not weights.constant or weights.scales.size != weights.shape[axis]:
+        return None
+    spread = np.moveaxis(weights.values().astype(np.float64), axis, 0).reshape(weights.scales.size, -1)
+    already = np.abs(spread).max() <= FEW
+    found = (spread, np.ones(len(spread))) if already else few_levels(spread, ROUNDED)
+    if found is None:
+        return None
+    levels, factors = found
+    shape = np.moveaxis(np.empty(weights.shape), axis, 0).shape
+    bias = operator.inputs[2] if operator.inputs[2:3] not in {(), (-1,)} else None
+    return _Layer(
+        weights=operator.inputs[1],
+        bias=bias,
+        levels=np.ascontiguousarray(np.moveaxis(levels.reshape(shape), 0, axis).astype(np.int8)),
+        factors=factors,
+    )
+
+
+def _change(model: Any, layer: _Layer) -> None:  # noqa: ANN401 - generated code has no types
+    tensors = model.subgraphs[0].tensors
+    _scale(tensors[layer.weights], layer.factors)
+    _fill(model, layer.weights, layer.levels)
+    if layer.bias is None:
+        return
+    tensor = tensors[layer.bias]
+    values = np.frombuffer(np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes(), "<i4")
+    _scale(tensor, layer.factors)
+    _fill(model, layer.bias, np.rint(values / layer.factors).astype("<i4"))
+
+
+def _scale(tensor: Any, factors: npt.NDArray[np.float64]) -> None:  # noqa: ANN401 - generated code has no types
+    tensor.quantization.scale = (np.asarray(tensor.quantization.scale, np.float64) * factors).astype(np.float32)
+
+
+def _fill(model: Any, index: int, values: npt.NDArray[Any]) -> None:  # noqa: ANN401 - generated code has no types
+    """Give a tensor other values, and a buffer of its own where it shared one."""
+    tensor = model.subgraphs[0].tensors[index]
+    if sum(one.buffer == tensor.buffer for graph in model.subgraphs for one in graph.tensors) > 1:
+        model.buffers.append(type(model.buffers[tensor.buffer])())
+        tensor.buffer = len(model.buffers) - 1
+    model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+
+
+def _check(before: Graph, after: Graph, layers: list[_Layer]) -> None:
+    """Raise ValueError unless a file differs from another in the weights, biases and scales of layers, as they say."""
+    changed = {index for layer in layers for index in (layer.weights, layer.bias)}
+    for index, (one, other) in enumerate(zip(before.tensors, after.tensors, strict=True)):
+        if index not in changed and not _same(one, other):
+            raise ValueError(f"its tensor {one.name!r} would become another")
+    for layer in layers:
+        one, other = before.tensors[layer.weights], after.tensors[layer.weights]
+        scales = (one.scales.astype(np.float64) * layer.factors).astype(np.float32)
+        if not np.array_equal(other.values(), layer.levels) or not np.array_equal(other.scales, scales):
+            raise ValueError(f"its weights {one.name!r} do not read back as they were trained")
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return (one.name, one.dtype, one.shape) == (other.name, other.dtype, other.shape) and all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("scales", "zero_points", "content")
+    )

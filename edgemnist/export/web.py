@@ -14,9 +14,16 @@ from typing import ClassVar, Final
 from edgemnist.export.c import IMAGE, NetworkExporter, score_tensor
 from edgemnist.export.interface import Exported
 from edgemnist.native.amalgamation import Origin
-from edgemnist.native.browser import BrowserClassifier, find_browser
 from edgemnist.native.network import Network
-from edgemnist.native.webassembly import ENGINE, About, describe_page, pack_network, scores_scale
+from edgemnist.native.webassembly import (
+    ENGINE,
+    About,
+    BrowserClassifier,
+    describe_page,
+    find_browser,
+    pack_network,
+    scores_scale,
+)
 
 _SHARED: Final = ("edgemnist.serve", "page")
 _OWN: Final = ("edgemnist.export", "page")

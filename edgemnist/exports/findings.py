@@ -18,15 +18,15 @@ from edgemnist.errors import ManifestError, StorageError
 from edgemnist.exports.manifest import decode_versioned
 from edgemnist.exports.models import model_name, split_name
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.base import Result, ResultT
+from edgemnist.results import Result, ResultT
 from edgemnist.results.bench import KERAS, BenchResult, Latency, ScenarioResult, ScenarioRun, ScenariosResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.storage import write_file
 
 if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
-    from edgemnist.results.train import TrainResult
+    from edgemnist.exports import Exports
+    from edgemnist.results.pipeline import TrainResult
 
 VERIFY_FILE: Final = "verify.json"
 BENCH_FILE: Final = "bench.json"
@@ -98,7 +98,7 @@ class Findings:
     @cached_property
     def training(self) -> Finding[TrainResult] | None:
         """The findings of `edgemnist train`; None if the model comes from elsewhere."""
-        from edgemnist.results.train import TrainResult
+        from edgemnist.results.pipeline import TrainResult
 
         saved = self._read(TRAINING_FILE, TrainResult)
         if saved is None:

@@ -16,7 +16,7 @@ from typing import Annotated, BinaryIO, TypeVar
 import msgspec
 
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError, upgrade_line
-from edgemnist.results.base import SCHEMA_VERSION, UNREADABLE
+from edgemnist.results import SCHEMA_VERSION, UNREADABLE
 from edgemnist.results.data import DataIdentity
 from edgemnist.storage import recover, sha256, sha256_of
 

@@ -17,8 +17,7 @@ from edgemnist.exports.questions import near_chance
 from edgemnist.formats import INPUT_RANGES
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pictures import DIGITS
-from edgemnist.runtimes import RUNTIMES, RuntimeEntry, default_runtime, is_model_file, load, runtimes_of
-from edgemnist.runtimes.files import read_file
+from edgemnist.runtimes import RUNTIMES, RuntimeEntry, default_runtime, is_model_file, load, read_file, runtimes_of
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.storage import sha256
 

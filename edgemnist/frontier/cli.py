@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, quality, table, verdict
+from edgemnist.formatting import count, kilobytes, microseconds, percent
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.pipeline import FrontierResult
 
 app = command_app()
@@ -29,7 +31,7 @@ def frontier(
             help="Units of a network's hidden layers, such as 64 or 128,64; repeat for each network.",
         ),
     ] = None,
-    recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
+    recipe: options.Recipe = "standard",
     epochs: options.Epochs = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of every training.")] = 0,
     samples: Annotated[int, typer.Option("--samples", help="Minimum number of timed calls of each artifact.")] = 1000,
@@ -45,8 +47,6 @@ def frontier(
     Run it again after an interruption: it continues where it stopped.
     """
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.frontier.run import DEFAULT_SIZES, FrontierConfig
 
@@ -68,12 +68,7 @@ def frontier(
 
 def frontier_page(result: FrontierResult, directory: Path) -> RenderableType:
     """Draw a line for each artifact, from the smallest to the largest."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, quality, table, verdict
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import count, kilobytes, microseconds, percent
 
     columns = ("units", "artifact", "size", "accuracy", "flips", "p50", "best", "gate")
     page = table(*columns, left=["artifact", "best", "gate"])

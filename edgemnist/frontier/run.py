@@ -13,8 +13,7 @@ from edgemnist.errors import UsageError
 from edgemnist.export.interface import ArtifactSpec
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pipeline import FrontierResult, FrontierRow
-from edgemnist.search.networks import MadeNetwork, make_network, undominated, warnings_of
-from edgemnist.search.picture import Dot, Series, trade_off_png
+from edgemnist.search.networks import Dot, MadeNetwork, Series, make_network, trade_off_png, undominated, warnings_of
 from edgemnist.storage import commit_files
 from edgemnist.train.recipes import TrainConfig
 

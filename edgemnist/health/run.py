@@ -1,19 +1,25 @@
-"""From counts, and samples with labels, to a judgement of the model."""
+"""From counts, and samples with labels, to a judgement of the model: of directories and files here, or of boards.
+
+Its tables are made cell by cell, for the terminal and for the report of an export directory.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgemnist.drift.counts import Record, Window, merge
+from edgemnist.drift import BINS, FEATURES, Record, Window, ink_of, merge, read_place
 from edgemnist.drift.evidence import DOUBTFUL, DOUBTFUL_GOLDEN, HIGHER, LOWER, REFUSED, alarmed, means, total
-from edgemnist.drift.ink import BINS, FEATURES, ink_of
-from edgemnist.results.health import (
+from edgemnist.errors import DeployError
+from edgemnist.formatting import percent
+from edgemnist.results.samples import (
     BoardHealth,
     ChangedSample,
     ClassShares,
@@ -22,11 +28,13 @@ from edgemnist.results.health import (
     LabelledAccuracy,
     Quantity,
 )
-from edgemnist.samples.sample import NOT_A_DIGIT, UNIFORM
+from edgemnist.samples import NOT_A_DIGIT, UNIFORM
+from edgemnist.samples.store import samples_in
 from edgemnist.verify.statistics import has_scipy, wilson_interval
 
 if TYPE_CHECKING:
-    from edgemnist.samples.sample import Sample
+    from edgemnist.deploy.target import BoardAddress
+    from edgemnist.samples import Sample
 
 Value = Callable[[Window], float | None]
 """Computes one quantity of a window."""
@@ -216,3 +224,94 @@ def _board(one: Place) -> BoardHealth:
         accuracy=None if found is None else found.accuracy,
         evidence=_power(total(one.record.evidence)),
     )
+
+
+PARALLEL = 20
+"""Boards at the same time."""
+
+
+def places_here(paths: Sequence[Path]) -> list[Place]:
+    """Return the counts of directories of samples, or of files. Raises what `read_place` raises."""
+    return [Place(name=str(path), record=read_place(path), samples=samples_in(path)) for path in paths]
+
+
+def places_on(targets: Sequence[BoardAddress], place: str) -> tuple[list[Place], list[BoardHealth]]:
+    """Return the counts of boards, and why others have none.
+
+    Raises the first error if every board fails, and UsageError if one is named twice.
+    """
+    from edgemnist.deploy import in_parallel
+    from edgemnist.deploy.remote import health_on, samples_on
+    from edgemnist.deploy.run import as_fault
+    from edgemnist.deploy.target import require_distinct
+
+    require_distinct(targets)
+
+    def ask(target: BoardAddress) -> Place | Exception:
+        name = target.host.name
+        try:
+            record, samples = health_on(target, place), []
+            # A file of counts has no samples beside it.
+            with contextlib.suppress(DeployError):
+                samples = [one.sample() for one in samples_on(target, place)]
+        except Exception as error:  # noqa: BLE001 - one board must not cost the report of the others
+            return error
+        return Place(name=name, host=name, record=record, samples=samples)
+
+    answers = in_parallel(min(PARALLEL, len(targets)), ask, targets)
+    places = [one for one in answers if isinstance(one, Place)]
+    errors = [
+        (target.host.name, one) for target, one in zip(targets, answers, strict=True) if isinstance(one, Exception)
+    ]
+    if not places:
+        raise errors[0][1]
+    return places, [BoardHealth(host=name, fault=as_fault(error)) for name, error in errors]
+
+
+ACCURACY: Final = ("accuracy", "images", "share", "95 %")
+QUANTITIES: Final = ("quantity", "golden pack", "first week", "lately", "evidence")
+
+
+def accuracies(found: HealthReport) -> list[tuple[str, ...]]:
+    """Return the cells below `ACCURACY`."""
+    rows: list[tuple[str, EstimatedAccuracy | LabelledAccuracy | None]] = [
+        ("golden pack, with labels", found.golden),
+        ("first week, estimated", found.first),
+        ("lately, estimated", found.lately),
+        ("even draw, with labels", found.labelled),
+    ]
+    return [
+        (
+            name,
+            f"{one.images:,}",
+            percent(one.accuracy),
+            "" if one.interval is None else f"{one.interval.low * 100:.1f}–{one.interval.high * 100:.1f}",
+        )
+        for name, one in rows
+        if one is not None
+    ]
+
+
+def quantities(found: HealthReport) -> list[tuple[str, ...]]:
+    """Return the cells below `QUANTITIES`."""
+    return [
+        (
+            one.name,
+            *(value_of(one, value) for value in (one.golden, one.first, one.lately)),
+            evidence_of(one.evidence),
+        )
+        for one in found.quantities
+    ]
+
+
+def evidence_of(log10: float | None) -> str:
+    """Return evidence as a power of ten; empty for none."""
+    # What has hardly any is 10^0, not 10^-0.
+    return "" if log10 is None else f"10^{log10:z.0f}"
+
+
+def value_of(one: Quantity, value: float | None) -> str:
+    """Return a share in percent, or a mean with its unit."""
+    if value is None:
+        return ""
+    return f"{value:.2f} {one.unit}" if one.unit else percent(value, 1)

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from edgemnist.arrays import IMAGE_SIDE
-from edgemnist.images.components import bounds
+from edgemnist.images.find import bounds
+from edgemnist.images.grey import SMALL, quadruple, rescale
 from edgemnist.images.paper import Ink
-from edgemnist.images.scale import SMALL, quadruple, rescale
 from edgemnist.native.fitting import MAX_SIDE, fitter
 
 BOX_SIDE: Final = 20

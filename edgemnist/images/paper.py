@@ -7,8 +7,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.images.grey import Grey
-from edgemnist.images.scale import rescale
+from edgemnist.images.grey import Grey, rescale
 from edgemnist.native.fitting import MAX_PAPER_SIDE, Fitter, Light, Moments, fitter
 
 Ink: TypeAlias = npt.NDArray[np.uint8]

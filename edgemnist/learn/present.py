@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.errors import ModelError
-from edgemnist.export.lowbit import trained_quantization
+from edgemnist.export.tflite import trained_quantization
 from edgemnist.exports.manifest import MODEL_FILE, Artifact, read_recorded
 from edgemnist.runtimes.integer import chain
 from edgemnist.runtimes.tflite import read_graph
 
 if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.train.model import Weights
 
 INT8: Final = "tflite-int8"

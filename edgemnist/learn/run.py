@@ -17,29 +17,17 @@ from edgemnist.arrays import Images, Labels
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError, reason_of
 from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, ModelRecord, record_of
-from edgemnist.exports.training import (
-    IMAGES_FILE,
-    encode_training_images,
-    image_hashes,
-)
-from edgemnist.learn.evidence import (
-    NEIGHBOUR_IMAGES,
-    Known,
-    contradictions,
-    features_of,
-    folds_of,
-    paired,
-)
-from edgemnist.learn.gate import gate
+from edgemnist.exports.questions import IMAGES_FILE, encode_training_images, image_hashes
+from edgemnist.learn.gate import NEIGHBOUR_IMAGES, Known, contradictions, features_of, folds_of, gate, paired
 from edgemnist.learn.present import INT8, Present, hidden_of, logits_of, read_present
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
 from edgemnist.results.samples import Contradiction, LearnResult, Paired
-from edgemnist.samples.sample import NOT_A_DIGIT, Sample
+from edgemnist.samples import NOT_A_DIGIT, Sample
 from edgemnist.storage import check_writable, commit_files, new_directory, sha256
 
 if TYPE_CHECKING:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.golden import GoldenPack
     from edgemnist.learn.tune import Replay
     from edgemnist.samples.store import SampleStore
@@ -283,7 +271,7 @@ def _export(exports: Exports, place: Path, dataset: Dataset, reporter: Reporter)
     """Export the same artifacts as before, and return how much accuracy int8 loses against float."""
     from edgemnist.export.interface import ArtifactSpec, ExportConfig
     from edgemnist.export.run import export_model
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
 
     specs = tuple(ArtifactSpec(one.format, one.quantization) for one in exports.manifest.artifacts)
     if not specs:

@@ -2,6 +2,6 @@
 
 import sys
 
-from edgemnist.native.build import main
+from edgemnist.native import main
 
 sys.exit(main())

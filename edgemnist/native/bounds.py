@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.native.layout import CONVOLUTION, CROP, DEPTHWISE
-from edgemnist.native.structures import Layer, Model, Window
+from edgemnist.native.library import Layer, Model, Window
 
 MAX_SCRATCH: Final = 1 << 26
 """Bytes of static memory: a microcontroller has far less."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.native.layers import Convolution, Crop, Dense, Depthwise, Layer, Pool, Table, total_outputs
-from edgemnist.runtimes.affine import activation_range, affine, bias_of, multipliers, numbers_of, weight_matrix
+from edgemnist.runtimes.fixedpoint import activation_range, affine, bias_of, multipliers, numbers_of, weight_matrix
 from edgemnist.runtimes.integer import WINDOWED, chain, elementwise, softmax_exponentials
 from edgemnist.runtimes.pixels import Numbers, covered_range, quantize_pixels
 from edgemnist.runtimes.tflite import Graph, Operator, Tensor

@@ -79,7 +79,7 @@ static void edgemnist_enlarge(const uint8_t *from, uint32_t width, uint32_t heig
 }
 
 /* The share, of 2^14, of the old pixel x + tap - 3 in the new one 4 * x + quarter: Lanczos' kernel of three lobes, as
- * in edgemnist.images.scale. */
+ * in edgemnist.images.grey. */
 static int32_t edgemnist_quarter(uint32_t quarter, uint32_t tap)
 {
     static const int16_t shares[2][7] = {{257, -1736, 7206, 12583, -2425, 499, 0}, {30, -501, 1977, 15936, -1393, 335, 0}};

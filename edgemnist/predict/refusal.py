@@ -43,7 +43,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
 
 def assess(found: Fitted) -> Assessment:
     """Return what the likeness network and the layout of the ink say about a picture."""
-    from edgemnist.images.crowd import NOBODY, crowd
+    from edgemnist.images.find import NOBODY, crowd
     from edgemnist.read.likeness import shipped_network
 
     likeness = [float(value) for value in shipped_network().digit_likeness(found.image[None])[0]]

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from edgemnist.arrays import Images, Probabilities, as_digit
 from edgemnist.errors import ImageError, UsageError
-from edgemnist.exports.directory import Exports, model_for
+from edgemnist.exports import Exports, model_for
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.results.pictures import DIGIT, DIGITS, Prediction, PredictResult
 from edgemnist.runtimes.interface import Classifier, check_answers

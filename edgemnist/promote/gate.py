@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from edgemnist.agent.request import SelfTestLimits
+from edgemnist.agent import SelfTestLimits
 from edgemnist.deploy.run import MOST_WAIT_S
 from edgemnist.errors import check_range
 from edgemnist.formatting import count, percent
 from edgemnist.verify.statistics import mcnemar_p
 
 if TYPE_CHECKING:
-    from edgemnist.shadow.tally import Evidence
+    from edgemnist.shadow import Evidence
 
 SIGNIFICANT: Final = 0.05
 """Of McNemar's test on the samples with a label, as in `edgemnist learn`."""

@@ -15,7 +15,7 @@ from edgemnist.deploy.run import MOST_WORK_S
 from edgemnist.errors import DeployError
 from edgemnist.promote.gate import gate
 from edgemnist.results.boards import PromoteResult, RollbackResult
-from edgemnist.shadow.tally import Evidence
+from edgemnist.shadow import Evidence
 from edgemnist.verify.statistics import mcnemar_p
 
 if TYPE_CHECKING:

@@ -58,9 +58,8 @@ def read(
 ) -> None:
     """Read every digit on a page, line by line, and the numbers and tables that they form."""
     options.limit_numpy_threads()
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
-    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
+    from edgemnist.exports import open_for_answers
     from edgemnist.exports.outputs import CSV, PICTURE, check_output
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.read.run import read_file

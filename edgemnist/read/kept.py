@@ -14,7 +14,7 @@ from edgemnist.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from edgemnist.drift.monitor import Monitor
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.models import Model
     from edgemnist.read.assemble import SeenDigit
     from edgemnist.runtimes.interface import Classifier

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from edgemnist.errors import ArtifactError
-from edgemnist.results.base import Part, Result
+from edgemnist.results import Part, Result
 from edgemnist.results.data import DataIdentity
 
 WEIGHTS_NAME: Final = "likeness.tflite"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edgemnist.errors import ImageError, UsageError
-from edgemnist.exports.directory import Exports, model_for
+from edgemnist.exports import Exports, model_for
 from edgemnist.images.decode import decode_image, picture_file, picture_name
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.boxes import draw_boxes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgemnist.images.components import bounds
+from edgemnist.images.find import bounds
 from edgemnist.images.paper import Ink
 from edgemnist.read.grid import Floats
 from edgemnist.read.piece import Piece

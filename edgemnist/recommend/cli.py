@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show
+from edgemnist.console.tables import closing, quality, table, verdict
 from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.formatting import kilobytes, microseconds, percent
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.pipeline import RecommendResult
 
 app = command_app()
@@ -23,9 +25,7 @@ def recommend(*, exports: options.Exports = None, json: options.Json = False) ->
 
     It weighs what `edgemnist verify` and `edgemnist bench` found: run both first, on the board itself.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.recommend.weigh import recommend as weigh
 
     opened = Exports.open(exports, TerminalReporter())
@@ -38,12 +38,6 @@ def recommend(*, exports: options.Exports = None, json: options.Json = False) ->
 
 def recommend_page(result: RecommendResult, step: str = "") -> RenderableType:
     """Draw the facts that speak for a model, what the candidates cost, and at the end what to ship."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, quality, table, verdict
-    from edgemnist.formatting import kilobytes, microseconds, percent
-
     page = table("artifact", "p50", "accuracy", "size", "fits in", "gate", left=["fits in", "gate"])
     for one in result.candidates:
         chosen = one.name == result.recommended

@@ -10,7 +10,7 @@ import msgspec
 
 from edgemnist.bench.quality import host_warnings
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import CURRENT, Exports
+from edgemnist.exports import CURRENT, Exports
 from edgemnist.exports.findings import NOISE, choose
 from edgemnist.exports.questions import questions
 from edgemnist.formatting import kilobytes, microseconds

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show
+from edgemnist.console.tables import closing
+from edgemnist.formatting import kilobytes
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.pipeline import ReportResult
 
 app = command_app()
@@ -39,9 +41,7 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Write what all commands found as one HTML file, which opens from disk and needs no network."""
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.outputs import HTML, MARKDOWN, check_output
     from edgemnist.report.page import write_report
 
@@ -53,12 +53,6 @@ def report(
 
 def report_page(result: ReportResult, step: str = "") -> RenderableType:
     """Say what was written, and what is not in it. `step` is the command that comes next if it is complete."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing
-    from edgemnist.formatting import kilobytes
-
     lines = [Text(warning, style="bold red") for warning in result.warnings]
     # A single one is the next step.
     if len(result.missing) > 1:

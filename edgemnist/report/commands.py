@@ -14,7 +14,7 @@ from edgemnist.formats import FORMATS, artifact_names
 from edgemnist.report.data import ReportData
 from edgemnist.results.bench import KERAS, BenchResult, ScenarioResult
 from edgemnist.results.data import DataIdentity
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.runtimes import RUNTIMES
 

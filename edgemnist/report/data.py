@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import CURRENT, Exports
+from edgemnist.exports import CURRENT, Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import Artifact, Manifest
 from edgemnist.exports.models import split_name
 from edgemnist.exports.questions import questions
 from edgemnist.formatting import kilobytes, microseconds, percent, points, ratio
-from edgemnist.health.places import places_here
-from edgemnist.health.run import assess
+from edgemnist.health.run import assess, places_here
 from edgemnist.recommend.weigh import weigh
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
-from edgemnist.results.health import HealthReport
-from edgemnist.results.pipeline import RecommendResult
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import RecommendResult, TrainResult
+from edgemnist.results.samples import HealthReport
 from edgemnist.results.verify import ArtifactParity, VerifyResult
 from edgemnist.verify.gatefile import own_gates
 from edgemnist.verify.layers import FLOAT_TWIN

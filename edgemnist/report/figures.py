@@ -19,8 +19,7 @@ from edgemnist.figures import confusion_counts, draw_curves
 from edgemnist.formatting import count, microseconds, percent
 from edgemnist.images.sheet import encoded
 from edgemnist.results.bench import Latency
-from edgemnist.results.pipeline import Candidate
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import Candidate, TrainResult
 from edgemnist.results.verify import ArtifactLayers
 
 if TYPE_CHECKING:

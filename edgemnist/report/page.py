@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgemnist.errors import MissingDependencyError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.formatting import host_fact, microseconds
-from edgemnist.health import cells
+from edgemnist.health.run import ACCURACY, QUANTITIES, accuracies, quantities
 from edgemnist.registry import Package
 from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.data import ReportData, field_sentence, read_field, read_report_data, rows
 from edgemnist.report.figures import confusion, curves_svg, distributions_svg, layers_svg, pictures, trade_off_svg
 from edgemnist.results.bench import KERAS
-from edgemnist.results.health import HealthReport
 from edgemnist.results.pipeline import ReportResult
-from edgemnist.scenario.table import scenario_table
+from edgemnist.results.samples import HealthReport
+from edgemnist.scenario.run import scenario_table
 from edgemnist.storage import write_file
 
 HTML_FILE: Final = "report.html"
@@ -80,7 +80,7 @@ def view(facts: ReportData) -> dict[str, Any]:
 def _field(found: HealthReport) -> dict[str, Any]:
     return {
         "sentence": field_sentence(found),
-        "tables": [(cells.ACCURACY, cells.accuracies(found)), (cells.QUANTITIES, cells.quantities(found))],
+        "tables": [(ACCURACY, accuracies(found)), (QUANTITIES, quantities(found))],
     }
 
 

@@ -3,3 +3,34 @@
 Every document carries `schema_version`; a field may be added within a version, never renamed or removed.
 Shares such as accuracies and agreements lie between 0 and 1; drops are in percentage points, as their names say.
 """
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+
+SCHEMA_VERSION = 1
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no such document: it decodes text late, and nests no deeper than Python."""
+
+ResultT = TypeVar("ResultT", bound="Result")
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that a command prints or saves."""
+
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Return the document as indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a document."""
+
+
+def read_result(kind: type[ResultT], data: bytes) -> ResultT:
+    """Decode a saved document. Raises one of `UNREADABLE` where it is not one of this kind."""
+    return msgspec.json.decode(data, type=kind)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from edgemnist.results.base import Part, Result
+from edgemnist.results import Part, Result
 
 KERAS = "keras"
 """Name of the Keras model, which is not an artifact but the thing to beat."""

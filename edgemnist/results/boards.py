@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from edgemnist.results.base import Part, Result
+from edgemnist.results import Part, Result
 from edgemnist.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.results.verify import ArtifactParity
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from edgemnist.results.base import Part, Result
+from edgemnist.results import Part, Result
 
 
 class DataIdentity(Part, frozen=True, kw_only=True):

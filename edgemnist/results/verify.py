@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from edgemnist.results.base import Part, Result
+from edgemnist.results import Part, Result
 from edgemnist.results.data import DataIdentity
 
 KERAS_MODEL = "Keras model"

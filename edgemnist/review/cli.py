@@ -1,13 +1,20 @@
-"""`edgemnist review`."""
+"""`edgemnist review`: its options and its page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import RenderableType
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, show, show_listening
+from edgemnist.console.tables import table
+from edgemnist.errors import UsageError
+from edgemnist.formatting import count
+
+if TYPE_CHECKING:
+    from edgemnist.results.samples import ReviewResult
 
 _DATA = "Data sets"
 
@@ -44,10 +51,8 @@ def review(
         bool,
         typer.Option("--idx", help="With --export: write four IDX files instead.", rich_help_panel=_DATA),
     ] = False,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")] = 8001,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8001,
     on: options.On = None,
     root: options.Root = None,
     ssh_config: options.SshConfig = None,
@@ -64,11 +69,7 @@ def review(
     """
     import msgspec
 
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.errors import UsageError
     from edgemnist.review.run import run_page, summary, writer_named
-    from edgemnist.review.screen import show_started, summary_page
     from edgemnist.samples.store import SampleStore
     from edgemnist.serve.config import ServeConfig, read_token
 
@@ -79,7 +80,7 @@ def review(
     reporter, writer = TerminalReporter(), writer_named(name)
     if on:
         from edgemnist.deploy.target import BoardAddress
-        from edgemnist.review.board import review_on
+        from edgemnist.review.run import review_on
 
         options.refuse_with_on(context, "import_", "export")
         config = ServeConfig(host=host, port=port, token=read_token(None, token_file, reporter))
@@ -105,3 +106,26 @@ def review(
             return
         config = ServeConfig(host=host, port=port, token=read_token(None, token_file, reporter))
         run_page(store, writer, config, lambda started: show_started(started, json=json, token=config.token))
+
+
+def summary_page(result: ReviewResult, out_directory: Path | None) -> RenderableType:
+    """Draw how many samples there are, and what was imported or exported."""
+    page = table("", " ", prose=[" "])
+    page.show_header = False
+    if result.imported is not None:
+        page.add_row("imported", f"{result.imported:,} labels, as {result.writer}")
+    if result.exported is not None:
+        page.add_row("exported", f"{result.exported:,} labelled samples to {out_directory}")
+    page.add_row("samples", f"{result.samples:,}")
+    page.add_row("labelled", f"{result.labelled:,}")
+    if result.disputed:
+        page.add_row("disputed", f"{result.disputed:,}, shown again until somebody decides")
+    page.add_row("to review", f"{result.to_review:,}")
+    return page
+
+
+def show_started(result: ReviewResult, *, json: bool, token: str | None) -> None:
+    """Say where the page is; see `show_listening`."""
+    where = result.address or result.url
+    sentence = f"{result.to_review:,} of {count(result.samples, 'sample')} to review, as {result.writer}, at {where}."
+    show_listening(result, sentence, result.address, token, json=json)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from starlette.routing import Route, Router
 
-from edgemnist.results.base import UNREADABLE
+from edgemnist.results import UNREADABLE
 from edgemnist.results.samples import GivenLabel, LabelBody, LabelResponse, ReviewItem, ReviewQueue
-from edgemnist.review.order import classes_of, to_review
-from edgemnist.samples.sample import NOT_A_DIGIT, Sample
+from edgemnist.samples import NOT_A_DIGIT, Sample, classes_of, to_review
 from edgemnist.serve.limits import JSON, Body, BodyMemory, media_type
 from edgemnist.serve.metrics import Metrics
 from edgemnist.serve.middleware import RequestMiddleware

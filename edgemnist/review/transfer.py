@@ -12,13 +12,12 @@ import numpy as np
 from edgemnist.agent.durable import write_synced
 from edgemnist.arrays import Images
 from edgemnist.data.dataset import stratified_split
-from edgemnist.data.folders import SUFFIXES
 from edgemnist.data.idx import encode_idx
-from edgemnist.data.sources import read_directory
+from edgemnist.data.sources import SUFFIXES, read_directory
 from edgemnist.errors import DataError, StorageError, UsageError
 from edgemnist.formatting import count
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.samples.sample import IMPORTED, NOT_A_DIGIT, Label, Sample, now
+from edgemnist.samples import IMPORTED, NOT_A_DIGIT, Label, Sample, now
 from edgemnist.samples.store import SampleStore
 from edgemnist.storage import is_plain, new_directory
 

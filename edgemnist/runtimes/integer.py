@@ -21,7 +21,7 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.errors import ArtifactError
 from edgemnist.runtimes import fixedpoint
-from edgemnist.runtimes.affine import (
+from edgemnist.runtimes.fixedpoint import (
     BOUNDS,
     Quantized,
     Rescale,
@@ -145,10 +145,7 @@ class IntegerClassifier(ChunkedClassifier):
             return cls(graph, path, labels=labels, input_range=input_range, rounding=rounding)
         except (ValueError, LookupError, ArithmeticError) as error:
             # Whatever a graph makes of its computation that refers to tensors which it does not have.
-            raise ArtifactError(
-                f"{path} cannot be computed in integers: {error}",
-                hint=_TAKES,
-            ) from error
+            raise ArtifactError(f"{path} cannot be computed in integers: {error}", hint=_TAKES) from error
 
     def quantized(self, images: Images) -> npt.NDArray[np.int64]:
         """Return the values of the output tensor, int64 [N, C], for at most a few thousand images."""

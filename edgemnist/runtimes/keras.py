@@ -17,8 +17,7 @@ import numpy as np
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, ModelError, temporary_files_failed
 from edgemnist.formatting import count
-from edgemnist.runtimes import untrusted
-from edgemnist.runtimes.files import KERAS, KERAS_H5, identify, read_model
+from edgemnist.runtimes import KERAS, KERAS_H5, identify, read_model, untrusted
 from edgemnist.runtimes.interface import BOUNDED_SCORES, CHUNK, INPUT_SHAPES, ChunkedClassifier
 from edgemnist.runtimes.pixels import Numbers, encoder
 from edgemnist.storage import sha256

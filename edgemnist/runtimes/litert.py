@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
-from edgemnist.runtimes.files import TFLITE, read_model
+from edgemnist.runtimes import TFLITE, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, first_line, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, can_express, covered_range, decoder, encoder
 

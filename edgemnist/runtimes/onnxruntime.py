@@ -14,8 +14,8 @@ import numpy as np
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.formats import INPUT_RANGES
-from edgemnist.results.base import UNREADABLE
-from edgemnist.runtimes.files import ONNX, read_model
+from edgemnist.results import UNREADABLE
+from edgemnist.runtimes import ONNX, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, SINGLE, ChunkedClassifier, Steps, first_line, not_a_classifier
 from edgemnist.runtimes.pixels import Numbers, decoder, encoder
 

@@ -12,7 +12,7 @@ import numpy as np
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
 from edgemnist.formatting import count
-from edgemnist.runtimes.files import ONNX, read_model
+from edgemnist.runtimes import ONNX, read_model
 from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.onnxruntime import LABELS_KEY, RANGE_KEY, decode_labels, stored_range
 from edgemnist.runtimes.pixels import Numbers, decoder, encoder

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError
-from edgemnist.runtimes.files import TFLITE, read_model
+from edgemnist.runtimes import TFLITE, read_model
 
 _VTABLE_HEAD = 4
 """Bytes of a vtable before the first field: its own size and the table's, two uint16."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError
-from edgemnist.runtimes.affine import numbers_of
-from edgemnist.runtimes.files import TFLITE, read_model
+from edgemnist.runtimes import TFLITE, read_model
+from edgemnist.runtimes.fixedpoint import numbers_of
 from edgemnist.runtimes.interface import INPUT_SHAPES, ChunkedClassifier, not_a_classifier
 from edgemnist.runtimes.pixels import covered_range, decoder, encoder
 from edgemnist.runtimes.tflite import read_graph

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from edgemnist.errors import ArtifactError, StorageError
-from edgemnist.runtimes.files import read_file
+from edgemnist.runtimes import read_file
 from edgemnist.runtimes.untrusted_child import AT_ONCE, FAILED, LACKS_MEMORY, NEVER_ENDS, READ, SLOW
 from edgemnist.storage import cache_directory, sha256, write_file
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.runtimes import fixedpoint
-from edgemnist.runtimes.affine import (
+from edgemnist.runtimes.fixedpoint import (
     Quantized,
     Rescale,
     Step,

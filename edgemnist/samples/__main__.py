@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from edgemnist.errors import EdgemnistError
-from edgemnist.samples.exchange import decode_sent, encode_sent
+from edgemnist.samples import decode_sent, encode_sent
 from edgemnist.samples.store import SampleStore
 
 

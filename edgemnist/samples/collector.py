@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from edgemnist.errors import EdgemnistError
 from edgemnist.progress import SILENT, Reporter
+from edgemnist.samples import CORRECTION, DOUBT_BELOW, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, now
 from edgemnist.samples.quota import Filled, Quota, Reservoir
-from edgemnist.samples.sample import CORRECTION, DOUBT_BELOW, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, now
 from edgemnist.samples.store import SampleStore
 
 if TYPE_CHECKING:
@@ -93,13 +93,7 @@ class Collector(AbstractContextManager["Collector"]):
         self.close()
 
     def offer(
-        self,
-        image: Images,
-        *,
-        source: str,
-        answer: str | None,
-        confidence: float,
-        reason: str | None = None,
+        self, image: Images, *, source: str, answer: str | None, confidence: float, reason: str | None = None
     ) -> str | None:
         """Keep an image, uint8 [28, 28], if it is worth it, and return the reason; None if it is not kept.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgemnist.errors import check_range
-from edgemnist.samples.sample import CORRECTION, UNIFORM, Sample
+from edgemnist.samples import CORRECTION, UNIFORM, Sample
 
 DEFAULT_MAX: Final = 500
 LEAST_MAX: Final = 10

@@ -20,8 +20,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.errors import SamplesError, StorageError, UsageError, reason_of, upgrade_line
-from edgemnist.samples.exchange import LabelRow, Sent
-from edgemnist.samples.sample import CORRECTION, PIXELS, REASONS, UNIFORM, Sample, now
+from edgemnist.samples import CORRECTION, PIXELS, REASONS, UNIFORM, LabelRow, Sample, Sent, now
 
 FILE: Final = "samples.sqlite"
 APPLICATION: Final = 0x65646D73

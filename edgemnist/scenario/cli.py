@@ -6,12 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, drawn, options, show
+from edgemnist.console.tables import closing, closing_of_boards, fault_line, host_line, quality, table, throttle_note
+from edgemnist.errors import DeployError
+from edgemnist.formatting import count
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.bench import ScenarioResult
     from edgemnist.results.boards import FleetScenarioResult
 
@@ -60,9 +63,7 @@ def scenario(
 ) -> None:
     """Put models under load, each in a process of its own, and say what they sustain."""
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.exports.outputs import JSON, check_output
     from edgemnist.exports.questions import question
     from edgemnist.scenario.run import ScenarioConfig, run_scenario
@@ -98,12 +99,7 @@ def scenario(
 
 def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
     """Draw what a scenario measured for each artifact."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, host_line, quality, table
-    from edgemnist.formatting import count
-    from edgemnist.scenario.table import run_name, scenario_table
+    from edgemnist.scenario.run import run_name, scenario_table
 
     found = scenario_table(result)
     page = table(*found.columns)
@@ -117,13 +113,6 @@ def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
 
 def fleet_scenario_page(result: FleetScenarioResult) -> RenderableType:
     """Draw what a scenario measured on each board, one below the other."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console import drawn
-    from edgemnist.console.tables import closing_of_boards, fault_line, throttle_note
-    from edgemnist.errors import DeployError
-
     parts: list[RenderableType] = []
     for board in result.boards:
         if board.fault is not None:

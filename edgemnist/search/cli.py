@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, quality, table
 from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.formatting import count, microseconds, percent
 from edgemnist.registry import Entry, Package
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.pipeline import SearchResult
 
 SEARCH: Final = Entry(
@@ -68,7 +70,7 @@ def search(
             help="Trainings at a time: N here, or as many as a Ray cluster runs, on this machine (auto) or elsewhere.",
         ),
     ] = "1",
-    recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
+    recipe: options.Recipe = "standard",
     epochs: options.Epochs = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed tries the same networks.")] = 0,
     data: options.Data = None,
@@ -84,8 +86,6 @@ def search(
 
     Run it again after an interruption, however it ended: it continues where it stopped.
     """
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
 
     run = SEARCH.load()
@@ -114,12 +114,7 @@ def search(
 
 def search_page(result: SearchResult, directory: Path) -> RenderableType:
     """Draw a line for each of the best networks, and what comes next."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, quality, table
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import count, microseconds, percent
 
     page = table("network", "bytes", "RAM", "accuracy", "p50", "best in", prose=["network", "best in"])
     for row in result.rows:

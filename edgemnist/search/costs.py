@@ -18,7 +18,7 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset
 from edgemnist.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.manifest import MODEL_FILE
 from edgemnist.formats import UNIT
 from edgemnist.native.amalgamation import static_bytes

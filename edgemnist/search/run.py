@@ -20,10 +20,8 @@ from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.results.pipeline import SearchLimits, SearchResult, SearchRow, SearchTrial
 from edgemnist.search.costs import HERE, Stopwatch, sample_of
 from edgemnist.search.journal import locked
-from edgemnist.search.limits import Costs, Limits, best_so_far, choose
-from edgemnist.search.networks import MadeNetwork, finished_training, make_network, warnings_of
-from edgemnist.search.picture import search_png
-from edgemnist.search.space import Space
+from edgemnist.search.limits import Costs, Limits, Space, best_so_far, choose
+from edgemnist.search.networks import MadeNetwork, finished_training, make_network, search_png, warnings_of
 from edgemnist.search.study import WINDOW, Asked, Study, Tried
 from edgemnist.search.trials import Job, TrialData, rungs_of, split_for_selection, teacher_of, with_teacher
 from edgemnist.search.workers import Workers
@@ -99,11 +97,7 @@ class SearchConfig:
 
 
 def search(
-    dataset: Dataset,
-    config: SearchConfig,
-    directory: Path,
-    workers: Workers | None = None,
-    reporter: Reporter = SILENT,
+    dataset: Dataset, config: SearchConfig, directory: Path, workers: Workers | None = None, reporter: Reporter = SILENT
 ) -> SearchResult:
     """Look for the best networks within limits, and make an export directory of each in `directory`.
 

@@ -22,8 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from edgemnist.errors import UsageError
 from edgemnist.search.journal import JOURNAL_FILE, Journal
-from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.space import Space, parameters_of
+from edgemnist.search.limits import Costs, Limits, Space, parameters_of
 from edgemnist.train.network import Network
 
 NAME: Final = "edgemnist"

@@ -1,14 +1,21 @@
-"""`edgemnist serve`."""
+"""`edgemnist serve`: its options, and what it says on a terminal."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, err, options, out, quiet_libraries, show_listening
+from edgemnist.errors import UsageError
+from edgemnist.results import Result
+
+if TYPE_CHECKING:
+    from edgemnist.results.pictures import ServeResult
+    from edgemnist.systemd import Unit
 
 _LIMITS = "Limits"
 _SYSTEMD = "systemd"
@@ -21,10 +28,8 @@ app = command_app()
 def serve(
     context: typer.Context,
     *,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; all but loopback addresses need a token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")] = 8000,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8000,
     token: Annotated[
         str | None,
         typer.Option("--token", metavar="SECRET", envvar="EDGEMNIST_TOKEN", help="Secret that clients must send."),
@@ -104,9 +109,7 @@ def serve(
 
     Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json describes the requests.
     """
-    from edgemnist.console.terminal import TerminalReporter
-    from edgemnist.drift.counts import health_file
-    from edgemnist.errors import UsageError
+    from edgemnist.drift import health_file
     from edgemnist.serve.config import Limits, ServeConfig, read_token, unit_token
 
     for option, asked in (("--socket", socket), ("--user", user)):
@@ -129,9 +132,8 @@ def serve(
         limits=limits,
     )
     if systemd:
-        from edgemnist.exports.directory import find_exports
-        from edgemnist.serve.screen import show_unit
-        from edgemnist.serve.unit import describe_service
+        from edgemnist.exports import find_exports
+        from edgemnist.systemd import describe_service
 
         # What `describe_service` knows, and what is for this machine.
         here = {"host", "port", "token", "token_file", "artifact", "exports", "collect", "health"}
@@ -139,13 +141,51 @@ def serve(
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)
         return
-    from edgemnist.console.terminal import quiet_libraries
-    from edgemnist.exports.directory import open_for_answers
+    from edgemnist.exports import open_for_answers
     from edgemnist.serve.run import open_service
-    from edgemnist.serve.screen import log_to_stderr, show_started
 
     log_to_stderr()
     opened = open_for_answers(exports, artifact, reporter)
     with quiet_libraries():
         service = open_service(opened, config, reporter)
     service.run(lambda result: show_started(result, json=json, token=config.token))
+
+
+class UnitResult(Result, frozen=True, kw_only=True):
+    """`edgemnist serve --systemd --json`."""
+
+    file: str
+    """Name of the unit."""
+    text: str
+
+
+def show_started(result: ServeResult, *, json: bool, token: str | None = None) -> None:
+    """Say where the service answers; see `show_listening`."""
+    release = f", release {result.release}" if result.release else ""
+    secured = ", with your token" if result.token else ""
+    where = result.address or result.url
+    sentence = f"{result.artifact}{release} answers at {where}{secured}."
+    show_listening(result, sentence, result.address, token, json=json)
+
+
+def show_unit(service: Unit, *, socket: bool, json: bool) -> None:
+    """Print a unit as a file that can be installed."""
+    from edgemnist.systemd import service_unit, socket_unit
+
+    text = socket_unit(service) if socket else service_unit(service)
+    file = f"{service.name}.{'socket' if socket else 'service'}"
+    if json:
+        text = UnitResult(file=file, text=text).to_json()
+    out().print(text, soft_wrap=True, end="" if not json else "\n")
+
+
+def log_to_stderr() -> None:
+    """Log what goes wrong while the service runs where its notices are."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            err().print(self.format(record), soft_wrap=True)
+
+    handler = Handler(logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)

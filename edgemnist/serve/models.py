@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from edgemnist.agent.store import release_of
 from edgemnist.errors import UnknownNameError
-from edgemnist.exports.directory import CURRENT, Exports, RecordedArtifact, model_for
+from edgemnist.exports import CURRENT, Exports, RecordedArtifact, model_for
 from edgemnist.exports.models import Model
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.serve import ArtifactsResponse, ArtifactStatus
+from edgemnist.results.pictures import ArtifactsResponse, ArtifactStatus
 from edgemnist.runtimes import RUNTIMES, default_runtime
 from edgemnist.runtimes.interface import Classifier
 
 if TYPE_CHECKING:
-    from edgemnist.drift.counts import Record
+    from edgemnist.drift import Record
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from edgemnist import __version__
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.results.pictures import ReadResult
-from edgemnist.results.serve import (
+from edgemnist.results.pictures import (
     ArtifactsResponse,
     CorrectionBody,
     CorrectionResponse,
@@ -15,6 +14,7 @@ from edgemnist.results.serve import (
     HealthResponse,
     PredictBody,
     PredictResponse,
+    ReadResult,
     schemas,
 )
 from edgemnist.serve.config import Limits

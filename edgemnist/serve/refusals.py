@@ -16,7 +16,7 @@ from edgemnist.errors import (
     UnknownNameError,
     UsageError,
 )
-from edgemnist.results.serve import ErrorResponse
+from edgemnist.results.pictures import ErrorResponse
 
 
 class RefusedError(Exception):

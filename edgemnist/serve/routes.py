@@ -21,9 +21,10 @@ from edgemnist import __version__
 from edgemnist.errors import UsageError, check_range
 from edgemnist.predict.run import Sourced, tell
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.results.base import UNREADABLE
-from edgemnist.results.pictures import DIGIT, DIGITS
-from edgemnist.results.serve import (
+from edgemnist.results import UNREADABLE
+from edgemnist.results.pictures import (
+    DIGIT,
+    DIGITS,
     Comparison,
     CorrectionBody,
     CorrectionResponse,
@@ -31,7 +32,7 @@ from edgemnist.results.serve import (
     PredictResponse,
     PredictTimes,
 )
-from edgemnist.samples.sample import DISAGREEMENT, NOT_A_DIGIT
+from edgemnist.samples import DISAGREEMENT, NOT_A_DIGIT
 from edgemnist.serve.jobs import Normalized, Page, PredictJob, ReadJob, images_of
 from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, MemoryFile, content_type, network_of
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from edgemnist.arrays import Images
     from edgemnist.drift.monitor import Monitor
-    from edgemnist.results.base import Result
+    from edgemnist.results import Result
     from edgemnist.results.pictures import Prediction
     from edgemnist.samples.collector import Collector
     from edgemnist.serve.config import Limits

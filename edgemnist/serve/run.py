@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 from edgemnist.errors import EXIT_INTERRUPTED, UsageError
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
-from edgemnist.results.serve import ServeResult
+from edgemnist.results.pictures import ServeResult
 from edgemnist.serve.config import BACKLOG, Limits, ServeConfig, is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
 
 
 OUTSIDE: Final = ("192.0.2.1", 9)

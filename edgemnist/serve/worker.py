@@ -31,22 +31,12 @@ from edgemnist.images.decode import FORMATS, declared_pixels, decode_image, webp
 from edgemnist.predict.refusal import Assessment, assess
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.page import LARGER, SMALLEST, read_page
-from edgemnist.results.base import UNREADABLE
-from edgemnist.results.serve import PredictBody
+from edgemnist.results import UNREADABLE
+from edgemnist.results.pictures import PredictBody
 from edgemnist.runtimes.interface import Classifier, as_images
 from edgemnist.runtimes.untrusted_child import data_bytes
 from edgemnist.serve.config import Limits
-from edgemnist.serve.jobs import (
-    Classify,
-    Job,
-    Needs,
-    Normalized,
-    Page,
-    PredictJob,
-    ReadJob,
-    Refusal,
-    Reply,
-)
+from edgemnist.serve.jobs import Classify, Job, Needs, Normalized, Page, PredictJob, ReadJob, Refusal, Reply
 from edgemnist.serve.refusals import RefusedError, bad_request, refusal_of, too_large
 
 PICTURE: Final = "body"
@@ -220,8 +210,7 @@ def _batch(body: bytes, limit: int) -> list[bytes]:
         images = msgspec.json.decode(body, type=PredictBody).images
     except UNREADABLE as error:
         raise bad_request(
-            f"The body is not the expected JSON: {error}",
-            'Send {"images": ["<Base64 of a picture file>"]}.',
+            f"The body is not the expected JSON: {error}", 'Send {"images": ["<Base64 of a picture file>"]}.'
         ) from error
     if not images:
         raise bad_request("The batch has no images", "Send at least one.")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import msgspec
 
-from edgemnist.results.base import UNREADABLE
+from edgemnist.results import UNREADABLE
 from edgemnist.serve import jobs
 from edgemnist.serve.jobs import Classify, Job, Needs, Normalized, Page, Refusal, Reply
 from edgemnist.serve.limits import Memory, MemoryFile

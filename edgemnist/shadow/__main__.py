@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from edgemnist.errors import EdgemnistError
-from edgemnist.exports.directory import Exports
-from edgemnist.samples.sample import DISAGREEMENT, NOT_A_DIGIT
+from edgemnist.exports import Exports
+from edgemnist.samples import DISAGREEMENT, NOT_A_DIGIT
 from edgemnist.samples.store import samples_in
-from edgemnist.shadow.tally import Evidence, read_tally
+from edgemnist.shadow import Evidence, read_tally
 
 
 def evidence(serving: Path, shadow: Path, directory: Path) -> Evidence:

@@ -21,10 +21,10 @@ import numpy as np
 
 from edgemnist.agent.store import Store
 from edgemnist.errors import EdgemnistError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.progress import SILENT, Reporter
-from edgemnist.samples.sample import DISAGREEMENT
-from edgemnist.shadow.tally import ShadowTally, read_tally, write_tally
+from edgemnist.samples import DISAGREEMENT
+from edgemnist.shadow import ShadowTally, read_tally, write_tally
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Images

@@ -19,7 +19,7 @@ from edgemnist.errors import TrainingError
 from edgemnist.exports.golden import check_size
 from edgemnist.formatting import count, percent
 from edgemnist.progress import Reporter
-from edgemnist.results.train import Epoch
+from edgemnist.results.pipeline import Epoch
 from edgemnist.storage import write_file
 from edgemnist.train.checks import question_progress
 from edgemnist.train.loop import DataSchedule, Fitted, State, fit

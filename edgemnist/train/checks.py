@@ -14,9 +14,9 @@ from edgemnist.arrays import Images
 from edgemnist.data.dataset import Dataset, Split, stratified_indices
 from edgemnist.errors import ImageError, TrainingError
 from edgemnist.formatting import percent
-from edgemnist.images.normalize import normalize_digit
+from edgemnist.images import normalize_digit
 from edgemnist.progress import Reporter
-from edgemnist.results.train import Epoch
+from edgemnist.results.pipeline import Epoch
 
 EARLIEST_STEPS = 25
 """Steps after which a working training is beyond guessing: the classic is at 70 % after 25 batches of MNIST."""

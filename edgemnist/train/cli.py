@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, table
 from edgemnist.errors import EXIT_INTERRUPTED, UsageError
+from edgemnist.formatting import count, percent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import RenderableType
-
-    from edgemnist.results.train import TrainResult
+    from edgemnist.results.pipeline import TrainResult
 
 app = command_app()
 
@@ -45,7 +47,7 @@ def train(
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", show_default="the recipe's", help="Images per step.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
+    seed: options.Seed = 0,
     teacher_seed: Annotated[
         int | None,
         typer.Option(
@@ -61,8 +63,6 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train a Keras model, an MLP or a small CNN, and write model.keras, training.json and the curves."""
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.train.network import Network
@@ -93,12 +93,7 @@ def train(
 
 def train_page(result: TrainResult, exports: Path) -> RenderableType:
     """Draw what was trained, on what, and how well it does."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import count, percent
 
     page = table("", " ", prose=[" "])
     page.show_header = False

@@ -25,7 +25,7 @@ from edgemnist.arrays import IMAGE_SIDE, Images, batches
 from edgemnist.data.dataset import Split, split_sha256
 from edgemnist.errors import ModelError, TrainingError
 from edgemnist.progress import Reporter
-from edgemnist.results.base import UNREADABLE
+from edgemnist.results import UNREADABLE
 from edgemnist.runtimes.keras import ZIP_EPOCH, decode_keras_model, model_bytes
 from edgemnist.storage import sha256, write_file
 from edgemnist.train.augment import distorted
@@ -192,14 +192,7 @@ class Teachers:
         return path, Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
 
     def copies(
-        self,
-        distillation: Distillation,
-        train: Split,
-        *,
-        classes: int,
-        seed: int,
-        resume: bool,
-        reporter: Reporter,
+        self, distillation: Distillation, train: Split, *, classes: int, seed: int, resume: bool, reporter: Reporter
     ) -> tuple[Path, AugmentedCopies]:
         """Return the file of the teacher, trained first if it does not exist, and the copies that it labels.
 

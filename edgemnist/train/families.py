@@ -26,17 +26,7 @@ from edgemnist.arrays import IMAGE_SIDE, Images, batches
 from edgemnist.train.calibration import rounded_activations
 from edgemnist.train.distillation import BATCH_SIZE, EPSILON, MOMENT_IMAGES, drawn_weights, normalization
 from edgemnist.train.model import build_model, logits
-from edgemnist.train.network import (
-    CONVOLUTION,
-    DENSE,
-    DEPTHWISE,
-    LEVELS,
-    MAXIMUM,
-    MEAN,
-    POINTWISE,
-    Network,
-    Stage,
-)
+from edgemnist.train.network import CONVOLUTION, DENSE, DEPTHWISE, LEVELS, MAXIMUM, MEAN, POINTWISE, Network, Stage
 
 if TYPE_CHECKING:
     import keras

@@ -22,7 +22,7 @@ import tensorflow as tf
 from edgemnist.arrays import IMAGE_SIDE
 from edgemnist.data.dataset import Split
 from edgemnist.errors import TrainingError
-from edgemnist.results.train import Epoch
+from edgemnist.results.pipeline import Epoch
 from edgemnist.train.augment import Distortion, restroke, warp
 from edgemnist.train.calibration import clipped, clipping_limits, rounded_activations, rounded_weights
 from edgemnist.train.recipes import Distillation, FamilyRounding, Noise, Plan, Recipe, Rounding

@@ -12,7 +12,7 @@ from edgemnist.arrays import IMAGE_SIDE, Labels, Probabilities
 from edgemnist.data.dataset import Split
 from edgemnist.figures import confusion_counts, draw_curves, new_figure, png
 from edgemnist.images.sheet import DETAIL, MOST, TEXT, Section, Tile, encoded, sheet_png, short
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import TrainResult
 
 if TYPE_CHECKING:
     from edgemnist.train.model import Weights

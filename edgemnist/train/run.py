@@ -23,12 +23,11 @@ from edgemnist.exports.manifest import (
     read_manifest,
     record_of,
 )
-from edgemnist.exports.questions import chance_question
-from edgemnist.exports.training import IMAGES_FILE, SOURCE_FILE, DataSource, encode_training_images
+from edgemnist.exports.questions import IMAGES_FILE, SOURCE_FILE, DataSource, chance_question, encode_training_images
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.registry import Entry, Package
-from edgemnist.results.base import UNREADABLE, read_result
-from edgemnist.results.train import TrainResult
+from edgemnist.results import UNREADABLE, read_result
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.runtimes.keras import model_bytes
 from edgemnist.storage import check_writable, commit_files, recover, sha256
 from edgemnist.train.checks import check_learnable, conditions

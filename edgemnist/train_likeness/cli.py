@@ -47,8 +47,7 @@ def train_likeness(
     json: options.Json = False,
 ) -> None:
     """Train the network that tells digits from everything else, and find the threshold of `read`."""
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
+    from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
     from edgemnist.train_likeness.screen import train_likeness_page
 

@@ -16,7 +16,7 @@ import numpy as np
 from edgemnist.arrays import Images
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import DataError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.images.mnist import fit_digit
 from edgemnist.progress import SILENT, Reporter
 from edgemnist.read.likeness import LikenessNetwork
@@ -31,7 +31,7 @@ from edgemnist.read.provenance import (
     Recipe,
     read_record,
 )
-from edgemnist.results.base import Result
+from edgemnist.results import Result
 from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes import load
 from edgemnist.storage import commit_files, sha256

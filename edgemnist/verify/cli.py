@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from edgemnist.console import command_app, options
-from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.errors import EXIT_GATE_MISSED, UsageError
 
 app = command_app()
 
@@ -88,9 +88,6 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
     json: options.Json = False,
 ) -> None:
     """Check every artifact against the Keras model, on every evaluation image. Exit 1 if a gate is missed."""
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
-    from edgemnist.errors import UsageError
     from edgemnist.exports.outputs import PNG, XML, check_output
     from edgemnist.results.verify import GateResult
     from edgemnist.storage import write_file
@@ -128,7 +125,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         if quantization is not None:
             gate_for(quantization)
         with quiet_libraries():
-            from edgemnist.exports.directory import find_exports
+            from edgemnist.exports import find_exports
             from edgemnist.verify.files import find_evaluation, verify_files
             from edgemnist.verify.run import write_flips
 
@@ -145,7 +142,7 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
         options.refuse(context, "quantization", "data", reason="Artifacts are checked against the golden pack")
         _refuse_files(artifacts or ())
         with quiet_libraries():
-            from edgemnist.exports.directory import Exports
+            from edgemnist.exports import Exports
             from edgemnist.verify.run import keep_verdict, write_flips
             from edgemnist.verify.run import verify as run
 
@@ -164,8 +161,6 @@ def verify(  # noqa: PLR0915 - three ways to ask, each in turn
 
 def _refuse_files(names: Sequence[str]) -> None:
     """Raise UsageError if a name is that of a file."""
-    from edgemnist.errors import UsageError
-
     if files := [name for name in names if Path(name).suffix and Path(name).is_file()]:
         raise UsageError(
             f"{files[0]} is a file, and there is none to compare it with",

@@ -14,12 +14,11 @@ import numpy as np
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import find_dataset
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import MANIFEST_FILE, Artifact
 from edgemnist.exports.models import Model, file_model, recorded_beside
-from edgemnist.exports.questions import chance_question
-from edgemnist.exports.training import check_unseen
+from edgemnist.exports.questions import chance_question, check_unseen
 from edgemnist.formats import FORMATS
 from edgemnist.formatting import count
 from edgemnist.progress import SILENT, Reporter

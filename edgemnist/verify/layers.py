@@ -21,8 +21,7 @@ from edgemnist.exports.golden import Golden
 from edgemnist.exports.models import require_runtime
 from edgemnist.progress import SILENT, Reporter, Task
 from edgemnist.results.verify import ArtifactLayers, LayerError
-from edgemnist.runtimes import load
-from edgemnist.runtimes.files import TFLITE, read_model
+from edgemnist.runtimes import TFLITE, load, read_model
 from edgemnist.runtimes.interface import are_probabilities, softmax
 from edgemnist.runtimes.pixels import Numbers, encoder
 from edgemnist.runtimes.tflite import IDENTIFIER, Operator, Tensor, read_graph

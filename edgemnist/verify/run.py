@@ -13,7 +13,7 @@ import numpy as np
 
 from edgemnist.arrays import Images, Probabilities
 from edgemnist.errors import ArtifactError, UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import Golden
 from edgemnist.exports.manifest import Artifact, check_recorded
 from edgemnist.exports.models import Model

@@ -1,13 +1,22 @@
-"""`edgemnist watch`."""
+"""`edgemnist watch`: its options, and what it prints: lines of JSON for programs, what changes for a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, out, quiet_libraries
+from edgemnist.errors import ReaderGoneError, UsageError
+from edgemnist.formatting import percent
+
+if TYPE_CHECKING:
+    from edgemnist.results.pictures import WatchReading
 
 app = command_app()
 
@@ -65,9 +74,7 @@ def watch(
     opened again. SIGTERM and Ctrl-C end it with exit code 0.
     """
     options.limit_numpy_threads()
-    from edgemnist.errors import ReaderGoneError, UsageError
     from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
-    from edgemnist.watch.screen import print_text, printer
     from edgemnist.watch.sources import WatchConfig
 
     given = [one for one in (source, source_option, source_file) if one is not None]
@@ -82,14 +89,13 @@ def watch(
         once=once,
         give_up_s=give_up,
     )
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
-    from edgemnist.drift.counts import health_file
+    from edgemnist.drift import health_file
 
     samples = options.collecting(collect, collect_max)
     reporter = TerminalReporter()
     if systemd:
-        from edgemnist.exports.directory import find_exports
-        from edgemnist.watch.unit import watch_unit
+        from edgemnist.exports import find_exports
+        from edgemnist.systemd import watch_unit
 
         here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}
         words = options.given_words(context, without=here | {"collect", "health"})
@@ -97,7 +103,7 @@ def watch(
         print_text(watch_unit(given[0], words, exports=found, artifact=artifact, collect=collect, health=health))
         return
 
-    from edgemnist.exports.directory import model_for, open_for_answers
+    from edgemnist.exports import model_for, open_for_answers
     from edgemnist.read.page import FINDER
 
     # Before what is imported next, which needs OpenCV.
@@ -121,3 +127,43 @@ def watch(
                 watch_source(watched, classifier, config, emit=emit, stop=stop, keeper=keeper, reporter=reporter)
         except ReaderGoneError:
             return
+
+
+def printer(*, json: bool) -> Callable[[WatchReading], None]:
+    """Return what prints readings: as JSON where that was asked for, or where stdout is not a terminal."""
+    if json or not out().is_terminal:
+        import msgspec
+
+        # One line each; it raises ReaderGoneError where nobody reads any more.
+        return lambda reading: print_text(msgspec.json.encode(reading).decode() + "\n")
+    return _Changes().print
+
+
+def print_text(text: str) -> None:
+    """Write a text as it is."""
+    out().file.write(text)
+
+
+class _Changes:
+    """Prints the numbers of a frame where they are others than before, as they stand on the page."""
+
+    def __init__(self) -> None:
+        self._before: tuple[str, list[str]] | None = None
+
+    def print(self, reading: WatchReading) -> None:
+        rows = [
+            "  ".join(number.text for number in line)
+            for _, line in groupby(reading.numbers, key=lambda number: number.line)
+        ]
+        if self._before == (reading.source, rows):
+            return
+        new_source = self._before is None or self._before[0] != reading.source
+        self._before = reading.source, rows
+        time = datetime.fromisoformat(reading.timestamp).astimezone().strftime("%H:%M:%S")
+        certain = "" if reading.confidence is None else f"  {percent(reading.confidence, 1)}"
+        remark = f"{certain}  {reading.milliseconds.total:,.0f} ms{f'  {reading.source}' if new_source else ''}"
+        out().print(
+            Text.assemble(f"{time}  ", (rows[0] if rows else "nothing", "bold" if rows else "dim"), (remark, "dim"))
+        )
+        for row in rows[1:]:
+            out().print(Text.assemble(" " * (len(time) + 2), (row, "bold")))

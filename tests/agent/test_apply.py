@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from edgemnist.agent import Apply, Responder, SelfTestLimits
 from edgemnist.agent import apply as applying
 from edgemnist.agent.apply import (
     DamagedTransferError,
@@ -38,7 +39,6 @@ from edgemnist.agent.bundle import (
 )
 from edgemnist.agent.durable import exclusive, record_tree
 from edgemnist.agent.install import needs, venv_key
-from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.service import BoardService
 from edgemnist.agent.store import COMPLETE_FILE, Release, Store
 from edgemnist.errors import BundleError, DeployError, GateMissedError

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edgemnist.agent.request import MARK, Apply, Responder, SelfTestLimits
+from edgemnist.agent import MARK, Apply, Responder, SelfTestLimits
 from edgemnist.errors import BundleError
 
 

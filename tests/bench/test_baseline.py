@@ -23,7 +23,7 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.quality import spread_of_rounds
 from edgemnist.bench.run import bench_against
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.results.bench import BenchResult
 from tests.bench.machine import run
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgemnist.bench.cli import bench_page
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench, bench_against
-from edgemnist.bench.screen import bench_page
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from tests.conftest import Run
 from tests.render.test_narrow import lines_of
 

@@ -17,15 +17,7 @@ import pytest
 
 from edgemnist.bench import process
 from edgemnist.bench.process import Measured
-from edgemnist.bench.protocol import (
-    DutyCycle,
-    Offline,
-    Scenario,
-    ScenarioReport,
-    Server,
-    WorkerReport,
-    WorkerRequest,
-)
+from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, ScenarioReport, Server, WorkerReport, WorkerRequest
 from edgemnist.errors import MeasurementError
 from edgemnist.machine import usable_cpus
 

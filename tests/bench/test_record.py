@@ -10,10 +10,10 @@ import pytest
 from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import bench
 from edgemnist.errors import ManifestError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.findings import BENCH_FILE
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.results.base import read_result
+from edgemnist.results import read_result
 from edgemnist.results.bench import BenchResult
 from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact

@@ -12,7 +12,7 @@ import pytest
 from edgemnist.bench.config import NULL, BenchConfig, Subject, can_evict, evict, files_of, select_subjects
 from edgemnist.bench.run import bench, spread, takes_part
 from edgemnist.errors import ArtifactError, MissingDependencyError, UnknownNameError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.results.bench import KERAS, BenchResult
 from tests.notices import Notices

@@ -35,7 +35,7 @@ from edgemnist.bundle.package import WheelsConfig, package_wheel, read_metadata
 from edgemnist.deploy.run import LocalBundle, open_bundle
 from edgemnist.deploy.target import make_agent
 from edgemnist.errors import ArtifactError, BundleError, UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers
 from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, record_of
 from tests.conftest import run_edgemnist

@@ -25,8 +25,8 @@ from edgemnist.bundle.package import WheelsConfig, pinned, read_metadata
 from edgemnist.deploy.run import LocalBundle, open_bundle, require_fit
 from edgemnist.doctor.checks import check_board
 from edgemnist.errors import DeployError, MissingDependencyError
-from edgemnist.exports.directory import Exports
-from edgemnist.native.build import SOURCES, library_name
+from edgemnist.exports import Exports
+from edgemnist.native import SOURCES, library_name
 from edgemnist.results.boards import Level
 from edgemnist.runtimes import RUNTIMES
 from tests.doctor.test_doctor import PI5

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from edgemnist.bench.config import BenchConfig
-from edgemnist.compare.run import compare, open_for
+from edgemnist.compare import compare_models as compare
+from edgemnist.compare import open_for
 from edgemnist.errors import ManifestError, UnknownNameError, UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from tests.notices import Notices
 
 QUICK = BenchConfig(samples=300, seconds=0.0, rounds=3, batch_size=1, repeats=0)

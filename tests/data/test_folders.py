@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from edgemnist.data.dataset import Dataset
-from edgemnist.data.folders import read_image_directory
+from edgemnist.data.sources import read_image_directory
 from edgemnist.errors import DataError, ImageError
 from edgemnist.progress import SILENT
 from tests.data.conftest import Listener

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgemnist.data.dataset import Dataset, Split, describe, identified
-from edgemnist.results.base import read_result
+from edgemnist.results import read_result
 from edgemnist.results.data import DataResult
 
 

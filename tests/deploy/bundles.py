@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgemnist.agent.request import Apply, SelfTestLimits
+from edgemnist.agent import Apply, SelfTestLimits
 from edgemnist.bundle.pack import BundleConfig, make_bundle
 from edgemnist.deploy.run import LocalBundle, open_bundle
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answer_all, encode_answers, read_golden
 from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, record_of
 from edgemnist.storage import sha256

@@ -18,7 +18,7 @@ WORDS = ["-I", "-m", "edgemnist.selftest"]
 
 def main() -> None:
     import edgemnist.bench.run
-    import edgemnist.exports.directory
+    import edgemnist.exports
     import edgemnist.runtimes
     import edgemnist.verify.run
 

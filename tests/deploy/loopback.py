@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from edgemnist.agent.request import MARK
+from edgemnist.agent import MARK
 from edgemnist.agent.store import Store
 from edgemnist.deploy.target import BoardAddress, make_agent
 

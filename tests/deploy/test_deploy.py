@@ -15,17 +15,17 @@ import msgspec
 import pytest
 from PIL import Image
 
+from edgemnist.agent import SelfTestLimits
 from edgemnist.agent.bundle import BundledFile, BundleRecord
 from edgemnist.agent.durable import record_tree
 from edgemnist.agent.install import find_venv, needs
-from edgemnist.agent.request import SelfTestLimits
 from edgemnist.agent.store import COMPLETE_FILE, Store
-from edgemnist.bench.screen import fleet_bench_page
+from edgemnist.bench.cli import fleet_bench_page
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
 from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import DeployError, UsageError
 from edgemnist.predict.run import predict_on
-from edgemnist.releases.cli import releases_page
+from edgemnist.releases import releases_page
 from edgemnist.results.boards import BoardResult, FleetBenchResult, Level
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import bundled, small_exports

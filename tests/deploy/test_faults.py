@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from edgemnist.agent import SelfTestLimits
 from edgemnist.agent.bundle import RECORD_FILE, Archive, encode_archive
 from edgemnist.agent.durable import hash_file
-from edgemnist.agent.request import SelfTestLimits
 from edgemnist.deploy.remote import releases_on
 from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.deploy.target import BoardAddress

@@ -76,7 +76,7 @@ def test_no_board_is_begun_after_too_many_failures(boards: list[LoopbackBoard], 
 
 def test_on_a_terminal_one_table_tells_what_each_board_is_doing(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=60)
-    monkeypatch.setattr("edgemnist.console.terminal.err", lambda: console)
+    monkeypatch.setattr("edgemnist.console.err", lambda: console)
     with fleet_table(["kitchen", "door"]) as step:
         step("door", "self-test")
     assert isinstance(console.file, io.StringIO)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from edgemnist.agent import MARK
 from edgemnist.agent.facts import collect_facts
-from edgemnist.agent.request import MARK
 from edgemnist.deploy import transport
 from edgemnist.deploy.answers import Prepared
 from edgemnist.deploy.remote import bench_on, doctor_on, releases_on, rollback_on, run_on

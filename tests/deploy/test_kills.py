@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from edgemnist.agent import Apply, Responder, SelfTestLimits
 from edgemnist.agent.apply import apply
 from edgemnist.agent.durable import TREE_FILE, find_change
-from edgemnist.agent.request import Apply, Responder, SelfTestLimits
 from edgemnist.agent.store import Store
 from edgemnist.deploy.run import LocalBundle
 from tests.deploy.bundles import request_for

@@ -16,7 +16,7 @@ import pytest
 
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
 from edgemnist.deploy.run import DeployConfig, deploy_to
-from edgemnist.exports.directory import CURRENT, Exports
+from edgemnist.exports import CURRENT, Exports
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.bundles import bundled
 from tests.deploy.loopback import LoopbackBoard

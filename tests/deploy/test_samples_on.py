@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from edgemnist.deploy.remote import samples_on
-from edgemnist.drift.counts import FILE
+from edgemnist.drift import FILE
 from edgemnist.errors import DeployError
-from edgemnist.learn.fetch import fetch
-from edgemnist.review.board import copy_of, review_on
+from edgemnist.learn.cli import fetch
+from edgemnist.review.run import copy_of, review_on
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard

@@ -14,9 +14,9 @@ from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import DeployError, GateMissedError
 from edgemnist.promote.gate import PromoteConfig
 from edgemnist.promote.run import promote_on
-from edgemnist.samples.sample import Label
+from edgemnist.samples import Label
 from edgemnist.samples.store import SampleStore
-from edgemnist.shadow.tally import ShadowTally, write_tally
+from edgemnist.shadow import ShadowTally, write_tally
 from tests.conftest import run_edgemnist
 from tests.deploy.answering import answering, ask, load, wait_for
 from tests.deploy.loopback import LoopbackBoard

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from edgemnist.agent import Responder
 from edgemnist.agent.apply import settle
 from edgemnist.agent.durable import exclusive, replace_file
-from edgemnist.agent.request import Responder
 from edgemnist.agent.service import BoardService
 from edgemnist.agent.store import Store
 from edgemnist.errors import DeployError

@@ -12,18 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgemnist import console as terminal
+from edgemnist.agent import MARK
 from edgemnist.agent.facts import collect_facts
-from edgemnist.agent.request import MARK
 from edgemnist.app import app
-from edgemnist.console import terminal
 from edgemnist.deploy import target
 from edgemnist.deploy.run import LocalBundle
 from edgemnist.deploy.transport import Host
-from edgemnist.drift.counts import Record, _checksum
+from edgemnist.drift import Record, _checksum
 from edgemnist.drift.monitor import Tally
 from edgemnist.errors import EdgemnistError
-from edgemnist.health.places import places_on
-from edgemnist.health.run import assess
+from edgemnist.health.run import assess, places_on
 from edgemnist.results.pictures import Prediction, PredictResult
 from tests.drift.making import after_a_week, answering
 

@@ -22,7 +22,7 @@ from edgemnist.app import COMMANDS
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.formats import artifact_names
-from edgemnist.results.base import Result
+from edgemnist.results import Result
 from edgemnist.runtimes import RUNTIMES
 from edgemnist.verify.gate import GATES
 from edgemnist.verify.gatefile import LIMITS

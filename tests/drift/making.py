@@ -7,9 +7,9 @@ import functools
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.drift.counts import Record
+from edgemnist.drift import Record
 from edgemnist.drift.monitor import Tally, no_counts
-from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.exports import REFERENCE, Exports
 
 FIRST_DAY, LAST_DAY = "2026-11-01T08:00:00.000Z", "2026-11-08T09:00:00.000Z"
 

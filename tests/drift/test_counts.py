@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.drift.counts import FILE, VERSION, Record, Window, count, decode_record, merge, read_place, read_record
+from edgemnist.drift import FILE, VERSION, Record, Window, count, decode_record, merge, read_place, read_record
 from edgemnist.drift.evidence import alarmed, total
 from edgemnist.errors import StorageError, UsageError
 from tests.drift.making import add, after_a_week, bolder, images

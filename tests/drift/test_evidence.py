@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edgemnist.drift.counts import Window, count
+from edgemnist.drift import BINS, FEATURES, Window, bins_of, count, ink_of
 from edgemnist.drift.evidence import (
     ALARM,
     DOUBTFUL,
@@ -20,7 +20,6 @@ from edgemnist.drift.evidence import (
     means,
     total,
 )
-from edgemnist.drift.ink import BINS, FEATURES, bins_of, ink_of
 from tests.drift.making import bolder, images
 
 BINS_OF_IMAGES = bins_of(ink_of(images()))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgemnist.arrays import Images
-from edgemnist.drift.ink import BINS, FEATURES, bins_of, ink_of
+from edgemnist.drift import BINS, FEATURES, bins_of, ink_of
 
 NAMES = [one.name for one in FEATURES]
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edgemnist.drift import monitor as module
-from edgemnist.drift.counts import read_record
+from edgemnist.drift import read_record
 from edgemnist.drift.monitor import BEFORE, BLOCK, Monitor, Tally
 from tests.drift.making import FIRST_DAY, LAST_DAY, add, after_a_week, answering, images
 from tests.notices import Notices

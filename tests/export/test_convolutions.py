@@ -12,7 +12,7 @@ from edgemnist.data.dataset import Dataset
 from edgemnist.doctor.artifacts import examine_artifact
 from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import ANSWERS_FILE, encode_answers
 from edgemnist.exports.manifest import MANIFEST_FILE, record_of
 from edgemnist.results.boards import Level

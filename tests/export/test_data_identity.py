@@ -16,8 +16,8 @@ from edgemnist.data.idx import encode_idx
 from edgemnist.errors import ArtifactError, DataError
 from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.exports.directory import Exports
-from edgemnist.exports.training import IMAGES_FILE, count_seen, image_hashes, source_of_training
+from edgemnist.exports import Exports
+from edgemnist.exports.questions import IMAGES_FILE, count_seen, image_hashes, source_of_training
 from tests.conftest import Run
 from tests.data.test_folders import write_pictures
 

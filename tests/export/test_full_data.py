@@ -7,7 +7,7 @@ import pytest
 from edgemnist.data.sources import find_dataset
 from edgemnist.export.interface import ExportConfig
 from edgemnist.export.run import export_model
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.results.verify import ArtifactParity
 from edgemnist.train.recipes import TrainConfig
 from edgemnist.train.run import train

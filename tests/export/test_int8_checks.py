@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgemnist.errors import ArtifactError
 from edgemnist.export.tflite import TFLiteExporter
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 
 INT8 = (reference_directory() / "tflite-int8.tflite").read_bytes()
 

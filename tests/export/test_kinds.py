@@ -17,7 +17,7 @@ from edgemnist.errors import ArtifactError, ModelError, UnknownNameError
 from edgemnist.export.interface import ExportConfig, artifact_specs
 from edgemnist.export.model import find_input_range, read_source
 from edgemnist.export.run import export_model
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.models import file_model
 from edgemnist.exports.questions import near_chance
 from edgemnist.results.pipeline import ExportResult

@@ -11,11 +11,10 @@ import pytest
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ModelError
 from edgemnist.export.interface import ArtifactSpec, ExportConfig
-from edgemnist.export.lowbit import few_levels, largest_weight, with_trained_levels
 from edgemnist.export.model import read_source
 from edgemnist.export.run import export_model
-from edgemnist.export.tflite import TFLiteExporter
-from edgemnist.exports.directory import Exports
+from edgemnist.export.tflite import TFLiteExporter, few_levels, largest_weight, with_trained_levels
+from edgemnist.exports import Exports
 from edgemnist.formats import FORMATS, UNIT
 from edgemnist.learn.present import read_present
 from edgemnist.runtimes.tflite import read_graph

@@ -486,7 +486,7 @@ print(get_ready(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)
 
 @pytest.mark.parametrize("hostile", ["quantized", "twin"])
 def test_both_files_are_tried_before_their_layers_are_looked_at(tmp_path: Path, hostile: str) -> None:
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
     from edgemnist.verify.layers import compare_layers
 
     reference = REPOSITORY / "exports/reference"

@@ -22,16 +22,15 @@ from edgemnist.arrays import Images
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import ArtifactError
 from edgemnist.export.web import web_page
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.images import normalize_digit
+from edgemnist.native import compile_wasm
 from edgemnist.native.amalgamation import Origin
-from edgemnist.native.browser import BrowserClassifier
-from edgemnist.native.build import compile_wasm
 from edgemnist.native.classifier import read_network_file
 from edgemnist.native.network import Network
-from edgemnist.native.webassembly import ENGINE, pack_network
+from edgemnist.native.webassembly import ENGINE, BrowserClassifier, pack_network
 from edgemnist.runtimes import load
 from edgemnist.runtimes.tflite import read_graph_file
 from tests.browser import WINDOWS, console, show

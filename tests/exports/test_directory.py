@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgemnist import exports as module
 from edgemnist.arrays import Images, Labels
 from edgemnist.errors import (
     ArtifactError,
@@ -18,8 +19,7 @@ from edgemnist.errors import (
     UnknownNameError,
     UsageError,
 )
-from edgemnist.exports import directory as module
-from edgemnist.exports.directory import Exports, find_exports, model_for, open_for_answers, peek, reference_directory
+from edgemnist.exports import Exports, find_exports, model_for, open_for_answers, peek, reference_directory
 from edgemnist.exports.findings import BENCH_FILE, VERIFY_FILE, Findings, read_saved
 from edgemnist.exports.manifest import MANIFEST_FILE
 from edgemnist.exports.models import Model

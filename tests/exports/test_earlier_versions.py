@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from tests.conftest import OLD_EXPORTS, Run
 from tests.notices import Notices
 

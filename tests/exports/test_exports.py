@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.exports.directory import Exports, find_exports, open_for_answers, reference_directory
+from edgemnist.exports import Exports, find_exports, open_for_answers, reference_directory
 from tests.notices import Notices
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from edgemnist.errors import ManifestError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.findings import (
     BENCH_BEFORE_FILE,
     BENCH_FILE,
@@ -24,9 +24,9 @@ from edgemnist.exports.findings import (
     without_samples,
 )
 from edgemnist.exports.manifest import MANIFEST_FILE, Manifest
-from edgemnist.results.base import ResultT
+from edgemnist.results import ResultT
 from edgemnist.results.bench import BaselineComparison, BenchResult, Latency, ScenarioResult, ScenariosResult
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.results.verify import ArtifactParity, Unusable, VerifyResult, Vote, Voter
 from tests.conftest import OLD_EXPORTS
 from tests.notices import Notices

@@ -28,7 +28,7 @@ from edgemnist.exports.manifest import (
     read_recorded,
     record_of,
 )
-from edgemnist.results.base import SCHEMA_VERSION
+from edgemnist.results import SCHEMA_VERSION
 from edgemnist.storage import commit_files, sha256, write_file
 
 

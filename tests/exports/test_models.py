@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.directory import Exports, model_for, reference_directory
+from edgemnist.exports import Exports, model_for, reference_directory
 from edgemnist.exports.manifest import read_manifest
 from tests.conftest import OLD_EXPORTS
 from tests.notices import Notices

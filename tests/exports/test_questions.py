@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.manifest import GOLDEN_FILE, MANIFEST_FILE
 from edgemnist.exports.questions import chance_question, near_chance, question, questions

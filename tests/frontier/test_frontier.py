@@ -23,9 +23,8 @@ from edgemnist.exports.findings import TRAINING_FILE
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.frontier.cli import frontier_page
 from edgemnist.frontier.run import PICTURE_FILE, RESULT_FILE, FrontierConfig, _compared, frontier
-from edgemnist.results.base import read_result
-from edgemnist.results.pipeline import FrontierResult, FrontierRow
-from edgemnist.results.train import TrainResult
+from edgemnist.results import read_result
+from edgemnist.results.pipeline import FrontierResult, FrontierRow, TrainResult
 from edgemnist.search.networks import undominated
 from edgemnist.train.run import CHECKPOINT_FILE
 from tests.conftest import Run

@@ -91,7 +91,7 @@ def _finding(name: str) -> Callable[[bytes, Path], object]:
     def parse(data: bytes, path: Path) -> object:
         from edgemnist.exports.findings import read_saved
         from edgemnist.results.bench import BenchResult, ScenariosResult
-        from edgemnist.results.train import TrainResult
+        from edgemnist.results.pipeline import TrainResult
         from edgemnist.results.verify import VerifyResult
 
         kinds: dict[str, Any] = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult}
@@ -118,7 +118,7 @@ def _answers(data: bytes, path: Path) -> object:
 def _small_golden(_: Path) -> Sequence[bytes]:
     import dataclasses
 
-    from edgemnist.exports.directory import Exports
+    from edgemnist.exports import Exports
 
     whole = Exports.open(OLD).read_golden()
     few = {name: getattr(whole, name)[:20] for name in ("images", "labels", "probabilities")}

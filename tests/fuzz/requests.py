@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from tests.fuzz.mutations import broken
 from tests.serve.service import Service, png, serving, seven
 

@@ -10,11 +10,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.drift.counts import FILE, Record, Window
+from edgemnist.drift import FILE, Record, Window
 from edgemnist.drift.monitor import Tally
-from edgemnist.health.cells import evidence_of
-from edgemnist.health.run import Place, assess, estimated, labelled, mean_of, mixture_evidence
-from edgemnist.samples.sample import DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
+from edgemnist.health.run import Place, assess, estimated, evidence_of, labelled, mean_of, mixture_evidence
+from edgemnist.samples import DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist
 from tests.drift.making import LAST_DAY, add, after_a_week, answering, bolder, images

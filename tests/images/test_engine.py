@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgemnist import images as normalize
 from edgemnist.errors import ImageError
-from edgemnist.images import normalize
 from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_by_numpy, fit_digit
 from edgemnist.images.paper import extract_ink, extract_ink_by_numpy, is_dark_on_light, light_by_numpy
-from edgemnist.native.build import SOURCES, WARNINGS
+from edgemnist.native import SOURCES, WARNINGS
 from edgemnist.native.fitting import BLANK, FITTED, MAX_PAPER_SIDE, MAX_SIDE, UNEVEN, Fitter, _Found, fitter
 from tests.images.drawings import random_drawing
 from tests.needs import require
 
 pytestmark = pytest.mark.slow
 
-NORMAL = "edgemnist.images.normalize.fitter"
+NORMAL = "edgemnist.images.fitter"
 
 
 @pytest.fixture(scope="module")

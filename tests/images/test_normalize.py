@@ -9,9 +9,8 @@ from PIL import Image, ImageDraw
 from edgemnist.errors import ImageError
 from edgemnist.images import normalize_digit
 from edgemnist.images.find import find_digit
-from edgemnist.images.grey import Grey
+from edgemnist.images.grey import Grey, quadruple
 from edgemnist.images.mnist import MIN_STROKE, fit_digit
-from edgemnist.images.scale import quadruple
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
 from edgemnist.read.judge import judge
 from edgemnist.runtimes.interface import Classifier

@@ -23,7 +23,7 @@ import edgemnist.learn.run
 import edgemnist.learn.tune
 import edgemnist.runtimes.keras
 import edgemnist.train.calibration
-from edgemnist.learn.evidence import FOLDS
+from edgemnist.learn.gate import FOLDS
 
 
 def _tuned(

@@ -9,11 +9,10 @@ import pytest
 
 from edgemnist.arrays import Images
 from edgemnist.errors import UsageError
-from edgemnist.learn.evidence import Known, contradictions, features_of, folds_of, paired
-from edgemnist.learn.gate import gate
+from edgemnist.learn.gate import Known, contradictions, features_of, folds_of, gate, paired
 from edgemnist.learn.run import select
 from edgemnist.results.samples import Paired
-from edgemnist.samples.sample import NOT_A_DIGIT, Label, Sample, now
+from edgemnist.samples import NOT_A_DIGIT, Label, Sample, now
 from edgemnist.verify.statistics import wilson_interval
 from tests.samples.making import image_of, sample_of
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest
 from edgemnist.learn.run import LEARN_FILE, TEMPORARY_PREFIX
 from edgemnist.samples.store import SampleStore

@@ -15,10 +15,10 @@ import pytest
 
 from edgemnist.arrays import Images, Labels
 from edgemnist.data.sources import embedded_dataset
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.learn.present import read_present
 from edgemnist.progress import SILENT
-from edgemnist.samples.sample import CORRECTION, Label, Sample, now
+from edgemnist.samples import CORRECTION, Label, Sample, now
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import ModelError, StorageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.learn import run
 from edgemnist.learn.present import read_present
 from edgemnist.progress import SILENT

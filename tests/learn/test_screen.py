@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from edgemnist.learn.screen import SHOWN, learn_page
+from edgemnist.learn.cli import SHOWN, learn_page
 from edgemnist.results.samples import Contradiction, LearnResult, Paired
 
 SAME = Paired(

@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow")
 
 from edgemnist.data.dataset import Split
 from edgemnist.data.sources import embedded_dataset
-from edgemnist.exports.directory import REFERENCE, Exports
+from edgemnist.exports import REFERENCE, Exports
 from edgemnist.learn import run, tune
 from edgemnist.learn.present import Present, read_present
 from edgemnist.progress import SILENT

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.native.build import SOURCES
+from edgemnist.native import SOURCES
 from tests.native.networks import END, random_case, stream
 from tests.needs import require
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.native import browser
+from edgemnist.native import webassembly as browser
 
 
 def test_a_directory_into_which_a_helper_still_writes_is_removed(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from edgemnist import native as build
 from edgemnist.errors import ArtifactError, MissingDependencyError
-from edgemnist.native import build
+from edgemnist.native import WHEELS
 from edgemnist.native.library import ABI, open_library
-from edgemnist.native.targets import WHEELS
 from edgemnist.runtimes import RUNTIMES
 from tests.conftest import REPOSITORY
 
@@ -30,8 +30,8 @@ def test_a_compiler_that_fails_is_named_with_its_first_error(tmp_path: Path) -> 
 
 def test_without_a_compiler_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr("edgemnist.native.build.shutil.which", lambda _: None)
-    monkeypatch.setattr("edgemnist.native.build.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("edgemnist.native.shutil.which", lambda _: None)
+    monkeypatch.setattr("edgemnist.native.importlib.util.find_spec", lambda _: None)
     with pytest.raises(build.CompilerError, match="sudo apt install gcc"):
         build.compile_library(tmp_path / "engine.so")
 
@@ -76,7 +76,7 @@ def test_a_wheel_without_a_compiler_is_a_pure_one(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if name.endswith((".so", ".dylib", ".dll"))]
     # The sources are there: the runtime's message tells how to compile them.
-    assert {"edgemnist/native/engine.c", "edgemnist/native/build.py"} <= set(names)
+    assert {"edgemnist/native/engine.c", "edgemnist/native/__init__.py"} <= set(names)
 
 
 def test_a_wheel_of_this_machine_brings_its_library(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.native.build import OPTIONS, WARNINGS, engine_sources
+from edgemnist.native import OPTIONS, WARNINGS, engine_sources
 from tests.native.conftest import ZIG, Compile, c_compiler, drive, write_cases
 from tests.needs import require
 

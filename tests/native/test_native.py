@@ -17,7 +17,7 @@ import pytest
 from edgemnist.arrays import Images
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import ArtifactError, UnknownNameError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.native.classifier import NativeClassifier, kernel_names, read_network_file

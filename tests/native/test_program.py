@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from edgemnist.errors import ImageError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.images import normalize_digit
 from edgemnist.native.amalgamation import Origin, c_source
 from edgemnist.native.classifier import read_network_file

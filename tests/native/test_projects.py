@@ -12,9 +12,9 @@ import pytest
 
 from edgemnist.arrays import Images
 from edgemnist.errors import MissingDependencyError, UnknownNameError, UsageError
+from edgemnist.export.c import PROJECTS, TARGETS, CExtras, write_executable, write_project
 from edgemnist.export.interface import ExportConfig
-from edgemnist.export.projects import PROJECTS, TARGETS, CExtras, write_executable, write_project
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.native.amalgamation import Origin, c_header, c_source
@@ -90,7 +90,7 @@ def test_what_cannot_be_made_is_refused_before_any_work(monkeypatch: pytest.Monk
     with pytest.raises(UsageError, match="--project is made from a C file") as caught:
         CExtras.of(onnx, projects=["pico"], targets=[])
     assert "--format c" in caught.value.hint
-    monkeypatch.setattr("edgemnist.export.projects.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("edgemnist.export.c.importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match="ziglang"):
         CExtras.of(c, projects=[], targets=["pi"])
 

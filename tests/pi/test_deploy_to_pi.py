@@ -23,7 +23,7 @@ from PIL import Image
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 
-from edgemnist.agent.request import SelfTestLimits
+from edgemnist.agent import SelfTestLimits
 from edgemnist.bundle.pack import can_build
 from edgemnist.bundle.package import WheelsConfig
 from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on, run_on, verify_on

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from benchmarks.vision.synthetic.several import KINDS
 from edgemnist.errors import ImageError
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.images import normalize_digit
 from edgemnist.predict.refusal import assess, verdict
 from tests.conftest import Run

@@ -9,7 +9,7 @@ import pytest
 from edgemnist.deploy.run import MOST_WAIT_S
 from edgemnist.errors import UsageError
 from edgemnist.promote.gate import PromoteConfig, gate
-from edgemnist.shadow.tally import Evidence, ShadowTally
+from edgemnist.shadow import Evidence, ShadowTally
 
 
 def evidence(compared: int = 1_000, differing: int = 0, **fields: Any) -> Evidence:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.vision.refuse import FONTS
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.images import normalize_digit
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.read.judge import judge

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 from rich.console import Console
 
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.read.cli import read_page_view
 from edgemnist.results.pictures import ReadDigit, ReadResult, StageTimes
 from tests.conftest import REPOSITORY, Run

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.drift.counts import FILE, read_record
-from edgemnist.exports.directory import Exports
+from edgemnist.drift import FILE, read_record
+from edgemnist.exports import Exports
 from edgemnist.read.assemble import SeenDigit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.run import read_file
+from edgemnist.samples import Sample
 from edgemnist.samples.collector import CollectConfig
-from edgemnist.samples.sample import Sample
 from edgemnist.samples.store import SampleStore
 from edgemnist.watch import run as module
 from edgemnist.watch.run import watch

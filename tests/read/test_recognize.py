@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from benchmarks.vision.refuse import print_page
-from edgemnist.images.components import bounds
+from edgemnist.images.find import bounds
 from edgemnist.read.page import read_page
 from edgemnist.read.piece import Piece, Pieces
 from edgemnist.read.pieces import is_in_field

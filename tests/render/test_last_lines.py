@@ -16,17 +16,17 @@ import pytest
 
 from edgemnist.agent.bundle import decode_record
 from edgemnist.agent.facts import collect_facts
-from edgemnist.bench.screen import bench_page, fleet_bench_page
+from edgemnist.bench.cli import bench_page, fleet_bench_page
 from edgemnist.console.tables import host_line
 from edgemnist.deploy.cli import deploy_page
 from edgemnist.doctor.cli import doctor_page
 from edgemnist.errors import BundleError, StorageError, UsageError, explained
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.formats import FORMATS
 from edgemnist.formatting import percent
-from edgemnist.promote.screen import promote_page
+from edgemnist.promote.cli import promote_page
 from edgemnist.recommend.cli import recommend_page
-from edgemnist.releases.cli import releases_page
+from edgemnist.releases import releases_page
 from edgemnist.report.page import write_report
 from edgemnist.results.bench import BaselineComparison, Change, Ratio
 from edgemnist.results.boards import (

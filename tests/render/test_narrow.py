@@ -18,10 +18,10 @@ import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
-from edgemnist.console import terminal
+from edgemnist import console as terminal
 from edgemnist.deploy.cli import deploy_page
 from edgemnist.doctor.cli import doctor_page
-from edgemnist.releases.cli import releases_page
+from edgemnist.releases import releases_page
 from edgemnist.results.boards import (
     DEPLOYED,
     UNCHANGED,

@@ -11,12 +11,12 @@ import pytest
 import typer.main
 
 from edgemnist.app import Commands, app
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.exports.manifest import Manifest
 from edgemnist.report.commands import COMMENT, reproduce
 from edgemnist.report.data import ReportData, read_report_data
 from edgemnist.results.data import DataIdentity
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.results.verify import Limit
 from edgemnist.verify.gate import LimitOverrides
 from edgemnist.verify.gatefile import GateTable, held_limits

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.report.page import write_report
 from tests.drift.making import add, after_a_week, bolder, images
 

@@ -10,7 +10,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.report.data import read_report_data
 from edgemnist.report.page import write_report
 from tests.browser import WINDOWS, console, show

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import MissingDependencyError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.report.data import read_report_data
 from edgemnist.report.figures import apart
 from edgemnist.report.page import html_page, write_report

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.recommend.weigh import recommend
 from edgemnist.report.data import read_report_data
-from edgemnist.results.base import read_result
-from edgemnist.results.train import TrainResult
+from edgemnist.results import read_result
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.verify.run import verify
 from tests.conftest import Run, run_edgemnist
 from tests.verify.damage import flip_bits_in_the_middle

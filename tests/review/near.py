@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import edgemnist.app
-import edgemnist.review.board
 import edgemnist.review.routes
 import edgemnist.review.run
 import edgemnist.review.transfer
 import edgemnist.serve.server
-from edgemnist.samples.exchange import Sent, decode_sent, encode_sent
+from edgemnist.samples import Sent, decode_sent, encode_sent
 from edgemnist.samples.store import SampleStore
 
 TAKEN = "taken"
@@ -51,8 +50,8 @@ def _page(store: SampleStore, writer: str, *rest: Any) -> None:
 def prepare() -> None:
     """Leave out ssh and the browser, in this process."""
     for module, name, near in (
-        (edgemnist.review.board, "samples_on", _samples_on),
-        (edgemnist.review.board, "merge_samples_on", _merge_samples_on),
+        (edgemnist.review.run, "samples_on", _samples_on),
+        (edgemnist.review.run, "merge_samples_on", _merge_samples_on),
         (edgemnist.review.run, "run_page", _page),
     ):
         assert hasattr(module, name)

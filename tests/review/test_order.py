@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from edgemnist.review.order import classes_of, to_review
-from edgemnist.samples.sample import (
+from edgemnist.samples import (
     CORRECTION,
     DISAGREEMENT,
     DOUBTFUL,
@@ -13,7 +12,9 @@ from edgemnist.samples.sample import (
     REFUSED,
     UNIFORM,
     Label,
+    classes_of,
     now,
+    to_review,
 )
 from tests.samples.making import sample_of
 

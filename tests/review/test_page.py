@@ -19,7 +19,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from edgemnist.samples.sample import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample, now
+from edgemnist.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample, now
 from edgemnist.samples.store import FILE, SampleStore
 from tests.browser import WINDOWS, console, show
 from tests.samples.making import image_of, sample_of

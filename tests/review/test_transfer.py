@@ -12,7 +12,7 @@ import pytest
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import UsageError
 from edgemnist.review.transfer import export_labelled, import_labelled
-from edgemnist.samples.sample import (
+from edgemnist.samples import (
     IMPORTED,
     NOT_A_DIGIT,
     Sample,

@@ -20,7 +20,7 @@ from filelock import FileLock
 from edgemnist.arrays import Images
 from edgemnist.data.sources import read_directory
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.runtimes import load

@@ -12,10 +12,10 @@ import pytest
 
 from edgemnist.arrays import Images
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
-from edgemnist.runtimes.affine import (
+from edgemnist.runtimes.fixedpoint import (
     activation_range,
     affine,
     bias_of,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from edgemnist.runtimes import fixedpoint
-from edgemnist.runtimes.affine import exact_matrix
+from edgemnist.runtimes.fixedpoint import exact_matrix
 from edgemnist.runtimes.integer import _fully_connected, _softmax
 from edgemnist.runtimes.pixels import Numbers, quantize_pixels
 from edgemnist.runtimes.tflite import Tensor

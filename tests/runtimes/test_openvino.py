@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.runtimes import openvino
 from edgemnist.verify.run import verify
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.runtimes import RUNTIMES, load
 from edgemnist.verify.run import verify
 from tests.notices import Notices

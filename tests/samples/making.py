@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgemnist.arrays import Images
-from edgemnist.samples.sample import DOUBTFUL, Sample, now
+from edgemnist.samples import DOUBTFUL, Sample, now
 
 
 def image_of(digit: int) -> Images:

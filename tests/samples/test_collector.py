@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from edgemnist.progress import Reporter
+from edgemnist.samples import CORRECTION, DISAGREEMENT, DOUBTFUL, REFUSED, UNIFORM
 from edgemnist.samples import collector as module
 from edgemnist.samples.collector import Collector
 from edgemnist.samples.quota import Quota
-from edgemnist.samples.sample import CORRECTION, DISAGREEMENT, DOUBTFUL, REFUSED, UNIFORM
 from edgemnist.samples.store import FILE, SampleStore
 from tests.samples.making import image_of
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import StorageError
-from edgemnist.samples.exchange import decode_sent, encode_sent
-from edgemnist.samples.sample import UNIFORM
+from edgemnist.samples import UNIFORM, decode_sent, encode_sent
 from edgemnist.samples.store import SampleStore
 from tests.samples.making import sample_of
 

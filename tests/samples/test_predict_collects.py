@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.exports.directory import Exports
-from edgemnist.samples.sample import UNIFORM
+from edgemnist.exports import Exports
+from edgemnist.samples import UNIFORM
 from edgemnist.samples.store import SampleStore
 from tests.conftest import run_edgemnist
 

@@ -15,8 +15,8 @@ from tests.samples.making import sample_of
 KEEPS_AND_LABELS = """
 import sys
 from pathlib import Path
-from edgemnist.samples.exchange import decode_sent, encode_sent
-from edgemnist.samples.sample import UNIFORM
+from edgemnist.samples import decode_sent, encode_sent
+from edgemnist.samples import UNIFORM
 from edgemnist.samples.store import SampleStore
 from tests.samples.making import sample_of
 from tests.samples.making import sample_of

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import UsageError
+from edgemnist.samples import CORRECTION, UNIFORM, Label
 from edgemnist.samples.quota import Filled, Quota, Reservoir
-from edgemnist.samples.sample import CORRECTION, UNIFORM, Label
 from tests.samples.making import sample_of
 
 STREAM, SIZE, RUNS = 60, 5, 4000

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import StorageError, UsageError, upgrade_line
-from edgemnist.samples.sample import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label
+from edgemnist.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label
 from edgemnist.samples.store import FILE, SampleStore
 from tests.samples.making import image_of, sample_of
 

@@ -13,14 +13,13 @@ import pytest
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.errors import ManifestError, UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.findings import SCENARIOS_FILE
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.report.data import read_report_data
 from edgemnist.report.page import html_page
 from edgemnist.results.bench import ScenarioResult
-from edgemnist.scenario.run import ScenarioConfig, run_scenario
-from edgemnist.scenario.table import scenario_table
+from edgemnist.scenario.run import ScenarioConfig, run_scenario, scenario_table
 from tests.conftest import Run
 from tests.notices import Notices
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact

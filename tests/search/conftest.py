@@ -10,11 +10,10 @@ from filelock import FileLock
 
 from edgemnist.bench.config import BenchConfig
 from edgemnist.data.dataset import Dataset
-from edgemnist.results.base import read_result
+from edgemnist.results import read_result
 from edgemnist.results.pipeline import SearchResult
-from edgemnist.search.limits import Limits
+from edgemnist.search.limits import Limits, Space
 from edgemnist.search.run import SearchConfig, search
-from edgemnist.search.space import Space
 from edgemnist.search.trials import Job, Outcome
 from edgemnist.search.workers import Workers
 from edgemnist.train.network import MLP

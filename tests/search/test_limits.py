@@ -7,8 +7,7 @@ import pytest
 
 from edgemnist.errors import UsageError
 from edgemnist.search.costs import c_ram_bytes
-from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.space import Space
+from edgemnist.search.limits import Costs, Limits, Space
 from edgemnist.train.network import Network
 
 COSTS = Costs(bytes=16_000, ram_bytes=2_000, multiplications=1, p50_us=2.0)

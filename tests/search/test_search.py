@@ -15,9 +15,9 @@ from PIL import Image
 
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import DataError, UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.formatting import count
-from edgemnist.results.base import read_result
+from edgemnist.results import read_result
 from edgemnist.results.pipeline import SearchResult
 from edgemnist.search.cli import search_page
 from edgemnist.search.limits import Limits

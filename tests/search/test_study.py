@@ -12,8 +12,7 @@ from optuna.trial import FixedTrial
 
 from edgemnist.errors import StorageError, UsageError
 from edgemnist.search.journal import JOURNAL_FILE, Journal, locked
-from edgemnist.search.limits import Costs, Limits
-from edgemnist.search.space import KNOWN, Space, parameters_of
+from edgemnist.search.limits import KNOWN, Costs, Limits, Space, parameters_of
 from edgemnist.search.study import WINDOW, Asked, Study, Tried
 from edgemnist.search.trials import Job
 from edgemnist.train.network import Network

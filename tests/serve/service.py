@@ -122,8 +122,8 @@ def serving(exports: Path, *options: str, **popen: Any) -> Iterator[Service]:
 LIMITED = """
 import json, sys
 from pathlib import Path
-from edgemnist.exports.directory import Exports
-from edgemnist.serve.screen import log_to_stderr, show_started
+from edgemnist.exports import Exports
+from edgemnist.serve.cli import log_to_stderr, show_started
 from edgemnist.serve.config import Limits, ServeConfig
 from edgemnist.serve.run import open_service
 

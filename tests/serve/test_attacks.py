@@ -19,7 +19,7 @@ import pytest
 
 from benchmarks.serve import attacks
 from edgemnist.errors import ImageError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.images.decode import decode_image
 from tests.serve.service import Service, limited, png, seven
 

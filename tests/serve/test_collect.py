@@ -19,9 +19,9 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from edgemnist.drift.counts import read_record
-from edgemnist.exports.directory import Exports, reference_directory
-from edgemnist.samples.sample import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
+from edgemnist.drift import read_record
+from edgemnist.exports import Exports, reference_directory
+from edgemnist.samples import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
 from edgemnist.samples.store import SampleStore
 from tests.browser import WINDOWS, console, draw
 from tests.conftest import run_edgemnist

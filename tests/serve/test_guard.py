@@ -11,7 +11,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from edgemnist.errors import ArtifactError, EdgemnistError, UsageError
-from edgemnist.results.base import SCHEMA_VERSION
+from edgemnist.results import SCHEMA_VERSION
 from edgemnist.serve.config import Limits, ServeConfig
 from edgemnist.serve.limits import GoneError
 from edgemnist.serve.metrics import Metrics

@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerProcess
 
 import pytest
 
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.serve import workers
 from edgemnist.serve.config import Limits

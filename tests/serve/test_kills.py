@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.samples.store import SampleStore
 from tests.deploy.loopback import free_port
 from tests.killing import Program, answered_until_it_is_gone

@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.serve.attacks import scans
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from tests.serve.service import Service, limited, png, serving
 
 CLIENTS = 50

@@ -19,7 +19,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from benchmarks.vision.synthetic.forms import STYLES as FORMS
 from benchmarks.vision.synthetic.forms import compose_form
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.train_likeness.synthetic.page import Digits
 from tests.browser import WINDOWS, console, draw, show
 from tests.conftest import REPOSITORY

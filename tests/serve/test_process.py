@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.serve.config import read_token
 from tests.conftest import Run
 from tests.notices import Notices

@@ -10,15 +10,15 @@ import pytest
 
 from edgemnist.agent.store import Store
 from edgemnist.errors import StorageError
-from edgemnist.exports.directory import Exports, reference_directory
+from edgemnist.exports import Exports, reference_directory
+from edgemnist.samples import DISAGREEMENT
 from edgemnist.samples.collector import Collector
 from edgemnist.samples.quota import Quota
-from edgemnist.samples.sample import DISAGREEMENT
 from edgemnist.samples.store import SampleStore
+from edgemnist.shadow import FILE, ShadowTally, read_tally, write_tally
 from edgemnist.shadow import runner as module
 from edgemnist.shadow.__main__ import evidence
 from edgemnist.shadow.runner import Shadow
-from edgemnist.shadow.tally import FILE, ShadowTally, read_tally, write_tally
 from tests.notices import Notices
 
 OLD, NEW = "1-aaaaaaaaaaaa", "2-bbbbbbbbbbbb"

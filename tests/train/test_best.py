@@ -15,7 +15,7 @@ import pytest
 from edgemnist.data.dataset import Dataset, Split
 from edgemnist.errors import TrainingError
 from edgemnist.progress import SILENT
-from edgemnist.results.train import TrainResult
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.runtimes.keras import model_bytes
 from edgemnist.train.distillation import RECORD, AugmentedCopies, Teachers
 from edgemnist.train.loop import draw_randomness

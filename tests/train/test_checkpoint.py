@@ -18,8 +18,8 @@ import tensorflow as tf
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import TrainingError
 from edgemnist.exports.manifest import read_manifest, read_recorded
-from edgemnist.results.base import read_result
-from edgemnist.results.train import Epoch, TrainResult
+from edgemnist.results import read_result
+from edgemnist.results.pipeline import Epoch, TrainResult
 from edgemnist.storage import sha256
 from edgemnist.train.checkpoint import Checkpoint
 from edgemnist.train.distillation import Teachers

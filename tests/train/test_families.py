@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import TrainingError
-from edgemnist.results.base import read_result
-from edgemnist.results.train import TrainResult
+from edgemnist.results import read_result
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.train.families import Forward, finished, finished_logits, first_weights, rounded_kernel, student_of
 from edgemnist.train.network import LEVELS, Network
 from edgemnist.train.recipes import TrainConfig

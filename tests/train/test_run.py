@@ -18,8 +18,8 @@ from PIL import Image
 from edgemnist.data.dataset import Dataset, Split, identified
 from edgemnist.errors import ManifestError, StorageError, TrainingError
 from edgemnist.exports.manifest import Artifact, TensorSpec, read_manifest, read_recorded
-from edgemnist.results.base import read_result
-from edgemnist.results.train import TrainResult
+from edgemnist.results import read_result
+from edgemnist.results.pipeline import TrainResult
 from edgemnist.storage import commit_files, sha256
 from edgemnist.train import recipes
 from edgemnist.train.recipes import TrainConfig

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from PIL import Image
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.verify.gatefile import own_gates
 from tests.conftest import Run, run_edgemnist
 from tests.verify import damage

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.formats import arithmetic_of, artifact_names
 from edgemnist.results.verify import ArtifactParity, Limit
 from edgemnist.verify.gate import GATES, LimitOverrides

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from edgemnist.errors import ManifestError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.findings import VERIFY_FILE
 from edgemnist.results.verify import VerifyResult
 from edgemnist.verify.gate import LimitOverrides

@@ -10,7 +10,7 @@ import pytest
 
 from edgemnist.arrays import Probabilities
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import GoldenPack
 from edgemnist.exports.models import Model
 from edgemnist.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgemnist.arrays import Probabilities
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.verify.gate import GATES, exceeded, missed
 from edgemnist.verify.parity import compare
 from edgemnist.verify.run import assess, verify

@@ -18,7 +18,7 @@ from edgemnist.bench.config import BenchConfig
 from edgemnist.bench.run import choose_subjects
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, UnknownNameError
 from edgemnist.export.interface import ExportConfig
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.formats import FORMATS

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.exports.directory import Exports
+from edgemnist.exports import Exports
 from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from edgemnist.native.amalgamation import Origin, c_source

@@ -23,7 +23,7 @@ import pytest
 from PIL import Image
 
 from edgemnist.errors import SourceError
-from edgemnist.exports.directory import reference_directory
+from edgemnist.exports import reference_directory
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.watch.sources import WatchConfig
 from tests.conftest import Run

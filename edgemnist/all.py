@@ -1,20 +1,27 @@
-"""`edgemnist all`."""
+"""`edgemnist all`: train → export → verify → bench, and what to ship."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from edgemnist.console import command_app, options
+from edgemnist.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.console.tables import closing, table, verdict
 from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.formatting import kilobytes, microseconds, percent, ratio
+from edgemnist.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import RenderableType
-
+    from edgemnist.bench.config import BenchConfig
+    from edgemnist.data.dataset import Dataset
+    from edgemnist.export.interface import ExportConfig
     from edgemnist.results.pipeline import PipelineResult
+    from edgemnist.train.recipes import TrainConfig
 
 app = command_app()
 
@@ -22,10 +29,10 @@ app = command_app()
 @app.command(epilog="Example: edgemnist all --recipe baseline --seed 1")
 def all_(
     *,
-    recipe: Annotated[str, typer.Option("--recipe", help="See edgemnist train.")] = "standard",
+    recipe: options.Recipe = "standard",
     hidden: options.Hidden = None,
     epochs: options.Epochs = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed on the same machine gives the same weights.")] = 0,
+    seed: options.Seed = 0,
     samples: Annotated[int, typer.Option("--samples", help="Minimum number of timed calls of each artifact.")] = 1000,
     rounds: Annotated[int, typer.Option("--rounds", help="Rounds over all artifacts, each in new processes.")] = 2,
     data: options.Data = None,
@@ -34,10 +41,7 @@ def all_(
     json: options.Json = False,
 ) -> None:
     """Train, export to every format, verify, bench, and say which artifact to ship and why."""
-    from edgemnist.all.run import run_pipeline
     from edgemnist.bench.config import BenchConfig
-    from edgemnist.console import show
-    from edgemnist.console.terminal import TerminalReporter, quiet_libraries
     from edgemnist.data.sources import find_dataset
     from edgemnist.export.interface import ExportConfig
     from edgemnist.exports.manifest import DEFAULT_EXPORTS
@@ -63,14 +67,63 @@ def all_(
         raise typer.Exit(EXIT_GATE_MISSED)
 
 
+def run_pipeline(
+    dataset: Dataset,
+    exports: Path,
+    *,
+    train_config: TrainConfig,
+    export_config: ExportConfig,
+    bench_config: BenchConfig,
+    reporter: Reporter = SILENT,
+) -> PipelineResult:
+    """Run every stage on `dataset`, leaving its files in `exports`.
+
+    A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise, and
+    KeyboardInterrupt after a training that was interrupted.
+    """
+    import msgspec
+    from msgspec.structs import asdict
+
+    from edgemnist.bench.run import bench
+    from edgemnist.export.run import export_model
+    from edgemnist.exports import Exports
+    from edgemnist.exports.findings import choose
+    from edgemnist.results.pipeline import PipelineResult, PipelineRow
+    from edgemnist.train.run import train
+    from edgemnist.verify.run import verify
+
+    trained = train(dataset, train_config, exports, reporter)
+    if trained.interrupted:
+        # What was learned so far is saved; the user wants to stop, and not only the training.
+        raise KeyboardInterrupt
+    exported = export_model(export_config, dataset, exports, reporter)
+    opened = Exports.open(exports)
+    verified = verify(opened, reporter=reporter, layers=True)
+    opened.findings.save_verification(verified, reporter)
+    benched = bench(opened, None, bench_config, reporter)
+    opened.findings.save_bench(benched, reporter)
+    latencies = {latency.name: latency for latency in benched.results}
+    # A row has fields of both.
+    rows = [
+        msgspec.convert({**asdict(latencies[parity.name]), **asdict(parity)}, PipelineRow)
+        for parity in verified.artifacts
+        if parity.name in latencies
+    ]
+    recommended, reason = choose(verified.artifacts, benched.results)
+    return PipelineResult(
+        train=trained,
+        export=exported,
+        verify=verified,
+        bench=benched,
+        rows=rows,
+        recommended=recommended,
+        reason=reason,
+    )
+
+
 def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
     """Draw the one table that the whole run was for, and what to ship."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table, verdict
     from edgemnist.exports.manifest import command
-    from edgemnist.formatting import kilobytes, microseconds, percent, ratio
 
     page = table("artifact", "size", "accuracy", "flips", "p50", "vs Keras", "gate", left=["gate"])
     for row in result.rows:

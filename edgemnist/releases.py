@@ -1,14 +1,17 @@
-"""`edgemnist releases`."""
+"""`edgemnist releases`: what is on a board, and what serves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgemnist.console import command_app, options
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgemnist.console import command_app, options, show
+from edgemnist.console.tables import closing, table
+from edgemnist.formatting import count
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edgemnist.results.boards import ReleasesResult
 
 app = command_app()
@@ -16,14 +19,9 @@ app = command_app()
 
 @app.command(epilog="Example: edgemnist releases --to pi@raspberrypi.local")
 def releases(
-    *,
-    to: options.ToOne,
-    root: options.Root = None,
-    ssh_config: options.SshConfig = None,
-    json: options.Json = False,
+    *, to: options.ToOne, root: options.Root = None, ssh_config: options.SshConfig = None, json: options.Json = False
 ) -> None:
     """List the releases on a board, and which one serves, after the board has checked every file."""
-    from edgemnist.console import show
     from edgemnist.deploy.remote import releases_on
     from edgemnist.deploy.target import BoardAddress
 
@@ -34,12 +32,7 @@ def releases(
 
 def releases_page(result: ReleasesResult, to: str) -> RenderableType:
     """Draw the releases, the newest last, and what is unfinished; `to` is what names the board behind `--to`."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgemnist.console.tables import closing, table
     from edgemnist.doctor.checks import exposed_note
-    from edgemnist.formatting import count
 
     deploy = f"edgemnist deploy bundle.zip --to {to}"
     if not result.releases:

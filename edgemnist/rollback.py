@@ -1,4 +1,4 @@
-"""`edgemnist rollback`."""
+"""`edgemnist rollback`: an older release of a board serves again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from edgemnist.console import command_app, options
+from edgemnist.console import command_app, options, show
+from edgemnist.console.tables import closing
 from edgemnist.errors import EXIT_INTERRUPTED, check_range
 
 app = command_app()
@@ -31,9 +32,7 @@ def rollback(
 
     Ctrl-C stops it, unless the switch has begun: that is then completed.
     """
-    from edgemnist.console import show
-    from edgemnist.console.tables import closing
-    from edgemnist.console.terminal import err, show_interrupted
+    from edgemnist.console import err, show_interrupted
     from edgemnist.deploy.remote import rollback_on
     from edgemnist.deploy.run import MOST_WAIT_S
     from edgemnist.deploy.target import BoardAddress

@@ -1,1 +1,0 @@
-"""Everything once: train, export, verify, bench, and which model to ship."""

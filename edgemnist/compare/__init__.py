@@ -1,1 +1,0 @@
-"""Two models timed against each other, in turns."""

@@ -1,1 +1,0 @@
-"""What is on a board, and what serves."""

@@ -1,1 +1,0 @@
-"""Let an older release of a board serve again."""
