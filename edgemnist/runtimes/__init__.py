@@ -197,7 +197,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             by_name=True,
         ),
         "null": RuntimeEntry(
-            target="edgemnist.runtimes.interface:NullClassifier",
+            target="edgemnist.runtimes.null:NullClassifier",
             summary="Answers without computing: the cost of the harness itself",
             by_name=True,
         ),

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE, Images, Probabilities, as_pixels
 from edgemnist.errors import ArtifactError
 from edgemnist.formatting import count
-from edgemnist.results.pictures import DIGITS
 
 if TYPE_CHECKING:
     from edgemnist.arrays import Labels
@@ -303,27 +302,3 @@ def not_a_classifier(path: Path, reason: str) -> ArtifactError:
         hint="It must take one tensor [N, 28, 28], or the same pixels as [N, 28, 28, 1], [N, 1, 28, 28] or [N, 784], "
         "and answer with one [N, classes].",
     )
-
-
-class NullClassifier(Classifier):
-    """Gives every class the same probability: what is measured with it is the harness, not a model."""
-
-    def __init__(self, labels: Sequence[str] = DIGITS) -> None:
-        self.labels = tuple(labels)
-        self.classes_ = np.arange(len(self.labels), dtype=np.int64)
-
-    @classmethod
-    def load(
-        cls, path: Path, *, threads: int = 1, labels: Sequence[str] | None = None, input_range: str | None = None
-    ) -> NullClassifier:
-        """Return a classifier for ten digits, or for `labels`. The file is not looked at and need not exist."""
-        del path, threads, input_range
-        return cls(labels if labels is not None else DIGITS)
-
-    def steps(self) -> Steps:
-        """Return steps that do nothing: what is timed with them is the timed loop alone."""
-        return Steps(prepare=lambda _: None, invoke=lambda: None, finish=lambda: None)
-
-    def predict_proba(self, images: npt.ArrayLike) -> Probabilities:
-        """Return 1/C for every class; see `Classifier.predict_proba`."""
-        return np.full((len(as_images(images)), len(self.labels)), 1 / len(self.labels), dtype=np.float32)
