@@ -1,14 +1,22 @@
-"""`edgemnist train-likeness`."""
+"""`edgemnist train-likeness`: its options and its page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.text import Text
 
 from edgemnist.console import command_app, options
+from edgemnist.console.tables import table
+from edgemnist.formatting import count, percent
 from edgemnist.registry import Entry, Package
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edgemnist.train_likeness.run import TrainLikenessResult
 
 app = command_app()
 
@@ -49,7 +57,6 @@ def train_likeness(
     """Train the network that tells digits from everything else, and find the threshold of `read`."""
     from edgemnist.console import TerminalReporter, quiet_libraries, show
     from edgemnist.data.sources import find_dataset
-    from edgemnist.train_likeness.screen import train_likeness_page
 
     with quiet_libraries():
         run = TRAINER.load()
@@ -60,3 +67,22 @@ def train_likeness(
         dataset = find_dataset(data, download=not offline, reporter=reporter)
         result = run(dataset, config, out, reporter, artifact=artifact, keep_network=only_calibrate)
     show(result, lambda: train_likeness_page(result), json=json)
+
+
+def train_likeness_page(result: TrainLikenessResult) -> RenderableType:
+    """Draw what was made, of what, and what it refuses."""
+    page = table("", " ", prose=[" "])
+    page.show_header = False
+    network, calibration = result.network, result.calibration
+    page.add_row(
+        "network", f"seed {network.recipe.seed}, {count(network.recipe.epochs, 'epoch')}, {network.fit_seconds:.0f} s"
+    )
+    page.add_row("learned from", f"{network.digits:,} digits and {network.others:,} other drawings")
+    page.add_row("calibrated for", calibration.artifact)
+    page.add_row("threshold", Text(f"{calibration.min_confidence:.2f}", "bold"))
+    page.add_row("  digits answered", percent(calibration.answered))
+    page.add_row("  answered right", percent(calibration.right_of_answered))
+    page.add_row("  letters refused", percent(calibration.letters_refused))
+    page.add_row("  scribbles refused", percent(calibration.scribbles_refused))
+    page.add_row("files", f"{', '.join(result.files)} in {result.directory}")
+    return page
