@@ -86,6 +86,7 @@ def test_work_ends_when_its_client_leaves() -> None:
             time.sleep(0.1)
             answer = service.ask("/v1/read", png(seven()))
             assert time.monotonic() - started < 10
+        assert answer.status == 200, answer.document
         assert answer.document["numbers"][0]["text"] == "7"
 
 
