@@ -93,13 +93,14 @@ class Call:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: ForkServerProcess | None = None
-        self._cancelled = False
+        self.cancelled = False
+        """Whether its process may have been killed, though the work was done."""
 
     @contextlib.contextmanager
     def on(self, process: ForkServerProcess) -> Any:  # noqa: ANN401 - a context manager's own type
         """Let the process be killed for as long as the body runs. Raises RefusedError where that comes too late."""
         with self._lock:
-            if self._cancelled:
+            if self.cancelled:
                 raise stopping()
             self._process = process
         try:
@@ -111,7 +112,7 @@ class Call:
     def cancel(self) -> None:
         """End the work at once."""
         with self._lock:
-            self._cancelled = True
+            self.cancelled = True
             if self._process is not None:
                 self._process.kill()
 
@@ -219,7 +220,7 @@ class Worker:
                 raise NotSmallError
             return reply
         finally:
-            if not done:
+            if not done or call.cancelled:
                 self.stop()
 
     def _reply(self, pipe: Connection, deadline: float) -> Reply:

@@ -8,6 +8,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 import pytest
@@ -16,7 +17,7 @@ from edgemnist.exports import Exports, reference_directory
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.serve import workers
 from edgemnist.serve.config import Limits
-from edgemnist.serve.jobs import Normalized, PredictJob
+from edgemnist.serve.jobs import Normalized, PredictJob, Reply
 from edgemnist.serve.limits import Memory, MemoryFile
 from edgemnist.serve.refusals import RefusedError
 from edgemnist.serve.workers import Lane
@@ -81,6 +82,28 @@ def test_a_process_at_work_does_not_rest() -> None:
         assert process.is_alive()
     worker.rest()
     assert not process.is_alive()
+    worker.stop(for_good=True)
+
+
+def test_a_process_that_is_killed_when_its_work_is_done_gets_no_more_of_it(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, body, call = Limits(), MemoryFile(), workers.Call()
+    body.append(png(seven()))
+    worker = workers.Worker(limits)
+    receive = worker._reply
+
+    def reply_and_leave(pipe: Connection, deadline: float) -> Reply:
+        reply = receive(pipe, deadline)
+        if isinstance(reply, Normalized):
+            call.cancel()
+        return reply
+
+    monkeypatch.setattr(worker, "_reply", reply_and_leave)
+    job = PredictJob(batch=False, digits=True)
+    found = worker.do(job, body, call, classifier, Memory(limits.decoded_bytes), most_pixels=None)
+    assert isinstance(found, Normalized)
+    assert worker._process is None
     worker.stop(for_good=True)
 
 
