@@ -1,4 +1,4 @@
-"""What every runtime offers, uint8 images in and float32 probabilities out, and the runtime that computes nothing."""
+"""What every runtime offers: uint8 images in, float32 probabilities out."""
 
 from __future__ import annotations
 
