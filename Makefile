@@ -15,7 +15,7 @@
 # make wheels a wheel for every system, cross-compiled here
 # make setup  only the virtual environment
 
-# Where Python keeps no bytecode, every process compiles the package anew: half a second, hundreds of times in the tests.
+# Where Python keeps no bytecode, every process compiles the package again: half a second, hundreds of times in the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv

@@ -25,7 +25,7 @@ class Score:
     refused: int = 0
     """Found, and answered with `?`."""
     false: int = 0
-    """Answers where there is no digit."""
+    """Answers for what is no digit."""
     in_order: bool = True
     """Whether what was found came in reading order."""
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edgemnist.train.model import Weights
 
 REPLAY: Final = 24_000
-"""Training images of an epoch; where there are fewer, each comes several times, half of the times distorted."""
+"""Training images of an epoch; of fewer, each comes several times, half of the times distorted."""
 SHARE: Final = 0.15
 """Largest share of the copies of samples among the images of an epoch."""
 COPIES: Final = 7

@@ -154,7 +154,7 @@ def _layers(whole: re.Match[str]) -> list[_Layer] | None:
 
 
 def _numbers(names: Sequence[str], row: str) -> dict[str, int] | None:
-    """Return numbers by their names, or None where there are more or fewer, or one is below 0."""
+    """Return numbers by their names, or None for more or fewer of them, or one below 0."""
     values = [int(value) for value in row.split(", ")]
     return dict(zip(names, values, strict=True)) if len(values) == len(names) and min(values) >= 0 else None
 

@@ -14,7 +14,7 @@ DEFAULT_MIN_CONFIDENCE: Final = read_record(CALIBRATION_FILE, Calibration).min_c
 
 @dataclass(frozen=True, kw_only=True)
 class ReadConfig:
-    """Options of reading. Raises UsageError for values that make no sense."""
+    """Options of reading. Raises UsageError for values out of range."""
 
     min_confidence: float = DEFAULT_MIN_CONFIDENCE
     """Below this a digit is refused, 0 to 1."""

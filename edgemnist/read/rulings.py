@@ -32,7 +32,7 @@ MAX_THICKNESS: Final = 0.006
 COVERED: Final = 0.5
 """On a ruled page the runs of all lines lie in at least this share of the columns; those of large digits in fewer."""
 MARGIN: Final = 0.025
-"""Share of the page's side at its edge where there are no rulings if there are none elsewhere."""
+"""Share of the page's side at its edge that has no rulings if the rest has none."""
 FAT: Final = 3
 """What is this many times as thick as a ruling may be, both ways, is no stroke either: the table around a sheet."""
 BARE: Final = 0.5
@@ -104,7 +104,7 @@ class _Groups:
         return [group for group, is_long in zip(self._points, self._is_long, strict=True) if is_long]
 
     def add(self, columns: Floats, rows: Floats, thickest: int) -> None:
-        """Add points to the line that they continue, or make them one of their own where there is room for it."""
+        """Add points to the line that they continue, or make them one of their own if it has room."""
         for index in self._near(columns, rows, thickest):
             if abs(float(np.median(self._fits[index](columns) - rows))) <= thickest:
                 known_columns, known_rows = self._points[index]

@@ -78,8 +78,8 @@ class Limit(Part, frozen=True, kw_only=True):
     builtin: float | None
     """The limit that holds where no other is asked for; None if there is none."""
     allowed: int | None = None
-    """How many of the evaluation images it allows, with an allowance for chance where there are few; None where it does
-    not count images."""
+    """How many of the evaluation images it allows, with an allowance for chance if these are few; None if it does not
+    count images."""
     own: bool = False
     """Whether a gate file or an option asked for it, and it differs from the built-in one."""
 

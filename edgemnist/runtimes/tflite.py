@@ -268,7 +268,7 @@ class Graph:
 
 
 def read_graph(data: bytes) -> Graph:
-    """Read the contents of a `.tflite` file. Raises ValueError, with a few words, where they make no sense."""
+    """Read the contents of a `.tflite` file. Raises ValueError, with a few words, for what is no such file."""
     try:
         model = Table.root(data, IDENTIFIER)
         # model: version, operator_codes, subgraphs, description, buffers

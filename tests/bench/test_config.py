@@ -1,4 +1,4 @@
-"""Options that make no sense are wrong usage, and the message names the option."""
+"""Options out of range are wrong usage, and the message names the option."""
 
 from __future__ import annotations
 

@@ -151,6 +151,15 @@ def test_nothing_is_named_that_a_stranger_cannot_have(path: Path) -> None:
     assert re.findall(r"\.\./shared|/(?:work|root|tmp|home)/\S*", CONTENTS[path]) == []
 
 
+@pytest.mark.parametrize(
+    "path", [*TEXTS, REPOSITORY / "edgemnist", REPOSITORY / "benchmarks"], ids=lambda path: path.name
+)
+def test_words_that_no_native_speaker_would_write_do_not_come_back(path: Path) -> None:
+    for file in path.rglob("*.py") if path.is_dir() else [path]:
+        found = re.findall(r"\banew\b|\bmak(?:es?|ing) no sense\b|\bwhere there (?:is|are)\b", file.read_text("utf-8"))
+        assert not found, f"{file} says {found[0]!r}"
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_every_link_leads_somewhere(name: str) -> None:
     """Of the files outside the book: MkDocs checks its own."""

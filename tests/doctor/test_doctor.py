@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong, says what it means and what mends it, and is never brought down by it."""
+"""The doctor finds what is wrong, says what it means and how to fix it, and is never brought down by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that make no sense are refused by name; recipes fit the size of data and network."""
+"""Options out of range are refused by name; recipes fit the size of data and network."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_an_exact_copy_differs_in_nothing() -> None:
 
 
 def test_flips_and_lost_images_are_counted_apart() -> None:
-    # The first is broken, the last is mended, the third goes from right to wrong: 3 flips, 1 lost on balance.
+    # The first is broken, the last is repaired, the third goes from right to wrong: 3 flips, 1 lost on balance.
     single = answers([0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.4, 0.5, 0.1])
     parity = against(single)
     assert (parity.flips, parity.correct, parity.lost) == (3, 2, 1)
