@@ -98,7 +98,8 @@ def write_file(path: Path, data: bytes) -> None:
         if path.is_dir():
             raise StorageError(f"{path} is a directory", hint="Name a file.")
         if is_stream(path):
-            with path.open("wb") as stream:
+            # No directory is to blame, or to be looked for.
+            with _explained(path, "Choose another place."), path.open("wb") as stream:
                 stream.write(data)
             return
         temporary = _write_temporary(path.parent, path.name, data)

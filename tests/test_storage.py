@@ -559,6 +559,12 @@ def test_two_writers_of_the_same_bytes_use_a_temporary_file_each(
     assert all(name.startswith(f"{TEMPORARY_PREFIX}file-{os.getpid()}-") for name in seen)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_device_that_takes_nothing_is_named_itself() -> None:
+    with pytest.raises(StorageError, match=r"^/dev/full cannot be written: No space left on device$"):
+        write_file(Path("/dev/full"), b"1\n")
+
+
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/stderr", "/dev/fd/7", "/proc/self/fd/7"])
 def test_the_name_of_a_stream_is_one_wherever_it_leads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "exists", lambda _: False)

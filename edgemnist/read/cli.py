@@ -104,7 +104,7 @@ def _refused(result: ReadResult) -> str:
     threshold = percent(result.min_confidence, 0)
     if doubtful == len(refused):
         return f"{doubtful:,} refused below {threshold}"
-    return f"{len(refused):,} refused ({doubtful:,} below {threshold}, {len(refused) - doubtful:,} by their context)"
+    return f"{len(refused):,} refused ({doubtful:,} below {threshold}, {len(refused) - doubtful:,} by context)"
 
 
 def _lines(result: ReadResult) -> list[RenderableType]:

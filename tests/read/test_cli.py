@@ -159,7 +159,7 @@ def test_what_was_refused_for_what_is_around_it_is_not_said_to_be_below_the_thre
         Console(file=stream, width=80).print(read_page_view(result))
         return stream.getvalue()
 
-    assert "3 digits, 3 refused (1 below 8 %, 2 by their context), 4 ms" in summary(0.02, 0.3, 0.9)
+    assert "3 digits, 3 refused (1 below 8 %, 2 by context), 4 ms" in summary(0.02, 0.3, 0.9)
     assert "2 digits, 2 refused below 8 %, 4 ms" in summary(0.02, 0.03)
 
 
