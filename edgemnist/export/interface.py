@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ _PLACE: Final = re.compile(
 
 _OTHERWISE: Final = "Replace the layer, or choose another format with --format or another quantization with --quantize."
 
+MOST_WORDS: Final = 400
+"""Characters of a converter's message that are passed on."""
 LARGE: Final = 1024
 """Values from which on a tensor of weights must be quantized: TensorFlow's converter leaves smaller ones in float
 (`kWeightsMinNumElementsDefault`), because that saves nothing."""
@@ -159,7 +162,7 @@ def _first_words(error: Exception) -> str:
     for line in str(error).strip().split("\n"):
         words = _PLACE.sub("", line).strip(" :")
         if words:
-            return words[:200]
+            return textwrap.shorten(words, MOST_WORDS, placeholder=" …")
     return type(error).__name__
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ArtifactError, ModelError
-from edgemnist.export.interface import ExportConfig
+from edgemnist.export.interface import ExportConfig, _first_words
 from edgemnist.export.model import read_source
 from edgemnist.export.onnx import canonicalize
 from edgemnist.export.run import export_model
@@ -194,3 +194,9 @@ def test_names_do_not_depend_on_counters_and_still_connect() -> None:
     checker.check_model(one, full_check=True)
     assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
     assert [list(node.input) for node in one.graph.node] == [["images", "fold"], ["mid", "fold_2"]]
+
+
+def test_what_a_converter_says_is_passed_on_whole_or_cut_between_words() -> None:
+    known = ", ".join(f"OPERATOR_{number}" for number in range(20))
+    assert _first_words(ValueError(f"it has the operator TANH, and only {known} are known")).endswith("are known")
+    assert _first_words(ValueError("not " * 200)).endswith("not …")
