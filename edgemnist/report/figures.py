@@ -117,6 +117,9 @@ _MANY_DECADES: Final = 100
 """Ratio of the ends of an axis from which on only the powers of ten are written."""
 LABEL_GAP: Final = 0.062
 """Height of a line of text, as a share of that of the trade-off's axes."""
+LARGEST_DOT: Final = 110.0
+LEAST_DOT: Final = 12.0
+"""Areas in square points: of the largest file's dot, to which the others are in proportion, and of any."""
 
 
 def trade_off_svg(candidates: Sequence[Candidate], recommended: str | None) -> str:
@@ -130,10 +133,11 @@ def trade_off_svg(candidates: Sequence[Candidate], recommended: str | None) -> s
 def _draw_trade_off(axes: Axes, candidates: Sequence[Candidate], recommended: str | None) -> None:
     latencies = np.array([one.p50_us for one in candidates])
     accuracies = np.array([100 * one.accuracy for one in candidates])
+    largest = max(one.bytes for one in candidates)
     axes.scatter(
         latencies,
         accuracies,
-        s=[one.bytes / 4_000 for one in candidates],
+        s=[max(LEAST_DOT, LARGEST_DOT * one.bytes / largest) for one in candidates],
         c=[color_of(one.name) for one in candidates],
         alpha=0.75,
         linewidths=0,
