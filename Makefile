@@ -1,7 +1,8 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
-# make test   the test-suite, but for test-sweep; what it leaves out for want of a program is named at the end
+# make test   the test suite, with one case of each kind of what is exhaustive; what it leaves out for want of a program
+#             is named at the end
 # make test-fast   what needs no TensorFlow, browser, ssh or emulation: a minute
-# make test-sweep   what `make test` has a part of, whole: a kill at every step, every broken answer
+# make test-sweep   the other cases of what is exhaustive: a kill at every step, every broken answer
 # make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
 # make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
 #                that no test notices; `.venv/bin/mutmut show NAME` shows one

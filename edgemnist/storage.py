@@ -98,7 +98,7 @@ def write_file(path: Path, data: bytes) -> None:
         if path.is_dir():
             raise StorageError(f"{path} is a directory", hint="Name a file.")
         if is_stream(path):
-            # No directory is to blame, or to be looked for.
+            # A device is full, or refuses, by itself: its directory has nothing to do with it.
             with _explained(path, "Choose another place."), path.open("wb") as stream:
                 stream.write(data)
             return

@@ -3,7 +3,7 @@
 `edgemnist.agent` is the part that runs on the board, before edgemnist is installed there: standard library only. It is
 sent as one file and makes every change that must be complete or not happen; this side connects, transfers and reports.
 
-Work goes on on several boards at once, and one thread may ask another to stop.
+A thread works on each board of a fleet, and one thread may ask another to stop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The answers of a board in numbers: counts of confidence, classes and ink in a few windows of time, in one JSON file.
 
-It has less than 10 KB. Counts add up, so those of a fleet are the sum of its boards'. The digits themselves are never
-in it. A digit's ink is told by what it has whatever digit it is: stroke width, slant, size, place and contrast.
+It takes less than 10 KB. Counts add up, so those of a fleet are the sum of its boards'. The digits themselves are never
+in it. Ink is described by what all digits have: stroke width, slant, size, place and contrast.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Picture files, decoded: every format and mode that users have, and nothing that could harm.
 
-Pillow's pixels are read where they are, without a copy, by the Arrow C data interface, which it has since 11.2.
+Pillow's pixels are read in place, without a copy, through the Arrow C data interface, which it has had since 11.2.
 """
 
 from __future__ import annotations
