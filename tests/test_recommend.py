@@ -116,7 +116,7 @@ def test_files_that_need_another_cache_are_named() -> None:
     sizes = [40_000, 60_000, 600_000, 700_000]
     latencies = [latency(one.name, 10.0 * (1 + index), sizes[index]) for index, one in enumerate(artifacts)]
     facts = weigh(verified(*artifacts), benched(*latencies), PI_5).facts
-    assert "Its 40 KB fit in the L1 data cache, which c-float32, d-float32 do not." in facts
+    assert "Its 40 KB fit in the L1 data cache, which c-float32 and d-float32 do not." in facts
 
 
 def test_where_nothing_passed_there_is_nothing_to_say_of_the_choice() -> None:

@@ -146,7 +146,8 @@ def _cache_facts(candidates: list[Candidate], name: str | None) -> list[str]:
     if chosen.fits_in is None:
         return ["None of the caches found here holds its file: its weights come from memory at every call."]
     larger = [one.name for one in candidates if one.bytes > chosen.bytes and one.fits_in != chosen.fits_in]
-    comparison = f", which {', '.join(larger)} do{'es' if len(larger) == 1 else ''} not" if larger else ""
+    names = " and ".join(filter(None, (", ".join(larger[:-1]), *larger[-1:])))
+    comparison = f", which {names} do{'es' if len(larger) == 1 else ''} not" if larger else ""
     return [f"Its {kilobytes(chosen.bytes)} fit in the {chosen.fits_in} cache{comparison}."]
 
 

@@ -117,8 +117,8 @@ _MANY_DECADES: Final = 100
 """Ratio of the ends of an axis from which on only the powers of ten are written."""
 LABEL_GAP: Final = 0.062
 """Height of a line of text, as a share of that of the trade-off's axes."""
-LARGEST_DOT: Final = 110.0
-LEAST_DOT: Final = 12.0
+LARGEST_DOT: Final = 400.0
+LEAST_DOT: Final = 20.0
 """Areas in square points: of the largest file's dot, to which the others are in proportion, and of any."""
 
 
