@@ -82,11 +82,10 @@ def test_work_ends_when_its_client_leaves() -> None:
         started = time.monotonic()
         # With the two that nobody waits for, no place would be left for a minute.
         answer = service.ask("/v1/read", png(seven()))
-        # On a machine that does much else, the service may also take this one for slow: it says so, and to try again.
-        while answer.status in {408, 503}:
+        while answer.status == 503:
             time.sleep(0.1)
             answer = service.ask("/v1/read", png(seven()))
-            assert time.monotonic() - started < 30
+            assert time.monotonic() - started < 10
         assert answer.status == 200, answer.document
         assert answer.document["numbers"][0]["text"] == "7"
 
