@@ -22,7 +22,7 @@ def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:
         find_dataset(download=False),
         tmp_path,
         train_config=TrainConfig(recipe="baseline", hidden=(8,), epochs=1),
-        export_config=ExportConfig.of(format="tflite", quantizations=["int8", "float32"]),
+        export_config=ExportConfig.of(formats=["tflite"], quantizations=["int8", "float32"]),
         bench_config=BenchConfig(samples=10, seconds=0.0, rounds=1, keras=False),
     )
     facts = read_report_data(Exports.open(tmp_path))

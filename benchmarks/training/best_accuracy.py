@@ -98,7 +98,9 @@ def _measured(dataset: Dataset, place: Path, trained: TrainResult) -> dict[str, 
     wanted = [("int8", ranges) for ranges in RANGES] + [("int4", RANGES[0])]
     for quantization, ranges in wanted:
         export_model(
-            ExportConfig.of(format="tflite", quantizations=[quantization], ranges=ranges, golden=1_000), dataset, place
+            ExportConfig.of(formats=["tflite"], quantizations=[quantization], ranges=ranges, golden=1_000),
+            dataset,
+            place,
         )
         file = place / f"tflite-{quantization}.tflite"
         probabilities = load(file).predict_proba(test.images)

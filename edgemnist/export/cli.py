@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = command_app()
 
-_FORMATS = " or ".join(FORMATS)
+_FORMATS = ", ".join(FORMATS)
 _QUANTIZATIONS = " ".join(
     f"{name}: {', '.join((*entry.quantizations, *entry.trained))}." for name, entry in FORMATS.items()
 )
@@ -30,9 +30,13 @@ _DEFAULTS = ", ".join(f"{entry.quantizations[0]} for {name}" for name, entry in 
 @app.command(epilog="Example: edgemnist export --format tflite --quantize int8")
 def export(
     *,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", show_default=f"all of {_MADE} that the model can become", help=f"{_FORMATS}."),
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            show_default=f"all of {_MADE} that the model can become",
+            help=f"{_FORMATS}. Repeat for several.",
+        ),
     ] = None,
     quantize: Annotated[
         list[str] | None,
@@ -118,7 +122,7 @@ def export(
     from edgemnist.exports.questions import source_of_training
 
     config = ExportConfig.of(
-        format=format_,
+        formats=formats,
         quantizations=quantize,
         model=model,
         calibration=calibration,

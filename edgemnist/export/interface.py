@@ -264,7 +264,7 @@ class ExportConfig:
     def of(
         cls,
         *,
-        format: str | None = None,  # noqa: A002 - the name of the option
+        formats: Sequence[str] | None = None,
         quantizations: Sequence[str] | None = None,
         model: Path | None = None,
         calibration: int | None = None,
@@ -274,8 +274,8 @@ class ExportConfig:
     ) -> ExportConfig:
         """Return the configuration that a user's options ask for; see `artifact_specs`."""
         return cls(
-            specs=artifact_specs(format, quantizations),
-            by_name=format is not None or bool(quantizations),
+            specs=artifact_specs(formats, quantizations),
+            by_name=bool(formats or quantizations),
             quantized=bool(quantizations),
             model=model,
             calibration=calibration,
@@ -286,27 +286,26 @@ class ExportConfig:
 
 
 def artifact_specs(
-    format: str | None = None,  # noqa: A002 - the name of the option
-    quantizations: Sequence[str] | None = None,
+    formats: Sequence[str] | None = None, quantizations: Sequence[str] | None = None
 ) -> tuple[ArtifactSpec, ...]:
-    """Return the artifacts that a format and quantizations, or the absence of either, stand for.
+    """Return the artifacts that formats and quantizations, or the absence of either, stand for.
 
-    Neither means everything that need not be asked for by name. A format alone means its default quantization,
-    quantizations alone mean every such format that has them. Raises UnknownNameError for a name that is unknown, or
-    that the format does not have.
+    Neither means everything that need not be asked for by name. Formats alone mean the default quantization of each,
+    quantizations alone mean every format that has them and need not be asked for by name. Raises UnknownNameError for a
+    name that is unknown, or that none of the formats has, and for a format that has none of the quantizations.
     """
-    usual = [name for name, entry in FORMATS.items() if not entry.by_name]
-    formats = usual if format is None else [format]
-    offered = [
-        ArtifactSpec(name, quantization)
-        for name in formats
-        for quantization in (*FORMATS[name].quantizations, *FORMATS[name].trained)
-    ]
+    named = list(dict.fromkeys(formats or ()))
+    offered = {name: (*FORMATS[name].quantizations, *FORMATS[name].trained) for name in named}
+    if not named:
+        offered = {name: (*entry.quantizations, *entry.trained) for name, entry in FORMATS.items() if not entry.by_name}
     if not quantizations:
-        return tuple(offered) if format is None else (offered[0],)
-    kind = "quantization" if format is None else f"{format} quantization"
+        return tuple(ArtifactSpec(name, one) for name, has in offered.items() for one in (has[:1] if named else has))
+    kind = f"{named[0]} quantization" if len(named) == 1 else "quantization"
+    known = list(dict.fromkeys(one for has in offered.values() for one in has))
     for quantization in quantizations:
-        known = list(dict.fromkeys(target.quantization for target in offered))
         if quantization not in known:
             raise UnknownNameError(kind, quantization, known)
-    return tuple(target for target in offered if target.quantization in quantizations)
+    for name in named:
+        if not set(quantizations) & set(offered[name]):
+            raise UnknownNameError(f"{name} quantization", quantizations[0], offered[name])
+    return tuple(ArtifactSpec(name, one) for name, has in offered.items() for one in has if one in quantizations)

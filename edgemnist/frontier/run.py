@@ -120,11 +120,13 @@ def _compared(rows: list[FrontierRow]) -> list[FrontierRow]:
     rows = sorted(rows, key=lambda row: row.bytes)
     passed = [row for row in rows if row.passed]
     accuracies = [row.accuracy for row in passed]
-    smallest = dict(zip(map(id, passed), undominated([row.bytes for row in passed], accuracies), strict=True))
-    fastest = dict(zip(map(id, passed), undominated([row.p50_us for row in passed], accuracies), strict=True))
+    smallest = undominated([row.bytes for row in passed], accuracies)
+    fastest = undominated([row.p50_us for row in passed], accuracies)
+    of_passed = zip(smallest, fastest, strict=True)
+    marks = [next(of_passed) if row.passed else (False, False) for row in rows]
     return [
-        msgspec.structs.replace(row, smallest=smallest.get(id(row), False), fastest=fastest.get(id(row), False))
-        for row in rows
+        msgspec.structs.replace(row, smallest=small, fastest=fast)
+        for row, (small, fast) in zip(rows, marks, strict=True)
     ]
 
 

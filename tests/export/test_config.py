@@ -21,7 +21,7 @@ def test_no_option_stands_for_everything() -> None:
 
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_a_format_alone_stands_for_its_default(name: str) -> None:
-    assert names(name) == [f"{name}-{FORMATS[name].quantizations[0]}"]
+    assert names([name]) == [f"{name}-{FORMATS[name].quantizations[0]}"]
 
 
 def test_a_quantization_alone_stands_for_every_format_that_has_it() -> None:
@@ -31,7 +31,16 @@ def test_a_quantization_alone_stands_for_every_format_that_has_it() -> None:
 
 
 def test_a_format_and_quantizations_stand_for_these_artifacts() -> None:
-    assert names("onnx", ["dynamic", "int8"]) == ["onnx-int8", "onnx-dynamic"]
+    assert names(["onnx"], ["dynamic", "int8"]) == ["onnx-int8", "onnx-dynamic"]
+
+
+def test_several_formats_stand_for_the_default_of_each_or_for_what_each_has() -> None:
+    assert names(["onnx", "c", "onnx"]) == ["onnx-float32", "c-int8"]
+    assert names(["tflite", "onnx"], ["int8", "int4"]) == ["tflite-int8", "tflite-int4", "onnx-int8"]
+    with pytest.raises(UnknownNameError, match="no onnx quantization 'int4'"):
+        names(["tflite", "onnx"], ["int4"])
+    with pytest.raises(UnknownNameError, match="no quantization 'int16'"):
+        names(["tflite", "onnx"], ["int8", "int16"])
 
 
 def test_a_target_knows_its_file() -> None:
@@ -41,10 +50,10 @@ def test_a_target_knows_its_file() -> None:
 
 def test_unknown_names_are_answered_with_the_nearest_and_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="no format 'tflit'; did you mean 'tflite'") as caught:
-        artifact_specs("tflit")
+        artifact_specs(["tflit"])
     assert "tflite, onnx" in caught.value.hint
     with pytest.raises(UnknownNameError, match="no onnx quantization 'int4'; did you mean 'int8'") as caught:
-        artifact_specs("onnx", ["int4"])
+        artifact_specs(["onnx"], ["int4"])
     assert caught.value.hint == "Known: float32, int8, dynamic."
     with pytest.raises(UnknownNameError, match="no quantization 'int16'"):
         artifact_specs(None, ["int8", "int16"])

@@ -114,7 +114,7 @@ def test_calibration_images_come_evenly_from_the_training_split(dataset: Dataset
 
 def test_only_what_is_asked_for_is_made_and_the_rest_stays(exports: Path, dataset: Dataset) -> None:
     before = read_manifest(exports)
-    config = ExportConfig.of(format="onnx", quantizations=["int8"], calibration=77)
+    config = ExportConfig.of(formats=["onnx"], quantizations=["int8"], calibration=77)
     result = export_model(config, dataset, exports)
     assert [artifact.name for artifact in result.artifacts] == ["onnx-int8"]
     after = read_manifest(exports)
@@ -131,8 +131,8 @@ def test_only_what_is_asked_for_is_made_and_the_rest_stays(exports: Path, datase
     [
         ({"calibration": 0}, UsageError),
         ({"golden": 0}, UsageError),
-        ({"format": "tensorrt"}, UnknownNameError),
-        ({"format": "onnx", "quantizations": ["int4"]}, UnknownNameError),
+        ({"formats": ["tensorrt"]}, UnknownNameError),
+        ({"formats": ["onnx"], "quantizations": ["int4"]}, UnknownNameError),
         ({"quantizations": ["int16"]}, UnknownNameError),
     ],
 )
@@ -179,7 +179,7 @@ def test_a_layer_without_an_equivalent_is_named(
         layers.Dense(10, activation="softmax", name="scores"),
     )
     with pytest.raises(ModelError, match=r"shrunk.*Resizing"):
-        export_model(ExportConfig.of(format="tflite", model=path, calibration=10), dataset, tmp_path / "exports")
+        export_model(ExportConfig.of(formats=["tflite"], model=path, calibration=10), dataset, tmp_path / "exports")
 
 
 def test_a_convolution_as_c_answers_every_bit_of_its_twin(
@@ -196,7 +196,7 @@ def test_a_convolution_as_c_answers_every_bit_of_its_twin(
     )
     exports = tmp_path / "exports"
     for name in ("tflite", "c"):
-        export_model(ExportConfig.of(format=name, model=path, calibration=10, golden=50), dataset, exports)
+        export_model(ExportConfig.of(formats=[name], model=path, calibration=10, golden=50), dataset, exports)
     images = dataset.test.images[:50]
     expected = load(exports / "tflite-int8.tflite", runtime="integer").predict_proba(images)
     assert len(np.unique(expected)) > 5
@@ -216,5 +216,5 @@ def test_a_convolution_with_gaps_is_refused_by_name(
         layers.Dense(10, activation="softmax"),
     )
     with pytest.raises(ModelError, match=r"exported as c-int8: its layer 'eyes' \(Conv2D\)"):
-        export_model(ExportConfig.of(format="c", model=path, calibration=10), dataset, tmp_path / "exports")
+        export_model(ExportConfig.of(formats=["c"], model=path, calibration=10), dataset, tmp_path / "exports")
     assert not (tmp_path / "exports" / "manifest.json").exists()

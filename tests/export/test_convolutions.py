@@ -42,7 +42,7 @@ def test_rounding_that_adds_up_from_layer_to_layer_misses_no_gate(
     dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     exports = tmp_path / "exports"
-    config = ExportConfig.of(format="tflite", model=sure_network(save_model), calibration=50, golden=300)
+    config = ExportConfig.of(formats=["tflite"], model=sure_network(save_model), calibration=50, golden=300)
     export_model(config, dataset, exports)
     opened = Exports.open(exports)
     result = verify(opened, ["tflite-int8", "tflite-int8@native", "tflite-int8@integer"])
@@ -64,7 +64,7 @@ def test_a_board_whose_kernels_round_otherwise_is_fit(
     dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     exports = tmp_path / "exports"
-    config = ExportConfig.of(format="tflite", model=sure_network(save_model), calibration=50, golden=300)
+    config = ExportConfig.of(formats=["tflite"], model=sure_network(save_model), calibration=50, golden=300)
     export_model(config, dataset, exports)
     opened = Exports.open(exports)
     artifact = opened.manifest.artifact("tflite-int8")

@@ -21,7 +21,7 @@ from edgemnist.exports.questions import IMAGES_FILE, count_seen, image_hashes, s
 from tests.conftest import Run
 from tests.data.test_folders import write_pictures
 
-ONE = ExportConfig.of(format="tflite", quantizations=["float32"], golden=50)
+ONE = ExportConfig.of(formats=["tflite"], quantizations=["float32"], golden=50)
 
 
 def test_evaluation_images_that_the_model_was_trained_on_are_refused_across_sources(

@@ -92,9 +92,9 @@ def test_a_layer_that_int8_kernels_cannot_compute_is_named(
         layers.Dense(10, activation="softmax"),
     )
     with pytest.raises(ArtifactError, match="float32, because of its layer 'levelled'"):
-        export(path, dataset, tmp_path / "exports", format="tflite", quantizations=["int8"])
+        export(path, dataset, tmp_path / "exports", formats=["tflite"], quantizations=["int8"])
     assert not (tmp_path / "exports" / "manifest.json").exists()
-    export(path, dataset, tmp_path / "exports", format="tflite", quantizations=["dynamic"])
+    export(path, dataset, tmp_path / "exports", formats=["tflite"], quantizations=["dynamic"])
 
 
 def test_gelu_becomes_onnx_although_that_lacks_its_operation(dataset: Dataset, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_gelu_becomes_onnx_although_that_lacks_its_operation(dataset: Dataset, t
     body = keras.Sequential([keras.Input((28, 28)), layers.Flatten(), layers.Dense(16, activation="gelu")], name="body")
     source = keras.Input((28, 28))
     keras.Model(source, layers.Dense(10, activation="softmax")(body(source))).save(tmp_path / "nested.keras")
-    export(tmp_path / "nested.keras", dataset, tmp_path / "exports", format="onnx", quantizations=["float32"])
+    export(tmp_path / "nested.keras", dataset, tmp_path / "exports", formats=["onnx"], quantizations=["float32"])
     pack = read_golden(tmp_path / "exports", read_manifest(tmp_path / "exports"))
     answers = load(tmp_path / "exports" / "onnx-float32.onnx").predict_proba(pack.images)
     assert np.abs(answers - pack.probabilities).max() <= 1e-5
@@ -127,7 +127,7 @@ def test_an_operation_that_onnx_lacks_is_named_within_a_nested_model(dataset: Da
     model = keras.Model(source, layers.Dense(10, activation="softmax")(body(source)))
     model.save(tmp_path / "nested.keras")
     with pytest.raises(ModelError, match="its layer 'bent' \\(Resizing\\)"):
-        export(tmp_path / "nested.keras", dataset, tmp_path / "exports", format="onnx")
+        export(tmp_path / "nested.keras", dataset, tmp_path / "exports", formats=["onnx"])
 
 
 def test_a_model_too_small_to_be_quantized_is_an_error(
@@ -140,7 +140,7 @@ def test_a_model_too_small_to_be_quantized_is_an_error(
         layers.Input((28, 28, 1)), layers.AveragePooling2D(7), layers.Flatten(), layers.Dense(10, activation="softmax")
     )
     with pytest.raises(ArtifactError, match="none of its weights are int8"):
-        export(path, dataset, tmp_path / "exports", format="tflite", quantizations=["dynamic"])
+        export(path, dataset, tmp_path / "exports", formats=["tflite"], quantizations=["dynamic"])
 
 
 def test_onnx_files_carry_what_they_need_to_be_used_alone(made_exports: Path) -> None:

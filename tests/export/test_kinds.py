@@ -239,7 +239,7 @@ def test_a_typing_error_is_told_before_images_are_looked_for(edgemnist: Run) -> 
 def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_questioned(
     scaled: Scaled, dataset: Dataset, tmp_path: Path
 ) -> None:
-    _, result, listener = export(scaled.model, dataset, tmp_path, format="tflite", input_range="0..1")
+    _, result, listener = export(scaled.model, dataset, tmp_path, formats=["tflite"], input_range="0..1")
     assert result.input_range == "0..1"
     assert [notice for notice in listener.notices if "hardly better than guessing" in notice and "0..1" in notice]
     with pytest.raises(UnknownNameError, match="input range"):
@@ -287,7 +287,7 @@ def test_recurrent_layers_are_unrolled(dataset: Dataset, save_model: Callable[..
     # LiteRT has no int8 kernels for what its converter makes of it, which shows when it is executed.
     with pytest.raises(ModelError, match=r"its layer 'memory' \(LSTM\) cannot be executed"):
         export_model(
-            dataclasses.replace(config, specs=artifact_specs("tflite", ["int8"])), dataset, tmp_path / "exports"
+            dataclasses.replace(config, specs=artifact_specs(["tflite"], ["int8"])), dataset, tmp_path / "exports"
         )
     exports = Exports.open(tmp_path / "exports")
     golden = exports.read_golden()
@@ -343,7 +343,7 @@ def test_calibration_follows_the_training_images_there_are(
         Split(dataset.train.images[:100], dataset.train.labels[:100]), dataset.test, dataset.labels, source="x"
     )
     path = save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, activation="softmax"))
-    config = ExportConfig.of(model=path, format="tflite", quantizations=["int8"], golden=50)
+    config = ExportConfig.of(model=path, formats=["tflite"], quantizations=["int8"], golden=50)
     export_model(config, few, tmp_path / "exports")
     calibration = Exports.open(tmp_path / "exports").manifest.artifact("tflite-int8").calibration
     assert calibration is not None

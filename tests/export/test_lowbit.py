@@ -76,7 +76,7 @@ def test_weights_of_many_levels_stay_as_the_converter_made_them(
     assert largest_weight(data) == 127
     assert with_trained_levels(data) == data
     for quantization, bits in (("int4", 4), ("int2", 2)):
-        config = ExportConfig.of(format="c", quantizations=[quantization], model=path, calibration=50, golden=50)
+        config = ExportConfig.of(formats=["c"], quantizations=[quantization], model=path, calibration=50, golden=50)
         with pytest.raises(
             ModelError, match=f"c-{quantization}: its weights were not trained for {bits} bits"
         ) as failure:
@@ -91,10 +91,10 @@ def test_a_c_file_of_few_bits_is_recorded_verified_and_answers_as_the_int8_file(
     path = saved("mlp:28:12:2bit", dataset, tmp_path)
     exports = tmp_path / "exports"
     for config in (
-        ExportConfig.of(format="tflite", model=path, calibration=50, golden=200),
-        ExportConfig.of(format="c", quantizations=["int4"], calibration=50, golden=200),
+        ExportConfig.of(formats=["tflite"], model=path, calibration=50, golden=200),
+        ExportConfig.of(formats=["c"], quantizations=["int4"], calibration=50, golden=200),
         # The format alone stands for what the network was trained for.
-        ExportConfig.of(format="c", calibration=50, golden=200),
+        ExportConfig.of(formats=["c"], calibration=50, golden=200),
     ):
         export_model(config, dataset, exports)
     opened = Exports.open(exports)

@@ -21,7 +21,7 @@ from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, read_recorded
 from edgemnist.progress import Reporter, Task
 
-ONE = ExportConfig.of(format="tflite", quantizations=["float32"], golden=50)
+ONE = ExportConfig.of(formats=["tflite"], quantizations=["float32"], golden=50)
 """The quickest export."""
 
 
@@ -182,14 +182,14 @@ def test_a_place_that_cannot_be_written_is_found_out_before_the_work(
 
 def test_every_artifact_is_told_of_before_it_is_made(exports: Path, dataset: Dataset) -> None:
     listener = Listener()
-    config = ExportConfig.of(format="tflite", quantizations=["float32", "float16"], golden=50)
+    config = ExportConfig.of(formats=["tflite"], quantizations=["float32", "float16"], golden=50)
     export_model(config, dataset, exports, listener)
     assert [detail for detail in listener.details if detail] == ["tflite-float16", "tflite-float32", "golden pack"]
 
 
 def test_the_record_of_a_calibration_tells_which_images_it_was(exports: Path, dataset: Dataset) -> None:
     def calibration(count: int) -> Any:
-        config = ExportConfig.of(format="onnx", quantizations=["int8"], calibration=count, golden=50)
+        config = ExportConfig.of(formats=["onnx"], quantizations=["int8"], calibration=count, golden=50)
         export_model(config, dataset, exports)
         return read_manifest(exports).artifact("onnx-int8").calibration
 

@@ -50,7 +50,7 @@ def test_ranges_by_flips_never_flip_more_training_images_than_minimum_and_maximu
 
 def test_the_record_tells_how_the_ranges_were_chosen(exports: Path, dataset: Dataset) -> None:
     for ranges in ("minmax", "flips"):
-        config = ExportConfig.of(format="tflite", quantizations=["int8", "int4"], ranges=ranges, golden=50)
+        config = ExportConfig.of(formats=["tflite"], quantizations=["int8", "int4"], ranges=ranges, golden=50)
         export_model(config, dataset, exports)
         recorded = read_manifest(exports).artifact("tflite-int8").calibration
         assert recorded is not None

@@ -82,7 +82,7 @@ def test_the_c_of_every_project_compiles_and_a_second_one_takes_its_place(
 
 
 def test_what_cannot_be_made_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    c, onnx = ExportConfig.of(format="c"), ExportConfig.of(format="onnx")
+    c, onnx = ExportConfig.of(formats=["c"]), ExportConfig.of(formats=["onnx"])
     with pytest.raises(UnknownNameError, match="pico"):
         CExtras.of(c, projects=["pica"], targets=[])
     with pytest.raises(UnknownNameError, match="pi-zero"):

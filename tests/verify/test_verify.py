@@ -264,7 +264,7 @@ def test_without_a_runtime_its_artifacts_are_left_out_with_a_notice(
     notices = Notices()
     result = verify(Exports.open(made_exports), reporter=notices)
     verified = {parity.name.partition("@")[0] for parity in result.artifacts}
-    assert verified == {spec.name for spec in ExportConfig.of(format="tflite", quantizations=TFLITE).specs}
+    assert verified == {spec.name for spec in ExportConfig.of(formats=["tflite"], quantizations=TFLITE).specs}
     assert len(notices.messages) == 3
     assert all('pip install "edgemnist[onnx]"' in message for message in notices.messages)
 
