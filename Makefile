@@ -67,13 +67,13 @@ demo: $(DEMO_STAMP)
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not pi and not full_data and not native and not sweep"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not pi and not full_data and not native and not sweep"
 
 test-sweep: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m sweep --timeout 1800
+	$(BIN)/python -m pytest -n auto --dist worksteal -m sweep --timeout 1800
 
 test-full-data: $(STAMP)
 	@if [ -z "$$EDGEMNIST_DATA" ]; then \
