@@ -21,7 +21,7 @@ from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.images import normalize_digit
 from edgemnist.images.grey import Grey
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.read.judge import judge
+from edgemnist.read.likeness import judge
 from edgemnist.read.page import read_page
 from edgemnist.train_likeness.synthetic.fonts import font_file
 from edgemnist.train_likeness.synthetic.strokes import draw_letter, print_text, scribble

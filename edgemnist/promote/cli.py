@@ -51,8 +51,7 @@ def promote(
     """
     from edgemnist.console import err, show_interrupted
     from edgemnist.deploy.target import BoardAddress
-    from edgemnist.promote.gate import PromoteConfig
-    from edgemnist.promote.run import promote_on
+    from edgemnist.promote.run import PromoteConfig, promote_on
 
     config = PromoteConfig(samples=samples, least=least, max_differing=max_differing, wait_s=wait)
     target = BoardAddress.of(options.only("--to", to), root=root, ssh_config=ssh_config)

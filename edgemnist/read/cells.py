@@ -13,8 +13,7 @@ from edgemnist.images.find import INK_SHARE
 from edgemnist.images.mnist import stroke_contrast
 from edgemnist.images.paper import Ink
 from edgemnist.read.grid import Grid
-from edgemnist.read.piece import Piece, Pieces, without_rings
-from edgemnist.read.split import trimmed
+from edgemnist.read.piece import Piece, Pieces, trimmed, without_rings
 
 PALEST: Final = 40
 """Of 255: what takes less of the light is no writing, in a cell as elsewhere."""

@@ -8,6 +8,7 @@ package; `edgemnist train-likeness` made it, and `likeness.json` records how.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -15,10 +16,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import Images
+from edgemnist.arrays import Images, Labels
 from edgemnist.errors import ArtifactError
 from edgemnist.read.provenance import RECORD_FILE, REINSTALL, WEIGHTS_FILE, LikenessRecord, read_record
+from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes import RUNTIMES, load
+from edgemnist.runtimes.interface import Classifier, check_answers
 from edgemnist.storage import sha256
 
 CLASSES: Final = (*"0123456789", "no digit")
@@ -56,3 +59,43 @@ def shipped_network(weights: Path = WEIGHTS_FILE, record: Path = RECORD_FILE) ->
     if sha256(data) != recorded.sha256:
         raise ArtifactError(f"{weights} is damaged: its SHA-256 is not the recorded one", hint=REINSTALL)
     return LikenessNetwork(weights)
+
+
+TEMPER: Final = np.float32(1 / 3)
+"""Power of the classifier's probabilities: it has seen one kind of handwriting, and is too sure of all others."""
+LEAST: Final = np.float32(1 / 512)
+"""An int8 softmax has steps of 1/256, so that what is less than half a step is not told from nothing."""
+SHARPNESS: Final = 4
+"""Power of the share of the most probable digit. Among digits, those that lie between two are wrong more often than
+those that look odd: refused are as many, and fewer answers are wrong."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Answers for N images."""
+
+    classes: Labels
+    """int64 [N]."""
+    confidences: npt.NDArray[np.float32]
+    """float32 [N]."""
+    probabilities: npt.NDArray[np.float32]
+    """float32 [N]: that of the class as the classifier alone sees it, which supposes a digit."""
+
+
+def judge(classifier: Classifier, images: Images, network: LikenessNetwork | None = None) -> Verdicts:
+    """Return the most probable class of each image, uint8 [N, 28, 28], and how surely it is of this class.
+
+    A classifier of the ten digits supposes that what it sees is a digit, and says which. `network`, which is the one of
+    the package by default, says how much of a digit it is, and which; what both say decides, and what lies between two
+    digits is less sure than it is a digit. A classifier of other things is taken at its word. Raises ArtifactError if
+    the package's network is damaged, or an answer is not finite.
+    """
+    alone = check_answers(classifier.predict_proba(images))
+    if tuple(classifier.labels) != DIGITS:
+        return Verdicts(alone.argmax(axis=1), alone.max(axis=1), alone.max(axis=1))
+    likeness = (network or shipped_network()).digit_likeness(images)
+    weighed = np.maximum(alone, LEAST) ** TEMPER * likeness
+    classes = weighed.argmax(axis=1)
+    share = weighed.max(axis=1) / np.maximum(weighed.sum(axis=1), np.finfo(np.float32).tiny)
+    confidences = likeness.sum(axis=1) * share**SHARPNESS
+    return Verdicts(classes, confidences, np.take_along_axis(alone, classes[:, None], axis=1)[:, 0])

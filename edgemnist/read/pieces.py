@@ -13,10 +13,9 @@ from edgemnist.images.grey import Grey
 from edgemnist.images.mnist import stroke_contrast, stroke_width
 from edgemnist.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.read.cells import blank_out, cut_out, is_lattice, is_written_into, pieces_in, weighted_median
-from edgemnist.read.erase import without_grids
 from edgemnist.read.grid import Grid
 from edgemnist.read.piece import Piece, Pieces, Sheet, without_rings
-from edgemnist.read.rulings import Rulings, find_rulings, without_rulings
+from edgemnist.read.rulings import Rulings, find_rulings, without_grids, without_rulings
 from edgemnist.read.structure import find_structure
 from edgemnist.results.pictures import Box
 

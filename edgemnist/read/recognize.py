@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.images.mnist import fit_digit
-from edgemnist.read.judge import judge
 from edgemnist.read.layout import around
-from edgemnist.read.piece import Piece, Pieces
-from edgemnist.read.split import between, cut_columns
+from edgemnist.read.likeness import judge
+from edgemnist.read.piece import Piece, Pieces, between, cut_columns
 from edgemnist.runtimes.interface import Classifier
 
 DOUBTFUL: Final = 0.8

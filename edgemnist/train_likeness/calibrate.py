@@ -19,8 +19,7 @@ from PIL import Image
 from edgemnist.errors import TrainingError
 from edgemnist.images import normalize_digit
 from edgemnist.images.mnist import fit_digit
-from edgemnist.read.judge import judge
-from edgemnist.read.likeness import LikenessNetwork
+from edgemnist.read.likeness import LikenessNetwork, judge
 from edgemnist.read.provenance import Calibration
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs, hard_digits, not_digits

@@ -18,9 +18,8 @@ from PIL import Image
 from edgemnist.images.grey import to_grey
 from edgemnist.images.mnist import fit_digit
 from edgemnist.read.layout import overlap
-from edgemnist.read.piece import Piece
+from edgemnist.read.piece import Piece, between, cut_columns
 from edgemnist.read.pieces import find_pieces
-from edgemnist.read.split import between, cut_columns
 from edgemnist.train_likeness.synthetic.page import STYLES, Box, Digits, PageStyle, Truth, compose_page
 from edgemnist.train_likeness.synthetic.strokes import print_text
 

@@ -12,8 +12,7 @@ import pytest
 from edgemnist.deploy.remote import releases_on, rollback_on
 from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.errors import DeployError, GateMissedError
-from edgemnist.promote.gate import PromoteConfig
-from edgemnist.promote.run import promote_on
+from edgemnist.promote.run import PromoteConfig, promote_on
 from edgemnist.samples import Label
 from edgemnist.samples.store import SampleStore
 from edgemnist.shadow import ShadowTally, write_tally

@@ -12,7 +12,7 @@ from edgemnist.images.find import find_digit
 from edgemnist.images.grey import Grey, quadruple
 from edgemnist.images.mnist import MIN_STROKE, fit_digit
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.read.judge import judge
+from edgemnist.read.likeness import judge
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.camera import photograph_digit
 from edgemnist.train_likeness.synthetic.page import Digits

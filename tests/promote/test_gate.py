@@ -8,7 +8,7 @@ import pytest
 
 from edgemnist.deploy.run import MOST_WAIT_S
 from edgemnist.errors import UsageError
-from edgemnist.promote.gate import PromoteConfig, gate
+from edgemnist.promote.run import PromoteConfig, gate
 from edgemnist.shadow import Evidence, ShadowTally
 
 

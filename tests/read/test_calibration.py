@@ -15,7 +15,7 @@ from benchmarks.vision.refuse import FONTS
 from edgemnist.exports import reference_directory
 from edgemnist.images import normalize_digit
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
-from edgemnist.read.judge import judge
+from edgemnist.read.likeness import judge
 from edgemnist.read.provenance import CALIBRATION_FILE, WEIGHTS_FILE
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.page import Digits

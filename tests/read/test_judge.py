@@ -7,8 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edgemnist.read.judge import judge
-from edgemnist.read.likeness import LikenessNetwork
+from edgemnist.read.likeness import LikenessNetwork, judge
 from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes.interface import Classifier
 

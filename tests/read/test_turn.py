@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
-from edgemnist.read.page import read_page
-from edgemnist.read.turn import FEWEST, box_before
+from edgemnist.read.page import FEWEST, box_before, read_page
 from edgemnist.results.pictures import ReadResult
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.page import Digits
