@@ -17,10 +17,12 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from edgemnist.bench import process
 from tests.browser import browser
 from tests.firefox import firefox
+from tests.forking import FORKS_MEASURING
 from tests.needs import pytest_itemcollected, pytest_runtest_setup, pytest_terminal_summary
-from tests.processes import command_line, end_forking
+from tests.processes import MEASURING, command_line, end_forking
 from tests.programs import DATA
 
 __all__ = ["browser", "firefox", "pytest_itemcollected", "pytest_runtest_setup", "pytest_terminal_summary"]
@@ -141,7 +143,15 @@ def own_settings(cache: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEMNIST_CACHE", str(cache))
         patch.delenv("EDGEMNIST_DATA", raising=False)
+        patch.setenv(FORKS_MEASURING, "1")
         yield
+
+
+@pytest.fixture
+def measuring_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what measures started as for a user, by a test that looks at its start, its memory or its end."""
+    monkeypatch.setattr(process, "_COMMAND", list(MEASURING))
+    monkeypatch.delenv(FORKS_MEASURING)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ PARSES = f"{calling.FORKED_ALWAYS}the command line, whose command does not run"
 """The same for `tests.parsing`."""
 FORKS_MEASURING = "EDGEMNIST_TESTS_FORK_MEASURING"
 """In the environment of a command line: its processes that measure are forked. Their start and their memory say nothing
-then, so it is for tests which look at no such figure."""
+then; `measuring_starts` of tests/conftest.py is for tests that look at them."""
 _MODULE = "edgemnist"
 _AT_IMPORT = {"edgemnist.watch.capture", "edgemnist.serve.preload"}
 """What does something when it is imported."""

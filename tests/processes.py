@@ -11,12 +11,15 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgemnist.bench import process
 from edgemnist.runtimes import untrusted
 from tests import calling, forking
 
 _OWN = [sys.executable, "-m", "edgemnist"]
 CHILD = tuple(untrusted._COMMAND)
 """What starts the child that tries files, where nothing forks it."""
+MEASURING = tuple(process._COMMAND)
+"""The same for the process that a benchmark starts for each artifact and round."""
 
 
 def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
@@ -66,9 +69,11 @@ class _Server:
             assert self._process.poll() is None, "what forks does not start"
             time.sleep(0.02)
         untrusted._COMMAND[:] = forking.child(str(self.place), forking.TRIES_FILES)
+        process._COMMAND[:] = forking.child(str(self.place), forking.MEASURES)
 
     def end(self) -> None:
         untrusted._COMMAND[:] = CHILD
+        process._COMMAND[:] = MEASURING
         self._process.communicate()
 
 

@@ -26,6 +26,7 @@ from edgemnist.deploy.run import as_fault
 from edgemnist.exports import reference_directory
 from tests.conftest import REPOSITORY, Run, run_edgemnist
 from tests.serve.service import seven
+from tests.sweeping import swept
 
 PACKAGE = REPOSITORY / "edgemnist"
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "matplotlib", "numpy", "PIL", "mlxtend")
@@ -284,15 +285,20 @@ def children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+STOPPED = {
+    "bench": (["bench", "--seconds", "30"], b"Measuring"),
+    "train": (["train", "--offline", "--epochs", "2000"], b"loss"),
+}
+STOPS = [(name, number) for name in STOPPED for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+
 @pytest.mark.parametrize(
-    ("command", "sign"),
-    [(["bench", "--seconds", "30"], b"Measuring"), (["train", "--offline", "--epochs", "2000"], b"loss")],
-    ids=["bench", "train"],
+    "stop", swept(STOPS, kept=[*STOPS[:3], ("train", signal.SIGINT)]), ids=lambda stop: f"{stop[0]}-{stop[1].name}"
 )
 def test_a_signal_is_exit_130_and_leaves_the_artifacts_and_nothing_else(
-    command: list[str], sign: bytes, number: signal.Signals, exports: Path, tmp_path: Path
+    stop: tuple[str, signal.Signals], exports: Path, tmp_path: Path
 ) -> None:
+    (command, sign), number = STOPPED[stop[0]], stop[1]
     finished = ("tflite-int8.tflite", "model.keras", "training.json", "manifest.json")
     before = {name: (exports / name).read_bytes() for name in finished}
     temporary = tmp_path / "temporary"

@@ -21,6 +21,7 @@ from edgemnist.bench.protocol import DutyCycle, Offline, Scenario, ScenarioRepor
 from edgemnist.errors import MeasurementError
 from edgemnist.machine import usable_cpus
 
+pytestmark = pytest.mark.usefixtures("measuring_starts")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 
 

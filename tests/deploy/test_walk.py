@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from selenium.webdriver import Chrome
 
 from tests.deploy.answering import answering
@@ -12,6 +13,8 @@ from tests.deploy.loopback import LoopbackBoard
 from tests.walk import Reached, Writer, walk
 
 
+# The longest of all tests: its steps have tests of their own, and `make test-pi` goes the same way on a Raspberry Pi.
+@pytest.mark.sweep
 def test_from_twenty_wrong_answers_to_a_release_that_gives_the_right_ones(
     new_board: Callable[[str], LoopbackBoard], cache: Path, tmp_path: Path, browser: Chrome
 ) -> None:

@@ -15,7 +15,6 @@ from edgemnist.exports.golden import read_golden
 from edgemnist.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
-from tests.forking import FORKS_MEASURING
 from tests.processes import command_line, parsing_line
 
 PAGE = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
@@ -94,7 +93,6 @@ class Place:
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "EDGEMNIST_OFFLINE": "1",
             "COLUMNS": "100",
-            FORKS_MEASURING: "1",
         }
         self.words: dict[str, str] = {}
         """What this machine is not, by what it is instead."""

@@ -15,7 +15,6 @@ import edgemnist as package
 from edgemnist.errors import ArtifactError
 from edgemnist.storage import sha256
 from tests.conftest import Run
-from tests.forking import FORKS_MEASURING
 from tests.serve.service import png, serving, seven
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
 
@@ -94,12 +93,6 @@ STATES = {
     "without a model": State(without_a_model, "current", verified=True),
     "the reference": State(lambda _: Path("reference"), "current", verified=True),
 }
-
-
-@pytest.fixture(autouse=True)
-def measuring_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No figure is looked at."""
-    monkeypatch.setenv(FORKS_MEASURING, "1")
 
 
 @pytest.fixture(params=list(STATES))
