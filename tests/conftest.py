@@ -22,7 +22,7 @@ from tests.browser import browser
 from tests.firefox import firefox
 from tests.forking import FORKS_MEASURING
 from tests.needs import pytest_itemcollected, pytest_runtest_setup, pytest_terminal_summary
-from tests.processes import MEASURING, command_line, end_forking
+from tests.processes import MEASURING, begin_forking, command_line, end_forking
 from tests.programs import DATA
 
 __all__ = ["browser", "firefox", "pytest_itemcollected", "pytest_runtest_setup", "pytest_terminal_summary"]
@@ -147,11 +147,14 @@ def own_settings(cache: Path) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def measuring_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what measures started as for a user, by a test that looks at its start, its memory or its end."""
-    monkeypatch.setattr(process, "_COMMAND", list(MEASURING))
-    monkeypatch.delenv(FORKS_MEASURING)
+@pytest.fixture(scope="module")
+def measuring_starts() -> Iterator[None]:
+    """Have what measures started as for a user, in a module that looks at its start, its memory or its end."""
+    begin_forking()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "_COMMAND", list(MEASURING))
+        patch.delenv(FORKS_MEASURING)
+        yield
 
 
 @pytest.fixture(scope="session")

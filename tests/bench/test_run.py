@@ -18,6 +18,7 @@ from edgemnist.results.bench import KERAS, BenchResult
 from tests.notices import Notices
 from tests.verify.damage import edit_manifest, empty_golden_pack, flip_bits_in_the_middle
 
+pytestmark = pytest.mark.usefixtures("measuring_starts")
 QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
 
 
