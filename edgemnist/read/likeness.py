@@ -1,4 +1,4 @@
-"""How much something looks like the digit that it was read as: what a classifier of ten digits cannot say of a letter.
+"""One verdict for each image: which digit it is, and how surely it is one.
 
 A softmax over ten digits gives a letter to the digit that is least unlike it, often with confidence. So a second
 opinion comes from a small convolutional network that knows an eleventh class: everything else. Like the digit model, it

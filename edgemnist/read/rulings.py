@@ -1,4 +1,4 @@
-"""Ruled and squared paper: the lines go, the strokes that cross them stay.
+"""The lines of ruled and squared paper, and of tables: they go, the strokes that cross them stay.
 
 A line takes a share of the light, and ink on it takes a share of what is left. So what a line takes is measured along
 all of its length, where most of it is bare, and divided away.
