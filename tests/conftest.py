@@ -120,6 +120,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return bool(IMPORTS_TENSORFLOW.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
+def pytest_collection_finish() -> None:
+    """Have garbage looked for among what tests make, and not among all that TensorFlow has made."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End what was started, and make ready what mutmut forks for every mutant, once it has collected the tests."""
     end_forking()
