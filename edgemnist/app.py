@@ -63,7 +63,10 @@ class Commands(TyperGroup):
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401
         """Write the help, which lists commands without their options: to make those takes a fifth of the time."""
         self._is_listing = True
-        super().format_help(ctx, formatter)
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._is_listing = False
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]
         """Return the command that was asked for, and its words. Raises UsageError for what is given twice."""

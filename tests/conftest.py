@@ -19,6 +19,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from edgemnist.bench import process
+from edgemnist.machine import usable_cpus
 from tests.browser import browser
 from tests.firefox import firefox
 from tests.forking import FORKS_MEASURING
@@ -98,7 +99,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many workers `-n auto` stands for: one more than processors, since each waits now and then."""
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 7) + 1
+    return min(len(usable_cpus()), 7) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from edgemnist.app import COMMANDS, folder_of
+from edgemnist.app import COMMANDS, app, folder_of
 from edgemnist.deploy.run import as_fault
 from edgemnist.exports import reference_directory
 from tests.conftest import REPOSITORY, Run, run_edgemnist
@@ -57,6 +58,20 @@ def test_every_command_is_listed_in_the_order_of_the_pipeline(edgemnist: Run) ->
     text = edgemnist("--help").stdout
     places = [text.index(f"│ {command} ") for command in COMMANDS]
     assert places == sorted(places)
+
+
+def test_the_list_says_of_each_command_how_its_help_begins_and_leaves_it_its_options(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    group: Any = typer.main.get_command(app)
+    context = typer.Context(group)
+    group.format_help(context, context.make_formatter())
+    listed = {words[1]: words[2:5] for line in capsys.readouterr().out.splitlines() if len(words := line.split()) > 4}
+    for name in COMMANDS:
+        command = group.get_command(context, name)
+        assert listed[name] == command.help.split()[:3]
+        assert "json" in {one.name for one in command.params}
 
 
 def test_an_unknown_command_or_option_is_wrong_usage(edgemnist: Run) -> None:

@@ -21,7 +21,7 @@ from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.images import normalize_digit
 from edgemnist.images.grey import Grey
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.read.likeness import judge
+from edgemnist.read.likeness import verdicts_of
 from edgemnist.read.page import read_page
 from edgemnist.train_likeness.synthetic.fonts import font_file
 from edgemnist.train_likeness.synthetic.strokes import draw_letter, print_text, scribble
@@ -70,13 +70,13 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     classifier = load_reference()
     digits = evaluation_digits()
-    verdicts = judge(classifier, digits.images)
+    verdicts = verdicts_of(classifier, digits.images)
     answered = verdicts.confidences >= DEFAULT_MIN_CONFIDENCE
     right = verdicts.classes == digits.labels
 
     def refused(pictures: list[Grey]) -> npt.NDArray[np.bool_]:
         images = np.stack([normalize_digit(Image.fromarray(picture)).image for picture in pictures])
-        return judge(classifier, images).confidences < DEFAULT_MIN_CONFIDENCE
+        return verdicts_of(classifier, images).confidences < DEFAULT_MIN_CONFIDENCE
 
     letters = {
         letter: refused([draw_letter(letter, font, rng) for font in FONTS for _ in range(COPIES)])

@@ -295,9 +295,8 @@ def artifact_specs(
     name that is unknown, or that none of the formats has, and for a format that has none of the quantizations.
     """
     named = list(dict.fromkeys(formats or ()))
-    offered = {name: (*FORMATS[name].quantizations, *FORMATS[name].trained) for name in named}
-    if not named:
-        offered = {name: (*entry.quantizations, *entry.trained) for name, entry in FORMATS.items() if not entry.by_name}
+    usual = [name for name, entry in FORMATS.items() if not entry.by_name]
+    offered = {name: (*FORMATS[name].quantizations, *FORMATS[name].trained) for name in named or usual}
     if not quantizations:
         return tuple(ArtifactSpec(name, one) for name, has in offered.items() for one in (has[:1] if named else has))
     kind = f"{named[0]} quantization" if len(named) == 1 else "quantization"

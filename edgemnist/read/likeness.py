@@ -82,7 +82,7 @@ class Verdicts:
     """float32 [N]: that of the class as the classifier alone sees it, which supposes a digit."""
 
 
-def judge(classifier: Classifier, images: Images, network: LikenessNetwork | None = None) -> Verdicts:
+def verdicts_of(classifier: Classifier, images: Images, network: LikenessNetwork | None = None) -> Verdicts:
     """Return the most probable class of each image, uint8 [N, 28, 28], and how surely it is of this class.
 
     A classifier of the ten digits supposes that what it sees is a digit, and says which. `network`, which is the one of

@@ -17,7 +17,7 @@ from edgemnist.images.mnist import fit_digit
 from edgemnist.read.assemble import Assembled, SeenDigit
 from edgemnist.read.config import ReadConfig
 from edgemnist.read.context import SLENDER
-from edgemnist.read.likeness import judge
+from edgemnist.read.likeness import verdicts_of
 from edgemnist.read.piece import Piece, Sheet
 from edgemnist.read.recognize import Reading, Recognizer
 from edgemnist.registry import Entry, Package
@@ -30,6 +30,16 @@ LARGER: Final = 2
 more than this factor, beyond which all only grows softer."""
 STRIP: Final = 0.3
 """Except one narrower than this share of its length: what was cropped to a row of digits is full of them."""
+UPRIGHT: Final = 0.75
+"""A page whose readings have this confidence in the mean is not turned: upside down, only 0, 1 and 8 read so well."""
+FEWEST_TO_TURN: Final = 4
+"""Of fewer pieces nobody knows how they lie: a 6 may be a 9."""
+MOST_TO_TURN: Final = 48
+"""So many pieces are tried: that tells it."""
+GAIN_OF_TURN: Final = 0.2
+"""Turned, they read this much more surely in the mean."""
+READABLE: Final = 0.6
+"""And as surely as this: letters read badly whichever way they are turned."""
 FINDER: Final = Entry(
     target="edgemnist.read.pieces:find_sheet",
     summary="Finding digits on a page",
@@ -117,18 +127,6 @@ def _finder() -> Callable[[Grey], Sheet]:
     return finder
 
 
-UPRIGHT: Final = 0.75
-"""A page whose readings have this confidence in the mean is not turned: upside down, only 0, 1 and 8 read so well."""
-FEWEST: Final = 4
-"""Of fewer pieces nobody knows how they lie: a 6 may be a 9."""
-MOST: Final = 48
-"""So many pieces are tried: that tells it."""
-GAIN: Final = 0.2
-"""Turned, they read this much more surely in the mean."""
-READABLE: Final = 0.6
-"""And as surely as this: letters read badly whichever way they are turned."""
-
-
 def best_turn(readings: Sequence[Reading], pieces: Sequence[Piece], classifier: Classifier) -> int:
     """Return how many quarters, against the clock, a page is to be turned so that its pieces read best; mostly 0.
 
@@ -139,15 +137,17 @@ def best_turn(readings: Sequence[Reading], pieces: Sequence[Piece], classifier: 
     # A bare stroke is a one or a scrap of a line, whichever way it lies; and around a table there are letters.
     pieces = [piece for piece in pieces if min(piece.box[2:]) > SLENDER * max(piece.box[2:])]
     inside = [piece for piece in pieces if piece.table is not None]
-    pieces = inside if len(inside) >= FEWEST else pieces
-    if len(pieces) < FEWEST:
+    pieces = inside if len(inside) >= FEWEST_TO_TURN else pieces
+    if len(pieces) < FEWEST_TO_TURN:
         return 0
     # From all over the page: of its largest pieces, many may be the same letter.
-    chosen = np.linspace(0, len(pieces) - 1, min(MOST, len(pieces))).astype(int)
+    chosen = np.linspace(0, len(pieces) - 1, min(MOST_TO_TURN, len(pieces))).astype(int)
     images = np.stack([fit_digit(pieces[index].ink) for index in chosen])
-    surely = [float(judge(classifier, np.rot90(images, quarters, (1, 2))).confidences.mean()) for quarters in range(4)]
+    surely = [
+        float(verdicts_of(classifier, np.rot90(images, quarters, (1, 2))).confidences.mean()) for quarters in range(4)
+    ]
     best = int(np.argmax(surely))
-    return best if surely[best] >= max(READABLE, surely[0] + GAIN) else 0
+    return best if surely[best] >= max(READABLE, surely[0] + GAIN_OF_TURN) else 0
 
 
 def turned_back(result: ReadResult, quarters: int, width: int, height: int) -> ReadResult:

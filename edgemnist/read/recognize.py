@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgemnist.arrays import IMAGE_SIDE, Images
 from edgemnist.images.mnist import fit_digit
 from edgemnist.read.layout import around
-from edgemnist.read.likeness import judge
+from edgemnist.read.likeness import verdicts_of
 from edgemnist.read.piece import Piece, Pieces, between, cut_columns
 from edgemnist.runtimes.interface import Classifier
 
@@ -92,7 +92,7 @@ class Recognizer:
         for index, piece in enumerate(pieces):
             images[index] = fit_digit(piece.ink)
         normalized = perf_counter()
-        verdicts = judge(self._classifier, images)
+        verdicts = verdicts_of(self._classifier, images)
         self.normalize_ms += (normalized - started) * 1e3
         self.classify_ms += (perf_counter() - normalized) * 1e3
         return [

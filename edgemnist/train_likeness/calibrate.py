@@ -19,7 +19,7 @@ from PIL import Image
 from edgemnist.errors import TrainingError
 from edgemnist.images import normalize_digit
 from edgemnist.images.mnist import fit_digit
-from edgemnist.read.likeness import LikenessNetwork, judge
+from edgemnist.read.likeness import LikenessNetwork, verdicts_of
 from edgemnist.read.provenance import Calibration
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.drawings import HELD_OUT_FONTS, font_glyphs, hard_digits, not_digits
@@ -54,12 +54,12 @@ def calibrate(
     photographed, bent = digits.sample(COUNT, rng), digits.sample(COUNT, rng)
     images = [normalize_digit(Image.fromarray(photograph_digit(image, rng))).image for image in photographed.images]
     images += [fit_digit(drawing) for drawing in hard_digits(bent.images, rng)]
-    verdicts = judge(classifier, np.stack(images), network)
+    verdicts = verdicts_of(classifier, np.stack(images), network)
     right = verdicts.classes == np.concatenate([photographed.labels, bent.labels])
     letters = font_glyphs(WORD_LETTERS, rng, copies=LETTER_COPIES, fonts=HELD_OUT_FONTS)
     others = list(not_digits(digits.images, COUNT // 2, rng))
     scribbles = others[0::4] + others[1::4]
-    foreign = [judge(classifier, _fitted(pictures), network).confidences for pictures in (letters, scribbles)]
+    foreign = [verdicts_of(classifier, _fitted(pictures), network).confidences for pictures in (letters, scribbles)]
     for threshold in np.arange(1, 100) / 100:
         answered = verdicts.confidences >= threshold
         refused = [float((confidences < threshold).mean()) for confidences in foreign]

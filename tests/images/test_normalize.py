@@ -12,7 +12,7 @@ from edgemnist.images.find import find_digit
 from edgemnist.images.grey import Grey, quadruple
 from edgemnist.images.mnist import MIN_STROKE, fit_digit
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.read.likeness import judge
+from edgemnist.read.likeness import verdicts_of
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.camera import photograph_digit
 from edgemnist.train_likeness.synthetic.page import Digits
@@ -101,7 +101,7 @@ def test_digits_of_eight_pixels_are_hardly_refused(digits: Digits, classifier: C
     # Enlarged only after the digit was cut out, 16 % were.
     small = [np.asarray(Image.fromarray(image).resize((8, 8), Image.Resampling.BOX)) for image in digits.images[:600]]
     images = np.stack([normalized(255 - np.pad(image, 4)) for image in small])
-    assert (judge(classifier, images).confidences < DEFAULT_MIN_CONFIDENCE).mean() <= 0.11
+    assert (verdicts_of(classifier, images).confidences < DEFAULT_MIN_CONFIDENCE).mean() <= 0.11
 
 
 @pytest.mark.parametrize(("side", "edge"), [(12, 1), (60, 0)])

@@ -15,7 +15,7 @@ from benchmarks.vision.refuse import FONTS
 from edgemnist.exports import reference_directory
 from edgemnist.images import normalize_digit
 from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
-from edgemnist.read.likeness import judge
+from edgemnist.read.likeness import verdicts_of
 from edgemnist.read.provenance import CALIBRATION_FILE, WEIGHTS_FILE
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.page import Digits
@@ -33,7 +33,7 @@ def test_the_threshold_was_calibrated_with_the_present_reference_and_likeness_ne
 
 
 def test_clean_digits_are_answered_and_answered_right(digits: Digits, classifier: Classifier) -> None:
-    verdicts = judge(classifier, digits.images)
+    verdicts = verdicts_of(classifier, digits.images)
     answered = verdicts.confidences >= DEFAULT_MIN_CONFIDENCE
     assert answered.mean() >= 0.95
     assert (verdicts.classes == digits.labels)[answered].mean() >= 0.995
@@ -45,7 +45,7 @@ def test_letters_and_scribbles_are_refused(classifier: Classifier) -> None:
     letters = [draw_letter(letter, font, rng) for font in FONTS for letter in string.ascii_letters]
     for drawings in (letters, [scribble("loops", rng) for _ in range(100)]):
         images = np.stack([normalize_digit(Image.fromarray(drawing)).image for drawing in drawings])
-        assert (judge(classifier, images).confidences < DEFAULT_MIN_CONFIDENCE).mean() >= 0.9
+        assert (verdicts_of(classifier, images).confidences < DEFAULT_MIN_CONFIDENCE).mean() >= 0.9
 
 
 @pytest.mark.parametrize("width", [4, 12, 30])
@@ -54,6 +54,6 @@ def test_a_straight_stroke_is_a_one(width: int, lean: int, classifier: Classifie
     """Though it is a small l or a capital I as well."""
     drawing = np.full((280, 280), 255, dtype=np.uint8)
     cv2.line(drawing, (140 + lean, 40), (140 - lean, 240), 0, width, cv2.LINE_AA)
-    verdicts = judge(classifier, normalize_digit(Image.fromarray(drawing)).image[None])
+    verdicts = verdicts_of(classifier, normalize_digit(Image.fromarray(drawing)).image[None])
     assert verdicts.classes[0] == 1
     assert verdicts.confidences[0] >= DEFAULT_MIN_CONFIDENCE

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
-from edgemnist.read.page import FEWEST, box_before, read_page
+from edgemnist.read.page import FEWEST_TO_TURN, box_before, read_page
 from edgemnist.results.pictures import ReadResult
 from edgemnist.runtimes.interface import Classifier
 from edgemnist.train_likeness.synthetic.page import Digits
@@ -58,8 +58,8 @@ def test_a_form_upside_down_is_the_same_table(digits: Digits, classifier: Classi
 
 def test_a_page_of_letters_or_of_few_digits_is_left_as_it_lies(digits: Digits, classifier: Classifier) -> None:
     assert read_page(np.rot90(print_text("Voltage Amount", "DejaVuSans"), 2).copy(), classifier).turned == 0
-    sheet = np.full((100, 100 * (FEWEST - 1)), 255, dtype=np.uint8)
-    for number, image in enumerate(digits.images[: FEWEST - 1]):
+    sheet = np.full((100, 100 * (FEWEST_TO_TURN - 1)), 255, dtype=np.uint8)
+    for number, image in enumerate(digits.images[: FEWEST_TO_TURN - 1]):
         large = np.asarray(Image.fromarray(255 - image).resize((64, 64)))
         sheet[18:82, 100 * number + 18 : 100 * number + 82] = large
     assert read_page(sheet[::-1, ::-1].copy(), classifier).turned == 0

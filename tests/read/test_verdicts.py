@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edgemnist.read.likeness import LikenessNetwork, judge
+from edgemnist.read.likeness import LikenessNetwork, verdicts_of
 from edgemnist.results.pictures import DIGITS
 from edgemnist.runtimes.interface import Classifier
 
@@ -29,7 +29,7 @@ class Says:
 
 def verdict(classifier: Says, likeness: Says) -> tuple[int, float, float]:
     images = np.zeros((1, 28, 28), dtype=np.uint8)
-    verdicts = judge(cast("Classifier", classifier), images, cast("LikenessNetwork", likeness))
+    verdicts = verdicts_of(cast("Classifier", classifier), images, cast("LikenessNetwork", likeness))
     return int(verdicts.classes[0]), float(verdicts.confidences[0]), float(verdicts.probabilities[0])
 
 
@@ -79,10 +79,10 @@ class Reads:
 def test_every_image_is_judged_by_itself() -> None:
     rows = np.random.default_rng(0).dirichlet(np.ones(10), (2, 5)).astype(np.float32)
     images = np.zeros((5, 28, 28), np.uint8)
-    together = judge(cast("Classifier", Reads(rows[0])), images, cast("LikenessNetwork", Reads(rows[1] / 2)))
+    together = verdicts_of(cast("Classifier", Reads(rows[0])), images, cast("LikenessNetwork", Reads(rows[1] / 2)))
     for index in range(5):
         one = slice(index, index + 1)
-        alone = judge(
+        alone = verdicts_of(
             cast("Classifier", Reads(rows[0][one])), images[one], cast("LikenessNetwork", Reads(rows[1][one] / 2))
         )
         assert together.classes[index] == alone.classes[0]
